@@ -1,0 +1,87 @@
+"""Every failure a caller may see.
+
+Anything else that escapes an operation is a bug: it is logged, and the caller reads
+"internal error" and a request id.
+
+    errors.Error
+    ├── InvalidArgument      the request can never succeed
+    ├── NotFound             no such resource
+    ├── AlreadyExists        the name is taken
+    ├── FailedPrecondition   not in this state
+    ├── Aborted              somebody else wrote first: read again, then retry
+    ├── Unauthenticated      no valid token
+    ├── PermissionDenied     the token does not allow this
+    ├── ResourceExhausted    over a limit; nothing was started
+    ├── Unavailable          a neighbour or the database cannot be reached; nothing was written
+    ├── DeadlineExceeded     the caller's time ran out
+    ├── DataLoss             bytes differ from their digest
+    └── OutOfRange           a watch resumed after a revision that is not in the history
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class Error(Exception):
+    """A refusal with a reason.
+
+    Args:
+        message: What was wrong, with which value, and what would be right.
+        metadata: What varies in the message, for machines.
+    """
+
+    reason: ClassVar[str]
+
+    def __init__(self, message: str, **metadata: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.metadata = metadata
+
+
+class InvalidArgument(Error):
+    reason = "INVALID_PARAMETER_VALUE"
+
+
+class NotFound(Error):
+    reason = "RESOURCE_DOES_NOT_EXIST"
+
+
+class AlreadyExists(Error):
+    reason = "RESOURCE_ALREADY_EXISTS"
+
+
+class FailedPrecondition(Error):
+    reason = "INVALID_STATE"
+
+
+class Aborted(Error):
+    reason = "ABORTED"
+
+
+class Unauthenticated(Error):
+    reason = "UNAUTHENTICATED"
+
+
+class PermissionDenied(Error):
+    reason = "PERMISSION_DENIED"
+
+
+class ResourceExhausted(Error):
+    reason = "RESOURCE_EXHAUSTED"
+
+
+class Unavailable(Error):
+    reason = "TEMPORARILY_UNAVAILABLE"
+
+
+class DeadlineExceeded(Error):
+    reason = "DEADLINE_EXCEEDED"
+
+
+class DataLoss(Error):
+    reason = "DATA_LOSS"
+
+
+class OutOfRange(Error):
+    reason = "OUT_OF_RANGE"
