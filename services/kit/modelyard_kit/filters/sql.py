@@ -1,0 +1,154 @@
+"""From a filter's tree to a condition of SQL. Values are bound parameters, always."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Collection
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Double,
+    String,
+    and_,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+)
+
+from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.filters.tree import And, Comparison, Literal, Node, Not, Operator, Or, show_value
+
+_EQUALITY = (Operator.EQ, Operator.NE)
+_MEMBERSHIP = (Operator.IN, Operator.NOT_IN)
+_PRESENCE = (Operator.IS_NULL, Operator.IS_NOT_NULL)
+
+TEXT_OPERATORS = (*_EQUALITY, Operator.LIKE, Operator.ILIKE, *_MEMBERSHIP, *_PRESENCE)
+NUMBER_OPERATORS = (
+    *_EQUALITY,
+    Operator.LT,
+    Operator.LE,
+    Operator.GT,
+    Operator.GE,
+    *_MEMBERSHIP,
+    *_PRESENCE,
+)
+
+# The wildcards are % and _ alone, on every database: the escape character is escaped away.
+_ESCAPE = "!"
+
+_ORDERINGS: dict[Operator, Callable[[Any, Any], ColumnElement[bool]]] = {
+    Operator.EQ: operator.eq,
+    Operator.NE: operator.ne,
+    Operator.LT: operator.lt,
+    Operator.LE: operator.le,
+    Operator.GT: operator.gt,
+    Operator.GE: operator.ge,
+}
+
+
+def where(tree: Node, resolve: Callable[[Comparison], ColumnElement[bool]]) -> ColumnElement[bool]:
+    """The condition that holds for the rows a filter matches.
+
+    NOT matches every row that its term does not, those with a missing value included.
+
+    Args:
+        tree: What `parse` returned.
+        resolve: The condition for one comparison; raises InvalidArgument for a key it does not
+            know, and usually ends in `text_condition` or `number_condition`.
+    """
+    match tree:
+        case Comparison():
+            return resolve(tree)
+        case Not(term):
+            return not_(func.coalesce(where(term, resolve), false()))
+        case And(terms):
+            return and_(*(where(term, resolve) for term in terms))
+        case Or(terms):
+            return or_(*(where(term, resolve) for term in terms))
+
+
+def text_condition(column: ColumnElement[Any], comparison: Comparison) -> ColumnElement[bool]:
+    """Compares a text column.
+
+    LIKE is case-sensitive and ILIKE is not, for all letters on PostgreSQL and for A to Z on
+    SQLite, whose connections must have ``PRAGMA case_sensitive_like = ON``.
+
+    Raises:
+        InvalidArgument: The operator is not one of `TEXT_OPERATORS` or the value is a number.
+    """
+    require_operator(comparison, TEXT_OPERATORS)
+    for value in _literals(comparison):
+        if not isinstance(value, str):
+            raise InvalidArgument(
+                f"{comparison.subject} must be compared with a quoted string, got {value!r}; "
+                f"write '{value!r}'"
+            )
+    if comparison.operator is Operator.LIKE:
+        return column.like(_pattern(comparison), escape=_ESCAPE)
+    if comparison.operator is Operator.ILIKE:
+        return column.ilike(_pattern(comparison), escape=_ESCAPE)
+    return _condition(column, comparison)
+
+
+def number_condition(column: ColumnElement[Any], comparison: Comparison) -> ColumnElement[bool]:
+    """Compares a column of integers or floats.
+
+    Raises:
+        InvalidArgument: The operator is not one of `NUMBER_OPERATORS` or the value is a text.
+    """
+    require_operator(comparison, NUMBER_OPERATORS)
+    for value in _literals(comparison):
+        if isinstance(value, str):
+            raise InvalidArgument(
+                f"{comparison.subject} must be compared with a number, got {show_value(value)}"
+            )
+    return _condition(column, comparison)
+
+
+def require_operator(comparison: Comparison, supported: Collection[Operator]) -> None:
+    """Refuses an operator that a key does not support.
+
+    Raises:
+        InvalidArgument: The message lists the operators the key supports.
+    """
+    if comparison.operator not in supported:
+        raise InvalidArgument(
+            f"{comparison.subject} does not support {comparison.operator}; "
+            f"use one of {', '.join(supported)}"
+        )
+
+
+def _condition(column: ColumnElement[Any], comparison: Comparison) -> ColumnElement[bool]:
+    match comparison.operator:
+        case Operator.IS_NULL:
+            return column.is_(None)
+        case Operator.IS_NOT_NULL:
+            return column.is_not(None)
+        case Operator.IN:
+            return column.in_(map(_bound, _literals(comparison)))
+        case Operator.NOT_IN:
+            return column.not_in(map(_bound, _literals(comparison)))
+        case ordering:
+            return _ORDERINGS[ordering](column, _bound(*_literals(comparison)))
+
+
+def _bound(value: Literal) -> ColumnElement[Any]:
+    # By its own type: as the column's, 2.5 would be rounded to compare with an integer.
+    if isinstance(value, str):
+        return literal(value, String())
+    return literal(value, BigInteger() if isinstance(value, int) else Double())
+
+
+def _literals(comparison: Comparison) -> tuple[Literal, ...]:
+    value = comparison.value
+    if value is None:
+        return ()
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _pattern(comparison: Comparison) -> str:
+    return str(comparison.value).replace(_ESCAPE, _ESCAPE * 2)
