@@ -1,0 +1,23 @@
+"""Content-addressed bytes: the port, its adapters, manifests and logical paths.
+
+Adapters are imported by whoever chooses one: `modelyard_kit.artifacts.local` and
+`modelyard_kit.artifacts.memory`.
+"""
+
+from modelyard_kit.artifacts.digest import Digest
+from modelyard_kit.artifacts.manifest import Manifest, ManifestFile, ManifestPart
+from modelyard_kit.artifacts.paths import logical_path
+from modelyard_kit.artifacts.signing import Grant, UrlSigner
+from modelyard_kit.artifacts.store import ArtifactStore, PresignedPut
+
+__all__ = [
+    "ArtifactStore",
+    "Digest",
+    "Grant",
+    "Manifest",
+    "ManifestFile",
+    "ManifestPart",
+    "PresignedPut",
+    "UrlSigner",
+    "logical_path",
+]

@@ -1,0 +1,147 @@
+"""Objects in a folder of the local file system, for an embedded instance."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+
+from modelyard_kit.artifacts.digest import Digest
+from modelyard_kit.artifacts.signing import UrlSigner
+from modelyard_kit.artifacts.store import (
+    CHUNK_BYTES,
+    PresignedPut,
+    checked,
+    checked_end,
+    no_object,
+)
+from modelyard_kit.errors import DataLoss
+
+_INCOMING = "incoming"
+_PREFIX = "upload-"
+_SUFFIX = ".part"
+_STALE_AFTER_S = 60 * 60  # a running upload writes more often than this
+
+
+class LocalStore:
+    """An `ArtifactStore` in one folder, which only its owner can read.
+
+    An object is spooled beside its place, hashed, flushed to disk and then renamed, so a crash
+    leaves it whole or absent. What killed processes left behind is removed at start.
+
+    Args:
+        root: The folder; made if it is not there.
+        signer: Makes the URLs that the gateway answers for this store.
+    """
+
+    def __init__(self, root: Path, signer: UrlSigner) -> None:
+        self._root = root
+        self._signer = signer
+        self._incoming = root / _INCOMING
+        self._making_folders = threading.Lock()
+        _make_folder(self._incoming)
+        self._sweep_stale_uploads()
+
+    def has(self, digest: Digest) -> bool:
+        return self._path(digest).is_file()
+
+    def size_bytes(self, digest: Digest) -> int | None:
+        try:
+            return self._path(digest).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def put(self, digest: Digest, chunks: Iterable[bytes], size_bytes: int) -> None:
+        descriptor, name = tempfile.mkstemp(_SUFFIX, _PREFIX, self._incoming)
+        spooled = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                for chunk in checked(digest, chunks, size_bytes):
+                    file.write(chunk)
+                file.flush()
+                os.fchmod(file.fileno(), 0o400)
+                os.fsync(file.fileno())
+            target = self._path(digest)
+            # One at a time: who finds a folder made must also find it on disk.
+            with self._making_folders:
+                _make_folder(target.parent)
+            # Also over an object that is there: the same bytes, or a damaged copy made good.
+            spooled.replace(target)
+            _sync_folder(target.parent)
+        finally:
+            spooled.unlink(missing_ok=True)
+
+    @contextmanager
+    def open(
+        self, digest: Digest, start: int = 0, end: int | None = None
+    ) -> Iterator[Iterator[bytes]]:
+        with self._file(digest) as file:
+            end = checked_end(os.fstat(file.fileno()).st_size, start, end)
+            file.seek(start)
+            yield _chunks(file, end - start)
+
+    def delete(self, digest: Digest) -> None:
+        path = self._path(digest)
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return
+        _sync_folder(path.parent)
+
+    def verify(self, digest: Digest) -> bool:
+        with self._file(digest) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == digest
+
+    def presign_get(self, digest: Digest, expires_s: int, filename: str | None = None) -> str:
+        return self._signer.get_url(digest, int(time.time()) + expires_s, filename)
+
+    def presign_put(self, digest: Digest, size_bytes: int, expires_s: int) -> PresignedPut:
+        url = self._signer.put_url(digest, size_bytes, int(time.time()) + expires_s)
+        return PresignedPut(url, headers={})
+
+    def _path(self, digest: Digest) -> Path:
+        return self._root / digest.key
+
+    def _file(self, digest: Digest) -> BufferedReader:
+        try:
+            return self._path(digest).open("rb")
+        except FileNotFoundError:
+            raise no_object(digest) from None
+
+    def _sweep_stale_uploads(self) -> None:
+        for path in self._incoming.glob(f"{_PREFIX}*{_SUFFIX}"):
+            if path.stat().st_mtime < time.time() - _STALE_AFTER_S:
+                path.unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path) -> None:
+    """Makes a folder and its parents, each on disk before anything is put into it."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _chunks(file: BufferedReader, size_bytes: int) -> Iterator[bytes]:
+    left_bytes = size_bytes
+    while left_bytes:
+        chunk = file.read(min(CHUNK_BYTES, left_bytes))
+        if not chunk:
+            raise DataLoss(f"An object lost its last {left_bytes} bytes while it was read")
+        left_bytes -= len(chunk)
+        yield chunk

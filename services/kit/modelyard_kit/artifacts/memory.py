@@ -1,0 +1,62 @@
+"""Objects in memory, for tests and throw-away servers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from modelyard_kit.artifacts.digest import Digest
+from modelyard_kit.artifacts.signing import UrlSigner
+from modelyard_kit.artifacts.store import (
+    CHUNK_BYTES,
+    PresignedPut,
+    checked,
+    checked_end,
+    no_object,
+)
+
+
+class MemoryStore:
+    """An `ArtifactStore` that forgets everything when its process ends."""
+
+    def __init__(self, signer: UrlSigner) -> None:
+        self._objects: dict[Digest, bytes] = {}
+        self._signer = signer
+
+    def has(self, digest: Digest) -> bool:
+        return digest in self._objects
+
+    def size_bytes(self, digest: Digest) -> int | None:
+        data = self._objects.get(digest)
+        return None if data is None else len(data)
+
+    def put(self, digest: Digest, chunks: Iterable[bytes], size_bytes: int) -> None:
+        self._objects[digest] = b"".join(checked(digest, chunks, size_bytes))
+
+    @contextmanager
+    def open(
+        self, digest: Digest, start: int = 0, end: int | None = None
+    ) -> Iterator[Iterator[bytes]]:
+        data = self._read(digest)
+        end = checked_end(len(data), start, end)
+        yield (data[at : min(at + CHUNK_BYTES, end)] for at in range(start, end, CHUNK_BYTES))
+
+    def delete(self, digest: Digest) -> None:
+        self._objects.pop(digest, None)
+
+    def verify(self, digest: Digest) -> bool:
+        return Digest.of(self._read(digest)) == digest
+
+    def presign_get(self, digest: Digest, expires_s: int, filename: str | None = None) -> str:
+        return self._signer.get_url(digest, int(time.time()) + expires_s, filename)
+
+    def presign_put(self, digest: Digest, size_bytes: int, expires_s: int) -> PresignedPut:
+        url = self._signer.put_url(digest, size_bytes, int(time.time()) + expires_s)
+        return PresignedPut(url, headers={})
+
+    def _read(self, digest: Digest) -> bytes:
+        data = self._objects.get(digest)
+        if data is None:
+            raise no_object(digest)
+        return data
