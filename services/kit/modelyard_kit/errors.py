@@ -15,7 +15,9 @@ Anything else that escapes an operation is a bug: it is logged, and the caller r
     ├── Unavailable          a neighbour or the database cannot be reached; nothing was written
     ├── DeadlineExceeded     the caller's time ran out
     ├── DataLoss             bytes differ from their digest
-    └── OutOfRange           a watch resumed after a revision that is not in the history
+    ├── OutOfRange           a watch resumed after a revision that is not in the history
+    ├── Unimplemented        in the contract, not built yet
+    └── Cancelled            the caller went away
 """
 
 from __future__ import annotations
@@ -85,3 +87,11 @@ class DataLoss(Error):
 
 class OutOfRange(Error):
     reason = "OUT_OF_RANGE"
+
+
+class Unimplemented(Error):
+    reason = "NOT_IMPLEMENTED"
+
+
+class Cancelled(Error):
+    reason = "CANCELLED"

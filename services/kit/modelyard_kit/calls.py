@@ -1,0 +1,149 @@
+"""One call of one RPC: who makes it, and the one transaction it runs in.
+
+A servicer's method is decorated with `reads` or `writes` and receives a `Call` with an open
+session; the transaction is committed when the method returns and rolled back when it raises.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from sqlalchemy.orm import Session
+
+from modelyard_kit import idempotency
+from modelyard_kit.clock import Clock
+from modelyard_kit.db import Database
+from modelyard_kit.errors import Cancelled, DeadlineExceeded
+
+DEFAULT_DEADLINE_S = 30.0
+NEIGHBOUR_MARGIN_S = 0.1  # so that a caller still hears which neighbour was too slow
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What the interceptors learned about a call before its method runs."""
+
+    method: MethodDescriptor
+    actor: str
+    """Who history says did it."""
+    principal: str
+    """Whose idempotency keys these are."""
+    request_id: str
+    idempotency_key: str
+    authorization: str
+    """The caller's own `authorization`, forwarded to neighbours."""
+    deadline: float
+    """On the monotonic clock, seconds."""
+
+    def remaining_s(self) -> float:
+        """Return how long the caller still waits; raise DeadlineExceeded if it does not."""
+        remaining = self.deadline - time.monotonic()
+        if remaining <= 0:
+            raise DeadlineExceeded("The deadline passed before the work was done.")
+        return remaining
+
+    def key(self, request: Message) -> idempotency.Key | None:
+        return idempotency.key_of(self.principal, self.idempotency_key, self.method, request)
+
+
+caller: ContextVar[Caller] = ContextVar("caller")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What an operation needs to know: its transaction, who, and when."""
+
+    session: Session
+    actor: str
+    request_id: str
+    now_ms: int
+
+
+class Servicer(Protocol):
+    """What `reads` and `writes` use of a servicer."""
+
+    database: Database
+    clock: Clock
+
+
+S = TypeVar("S", bound=Servicer)
+Request = TypeVar("Request", bound=Message)
+Reply = TypeVar("Reply", bound=Message)
+P = ParamSpec("P")
+
+
+def reads(
+    method: Callable[Concatenate[S, Request, Call, P], Reply],
+) -> Callable[Concatenate[S, Request, grpc.ServicerContext, P], Reply]:
+    """Run the method in one read-only transaction: all of its answer is of one instant."""
+
+    def handle(
+        self: S,
+        request: Request,
+        _context: grpc.ServicerContext,
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Reply:
+        who = caller.get()
+        who.remaining_s()
+        with self.database.read() as session:
+            call = Call(session, who.actor, who.request_id, self.clock())
+            return method(self, request, call, *args, **kwargs)
+
+    return handle
+
+
+def writes(
+    method: Callable[Concatenate[S, Request, Call, P], Reply],
+) -> Callable[Concatenate[S, Request, grpc.ServicerContext, P], Reply]:
+    """Run the method in one read-write transaction, once per idempotency key.
+
+    The first reply to a key is kept in the same transaction and given again to a retry; the key
+    with another request is refused. RPCs that are idempotent by nature ignore the key.
+    """
+
+    def handle(
+        self: S,
+        request: Request,
+        context: grpc.ServicerContext,
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Reply:
+        who = caller.get()
+        with self.database.write(timeout_s=who.remaining_s()) as session:
+            call = Call(session, who.actor, who.request_id, self.clock())
+            key = who.key(request)
+            if key is not None:
+                kept: Any = idempotency.find(session, key)
+                if kept is not None:
+                    return kept  # type: ignore[no-any-return]  # of the RPC's reply type
+            reply = method(self, request, call, *args, **kwargs)
+            if key is not None:
+                idempotency.keep(session, key, reply, call.now_ms)
+            if not context.is_active():
+                raise Cancelled("The caller went away before the commit; nothing was written.")
+            return reply
+
+    return handle
+
+
+def kept_reply(servicer: Servicer, request: Message) -> Any:
+    """Return the reply kept under the call's idempotency key, or None.
+
+    For methods that ask a neighbour before their transaction: a retry must get the first reply
+    even if the neighbour would now answer otherwise.
+    """
+    key = caller.get().key(request)
+    if key is None:
+        return None
+    with servicer.database.read() as session:
+        return idempotency.find(session, key)

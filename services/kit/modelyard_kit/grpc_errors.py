@@ -1,0 +1,97 @@
+"""Errors of `modelyard_kit.errors` to gRPC statuses and back: the one place that knows both."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError
+from modelyard.api.errors.v1 import errors_pb2
+
+from modelyard_kit import errors
+
+DOMAIN = "modelyard"
+DETAILS_KEY = "grpc-status-details-bin"
+_ERROR_INFO_URL = "type.googleapis.com/google.rpc.ErrorInfo"
+_CODES: dict[type[errors.Error], grpc.StatusCode] = {
+    errors.InvalidArgument: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.NotFound: grpc.StatusCode.NOT_FOUND,
+    errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
+    errors.FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.Aborted: grpc.StatusCode.ABORTED,
+    errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    errors.PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
+    errors.ResourceExhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
+    errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.DataLoss: grpc.StatusCode.DATA_LOSS,
+    errors.OutOfRange: grpc.StatusCode.OUT_OF_RANGE,
+    errors.Unimplemented: grpc.StatusCode.UNIMPLEMENTED,
+    errors.Cancelled: grpc.StatusCode.CANCELLED,
+}
+_ERRORS = {code: error for error, code in _CODES.items()}
+
+
+def abort(context: grpc.ServicerContext, error: errors.Error, request_id: str) -> NoReturn:
+    """End the call with the status of `error`."""
+    end(context, _CODES[type(error)], error.reason, error.message, request_id, error.metadata)
+
+
+def abort_internal(context: grpc.ServicerContext, request_id: str) -> NoReturn:
+    """End the call after a bug, whose traceback only the log has."""
+    message = f"internal error (request id {request_id})"
+    end(context, grpc.StatusCode.INTERNAL, "INTERNAL_ERROR", message, request_id, {})
+
+
+def end(
+    context: grpc.ServicerContext,
+    code: grpc.StatusCode,
+    reason: str,
+    message: str,
+    request_id: str,
+    metadata: dict[str, str],
+) -> NoReturn:
+    info = errors_pb2.ErrorInfo(
+        reason=reason, domain=DOMAIN, metadata={**metadata, "request_id": request_id}
+    )
+    detail = AnyMessage(type_url=_ERROR_INFO_URL, value=info.SerializeToString())
+    status = errors_pb2.Status(code=code.value[0], message=message, details=[detail])
+    context.set_trailing_metadata(
+        (("x-request-id", request_id), (DETAILS_KEY, status.SerializeToString()))
+    )
+    context.abort(code, message)
+
+
+def from_rpc(error: grpc.RpcError, neighbour: str) -> errors.Error:
+    """Return the error that a neighbour raised, as if it had been raised here.
+
+    A failure of the transport itself, without our details, becomes `Unavailable` (or
+    `DeadlineExceeded`) that names the neighbour and nothing else of it.
+    """
+    code = error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
+    info = error_info(error)
+    if info is not None and code in _ERRORS:
+        metadata = {key: value for key, value in info.metadata.items() if key != "request_id"}
+        return _ERRORS[code](str(error.details()), **metadata)
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return errors.DeadlineExceeded(f"{neighbour} did not answer in time.")
+    if code is grpc.StatusCode.CANCELLED:
+        return errors.Cancelled(f"The call to {neighbour} was cancelled.")
+    return errors.Unavailable(f"{neighbour} cannot be reached; nothing was written. Try again.")
+
+
+def error_info(error: grpc.RpcError) -> errors_pb2.ErrorInfo | None:
+    """Return the `ErrorInfo` of a failed call, or None when it carries none of ours."""
+    if not isinstance(error, grpc.Call):
+        return None
+    for key, value in error.trailing_metadata() or ():
+        if key == DETAILS_KEY:
+            try:
+                status = errors_pb2.Status.FromString(value)
+                found = [d for d in status.details if d.type_url == _ERROR_INFO_URL]
+                info = errors_pb2.ErrorInfo.FromString(found[0].value) if found else None
+            except DecodeError:
+                return None
+            return info if info is not None and info.domain == DOMAIN else None
+    return None

@@ -1,0 +1,126 @@
+"""What surrounds every RPC, outermost first: access log, errors, token, fields, deadline.
+
+They are wrapped around a method once, when it is mounted, not looked up on every call.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm.exc import StaleDataError
+
+from modelyard_kit import auth, errors, grpc_errors
+from modelyard_kit.calls import DEFAULT_DEADLINE_S, Caller, caller
+from modelyard_kit.metrics import rpc_duration
+from modelyard_kit.validation import validate
+
+logger = logging.getLogger(__name__)
+
+Behavior = Callable[[Any, grpc.ServicerContext], Any]
+_REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+_MAX_ACTOR_LENGTH = 128
+
+
+def wrap(behavior: Behavior, method: MethodDescriptor, token: str | None) -> Behavior:
+    """Return `behavior` with everything that surrounds an RPC around it."""
+    auth.permission_of(method)
+
+    def unary(request: Message, context: grpc.ServicerContext) -> Any:
+        with _around(method, token, request, context):
+            return behavior(request, context)
+
+    def stream(request: Message, context: grpc.ServicerContext) -> Iterator[Any]:
+        with _around(method, token, request, context):
+            yield from behavior(request, context)
+
+    return stream if method.server_streaming else unary
+
+
+@contextmanager
+def _around(
+    method: MethodDescriptor, token: str | None, request: Message, context: grpc.ServicerContext
+) -> Iterator[None]:
+    metadata = {key: value for key, value in context.invocation_metadata() if key in _READ}
+    request_id = _request_id(metadata)
+    started = time.monotonic()
+    try:
+        who = _identify(method, token, metadata, request_id, context)
+        validate(request)
+        caller.set(who)  # the next call on this thread sets its own
+        yield
+    except Exception as error:  # noqa: BLE001 - every failure becomes a status, here and only here
+        _abort(context, error, method, request_id)
+    finally:
+        _observe(method, context, request_id, time.monotonic() - started)
+
+
+_READ = {"authorization", "idempotency-key", "x-request-id", "x-modelyard-user"}
+
+
+def _request_id(metadata: dict[str, Any]) -> str:
+    given = metadata.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _identify(
+    method: MethodDescriptor,
+    token: str | None,
+    metadata: dict[str, Any],
+    request_id: str,
+    context: grpc.ServicerContext,
+) -> Caller:
+    authorization = metadata.get("authorization", "")
+    principal = auth.check_token(authorization, token)
+    remaining = context.time_remaining()
+    # Calls without a deadline report a time far in the future, or None.
+    limit = DEFAULT_DEADLINE_S if remaining is None else min(remaining, 3600.0)
+    return Caller(
+        method=method,
+        actor=metadata.get("x-modelyard-user", "")[:_MAX_ACTOR_LENGTH] or principal,
+        principal=principal,
+        request_id=request_id,
+        idempotency_key=metadata.get("idempotency-key", ""),
+        authorization=authorization,
+        deadline=time.monotonic() + limit,
+    )
+
+
+def _abort(
+    context: grpc.ServicerContext, error: Exception, method: MethodDescriptor, request_id: str
+) -> NoReturn:
+    if isinstance(error, errors.Error):
+        grpc_errors.abort(context, error, request_id)
+    if isinstance(error, StaleDataError):
+        stale = errors.Aborted("Somebody else changed this first; read it again, then retry.")
+        grpc_errors.abort(context, stale, request_id)
+    logger.error(
+        "unhandled error", exc_info=error, extra={"method": method.full_name, "request": request_id}
+    )
+    if isinstance(error, (OperationalError, PoolTimeoutError)):
+        down = errors.Unavailable(f"The database failed (request id {request_id}). Try again.")
+        grpc_errors.abort(context, down, request_id)
+    grpc_errors.abort_internal(context, request_id)
+
+
+def _observe(
+    method: MethodDescriptor, context: grpc.ServicerContext, request_id: str, seconds: float
+) -> None:
+    code = (context.code() or grpc.StatusCode.OK).name  # type: ignore[attr-defined]  # missing from the stubs
+    service = method.containing_service.name
+    rpc_duration.labels(service, method.name, code).observe(seconds)
+    logger.info(
+        "rpc",
+        extra={"method": method.full_name, "code": code, "ms": round(seconds * 1000, 1)}
+        | {"request": request_id},
+    )

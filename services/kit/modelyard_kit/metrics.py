@@ -1,0 +1,11 @@
+"""Prometheus metrics that every service has. No label has unbounded values."""
+
+from __future__ import annotations
+
+from prometheus_client import Histogram
+
+rpc_duration = Histogram(
+    "modelyard_rpc_duration_seconds",
+    "Time from the arrival of an RPC to its answer.",
+    ("service", "method", "code"),
+)

@@ -1,0 +1,232 @@
+"""Keyset paging: a page begins strictly after the last row of the one before.
+
+Rows that come or go between two pages neither repeat nor hide others, and a late page costs as
+much as the first. Of one key, numbers and texts come first, then NaN, then missing values, in
+either direction; within the numbers the direction counts.
+
+A search builds its keys (those asked for, then the default ones, the last of them unique), and::
+
+    query = paging.fingerprint("runs", experiment_ids, text, order_by)
+    cursor = paging.decode(page_token, query)
+    rows = select(..., *paging.key_columns(keys)).order_by(*paging.order_clauses(keys))
+    if cursor is not None:
+        rows = rows.where(paging.after(keys, cursor))
+    page, next_page_token = paging.cut(
+        connection.execute(rows.limit(page_size + 1)).all(), page_size, keys, query
+    )
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Label,
+    Row,
+    UnaryExpression,
+    and_,
+    case,
+    false,
+    literal,
+    or_,
+)
+
+from modelyard_kit.errors import InvalidArgument
+
+MAX_TOKEN_CHARACTERS = 256 * 1024
+
+_FINGERPRINT_CHARACTERS = 16
+_INT64 = range(-(2**63), 2**63)
+_NUMBER, _NAN, _MISSING = 0, 1, 2
+
+CursorValue: TypeAlias = int | float | str | None
+Cursor: TypeAlias = tuple[CursorValue, ...]
+RowT = TypeVar("RowT", bound=Row[Any])
+
+
+@dataclass(frozen=True)
+class SortKey:
+    """What rows are sorted by.
+
+    Attributes:
+        expression: An integer, float or text, typed as such.
+        ascending: The direction of the numbers or texts; NaN and missing values come last anyway.
+        nullable: Whether the value may be missing. A key that is never missing can use an index.
+        nan: Whether the value is NaN, where that is kept beside it; NULL counts as false.
+    """
+
+    expression: ColumnElement[Any]
+    ascending: bool = True
+    nullable: bool = True
+    nan: ColumnElement[bool] | None = None
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One column of the whole key: a sort key's value, or before it the class of the value."""
+
+    expression: ColumnElement[Any]
+    ascending: bool
+
+
+def order_clauses(keys: Sequence[SortKey]) -> list[UnaryExpression[Any]]:
+    """What to ORDER BY."""
+    return [
+        column.expression.asc() if column.ascending else column.expression.desc()
+        for column in _columns(keys)
+    ]
+
+
+def key_columns(keys: Sequence[SortKey]) -> list[Label[Any]]:
+    """What to SELECT besides, so that `cut` can read the key of the last row."""
+    return [
+        column.expression.label(_label(position)) for position, column in enumerate(_columns(keys))
+    ]
+
+
+def after(keys: Sequence[SortKey], cursor: Cursor) -> ColumnElement[bool]:
+    """The condition that a row comes strictly after the one whose key is `cursor`.
+
+    Raises:
+        InvalidArgument: The cursor is not a key of these columns: its token was made by hand.
+    """
+    columns = _columns(keys)
+    if len(columns) != len(cursor) or not all(map(_fits, columns, cursor)):
+        raise _invalid_token()
+    equal_so_far: list[ColumnElement[bool]] = []
+    later: list[ColumnElement[bool]] = []
+    for column, value in zip(columns, cursor, strict=True):
+        if value is None:
+            continue  # all of this class are equal, and the class was compared just before
+        bound = literal(value, column.expression.type)
+        follows = column.expression > bound if column.ascending else column.expression < bound
+        later.append(and_(*equal_so_far, follows))
+        equal_so_far.append(column.expression == bound)
+    return and_(_leading_range(columns[0], cursor[0]), or_(false(), *later))
+
+
+def cut(
+    rows: Sequence[RowT], page_size: int, keys: Sequence[SortKey], query: str
+) -> tuple[Sequence[RowT], str]:
+    """Makes a page of up to `page_size` + 1 rows that were selected with `key_columns`.
+
+    Returns:
+        The rows of the page, and the token of the next one; empty if there is none.
+    """
+    page = rows[:page_size]
+    if len(rows) <= page_size:
+        return page, ""
+    last = page[-1]._mapping  # noqa: SLF001 # public, underscored to keep column names free
+    return page, encode(tuple(last[_label(i)] for i in range(len(_columns(keys)))), query)
+
+
+def fingerprint(*parts: object) -> str:
+    """Sums up a query, so that a token of another one is noticed.
+
+    Args:
+        *parts: What decides which rows are found and in which order; anything JSON can hold.
+    """
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return digest[:_FINGERPRINT_CHARACTERS]
+
+
+def encode(cursor: Cursor, query: str) -> str:
+    """Writes an opaque token for the key of a row and the `fingerprint` of its query."""
+    document = json.dumps([query, *cursor], separators=(",", ":"))
+    return base64.urlsafe_b64encode(document.encode()).decode().rstrip("=")
+
+
+def decode(token: str, query: str) -> Cursor | None:
+    """Reads a token back.
+
+    Args:
+        token: What `encode` wrote; empty for the first page.
+        query: The fingerprint of the query it came with this time.
+
+    Returns:
+        The key of the last row of the page before, or None for the first page.
+
+    Raises:
+        InvalidArgument: The token was not made here, or for another query.
+    """
+    if not token:
+        return None
+    if len(token) > MAX_TOKEN_CHARACTERS:
+        raise _invalid_token()
+    try:
+        document = json.loads(
+            base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        )
+    except (ValueError, RecursionError):
+        raise _invalid_token() from None
+    if not isinstance(document, list) or not document or not all(map(_is_value, document)):
+        raise _invalid_token()
+    if document[0] != query:
+        raise InvalidArgument(
+            "Invalid page_token: it belongs to another search; repeat the search it came from "
+            "with the same filter and order, or leave it empty to start over"
+        )
+    return tuple(document[1:])
+
+
+def _columns(keys: Sequence[SortKey]) -> list[_Column]:
+    columns = []
+    for key in keys:
+        value = key.expression
+        classes: list[tuple[ColumnElement[bool], int]] = []
+        if key.nan is not None:
+            # Whatever is stored beside the flag, one NaN is like another.
+            value = case((key.nan, literal(None, value.type)), else_=value)
+            classes.append((key.nan, _NAN))
+        if key.nullable:
+            classes.append((key.expression.is_(None), _MISSING))
+        if classes:
+            columns.append(_Column(_class_of(classes), ascending=True))
+        columns.append(_Column(value, key.ascending))
+    return columns
+
+
+def _class_of(classes: list[tuple[ColumnElement[bool], int]]) -> ColumnElement[int]:
+    return case(
+        *((condition, literal(number, Integer())) for condition, number in classes),
+        else_=literal(_NUMBER, Integer()),
+    )
+
+
+def _leading_range(column: _Column, value: CursorValue) -> ColumnElement[bool]:
+    # Implied by the alternatives; said alone, an index on the first key can begin here.
+    bound = literal(value, column.expression.type)
+    return column.expression >= bound if column.ascending else column.expression <= bound
+
+
+def _fits(column: _Column, value: CursorValue) -> bool:
+    expected: type[Any] = column.expression.type.python_type
+    if value is None:
+        return True
+    return isinstance(value, (int, float) if expected is float else expected)
+
+
+def _is_value(value: object) -> bool:
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, int):
+        return value in _INT64
+    return value is None or isinstance(value, str) or (isinstance(value, float) and value == value)
+
+
+def _label(position: int) -> str:
+    return f"page_key_{position}"
+
+
+def _invalid_token() -> InvalidArgument:
+    return InvalidArgument(
+        "Invalid page_token: expected the next_page_token of an earlier answer, unchanged, "
+        "or an empty one for the first page"
+    )

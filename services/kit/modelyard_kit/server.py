@@ -1,0 +1,277 @@
+"""A gRPC server: services with thread pools of their own, health, drain.
+
+Each service has its own threads: with one shared pool, services that call each other would hold
+every thread while they wait for each other.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from modelyard_kit.errors import InvalidArgument, ResourceExhausted, Unimplemented
+from modelyard_kit.interceptors import wrap
+
+_OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.so_reuseport", 0),  # a second server on the port must fail, not take half of the calls
+    ("grpc.max_receive_message_length", 8 << 20),
+    ("grpc.max_send_message_length", 64 << 20),
+    ("grpc.max_concurrent_streams", 256),
+    ("grpc.max_metadata_size", 8192),
+    ("grpc.absolute_max_metadata_size", 16384),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),  # without it a hung peer is found after 70 s
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+)
+_QUEUED_PER_THREAD = 4
+_HEALTH_THREADS = 2
+
+
+class Server:
+    """Services on one port or socket.
+
+    Args:
+        token: The bearer token every call must carry; None asks for none.
+    """
+
+    def __init__(self, token: str | None = None) -> None:
+        self._token = token
+        self._handlers: list[grpc.GenericRpcHandler] = []
+        self._pools: list[ThreadPoolExecutor] = []
+        self._limit = 16  # health checks and reflection
+        self._closing: list[Callable[[], None]] = []
+        self._ready: dict[str, Callable[[], bool]] = {}
+        self._server: grpc.Server | None = None
+        self.unbuilt: list[str] = []
+        """Full names of the mounted RPCs that answer UNIMPLEMENTED."""
+        self.active = ActiveCalls()
+        self.stopping = threading.Event()
+
+    def add(
+        self,
+        service: ServiceDescriptor,
+        servicer: object,
+        *,
+        threads: int = 16,
+        streams: int = 0,
+        ready: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Mount a service.
+
+        Args:
+            service: From the contract; each of its methods that the servicer does not define
+                itself answers UNIMPLEMENTED.
+            servicer: Has a method for each RPC that is built.
+            threads: For unary calls; four times as many may wait.
+            streams: How many server streams may be open, each on a thread of its own.
+            ready: Whether the service can do its work now, e.g. reach its database.
+        """
+        pool = ThreadPoolExecutor(threads, thread_name_prefix=service.name)
+        watching = ThreadPoolExecutor(streams + 1, thread_name_prefix=f"{service.name}-stream")
+        slots = threading.BoundedSemaphore(streams) if streams else None
+        self._pools += [pool, watching]
+        self._limit += threads * (1 + _QUEUED_PER_THREAD) + streams + 1
+        self._ready[service.full_name] = ready
+        handlers = {}
+        for method in service.methods:
+            behavior = self._behavior(method, servicer)
+            if method.server_streaming:
+                behavior = _capped(behavior, slots, streams)
+            behavior = self.active.counting(wrap(behavior, method, self._token), method)
+            behavior.experimental_thread_pool = (  # type: ignore[attr-defined]  # read by grpc
+                watching if method.server_streaming else pool
+            )
+            handlers[method.name] = _handler(method, behavior)
+        self._handlers.append(grpc.method_handlers_generic_handler(service.full_name, handlers))
+
+    def _behavior(self, method: MethodDescriptor, servicer: object) -> Callable[..., Any]:
+        behavior = getattr(servicer, method.name, None)
+        generated = getattr(behavior, "__module__", "").startswith("modelyard.api.")
+        if behavior is not None and not generated:
+            return behavior  # type: ignore[no-any-return]  # a servicer's method
+        self.unbuilt.append(method.full_name)
+
+        def unimplemented(_request: Any, _context: grpc.ServicerContext) -> Any:
+            raise Unimplemented(f"{method.name} is in the contract but not built yet.")
+
+        return unimplemented
+
+    def on_close(self, callback: Callable[[], None]) -> None:
+        """Call `callback` after the last call has ended."""
+        self._closing.append(callback)
+
+    def start(self, *addresses: str) -> list[int]:
+        """Listen and serve.
+
+        Args:
+            addresses: `host:port` (port 0 chooses a free one) or `unix:path`.
+
+        Returns:
+            The port of each address; a socket's is 1.
+
+        Raises:
+            InvalidArgument: An address is public while no token is asked for, or is taken.
+        """
+        for address in addresses:
+            check_address(address, self._token)
+        server = grpc.server(
+            ThreadPoolExecutor(_HEALTH_THREADS, thread_name_prefix="health"),
+            handlers=self._handlers,
+            options=_OPTIONS,
+            maximum_concurrent_rpcs=self._limit,
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(Health(self._ready), server)
+        ports = [_bind(server, address) for address in addresses]
+        server.start()
+        self._server = server
+        return ports
+
+    def is_ready(self) -> bool:
+        """Whether every service can do its work now."""
+        return all(ready() for ready in self._ready.values())
+
+    def drain(self, grace_s: float) -> None:
+        """Refuse new calls, let those in flight end, then close everything.
+
+        Args:
+            grace_s: How long calls in flight may take, seconds; streams end at once.
+        """
+        self.stopping.set()
+        if self._server is not None:
+            self._server.stop(grace_s).wait()
+        for pool in self._pools:
+            pool.shutdown(wait=True, cancel_futures=True)
+        for callback in reversed(self._closing):
+            callback()
+
+
+class ActiveCalls:
+    """How many calls are running, and when the last one ended."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running = 0
+        self._changed = threading.Condition(self._lock)
+        self.total = 0
+
+    def counting(
+        self, behavior: Callable[..., Any], method: MethodDescriptor
+    ) -> Callable[..., Any]:
+        def unary(request: Any, context: grpc.ServicerContext) -> Any:
+            with self:
+                return behavior(request, context)
+
+        def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+            with self:
+                yield from behavior(request, context)
+
+        return stream if method.server_streaming else unary
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._running += 1
+            self.total += 1
+            self._changed.notify_all()
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._running -= 1
+            self._changed.notify_all()
+
+    def wait_until_idle_for(self, seconds: float, stop: threading.Event) -> bool:
+        """Block until no call has run for `seconds`; return False when `stop` is set first."""
+        with self._changed:
+            while not stop.is_set():
+                if not self._changed.wait(timeout=seconds) and not self._running:
+                    return True
+        return False
+
+    def wake(self) -> None:
+        """Make `wait_until_idle_for` look at its `stop`."""
+        with self._changed:
+            self._changed.notify_all()
+
+
+class Health(health.HealthServicer):  # type: ignore[misc]  # published without types
+    """`grpc.health.v1`: the empty name is liveness, a service's name its readiness."""
+
+    def __init__(self, ready: Mapping[str, Callable[[], bool]]) -> None:
+        super().__init__()
+        self._checks = ready
+
+    def Check(self, request: Any, context: grpc.ServicerContext) -> Any:
+        check = self._checks.get(request.service)
+        if check is None:
+            return super().Check(request, context)
+        status = health_pb2.HealthCheckResponse
+        return status(status=status.SERVING if check() else status.NOT_SERVING)
+
+
+def check_address(address: str, token: str | None) -> None:
+    """Refuse a public address that would be open to everybody.
+
+    Raises:
+        InvalidArgument: `address` is neither a socket nor loopback, and there is no token.
+    """
+    if token is not None or address.startswith("unix:"):
+        return
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise InvalidArgument(
+            f"Refusing to listen on {address} without authentication; "
+            "set MODELYARD_TOKEN_FILE, or listen on 127.0.0.1.",
+            address=address,
+        )
+
+
+def _bind(server: grpc.Server, address: str) -> int:
+    try:
+        return server.add_insecure_port(address)
+    except RuntimeError:
+        raise InvalidArgument(
+            f"Cannot listen on {address}: it is taken, or not an address of this machine.",
+            address=address,
+        ) from None
+
+
+def _capped(
+    behavior: Callable[..., Any], slots: threading.BoundedSemaphore | None, cap: int
+) -> Callable[..., Any]:
+    def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        if slots is None or not slots.acquire(blocking=False):
+            raise ResourceExhausted(
+                f"All {cap} streams are taken; try again later.", limit=str(cap)
+            )
+        try:
+            yield from behavior(request, context)
+        finally:
+            slots.release()
+
+    return stream
+
+
+def _handler(method: MethodDescriptor, behavior: Callable[..., Any]) -> Any:
+    make = (
+        grpc.unary_stream_rpc_method_handler
+        if method.server_streaming
+        else grpc.unary_unary_rpc_method_handler
+    )
+    return make(
+        behavior,
+        request_deserializer=GetMessageClass(method.input_type).FromString,
+        response_serializer=GetMessageClass(method.output_type).SerializeToString,
+    )
