@@ -21,6 +21,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
@@ -35,7 +36,10 @@ from sqlalchemy import (
     case,
     false,
     literal,
+    literal_column,
+    null,
     or_,
+    type_coerce,
 )
 
 from modelyard_kit.errors import InvalidArgument
@@ -164,6 +168,7 @@ def decode(token: str, query: str) -> Cursor | None:
         document = json.loads(
             base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         )
+        json.dumps(document, ensure_ascii=False).encode()  # no database takes half a surrogate pair
     except (ValueError, RecursionError):
         raise _invalid_token() from None
     if not isinstance(document, list) or not document or not all(map(_is_value, document)):
@@ -183,7 +188,7 @@ def _columns(keys: Sequence[SortKey]) -> list[_Column]:
         classes: list[tuple[ColumnElement[bool], int]] = []
         if key.nan is not None:
             # Whatever is stored beside the flag, one NaN is like another.
-            value = case((key.nan, literal(None, value.type)), else_=value)
+            value = type_coerce(case((key.nan, null()), else_=value), value.type)
             classes.append((key.nan, _NAN))
         if key.nullable:
             classes.append((key.expression.is_(None), _MISSING))
@@ -194,9 +199,10 @@ def _columns(keys: Sequence[SortKey]) -> list[_Column]:
 
 
 def _class_of(classes: list[tuple[ColumnElement[bool], int]]) -> ColumnElement[int]:
+    # Numbers in the text, not parameters: the same expression must be the same text to PostgreSQL.
     return case(
-        *((condition, literal(number, Integer())) for condition, number in classes),
-        else_=literal(_NUMBER, Integer()),
+        *((condition, literal_column(str(number), Integer())) for condition, number in classes),
+        else_=literal_column(str(_NUMBER), Integer()),
     )
 
 
@@ -218,7 +224,9 @@ def _is_value(value: object) -> bool:
         return False
     if isinstance(value, int):
         return value in _INT64
-    return value is None or isinstance(value, str) or (isinstance(value, float) and value == value)
+    if isinstance(value, float):
+        return not math.isnan(value)
+    return value is None or isinstance(value, str)
 
 
 def _label(position: int) -> str:
