@@ -1,0 +1,64 @@
+# `make` lists the targets. Everything is set up in .venv; nothing else is touched.
+PYTHON ?= python3
+T ?= tests
+BIN := .venv/bin
+PACKAGES := clients/python/modelyard services tools benchmarks examples tests
+
+.DEFAULT_GOAL := help
+.PHONY: help install up demo test check format protos baseline lock soak bench clean
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+install: .venv/installed ## Set up .venv with the `modelyard` command
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else f"Modelyard needs Python 3.11 or newer, this is {sys.version.split()[0]}; say make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+up: install ## Run the platform until Ctrl-C: http://127.0.0.1:5000, gRPC 127.0.0.1:50051
+	$(BIN)/modelyard up --home $${MODELYARD_HOME:-.home}
+
+demo: install ## Train, register, stage, promote, serve, swap and roll back in a throw-away home
+	$(BIN)/modelyard demo
+
+test: install ## Run the test suite (T=path for a part of it)
+	$(BIN)/python -m pytest -q $(T)
+
+check: install ## Format, lint, types, import contracts, contract lint and breaking, stub drift
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(PACKAGES)
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/codespell
+	$(BIN)/buf format --diff --exit-code
+	$(BIN)/buf lint
+	$(BIN)/buf breaking --against protos/baseline.binpb
+	$(BIN)/python tools/gen_stubs.py --check
+
+format: install ## Format code and contract, mend what the linter can
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format --quiet .
+	$(BIN)/buf format --write
+
+protos: install ## Generate the stubs from the contract
+	$(BIN)/python tools/gen_stubs.py
+
+baseline: install ## Take today's contract as the one that must not be broken (at a release)
+	$(BIN)/buf build -o protos/baseline.binpb
+
+lock: ## Pin versions and hashes of all dependencies anew (needs uv)
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-emit-index-url --no-annotate --quiet --output-file requirements.lock
+
+soak: install ## Run the fault tests long: SIGKILL loops, many clients
+	MODELYARD_SOAK=1 $(BIN)/python -m pytest -q tests/faults --timeout 3600
+
+bench: install ## Print each RPC beside its floor
+	$(BIN)/python benchmarks/rpc.py
+
+clean: ## Delete what make has made
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .home dist
