@@ -1,0 +1,179 @@
+"""Conversions that lose nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from modelyard.exceptions import ModelyardException
+from modelyard.types.schema import AnyType, Array, ColumnType, DataType, Map, Object, TensorSpec
+
+_NUMPY_NAMES = {
+    DataType.boolean: "bool",
+    DataType.integer: "int32",
+    DataType.long: "int64",
+    DataType.float: "float32",
+    DataType.double: "float64",
+}
+# Integers up to here are exact in a float of that many bytes.
+_EXACT_BELOW = {4: 2**24, 8: 2**53}
+
+
+def cast_column(series: Any, expected: ColumnType, name: Any) -> Any:
+    """Return `series` in the `expected` type.
+
+    Widening and integers that a float holds exactly are accepted; anything that could change a
+    value is not.
+
+    Raises:
+        ModelyardException: INVALID_PARAMETER_VALUE, naming the column and both types.
+    """
+    if isinstance(expected, AnyType):
+        return series
+    if not isinstance(expected, DataType):
+        if not all(_is_of(value, expected) for value in series.tolist()):
+            raise _refused(name, type(expected).__name__.lower(), series)
+        return series
+    if expected in _NUMPY_NAMES:
+        return _cast_number(series, expected, name)
+    if expected is DataType.datetime:
+        return _cast_datetime(series, name)
+    wanted = str if expected is DataType.string else bytes | bytearray
+    if not all(isinstance(value, wanted) for value in series.dropna().tolist()):
+        raise _refused(name, expected, series)
+    return series
+
+
+def _refused(name: Any, expected: str, series: Any) -> ModelyardException:
+    return ModelyardException(
+        f"Column {name!r} must be {expected}, got {_described(series)}.",
+        error_code="INVALID_PARAMETER_VALUE",
+    )
+
+
+def _described(series: Any) -> str:
+    if series.dtype.kind == "O":
+        return " or ".join(sorted({type(value).__name__ for value in series.tolist()}))
+    return str(series.dtype)
+
+
+def _cast_number(series: Any, expected: DataType, name: Any) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    target = np.dtype(_NUMPY_NAMES[expected])
+    # None in a JSON row makes an object column; without strings it is one of numbers.
+    found = series.infer_objects() if series.dtype.kind == "O" else series
+    if found.dtype.kind == "O" and target.kind == "f":
+        numbers = found.map(lambda v: np.nan if v is None else v).infer_objects()
+        found = numbers if numbers.dtype.kind == "f" else found
+    if pd.api.types.is_extension_array_dtype(found.dtype) or found.dtype.kind not in "biuf":
+        return _cast_extension(found, target, expected, name)
+    if not is_exact(found.to_numpy(), target):
+        raise _refused(name, expected, series)
+    return found.astype(target)
+
+
+def _cast_extension(series: Any, target: Any, expected: DataType, name: Any) -> Any:
+    """Cast a nullable column, whose missing values only a float can hold."""
+    if series.dtype.kind not in "biuf" or (series.isna().any() and target.kind != "f"):
+        raise _refused(name, expected, series)
+    plain = series.dropna().to_numpy(series.dtype.numpy_dtype)
+    if not is_exact(plain, target):
+        raise _refused(name, expected, series)
+    return series.astype(target)
+
+
+def is_exact(values: Any, target: Any) -> bool:
+    """Whether numpy `values` of any shape keep their meaning and value as dtype `target`."""
+    import numpy as np
+
+    source = values.dtype
+    if source == target or (np.can_cast(source, target, "safe") and (source.kind != "b")):
+        return True
+    if source.kind not in "iu" or target.kind not in "iuf" or not values.size:
+        return bool(source.kind in "iuf" and not values.size)
+    low, high = int(values.min()), int(values.max())
+    if target.kind == "f":
+        bound = _EXACT_BELOW.get(target.itemsize, 0)
+        return -bound <= low and high <= bound
+    limits = np.iinfo(target)
+    return bool(limits.min <= low and high <= limits.max)
+
+
+def _cast_datetime(series: Any, name: Any) -> Any:
+    import pandas as pd
+
+    if series.dtype.kind == "M":
+        return series
+    try:
+        # Text is what JSON has for a time; only the ISO form means one thing.
+        return pd.to_datetime(series, format="ISO8601")
+    except (ValueError, TypeError) as other:
+        raise _refused(name, "datetime (ISO 8601)", series) from other
+
+
+def _is_of(value: Any, expected: ColumnType) -> bool:
+    import pandas as pd
+
+    if value is None or isinstance(expected, AnyType):
+        return True
+    if isinstance(expected, Array):
+        return (
+            hasattr(value, "__len__")
+            and not isinstance(value, str | bytes | Mapping)
+            and all(_is_of(element, expected.dtype) for element in value)
+        )
+    if isinstance(expected, Map):
+        return isinstance(value, Mapping) and all(
+            isinstance(k, str) and _is_of(v, expected.value_type) for k, v in value.items()
+        )
+    if isinstance(expected, Object):
+        return isinstance(value, Mapping) and all(
+            _is_of(value[p.name], p.dtype) if p.name in value else not p.required
+            for p in expected.properties
+        )
+    try:
+        cast_column(pd.Series([value]), expected, "")
+    except ModelyardException:
+        return False
+    return True
+
+
+def cast_tensor(array: Any, spec: TensorSpec) -> Any:
+    """Return a numpy array or sparse matrix in the type of `spec`.
+
+    Raises:
+        ModelyardException: INVALID_PARAMETER_VALUE when the shape or the type does not fit.
+    """
+    import numpy as np
+
+    shape_fits = array.ndim == len(spec.shape) and all(
+        expected in {-1, got} for expected, got in zip(spec.shape, array.shape, strict=True)
+    )
+    if not shape_fits:
+        raise ModelyardException(
+            f"{_tensor_name(spec)} must have shape {_shape(spec.shape)}, "
+            f"got {_shape(array.shape)}.",
+            error_code="INVALID_PARAMETER_VALUE",
+        )
+    target = np.dtype(spec.dtype)
+    if target.kind in "US" and array.dtype.kind == target.kind:
+        return array
+    if target.kind == "O":
+        return array.astype(object)
+    values = array.data if hasattr(array, "getnnz") else array
+    if array.dtype.kind not in "biuf" or not is_exact(values, target):
+        raise ModelyardException(
+            f"{_tensor_name(spec)} must be {spec.dtype}, got {array.dtype}.",
+            error_code="INVALID_PARAMETER_VALUE",
+        )
+    return array.astype(target)
+
+
+def _tensor_name(spec: TensorSpec) -> str:
+    return "The input" if spec.name is None else f"Input {spec.name!r}"
+
+
+def _shape(lengths: tuple[int, ...]) -> str:
+    return f"({', '.join(str(length) for length in lengths)})"

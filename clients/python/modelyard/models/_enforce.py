@@ -1,0 +1,214 @@
+"""Makes a model's input what its signature says, or refuses it.
+
+Messages name columns and types, never values: the input may be somebody's personal data.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from modelyard.exceptions import ModelyardException
+from modelyard.models._cast import cast_column, cast_tensor
+from modelyard.types.schema import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
+
+_TABLE_DIMENSIONS = 2
+
+
+def invalid(message: str) -> ModelyardException:
+    return ModelyardException(message, error_code="INVALID_PARAMETER_VALUE")
+
+
+def enforce_schema(data: Any, schema: Schema) -> Any:
+    """Return `data` in the order and the types of `schema`.
+
+    Args:
+        data: A DataFrame, Series, numpy array, sparse matrix, dict of columns or list.
+        schema: The inputs of a signature.
+
+    Returns:
+        A DataFrame for columns, an array (or dict of arrays by name) for tensors.
+
+    Raises:
+        ModelyardException: INVALID_PARAMETER_VALUE, naming missing columns, the widths, or the
+            types that differ.
+    """
+    if schema.is_tensor_spec():
+        if schema.has_input_names():
+            return _named_tensors(data, schema)
+        return _single_tensor(data, schema)
+    return _columns(data, schema)
+
+
+def as_frame(data: Any) -> Any:
+    """Return `data` as a DataFrame; columns of unnamed data are numbered."""
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(data, pd.DataFrame):
+        return data
+    if isinstance(data, pd.Series):
+        return data.to_frame()
+    if isinstance(data, Mapping):
+        scalars = not any(
+            isinstance(v, list | tuple | np.ndarray | pd.Series) for v in data.values()
+        )
+        return _frame([data] if scalars else dict(data))
+    if isinstance(data, np.ndarray) and data.ndim > _TABLE_DIMENSIONS:
+        raise invalid(
+            f"The model takes a table of rows and columns, got an array of {data.ndim} dimensions."
+        )
+    return _frame(data if isinstance(data, list | np.ndarray) else [data])
+
+
+def _frame(data: Any) -> Any:
+    import pandas as pd
+
+    try:
+        return pd.DataFrame(data)
+    except ValueError as ragged:
+        raise invalid("The columns of the input differ in length.") from ragged
+
+
+def is_numbered(frame: Any) -> bool:
+    """Whether the columns have no names, only the numbers 0, 1, 2 and so on."""
+    return list(frame.columns) == list(range(frame.shape[1]))
+
+
+def in_order(frame: Any, names: list[Any], required: list[Any]) -> Any:
+    """Return the columns called `names`, in that order; others are dropped with a warning.
+
+    Raises:
+        ModelyardException: When one of `required` is missing, or a frame without names has
+            another width.
+    """
+    if is_numbered(frame):
+        if frame.shape[1] != len(names):
+            raise wrong_width(len(names), frame.shape[1])
+        return frame.set_axis(names, axis="columns")
+    missing = [name for name in required if name not in frame.columns]
+    extra = [str(name) for name in frame.columns if name not in names]
+    if missing:
+        raise invalid(
+            f"Missing column{'s' * (len(missing) > 1)} {_list(missing)}. "
+            f"The model takes {_list(names)}; got {_list(frame.columns)}."
+        )
+    if extra:
+        warnings.warn(f"Columns the model does not take are dropped: {_list(extra)}.", stacklevel=2)
+    return frame[[name for name in names if name in frame.columns]]
+
+
+_LISTED = 20
+
+
+def _list(names: Any) -> str:
+    shown = [repr(name) for name in list(names)[:_LISTED]]
+    rest = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {rest} more" if rest else "")
+
+
+def wrong_width(expected: int, got: int) -> ModelyardException:
+    return invalid(f"The model takes {expected} columns, got {got}.")
+
+
+def _columns(data: Any, schema: Schema) -> Any:
+    frame = as_frame(data)
+    names = schema.input_names()
+    if not schema.has_input_names():
+        # Columns known by position accept any names, as long as there are as many.
+        if frame.shape[1] != len(schema):
+            raise wrong_width(len(schema), frame.shape[1])
+        frame = frame.set_axis(names, axis="columns")
+    frame = in_order(frame, names, schema.required_input_names())
+    specs = zip(names, schema.inputs, strict=True)
+    cast = {
+        name: cast_column(frame[name], spec.type, name)
+        for name, spec in specs
+        if isinstance(spec, ColSpec) and name in frame.columns
+    }
+    return type(frame)(cast, index=frame.index)
+
+
+def _single_tensor(data: Any, schema: Schema) -> Any:
+    (spec,) = schema.inputs
+    if not isinstance(spec, TensorSpec):
+        raise TypeError(spec)
+    return cast_tensor(_array(data, spec), spec)
+
+
+def _array(data: Any, spec: TensorSpec) -> Any:
+    import numpy as np
+    import pandas as pd
+    from scipy import sparse
+
+    if sparse.issparse(data) or isinstance(data, np.ndarray):
+        return data
+    if isinstance(data, pd.DataFrame | Mapping):
+        frame = as_frame(data)
+        if len(spec.shape) == _TABLE_DIMENSIONS and spec.shape[1] not in {-1, frame.shape[1]}:
+            raise wrong_width(spec.shape[1], frame.shape[1])
+        return frame.to_numpy()
+    try:
+        numbers = np.asarray(data)
+    except ValueError as ragged:
+        raise invalid("The rows of the input differ in length.") from ragged
+    # A list says nothing about widths: its floats become those of the model.
+    narrow = numbers.dtype.kind == "f" and np.dtype(spec.dtype).kind == "f"
+    return numbers.astype(spec.dtype) if narrow else numbers
+
+
+def _named_tensors(data: Any, schema: Schema) -> dict[str, Any]:
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(data, pd.DataFrame):
+        data = {name: data[name].to_numpy() for name in data.columns}
+    names = schema.input_names()
+    if not isinstance(data, Mapping):
+        if len(names) != 1:
+            raise invalid(f"The model takes the named arrays {_list(names)}; got one without name.")
+        data = {names[0]: data}
+    missing = [name for name in names if name not in data]
+    if missing:
+        raise invalid(f"Missing {_list(missing)}. The model takes {_list(names)}.")
+    extra = [name for name in data if name not in names]
+    if extra:
+        warnings.warn(f"Arrays the model does not take are dropped: {_list(extra)}.", stacklevel=2)
+    return {
+        str(spec.name): cast_tensor(np.asarray(data[spec.name]), spec)
+        for spec in schema.inputs
+        if isinstance(spec, TensorSpec)
+    }
+
+
+def enforce_params(params: Mapping[str, Any] | None, schema: ParamSchema | None) -> dict[str, Any]:
+    """Return every parameter of `schema`: the caller's value in its type, else the default.
+
+    Raises:
+        ModelyardException: INVALID_PARAMETER_VALUE when a value has another type.
+    """
+    given = dict(params or {})
+    specs = {spec.name: spec for spec in schema or ()}
+    unknown = [name for name in given if name not in specs]
+    if unknown:
+        warnings.warn(
+            f"Parameters the model does not take are ignored: {_list(unknown)}.", stacklevel=2
+        )
+    return {
+        name: _param(given[name], spec) if name in given else spec.default
+        for name, spec in specs.items()
+    }
+
+
+def _param(value: Any, spec: ParamSpec) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    if spec.shape is None:
+        if isinstance(value, list | tuple | dict | np.ndarray):
+            raise invalid(f"Parameter {spec.name!r} must be one {spec.dtype}, got a list.")
+        return cast_column(pd.Series([value]), spec.dtype, spec.name).tolist()[0]
+    if not isinstance(value, list | tuple | np.ndarray):
+        raise invalid(f"Parameter {spec.name!r} must be a list of {spec.dtype}.")
+    return cast_column(pd.Series(list(value)), spec.dtype, spec.name).tolist()

@@ -1,0 +1,137 @@
+"""Writing, logging and finding model folders, the same for every flavour."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelyard.exceptions import ModelyardException
+from modelyard.models.model import Model, ModelInfo
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+_DEFAULT_NAME = "model"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogOptions:
+    """What a logged model has beyond its folder.
+
+    Attributes:
+        step: Of the run's training, at which it was made.
+        await_registration_for_seconds: How long to wait for a new version to be READY.
+    """
+
+    name: str
+    params: Mapping[str, Any] | None
+    tags: Mapping[str, str] | None
+    model_type: str | None
+    step: int
+    registered_model_name: str | None
+    await_registration_for_seconds: int | None
+
+
+def chosen_name(artifact_path: str | None, name: str | None) -> str:
+    """One name from the two ways to say it; `model` when neither is used."""
+    if artifact_path is not None and name is not None and artifact_path != name:
+        raise ModelyardException(
+            f"Give either artifact_path or name, not both: got {artifact_path!r} and {name!r}.",
+            error_code="INVALID_PARAMETER_VALUE",
+        )
+    chosen = name if name is not None else artifact_path
+    return _DEFAULT_NAME if chosen is None else chosen
+
+
+def new_folder(path: str | Path) -> Path:
+    """Make the folder a model is saved into; refuse one that has content."""
+    folder = Path(path)
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise ModelyardException(
+            f"The path {str(path)!r} already exists and is not an empty folder.",
+            error_code="RESOURCE_ALREADY_EXISTS",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def finish(folder: Path, model: Model) -> Model:
+    """Write the MLmodel file of a folder whose other files are complete."""
+    model.model_size_bytes = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+    model.save(folder)
+    return model
+
+
+def log_folder(write: Callable[[Path], object], options: LogOptions) -> ModelInfo:
+    """Let `write` fill a temporary folder and log it to the active run."""
+    from modelyard import _models_api  # type: ignore[attr-defined] # until it is written
+
+    with tempfile.TemporaryDirectory(prefix="modelyard-") as temporary:
+        folder = Path(temporary) / _DEFAULT_NAME
+        write(folder)
+        return _models_api.log_model_folder(folder, options)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalModel:
+    """A model folder on this machine; digest and ids are None for one that was only saved."""
+
+    path: Path
+    digest: str | None = None
+    name: str | None = None
+    version: str | None = None
+    model_id: str | None = None
+    run_id: str | None = None
+
+
+def local_model(model_uri: str | Path, dst_path: str | None = None) -> LocalModel:
+    """Return the folder of `model_uri`, downloaded unless it is a folder already.
+
+    Args:
+        model_uri: `models:/…`, `runs:/…` or the path of a folder.
+        dst_path: Where to download to; a temporary folder by default. Not used for a folder.
+    """
+    if isinstance(model_uri, str) and _SCHEME.match(model_uri):
+        from modelyard import _artifacts  # type: ignore[attr-defined] # until it is written
+
+        return _artifacts.fetch_model(model_uri, dst_path)  # type: ignore[no-any-return]
+    if not Path(model_uri).is_dir():
+        raise ModelyardException(
+            f"There is no model at {str(model_uri)!r}: give a folder, or a URI such as "
+            "models:/<name>/<version or stage> or runs:/<run_id>/<name>.",
+            error_code="RESOURCE_DOES_NOT_EXIST",
+        )
+    return LocalModel(Path(model_uri))
+
+
+def file_in(folder: Path, relative: Any) -> Path:
+    """Return a file the MLmodel file names; refuse a name that leaves the folder."""
+    if not isinstance(relative, str) or not relative:
+        raise ModelyardException(
+            "The MLmodel file does not name the model's file.",
+            error_code="INVALID_PARAMETER_VALUE",
+        )
+    file = (folder / relative).resolve()
+    if not file.is_relative_to(folder.resolve()) or not file.is_file():
+        raise ModelyardException(
+            f"The MLmodel file names {relative!r}, which is no file of the model's folder.",
+            error_code="INVALID_PARAMETER_VALUE",
+        )
+    return file
+
+
+def local_path_of_artifact(uri: str) -> Path:
+    """Return the file or folder an artifact is copied from.
+
+    Raises:
+        ModelyardException: RESOURCE_DOES_NOT_EXIST when there is none on this machine.
+    """
+    source = Path(uri.removeprefix("file://"))
+    if not source.exists():
+        raise ModelyardException(
+            f"There is no artifact at {uri!r}: give a local file or folder.",
+            error_code="RESOURCE_DOES_NOT_EXIST",
+        )
+    return source

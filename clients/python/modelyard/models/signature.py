@@ -1,0 +1,71 @@
+"""What goes into a model and what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modelyard.exceptions import ModelyardException
+from modelyard.models._infer import infer_param_schema, infer_schema
+from modelyard.types.schema import ParamSchema, Schema
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSignature:
+    """Schemas of a model's inputs, outputs and inference parameters; None where unknown."""
+
+    inputs: Schema | None = None
+    outputs: Schema | None = None
+    params: ParamSchema | None = None
+
+    def __post_init__(self) -> None:
+        if self.inputs is None and self.outputs is None and self.params is None:
+            raise ModelyardException(
+                "A signature needs at least one of inputs, outputs and params.",
+                error_code="INVALID_PARAMETER_VALUE",
+            )
+
+    def to_dict(self) -> dict[str, str | None]:
+        """Return the form of MLmodel files: each part as JSON text."""
+        return {
+            "inputs": self.inputs.to_json() if self.inputs else None,
+            "outputs": self.outputs.to_json() if self.outputs else None,
+            "params": self.params.to_json() if self.params else None,
+        }
+
+    @classmethod
+    def from_dict(cls, parts: Mapping[str, Any]) -> ModelSignature:
+        """Read the form of MLmodel files.
+
+        Raises:
+            ModelyardException: INVALID_PARAMETER_VALUE when a part is malformed.
+        """
+        inputs, outputs, params = (parts.get(key) for key in ("inputs", "outputs", "params"))
+        return cls(
+            Schema.from_json(inputs) if inputs else None,
+            Schema.from_json(outputs) if outputs else None,
+            ParamSchema.from_json(params) if params else None,
+        )
+
+
+def infer_signature(
+    model_input: Any = None, model_output: Any = None, params: Mapping[str, Any] | None = None
+) -> ModelSignature:
+    """Describe examples of a model's input, output and parameters.
+
+    Args:
+        model_input: A DataFrame or Series (one column each), a numpy array or sparse matrix of
+            shape (n, ...) (a tensor whose first axis has any length), a dict of arrays (named
+            tensors), a dict of scalars or lists, or a list of dicts or scalars (columns).
+        model_output: The same for what the model answers.
+        params: Defaults of the inference parameters.
+
+    Raises:
+        ModelyardException: INVALID_PARAMETER_VALUE when a type has no counterpart in a schema.
+    """
+    return ModelSignature(
+        None if model_input is None else infer_schema(model_input),
+        None if model_output is None else infer_schema(model_output),
+        infer_param_schema(params) if params else None,
+    )

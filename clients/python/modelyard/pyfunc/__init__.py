@@ -1,0 +1,236 @@
+"""Load any model with one interface, and log models written in Python."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from modelyard._extras import require_extra
+from modelyard.exceptions import ModelyardException
+from modelyard.models._folder import LogOptions, chosen_name, local_model, log_folder
+from modelyard.models.model import Model, ModelInfo
+from modelyard.models.signature import ModelSignature
+from modelyard.pyfunc import _python_model
+from modelyard.pyfunc._model import Predictor, PyFuncModel
+from modelyard.pyfunc._python_model import PythonModel, PythonModelContext
+
+__all__ = [
+    "PyFuncModel",
+    "PythonModel",
+    "PythonModelContext",
+    "load_folder",
+    "load_model",
+    "log_model",
+    "save_model",
+]
+
+_SKLEARN_LOADERS = ("mlflow.sklearn", "modelyard.sklearn")
+
+
+def _require(*packages: str) -> None:
+    require_extra("modelyard.pyfunc", "sklearn", "numpy", "pandas", "yaml", *packages)
+
+
+def load_model(
+    model_uri: str | Path,
+    suppress_warnings: bool = False,  # noqa: FBT001, FBT002 - positional in MLflow's signature
+    dst_path: str | None = None,
+    model_config: Mapping[str, Any] | None = None,
+    *,
+    allow_pickle: bool = False,
+) -> PyFuncModel:
+    """Load a model to predict with.
+
+    Args:
+        model_uri: `models:/name/3`, `models:/name/Production`, `models:/name@alias`,
+            `models:/m-<id>`, `runs:/<run_id>/<name>`, or a model folder.
+        suppress_warnings: Whether to say nothing about a model made by another Python version.
+        dst_path: Where to download to; a temporary folder by default.
+        model_config: Settings for a `PythonModel`.
+        allow_pickle: Whether a pickled model, which can run any code, may be loaded.
+
+    Raises:
+        ModelyardException: INVALID_PARAMETER_VALUE when the model is damaged, forged, holds types
+            that are not trusted or has no flavour we know; PERMISSION_DENIED for a pickle without
+            `allow_pickle`; RESOURCE_DOES_NOT_EXIST when there is no such model.
+    """
+    _require()
+    folder = local_model(model_uri, dst_path).path
+    loaded = load_folder(folder, allow_pickle=allow_pickle, model_config=model_config)
+    if not suppress_warnings:
+        _warn_of_other_versions(loaded.metadata)
+    return loaded
+
+
+def load_folder(
+    path: str | Path,
+    *,
+    allow_pickle: bool = False,
+    threads: int | None = None,
+    model_config: Mapping[str, Any] | None = None,
+) -> PyFuncModel:
+    """Load a model folder, without any network.
+
+    Args:
+        path: The folder that holds the MLmodel file.
+        allow_pickle: As for `load_model`.
+        threads: Set as `n_jobs` on every part of a scikit-learn model; None keeps its own.
+        model_config: As for `load_model`.
+
+    Raises:
+        ModelyardException: As `load_model`.
+    """
+    _require()
+    folder = Path(path)
+    model = Model.load(folder)
+    predictor = _predictor(
+        folder, model, allow_pickle=allow_pickle, threads=threads, model_config=model_config
+    )
+    return PyFuncModel(folder, model, predictor, model_config)
+
+
+def _predictor(
+    folder: Path,
+    model: Model,
+    *,
+    allow_pickle: bool,
+    threads: int | None,
+    model_config: Mapping[str, Any] | None,
+) -> Predictor:
+    """Choose by name from a closed list: a loader named by a folder is never imported."""
+    flavor = model.flavors.get("python_function")
+    if flavor is None:
+        raise ModelyardException(
+            "The model has no python_function flavor, as it has no predict; its flavors are "
+            f"{', '.join(sorted(model.flavors))}. Load it with the module of one of them.",
+            error_code="INVALID_PARAMETER_VALUE",
+        )
+    loader = flavor.get("loader_module")
+    if loader in _SKLEARN_LOADERS:
+        _require("sklearn", "skops")
+        from modelyard.sklearn import _predictor as of_sklearn
+
+        return of_sklearn.load_predictor(folder, model, allow_pickle=allow_pickle, threads=threads)
+    if loader == _python_model.LOADER_MODULE:
+        return _python_model.load_predictor(
+            folder, model, allow_pickle=allow_pickle, model_config=model_config
+        )
+    raise ModelyardException(
+        f"The model wants to be loaded by {loader!r}; models of "
+        f"{_SKLEARN_LOADERS[0]} and {_python_model.LOADER_MODULE} can be loaded.",
+        error_code="INVALID_PARAMETER_VALUE",
+    )
+
+
+def _warn_of_other_versions(model: Model) -> None:
+    """scikit-learn promises nothing across versions; saying so beats a wrong answer later."""
+    from importlib import metadata
+
+    saved_with = model.flavors.get("sklearn", {}).get("sklearn_version")
+    if saved_with is None or str(saved_with) == metadata.version("scikit-learn"):
+        return
+    warnings.warn(
+        f"The model was saved with scikit-learn {saved_with}, this is "
+        f"{metadata.version('scikit-learn')}; its answers may differ.",
+        stacklevel=3,
+    )
+
+
+def save_model(  # noqa: PLR0913 - the documented signature
+    path: str | Path,
+    *,
+    python_model: Any,
+    artifacts: Mapping[str, str] | None = None,
+    signature: ModelSignature | None = None,
+    input_example: Any = None,
+    metadata: dict[str, Any] | None = None,
+    model_config: dict[str, Any] | None = None,
+    pip_requirements: str | Sequence[str] | None = None,
+    extra_pip_requirements: str | Sequence[str] | None = None,
+    conda_env: dict[str, Any] | str | None = None,
+) -> None:
+    """Write a model in Python as a model folder; loading it needs `allow_pickle`.
+
+    Args:
+        path: The folder; must be new or empty.
+        python_model: An instance of `PythonModel` or a function of the input.
+        artifacts: Local files or folders to keep with the model, by name.
+        signature: Schema of inputs and outputs; None infers one from `input_example`, if given.
+        input_example: Some rows of input.
+        metadata: Stored in the MLmodel file.
+        model_config: Settings it finds in its context.
+        pip_requirements: Replaces the inferred requirements: a list or a requirements file.
+        extra_pip_requirements: Added to the inferred ones.
+        conda_env: Replaces the generated conda.yaml.
+
+    Raises:
+        ModelyardException: INVALID_PARAMETER_VALUE when `python_model` is neither of both;
+            RESOURCE_ALREADY_EXISTS when the folder has content.
+    """
+    _require("cloudpickle")
+    options = _python_model.SaveOptions(
+        artifacts=artifacts,
+        signature=signature,
+        input_example=input_example,
+        metadata=metadata,
+        model_config=model_config,
+        pip_requirements=pip_requirements,
+        extra_pip_requirements=extra_pip_requirements,
+        conda_env=conda_env,
+    )
+    _python_model.save(python_model, path, options)
+
+
+def log_model(  # noqa: PLR0913 - the documented signature
+    artifact_path: str | None = None,
+    *,
+    name: str | None = None,
+    python_model: Any,
+    artifacts: Mapping[str, str] | None = None,
+    signature: ModelSignature | None = None,
+    input_example: Any = None,
+    metadata: dict[str, Any] | None = None,
+    model_config: dict[str, Any] | None = None,
+    pip_requirements: str | Sequence[str] | None = None,
+    extra_pip_requirements: str | Sequence[str] | None = None,
+    conda_env: dict[str, Any] | str | None = None,
+    registered_model_name: str | None = None,
+    await_registration_for: int | None = 300,
+    params: Mapping[str, Any] | None = None,
+    tags: Mapping[str, str] | None = None,
+    model_type: str | None = None,
+    step: int = 0,
+) -> ModelInfo:
+    """Log a model in Python to the active run.
+
+    Arguments are those of `save_model` and of `modelyard.sklearn.log_model`.
+
+    Returns:
+        Its URI, `models:/m-<id>`, and what its MLmodel file says.
+
+    Raises:
+        ModelyardException: As `save_model`, and what logging or registering refuses.
+    """
+    _require("cloudpickle")
+    options = LogOptions(
+        name=chosen_name(artifact_path, name),
+        params=params,
+        tags=tags,
+        model_type=model_type,
+        step=step,
+        registered_model_name=registered_model_name,
+        await_registration_for_seconds=await_registration_for,
+    )
+    saved = _python_model.SaveOptions(
+        artifacts=artifacts,
+        signature=signature,
+        input_example=input_example,
+        metadata=metadata,
+        model_config=model_config,
+        pip_requirements=pip_requirements,
+        extra_pip_requirements=extra_pip_requirements,
+        conda_env=conda_env,
+    )
+    return log_folder(lambda folder: _python_model.save(python_model, folder, saved), options)

@@ -1,0 +1,109 @@
+"""A loaded model, whatever made it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from modelyard.exceptions import ModelyardException
+from modelyard.models import _example
+from modelyard.models._enforce import enforce_params, enforce_schema
+from modelyard.models.model import Model
+from modelyard.models.signature import ModelSignature
+
+
+class Predictor(Protocol):
+    """What a flavour gives to `PyFuncModel`.
+
+    Attributes:
+        raw_model: The object that was logged.
+        needs_names: Whether it was trained on named columns.
+    """
+
+    raw_model: Any
+    needs_names: bool
+
+    def predict(self, data: Any, params: dict[str, Any]) -> Any: ...
+
+
+class PyFuncModel:
+    """A model with one way to ask it: `predict`.
+
+    Attributes:
+        metadata: Its MLmodel file.
+        model_config: Settings given when it was loaded.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        metadata: Model,
+        predictor: Predictor,
+        model_config: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.metadata = metadata
+        self.model_config = dict(model_config or {})
+        self._predictor = predictor
+        # Read now: the folder may be a temporary one.
+        self._input_example = _example.read_example(folder, metadata.saved_input_example_info)
+
+    @property
+    def signature(self) -> ModelSignature | None:
+        return self.metadata.signature
+
+    @property
+    def needs_names(self) -> bool:
+        """Whether the model was trained on named columns."""
+        return self._predictor.needs_names
+
+    @property
+    def model_id(self) -> str | None:
+        return self.metadata.model_id
+
+    @property
+    def input_example(self) -> Any:
+        """The example it was logged with, None without one."""
+        return self._input_example
+
+    def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
+        """Return the model's answer to `data`.
+
+        Args:
+            data: A DataFrame, numpy array, sparse matrix, dict of columns or list of rows. With a
+                signature it must fit it; without one it must have the columns of the training.
+            params: Inference parameters of the signature.
+
+        Raises:
+            ModelyardException: INVALID_PARAMETER_VALUE when `data` or `params` do not fit; what the
+                model itself raises passes through.
+        """
+        known = self.signature
+        if known is None:
+            return self._predictor.predict(data, dict(params or {}))
+        given = enforce_params(params, known.params)
+        fitting = data if known.inputs is None else enforce_schema(data, known.inputs)
+        return self._predictor.predict(fitting, given)
+
+    def get_raw_model(self) -> Any:
+        """Return the object that was logged."""
+        return self._predictor.raw_model
+
+    def unwrap_python_model(self) -> Any:
+        """Return the `PythonModel` that was logged.
+
+        Raises:
+            ModelyardException: INVALID_PARAMETER_VALUE when it was not logged as one.
+        """
+        from modelyard.pyfunc._python_model import PythonModelPredictor
+
+        if not isinstance(self._predictor, PythonModelPredictor):
+            raise ModelyardException(
+                "The model was not logged as a PythonModel; get_raw_model() returns what it is.",
+                error_code="INVALID_PARAMETER_VALUE",
+            )
+        return self._predictor.raw_model
+
+    def __repr__(self) -> str:
+        flavors = ", ".join(sorted(self.metadata.flavors))
+        return f"<PyFuncModel model_id={self.model_id!r} flavors={flavors}>"

@@ -1,0 +1,203 @@
+"""The scikit-learn flavour of a model folder."""
+
+from __future__ import annotations
+
+import pickle
+import platform
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from modelyard.exceptions import ModelyardException
+from modelyard.models import _environment, _example
+from modelyard.models._folder import file_in, finish, new_folder
+from modelyard.models.model import Model
+from modelyard.models.signature import ModelSignature, infer_signature
+from modelyard.sklearn import _inputs, _object_graph, _skops_file
+
+FORMATS = ("skops", "cloudpickle", "pickle")
+# What a model folder may name as its prediction; the name is looked up on the estimator.
+PREDICT_FUNCTIONS = (
+    "predict",
+    "predict_proba",
+    "predict_log_proba",
+    "predict_joint_log_proba",
+    "decision_function",
+    "score",
+    "score_samples",
+    "transform",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveOptions:
+    """How an estimator is saved; see `modelyard.sklearn.save_model`."""
+
+    signature: ModelSignature | Literal[False] | None = None
+    input_example: Any = None
+    serialization_format: str = "skops"
+    pyfunc_predict_fn: str = "predict"
+    metadata: dict[str, Any] | None = None
+    pip_requirements: str | Sequence[str] | None = None
+    extra_pip_requirements: str | Sequence[str] | None = None
+    conda_env: dict[str, Any] | str | None = None
+
+
+def save(sk_model: Any, path: str | Path, options: SaveOptions) -> Model:
+    _check(sk_model, options)
+    folder = new_folder(path)
+    written = "model.skops" if options.serialization_format == "skops" else "model.pkl"
+    if options.serialization_format == "skops":
+        _skops_file.save(sk_model, folder / written)
+    else:
+        _pickle(sk_model, folder / written, options.serialization_format)
+    model = Model(metadata=options.metadata, flavors=_flavors(sk_model, folder / written, options))
+    if options.input_example is not None:
+        model.saved_input_example_info = _example.write_example(folder, options.input_example)
+    model.signature = _signature(sk_model, options)
+    _environment.write_environment(folder, _requirements(options), options.conda_env)
+    return finish(folder, model)
+
+
+def _check(sk_model: Any, options: SaveOptions) -> None:
+    from sklearn.base import BaseEstimator
+
+    if not isinstance(sk_model, BaseEstimator):
+        raise _invalid(f"A scikit-learn estimator is needed, got {type(sk_model).__name__}.")
+    if options.serialization_format not in FORMATS:
+        raise _invalid(
+            f"Unknown serialization_format {options.serialization_format!r}; "
+            f"choose one of {', '.join(FORMATS)}."
+        )
+    predict = options.pyfunc_predict_fn
+    if predict not in PREDICT_FUNCTIONS:
+        raise _invalid(
+            f"Unknown pyfunc_predict_fn {predict!r}; choose one of {', '.join(PREDICT_FUNCTIONS)}."
+        )
+    # A transformer may be logged by default; it then has no generic prediction.
+    if predict != "predict" and not hasattr(sk_model, predict):
+        raise _invalid(f"{type(sk_model).__name__} has no {predict}, given as pyfunc_predict_fn.")
+
+
+def _invalid(message: str) -> ModelyardException:
+    return ModelyardException(message, error_code="INVALID_PARAMETER_VALUE")
+
+
+def _pickle(sk_model: Any, file: Path, serialization_format: str) -> None:
+    if serialization_format == "pickle":
+        file.write_bytes(pickle.dumps(sk_model))
+        return
+    if find_spec("cloudpickle") is None:
+        raise ImportError(
+            "serialization_format='cloudpickle' needs cloudpickle: pip install cloudpickle"
+        )
+    import cloudpickle  # type: ignore[import-untyped]
+
+    file.write_bytes(cloudpickle.dumps(sk_model))
+
+
+def _flavors(sk_model: Any, file: Path, options: SaveOptions) -> dict[str, dict[str, Any]]:
+    import sklearn
+
+    sklearn_flavor = {
+        "code": None,
+        "pickled_model": file.name,
+        "serialization_format": options.serialization_format,
+        "sklearn_version": sklearn.__version__,
+    }
+    if options.serialization_format == "skops":
+        # For MLflow's loader, which asks the folder; ours has its own list.
+        sklearn_flavor["skops_trusted_types"] = _skops_file.untrusted_by_skops(file)
+    flavors = {"sklearn": sklearn_flavor}
+    if hasattr(sk_model, options.pyfunc_predict_fn):
+        flavors["python_function"] = {
+            "env": dict(_environment.ENVIRONMENT_FILES),
+            "loader_module": "mlflow.sklearn",
+            "model_path": file.name,
+            "predict_fn": options.pyfunc_predict_fn,
+            "python_version": platform.python_version(),
+        }
+    return flavors
+
+
+def _signature(sk_model: Any, options: SaveOptions) -> ModelSignature | None:
+    """The one given, or what the example shows; never a guess from the training data."""
+    if options.signature is not None:
+        return options.signature or None
+    if options.input_example is None or not hasattr(sk_model, options.pyfunc_predict_fn):
+        return None
+    example = options.input_example
+    answered = getattr(sk_model, options.pyfunc_predict_fn)(_inputs.fit_to(sk_model, example))
+    return infer_signature(example, answered)
+
+
+def _requirements(options: SaveOptions) -> list[str]:
+    if options.pip_requirements is not None:
+        return _environment.requirement_lines(options.pip_requirements)
+    stored_with = {"skops": ("skops",), "cloudpickle": ("cloudpickle",), "pickle": ()}
+    packages = ("numpy", "pandas", "scikit-learn", "scipy")
+    inferred = _environment.pinned(*packages, *stored_with[options.serialization_format])
+    extra = options.extra_pip_requirements
+    return inferred + ([] if extra is None else _environment.requirement_lines(extra))
+
+
+def load(folder: Path, model: Model, *, allow_pickle: bool, threads: int | None = None) -> Any:
+    """Load the estimator of a folder.
+
+    Args:
+        folder: Holds the files `model` names.
+        model: Its MLmodel file, whose list of trusted types is not read.
+        allow_pickle: Whether a pickle, which can run any code, may be loaded.
+        threads: Set on every part of the estimator that has `n_jobs`.
+
+    Raises:
+        ModelyardException: INVALID_PARAMETER_VALUE when the folder has no scikit-learn model or
+            the file is not what it says; PERMISSION_DENIED for a pickle that is not allowed.
+    """
+    flavor = model.flavors.get("sklearn") or model.flavors.get("python_function", {})
+    if flavor is model.flavors.get("python_function", {}) and "model_path" not in flavor:
+        raise _invalid("The model has no sklearn flavor.")
+    file = file_in(folder, flavor.get("pickled_model") or flavor.get("model_path"))
+    # Folders written before MLflow had formats hold pickles.
+    stored_as = flavor.get("serialization_format", "pickle")
+    if stored_as not in FORMATS:
+        raise _invalid(
+            f"The model's serialization_format is {stored_as!r}, not one of {', '.join(FORMATS)}."
+        )
+    if stored_as == "skops":
+        estimator = _load_skops(file)
+    else:
+        estimator = _load_pickle(file, str(stored_as), allow_pickle=allow_pickle)
+    if threads is not None:
+        _set_threads(estimator, threads)
+    return estimator
+
+
+def _load_skops(file: Path) -> Any:
+    if not zipfile.is_zipfile(file):
+        raise _invalid(
+            f"The model was not loaded: {file.name} is said to be a skops file and is none. "
+            "It is damaged or forged; log the model again."
+        )
+    return _skops_file.load(file)
+
+
+def _load_pickle(file: Path, stored_as: str, *, allow_pickle: bool) -> Any:
+    if not allow_pickle:
+        raise ModelyardException(
+            f"The model is stored with {stored_as}, and loading a pickle can run any code. "
+            "If you trust who logged it, load it with allow_pickle=True (serve it with "
+            "--allow-pickle); or log it again with serialization_format='skops'.",
+            error_code="PERMISSION_DENIED",
+        )
+    with file.open("rb") as stream:
+        return pickle.load(stream)  # noqa: S301 - the caller allowed it
+
+
+def _set_threads(estimator: Any, threads: int) -> None:
+    for part in _object_graph.objects_in(estimator):
+        if "n_jobs" in _object_graph.attributes(part):
+            part.n_jobs = threads

@@ -1,0 +1,83 @@
+"""Gives an estimator its input in the form it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from modelyard.models._enforce import as_frame, in_order, invalid, wrong_width
+
+_TABLE_DIMENSIONS = 2
+
+
+def needs_names(estimator: Any) -> bool:
+    """Whether it was trained on named columns."""
+    return getattr(estimator, "feature_names_in_", None) is not None
+
+
+def fit_to(estimator: Any, data: Any) -> Any:
+    """Return `data` with the columns `estimator` was trained on.
+
+    Named columns are accepted by an estimator trained without names, and the other way round, as
+    long as there are as many.
+
+    Args:
+        estimator: A fitted scikit-learn estimator.
+        data: A DataFrame, Series, numpy array, sparse matrix, dict of columns or list of rows.
+
+    Raises:
+        ModelyardException: INVALID_PARAMETER_VALUE, naming missing columns or both widths.
+    """
+    from scipy import sparse
+
+    if sparse.issparse(data):
+        _check_width(estimator, data.shape)
+        return data
+    if needs_names(estimator):
+        names = [str(name) for name in estimator.feature_names_in_]
+        return in_order(as_frame(data), names, names)
+    if getattr(estimator, "n_features_in_", None) is None:
+        return _documents(data)
+    table = _as_array(data)
+    _check_width(estimator, table.shape)
+    return table
+
+
+def _as_array(data: Any) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(data, np.ndarray):
+        return data
+    if isinstance(data, pd.DataFrame | pd.Series | Mapping):
+        return as_frame(data).to_numpy()
+    try:
+        return np.asarray(data)
+    except ValueError as ragged:
+        raise invalid("The rows of the input differ in length.") from ragged
+
+
+def _check_width(estimator: Any, shape: tuple[int, ...]) -> None:
+    expected = getattr(estimator, "n_features_in_", None)
+    if expected is None:
+        return
+    if len(shape) != _TABLE_DIMENSIONS:
+        raise invalid(
+            f"The model takes rows of {expected} columns, got an array of {len(shape)} "
+            f"dimension{'s' * (len(shape) != 1)}."
+        )
+    if shape[1] != expected:
+        raise wrong_width(expected, shape[1])
+
+
+def _documents(data: Any) -> Any:
+    """An estimator of texts takes a list of them, and a table of one column is one."""
+    import numpy as np
+    import pandas as pd
+
+    table = as_frame(data) if isinstance(data, Mapping) else data
+    if isinstance(table, pd.DataFrame) and table.shape[1] == 1:
+        return table.iloc[:, 0]
+    if isinstance(table, np.ndarray) and table.ndim == _TABLE_DIMENSIONS and table.shape[1] == 1:
+        return table[:, 0]
+    return table

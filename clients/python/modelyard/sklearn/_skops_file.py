@@ -1,0 +1,128 @@
+"""Reading and writing `model.skops`."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from modelyard.exceptions import ModelyardException
+from modelyard.sklearn._forged import refuse_forged
+from modelyard.sklearn._trusted import TRUSTED_TYPES
+
+# skops stores arrays uncompressed, so a file never needs much more memory than it has bytes; one
+# that a person compressed shrinks by less than this.
+_MAX_EXPANSION = 20
+_ALWAYS_ALLOWED_BYTES = 256 * 2**20
+
+
+def save(model: Any, path: Path) -> None:
+    """Write `model` to `path`, and refuse what `load` would refuse.
+
+    Raises:
+        ModelyardException: INVALID_PARAMETER_VALUE when skops cannot store the model or the
+            loader does not trust a type in it.
+    """
+    import skops.io
+
+    try:
+        skops.io.dump(model, path)
+        untrusted = sorted(set(skops.io.get_untrusted_types(file=path)) - TRUSTED_TYPES.keys())
+    except Exception as unsupported:
+        raise ModelyardException(
+            f"{type(model).__name__} cannot be stored with skops ({_one_line(unsupported)}). "
+            "serialization_format='cloudpickle' stores it; loading it then needs allow_pickle.",
+            error_code="INVALID_PARAMETER_VALUE",
+        ) from unsupported
+    if untrusted:
+        raise ModelyardException(
+            f"{type(model).__name__} holds types that the loader does not trust: "
+            f"{', '.join(untrusted)}. serialization_format='cloudpickle' stores it; loading it "
+            "then needs allow_pickle.",
+            error_code="INVALID_PARAMETER_VALUE",
+        )
+
+
+def untrusted_by_skops(path: Path) -> list[str]:
+    """Types of the file that skops alone would not load; written for MLflow's loader."""
+    import skops.io
+
+    return sorted(skops.io.get_untrusted_types(file=path))
+
+
+def load(path: Path) -> Any:
+    """Load a file after checking its types and arrays.
+
+    Args:
+        path: A skops file; nothing it or its model folder says about trust is believed.
+
+    Raises:
+        ModelyardException: INVALID_PARAMETER_VALUE when it is no skops file, is damaged, holds a
+            type that is not trusted, or its arrays contradict each other.
+    """
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    try:
+        _refuse_bomb(path)
+        model = skops.io.load(path, trusted=sorted(TRUSTED_TYPES))
+        refuse_forged(model)
+    except ModelyardException:
+        raise
+    except UntrustedTypesFoundException as refused:
+        untrusted = sorted(set(skops.io.get_untrusted_types(file=path)) - TRUSTED_TYPES.keys())
+        raise ModelyardException(
+            f"The model was not loaded: it holds types that are not trusted: "
+            f"{', '.join(untrusted)}.",
+            error_code="INVALID_PARAMETER_VALUE",
+        ) from refused
+    except Exception as damaged:  # a forged file can fail anywhere in skops, zipfile or numpy
+        raise ModelyardException(
+            f"The model was not loaded: {path.name} is not a readable skops file "
+            f"({type(damaged).__name__}). It is damaged or forged; log the model again.",
+            error_code="INVALID_PARAMETER_VALUE",
+        ) from damaged
+    return model
+
+
+def _one_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Bound what the file unpacks to; each mention of an array unpacks it once more."""
+    allowed = max(_ALWAYS_ALLOWED_BYTES, _MAX_EXPANSION * path.stat().st_size)
+    with zipfile.ZipFile(path) as archive:
+        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+        total = sum(sizes.values())
+        if total <= allowed:
+            # A shared array is read once per id, a forged one as often as it is mentioned.
+            total += sum(sizes.get(name, 0) for name in _repeats(archive.read("schema.json")))
+    if total > allowed:
+        raise ModelyardException(
+            f"The model was not loaded: {path.name} unpacks to {total} bytes, more than the "
+            f"{allowed} allowed for a file of its size.",
+            error_code="INVALID_PARAMETER_VALUE",
+        )
+
+
+def _repeats(schema: bytes) -> list[str]:
+    """Files that are mentioned again under another id."""
+    seen: set[tuple[str, int | None]] = set()
+    names: set[str] = set()
+    repeated: list[str] = []
+    waiting = [json.loads(schema)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            name, identity = node.get("file"), node.get("__id__")
+            if isinstance(name, str) and (identity is None or (name, identity) not in seen):
+                if name in names:
+                    repeated.append(name)
+                names.add(name)
+                seen.add((name, identity))
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
+    return repeated

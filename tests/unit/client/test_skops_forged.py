@@ -1,0 +1,384 @@
+"""Forged skops files are refused with one error, and the process lives to say so."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skops.io
+from modelyard.exceptions import ModelyardException
+from modelyard.sklearn import _skops_file
+from sklearn.base import BaseEstimator
+from sklearn.datasets import load_iris
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    IsolationForest,
+    RandomForestClassifier,
+)
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+X, y = load_iris(return_X_y=True)
+Edit = Callable[[Any], Any]
+
+
+def saved(model: BaseEstimator, folder: Path) -> Path:
+    path = folder / "model.skops"
+    _skops_file.save(model, path)
+    return path
+
+
+def rewrite(path: Path, change: Callable[[dict[str, bytes]], None]) -> None:
+    """Change the members of a skops file, its size and checksums kept right."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    change(members)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def edit_arrays(path: Path, wanted: Callable[[Any], bool], edit: Edit) -> None:
+    """Replace each stored array that is `wanted`."""
+    edited = 0
+
+    def change(members: dict[str, bytes]) -> None:
+        nonlocal edited
+        for name in [name for name in members if name.endswith(".npy")]:
+            array = np.load(io.BytesIO(members[name]))
+            if wanted(array):
+                buffer = io.BytesIO()
+                np.save(buffer, edit(array.copy()))
+                members[name] = buffer.getvalue()
+                edited += 1
+
+    rewrite(path, change)
+    assert edited, "nothing was forged"
+
+
+def edit_schema(path: Path, edit: Callable[[dict[str, Any]], None]) -> None:
+    def change(members: dict[str, bytes]) -> None:
+        schema = json.loads(members["schema.json"])
+        edit(schema)
+        members["schema.json"] = json.dumps(schema).encode()
+
+    rewrite(path, change)
+
+
+def nodes_in(schema: Any, key: str, value: str) -> list[dict[str, Any]]:
+    if isinstance(schema, list):
+        return [found for part in schema for found in nodes_in(part, key, value)]
+    if not isinstance(schema, dict):
+        return []
+    own = [schema] if schema.get(key) == value else []
+    return own + [found for part in schema.values() for found in nodes_in(part, key, value)]
+
+
+def is_tree(array: Any) -> bool:
+    return "left_child" in (array.dtype.names or ())
+
+
+def is_histogram_tree(array: Any) -> bool:
+    return "feature_idx" in (array.dtype.names or ())
+
+
+def set_first(field: str, value: int) -> Edit:
+    def edit(nodes: Any) -> Any:
+        nodes[field][0] = value
+        return nodes
+
+    return edit
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(ModelyardException) as caught:
+        _skops_file.load(path)
+    assert caught.value.error_code == "INVALID_PARAMETER_VALUE"
+    assert "\n" not in caught.value.message
+    assert str(path.parent) not in caught.value.message
+    return caught.value.message
+
+
+FORGED_NODES = [
+    (set_first("feature", 10**9), "feature 1000000000 of 4"),
+    (set_first("feature", -2), "feature -2 of 4"),
+    (set_first("left_child", 10**9), "child 1000000000"),
+    (set_first("right_child", 10**9), "child 1000000000"),
+    (set_first("left_child", 0), "child 0"),
+    (set_first("left_child", -7), "child -7"),
+    (set_first("right_child", -1), "child -1"),
+    (set_first("left_child", 2), "two parents"),
+]
+
+
+def small_models() -> dict[str, BaseEstimator]:
+    tree = DecisionTreeClassifier(random_state=0, max_depth=1)
+    forest = RandomForestClassifier(2, random_state=0, max_depth=1, bootstrap=False)
+    searched = GridSearchCV(
+        make_pipeline(StandardScaler(), forest), {"randomforestclassifier__n_jobs": [1]}, cv=2
+    )
+    boosted = GradientBoostingClassifier(n_estimators=2, max_depth=1)
+    return {"tree": tree, "forest": forest, "pipeline in a search": searched, "boosted": boosted}
+
+
+@pytest.mark.parametrize(("edit", "told"), FORGED_NODES)
+@pytest.mark.parametrize("kind", list(small_models()))
+def test_a_forged_node_is_refused_wherever_its_tree_is(
+    tmp_path: Path, kind: str, edit: Edit, told: str
+) -> None:
+    path = saved(small_models()[kind].fit(X, y), tmp_path)
+    edit_arrays(path, is_tree, edit)
+    assert told in refusal(path)
+
+
+def test_a_cycle_is_refused(tmp_path: Path) -> None:
+    path = saved(DecisionTreeClassifier(random_state=0).fit(X, y), tmp_path)
+
+    def cycle(nodes: Any) -> Any:
+        inner = np.flatnonzero(nodes["left_child"] != -1)
+        nodes["left_child"][inner[1]] = inner[0]
+        return nodes
+
+    edit_arrays(path, is_tree, cycle)
+    assert "child 0" in refusal(path)
+
+
+def number(text: str) -> dict[str, Any]:
+    """Return a node of its own; skops stores equal numbers once and refers to them by id."""
+    return {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode", "content": text}
+
+
+def tree_attributes(schema: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = nodes_in(schema, "__class__", "Tree")[0]["content"]["content"]
+    return found
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_a_tree_without_nodes_is_refused(tmp_path: Path, count: int) -> None:
+    path = saved(DecisionTreeClassifier(random_state=0).fit(X, y), tmp_path)
+    edit_schema(path, lambda s: tree_attributes(s).update(node_count=number(str(count))))
+    assert f"{count} nodes" in refusal(path)
+
+
+def test_a_tree_that_announces_more_nodes_than_it_stores_is_cut_to_them(tmp_path: Path) -> None:
+    model = DecisionTreeClassifier(random_state=0).fit(X, y)
+    path = saved(model, tmp_path)
+    edit_schema(path, lambda s: tree_attributes(s).update(node_count=number(str(10**9))))
+    assert _skops_file.load(path).tree_.node_count == model.tree_.node_count
+
+
+def test_values_of_another_length_than_the_nodes_are_refused(tmp_path: Path) -> None:
+    path = saved(DecisionTreeClassifier(random_state=0).fit(X, y), tmp_path)
+    edit_arrays(path, lambda a: a.ndim == 3, lambda values: values[:-1])
+    assert "not a readable skops file (ValueError)" in refusal(path)
+
+
+def test_a_depth_below_the_real_one_is_refused(tmp_path: Path) -> None:
+    path = saved(DecisionTreeClassifier(random_state=0).fit(X, y), tmp_path)
+    edit_schema(path, lambda s: tree_attributes(s).update(max_depth=number("1")))
+    assert "says it is 1 levels deep" in refusal(path)
+
+
+def set_width(schema: dict[str, Any], class_name: str, width: str) -> None:
+    owner = nodes_in(schema, "__class__", class_name)[0]
+    owner["content"]["content"]["n_features_in_"] = number(width)
+
+
+@pytest.mark.parametrize("width", ["2", "400", '"4"', "true", "0"])
+def test_a_tree_of_another_width_than_its_estimator_is_refused(tmp_path: Path, width: str) -> None:
+    path = saved(DecisionTreeClassifier(random_state=0).fit(X, y), tmp_path)
+    edit_schema(path, lambda s: set_width(s, "DecisionTreeClassifier", width))
+    assert "features" in refusal(path)
+
+
+def test_an_ensemble_narrower_than_its_trees_is_refused(tmp_path: Path) -> None:
+    path = saved(RandomForestClassifier(2, random_state=0).fit(X, y), tmp_path)
+    edit_schema(path, lambda s: set_width(s, "RandomForestClassifier", "2"))
+    assert "reads 4 features where the ensemble gives it 2" in refusal(path)
+
+
+def test_an_estimator_that_demands_no_width_is_refused(tmp_path: Path) -> None:
+    path = saved(RandomForestClassifier(2, random_state=0).fit(X, y), tmp_path)
+
+    def drop(schema: dict[str, Any]) -> None:
+        del schema["content"]["content"]["n_features_in_"]
+
+    edit_schema(path, drop)
+    assert "does not say how many features" in refusal(path)
+
+
+def test_a_tree_outside_an_estimator_is_refused(tmp_path: Path) -> None:
+    path = saved(DecisionTreeClassifier(random_state=0).fit(X, y), tmp_path)
+
+    def move(schema: dict[str, Any]) -> None:
+        content = schema["content"]["content"]
+        content["criterion"] = content.pop("tree_")
+
+    edit_schema(path, move)
+    assert "belongs to no estimator" in refusal(path)
+
+
+def test_a_value_in_place_of_a_method_is_refused(tmp_path: Path) -> None:
+    path = saved(RandomForestClassifier(2, random_state=0).fit(X, y), tmp_path)
+
+    def hide(schema: dict[str, Any]) -> None:
+        content = schema["content"]["content"]
+        content["_validate_X_predict"] = content.pop("warm_start")
+
+    edit_schema(path, hide)
+    assert "_validate_X_predict is a value" in refusal(path)
+
+
+def test_fewer_first_guesses_than_boosted_trees_are_refused(tmp_path: Path) -> None:
+    model = GradientBoostingClassifier(n_estimators=2, init="zero").fit(X, y)
+    path = saved(model, tmp_path)
+
+    def narrow(schema: dict[str, Any]) -> None:
+        schema["content"]["content"]["n_trees_per_iteration_"] = number("1")
+
+    edit_schema(path, narrow)
+    assert "3 trees a stage and 1 outputs" in refusal(path)
+
+
+def test_an_isolation_forest_that_gives_its_trees_fewer_features_is_refused(tmp_path: Path) -> None:
+    path = saved(IsolationForest(n_estimators=2, max_features=3, random_state=0).fit(X), tmp_path)
+    edit_arrays(path, lambda a: a.shape == (3,) and a.dtype.kind == "i", lambda a: a[:1])
+    assert "reads 3 features where the ensemble gives it 1" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (set_first("feature_idx", 10**6), "feature 1000000 of 4"),
+        (set_first("left", 10**6), "child 1000000"),
+        (set_first("right", 0), "child 0"),
+        (set_first("is_categorical", 1), "splits on a category"),
+        (lambda nodes: nodes[:0], "0 nodes"),
+        (lambda nodes: nodes.reshape(1, -1), "not an array of nodes"),
+    ],
+)
+def test_a_forged_histogram_tree_is_refused(tmp_path: Path, edit: Edit, told: str) -> None:
+    path = saved(HistGradientBoostingClassifier(max_iter=2).fit(X, y), tmp_path)
+    edit_arrays(path, is_histogram_tree, edit)
+    assert told in refusal(path)
+
+
+def shift_index(points: Any) -> Any:
+    points[0] = 10**9
+    return points
+
+
+@pytest.mark.parametrize("algorithm", ["kd_tree", "ball_tree"])
+@pytest.mark.parametrize(
+    ("wanted", "edit"),
+    [
+        (lambda a: "idx_start" in (a.dtype.names or ()), set_first("idx_end", 10**9)),
+        (lambda a: "idx_start" in (a.dtype.names or ()), set_first("idx_start", -1)),
+        (lambda a: "idx_start" in (a.dtype.names or ()), lambda a: a[:-1]),
+        (lambda a: a.dtype.kind == "i" and np.array_equal(np.sort(a), range(len(X))), shift_index),
+        (lambda a: a.ndim == 3, lambda bounds: bounds[:, :1]),
+    ],
+)
+def test_a_forged_search_tree_is_refused(
+    tmp_path: Path, algorithm: str, wanted: Callable[[Any], bool], edit: Edit
+) -> None:
+    path = saved(KNeighborsClassifier(algorithm=algorithm).fit(X, y), tmp_path)
+    edit_arrays(path, wanted, edit)
+    assert "Tree has" in refusal(path)
+
+
+class Untrusted(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
+    def fit(self) -> Untrusted:
+        return self
+
+
+def test_a_type_outside_the_table_is_refused_by_name_at_load(tmp_path: Path) -> None:
+    path = tmp_path / "model.skops"
+    skops.io.dump(make_pipeline(StandardScaler(), Untrusted()), path)
+    assert "Untrusted" in refusal(path)
+
+
+def test_a_type_outside_the_table_is_refused_by_name_at_save(tmp_path: Path) -> None:
+    with pytest.raises(ModelyardException, match=r"Untrusted.*cloudpickle"):
+        saved(Untrusted(), tmp_path)
+
+
+def test_a_type_that_is_to_be_called_is_refused(tmp_path: Path) -> None:
+    path = saved(StandardScaler().fit(X), tmp_path)
+
+    def call(schema: dict[str, Any]) -> None:
+        schema["content"]["content"]["copy"] = {
+            "__class__": "system",
+            "__module__": "os",
+            "__loader__": "FunctionNode",
+        }
+
+    edit_schema(path, call)
+    assert "os.system" in refusal(path)
+
+
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+    path = saved(DecisionTreeClassifier().fit(X, y), tmp_path)
+    whole = path.read_bytes()
+    for kept in (0, 10, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:kept])
+        assert "not a readable skops file" in refusal(path)
+
+
+@pytest.mark.parametrize("schema", [b"", b"[]", b"{}", b"[" * 10**5, b'{"protocol": 99}', b"\xff"])
+def test_a_broken_schema_is_refused(tmp_path: Path, schema: bytes) -> None:
+    path = saved(StandardScaler().fit(X), tmp_path)
+    rewrite(path, lambda members: members.update({"schema.json": schema}))
+    assert "not a readable skops file" in refusal(path)
+
+
+def test_a_file_that_unpacks_to_far_more_than_its_size_is_refused(tmp_path: Path) -> None:
+    path = saved(StandardScaler().fit(X), tmp_path)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb.npy", bytes(300 * 2**20))
+    assert "unpacks to" in refusal(path)
+
+
+def test_an_array_mentioned_again_and_again_counts_each_time(tmp_path: Path) -> None:
+    path = saved(StandardScaler().fit(np.zeros((2, 2**17))), tmp_path)
+
+    def repeat(schema: dict[str, Any]) -> None:
+        content = schema["content"]["content"]
+        big = {k: v for k, v in content["mean_"].items() if k != "__id__"}
+        content["copy"] = {
+            "__class__": "list",
+            "__module__": "builtins",
+            "__loader__": "ListNode",
+            "content": [big] * 400,
+        }
+
+    edit_schema(path, repeat)
+    assert "unpacks to" in refusal(path)
+
+
+def test_sparse_indices_outside_the_matrix_are_refused(tmp_path: Path) -> None:
+    from scipy import sparse
+
+    model = KNeighborsClassifier(algorithm="brute").fit(sparse.csr_matrix(X), y)
+    path = saved(model, tmp_path)
+
+    def forge(members: dict[str, bytes]) -> None:
+        for name in [name for name in members if name.endswith(".npz")]:
+            arrays = dict(np.load(io.BytesIO(members[name])))
+            arrays["indices"][0] = 10**6
+            buffer = io.BytesIO()
+            np.savez(buffer, **arrays)
+            members[name] = buffer.getvalue()
+
+    rewrite(path, forge)
+    assert "sparse matrix" in refusal(path)
