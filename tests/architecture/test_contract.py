@@ -15,6 +15,7 @@ from google.protobuf.descriptor import (
     MethodDescriptor,
     ServiceDescriptor,
 )
+
 from modelyard.api.options.v1 import options_pb2
 from modelyard_kit.grpc_errors import _CODES
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf.descriptor import MethodDescriptor
-from modelyard.api.options.v1 import options_pb2
 
+from modelyard.api.options.v1 import options_pb2
 from modelyard_kit.errors import InvalidArgument, Unauthenticated
 
 MIN_TOKEN_LENGTH = 16

@@ -7,8 +7,8 @@ from typing import NoReturn
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError
-from modelyard.api.errors.v1 import errors_pb2
 
+from modelyard.api.errors.v1 import errors_pb2
 from modelyard_kit import errors
 
 DOMAIN = "modelyard"

@@ -12,8 +12,8 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
-from modelyard.api.options.v1 import options_pb2
 
+from modelyard.api.options.v1 import options_pb2
 from modelyard_kit.errors import InvalidArgument
 
 _Check = Callable[[Message, str], None]

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from modelyard_kit.artifacts import Digest, UrlSigner
 from modelyard_kit.artifacts.local import LocalStore
 from modelyard_kit.errors import DataLoss

@@ -2,6 +2,7 @@ import json
 import unicodedata
 
 import pytest
+
 from modelyard_kit.artifacts import Digest, Manifest, ManifestFile, ManifestPart, logical_path
 from modelyard_kit.errors import InvalidArgument
 

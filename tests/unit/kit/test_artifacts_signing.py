@@ -1,6 +1,7 @@
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+
 from modelyard_kit.artifacts import Digest, Grant, UrlSigner
 from modelyard_kit.errors import PermissionDenied
 

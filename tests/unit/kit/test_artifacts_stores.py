@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+
 from modelyard_kit.artifacts import ArtifactStore, Digest, Grant, UrlSigner
 from modelyard_kit.artifacts.local import LocalStore
 from modelyard_kit.artifacts.memory import MemoryStore

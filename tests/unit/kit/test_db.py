@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
+
 from modelyard_kit.db import Database, open_database
 from modelyard_kit.errors import FailedPrecondition, InvalidArgument, Unavailable
-from sqlalchemy import text
 
 
 @pytest.fixture

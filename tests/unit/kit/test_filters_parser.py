@@ -1,4 +1,5 @@
 import pytest
+
 from modelyard_kit import filters
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.filters import And, Comparison, Node, Not, Operator, Or, OrderBy

@@ -1,9 +1,6 @@
 from collections.abc import Iterator
 
 import pytest
-from modelyard_kit import filters
-from modelyard_kit.errors import InvalidArgument
-from modelyard_kit.filters import Comparison
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -17,6 +14,10 @@ from sqlalchemy import (
     select,
     text,
 )
+
+from modelyard_kit import filters
+from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.filters import Comparison
 
 VERSIONS = Table(
     "versions",

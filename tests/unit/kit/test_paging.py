@@ -3,9 +3,6 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from modelyard_kit import paging
-from modelyard_kit.errors import InvalidArgument
-from modelyard_kit.paging import Cursor, SortKey
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -20,6 +17,10 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import sqlite
+
+from modelyard_kit import paging
+from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.paging import Cursor, SortKey
 
 RUNS = Table(
     "runs",

@@ -11,6 +11,8 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from sqlalchemy import text
+
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.api.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
 from modelyard_kit import errors, grpc_errors, idempotency
@@ -18,7 +20,6 @@ from modelyard_kit.calls import Call, caller, reads, writes
 from modelyard_kit.clock import now_ms
 from modelyard_kit.db import Database, open_database
 from modelyard_kit.server import Server, check_address
-from sqlalchemy import text
 
 SERVICE = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"]
 TOKEN = "a-token-of-some-length"

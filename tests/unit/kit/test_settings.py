@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from modelyard_kit import settings
 from modelyard_kit.errors import InvalidArgument
 

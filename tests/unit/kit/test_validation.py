@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from google.protobuf.message import Message
+
 from modelyard.api.artifacts.v1 import artifacts_pb2 as artifacts
 from modelyard.api.tracking.v1 import tracking_pb2 as tracking
 from modelyard_kit.errors import InvalidArgument
