@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import skops.io
-from modelyard.exceptions import ModelyardException
-from modelyard.sklearn import _skops_file
 from sklearn.base import BaseEstimator
 from sklearn.datasets import load_iris
 from sklearn.ensemble import (
@@ -27,6 +25,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
+
+from modelyard.exceptions import ModelyardException
+from modelyard.sklearn import _skops_file
 
 X, y = load_iris(return_X_y=True)
 Edit = Callable[[Any], Any]

@@ -89,10 +89,11 @@ def is_exact(values: Any, target: Any) -> bool:
     import numpy as np
 
     source = values.dtype
-    if source == target or (np.can_cast(source, target, "safe") and (source.kind != "b")):
+    numbers = source.kind in "iuf" and target.kind in "iuf"
+    if source == target or (numbers and not values.size):
         return True
-    if source.kind not in "iu" or target.kind not in "iuf" or not values.size:
-        return bool(source.kind in "iuf" and not values.size)
+    if not numbers or source.kind == "f":
+        return bool(numbers and np.can_cast(source, target, "safe"))
     low, high = int(values.min()), int(values.max())
     if target.kind == "f":
         bound = _EXACT_BELOW.get(target.itemsize, 0)

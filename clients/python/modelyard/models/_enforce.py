@@ -96,7 +96,9 @@ def in_order(frame: Any, names: list[Any], required: list[Any]) -> Any:
         )
     if extra:
         warnings.warn(f"Columns the model does not take are dropped: {_list(extra)}.", stacklevel=2)
-    return frame[[name for name in names if name in frame.columns]]
+    chosen = [name for name in names if name in frame.columns]
+    # A copy may be laid out otherwise in memory, which moves the last bit of a dot product.
+    return frame if chosen == list(frame.columns) else frame[chosen]
 
 
 _LISTED = 20
@@ -127,6 +129,8 @@ def _columns(data: Any, schema: Schema) -> Any:
         for name, spec in specs
         if isinstance(spec, ColSpec) and name in frame.columns
     }
+    if all(cast[name].dtype == frame[name].dtype for name in cast):
+        return frame
     return type(frame)(cast, index=frame.index)
 
 

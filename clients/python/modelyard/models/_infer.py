@@ -184,6 +184,8 @@ def _common(kinds: list[ColumnType]) -> ColumnType:
         return known[0]
     if all(isinstance(kind, Object) for kind in known):
         return _joined([kind for kind in known if isinstance(kind, Object)])
+    if all(isinstance(kind, Array) for kind in known):
+        return Array(_common([kind.dtype for kind in known if isinstance(kind, Array)]))
     if set(known) <= {DataType.long, DataType.double}:
         return DataType.double
     names = ", ".join(
