@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -87,11 +87,11 @@ class Database:
             self._lock_file = None
 
 
-def open_database(url: str, pool_size: int = _DEFAULT_POOL_SIZE) -> Database:
+def open_database(url: str | URL, pool_size: int = _DEFAULT_POOL_SIZE) -> Database:
     """Open the database behind `url`, e.g. `sqlite:////var/lib/modelyard/registry.db`.
 
     Args:
-        url: An SQLAlchemy URL.
+        url: An SQLAlchemy URL; as text it cannot name a file with a `?` in its path.
         pool_size: How many connections to keep; at least the threads that use it.
 
     Raises:

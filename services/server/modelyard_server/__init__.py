@@ -1,0 +1,1 @@
+"""The mains: the whole platform in one process, and the commands around it."""

@@ -1,0 +1,75 @@
+"""The services behind the edge: where they are, and whether they are ready."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from modelyard.api.artifacts.v1 import artifacts_service_pb2
+from modelyard.api.registry.v1 import registry_service_pb2
+from modelyard.api.serving.v1 import serving_service_pb2
+from modelyard.api.tracking.v1 import tracking_service_pb2
+from modelyard_kit.channel import dial
+
+_CONTRACT = {
+    "tracking": (tracking_service_pb2, artifacts_service_pb2),
+    "registry": (registry_service_pb2,),
+    "serving": (serving_service_pb2,),
+}
+SERVICES = {
+    area: tuple(service for file in files for service in file.DESCRIPTOR.services_by_name.values())
+    for area, files in _CONTRACT.items()
+}
+"""The services of the contract, by area."""
+
+_HEALTH_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One area of the contract.
+
+    Attributes:
+        area: "tracking", "registry" or "serving".
+        target: What the gateway dials.
+        public: What clients are told to dial: `host:port`, or `:port` for the host of the URL
+            they asked.
+    """
+
+    area: str
+    target: str
+    public: str
+
+
+class Readiness:
+    """Asks the services themselves, over the channels that requests take."""
+
+    def __init__(self, backends: Sequence[Backend]) -> None:
+        self._channels = {
+            backend.area: dial(backend.target, *SERVICES[backend.area]) for backend in backends
+        }
+
+    def missing(self) -> list[str]:
+        """Return the areas that cannot do their work now; blocks for up to 2 s each."""
+        return [
+            area
+            for area, channel in self._channels.items()
+            if not all(_serves(channel, service.full_name) for service in SERVICES[area])
+        ]
+
+    def close(self) -> None:
+        for channel in self._channels.values():
+            channel.close()
+
+
+def _serves(channel: grpc.Channel, service: str) -> bool:
+    try:
+        reply = health_pb2_grpc.HealthStub(channel).Check(
+            health_pb2.HealthCheckRequest(service=service), timeout=_HEALTH_TIMEOUT_S
+        )
+    except grpc.RpcError:
+        return False
+    return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)

@@ -1,0 +1,126 @@
+"""Requests and responses over raw ASGI: as much of HTTP as the edge needs."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from modelyard_kit.errors import InvalidArgument
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+_MAX_QUERY_PARAMETERS = 64
+_ALWAYS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",  # a signed URL is a permission
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+}
+
+
+@dataclass(slots=True)
+class Response:
+    """An answer, whole or in chunks.
+
+    Attributes:
+        status: The HTTP status.
+        body: All of it, or a generator that is closed when the answer ends, however it ends.
+        headers: Lower-case names; Content-Length is added to a whole body.
+    """
+
+    status: int
+    body: bytes | AsyncGenerator[bytes] = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Request:
+    """One request.
+
+    Attributes:
+        headers: By lower-case name; the last of several with one name.
+        request_id: The caller's own, if it is a fitting one, or invented.
+        body_read: Whether all of the body has arrived.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.headers: dict[str, str] = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        given = self.headers.get("x-request-id", "")
+        self.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        self.body_read = False
+        self._query_string: bytes = scope["query_string"]
+        self._receive = receive
+
+    def query(self) -> dict[str, str]:
+        """Return the parameters of the URL, decoded once.
+
+        Raises:
+            InvalidArgument: There are more than 64, or one comes twice.
+        """
+        text = self._query_string.decode("latin-1")
+        try:
+            pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_QUERY_PARAMETERS)
+        except ValueError:
+            raise InvalidArgument(
+                f"Too many parameters in the URL, expected at most {_MAX_QUERY_PARAMETERS}"
+            ) from None
+        query = dict(pairs)
+        if len(query) != len(pairs):
+            raise InvalidArgument("A parameter of the URL is given twice, expected once")
+        return query
+
+    async def chunk(self) -> bytes | None:
+        """Return the next bytes of the body, or None after the last.
+
+        Raises:
+            ConnectionError: The client went away.
+        """
+        if self.body_read:
+            return None
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError("the client went away")
+        self.body_read = not message.get("more_body", False)
+        body: bytes = message.get("body", b"")
+        return body
+
+    async def drop_body(self, max_bytes: int) -> None:
+        """Read what is left of the body, up to a limit, so that the client reads our answer."""
+        dropped_bytes = 0
+        while dropped_bytes <= max_bytes and (chunk := await self.chunk()) is not None:
+            dropped_bytes += len(chunk)
+
+
+async def send_response(request: Request, response: Response, send: Send) -> None:
+    """Send an answer; to a HEAD without its body."""
+    headers = {**_ALWAYS, "x-request-id": request.request_id, **response.headers}
+    if isinstance(response.body, bytes):
+        headers.setdefault("content-length", str(len(response.body)))
+    if not request.body_read and request.method not in {"GET", "HEAD"}:
+        headers["connection"] = "close"  # what is left of the body is not the next request
+    start = {
+        "type": "http.response.start",
+        "status": response.status,
+        "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
+    }
+    if isinstance(response.body, bytes):
+        await send(start)
+        body = b"" if request.method == "HEAD" else response.body
+        await send({"type": "http.response.body", "body": body})
+        return
+    async with aclosing(response.body) as chunks:
+        await send(start)
+        async for chunk in chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})

@@ -1,0 +1,74 @@
+"""The gateway's port: uvicorn with one event loop on a thread of its own."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import uvicorn
+
+from modelyard_gateway.app import Gateway
+from modelyard_kit.errors import InvalidArgument
+
+_BACKLOG = 1024
+_KEEP_ALIVE_S = 30
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind a listening socket, so that its port is known before the gateway is built.
+
+    Args:
+        host: An address or name of this machine.
+        port: 0 chooses a free one.
+
+    Raises:
+        InvalidArgument: The address is taken, or not one of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError:
+        raise InvalidArgument(
+            f"Cannot listen on {host}:{port}: it is taken, or not an address of this machine.",
+            address=f"{host}:{port}",
+        ) from None
+
+
+class HttpServer:
+    """Serves a gateway on a listening socket.
+
+    Args:
+        gateway: Answers the requests.
+        listener: From `listen`; closed with the server.
+        grace_s: How long requests in flight may take after `stop`, whole seconds.
+    """
+
+    def __init__(self, gateway: Gateway, listener: socket.socket, grace_s: int) -> None:
+        self._gateway = gateway
+        config = uvicorn.Config(
+            gateway,
+            loop="asyncio",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=grace_s,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, args=([listener],), name="gateway", daemon=True
+        )
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answer the requests in flight, then close the port and the gateway."""
+        self._gateway.stopping = True
+        self._server.should_exit = True
+        self._thread.join()
+        self._gateway.close()

@@ -1,0 +1,120 @@
+"""The whole platform in one process: every service on one gRPC server, the gateway beside it.
+
+The services talk to each other over the server's own socket, as they would over a network.
+"""
+
+from __future__ import annotations
+
+import socket
+from contextlib import ExitStack
+from importlib.metadata import version
+
+import modelyard_registry.app
+import modelyard_tracking.app
+from sqlalchemy import URL
+
+import modelyard_serving.app
+from modelyard_gateway.app import Gateway
+from modelyard_gateway.backends import SERVICES, Backend
+from modelyard_gateway.server import HttpServer, listen
+from modelyard_kit.artifacts import UrlSigner
+from modelyard_kit.artifacts.local import LocalStore
+from modelyard_kit.auth import read_token
+from modelyard_kit.channel import dial
+from modelyard_kit.db import Database, open_database
+from modelyard_kit.migrations import migrate
+from modelyard_kit.server import Server, check_address
+from modelyard_server.home import Home
+from modelyard_server.settings import Settings
+
+TREES = {
+    "tracking": modelyard_tracking.app.TREE,
+    "registry": modelyard_registry.app.TREE,
+}
+"""The schema revisions of the services that have a database, by area."""
+
+_GRACE_S = 20
+
+
+class Embedded:
+    """A running platform.
+
+    Attributes:
+        home: The folder it keeps everything in.
+        http: The URL of its HTTP edge.
+        grpc: `host:port` of its gRPC port.
+        socket: The path of its socket.
+        server: The gRPC server behind both.
+
+    Raises:
+        FailedPrecondition: Another process runs in this home.
+        InvalidArgument: An address is taken, or public while no token is asked for.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        with ExitStack() as undo:
+            self._home = Home(settings.home)
+            undo.callback(self._home.close)
+            self.home = self._home.path
+            token = None if settings.token_file is None else read_token(settings.token_file)
+            check_address(_address(settings.host, settings.port), token)
+            listener = undo.enter_context(listen(settings.host, settings.port))
+            self.http = settings.public_url or _url(settings.host, listener)
+            signer = UrlSigner(self._home.secret(), lambda: self.http)
+            store = LocalStore(self._home.objects, signer)
+            self.socket = self._home.socket()
+            self.server = Server(token)
+            undo.callback(self.server.drain, _GRACE_S)
+            grpc_port = self._start_services(settings, store)
+            self.grpc = _address(_reachable(settings.host), grpc_port)
+            gateway = Gateway(
+                [Backend(area, f"unix:{self.socket}", f":{grpc_port}") for area in SERVICES],
+                store,
+                signer,
+                self.server.active,
+                host=settings.host if token is None else None,
+            )
+            http_server = HttpServer(gateway, listener, _GRACE_S)
+            http_server.start()
+            undo.callback(http_server.stop)
+            self._home.publish(version("modelyard"), self.http, self.grpc, self.socket)
+            undo.callback(self._home.withdraw)
+            self._undo = undo.pop_all()
+
+    def _start_services(self, settings: Settings, store: LocalStore) -> int:
+        tracking = dial(f"unix:{self.socket}", *SERVICES["tracking"])
+        self.server.on_close(tracking.close)
+        modelyard_tracking.app.mount(self.server, self._database("tracking"), store)
+        modelyard_registry.app.mount(self.server, self._database("registry"), store, tracking)
+        modelyard_serving.app.mount(self.server)
+        address = _address(settings.host, settings.grpc_port)
+        port, _ = self.server.start(address, f"unix:{self.socket}")
+        self.socket.chmod(0o600)
+        return port
+
+    def _database(self, area: str) -> Database:
+        database = open_home_database(self._home, area)
+        self.server.on_close(database.close)
+        migrate(database, TREES[area])
+        return database
+
+    def stop(self) -> None:
+        """Take no new calls, let those in flight end, then close everything."""
+        self._undo.close()
+
+
+def open_home_database(home: Home, area: str) -> Database:
+    """Open the database of a service in a home, under no schema in particular."""
+    return open_database(URL.create("sqlite", database=str(home.database(area))))
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _reachable(host: str) -> str:
+    return socket.gethostname() if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
+
+
+def _url(host: str, listener: socket.socket) -> str:
+    return f"http://{_address(_reachable(host), listener.getsockname()[1])}"

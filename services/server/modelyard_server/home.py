@@ -1,0 +1,130 @@
+"""The home folder: whose it is now, and how others find the instance that runs in it.
+
+instance.lock   locked for as long as an instance lives; holds its process id
+instance.json   how to reach it, from when it is ready until it stops
+grpc.sock       its socket, unless the path is too long for one
+url-secret      signs the URLs of artifacts; keeps them valid over a restart
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from modelyard_kit.errors import FailedPrecondition, InvalidArgument
+
+_MAX_SOCKET_PATH_BYTES = 100  # the system's own limit is 107, and on some systems 103
+_SECRET_BYTES = 32
+
+
+class Home:
+    """One process's hold on a home folder.
+
+    Args:
+        path: The folder; made if it is not there.
+
+    Raises:
+        FailedPrecondition: Another process runs in this home.
+        InvalidArgument: The folder cannot be made or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.expanduser().resolve()
+        self._socket_folder: Path | None = None
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.chmod(0o700)
+            self._lock = os.open(self.path / "instance.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise InvalidArgument(
+                f"{self.path} cannot be used as a home: {error.strerror}."
+            ) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = self._describe_holder()
+            os.close(self._lock)
+            raise FailedPrecondition(
+                f"{self.path} is in use by {holder}; use that one, or stop it with: modelyard down"
+            ) from None
+        os.truncate(self._lock, 0)
+        os.pwrite(self._lock, str(os.getpid()).encode(), 0)
+        self._instance_file.unlink(missing_ok=True)  # left behind by a killed process
+
+    @property
+    def _instance_file(self) -> Path:
+        return self.path / "instance.json"
+
+    def _describe_holder(self) -> str:
+        pid = os.pread(self._lock, 20, 0).decode() or "another one"
+        try:
+            instance: dict[str, Any] = json.loads(self._instance_file.read_bytes())
+        except FileNotFoundError:
+            return f"process {pid}"
+        return f"process {pid} ({instance['http']})"
+
+    def database(self, service: str) -> Path:
+        return self.path / f"{service}.db"
+
+    @property
+    def objects(self) -> Path:
+        return self.path / "objects"
+
+    def socket(self) -> Path:
+        """Return where to bind the socket, with nothing there."""
+        path = self.path / "grpc.sock"
+        if len(os.fsencode(path)) > _MAX_SOCKET_PATH_BYTES:
+            self._socket_folder = Path(tempfile.mkdtemp(prefix="modelyard-"))
+            path = self._socket_folder / "grpc.sock"
+        path.unlink(missing_ok=True)
+        return path
+
+    def secret(self) -> bytes:
+        """Return the secret that signs URLs, made on the first start."""
+        path = self.path / "url-secret"
+        if not path.exists():
+            _write_private(path, secrets.token_bytes(_SECRET_BYTES))
+        return path.read_bytes()
+
+    def publish(self, version: str, http: str, grpc: str, socket: Path) -> None:
+        """Tell others on this machine how to reach the instance."""
+        instance = {
+            "pid": os.getpid(),
+            "version": version,
+            "http": http,
+            "grpc": grpc,
+            "socket": f"unix:{socket}",
+        }
+        _write_private(self._instance_file, json.dumps(instance).encode())
+
+    def withdraw(self) -> None:
+        """Tell others that the instance takes no more calls."""
+        self._instance_file.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Remove what others would trip over, then give up the lock."""
+        self.withdraw()
+        (self.path / "grpc.sock").unlink(missing_ok=True)
+        if self._socket_folder is not None:
+            shutil.rmtree(self._socket_folder)
+        os.close(self._lock)
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    """Writes a file that only its owner can read, whole or not at all."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,77 @@
+"""What an embedded instance can be told, and every variable that anything of ours reads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.settings import load, refuse_unknown, variables
+
+SDK_VARIABLES = frozenset(
+    {
+        "MODELYARD_CACHE",
+        "MODELYARD_EXPERIMENT_ID",
+        "MODELYARD_EXPERIMENT_NAME",
+        "MODELYARD_REGISTRY_URI",
+        "MODELYARD_RUN_ID",
+        "MODELYARD_TOKEN",
+        "MODELYARD_TRACKING_URI",
+    }
+)
+"""Read by the SDK; a server may be started from a shell that has them set."""
+
+
+_MAX_PORT = 65535
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+def default_home() -> Path:
+    return Path.home() / ".modelyard"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to run the whole platform in one process.
+
+    Attributes:
+        home: Folder of everything it keeps; made if it is not there, for its owner only.
+        host: Where HTTP and gRPC listen; a public address needs `token_file`.
+        port: Of HTTP; 0 chooses a free one.
+        grpc_port: Of gRPC; 0 chooses a free one.
+        public_url: Under which clients elsewhere reach HTTP, if not by host and port.
+        token_file: Holds the bearer token that every call must carry.
+        log_level: Of the log on stderr: DEBUG, INFO, WARNING or ERROR.
+    """
+
+    home: Path
+    host: str = "127.0.0.1"
+    port: int = 5000
+    grpc_port: int = 50051
+    public_url: str = ""
+    token_file: Path | None = None
+    log_level: str = "WARNING"
+
+    def __post_init__(self) -> None:
+        for name, port in (("port", self.port), ("grpc_port", self.grpc_port)):
+            if not 0 <= port <= _MAX_PORT:
+                raise InvalidArgument(f"Invalid {name} {port}: expected 0 to {_MAX_PORT}.")
+        if self.log_level not in _LOG_LEVELS:
+            raise InvalidArgument(
+                f"Invalid log level '{self.log_level}': expected {', '.join(_LOG_LEVELS)}."
+            )
+
+
+KNOWN_VARIABLES = SDK_VARIABLES | set(variables(Settings).values())
+
+
+def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings from `MODELYARD_*`.
+
+    Raises:
+        InvalidArgument: A variable is unknown, or its value is of another type.
+    """
+    refuse_unknown(environ, KNOWN_VARIABLES)
+    return load(Settings, {"MODELYARD_HOME": str(default_home()), **environ})

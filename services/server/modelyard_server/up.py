@@ -1,0 +1,145 @@
+"""`modelyard up`: run the platform until it is told to stop.
+
+Exit codes: 0 it was stopped, or was idle for long enough; 1 it could not start; 2 usage.
+"""
+
+# ruff: noqa: T201 - a command answers by printing
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from modelyard_kit import logs
+from modelyard_kit.errors import Error
+from modelyard_kit.server import Server
+from modelyard_server.settings import Settings, from_environment
+
+_STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+
+
+def run(argv: list[str]) -> int:
+    """Run the command with its arguments; return the exit code."""
+    started = time.monotonic()
+    try:
+        settings = from_environment()
+        options = _parser(settings).parse_args(argv)
+        if options.background and options.ready_fd is None:
+            return _start_in_background(argv, options.home)
+        chosen = {name: getattr(options, name) for name in ("home", "host", "port", "grpc_port")}
+        return _serve(dataclasses.replace(settings, **chosen), options, started)
+    except Error as error:
+        print(f"modelyard up: {error.message}", file=sys.stderr)
+        return 1
+
+
+def _serve(settings: Settings, options: argparse.Namespace, started: float) -> int:
+    # Before any thread starts, so that all inherit it and only `sigwait` sees these signals.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    logs.configure(settings.log_level)
+    from modelyard_server.embedded import Embedded
+
+    instance = Embedded(settings)
+    ready = (
+        f"modelyard: ready in {time.monotonic() - started:.1f} s - {instance.http} "
+        f"(gRPC {instance.grpc}, home {instance.home})"
+    )
+    print(ready, flush=True)
+    if options.ready_fd is not None:
+        with os.fdopen(options.ready_fd, "w") as pipe:
+            pipe.write(f"{ready}\n")
+    if options.idle_timeout_s is not None:
+        idle = (instance.server, options.idle_timeout_s)
+        threading.Thread(target=_end_when_idle, args=idle, name="idle", daemon=True).start()
+    signal.sigwait(_STOP_SIGNALS)
+    # A second Ctrl-C ends the process at once.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    instance.stop()
+    return 0
+
+
+def _end_when_idle(server: Server, timeout_s: float) -> None:
+    if server.active.wait_until_idle_for(timeout_s, server.stopping):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _start_in_background(argv: list[str], home: Path) -> int:
+    """Start the same command detached from this terminal; return when it is ready."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    readable, writable = os.pipe()
+    with (home / "instance.log").open("ab") as log, os.fdopen(readable) as ready:
+        subprocess.Popen(
+            [sys.executable, "-m", "modelyard_server", "up", *argv, "--ready-fd", str(writable)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=[writable],
+            start_new_session=True,
+        )
+        os.close(writable)
+        line = ready.readline()
+    if not line:
+        print(f"modelyard up: it did not start; {home}/instance.log says why", file=sys.stderr)
+        return 1
+    print(line, end="")
+    return 0
+
+
+def _parser(settings: Settings) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="modelyard up", description="Run the whole platform in one process."
+    )
+    parser.add_argument(
+        "--home", type=Path, default=settings.home, help="folder of all state (%(default)s)"
+    )
+    parser.add_argument(
+        "--host",
+        default=settings.host,
+        help="address to listen on (%(default)s); a public one needs MODELYARD_TOKEN_FILE",
+    )
+    parser.add_argument(
+        "--port", type=int, default=settings.port, help="of HTTP, 0 for a free one (%(default)s)"
+    )
+    parser.add_argument(
+        "--grpc-port",
+        type=int,
+        default=settings.grpc_port,
+        help="of gRPC, 0 for a free one (%(default)s)",
+    )
+    parser.add_argument(
+        "--background", action="store_true", help="detach, and return when it is ready"
+    )
+    parser.add_argument(
+        "--idle-timeout-s", type=_positive, help="end after so many seconds without a call"
+    )
+    parser.add_argument(
+        "--ready-fd",
+        type=_file_descriptor,
+        help="an inherited pipe that gets one line when it is ready; whoever starts it so has "
+        "detached it already",
+    )
+    return parser
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not number > 0:
+        raise argparse.ArgumentTypeError(f"expected a positive number, got {text}")
+    return number
+
+
+def _file_descriptor(text: str) -> int:
+    try:
+        descriptor = int(text)
+        os.fstat(descriptor)
+    except (ValueError, OSError):
+        raise argparse.ArgumentTypeError(f"expected an open file descriptor, got {text}") from None
+    return descriptor
