@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 
@@ -45,6 +46,8 @@ class HttpServer:
 
     def __init__(self, gateway: Gateway, listener: socket.socket, grace_s: int) -> None:
         self._gateway = gateway
+        # Off whoever attaches handlers: it writes URLs with their signatures.
+        logging.getLogger("uvicorn.access").disabled = True
         config = uvicorn.Config(
             gateway,
             loop="asyncio",

@@ -1,0 +1,196 @@
+"""The routes of the edge, over real sockets, with a real gRPC server behind."""
+
+import http.client
+import json
+import logging
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from modelyard_gateway.app import Gateway
+from modelyard_gateway.backends import SERVICES, Backend
+from modelyard_gateway.server import HttpServer, listen
+from modelyard_kit.artifacts import UrlSigner
+from modelyard_kit.artifacts.local import LocalStore
+from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.server import Server
+
+
+@dataclass
+class Edge:
+    port: int
+    grpc_port: int
+    ready: dict[str, bool] = field(default_factory=dict)
+
+    def ask(
+        self, path: str, method: str = "GET", headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, headers=headers or {})
+            reply = connection.getresponse()
+            return reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read()
+        finally:
+            connection.close()
+
+
+@pytest.fixture(params=["without a token", "with a token"])
+def edge(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Edge]:
+    ready = dict.fromkeys(SERVICES, True)
+    server = Server()
+    for area, services in SERVICES.items():
+        for service in services:
+            server.add(service, object(), ready=partial(ready.__getitem__, area))
+    (grpc_port,) = server.start("127.0.0.1:0")
+    signer = UrlSigner(b"s" * 32, lambda: "http://127.0.0.1")
+    gateway = Gateway(
+        [Backend(area, f"127.0.0.1:{grpc_port}", f":{grpc_port}") for area in SERVICES],
+        LocalStore(tmp_path, signer),
+        signer,
+        server.active,
+        host="127.0.0.1" if request.param == "without a token" else None,
+    )
+    listener = listen("127.0.0.1", 0)
+    http_server = HttpServer(gateway, listener, grace_s=5)
+    http_server.start()
+    yield Edge(listener.getsockname()[1], grpc_port, ready)
+    http_server.stop()
+    listener.close()
+    server.drain(5)
+
+
+def test_health_is_ok_when_every_service_is_ready(edge: Edge) -> None:
+    status, headers, body = edge.ask("/health")
+
+    assert (status, body) == (200, b"OK")
+    assert headers["content-type"] == "text/plain; charset=utf-8"
+
+
+def test_health_names_the_services_that_are_not_ready(edge: Edge) -> None:
+    edge.ready["registry"] = False
+    edge.ready["serving"] = False
+
+    status, _, body = edge.ask("/health")
+
+    assert status == 503
+    assert json.loads(body)["error_code"] == "TEMPORARILY_UNAVAILABLE"
+    assert json.loads(body)["message"] == "Not ready: registry, serving."
+
+
+def test_the_version_is_told_as_text(edge: Edge) -> None:
+    status, _, body = edge.ask("/version")
+
+    assert status == 200
+    assert body.count(b".") == 2
+
+
+def test_one_address_leads_to_every_grpc_target(edge: Edge) -> None:
+    status, headers, body = edge.ask("/.well-known/modelyard")
+
+    assert (status, headers["content-type"]) == (200, "application/json")
+    assert json.loads(body)["grpc"] == dict.fromkeys(SERVICES, f":{edge.grpc_port}")
+
+
+def test_metrics_count_requests_by_route(edge: Edge) -> None:
+    edge.ask("/version")
+    edge.ask("/somebody/probes/this")
+
+    status, headers, body = edge.ask("/metrics")
+
+    assert status == 200
+    assert headers["content-type"].startswith("text/plain")
+    assert b'modelyard_http_duration_seconds_count{method="GET",route="/version",' in body
+    assert b'route="unknown"' in body
+    assert b"somebody" not in body
+
+
+def test_a_head_is_a_get_without_its_body(edge: Edge) -> None:
+    status, headers, body = edge.ask("/health", "HEAD")
+
+    assert (status, body) == (200, b"")
+    assert headers["content-length"] == "2"
+
+
+def test_an_unknown_route_is_answered_as_json(edge: Edge) -> None:
+    status, headers, body = edge.ask("/api/2.0/nothing")
+
+    assert (status, headers["content-type"]) == (404, "application/json")
+    assert json.loads(body)["error_code"] == "ENDPOINT_NOT_FOUND"
+    assert json.loads(body)["message"] == "No such route: /api/2.0/nothing"
+    assert json.loads(body)["request_id"] == headers["x-request-id"]
+
+
+def test_a_wrong_method_is_told_the_right_ones(edge: Edge) -> None:
+    status, headers, body = edge.ask("/version", "DELETE")
+
+    assert (status, headers["allow"]) == (405, "GET, HEAD")
+    assert json.loads(body)["message"] == "/version does not answer DELETE, use GET, HEAD"
+
+
+def test_a_request_id_of_the_caller_is_kept_and_an_unfit_one_replaced(edge: Edge) -> None:
+    _, kept, _ = edge.ask("/version", headers={"X-Request-Id": "mine-1"})
+    _, replaced, _ = edge.ask("/version", headers={"X-Request-Id": 'a"b c'})
+
+    assert kept["x-request-id"] == "mine-1"
+    assert len(replaced["x-request-id"]) == 32
+
+
+@pytest.mark.parametrize("path", ["/health", "/nothing", "/artifacts/objects/x"])
+def test_every_answer_carries_the_security_headers(edge: Edge, path: str) -> None:
+    _, headers, _ = edge.ask(path)
+
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert "server" not in headers
+
+
+@pytest.mark.parametrize("edge", ["without a token"], indirect=True)
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:5000", "127.0.0.1.evil.example", "", "[::1", "a@evil"]
+)
+def test_a_foreign_name_is_refused_where_no_token_is_asked_for(edge: Edge, host: str) -> None:
+    status, _, body = edge.ask("/health", headers={"Host": host})
+
+    assert status == 403
+    assert json.loads(body)["error_code"] == "PERMISSION_DENIED"
+    assert f"does not answer to the name '{host}'" in json.loads(body)["message"]
+
+
+@pytest.mark.parametrize("edge", ["without a token"], indirect=True)
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:5000", "[::1]:5000"])
+def test_its_own_names_are_answered(edge: Edge, host: str) -> None:
+    assert edge.ask("/health", headers={"Host": host})[0] == 200
+
+
+@pytest.mark.parametrize("edge", ["with a token"], indirect=True)
+def test_any_name_is_answered_where_a_token_is_asked_for(edge: Edge) -> None:
+    assert edge.ask("/health", headers={"Host": "models.example"})[0] == 200
+
+
+def test_a_request_line_that_is_not_http_is_refused(edge: Edge) -> None:
+    with socket.create_connection(("127.0.0.1", edge.port), timeout=30) as raw:
+        raw.sendall(b"\x16\x03\x01 nonsense\r\n\r\n")
+        reply = raw.recv(4096)
+
+    assert reply.startswith(b"HTTP/1.1 400 ")
+
+
+def test_the_signature_of_a_url_is_not_logged(edge: Edge, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        edge.ask("/artifacts/objects/abc?signature=s3cret")
+        edge.ask("/version")  # the line of the one before has been written by now
+
+    assert any(record.message == "http" for record in caplog.records)
+    assert not any("s3cret" in str(vars(record)) for record in caplog.records)
+
+
+def test_a_taken_port_is_refused_by_name(edge: Edge) -> None:
+    with pytest.raises(
+        InvalidArgument, match=f"Cannot listen on 127.0.0.1:{edge.port}: it is taken"
+    ):
+        listen("127.0.0.1", edge.port)

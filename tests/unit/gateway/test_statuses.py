@@ -1,0 +1,66 @@
+import orjson
+import pytest
+
+from modelyard.api.errors.v1 import errors_pb2
+from modelyard_gateway import errors
+from modelyard_kit.errors import AlreadyExists, FailedPrecondition, NotFound, Unavailable
+
+REASONS = set(errors_pb2.Reason.keys()) - {"REASON_UNSPECIFIED"}
+
+
+def test_every_reason_of_the_contract_has_a_status() -> None:
+    assert set(errors.STATUS) == REASONS
+
+
+def test_a_definite_refusal_is_never_answered_with_a_status_that_clients_retry() -> None:
+    retried = {
+        reason for reason, status in errors.STATUS.items() if status in {408, 429} or status >= 500
+    }
+
+    assert retried == {
+        "RESOURCE_EXHAUSTED",
+        "DATA_LOSS",
+        "INTERNAL_ERROR",
+        "NOT_IMPLEMENTED",
+        "TEMPORARILY_UNAVAILABLE",
+        "DEADLINE_EXCEEDED",
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (NotFound("No model 'iris'."), 404, "RESOURCE_DOES_NOT_EXIST"),
+        (AlreadyExists("No model 'iris'."), 400, "RESOURCE_ALREADY_EXISTS"),
+        (FailedPrecondition("No model 'iris'."), 400, "INVALID_STATE"),
+        (Unavailable("No model 'iris'."), 503, "TEMPORARILY_UNAVAILABLE"),
+        (
+            errors.HttpError(404, "ENDPOINT_NOT_FOUND", "No model 'iris'."),
+            404,
+            "ENDPOINT_NOT_FOUND",
+        ),
+    ],
+)
+def test_an_error_is_answered_as_json_with_its_reason(
+    error: errors.HttpError | NotFound, status: int, code: str
+) -> None:
+    response = errors.response(error, "r1")
+
+    assert response.status == status
+    assert response.headers["content-type"] == "application/json"
+    assert isinstance(response.body, bytes)
+    assert orjson.loads(response.body) == {
+        "error_code": code,
+        "message": "No model 'iris'.",
+        "request_id": "r1",
+    }
+
+
+def test_a_bug_is_answered_without_its_cause() -> None:
+    response = errors.internal("r1")
+
+    assert response.status == 500
+    assert response.body == (
+        b'{"error_code":"INTERNAL_ERROR","message":"internal error (request id r1)",'
+        b'"request_id":"r1"}'
+    )
