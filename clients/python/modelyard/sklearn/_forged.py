@@ -13,6 +13,7 @@ from typing import Any
 from modelyard.exceptions import ModelyardException
 from modelyard.sklearn._object_graph import attributes, objects_in
 from modelyard.sklearn._search_trees import check_search_tree
+from modelyard.sklearn._support_vectors import check_support_vectors
 
 
 def forged(what: str) -> ModelyardException:
@@ -24,7 +25,7 @@ def forged(what: str) -> ModelyardException:
 
 
 def refuse_forged(model: Any) -> None:
-    """Check every tree, search tree and sparse matrix `model` consists of.
+    """Check every tree, search tree, support vector machine and sparse matrix in `model`.
 
     Raises:
         ModelyardException: INVALID_PARAMETER_VALUE, naming the first contradiction.
@@ -32,6 +33,7 @@ def refuse_forged(model: Any) -> None:
     from scipy import sparse
     from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
     from sklearn.neighbors import BallTree, KDTree
+    from sklearn.svm._base import BaseLibSVM
     from sklearn.tree._tree import Tree
 
     owned: set[int] = set()
@@ -42,6 +44,8 @@ def refuse_forged(model: Any) -> None:
             trees.append(found)
         elif isinstance(found, KDTree | BallTree):
             check_search_tree(found)
+        elif isinstance(found, BaseLibSVM):
+            check_support_vectors(found)
         elif sparse.issparse(found):
             _check_sparse(found)
         else:

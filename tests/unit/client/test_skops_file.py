@@ -1,0 +1,90 @@
+"""A skops file holds trusted types and is whole, or it is refused."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skops.io
+from forging import edit_schema, refusal, rewrite, saved
+from sklearn.base import BaseEstimator
+from sklearn.datasets import load_iris
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+from modelyard.exceptions import ModelyardException
+
+X, y = load_iris(return_X_y=True)
+
+
+class Untrusted(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
+    def fit(self) -> Untrusted:
+        return self
+
+
+def test_a_type_outside_the_table_is_refused_by_name_at_load(tmp_path: Path) -> None:
+    path = tmp_path / "model.skops"
+    skops.io.dump(make_pipeline(StandardScaler(), Untrusted()), path)
+    assert "Untrusted" in refusal(path)
+
+
+def test_a_type_outside_the_table_is_refused_by_name_at_save(tmp_path: Path) -> None:
+    with pytest.raises(ModelyardException, match=r"Untrusted.*cloudpickle"):
+        saved(Untrusted(), tmp_path)
+
+
+def test_a_type_that_is_to_be_called_is_refused(tmp_path: Path) -> None:
+    path = saved(StandardScaler().fit(X), tmp_path)
+
+    def call(schema: dict[str, Any]) -> None:
+        schema["content"]["content"]["copy"] = {
+            "__class__": "system",
+            "__module__": "os",
+            "__loader__": "FunctionNode",
+        }
+
+    edit_schema(path, call)
+    assert "os.system" in refusal(path)
+
+
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+    path = saved(DecisionTreeClassifier().fit(X, y), tmp_path)
+    whole = path.read_bytes()
+    for kept in (0, 10, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:kept])
+        assert "not a readable skops file" in refusal(path)
+
+
+@pytest.mark.parametrize("schema", [b"", b"[]", b"{}", b"[" * 10**5, b'{"protocol": 99}', b"\xff"])
+def test_a_broken_schema_is_refused(tmp_path: Path, schema: bytes) -> None:
+    path = saved(StandardScaler().fit(X), tmp_path)
+    rewrite(path, lambda members: members.update({"schema.json": schema}))
+    assert "not a readable skops file" in refusal(path)
+
+
+def test_a_file_that_unpacks_to_far_more_than_its_size_is_refused(tmp_path: Path) -> None:
+    path = saved(StandardScaler().fit(X), tmp_path)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb.npy", bytes(300 * 2**20))
+    assert "unpacks to" in refusal(path)
+
+
+def test_an_array_mentioned_again_and_again_counts_each_time(tmp_path: Path) -> None:
+    path = saved(StandardScaler().fit(np.zeros((2, 2**17))), tmp_path)
+
+    def repeat(schema: dict[str, Any]) -> None:
+        content = schema["content"]["content"]
+        big = {k: v for k, v in content["mean_"].items() if k != "__id__"}
+        content["copy"] = {
+            "__class__": "list",
+            "__module__": "builtins",
+            "__loader__": "ListNode",
+            "content": [big] * 400,
+        }
+
+    edit_schema(path, repeat)
+    assert "unpacks to" in refusal(path)
