@@ -8,8 +8,6 @@ from functools import cmp_to_key
 
 from hypothesis import given
 from hypothesis import strategies as st
-from modelyard_kit import paging
-from modelyard_kit.paging import SortKey
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -23,6 +21,9 @@ from sqlalchemy import (
     select,
 )
 
+from modelyard_kit import paging
+from modelyard_kit.paging import SortKey
+
 RUNS = Table(
     "runs",
     MetaData(),
@@ -34,6 +35,7 @@ RUNS = Table(
 )
 ENGINE = create_engine("sqlite://")
 COLUMNS = ("name", "step", "loss")
+MOST_ROWS = 30  # more than any example has: pages that repeat fail here instead of going on
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def test_pages_concatenated_are_the_whole_in_order(
 ) -> None:
     with database(rows) as connection:
         found, token = read_page(connection, order_by, size, "")
-        while token:
+        while token and len(found) < MOST_ROWS:
             page, token = read_page(connection, order_by, size, token)
             found += page
 
@@ -147,7 +149,7 @@ def test_rows_inserted_between_pages_repeat_nothing_and_hide_no_older_row(
             if token:
                 page, token = read_page(connection, order_by, size, token)
                 found += page
-        while token:
+        while token and len(found) < MOST_ROWS:
             page, token = read_page(connection, order_by, size, token)
             found += page
 
@@ -163,7 +165,7 @@ def test_rows_deleted_between_pages_hide_no_other_row(
     with database(rows) as connection:
         found, token = read_page(connection, order_by, 1, "")
         connection.execute(RUNS.delete().where(RUNS.c.id == victim))
-        while token:
+        while token and len(found) < MOST_ROWS:
             page, token = read_page(connection, order_by, 1, token)
             found += page
 
