@@ -1,0 +1,13 @@
+"""Mounts the serving service."""
+
+from __future__ import annotations
+
+from modelyard.api.serving.v1 import serving_service_pb2
+from modelyard_kit.server import Server
+
+SERVICE = serving_service_pb2.DESCRIPTOR.services_by_name["ServingService"]
+
+
+def mount(server: Server) -> None:
+    """Add the service, whose RPCs answer UNIMPLEMENTED until endpoints are kept."""
+    server.add(SERVICE, object())

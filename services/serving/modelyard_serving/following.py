@@ -1,0 +1,248 @@
+"""Keeps an endpoint on the version that its reference means.
+
+Watch, resolve, fetch, verify, load in a new worker, warm, flip, drain the old one. Whatever fails
+on the way leaves the old version serving.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from modelyard.exceptions import ModelyardException
+from modelyard_kit.errors import Error, NotFound, OutOfRange
+from modelyard_serving import metrics
+from modelyard_serving.endpoint import Endpoint, Served, State
+from modelyard_serving.neighbours import Change, Registry, Resolution
+from modelyard_serving.runtime.lane import Lane
+from modelyard_serving.runtime.process import LoadFailed, Process
+
+LOAD_TIMEOUT_S = 300.0
+_FIRST_PAUSE_S = 0.5
+_MAX_PAUSE_S = 30.0
+_WATCH_PAUSE_S = (0.1, 2.0)
+_FOLLOWED = re.compile(r"models:/+(?P<name>[^/]+?)(/(?!\d+$)[^/]+|@[^/@]+)")
+
+_log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+def followed_name(uri: str) -> str | None:
+    """Return the registered model to watch, None for a URI that always means the same.
+
+    `models:/name/Production`, `models:/name/latest` and `models:/name@alias` move;
+    `models:/name/3`, `models:/m-<id>` and `runs:/<run>/<path>` do not.
+    """
+    found = _FOLLOWED.fullmatch(uri)
+    return found["name"] if found else None
+
+
+class Follower:
+    """Follows a reference.
+
+    Args:
+        endpoint: What is kept on it.
+        registry: Where it is resolved.
+        allow_pickle: Whether pickled models may be loaded.
+        timeout_s: How long one prediction may run.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, registry: Registry, *, allow_pickle: bool, timeout_s: float
+    ) -> None:
+        self._endpoint = endpoint
+        self._registry = registry
+        self._allow_pickle = allow_pickle
+        self._timeout_s = timeout_s
+        self._name = followed_name(endpoint.uri)
+        self._changed = asyncio.Event()
+        self._applied_revision = 0
+        self._seen_revision = 0
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._stopped = threading.Event()
+        self.attempted = asyncio.Event()
+        """Set when the first attempt to serve something has ended, well or not."""
+
+    async def run(self) -> None:
+        """Follow, until cancelled; a reference that cannot move only until it is served."""
+        if self._name is not None:
+            watch = partial(self._watch, self._name, asyncio.get_running_loop())
+            threading.Thread(target=watch, name="watch", daemon=True).start()
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            self._changed.clear()
+            is_settled = await self._advance()
+            self.attempted.set()
+            if is_settled and self._name is None:
+                return
+            pause_s = _FIRST_PAUSE_S if is_settled else min(2 * pause_s, _MAX_PAUSE_S)
+            try:
+                async with asyncio.timeout(None if is_settled else pause_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def close(self) -> None:
+        """Stop watching, and wait until every worker has ended."""
+        self._stopped.set()
+        self._registry.close()
+        if self._endpoint.served is not None:
+            self._retire(self._endpoint.served)
+        if self._retiring:
+            await asyncio.wait(self._retiring)
+
+    async def _advance(self) -> bool:
+        """Bring the endpoint to what its reference means now; return whether nothing is left."""
+        try:
+            resolution = await self._resolve()
+        except NotFound as error:
+            self._report_detached(error.message)
+            return self._name is not None
+        except (Error, ModelyardException) as error:
+            self._report_failed(error.message)
+            return False
+        if resolution.revision < max(self._applied_revision, self._seen_revision):
+            return False  # from a registry that lags behind
+        self._applied_revision = resolution.revision
+        served = self._endpoint.served
+        if served is not None and served.identity == resolution.identity:
+            self._endpoint.report(State.SERVING)
+            return True
+        try:
+            brought_in = await self._bring_in(resolution)
+        except (Error, ModelyardException, LoadFailed, OSError) as error:
+            metrics.swaps.labels("failed").inc()
+            self._report_failed(f"{resolution.identity} cannot be served: {_reason(error)}")
+            return False
+        return await self._flip(brought_in)
+
+    async def _resolve(self) -> Resolution:
+        return await _in_thread(partial(self._registry.resolve, self._endpoint.uri))
+
+    async def _bring_in(self, resolution: Resolution) -> Served:
+        """Load a version in a new worker and warm it."""
+        scratch = Path(tempfile.mkdtemp(prefix="modelyard-serving-"))
+        try:
+            folder = await _in_thread(partial(self._registry.fetch, resolution, scratch))
+            start = partial(
+                Process.start, folder, allow_pickle=self._allow_pickle, timeout_s=LOAD_TIMEOUT_S
+            )
+            lane = Lane(await start(), start, self._timeout_s)
+        except BaseException:
+            shutil.rmtree(scratch)
+            raise
+        return Served(resolution.identity, lane, scratch)
+
+    async def _flip(self, new: Served) -> bool:
+        if self._changed.is_set() and not await self._is_current(new):
+            self._retire(new)  # the reference moved on while this was loaded
+            return False
+        before = self._endpoint.flip(new)
+        metrics.swaps.labels("done").inc()
+        _log.info("serving %s", new.identity, extra={"model_uri": self._endpoint.uri})
+        if before is not None:
+            self._retire(before)
+        return True
+
+    async def _is_current(self, new: Served) -> bool:
+        try:
+            return (await self._resolve()).identity == new.identity
+        except NotFound:
+            return False
+        except (Error, ModelyardException):
+            return True  # nobody knows better now
+
+    def _retire(self, served: Served) -> None:
+        task = asyncio.create_task(served.retire())
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    def _report_detached(self, why: str) -> None:
+        if self._endpoint.served is None:
+            self._report(State.FAILED, why)
+        else:
+            self._report(State.DETACHED, f"{why} The last version still answers.")
+
+    def _report_failed(self, why: str) -> None:
+        if self._endpoint.served is None:
+            self._report(State.FAILED, why)
+        else:
+            self._report(self._endpoint.state, f"{why} The last version still answers.")
+
+    def _report(self, state: State, message: str) -> None:
+        if message != self._endpoint.message:
+            _log.warning(message, extra={"model_uri": self._endpoint.uri})
+        self._endpoint.report(state, message)
+
+    def _watch(self, name: str, loop: asyncio.AbstractEventLoop) -> None:
+        """Tell the loop about changes; runs in a thread. Each new stream resumes after the last."""
+        pause_s, longest_s = _WATCH_PAUSE_S
+        while not self._stopped.is_set():
+            try:
+                is_first = True
+                for change in self._registry.watch(name, self._applied_revision):
+                    if is_first or not change.is_heartbeat:
+                        _tell(loop, partial(self._on_change, change))
+                    is_first = False
+                    pause_s = _WATCH_PAUSE_S[0]
+            except OutOfRange:
+                _tell(loop, self._forget_revisions)
+            except (Error, ModelyardException) as error:
+                _log.info("the watch of %s ended: %s", name, error.message)
+            _tell(loop, self._changed.set)  # without a watch, each attempt is a poll
+            self._stopped.wait(pause_s)
+            pause_s = min(2 * pause_s, longest_s)
+
+    def _on_change(self, change: Change) -> None:
+        self._seen_revision = max(self._seen_revision, change.revision)
+        self._changed.set()
+
+    def _forget_revisions(self) -> None:
+        """After the registry was put back to an earlier state."""
+        self._applied_revision = self._seen_revision = 0
+
+
+def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has ended, and this thread soon will
+        loop.call_soon_threadsafe(callback)
+
+
+async def _in_thread(work: Callable[[], Result]) -> Result:
+    """Run blocking work in a thread that does not keep the process from ending."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Result] = loop.create_future()
+
+    def settle(result: Result | None, error: Exception | None) -> None:
+        if done.cancelled():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(result)  # type: ignore[arg-type]  # None only if that is the result
+
+    def run() -> None:
+        try:
+            result = work()
+        except Exception as error:  # noqa: BLE001 - raised again where it is awaited
+            _tell(loop, partial(settle, None, error))
+        else:
+            _tell(loop, partial(settle, result, None))
+
+    threading.Thread(target=run, daemon=True).start()
+    return await done
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"{error.strerror}."
+    return str(error).rstrip(".") + "."

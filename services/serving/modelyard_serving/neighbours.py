@@ -1,0 +1,149 @@
+"""The registry as serving sees it, found and asked as the SDK does.
+
+All calls block; `following` makes them in threads.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from modelyard import _connection
+from modelyard.api.registry.v1 import registry_pb2, registry_service_pb2_grpc
+from modelyard_kit.channel import translated
+from modelyard_kit.errors import DataLoss, FailedPrecondition
+from modelyard_serving.endpoint import Identity
+
+_DEADLINE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What a reference means now.
+
+    Attributes:
+        identity: Which model.
+        revision: Of the registered model when it was asked for; 0 for a URI that names none.
+        uri: Names the same bytes for ever.
+        source: Where a version that is not verified says its files are.
+    """
+
+    identity: Identity
+    revision: int
+    uri: str
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A message of a watch.
+
+    Attributes:
+        revision: The newest the registry has seen.
+        is_heartbeat: Whether it only says that the stream is alive.
+    """
+
+    revision: int
+    is_heartbeat: bool
+
+
+class Registry:
+    """The registry behind the tracking URI, or of the local home.
+
+    Args:
+        token: Sent with each call, if any.
+        allow_unverified: Whether the folder that an unverified version names may be opened.
+    """
+
+    def __init__(self, token: str | None, *, allow_unverified: bool) -> None:
+        self._token = token
+        self._allow_unverified = allow_unverified
+        self._lock = threading.Lock()
+        self._connection: _connection.Connection | None = None
+
+    def resolve(self, uri: str) -> Resolution:
+        """Return what a reference means now.
+
+        Raises:
+            Error: It means nothing, or the registry cannot be reached.
+        """
+        request = registry_pb2.ResolveModelRequest(uri=uri)
+        with translated("The registry"):
+            reply = self._stub().ResolveModel(
+                request, timeout=_DEADLINE_S, metadata=self._metadata()
+            )
+        version = reply.model_version
+        identity = Identity(version.name, version.version, reply.digest)
+        pinned = f"models:/{version.name}/{version.version}" if version.name else uri
+        return Resolution(identity, reply.revision, pinned, version.source)
+
+    def fetch(self, resolution: Resolution, scratch: Path) -> Path:
+        """Return a folder with the model's verified files.
+
+        Args:
+            resolution: Which model.
+            scratch: An empty folder to write to.
+
+        Raises:
+            Error: The version is not verified, or names no folder.
+            ModelyardException: The files cannot be had, or differ from their digests.
+        """
+        if not resolution.identity.digest:
+            return self._unverified(resolution)
+        from modelyard import _artifacts
+
+        fetched = _artifacts.fetch_model(resolution.uri, str(scratch))
+        if fetched.digest != resolution.identity.digest:
+            raise DataLoss(f"{resolution.uri} was fetched with another digest than resolved.")
+        return Path(fetched.path)
+
+    def _unverified(self, resolution: Resolution) -> Path:
+        if not self._allow_unverified:
+            raise FailedPrecondition(
+                f"{resolution.uri} is not verified: the registry does not hold its files. "
+                "Serve it from its source with --allow-unverified if you trust that."
+            )
+        parts = urlsplit(resolution.source)
+        folder = Path(unquote(parts.path) if parts.scheme == "file" else resolution.source)
+        if not folder.is_dir():
+            raise FailedPrecondition(
+                f"{resolution.uri} is not verified, and its source is no folder on this machine."
+            )
+        return folder
+
+    def watch(self, name: str, after_revision: int) -> Iterator[Change]:
+        """Yield the changes of a registered model, the first message at once, for ever.
+
+        Raises:
+            Error: The stream ended or could not be opened.
+        """
+        request = registry_pb2.WatchModelsRequest(name=name, after_revision=after_revision)
+        with translated("The registry"):
+            for message in self._stub().WatchModels(request, metadata=self._metadata()):
+                event = message.HasField("event")
+                revision = message.event.revision if event else message.position
+                yield Change(revision, is_heartbeat=not event)
+
+    def close(self) -> None:
+        """End the calls that are running."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+
+    def _stub(self) -> Any:
+        # Looked for once: looking again would start a local instance that was stopped on purpose.
+        with self._lock:
+            if self._connection is None:
+                self._connection = _connection.connect(_connection.registry_uri())
+            channel = self._connection.channel("registry")
+        return registry_service_pb2_grpc.RegistryServiceStub(channel)
+
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        who = (("x-request-id", uuid.uuid4().hex), ("x-modelyard-user", f"serving-{os.getpid()}"))
+        return (*who, ("authorization", f"Bearer {self._token}")) if self._token else who

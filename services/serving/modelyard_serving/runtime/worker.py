@@ -1,0 +1,105 @@
+"""The main of a worker process: loads one model, then answers one request after the other.
+
+Started by `process.start` with one end of a socket pair. It ends when the other end closes, so a
+worker whose parent was killed does not stay behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from modelyard.exceptions import ModelyardException
+from modelyard.pyfunc import load_folder
+from modelyard_kit import logs
+from modelyard_kit.errors import InvalidArgument
+from modelyard_serving import scoring
+from modelyard_serving.media import JSON
+from modelyard_serving.runtime import frames
+from modelyard_serving.runtime.frames import Frame
+
+_EXAMPLE = "serving_input_example.json"
+_EXAMPLE_MAX_BYTES = 64 << 20
+_THREADS = 1
+
+_log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    # The parent decides when a worker ends; a signal to the whole group must not cut a request.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    logs.configure()
+    logging.captureWarnings(capture=True)
+    with socket.socket(fileno=int(sys.argv[1])) as edge, edge.makefile("rb") as incoming:
+        try:
+            _serve(edge, incoming)
+        except ConnectionError:
+            return 0  # the edge is gone, and with it whoever asked
+    return 0
+
+
+def _serve(edge: socket.socket, incoming: BinaryIO) -> None:
+    first = frames.read(incoming)
+    if first is None:
+        return
+    try:
+        model = _load(**first[0])
+    except ModelyardException as refused:
+        edge.sendall(frames.pack({"status": "refused", "message": refused.message}))
+        return
+    except Exception as failed:  # noqa: BLE001 - the edge decides what a model it cannot have means
+        _log.exception("the model cannot be loaded")
+        edge.sendall(frames.pack({"status": "failed", "message": type(failed).__name__}))
+        return
+    edge.sendall(frames.pack({"status": "ok"}))
+    while (request := frames.read(incoming)) is not None:
+        edge.sendall(_reply(model, request))
+
+
+def _load(folder: str, allow_pickle: bool) -> scoring.Predicts:  # noqa: FBT001 - from a frame
+    model = load_folder(folder, allow_pickle=allow_pickle, threads=_THREADS)
+    _warm(model, Path(folder) / _EXAMPLE)
+    return model
+
+
+def _warm(model: scoring.Predicts, example: Path) -> None:
+    """Predict the example it was logged with: the first prediction imports and allocates."""
+    if not example.is_file() or example.stat().st_size > _EXAMPLE_MAX_BYTES:
+        return
+    try:
+        scoring.answer(model, JSON, example.read_bytes())
+    except Exception as failed:
+        _log.exception("the model fails on its own input example")
+        raise ModelyardException(
+            f"The model fails on its own input example ({type(failed).__name__}).",
+            error_code="INVALID_STATE",
+        ) from failed
+
+
+def _reply(model: scoring.Predicts, request: Frame) -> bytes:
+    header, body = request
+    try:
+        return frames.pack({"status": "ok"}, scoring.answer(model, header["media_type"], body))
+    except InvalidArgument as refused:
+        return frames.pack({"status": "refused", "message": refused.message})
+    except ModelyardException as refused:
+        if refused.error_code == "INVALID_PARAMETER_VALUE":
+            return frames.pack({"status": "refused", "message": refused.message})
+        return _failed(header)
+    except Exception:  # noqa: BLE001 - whatever a model raises ends its request, not the worker
+        return _failed(header)
+
+
+def _failed(header: dict[str, Any]) -> bytes:
+    """Keep the traceback in the log; a model's messages may hold somebody's data."""
+    _log.exception("the model failed", extra={"request_id": header["request_id"]})
+    return frames.pack({"status": "failed"})
+
+
+if __name__ == "__main__":
+    sys.exit(main())
