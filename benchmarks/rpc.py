@@ -51,7 +51,7 @@ def floor_server(folder: str, ready: Connection) -> None:
         return request
 
     server = grpc.server(ThreadPoolExecutor(1))
-    handlers = {
+    handlers: dict[str, Any] = {
         name: grpc.unary_unary_rpc_method_handler(behavior)
         for name, behavior in (("Empty", empty), ("Commit", commit))
     }
@@ -149,8 +149,8 @@ def main(rounds: int) -> None:
         floors = context.Process(target=floor_server, args=(folder, child), daemon=True)
         floors.start()
         floor = grpc.insecure_channel(f"127.0.0.1:{parent.recv()}")
-        empty = floor.unary_unary("/floor/Empty")
-        commit = floor.unary_unary("/floor/Commit")
+        empty: Any = floor.unary_unary("/floor/Empty")
+        commit: Any = floor.unary_unary("/floor/Commit")
         platform, target = start_platform(Path(folder) / "home")
         channel = grpc.insecure_channel(target)
         run_id, versions = prepare(channel)

@@ -1,0 +1,54 @@
+"""Which RPCs of the contract are not built yet: the list, for everybody to read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import modelyard_registry.app
+import modelyard_serving.app
+import modelyard_tracking.app
+from modelyard_kit.artifacts import UrlSigner
+from modelyard_kit.artifacts.memory import MemoryStore
+from modelyard_kit.channel import dial
+from modelyard_kit.db import open_database
+from modelyard_kit.server import Server
+
+UNBUILT = {
+    "modelyard.api.artifacts.v1.ArtifactsService.CreatePresignedDownloadUrl",
+    "modelyard.api.artifacts.v1.ArtifactsService.CreatePresignedUploadUrl",
+    "modelyard.api.serving.v1.ServingService.CreateEndpoint",
+    "modelyard.api.serving.v1.ServingService.DeleteEndpoint",
+    "modelyard.api.serving.v1.ServingService.GetEndpoint",
+    "modelyard.api.serving.v1.ServingService.ListEndpoints",
+    "modelyard.api.serving.v1.ServingService.Predict",
+    "modelyard.api.serving.v1.ServingService.UpdateEndpoint",
+    "modelyard.api.tracking.v1.TrackingService.CreateWorkspace",
+    "modelyard.api.tracking.v1.TrackingService.DeleteWorkspace",
+    "modelyard.api.tracking.v1.TrackingService.GetWorkspace",
+    "modelyard.api.tracking.v1.TrackingService.ListWorkspaces",
+    "modelyard.api.tracking.v1.TrackingService.UpdateWorkspace",
+}
+
+
+def test_what_is_not_built_is_known_and_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = Server()
+    store = MemoryStore(UrlSigner(bytes(32), lambda: "http://127.0.0.1"))
+    tracking = open_database(f"sqlite:///{tmp_path}/tracking.db")
+    registry = open_database(f"sqlite:///{tmp_path}/registry.db")
+    channel = dial("127.0.0.1:1")
+    modelyard_tracking.app.mount(server, tracking, store)
+    modelyard_registry.app.mount(server, registry, store, channel)
+    modelyard_serving.app.mount(server)
+    with capsys.disabled():
+        print(f"\nin the contract, not built yet ({len(server.unbuilt)}):")  # noqa: T201
+        for name in sorted(server.unbuilt):
+            print(f"  {name}")  # noqa: T201
+    assert set(server.unbuilt) == UNBUILT
+    server.drain(0)
+    channel.close()
+    tracking.close()
+    registry.close()
