@@ -103,7 +103,7 @@ def test_an_array_example_comes_back_as_an_array(tmp_path: Path) -> None:
     assert np.array_equal(loaded.input_example, X[:2])
 
 
-@pytest.mark.parametrize("example", [np.array([[np.nan]]), [object()], {"a": {1}}])
+@pytest.mark.parametrize("example", [np.array([[np.nan]]), [object()], {"a": object()}])
 def test_an_example_json_has_no_form_for_is_refused(tmp_path: Path, example: Any) -> None:
     with pytest.raises(ModelyardException, match="cannot be written as JSON"):
         modelyard.sklearn.save_model(FOREST, tmp_path / "m", input_example=example)
@@ -121,6 +121,42 @@ def test_any_names_are_accepted_by_a_model_trained_without(folder: Path) -> None
 def test_another_width_is_refused_with_both_widths(folder: Path, data: Any) -> None:
     with pytest.raises(ModelyardException, match="takes 4 columns, got 3"):
         pyfunc.load_folder(folder).predict(data)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("secret", "takes numbers, the input holds text"),
+        (np.nan, "does not take missing values"),
+        (np.inf, "takes finite numbers"),
+    ],
+)
+def test_an_input_the_estimator_cannot_use_is_refused_without_quoting_it(
+    tmp_path: Path, value: Any, told: str
+) -> None:
+    modelyard.sklearn.save_model(LogisticRegression(max_iter=500).fit(X, y), tmp_path / "m")
+    with pytest.raises(ModelyardException, match=told) as caught:
+        pyfunc.load_folder(tmp_path / "m").predict(pd.DataFrame([[value, 1.0, 1.0, 1.0]]))
+    assert "secret" not in caught.value.message
+
+
+def test_a_category_that_was_not_trained_on_is_refused_without_quoting_it(tmp_path: Path) -> None:
+    colours = pd.DataFrame({"colour": ["red", "blue"] * 5})
+    model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(colours, [0, 1] * 5)
+    modelyard.sklearn.save_model(model, tmp_path / "m")
+    with pytest.raises(ModelyardException, match="a category the model was not trained on"):
+        pyfunc.load_folder(tmp_path / "m").predict(pd.DataFrame({"colour": ["secret"]}))
+
+
+@pytest.mark.parametrize(
+    "example", [X[:2].tolist(), FRAME.head(2).to_dict("list"), FRAME.head(2).to_dict("records")]
+)
+def test_an_example_of_lists_describes_a_table(tmp_path: Path, example: Any) -> None:
+    modelyard.sklearn.save_model(FOREST, tmp_path / "m", input_example=example)
+    loaded = pyfunc.load_folder(tmp_path / "m")
+    expected = FOREST.predict(X)
+    for data in (example, X.tolist(), X, FRAME, FRAME.to_dict("records")):
+        assert np.array_equal(loaded.predict(data), expected[: len(loaded.predict(data))])
 
 
 def test_a_single_row_without_its_table_is_refused(folder: Path) -> None:

@@ -158,12 +158,15 @@ def test_a_missing_optional_column_is_accepted() -> None:
         (np.array([1.5], np.float32), "double", "float64"),
         (np.array([2**53]), "double", "float64"),
         (np.array([7]), "integer", "int32"),
+        (np.array([5.1, np.nan, np.inf]), "float", "float32"),
         ([None, 1.5], "double", "float64"),
         (pd.array([1, None], dtype="Int64"), "double", "float64"),
         (["2026-01-31T12:00:00"], "datetime", None),
     ],
 )
-def test_conversions_that_lose_nothing_are_made(values: Any, kind: str, dtype: str | None) -> None:
+def test_conversions_that_keep_the_numbers_are_made(
+    values: Any, kind: str, dtype: str | None
+) -> None:
     fitting = enforce_schema(pd.DataFrame({"a": values}), columns(a=kind))
     assert dtype is None or fitting["a"].dtype == dtype
 
@@ -219,7 +222,7 @@ def test_an_array_fits_named_columns_of_the_same_width() -> None:
         (np.zeros(2), "must have shape (-1, 2), got (2)"),
         (np.array([["secret", "b"]]), "must be float32, got <U6"),
         ([[1.0, 2.0], [3.0]], "differ in length"),
-        (np.zeros((1, 2)), "must be float32, got float64"),
+        (np.full((1, 2), 1e300), "must be float32, got float64"),
         (sparse.csr_matrix(np.zeros((1, 3))), "must have shape"),
     ],
 )

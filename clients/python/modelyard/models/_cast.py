@@ -1,4 +1,4 @@
-"""Conversions that lose nothing."""
+"""Conversions that keep the numbers what they are."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ _EXACT_BELOW = {4: 2**24, 8: 2**53}
 def cast_column(series: Any, expected: ColumnType, name: Any) -> Any:
     """Return `series` in the `expected` type.
 
-    Widening and integers that a float holds exactly are accepted; anything that could change a
-    value is not.
+    Widening, integers that a float holds exactly, and doubles in the range of a float are accepted:
+    JSON and CSV have no other numbers, and rounding 5.1 to a float is what the model was trained
+    on. Anything else that could change a value is not.
 
     Raises:
         ModelyardException: INVALID_PARAMETER_VALUE, naming the column and both types.
@@ -69,7 +70,7 @@ def _cast_number(series: Any, expected: DataType, name: Any) -> Any:
         found = numbers if numbers.dtype.kind == "f" else found
     if pd.api.types.is_extension_array_dtype(found.dtype) or found.dtype.kind not in "biuf":
         return _cast_extension(found, target, expected, name)
-    if not is_exact(found.to_numpy(), target):
+    if not keeps_meaning(found.to_numpy(), target):
         raise _refused(name, expected, series)
     return found.astype(target)
 
@@ -79,13 +80,13 @@ def _cast_extension(series: Any, target: Any, expected: DataType, name: Any) -> 
     if series.dtype.kind not in "biuf" or (series.isna().any() and target.kind != "f"):
         raise _refused(name, expected, series)
     plain = series.dropna().to_numpy(series.dtype.numpy_dtype)
-    if not is_exact(plain, target):
+    if not keeps_meaning(plain, target):
         raise _refused(name, expected, series)
     return series.astype(target)
 
 
-def is_exact(values: Any, target: Any) -> bool:
-    """Whether numpy `values` of any shape keep their meaning and value as dtype `target`."""
+def keeps_meaning(values: Any, target: Any) -> bool:
+    """Whether numpy `values` of any shape are the same numbers as dtype `target`."""
     import numpy as np
 
     source = values.dtype
@@ -93,13 +94,20 @@ def is_exact(values: Any, target: Any) -> bool:
     if source == target or (numbers and not values.size):
         return True
     if not numbers or source.kind == "f":
-        return bool(numbers and np.can_cast(source, target, "safe"))
+        return bool(numbers and target.kind == "f" and _in_range(values, target))
     low, high = int(values.min()), int(values.max())
     if target.kind == "f":
         bound = _EXACT_BELOW.get(target.itemsize, 0)
         return -bound <= low and high <= bound
     limits = np.iinfo(target)
     return bool(limits.min <= low and high <= limits.max)
+
+
+def _in_range(values: Any, target: Any) -> bool:
+    import numpy as np
+
+    finite = values[np.isfinite(values)]
+    return bool((np.abs(finite) <= np.finfo(target).max).all())
 
 
 def _cast_datetime(series: Any, name: Any) -> Any:
@@ -164,7 +172,7 @@ def cast_tensor(array: Any, spec: TensorSpec) -> Any:
     if target.kind == "O":
         return array.astype(object)
     values = array.data if hasattr(array, "getnnz") else array
-    if array.dtype.kind not in "biuf" or not is_exact(values, target):
+    if array.dtype.kind not in "biuf" or not keeps_meaning(values, target):
         raise ModelyardException(
             f"{_tensor_name(spec)} must be {spec.dtype}, got {array.dtype}.",
             error_code="INVALID_PARAMETER_VALUE",

@@ -41,6 +41,11 @@ def enforce_schema(data: Any, schema: Schema) -> Any:
     return _columns(data, schema)
 
 
+def is_records(data: Any) -> bool:
+    """Whether `data` is rows that name their columns."""
+    return isinstance(data, list) and bool(data) and all(isinstance(row, Mapping) for row in data)
+
+
 def as_frame(data: Any) -> Any:
     """Return `data` as a DataFrame; columns of unnamed data are numbered."""
     import numpy as np
@@ -148,18 +153,15 @@ def _array(data: Any, spec: TensorSpec) -> Any:
 
     if sparse.issparse(data) or isinstance(data, np.ndarray):
         return data
-    if isinstance(data, pd.DataFrame | Mapping):
+    if is_records(data) or isinstance(data, pd.DataFrame | Mapping):
         frame = as_frame(data)
         if len(spec.shape) == _TABLE_DIMENSIONS and spec.shape[1] not in {-1, frame.shape[1]}:
             raise wrong_width(spec.shape[1], frame.shape[1])
         return frame.to_numpy()
     try:
-        numbers = np.asarray(data)
+        return np.asarray(data)
     except ValueError as ragged:
         raise invalid("The rows of the input differ in length.") from ragged
-    # A list says nothing about widths: its floats become those of the model.
-    narrow = numbers.dtype.kind == "f" and np.dtype(spec.dtype).kind == "f"
-    return numbers.astype(spec.dtype) if narrow else numbers
 
 
 def _named_tensors(data: Any, schema: Schema) -> dict[str, Any]:

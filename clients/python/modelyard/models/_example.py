@@ -33,7 +33,10 @@ def write_example(folder: Path, example: Any) -> dict[str, Any]:
             example = example.to_frame()
         if isinstance(example, pd.DataFrame):
             info |= {"type": "dataframe", "pandas_orient": "split"}
-            stored = json.loads(example.to_json(orient="split", index=False, date_format="iso"))
+            text = example.to_json(
+                orient="split", index=False, date_format="iso", default_handler=_no_form
+            )
+            stored = json.loads(text)
             served: Any = {"dataframe_split": stored}
         elif isinstance(example, np.ndarray):
             info |= {"type": "ndarray", "format": "tf-serving"}
@@ -52,6 +55,10 @@ def write_example(folder: Path, example: Any) -> dict[str, Any]:
     for name, text in zip((_EXAMPLE, _SERVING_EXAMPLE), texts, strict=True):
         (folder / name).write_text(text, encoding="utf-8")
     return info
+
+
+def _no_form(value: Any) -> Any:
+    raise TypeError(type(value).__name__)
 
 
 def _plain(value: Any) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from modelyard._extras import require_extra
 from modelyard.exceptions import ModelyardException
 from modelyard.models._infer import infer_param_schema, infer_schema
 from modelyard.types.schema import ParamSchema, Schema
@@ -64,6 +65,7 @@ def infer_signature(
     Raises:
         ModelyardException: INVALID_PARAMETER_VALUE when a type has no counterpart in a schema.
     """
+    require_extra("modelyard.models", "sklearn", "numpy", "pandas", "scipy")
     return ModelSignature(
         None if model_input is None else infer_schema(model_input),
         None if model_output is None else infer_schema(model_output),

@@ -55,9 +55,10 @@ def save(sk_model: Any, path: str | Path, options: SaveOptions) -> Model:
     else:
         _pickle(sk_model, folder / written, options.serialization_format)
     model = Model(metadata=options.metadata, flavors=_flavors(sk_model, folder / written, options))
-    if options.input_example is not None:
-        model.saved_input_example_info = _example.write_example(folder, options.input_example)
-    model.signature = _signature(sk_model, options)
+    example = _inputs.as_table(options.input_example)
+    if example is not None:
+        model.saved_input_example_info = _example.write_example(folder, example)
+    model.signature = _signature(sk_model, example, options)
     _environment.write_environment(folder, _requirements(options), options.conda_env)
     return finish(folder, model)
 
@@ -123,13 +124,12 @@ def _flavors(sk_model: Any, file: Path, options: SaveOptions) -> dict[str, dict[
     return flavors
 
 
-def _signature(sk_model: Any, options: SaveOptions) -> ModelSignature | None:
+def _signature(sk_model: Any, example: Any, options: SaveOptions) -> ModelSignature | None:
     """The one given, or what the example shows; never a guess from the training data."""
     if options.signature is not None:
         return options.signature or None
-    if options.input_example is None or not hasattr(sk_model, options.pyfunc_predict_fn):
+    if example is None or not hasattr(sk_model, options.pyfunc_predict_fn):
         return None
-    example = options.input_example
     answered = getattr(sk_model, options.pyfunc_predict_fn)(_inputs.fit_to(sk_model, example))
     return infer_signature(example, answered)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from modelyard.models._enforce import as_frame, in_order, invalid, wrong_width
+from modelyard.models._enforce import as_frame, in_order, invalid, is_records, wrong_width
 
 _TABLE_DIMENSIONS = 2
 
@@ -43,13 +43,23 @@ def fit_to(estimator: Any, data: Any) -> Any:
     return table
 
 
+def as_table(example: Any) -> Any:
+    """Return an input example as estimators take it: lists of rows as arrays, dicts as frames."""
+    import numpy as np
+
+    if is_records(example) or isinstance(example, Mapping):
+        return as_frame(example)
+    rows = isinstance(example, list) and example and all(isinstance(r, list) for r in example)
+    return np.asarray(example) if rows else example
+
+
 def _as_array(data: Any) -> Any:
     import numpy as np
     import pandas as pd
 
     if isinstance(data, np.ndarray):
         return data
-    if isinstance(data, pd.DataFrame | pd.Series | Mapping):
+    if is_records(data) or isinstance(data, pd.DataFrame | pd.Series | Mapping):
         return as_frame(data).to_numpy()
     try:
         return np.asarray(data)

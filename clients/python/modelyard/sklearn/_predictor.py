@@ -5,9 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from modelyard.exceptions import ModelyardException
+from modelyard.models._enforce import invalid
 from modelyard.models.model import Model
 from modelyard.sklearn import _flavor, _inputs
+
+# What scikit-learn says of an input it cannot use, and what a caller is told.
+_ABOUT_THE_INPUT = {
+    "could not convert string to float": "The model takes numbers, the input holds text.",
+    "contains NaN": "The model does not take missing values, the input has some.",
+    "contains infinity": "The model takes finite numbers, the input holds others or too large.",
+    "Found unknown categories": "The input holds a category the model was not trained on.",
+}
 
 
 class SklearnPredictor:
@@ -15,17 +23,24 @@ class SklearnPredictor:
 
     def __init__(self, estimator: Any, predict_fn: str) -> None:
         if predict_fn not in _flavor.PREDICT_FUNCTIONS or not hasattr(estimator, predict_fn):
-            raise ModelyardException(
+            raise invalid(
                 f"The MLmodel file names predict_fn {predict_fn!r}, which is no prediction of "
-                f"{type(estimator).__name__}.",
-                error_code="INVALID_PARAMETER_VALUE",
+                f"{type(estimator).__name__}."
             )
         self.raw_model = estimator
         self.needs_names = _inputs.needs_names(estimator)
         self._method = getattr(estimator, predict_fn)
 
     def predict(self, data: Any, params: dict[str, Any]) -> Any:
-        return self._method(_inputs.fit_to(self.raw_model, data), **params)
+        fitting = _inputs.fit_to(self.raw_model, data)
+        try:
+            return self._method(fitting, **params)
+        except ValueError as refused:
+            # These are the caller's to mend, and scikit-learn's own words quote the data.
+            for told, ours in _ABOUT_THE_INPUT.items():
+                if told in str(refused):
+                    raise invalid(ours) from refused
+            raise
 
 
 def load_predictor(
