@@ -1,1 +1,6 @@
 """The mains: the whole platform in one process, and the commands around it."""
+
+import os
+
+# Read when gRPC is first imported: what its core would print, our errors say in one line.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")

@@ -9,11 +9,11 @@ import socket
 from contextlib import ExitStack
 from importlib.metadata import version
 
-import modelyard_registry.app
-import modelyard_tracking.app
 from sqlalchemy import URL
 
+import modelyard_registry.app
 import modelyard_serving.app
+import modelyard_tracking.app
 from modelyard_gateway.app import Gateway
 from modelyard_gateway.backends import SERVICES, Backend
 from modelyard_gateway.server import HttpServer, listen

@@ -2,7 +2,7 @@
 
 instance.lock   locked for as long as an instance lives; holds its process id
 instance.json   how to reach it, from when it is ready until it stops
-grpc.sock       its socket, unless the path is too long for one
+grpc.sock       its socket, unless the path does not do for one
 url-secret      signs the URLs of artifacts; keeps them valid over a restart
 """
 
@@ -11,16 +11,21 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 from modelyard_kit.errors import FailedPrecondition, InvalidArgument
 
 _MAX_SOCKET_PATH_BYTES = 100  # the system's own limit is 107, and on some systems 103
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9/._~+=,@-]+")  # gRPC reads a socket's path as part of a URI
 _SECRET_BYTES = 32
+_LOCK_TIMEOUT_S = 0.5  # who looks whether an instance runs holds the lock for an instant
+_LOCK_POLL_S = 0.02
 
 
 class Home:
@@ -45,14 +50,12 @@ class Home:
             raise InvalidArgument(
                 f"{self.path} cannot be used as a home: {error.strerror}."
             ) from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _lock(self._lock):
             holder = self._describe_holder()
             os.close(self._lock)
             raise FailedPrecondition(
                 f"{self.path} is in use by {holder}; use that one, or stop it with: modelyard down"
-            ) from None
+            )
         os.truncate(self._lock, 0)
         os.pwrite(self._lock, str(os.getpid()).encode(), 0)
         self._instance_file.unlink(missing_ok=True)  # left behind by a killed process
@@ -79,7 +82,8 @@ class Home:
     def socket(self) -> Path:
         """Return where to bind the socket, with nothing there."""
         path = self.path / "grpc.sock"
-        if len(os.fsencode(path)) > _MAX_SOCKET_PATH_BYTES:
+        fits = len(os.fsencode(path)) <= _MAX_SOCKET_PATH_BYTES
+        if not fits or not _PLAIN_PATH.fullmatch(str(path)):
             self._socket_folder = Path(tempfile.mkdtemp(prefix="modelyard-"))
             path = self._socket_folder / "grpc.sock"
         path.unlink(missing_ok=True)
@@ -114,6 +118,19 @@ class Home:
         if self._socket_folder is not None:
             shutil.rmtree(self._socket_folder)
         os.close(self._lock)
+
+
+def _lock(descriptor: int) -> bool:
+    deadline = time.monotonic() + _LOCK_TIMEOUT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_LOCK_POLL_S)
+        else:
+            return True
 
 
 def _write_private(path: Path, data: bytes) -> None:
