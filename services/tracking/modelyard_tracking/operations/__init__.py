@@ -1,0 +1,1 @@
+"""What tracking does, one file a noun, each function inside the caller's transaction."""

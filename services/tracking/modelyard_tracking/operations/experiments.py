@@ -1,0 +1,204 @@
+"""Experiments: groups of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from modelyard_kit.errors import (
+    Aborted,
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+)
+from modelyard_tracking.models import Experiment, ExperimentTag, Run
+from modelyard_tracking.rules.states import Lifecycle
+from modelyard_tracking.rules.values import (
+    ARTIFACT_ROOT,
+    checked_experiment_name,
+    checked_key,
+    experiment_artifacts,
+    experiment_number,
+)
+
+
+def create_experiment(
+    session: Session, name: str, artifact_location: str, tags: dict[str, str], now_ms: int
+) -> Experiment:
+    """Create an experiment.
+
+    Raises:
+        AlreadyExists: The name is taken, by a deleted experiment too.
+        InvalidArgument: `artifact_location` is not where Modelyard keeps the artifacts anyway.
+    """
+    _require_free(session, checked_experiment_name(name))
+    experiment = Experiment(name=name, created_ms=now_ms, updated_ms=now_ms)
+    session.add(experiment)
+    session.flush()
+    ours = experiment_artifacts(experiment.experiment_id)
+    if artifact_location not in {"", ARTIFACT_ROOT.rstrip("/"), ARTIFACT_ROOT, ours}:
+        raise InvalidArgument(
+            f"Invalid artifact_location '{artifact_location}': Modelyard keeps artifacts in its "
+            f"own store; leave it empty or give '{ARTIFACT_ROOT}'.",
+            artifact_location=artifact_location,
+        )
+    session.add_all(
+        ExperimentTag(
+            experiment_id=experiment.experiment_id, key=checked_key(key, "tags.key"), value=value
+        )
+        for key, value in tags.items()
+    )
+    return experiment
+
+
+def get_experiment(session: Session, experiment_id: str) -> Experiment:
+    found = session.get(Experiment, experiment_number(experiment_id))
+    if found is None:
+        raise NotFound(f"No Experiment with id={experiment_id} exists", experiment_id=experiment_id)
+    return found
+
+
+def get_experiment_by_name(session: Session, name: str) -> Experiment:
+    found = session.scalar(select(Experiment).where(Experiment.name == name))
+    if found is None:
+        raise NotFound(f"Could not find experiment with name '{name}'", name=name)
+    return found
+
+
+def get_active_experiment(session: Session, experiment_id: str) -> Experiment:
+    """Return an experiment that may be written to.
+
+    Raises:
+        FailedPrecondition: It is deleted.
+    """
+    found = get_experiment(session, experiment_id)
+    if found.lifecycle_stage != Lifecycle.ACTIVE:
+        raise FailedPrecondition(
+            f"The experiment {experiment_id} must be in the 'active' state. "
+            f"Current state is {found.lifecycle_stage}.",
+            experiment_id=experiment_id,
+        )
+    return found
+
+
+def tags_of(session: Session, experiments: Sequence[Experiment]) -> dict[int, list[ExperimentTag]]:
+    """Return the tags of each experiment, by key."""
+    found: dict[int, list[ExperimentTag]] = {row.experiment_id: [] for row in experiments}
+    tags = (
+        select(ExperimentTag)
+        .where(ExperimentTag.experiment_id.in_(found))
+        .order_by(ExperimentTag.key)
+    )
+    for tag in session.scalars(tags):
+        found[tag.experiment_id].append(tag)
+    return found
+
+
+def rename_experiment(
+    session: Session, experiment_id: str, name: str, etag: str, now_ms: int
+) -> None:
+    experiment = get_active_experiment(session, experiment_id)
+    if etag and etag != experiment.etag:
+        raise Aborted(
+            f"The experiment {experiment_id} changed since it was read; read it again.",
+            etag=experiment.etag,
+        )
+    if name == experiment.name:
+        return
+    _require_free(session, checked_experiment_name(name))
+    experiment.name = name
+    _touch(experiment, now_ms)
+
+
+def delete_experiment(session: Session, experiment_id: str, now_ms: int) -> None:
+    """Delete an experiment and those of its runs that are not deleted yet."""
+    experiment = get_experiment(session, experiment_id)
+    if experiment.lifecycle_stage != Lifecycle.ACTIVE:
+        raise NotFound(
+            f"No active Experiment with id={experiment_id} exists; it is deleted already.",
+            experiment_id=experiment_id,
+        )
+    experiment.lifecycle_stage = Lifecycle.DELETED
+    _touch(experiment, now_ms)
+    session.execute(
+        update(Run)
+        .where(
+            Run.experiment_id == experiment.experiment_id, Run.lifecycle_stage == Lifecycle.ACTIVE
+        )
+        .values(
+            lifecycle_stage=Lifecycle.DELETED,
+            deleted_with_experiment=True,
+            revision=Run.revision + 1,
+        )
+    )
+
+
+def restore_experiment(session: Session, experiment_id: str, now_ms: int) -> None:
+    """Restore an experiment and the runs that were deleted with it, not those deleted before."""
+    experiment = get_experiment(session, experiment_id)
+    if experiment.lifecycle_stage != Lifecycle.DELETED:
+        raise NotFound(
+            f"No deleted Experiment with id={experiment_id} exists; it is active.",
+            experiment_id=experiment_id,
+        )
+    experiment.lifecycle_stage = Lifecycle.ACTIVE
+    _touch(experiment, now_ms)
+    session.execute(
+        update(Run)
+        .where(Run.experiment_id == experiment.experiment_id, Run.deleted_with_experiment)
+        .values(
+            lifecycle_stage=Lifecycle.ACTIVE,
+            deleted_with_experiment=False,
+            revision=Run.revision + 1,
+        )
+    )
+
+
+def set_experiment_tag(
+    session: Session, experiment_id: str, key: str, value: str, now_ms: int
+) -> None:
+    experiment = get_active_experiment(session, experiment_id)
+    session.merge(
+        ExperimentTag(
+            experiment_id=experiment.experiment_id, key=checked_key(key, "key"), value=value
+        )
+    )
+    _touch(experiment, now_ms)
+
+
+def delete_experiment_tag(session: Session, experiment_id: str, key: str, now_ms: int) -> None:
+    experiment = get_active_experiment(session, experiment_id)
+    tag = session.get(ExperimentTag, (experiment.experiment_id, key))
+    if tag is None:
+        raise NotFound(
+            f"No tag with name: {key} in experiment with id {experiment_id}",
+            experiment_id=experiment_id,
+            key=key,
+        )
+    session.delete(tag)
+    _touch(experiment, now_ms)
+
+
+def _require_free(session: Session, name: str) -> None:
+    taken = session.scalar(select(Experiment).where(Experiment.name == name))
+    if taken is None:
+        return
+    explanation = ""
+    if taken.lifecycle_stage == Lifecycle.DELETED:
+        explanation = (
+            f" It is deleted: restore the experiment with id {taken.experiment_id}, "
+            "or choose another name."
+        )
+    raise AlreadyExists(
+        f"Experiment(name={name}) already exists.{explanation}",
+        name=name,
+        experiment_id=str(taken.experiment_id),
+    )
+
+
+def _touch(experiment: Experiment, now_ms: int) -> None:
+    experiment.updated_ms = now_ms
+    experiment.revision += 1

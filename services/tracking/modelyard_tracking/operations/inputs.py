@@ -1,0 +1,140 @@
+"""What runs read and produced: datasets and logged models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from modelyard_kit.errors import InvalidArgument
+from modelyard_tracking.models import (
+    Dataset,
+    DatasetInput,
+    DatasetInputTag,
+    ModelInput,
+    ModelOutput,
+)
+from modelyard_tracking.operations.logged_models import get_logged_model
+from modelyard_tracking.operations.runs import write_to_run
+
+
+@dataclass(frozen=True, slots=True)
+class NewDatasetInput:
+    """A dataset as it was logged, with the labels of this use."""
+
+    name: str
+    digest: str
+    source_type: str
+    source: str
+    schema: str
+    profile: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """What one run read and produced."""
+
+    datasets: list[tuple[Dataset, list[DatasetInputTag]]]
+    model_inputs: list[ModelInput]
+    model_outputs: list[ModelOutput]
+
+
+def log_inputs(
+    session: Session,
+    run_id: str,
+    datasets: Iterable[NewDatasetInput],
+    model_ids: Iterable[str],
+) -> None:
+    """Record what an active run read. What is recorded already stays as it is."""
+    experiment_id = write_to_run(session, run_id)
+    for new in datasets:
+        _log_dataset(session, experiment_id, run_id, new)
+        session.flush()
+    for model_id in model_ids:
+        get_logged_model(session, model_id)
+        session.merge(ModelInput(run_id=run_id, model_id=model_id))
+
+
+def log_outputs(session: Session, run_id: str, steps: Iterable[tuple[str, int]]) -> None:
+    """Record the logged models that an active run produced, each with its step.
+
+    Raises:
+        InvalidArgument: A model is recorded with another step already.
+    """
+    write_to_run(session, run_id)
+    for model_id, step in steps:
+        get_logged_model(session, model_id)
+        present = session.get(ModelOutput, (run_id, model_id))
+        if present is None:
+            session.add(ModelOutput(run_id=run_id, model_id=model_id, step=step))
+            session.flush()
+        elif present.step != step:
+            raise InvalidArgument(
+                f"The logged model '{model_id}' is an output of the run {run_id} at step "
+                f"{present.step} already, not {step}.",
+                model_id=model_id,
+            )
+
+
+def uses_of(session: Session, run_ids: Sequence[str]) -> dict[str, Uses]:
+    """Return inputs and outputs of runs."""
+    found = {run_id: Uses([], [], []) for run_id in run_ids}
+    tags: dict[tuple[str, str, str], list[DatasetInputTag]] = {}
+    for tag in session.scalars(
+        select(DatasetInputTag)
+        .where(DatasetInputTag.run_id.in_(run_ids))
+        .order_by(DatasetInputTag.key)
+    ):
+        tags.setdefault((tag.run_id, tag.name, tag.digest), []).append(tag)
+    for run_id, dataset in session.execute(
+        select(DatasetInput.run_id, Dataset)
+        .join(
+            Dataset,
+            (Dataset.experiment_id == DatasetInput.experiment_id)
+            & (Dataset.name == DatasetInput.name)
+            & (Dataset.digest == DatasetInput.digest),
+        )
+        .where(DatasetInput.run_id.in_(run_ids))
+        .order_by(DatasetInput.name, DatasetInput.digest)
+    ):
+        labels = tags.get((run_id, dataset.name, dataset.digest), [])
+        found[run_id].datasets.append((dataset, labels))
+    for taken in session.scalars(select(ModelInput).where(ModelInput.run_id.in_(run_ids))):
+        found[taken.run_id].model_inputs.append(taken)
+    for made in session.scalars(
+        select(ModelOutput)
+        .where(ModelOutput.run_id.in_(run_ids))
+        .order_by(ModelOutput.step, ModelOutput.model_id)
+    ):
+        found[made.run_id].model_outputs.append(made)
+    return found
+
+
+def _log_dataset(session: Session, experiment_id: int, run_id: str, new: NewDatasetInput) -> None:
+    key = (experiment_id, new.name, new.digest)
+    if session.get(Dataset, key) is None:
+        session.add(
+            Dataset(
+                experiment_id=experiment_id,
+                name=new.name,
+                digest=new.digest,
+                source_type=new.source_type,
+                source=new.source,
+                schema=new.schema,
+                profile=new.profile,
+            )
+        )
+        session.flush()
+    if session.get(DatasetInput, (run_id, new.name, new.digest)) is not None:
+        return
+    session.add(
+        DatasetInput(run_id=run_id, experiment_id=experiment_id, name=new.name, digest=new.digest)
+    )
+    session.flush()
+    session.add_all(
+        DatasetInputTag(run_id=run_id, name=new.name, digest=new.digest, key=key, value=value)
+        for key, value in new.tags.items()
+    )

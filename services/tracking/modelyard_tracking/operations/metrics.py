@@ -1,0 +1,268 @@
+"""Writing metrics: chunks of points, and the latest point of each curve.
+
+Written with SQLAlchemy Core throughout: logging is the hottest path of the service.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias, cast
+
+from sqlalchemy import (
+    Connection,
+    Row,
+    RowMapping,
+    Table,
+    bindparam,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.orm import Session
+
+from modelyard_kit.errors import NotFound
+from modelyard_tracking.models import LatestMetric, LatestModelMetric, LoggedModel, MetricChunk
+from modelyard_tracking.rules.points import (
+    CHUNK_POINTS,
+    MERGED_POINTS,
+    Curve,
+    Packed,
+    Point,
+    Rank,
+    rank,
+)
+from modelyard_tracking.rules.states import Lifecycle
+
+Identity: TypeAlias = tuple[str, ...]
+
+_chunks = cast(Table, MetricChunk.__table__)
+_latest = cast(Table, LatestMetric.__table__)
+_latest_of_models = cast(Table, LatestModelMetric.__table__)
+_curve_columns = [_chunks.c[name] for name in Curve._fields]
+
+
+def log_points(session: Session, run_id: str, curves: Mapping[Curve, Sequence[Point]]) -> None:
+    """Append points to the metrics of an active run.
+
+    Args:
+        session: The transaction.
+        run_id: An active run.
+        curves: Checked points of each curve, in the order they were logged; none is empty.
+
+    Raises:
+        NotFound: A curve is of a logged model that does not exist.
+    """
+    if not curves:
+        return
+    connection = session.connection()
+    _require_models(connection, {curve.model_id for curve in curves if curve.model_id})
+    _append(connection, run_id, curves)
+    _keep_latest_of_run(connection, run_id, curves)
+    _keep_latest_of_models(connection, run_id, curves)
+
+
+def _require_models(connection: Connection, model_ids: set[str]) -> None:
+    if not model_ids:
+        return
+    found = connection.scalars(
+        select(LoggedModel.model_id).where(
+            LoggedModel.model_id.in_(model_ids), LoggedModel.lifecycle_stage == Lifecycle.ACTIVE
+        )
+    )
+    missing = model_ids.difference(found)
+    if missing:
+        raise NotFound(f"Logged model with ID '{min(missing)}' not found.", model_id=min(missing))
+
+
+def _append(connection: Connection, run_id: str, curves: Mapping[Curve, Sequence[Point]]) -> None:
+    newest = _newest_small_chunks(connection, run_id, curves)
+    extended: list[dict[str, Any]] = []
+    added: list[dict[str, Any]] = []
+    for curve, points in curves.items():
+        chunk = newest.get(curve)
+        packed = Packed.of(points)
+        if chunk is None or chunk.point_count + len(points) > MERGED_POINTS:
+            added += _cut(run_id, curve, points)
+            continue
+        present = Packed(chunk.steps, chunk.timestamps, chunk.values)
+        if not present.ends_with(packed):
+            extended.append(_extended(chunk, present + packed, points))
+    if extended:
+        connection.execute(_extend, extended)
+    if added:
+        connection.execute(insert(_chunks), added)
+
+
+def _newest_small_chunks(
+    connection: Connection, run_id: str, curves: Iterable[Curve]
+) -> dict[Curve, Row[Any]]:
+    newest = (
+        select(func.max(_chunks.c.chunk_id))
+        .where(_chunks.c.run_id == run_id, _chunks.c.key.in_({curve.key for curve in curves}))
+        .group_by(*_curve_columns)
+    )
+    found = connection.execute(
+        select(_chunks).where(_chunks.c.chunk_id.in_(newest), _chunks.c.point_count < MERGED_POINTS)
+    )
+    return {Curve(*(row._mapping[name] for name in Curve._fields)): row for row in found}  # noqa: SLF001 - public
+
+
+def _cut(run_id: str, curve: Curve, points: Sequence[Point]) -> list[dict[str, Any]]:
+    pieces = [points[start : start + CHUNK_POINTS] for start in range(0, len(points), CHUNK_POINTS)]
+    return [
+        {"run_id": run_id, **curve._asdict(), **_contents(Packed.of(piece)), **_extent(piece)}
+        for piece in pieces
+    ]
+
+
+def _extended(chunk: Row[Any], packed: Packed, points: Sequence[Point]) -> dict[str, Any]:
+    new = _extent(points)
+    return {
+        "extended_id": chunk.chunk_id,
+        **_contents(packed),
+        "point_count": chunk.point_count + new["point_count"],
+        "min_step": min(chunk.min_step, new["min_step"]),
+        "max_step": max(chunk.max_step, new["max_step"]),
+        "min_timestamp_ms": min(chunk.min_timestamp_ms, new["min_timestamp_ms"]),
+        "max_timestamp_ms": max(chunk.max_timestamp_ms, new["max_timestamp_ms"]),
+    }
+
+
+_extend = (
+    update(_chunks)
+    .where(_chunks.c.chunk_id == bindparam("extended_id"))
+    .values(
+        {
+            name: bindparam(name)
+            for name in (
+                "steps",
+                "timestamps",
+                "values",
+                "point_count",
+                "min_step",
+                "max_step",
+                "min_timestamp_ms",
+                "max_timestamp_ms",
+            )
+        }
+    )
+)
+
+
+def _contents(packed: Packed) -> dict[str, bytes]:
+    return {
+        "steps": packed.steps,
+        "timestamps": packed.timestamps,
+        "values": packed.values,
+    }
+
+
+def _extent(points: Sequence[Point]) -> dict[str, int]:
+    steps = [point.step for point in points]
+    times = [point.timestamp_ms for point in points]
+    return {
+        "point_count": len(points),
+        "min_step": min(steps),
+        "max_step": max(steps),
+        "min_timestamp_ms": min(times),
+        "max_timestamp_ms": max(times),
+    }
+
+
+def _keep_latest_of_run(
+    connection: Connection, run_id: str, curves: Mapping[Curve, Sequence[Point]]
+) -> None:
+    newest: dict[Identity, tuple[Curve, Point]] = {}
+    for curve, points in curves.items():
+        _offer(newest, (run_id, curve.key), curve, max(points, key=rank))
+    rows = {
+        identity: {
+            "model_id": curve.model_id,
+            "dataset_name": curve.dataset_name,
+            "dataset_digest": curve.dataset_digest,
+            **_latest_values(point),
+        }
+        for identity, (curve, point) in newest.items()
+    }
+    _keep_latest(connection, _latest, rows)
+
+
+def _keep_latest_of_models(
+    connection: Connection, run_id: str, curves: Mapping[Curve, Sequence[Point]]
+) -> None:
+    newest: dict[Identity, tuple[Curve, Point]] = {}
+    for curve, points in curves.items():
+        if curve.model_id:
+            identity = (curve.model_id, curve.key, curve.dataset_name, curve.dataset_digest)
+            _offer(newest, identity, curve, max(points, key=rank))
+    rows = {
+        identity: {"run_id": run_id, **_latest_values(point)}
+        for identity, (_, point) in newest.items()
+    }
+    _keep_latest(connection, _latest_of_models, rows)
+
+
+def _offer(
+    newest: dict[Identity, tuple[Curve, Point]], identity: Identity, curve: Curve, point: Point
+) -> None:
+    if identity not in newest or rank(point) > rank(newest[identity][1]):
+        newest[identity] = (curve, point)
+
+
+def _latest_values(point: Point) -> dict[str, Any]:
+    is_nan = math.isnan(point.value)
+    return {
+        "step": point.step,
+        "timestamp_ms": point.timestamp_ms,
+        "value": 0.0 if is_nan else point.value,
+        "is_nan": is_nan,
+    }
+
+
+def _keep_latest(
+    connection: Connection, table: Table, rows: Mapping[Identity, dict[str, Any]]
+) -> None:
+    """Write each row unless its point is not newer than the one that is there.
+
+    Args:
+        connection: Of the transaction.
+        table: Its primary key is the identity.
+        rows: The other columns by identity.
+    """
+    if not rows:
+        return
+    identity = tuple(table.primary_key.columns)
+    present = {
+        tuple(row[: len(identity)]): _rank_of(row._mapping)  # noqa: SLF001 - public
+        for row in connection.execute(
+            select(
+                *identity, table.c.step, table.c.timestamp_ms, table.c.value, table.c.is_nan
+            ).where(tuple_(*identity).in_(list(rows)))
+        )
+    }
+    names = [column.name for column in identity]
+    added = [
+        {**dict(zip(names, key, strict=True)), **row}
+        for key, row in rows.items()
+        if key not in present
+    ]
+    newer = [
+        {**{f"of_{name}": part for name, part in zip(names, key, strict=True)}, **row}
+        for key, row in rows.items()
+        if key in present and _rank_of(row) > present[key]
+    ]
+    if added:
+        connection.execute(insert(table), added)
+    if newer:
+        connection.execute(
+            update(table).where(*(column == bindparam(f"of_{column.name}") for column in identity)),
+            newer,
+        )
+
+
+def _rank_of(row: Mapping[str, Any] | RowMapping) -> Rank:
+    value = math.nan if row["is_nan"] else row["value"]
+    return rank(Point(row["timestamp_ms"], row["step"], value))

@@ -1,0 +1,93 @@
+"""Params, which never change, and tags, which may."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from modelyard_kit.errors import InvalidArgument, NotFound
+from modelyard_tracking.models import Param, Run, RunTag
+from modelyard_tracking.rules.values import RUN_NAME_TAG, checked_run_name
+
+
+def log_params(session: Session, run_id: str, params: Mapping[str, str]) -> None:
+    """Set params once.
+
+    Args:
+        session: The transaction.
+        run_id: An active run.
+        params: Values by checked key.
+
+    Raises:
+        InvalidArgument: A param has another value already.
+    """
+    if not params:
+        return
+    rows = session.execute(
+        select(Param.key, Param.value).where(Param.run_id == run_id, Param.key.in_(params))
+    )
+    present = {row.key: row.value for row in rows}
+    for key, value in params.items():
+        if present.get(key, value) != value:
+            raise InvalidArgument(
+                f"Changing param values is not allowed. Param with key='{key}' was already "
+                f"logged with value='{present[key]}' for run ID='{run_id}'. Attempted logging "
+                f"new value '{value}'.",
+                key=key,
+            )
+    new = [
+        {"run_id": run_id, "key": key, "value": value}
+        for key, value in params.items()
+        if key not in present
+    ]
+    if new:
+        session.execute(insert(Param), new)
+
+
+def set_tags(session: Session, run_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags of an active run, by checked key; the tag `mlflow.runName` renames the run."""
+    if not tags:
+        return
+    session.execute(delete(RunTag).where(RunTag.run_id == run_id, RunTag.key.in_(tags)))
+    session.execute(
+        insert(RunTag),
+        [{"run_id": run_id, "key": key, "value": value} for key, value in tags.items()],
+    )
+    if RUN_NAME_TAG in tags:
+        session.execute(
+            update(Run)
+            .where(Run.run_id == run_id)
+            .values(name=checked_run_name(tags[RUN_NAME_TAG]))
+            .execution_options(synchronize_session=False)
+        )
+
+
+def delete_tag(session: Session, run_id: str, key: str) -> None:
+    found = session.scalar(
+        delete(RunTag)
+        .where(RunTag.run_id == run_id, RunTag.key == key)
+        .returning(RunTag.key)
+        .execution_options(synchronize_session=False)
+    )
+    if found is None:
+        raise NotFound(f"No tag with name: {key} in run with id {run_id}", run_id=run_id, key=key)
+
+
+def params_of(session: Session, run_ids: Sequence[str]) -> dict[str, list[Param]]:
+    """Return the params of each run, by key."""
+    found: dict[str, list[Param]] = {run_id: [] for run_id in run_ids}
+    for row in session.scalars(select(Param).where(Param.run_id.in_(run_ids)).order_by(Param.key)):
+        found[row.run_id].append(row)
+    return found
+
+
+def tags_of(session: Session, run_ids: Sequence[str]) -> dict[str, list[RunTag]]:
+    """Return the tags of each run, by key."""
+    found: dict[str, list[RunTag]] = {run_id: [] for run_id in run_ids}
+    for row in session.scalars(
+        select(RunTag).where(RunTag.run_id.in_(run_ids)).order_by(RunTag.key)
+    ):
+        found[row.run_id].append(row)
+    return found

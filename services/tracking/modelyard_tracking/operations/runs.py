@@ -1,0 +1,172 @@
+"""Runs: one execution of training or evaluation code."""
+
+from __future__ import annotations
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from modelyard_kit.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
+from modelyard_tracking.models import Experiment, Run, RunTag
+from modelyard_tracking.operations.experiments import get_active_experiment
+from modelyard_tracking.rules.run_names import invent_name
+from modelyard_tracking.rules.states import Lifecycle, RunStatus
+from modelyard_tracking.rules.values import (
+    RUN_NAME_TAG,
+    checked_key,
+    checked_run_name,
+    checked_time_ms,
+    new_run_id,
+)
+
+
+def create_run(
+    session: Session,
+    experiment_id: str,
+    name: str,
+    user_id: str,
+    start_ms: int,
+    tags: dict[str, str],
+) -> Run:
+    """Start a run in an active experiment.
+
+    Args:
+        session: The transaction.
+        experiment_id: A decimal number as text.
+        name: Empty to take the tag `mlflow.runName`, or to invent one.
+        user_id: Who runs it.
+        start_ms: Unix time, milliseconds.
+        tags: Its first tags.
+    """
+    experiment = get_active_experiment(session, experiment_id)
+    tagged_name = tags.get(RUN_NAME_TAG, "")
+    if name and tagged_name and name != tagged_name:
+        raise InvalidArgument(
+            "Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different "
+            f"values (run_name='{name}', mlflow.runName='{tagged_name}')."
+        )
+    name = checked_run_name(name or tagged_name or invent_name())
+    run = Run(
+        run_id=new_run_id(),
+        experiment_id=experiment.experiment_id,
+        name=name,
+        user_id=user_id,
+        start_ms=checked_time_ms(start_ms, "start_time"),
+        end_ms=None,
+    )
+    session.add(run)
+    session.flush()
+    session.add_all(
+        RunTag(run_id=run.run_id, key=checked_key(key, "tags.key"), value=value)
+        for key, value in {**tags, RUN_NAME_TAG: name}.items()
+    )
+    return run
+
+
+def get_run(session: Session, run_id: str) -> Run:
+    found = session.get(Run, run_id)
+    if found is None:
+        raise _no_run(run_id)
+    return found
+
+
+def get_active_run(session: Session, run_id: str) -> Run:
+    """Return a run that may be written to.
+
+    Raises:
+        FailedPrecondition: It is deleted.
+    """
+    found = get_run(session, run_id)
+    if found.lifecycle_stage != Lifecycle.ACTIVE:
+        raise _not_active(run_id)
+    return found
+
+
+def write_to_run(session: Session, run_id: str) -> int:
+    """Mark an active run as changed, in one statement; the hot paths begin with it.
+
+    Returns:
+        The number of its experiment.
+
+    Raises:
+        NotFound: There is no such run.
+        FailedPrecondition: It is deleted.
+    """
+    experiment_id = session.scalar(
+        update(Run)
+        .where(Run.run_id == run_id, Run.lifecycle_stage == Lifecycle.ACTIVE)
+        .values(revision=Run.revision + 1)
+        .returning(Run.experiment_id)
+        .execution_options(synchronize_session=False)
+    )
+    if experiment_id is not None:
+        return experiment_id
+    exists = session.scalar(select(Run.run_id).where(Run.run_id == run_id))
+    raise _not_active(run_id) if exists else _no_run(run_id)
+
+
+def update_run(
+    session: Session,
+    run_id: str,
+    *,
+    status: RunStatus | None,
+    end_ms: int | None,
+    name: str,
+    etag: str,
+) -> Run:
+    """Set status, end time or name of an active run; None or an empty name leaves one as it is.
+
+    Raises:
+        Aborted: `etag` is given and is not the run's.
+    """
+    run = get_active_run(session, run_id)
+    if etag and etag != run.etag:
+        raise Aborted(f"The run {run_id} changed since it was read; read it again.", etag=run.etag)
+    if status is not None:
+        run.status = status
+    if end_ms is not None:
+        run.end_ms = checked_time_ms(end_ms, "end_time")
+    if name:
+        run.name = checked_run_name(name)
+        session.merge(RunTag(run_id=run_id, key=RUN_NAME_TAG, value=name))
+    run.revision += 1
+    return run
+
+
+def delete_run(session: Session, run_id: str) -> None:
+    """Delete a run, as one of its own: restoring its experiment will not restore it."""
+    run = get_run(session, run_id)
+    if run.lifecycle_stage == Lifecycle.ACTIVE:
+        run.lifecycle_stage = Lifecycle.DELETED
+        run.revision += 1
+
+
+def restore_run(session: Session, run_id: str) -> None:
+    """Restore a run.
+
+    Raises:
+        FailedPrecondition: Its experiment is deleted.
+    """
+    run = get_run(session, run_id)
+    if run.lifecycle_stage == Lifecycle.ACTIVE:
+        return
+    experiment = session.get_one(Experiment, run.experiment_id)
+    if experiment.lifecycle_stage != Lifecycle.ACTIVE:
+        raise FailedPrecondition(
+            f"The experiment {run.experiment_id} of the run {run_id} is deleted; "
+            "restore the experiment first.",
+            experiment_id=str(run.experiment_id),
+        )
+    run.lifecycle_stage = Lifecycle.ACTIVE
+    run.deleted_with_experiment = False
+    run.revision += 1
+
+
+def _no_run(run_id: str) -> NotFound:
+    return NotFound(f"Run with id={run_id} not found", run_id=run_id)
+
+
+def _not_active(run_id: str) -> FailedPrecondition:
+    return FailedPrecondition(
+        f"The run {run_id} must be in the 'active' state. Current state is deleted.",
+        run_id=run_id,
+    )

@@ -1,0 +1,212 @@
+"""Reading trees: the files of a run or logged model.
+
+A run's tree shows its logged models too, under their names: of each name the newest that is
+ready, unless the run has files of its own at or below that name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple, NoReturn
+
+from sqlalchemy import ColumnElement, and_, or_, select, true
+from sqlalchemy.orm import Session
+
+from modelyard_kit.artifacts import Digest, ManifestFile, ManifestPart
+from modelyard_kit.errors import InvalidArgument, NotFound
+from modelyard_tracking.models import ArtifactFile, ArtifactPart, LoggedModel
+from modelyard_tracking.operations.logged_models import get_logged_model, require_ready
+from modelyard_tracking.operations.runs import get_active_run, get_run
+from modelyard_tracking.rules.artifacts import Owner, OwnerKind
+from modelyard_tracking.rules.states import Lifecycle, ModelStatus
+from modelyard_tracking.rules.values import model_artifacts, run_artifacts
+
+
+class Entry(NamedTuple):
+    """One entry of a listing; the size, in bytes, is None for a folder."""
+
+    path: str
+    size_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sealable:
+    """What a manifest is made of, and who made it."""
+
+    files: tuple[ManifestFile, ...]
+    """Their paths are relative to the folder sealed."""
+    experiment_id: int
+    run_id: str | None
+    model_id: str | None
+
+
+def root_uri(session: Session, owner: Owner) -> str:
+    """Return where a tree is.
+
+    Raises:
+        NotFound: There is no such run or logged model.
+    """
+    if owner.kind is OwnerKind.RUN:
+        return run_artifacts(get_run(session, owner.owner_id).experiment_id, owner.owner_id)
+    model = get_logged_model(session, owner.owner_id)
+    return model_artifacts(model.experiment_id, owner.owner_id)
+
+
+def entries(session: Session, owner: Owner, folder: str) -> list[Entry]:
+    """Return one level of a tree by path; a folder that is not there has no entries."""
+    prefix = f"{folder}/" if folder else ""
+    found: dict[str, Entry] = {}
+    for file in files_at(session, owner, folder):
+        if not file.path.startswith(prefix):
+            continue  # the path is a file itself
+        name, _, below = file.path[len(prefix) :].partition("/")
+        found[prefix + name] = Entry(prefix + name, None if below else file.size_bytes)
+    return [found[path] for path in sorted(found)]
+
+
+def files_at(session: Session, owner: Owner, path: str) -> list[ManifestFile]:
+    """Return the files of a tree at or below a path, by path; all of them if it is empty."""
+    found = _own_files(session, owner, path)
+    if owner.kind is OwnerKind.RUN:
+        for model in _shown_models(session, owner.owner_id):
+            found += _files_shown(session, model, path)
+    return sorted(found, key=lambda file: file.path)
+
+
+def sealable(session: Session, owner: Owner, folder: str) -> Sealable:
+    """Return what a manifest of a folder of a tree holds; the whole tree if it is empty.
+
+    Raises:
+        NotFound: There are no files.
+        InvalidArgument: The path is a file.
+        FailedPrecondition: The run is deleted, or a logged model is not finalized.
+    """
+    run_id: str | None
+    if owner.kind is OwnerKind.RUN:
+        run = get_active_run(session, owner.owner_id)
+        experiment_id, run_id = run.experiment_id, owner.owner_id
+        model = _model_at(session, owner.owner_id, folder)
+        model_id = model.model_id if model else None
+    else:
+        model = get_logged_model(session, owner.owner_id)
+        require_ready(model)
+        experiment_id, run_id = model.experiment_id, model.source_run_id
+        model_id = model.model_id
+    files = files_at(session, owner, folder)
+    if not files:
+        _explain_empty(session, owner, folder)
+    prefix = f"{folder}/" if folder else ""
+    if files[0].path == folder:
+        raise InvalidArgument(
+            f"The path '{folder}' of {owner} is a file; a manifest is of a folder.", path=folder
+        )
+    relative = tuple(replace(file, path=file.path[len(prefix) :]) for file in files)
+    return Sealable(relative, experiment_id, run_id, model_id)
+
+
+def _own_files(session: Session, owner: Owner, path: str) -> list[ManifestFile]:
+    parts: dict[str, list[ManifestPart]] = {}
+    for part in session.scalars(
+        select(ArtifactPart)
+        .where(
+            ArtifactPart.owner_kind == owner.kind,
+            ArtifactPart.owner_id == owner.owner_id,
+        )
+        .order_by(ArtifactPart.path, ArtifactPart.position)
+    ):
+        object_ = ManifestPart(Digest(part.digest), part.size_bytes)
+        parts.setdefault(part.path, []).append(object_)
+    rows = session.scalars(
+        select(ArtifactFile).where(
+            ArtifactFile.owner_kind == owner.kind,
+            ArtifactFile.owner_id == owner.owner_id,
+            _at_or_below(path),
+        )
+    )
+    return [
+        ManifestFile(row.path, row.size_bytes, Digest(row.digest), tuple(parts.get(row.path, ())))
+        for row in rows
+    ]
+
+
+def _at_or_below(path: str) -> ColumnElement[bool]:
+    if not path:
+        return true()
+    # "0" is the character after "/".
+    inside = and_(ArtifactFile.path > f"{path}/", ArtifactFile.path < f"{path}0")
+    return or_(ArtifactFile.path == path, inside)
+
+
+def _shown_models(session: Session, run_id: str) -> list[LoggedModel]:
+    """Return the ready models that a run's tree shows, one of each name."""
+    newest = {
+        model.name: model
+        for model in session.scalars(
+            select(LoggedModel)
+            .where(
+                LoggedModel.source_run_id == run_id,
+                LoggedModel.lifecycle_stage == Lifecycle.ACTIVE,
+                LoggedModel.status == ModelStatus.READY,
+            )
+            .order_by(LoggedModel.number)
+        )
+    }
+    own = Owner(OwnerKind.RUN, run_id)
+    return [
+        model
+        for name, model in newest.items()
+        if session.scalar(
+            select(ArtifactFile.path)
+            .where(
+                ArtifactFile.owner_kind == own.kind,
+                ArtifactFile.owner_id == own.owner_id,
+                _at_or_below(name),
+            )
+            .limit(1)
+        )
+        is None
+    ]
+
+
+def _files_shown(session: Session, model: LoggedModel, path: str) -> list[ManifestFile]:
+    if path in {"", model.name}:
+        inside = ""
+    elif path.startswith(f"{model.name}/"):
+        inside = path[len(model.name) + 1 :]
+    else:
+        return []
+    files = _own_files(session, Owner(OwnerKind.MODEL, model.model_id), inside)
+    return [replace(file, path=f"{model.name}/{file.path}") for file in files]
+
+
+def _model_at(session: Session, run_id: str, folder: str) -> LoggedModel | None:
+    name = folder.partition("/")[0]
+    shown = [model for model in _shown_models(session, run_id) if model.name == name]
+    return shown[0] if shown else None
+
+
+def _explain_empty(session: Session, owner: Owner, folder: str) -> NoReturn:
+    name = folder.partition("/")[0]
+    if owner.kind is OwnerKind.RUN and name:
+        unfinished = session.scalar(
+            select(LoggedModel)
+            .where(
+                LoggedModel.source_run_id == owner.owner_id,
+                LoggedModel.lifecycle_stage == Lifecycle.ACTIVE,
+                LoggedModel.name == name,
+                LoggedModel.status != ModelStatus.READY,
+            )
+            .limit(1)
+        )
+        if unfinished is not None:
+            require_ready(unfinished)
+    raise no_artifacts(owner, folder)
+
+
+def no_artifacts(owner: Owner, path: str) -> NotFound:
+    where = f"at '{path}' of" if path else "of"
+    return NotFound(
+        f"There are no artifacts {where} {owner}; log a model or files there first.",
+        path=path,
+        owner=owner.owner_id,
+    )

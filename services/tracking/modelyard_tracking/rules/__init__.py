@@ -1,0 +1,1 @@
+"""Values, limits and states of tracking. No I/O."""

@@ -1,0 +1,190 @@
+"""Identifiers, keys, names and limits, as MLflow has them; the messages keep its wording."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import secrets
+from collections.abc import Iterable
+
+from modelyard_kit.errors import InvalidArgument
+
+MAX_BATCH_ITEMS = 1_000
+MAX_SERIES_POINTS = 100_000
+MAX_RUN_NAME_CHARACTERS = 250
+RUN_NAME_TAG = "mlflow.runName"
+USER_TAG = "mlflow.user"
+MODEL_HISTORY_TAG = "mlflow.log-model.history"
+ARTIFACT_ROOT = "mlflow-artifacts:/"
+
+_RUN_ID = re.compile(r"[a-zA-Z0-9][\w-]{0,255}", re.ASCII)
+_MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
+_EXPERIMENT_ID = re.compile(r"0|[1-9][0-9]{0,17}")
+_KEY = re.compile(r"[/\w.\- :]+")
+_NOT_IN_MODEL_NAMES = frozenset("/:.%\"'")
+_KEY_RULE = (
+    "Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), "
+    "spaces ( ), colon(:) and slashes (/)."
+)
+
+
+def new_run_id() -> str:
+    return secrets.token_hex(16)
+
+
+def new_model_id() -> str:
+    return f"m-{secrets.token_hex(16)}"
+
+
+def run_id_of(run_id: str, run_uuid: str) -> str:
+    """Return the run a request is about: `run_uuid` is what MLflow 1 clients call `run_id`.
+
+    Raises:
+        InvalidArgument: Neither is given, they differ, or it cannot be a run's id.
+    """
+    if not run_id and not run_uuid:
+        raise InvalidArgument("Missing value for required parameter 'run_id'.", field="run_id")
+    if run_id and run_uuid and run_id != run_uuid:
+        raise InvalidArgument(
+            f"run_id '{run_id}' and run_uuid '{run_uuid}' differ; give one of them."
+        )
+    return checked_run_id(run_id or run_uuid)
+
+
+def checked_run_id(text: str) -> str:
+    if not _RUN_ID.fullmatch(text):
+        raise InvalidArgument(
+            f"Invalid run ID: '{text}'; expected letters, digits, '_' and '-'.", run_id=text
+        )
+    return text
+
+
+def checked_model_id(text: str) -> str:
+    if not _MODEL_ID.fullmatch(text):
+        raise InvalidArgument(
+            f"Invalid model ID: '{text}'; expected 'm-' and 32 hexadecimal digits.", model_id=text
+        )
+    return text
+
+
+def experiment_number(text: str) -> int:
+    """Return the number an experiment id stands for.
+
+    Raises:
+        InvalidArgument: The text is not a decimal number of at most 18 digits.
+    """
+    if not _EXPERIMENT_ID.fullmatch(text):
+        raise InvalidArgument(
+            f"Invalid experiment ID: '{text}'; expected a decimal number such as '0'.",
+            experiment_id=text,
+        )
+    return int(text)
+
+
+def checked_key(key: str, parameter: str) -> str:
+    r"""Check the key of a metric, param or tag.
+
+    Args:
+        key: Not empty, at most 250 characters (the contract's limits, checked before).
+        parameter: Where it stands in the request, for the message, e.g. `metrics[3].key`.
+
+    Raises:
+        InvalidArgument: It has other characters than `[/\w.\- :]`, or is no normalised relative
+            path: metrics and params become file names in clients.
+    """
+    problem = ""
+    if not _KEY.fullmatch(key):
+        problem = _KEY_RULE
+    elif key in {".", ".."} or key.startswith(("/", "../")) or posixpath.normpath(key) != key:
+        problem = (
+            "Names may be treated as files in certain cases, and must not resolve to other names "
+            f"when treated as such. This name would resolve to {posixpath.normpath(key)!r}."
+        )
+    if problem:
+        raise InvalidArgument(
+            f"Invalid value \"{key}\" for parameter '{parameter}' supplied: {problem}", key=key
+        )
+    return key
+
+
+def checked_experiment_name(name: str) -> str:
+    if not name.strip():
+        raise InvalidArgument("Invalid experiment name: it is blank; expected some text.")
+    return name
+
+
+def checked_run_name(name: str) -> str:
+    if not name.strip():
+        raise InvalidArgument("Invalid run name: it is blank; expected some text.")
+    if len(name) > MAX_RUN_NAME_CHARACTERS:
+        raise InvalidArgument(
+            f"Invalid run name: it has {len(name):,} characters, "
+            f"at most {MAX_RUN_NAME_CHARACTERS} are allowed."
+        )
+    return name
+
+
+def checked_model_name(name: str) -> str:
+    found = sorted(_NOT_IN_MODEL_NAMES.intersection(name))
+    if found or not name.strip() or not name.isprintable():
+        raise InvalidArgument(
+            f"Invalid model name ('{name}') provided. Model name must be a non-empty string and "
+            "cannot contain the following characters: / : . % \" '",
+            name=name,
+        )
+    return name
+
+
+def checked_time_ms(value: int, parameter: str) -> int:
+    if value < 0:
+        raise InvalidArgument(
+            f"Invalid value {value} for parameter '{parameter}' supplied: "
+            "it must be Unix time in milliseconds, not negative."
+        )
+    return value
+
+
+def page_size(max_results: int | None, default: int, most: int) -> int:
+    """Return how many results a page has.
+
+    Raises:
+        InvalidArgument: More than `most`, or less than 1.
+    """
+    if max_results is None:
+        return default
+    if not 1 <= max_results <= most:
+        raise InvalidArgument(
+            f"Invalid value {max_results} for parameter 'max_results' supplied: "
+            f"it must be at least 1 and at most {most}."
+        )
+    return max_results
+
+
+def unique(pairs: Iterable[tuple[str, str]], what: str) -> dict[str, str]:
+    """Return pairs as a dictionary.
+
+    Raises:
+        InvalidArgument: A key comes twice with different values.
+    """
+    found: dict[str, str] = {}
+    for key, value in pairs:
+        if found.setdefault(key, value) != value:
+            raise InvalidArgument(
+                f"Duplicate {what} keys have been submitted: '{key}' has the values "
+                f"'{found[key]}' and '{value}'. Please ensure the request contains only one "
+                f"{what} value per {what} key.",
+                key=key,
+            )
+    return found
+
+
+def experiment_artifacts(experiment_id: int) -> str:
+    return f"{ARTIFACT_ROOT}{experiment_id}"
+
+
+def run_artifacts(experiment_id: int, run_id: str) -> str:
+    return f"{experiment_artifacts(experiment_id)}/{run_id}/artifacts"
+
+
+def model_artifacts(experiment_id: int, model_id: str) -> str:
+    return f"{experiment_artifacts(experiment_id)}/models/{model_id}/artifacts"

@@ -1,0 +1,26 @@
+"""Messages in, messages out; each method opens the one transaction of its RPC."""
+
+from __future__ import annotations
+
+from modelyard_kit.clock import Clock
+from modelyard_kit.db import Database
+from modelyard_tracking.servicer.artifacts import ArtifactsServicer
+from modelyard_tracking.servicer.experiments import Experiments
+from modelyard_tracking.servicer.logged_models import LoggedModels
+from modelyard_tracking.servicer.metrics import Metrics
+from modelyard_tracking.servicer.runs import Runs
+
+__all__ = ["ArtifactsServicer", "TrackingServicer"]
+
+
+class TrackingServicer(Experiments, Runs, Metrics, LoggedModels):
+    """All RPCs of the tracking service, by groups.
+
+    Args:
+        database: Tracking's.
+        clock: The time.
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self.database = database
+        self.clock = clock

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from modelyard.api.tracking.v1 import tracking_pb2 as pb
+from modelyard_kit.calls import Call, reads, writes
+from modelyard_kit.clock import Clock
+from modelyard_kit.db import Database
+from modelyard_tracking import wire
+from modelyard_tracking.models import Experiment
+from modelyard_tracking.operations import experiments
+
+
+class Experiments:
+    """The RPCs about experiments."""
+
+    database: Database
+    clock: Clock
+
+    @writes
+    def CreateExperiment(
+        self, request: pb.CreateExperimentRequest, call: Call
+    ) -> pb.CreateExperimentResponse:
+        created = experiments.create_experiment(
+            call.session,
+            request.name,
+            request.artifact_location,
+            wire.pairs_of(request.tags, "tag"),
+            call.now_ms,
+        )
+        return pb.CreateExperimentResponse(experiment_id=str(created.experiment_id))
+
+    @reads
+    def GetExperiment(
+        self, request: pb.GetExperimentRequest, call: Call
+    ) -> pb.GetExperimentResponse:
+        found = experiments.get_experiment(call.session, request.experiment_id)
+        return pb.GetExperimentResponse(experiment=_message(call, found))
+
+    @reads
+    def GetExperimentByName(
+        self, request: pb.GetExperimentByNameRequest, call: Call
+    ) -> pb.GetExperimentByNameResponse:
+        found = experiments.get_experiment_by_name(call.session, request.experiment_name)
+        return pb.GetExperimentByNameResponse(experiment=_message(call, found))
+
+    @writes
+    def UpdateExperiment(
+        self, request: pb.UpdateExperimentRequest, call: Call
+    ) -> pb.UpdateExperimentResponse:
+        experiments.rename_experiment(
+            call.session, request.experiment_id, request.new_name, request.etag, call.now_ms
+        )
+        return pb.UpdateExperimentResponse()
+
+    @writes
+    def DeleteExperiment(
+        self, request: pb.DeleteExperimentRequest, call: Call
+    ) -> pb.DeleteExperimentResponse:
+        experiments.delete_experiment(call.session, request.experiment_id, call.now_ms)
+        return pb.DeleteExperimentResponse()
+
+    @writes
+    def RestoreExperiment(
+        self, request: pb.RestoreExperimentRequest, call: Call
+    ) -> pb.RestoreExperimentResponse:
+        experiments.restore_experiment(call.session, request.experiment_id, call.now_ms)
+        return pb.RestoreExperimentResponse()
+
+    @writes
+    def SetExperimentTag(
+        self, request: pb.SetExperimentTagRequest, call: Call
+    ) -> pb.SetExperimentTagResponse:
+        experiments.set_experiment_tag(
+            call.session, request.experiment_id, request.key, request.value, call.now_ms
+        )
+        return pb.SetExperimentTagResponse()
+
+    @writes
+    def DeleteExperimentTag(
+        self, request: pb.DeleteExperimentTagRequest, call: Call
+    ) -> pb.DeleteExperimentTagResponse:
+        experiments.delete_experiment_tag(
+            call.session, request.experiment_id, request.key, call.now_ms
+        )
+        return pb.DeleteExperimentTagResponse()
+
+
+def _message(call: Call, found: Experiment) -> pb.Experiment:
+    tags = experiments.tags_of(call.session, [found])
+    return wire.experiment(found, tags[found.experiment_id])

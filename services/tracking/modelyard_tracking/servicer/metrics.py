@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from modelyard.api.tracking.v1 import tracking_pb2 as pb
+from modelyard_kit.calls import Call, reads, writes
+from modelyard_kit.clock import Clock
+from modelyard_kit.db import Database
+from modelyard_kit.errors import InvalidArgument
+from modelyard_tracking import wire
+from modelyard_tracking.operations import history, metrics, params_and_tags, runs
+from modelyard_tracking.rules.points import Curve, Point, checked_curve, checked_point, sample
+from modelyard_tracking.rules.values import (
+    MAX_BATCH_ITEMS,
+    MAX_SERIES_POINTS,
+    checked_key,
+    checked_model_id,
+    checked_run_id,
+    page_size,
+    run_id_of,
+)
+
+_MAX_HISTORY_POINTS = 25_000
+_MAX_SAMPLED_POINTS = 2_500
+
+
+class Metrics:
+    """The RPCs about metrics, and batches of them with params and tags."""
+
+    database: Database
+    clock: Clock
+
+    @writes
+    def LogMetric(self, request: pb.LogMetricRequest, call: Call) -> pb.LogMetricResponse:
+        run_id = run_id_of(request.run_id, request.run_uuid)
+        curve, point = _checked(request, "", call.now_ms)
+        runs.write_to_run(call.session, run_id)
+        metrics.log_points(call.session, run_id, {curve: [point]})
+        return pb.LogMetricResponse()
+
+    @writes
+    def LogBatch(self, request: pb.LogBatchRequest, call: Call) -> pb.LogBatchResponse:
+        run_id = checked_run_id(request.run_id)
+        item_count = len(request.metrics) + len(request.params) + len(request.tags)
+        if item_count > MAX_BATCH_ITEMS:
+            raise InvalidArgument(
+                f"A batch logging request can contain at most {MAX_BATCH_ITEMS} items. "
+                f"Got {item_count} items. Please split up metrics, params, and tags across "
+                "multiple requests and try again."
+            )
+        points = [
+            _checked(message, f"metrics[{index}].", call.now_ms)
+            for index, message in enumerate(request.metrics)
+        ]
+        _refuse_other_runs(request)
+        params = wire.pairs_of(request.params, "param")
+        for index, param in enumerate(request.params):
+            checked_key(param.key, f"params[{index}].key")
+        for index, tag in enumerate(request.tags):
+            checked_key(tag.key, f"tags[{index}].key")
+        runs.write_to_run(call.session, run_id)
+        params_and_tags.log_params(call.session, run_id, params)
+        metrics.log_points(call.session, run_id, wire.grouped(points))
+        params_and_tags.set_tags(call.session, run_id, {tag.key: tag.value for tag in request.tags})
+        return pb.LogBatchResponse()
+
+    @writes
+    def LogMetricSeries(
+        self, request: pb.LogMetricSeriesRequest, call: Call
+    ) -> pb.LogMetricSeriesResponse:
+        run_id = checked_run_id(request.run_id)
+        point_count = sum(len(message.values) for message in request.series)
+        if point_count > MAX_SERIES_POINTS:
+            raise InvalidArgument(
+                f"The series have {point_count:,} points in all; "
+                f"at most {MAX_SERIES_POINTS:,} are allowed."
+            )
+        curves: dict[Curve, list[Point]] = {}
+        for index, message in enumerate(request.series):
+            curve, points = _checked_series(message, f"series[{index}].")
+            curves.setdefault(curve, []).extend(points)
+        runs.write_to_run(call.session, run_id)
+        metrics.log_points(
+            call.session, run_id, {curve: points for curve, points in curves.items() if points}
+        )
+        return pb.LogMetricSeriesResponse()
+
+    @reads
+    def GetMetricHistory(
+        self, request: pb.GetMetricHistoryRequest, call: Call
+    ) -> pb.GetMetricHistoryResponse:
+        run_id = run_id_of(request.run_id, request.run_uuid)
+        runs.get_run(call.session, run_id)
+        asked = request.max_results if request.HasField("max_results") else None
+        found, next_page_token = history.history_page(
+            call.session,
+            run_id,
+            request.metric_key,
+            request.page_token,
+            page_size(asked, _MAX_HISTORY_POINTS, _MAX_HISTORY_POINTS),
+        )
+        return pb.GetMetricHistoryResponse(
+            metrics=[wire.curve_point(request.metric_key, run_id, item) for item in found],
+            next_page_token=next_page_token,
+        )
+
+    @reads
+    def GetMetricSeries(
+        self, request: pb.GetMetricSeriesRequest, call: Call
+    ) -> pb.GetMetricSeriesResponse:
+        run_ids = _existing_runs(call, request.run_ids)
+        most = MAX_SERIES_POINTS
+        if request.HasField("max_points"):
+            most = page_size(request.max_points, most, most)
+        found = history.series_of_runs(call.session, run_ids, list(request.metric_keys))
+        return pb.GetMetricSeriesResponse(
+            runs=[
+                pb.GetMetricSeriesResponse.RunSeries(
+                    run_id=run_id,
+                    series=[
+                        wire.series(
+                            curve,
+                            sample(points, most) if request.HasField("max_points") else points,
+                        )
+                        for curve, points in curves.items()
+                    ],
+                )
+                for run_id, curves in found.items()
+            ]
+        )
+
+    @reads
+    def GetMetricHistoryBulkInterval(
+        self, request: pb.GetMetricHistoryBulkIntervalRequest, call: Call
+    ) -> pb.GetMetricHistoryBulkIntervalResponse:
+        run_ids = _existing_runs(call, request.run_ids)
+        first, last = _interval(request)
+        asked = request.max_results if request.HasField("max_results") else None
+        most = page_size(asked, _MAX_SAMPLED_POINTS, _MAX_SAMPLED_POINTS)
+        return pb.GetMetricHistoryBulkIntervalResponse(
+            metrics=[
+                wire.point_of_run(request.metric_key, run_id, point)
+                for run_id in run_ids
+                for point in sample(
+                    history.points_between(call.session, run_id, request.metric_key, first, last),
+                    most,
+                )
+            ]
+        )
+
+
+def _checked(
+    message: pb.Metric | pb.LogMetricRequest, where: str, now_ms: int
+) -> tuple[Curve, Point]:
+    checked_key(message.key, f"{where}key")
+    if not message.HasField("value"):
+        raise InvalidArgument(
+            f"Missing value for required parameter '{where}value'.", field=f"{where}value"
+        )
+    if message.model_id:
+        checked_model_id(message.model_id)
+    point = checked_point(message.key, wire.point_of(message, now_ms))
+    return checked_curve(wire.curve_of(message)), point
+
+
+def _checked_series(message: pb.MetricSeries, where: str) -> tuple[Curve, list[Point]]:
+    checked_key(message.key, f"{where}key")
+    if message.model_id:
+        checked_model_id(message.model_id)
+    lengths = (len(message.steps), len(message.timestamps), len(message.values))
+    if len(set(lengths)) != 1:
+        raise InvalidArgument(
+            f"Invalid value for parameter '{where}values': there are {lengths[0]} steps, "
+            f"{lengths[1]} timestamps and {lengths[2]} values; expected equal numbers.",
+            key=message.key,
+        )
+    points = [
+        checked_point(message.key, Point(*columns))
+        for columns in zip(message.timestamps, message.steps, message.values, strict=True)
+    ]
+    return checked_curve(wire.curve_of(message)), points
+
+
+def _refuse_other_runs(request: pb.LogBatchRequest) -> None:
+    for index, message in enumerate(request.metrics):
+        if message.run_id and message.run_id != request.run_id:
+            raise InvalidArgument(
+                f"metrics[{index}].run_id '{message.run_id}' is not the batch's run "
+                f"'{request.run_id}'.",
+                run_id=message.run_id,
+            )
+
+
+def _existing_runs(call: Call, run_ids: Iterable[str]) -> list[str]:
+    unique = list(dict.fromkeys(run_ids))
+    for run_id in unique:
+        runs.get_run(call.session, checked_run_id(run_id))
+    return unique
+
+
+def _interval(
+    request: pb.GetMetricHistoryBulkIntervalRequest,
+) -> tuple[int | None, int | None]:
+    has_start, has_end = request.HasField("start_step"), request.HasField("end_step")
+    if has_start != has_end:
+        raise InvalidArgument("If either start_step or end_step are specified, both must be.")
+    if not has_start:
+        return None, None
+    if request.start_step > request.end_step:
+        raise InvalidArgument(
+            f"end_step must be greater than start_step. Found start_step={request.start_step} "
+            f"and end_step={request.end_step}."
+        )
+    return request.start_step, request.end_step

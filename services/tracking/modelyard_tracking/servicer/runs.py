@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from modelyard.api.tracking.v1 import tracking_pb2 as pb
+from modelyard_kit.calls import Call, reads, writes
+from modelyard_kit.clock import Clock
+from modelyard_kit.db import Database
+from modelyard_tracking import wire
+from modelyard_tracking.models import Run
+from modelyard_tracking.operations import history, inputs, params_and_tags, runs
+from modelyard_tracking.rules.values import (
+    USER_TAG,
+    checked_key,
+    checked_run_id,
+    run_id_of,
+)
+
+
+class Runs:
+    """The RPCs about runs, their params and tags."""
+
+    database: Database
+    clock: Clock
+
+    @writes
+    def CreateRun(self, request: pb.CreateRunRequest, call: Call) -> pb.CreateRunResponse:
+        tags = wire.pairs_of(request.tags, "tag")
+        created = runs.create_run(
+            call.session,
+            request.experiment_id or "0",
+            request.run_name,
+            request.user_id or tags.get(USER_TAG, "") or call.actor,
+            request.start_time if request.HasField("start_time") else call.now_ms,
+            tags,
+        )
+        return pb.CreateRunResponse(run=whole_runs(call.session, [created])[0])
+
+    @reads
+    def GetRun(self, request: pb.GetRunRequest, call: Call) -> pb.GetRunResponse:
+        found = runs.get_run(call.session, run_id_of(request.run_id, request.run_uuid))
+        return pb.GetRunResponse(run=whole_runs(call.session, [found])[0])
+
+    @writes
+    def UpdateRun(self, request: pb.UpdateRunRequest, call: Call) -> pb.UpdateRunResponse:
+        updated = runs.update_run(
+            call.session,
+            run_id_of(request.run_id, request.run_uuid),
+            status=wire.run_status_of(request.status),
+            end_ms=request.end_time if request.HasField("end_time") else None,
+            name=request.run_name,
+            etag=request.etag,
+        )
+        return pb.UpdateRunResponse(run_info=wire.run_info(updated))
+
+    @writes
+    def DeleteRun(self, request: pb.DeleteRunRequest, call: Call) -> pb.DeleteRunResponse:
+        runs.delete_run(call.session, checked_run_id(request.run_id))
+        return pb.DeleteRunResponse()
+
+    @writes
+    def RestoreRun(self, request: pb.RestoreRunRequest, call: Call) -> pb.RestoreRunResponse:
+        runs.restore_run(call.session, checked_run_id(request.run_id))
+        return pb.RestoreRunResponse()
+
+    @writes
+    def LogParam(self, request: pb.LogParamRequest, call: Call) -> pb.LogParamResponse:
+        run_id = run_id_of(request.run_id, request.run_uuid)
+        key = checked_key(request.key, "key")
+        runs.write_to_run(call.session, run_id)
+        params_and_tags.log_params(call.session, run_id, {key: request.value})
+        return pb.LogParamResponse()
+
+    @writes
+    def SetTag(self, request: pb.SetTagRequest, call: Call) -> pb.SetTagResponse:
+        run_id = run_id_of(request.run_id, request.run_uuid)
+        key = checked_key(request.key, "key")
+        runs.write_to_run(call.session, run_id)
+        params_and_tags.set_tags(call.session, run_id, {key: request.value})
+        return pb.SetTagResponse()
+
+    @writes
+    def DeleteTag(self, request: pb.DeleteTagRequest, call: Call) -> pb.DeleteTagResponse:
+        run_id = checked_run_id(request.run_id)
+        runs.write_to_run(call.session, run_id)
+        params_and_tags.delete_tag(call.session, run_id, request.key)
+        return pb.DeleteTagResponse()
+
+    @writes
+    def LogInputs(self, request: pb.LogInputsRequest, call: Call) -> pb.LogInputsResponse:
+        inputs.log_inputs(
+            call.session,
+            checked_run_id(request.run_id),
+            [wire.dataset_input_of(message) for message in request.datasets],
+            [message.model_id for message in request.models],
+        )
+        return pb.LogInputsResponse()
+
+    @writes
+    def LogOutputs(self, request: pb.LogOutputsRequest, call: Call) -> pb.LogOutputsResponse:
+        steps = [(message.model_id, message.step) for message in request.models]
+        inputs.log_outputs(call.session, checked_run_id(request.run_id), steps)
+        return pb.LogOutputsResponse()
+
+
+def whole_runs(session: Session, found: Sequence[Run]) -> list[pb.Run]:
+    """Return runs with all they have logged, by one statement a table."""
+    session.flush()
+    run_ids = [run.run_id for run in found]
+    metrics = history.latest_of_runs(session, run_ids)
+    params = params_and_tags.params_of(session, run_ids)
+    tags = params_and_tags.tags_of(session, run_ids)
+    uses = inputs.uses_of(session, run_ids)
+    return [
+        wire.run(
+            wire.RunParts(
+                run, metrics[run.run_id], params[run.run_id], tags[run.run_id], uses[run.run_id]
+            )
+        )
+        for run in found
+    ]

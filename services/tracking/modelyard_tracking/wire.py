@@ -1,0 +1,277 @@
+"""Rows to messages and back, pure. The only module that knows both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from modelyard.api.artifacts.v1 import artifacts_pb2 as artifacts
+from modelyard.api.tracking.v1 import tracking_pb2 as pb
+from modelyard_kit.artifacts import Digest, ManifestFile, ManifestPart
+from modelyard_tracking.models import (
+    Experiment,
+    ExperimentTag,
+    LatestMetric,
+    LatestModelMetric,
+    LoggedModel,
+    LoggedModelParam,
+    LoggedModelTag,
+    Param,
+    Run,
+    RunTag,
+)
+from modelyard_tracking.operations.history import CurvePoint
+from modelyard_tracking.operations.inputs import NewDatasetInput, Uses
+from modelyard_tracking.operations.trees import Entry
+from modelyard_tracking.rules.points import Curve, Point
+from modelyard_tracking.rules.states import ModelStatus, RunStatus, View
+from modelyard_tracking.rules.values import (
+    experiment_artifacts,
+    model_artifacts,
+    run_artifacts,
+    unique,
+)
+
+_MODEL_STATUSES = {
+    ModelStatus.PENDING: pb.LOGGED_MODEL_PENDING,
+    ModelStatus.READY: pb.LOGGED_MODEL_READY,
+    ModelStatus.FAILED: pb.LOGGED_MODEL_UPLOAD_FAILED,
+}
+_RUN_STATUSES = {
+    RunStatus.RUNNING: pb.RUNNING,
+    RunStatus.SCHEDULED: pb.SCHEDULED,
+    RunStatus.FINISHED: pb.FINISHED,
+    RunStatus.FAILED: pb.FAILED,
+    RunStatus.KILLED: pb.KILLED,
+}
+_VIEWS = {
+    pb.ACTIVE_ONLY: View.ACTIVE_ONLY,
+    pb.DELETED_ONLY: View.DELETED_ONLY,
+    pb.ALL: View.ALL,
+}
+_STATUSES_OF_RUNS = {number: status for status, number in _RUN_STATUSES.items()}
+_STATUSES_OF_MODELS = {number: status for status, number in _MODEL_STATUSES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class RunParts:
+    """A run with all that a reply says of it."""
+
+    run: Run
+    metrics: Sequence[LatestMetric]
+    params: Sequence[Param]
+    tags: Sequence[RunTag]
+    uses: Uses
+
+
+@dataclass(frozen=True, slots=True)
+class ModelParts:
+    """A logged model with all that a reply says of it."""
+
+    model: LoggedModel
+    metrics: Sequence[LatestModelMetric]
+    params: Sequence[LoggedModelParam]
+    tags: Sequence[LoggedModelTag]
+
+
+def experiment(row: Experiment, tags: Iterable[ExperimentTag]) -> pb.Experiment:
+    return pb.Experiment(
+        experiment_id=str(row.experiment_id),
+        name=row.name,
+        artifact_location=experiment_artifacts(row.experiment_id),
+        lifecycle_stage=row.lifecycle_stage,
+        creation_time=row.created_ms,
+        last_update_time=row.updated_ms,
+        tags=[pb.ExperimentTag(key=tag.key, value=tag.value) for tag in tags],
+        etag=row.etag,
+    )
+
+
+def run_info(row: Run) -> pb.RunInfo:
+    return pb.RunInfo(
+        run_id=row.run_id,
+        run_uuid=row.run_id,
+        experiment_id=str(row.experiment_id),
+        run_name=row.name,
+        user_id=row.user_id,
+        status=_RUN_STATUSES[RunStatus(row.status)],
+        start_time=row.start_ms,
+        end_time=row.end_ms,
+        artifact_uri=run_artifacts(row.experiment_id, row.run_id),
+        lifecycle_stage=row.lifecycle_stage,
+    )
+
+
+def run(parts: RunParts) -> pb.Run:
+    return pb.Run(
+        info=run_info(parts.run),
+        data=pb.RunData(
+            metrics=[latest_metric(row) for row in parts.metrics],
+            params=[pb.Param(key=row.key, value=row.value) for row in parts.params],
+            tags=[pb.RunTag(key=row.key, value=row.value) for row in parts.tags],
+        ),
+        inputs=pb.RunInputs(
+            dataset_inputs=[
+                pb.DatasetInput(
+                    dataset=pb.Dataset(
+                        name=dataset.name,
+                        digest=dataset.digest,
+                        source_type=dataset.source_type,
+                        source=dataset.source,
+                        schema=dataset.schema or None,
+                        profile=dataset.profile or None,
+                    ),
+                    tags=[pb.InputTag(key=tag.key, value=tag.value) for tag in tags],
+                )
+                for dataset, tags in parts.uses.datasets
+            ],
+            model_inputs=[pb.ModelInput(model_id=row.model_id) for row in parts.uses.model_inputs],
+        ),
+        outputs=pb.RunOutputs(
+            model_outputs=[
+                pb.ModelOutput(model_id=row.model_id, step=row.step)
+                for row in parts.uses.model_outputs
+            ]
+        ),
+        etag=parts.run.etag,
+    )
+
+
+def latest_metric(row: LatestMetric | LatestModelMetric) -> pb.Metric:
+    return pb.Metric(
+        key=row.key,
+        value=math.nan if row.is_nan else row.value,
+        timestamp=row.timestamp_ms,
+        step=row.step,
+        model_id=row.model_id or None,
+        dataset_name=row.dataset_name or None,
+        dataset_digest=row.dataset_digest or None,
+        run_id=row.run_id,
+    )
+
+
+def logged_model(parts: ModelParts) -> pb.LoggedModel:
+    row = parts.model
+    return pb.LoggedModel(
+        info=pb.LoggedModelInfo(
+            model_id=row.model_id,
+            experiment_id=str(row.experiment_id),
+            name=row.name,
+            creation_timestamp_ms=row.created_ms,
+            last_updated_timestamp_ms=row.updated_ms,
+            artifact_uri=model_artifacts(row.experiment_id, row.model_id),
+            status=_MODEL_STATUSES[ModelStatus(row.status)],
+            model_type=row.model_type or None,
+            source_run_id=row.source_run_id,
+            tags=[pb.LoggedModelTag(key=tag.key, value=tag.value) for tag in parts.tags],
+        ),
+        data=pb.LoggedModelData(
+            params=[pb.LoggedModelParameter(key=p.key, value=p.value) for p in parts.params],
+            metrics=[latest_metric(metric) for metric in parts.metrics],
+        ),
+    )
+
+
+def series(curve: Curve, points: Sequence[Point]) -> pb.MetricSeries:
+    return pb.MetricSeries(
+        key=curve.key,
+        model_id=curve.model_id or None,
+        dataset_name=curve.dataset_name or None,
+        dataset_digest=curve.dataset_digest or None,
+        steps=[point.step for point in points],
+        timestamps=[point.timestamp_ms for point in points],
+        values=[point.value for point in points],
+    )
+
+
+def curve_point(key: str, run_id: str, found: CurvePoint) -> pb.Metric:
+    return pb.Metric(
+        key=key,
+        value=found.point.value,
+        timestamp=found.point.timestamp_ms,
+        step=found.point.step,
+        dataset_name=found.dataset_name or None,
+        dataset_digest=found.dataset_digest or None,
+        run_id=run_id,
+    )
+
+
+def point_of_run(key: str, run_id: str, point: Point) -> pb.MetricWithRunId:
+    return pb.MetricWithRunId(
+        key=key, value=point.value, timestamp=point.timestamp_ms, step=point.step, run_id=run_id
+    )
+
+
+def file_info(entry: Entry) -> artifacts.FileInfo:
+    is_dir = entry.size_bytes is None
+    return artifacts.FileInfo(path=entry.path, is_dir=is_dir, file_size=entry.size_bytes)
+
+
+def artifact_file(file: ManifestFile) -> artifacts.ArtifactFile:
+    return artifacts.ArtifactFile(
+        path=file.path,
+        size_bytes=file.size_bytes,
+        digest=file.digest,
+        parts=[
+            artifacts.ArtifactPart(digest=part.digest, size_bytes=part.size_bytes)
+            for part in file.parts
+        ],
+    )
+
+
+def file_of(message: artifacts.ArtifactFile) -> ManifestFile:
+    return ManifestFile(
+        path=message.path,
+        size_bytes=message.size_bytes,
+        digest=Digest(message.digest),
+        parts=tuple(ManifestPart(Digest(p.digest), p.size_bytes) for p in message.parts),
+    )
+
+
+def view_of(view: pb.ViewType) -> View:
+    return _VIEWS.get(view, View.ACTIVE_ONLY)
+
+
+def run_status_of(status: pb.RunStatus) -> RunStatus | None:
+    return _STATUSES_OF_RUNS.get(status)
+
+
+def model_status_of(status: pb.LoggedModelStatus) -> ModelStatus:
+    return _STATUSES_OF_MODELS.get(status, ModelStatus.PENDING)
+
+
+def pairs_of(messages: Iterable[Any], what: str) -> dict[str, str]:
+    """Return the key and value of each tag or param; a key may not have two values."""
+    return unique(((message.key, message.value) for message in messages), what)
+
+
+def curve_of(message: pb.Metric | pb.LogMetricRequest | pb.MetricSeries) -> Curve:
+    return Curve(message.key, message.model_id, message.dataset_name, message.dataset_digest)
+
+
+def point_of(message: pb.Metric | pb.LogMetricRequest, now_ms: int) -> Point:
+    timestamp_ms = message.timestamp if message.HasField("timestamp") else now_ms
+    return Point(timestamp_ms, message.step, message.value)
+
+
+def dataset_input_of(message: pb.DatasetInput) -> NewDatasetInput:
+    dataset = message.dataset
+    return NewDatasetInput(
+        name=dataset.name,
+        digest=dataset.digest,
+        source_type=dataset.source_type,
+        source=dataset.source,
+        schema=dataset.schema,
+        profile=dataset.profile,
+        tags=pairs_of(message.tags, "tag"),
+    )
+
+
+def grouped(points: Iterable[tuple[Curve, Point]]) -> Mapping[Curve, list[Point]]:
+    """Return points by curve, in the order they came."""
+    found: dict[Curve, list[Point]] = {}
+    for curve, point in points:
+        found.setdefault(curve, []).append(point)
+    return found
