@@ -1,6 +1,25 @@
-"""What the client raises."""
+"""What the client raises.
+
+ModelyardException (also MlflowException)
+├── InvalidParameter     the request can never succeed
+├── NotFound             no such resource
+├── AlreadyExists        the name is taken
+├── InvalidState         not in the resource's present state
+├── Aborted              somebody else wrote first: read again, then retry
+├── Unauthenticated      no valid token
+├── PermissionDenied     the token does not allow this
+├── ResourceExhausted    over a limit; nothing was started
+├── Unavailable          the server, or one it needs, cannot be reached
+├── DeadlineExceeded     no answer in time; a change may or may not have happened
+├── Unimplemented        the server does not have this call
+├── DataLoss             bytes differ from the digest they are registered under
+├── OutOfRange           a watch resumed after a revision that is not in the history
+└── Cancelled            the call was cancelled
+"""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 
 class ModelyardException(Exception):
@@ -8,13 +27,72 @@ class ModelyardException(Exception):
 
     Args:
         message: What was wrong, with which value, and what would be right.
-        error_code: Such as `INVALID_PARAMETER_VALUE` or `RESOURCE_DOES_NOT_EXIST`.
+        error_code: Such as `INVALID_PARAMETER_VALUE` or `RESOURCE_DOES_NOT_EXIST`; that of the
+            class unless given.
     """
 
-    def __init__(self, message: str, error_code: str = "INTERNAL_ERROR") -> None:
+    code: ClassVar[str] = "INTERNAL_ERROR"
+
+    def __init__(self, message: str, error_code: str | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.error_code = error_code
+        self.error_code = error_code or self.code
 
 
 MlflowException = ModelyardException
+
+
+class InvalidParameter(ModelyardException):
+    code = "INVALID_PARAMETER_VALUE"
+
+
+class NotFound(ModelyardException):
+    code = "RESOURCE_DOES_NOT_EXIST"
+
+
+class AlreadyExists(ModelyardException):
+    code = "RESOURCE_ALREADY_EXISTS"
+
+
+class InvalidState(ModelyardException):
+    code = "INVALID_STATE"
+
+
+class Aborted(ModelyardException):
+    code = "ABORTED"
+
+
+class Unauthenticated(ModelyardException):
+    code = "UNAUTHENTICATED"
+
+
+class PermissionDenied(ModelyardException):
+    code = "PERMISSION_DENIED"
+
+
+class ResourceExhausted(ModelyardException):
+    code = "RESOURCE_EXHAUSTED"
+
+
+class Unavailable(ModelyardException):
+    code = "TEMPORARILY_UNAVAILABLE"
+
+
+class DeadlineExceeded(ModelyardException):
+    code = "DEADLINE_EXCEEDED"
+
+
+class Unimplemented(ModelyardException):
+    code = "NOT_IMPLEMENTED"
+
+
+class DataLoss(ModelyardException):
+    code = "DATA_LOSS"
+
+
+class OutOfRange(ModelyardException):
+    code = "OUT_OF_RANGE"
+
+
+class Cancelled(ModelyardException):
+    code = "CANCELLED"

@@ -1,0 +1,174 @@
+"""Files of runs and logged models."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from modelyard import _artifacts, _wire
+from modelyard._client.calls import Calls
+from modelyard._extras import require_extra
+from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
+from modelyard.entities import FileInfo
+from modelyard.exceptions import InvalidParameter
+
+
+class Artifacts(Calls):
+    def log_artifact(
+        self, run_id: str, local_path: str | Path, artifact_path: str | None = None
+    ) -> None:
+        """Upload a file, or a folder under its own name.
+
+        Args:
+            run_id: Of an active run.
+            local_path: What to upload.
+            artifact_path: The folder of the run it goes to; its root by default.
+
+        Raises:
+            NotFound: There is no such local file.
+        """
+        owner = _artifacts.Owner(run_id=run_id)
+        _artifacts.upload(self.tracking_uri, owner, local_path, artifact_path)
+
+    def log_artifacts(
+        self, run_id: str, local_dir: str | Path, artifact_path: str | None = None
+    ) -> None:
+        """Upload what a folder holds; files of the same path are replaced.
+
+        Raises:
+            NotFound: There is no such local folder.
+        """
+        owner = _artifacts.Owner(run_id=run_id)
+        _artifacts.upload_content(self.tracking_uri, owner, local_dir, artifact_path)
+
+    def log_text(self, run_id: str, text: str, artifact_file: str) -> None:
+        """Write text to a file of the run, such as "notes/why.txt"."""
+        with self._written(run_id, artifact_file) as file:
+            file.write_text(text, encoding="utf-8")
+
+    def log_dict(self, run_id: str, dictionary: Mapping[str, Any], artifact_file: str) -> None:
+        """Write a dict as YAML (`.yml`, `.yaml`) or else JSON to a file of the run."""
+        if artifact_file.endswith((".yml", ".yaml")):
+            require_extra("log_dict to a YAML file", "sklearn", "yaml")
+            import yaml
+
+            text = yaml.safe_dump(dictionary, indent=2, allow_unicode=True)
+        else:
+            text = json.dumps(dictionary, indent=2, default=str)
+        self.log_text(run_id, text, artifact_file)
+
+    def log_figure(
+        self,
+        run_id: str,
+        figure: Any,
+        artifact_file: str,
+        *,
+        save_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write a figure of matplotlib (by suffix) or plotly (HTML, or an image by suffix).
+
+        Raises:
+            InvalidParameter: It is neither.
+        """
+        options = dict(save_kwargs or {})
+        with self._written(run_id, artifact_file) as file:
+            if hasattr(figure, "savefig"):
+                figure.savefig(file, **options)
+            elif hasattr(figure, "write_html") and file.suffix == ".html":
+                figure.write_html(file, **options)
+            elif hasattr(figure, "write_image"):
+                figure.write_image(file, **options)
+            else:
+                kind = type(figure).__name__
+                raise InvalidParameter(f"Expected a matplotlib or plotly figure, got a {kind}.")
+
+    def log_image(self, run_id: str, image: Any, artifact_file: str) -> None:
+        """Write an image of Pillow, or an array of shape (height, width[, channels]) of uint8.
+
+        Raises:
+            InvalidParameter: It is neither.
+        """
+        if not hasattr(image, "save") and hasattr(image, "__array__"):
+            try:
+                from PIL import Image  # type: ignore[import-not-found]  # no extra of ours
+            except ModuleNotFoundError:
+                raise InvalidParameter(
+                    "log_image of an array needs Pillow: pip install pillow"
+                ) from None
+            image = Image.fromarray(image)
+        if not hasattr(image, "save"):
+            kind = type(image).__name__
+            raise InvalidParameter(f"Expected a Pillow image or an array, got a {kind}.")
+        with self._written(run_id, artifact_file) as file:
+            image.save(file)
+
+    @contextmanager
+    def _written(self, run_id: str, artifact_file: str) -> Iterator[Path]:
+        """Yield a local file to write, and upload it."""
+        path = PurePosixPath(artifact_file)
+        if not path.name or path.name == "..":
+            raise InvalidParameter(
+                f"Invalid artifact_file '{artifact_file}': expected a path such as notes/why.txt."
+            )
+        folder = None if path.parent == PurePosixPath() else str(path.parent)
+        with tempfile.TemporaryDirectory(prefix="modelyard-") as temporary:
+            file = Path(temporary) / path.name
+            yield file
+            self.log_artifact(run_id, file, folder)
+
+    def list_artifacts(self, run_id: str, path: str | None = None) -> list[FileInfo]:
+        """Return one level of a run's files and folders, its logged models among them."""
+        request = pb.ListArtifactsRequest(run_id=run_id, path=path)
+        files: list[FileInfo] = []
+        while True:
+            reply = self._tracking(request, pb.ListArtifactsResponse)
+            files += [_wire.file_info(item) for item in reply.files]
+            if not reply.next_page_token:
+                return files
+            request.page_token = reply.next_page_token
+
+    def download_artifacts(
+        self, run_id: str, path: str = "", dst_path: str | Path | None = None
+    ) -> str:
+        """Download a file or folder of a run, checked by digest.
+
+        Args:
+            run_id: Which run, also a deleted one.
+            path: All of it by default.
+            dst_path: An existing folder; a new temporary one by default.
+
+        Returns:
+            Where it is now.
+
+        Raises:
+            NotFound: There is no such file.
+            DataLoss: The bytes differ from their digest.
+        """
+        owner = _artifacts.Owner(run_id=run_id)
+        return str(_artifacts.download(self.tracking_uri, owner, path, dst_path))
+
+    def log_model_artifact(self, model_id: str, local_path: str | Path) -> None:
+        """Upload a file, or a folder under its own name, to a PENDING logged model."""
+        _artifacts.upload(self.tracking_uri, _artifacts.Owner(model_id=model_id), local_path, None)
+
+    def log_model_artifacts(self, model_id: str, local_dir: str | Path) -> None:
+        """Upload what a folder holds to a PENDING logged model."""
+        owner = _artifacts.Owner(model_id=model_id)
+        _artifacts.upload_content(self.tracking_uri, owner, local_dir, None)
+
+    def list_logged_model_artifacts(self, model_id: str, path: str | None = None) -> list[FileInfo]:
+        """Return one level of a logged model's files and folders."""
+        request = pb.ListLoggedModelArtifactsRequest(
+            model_id=model_id, artifact_directory_path=path
+        )
+        files: list[FileInfo] = []
+        while True:
+            reply = self._tracking(request, pb.ListLoggedModelArtifactsResponse)
+            files += [_wire.file_info(item) for item in reply.files]
+            if not reply.next_page_token:
+                return files
+            request.page_token = reply.next_page_token

@@ -1,0 +1,87 @@
+"""What all parts of the client call through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from google.protobuf.message import Message
+
+from modelyard import _connection, _rpc
+from modelyard.entities import PagedList, ViewType
+from modelyard.exceptions import InvalidParameter
+
+Reply = TypeVar("Reply", bound=Message)
+T = TypeVar("T")
+
+
+class Calls:
+    """Where the calls of a client go.
+
+    Args:
+        tracking_uri: `http(s)://host:port` or `grpc(s)://host:port`; by default whatever
+            `modelyard.set_tracking_uri` or the environment says at the time of each call.
+        registry_uri: The same for registered models; by default the tracking server.
+
+    Raises:
+        InvalidParameter: An address is of another kind.
+    """
+
+    def __init__(self, tracking_uri: str | None = None, registry_uri: str | None = None) -> None:
+        for uri in (tracking_uri, registry_uri):
+            if uri:
+                _connection.check(uri)
+        self._tracking_uri = tracking_uri or None
+        self._registry_uri = registry_uri or tracking_uri or None
+
+    @property
+    def tracking_uri(self) -> str | None:
+        """The address of the tracking server; None when it is the local home."""
+        return self._tracking_uri or _connection.tracking_uri()
+
+    def _tracking(
+        self, request: Message, reply: type[Reply], timeout_s: float = _rpc.DEADLINE_S
+    ) -> Reply:
+        return _rpc.call(self.tracking_uri, request, reply, timeout_s=timeout_s)
+
+    def _registry(
+        self, request: Message, reply: type[Reply], timeout_s: float = _rpc.DEADLINE_S
+    ) -> Reply:
+        uri = self._registry_uri or _connection.registry_uri()
+        return _rpc.call(uri, request, reply, timeout_s=timeout_s)
+
+
+def all_pages(
+    search: Callable[[str | None, int], PagedList[T]], max_results: int | None, page_size: int
+) -> list[T]:
+    """Return the items of every page.
+
+    Args:
+        search: Takes a page token and how many items to return at most.
+        max_results: Of all pages together; None for all there are.
+        page_size: The most a page can have.
+    """
+    found: list[T] = []
+    token: str | None = None
+    while True:
+        left = page_size if max_results is None else max_results - len(found)
+        page = search(token, min(left, page_size))
+        found += page
+        token = page.token
+        if token is None or len(found) == max_results:
+            return found
+
+
+def view_name(view_type: int) -> str:
+    """Return the contract's name of a `ViewType`.
+
+    Raises:
+        InvalidParameter: There is no such view.
+    """
+    try:
+        return ViewType(view_type).name
+    except ValueError:
+        known = ", ".join(f"{view.name} ({view.value})" for view in ViewType)
+        raise InvalidParameter(
+            f"Invalid view type '{view_type}'; it must be one of {known}."
+        ) from None

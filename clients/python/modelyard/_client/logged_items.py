@@ -1,0 +1,167 @@
+"""What runs log: params, metrics, tags, inputs, outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from modelyard import _wire
+from modelyard._client.calls import Calls
+from modelyard._client.limits import metric_value, param_value, tag_value
+from modelyard._client.runs import now_ms
+from modelyard.api.tracking.v1 import tracking_pb2 as pb
+from modelyard.entities import (
+    DatasetInput,
+    LoggedModelInput,
+    LoggedModelOutput,
+    Metric,
+    Param,
+    RunTag,
+)
+
+_BATCH_ITEMS = 1000
+_BATCH_PARAMS = 100
+_BATCH_TAGS = 100
+
+
+class Logging(Calls):
+    def log_metric(
+        self,
+        run_id: str,
+        key: str,
+        value: float,
+        timestamp: int | None = None,
+        step: int | None = None,
+        *,
+        dataset_name: str | None = None,
+        dataset_digest: str | None = None,
+        model_id: str | None = None,
+    ) -> None:
+        """Log one point of a metric's curve.
+
+        Args:
+            run_id: Of an active run.
+            key: At most 250 characters of letters, digits and `/_.: -`.
+            value: A number; NaN and infinities are kept, a bool is refused.
+            timestamp: Unix time, milliseconds; now by default.
+            step: Order of the point; 0 by default.
+            dataset_name: The data it was computed on, with `dataset_digest`.
+            dataset_digest: Of that data.
+            model_id: The logged model it belongs to, beside the run.
+        """
+        request = pb.LogMetricRequest(
+            run_id=run_id,
+            key=key,
+            value=metric_value(key, value),
+            timestamp=now_ms() if timestamp is None else timestamp,
+            step=step or 0,
+            model_id=model_id,
+            dataset_name=dataset_name,
+            dataset_digest=dataset_digest,
+        )
+        self._tracking(request, pb.LogMetricResponse)
+
+    def log_param(self, run_id: str, key: str, value: Any) -> Any:
+        """Log a param, turned to text of at most 6,000 characters, and return the value.
+
+        Raises:
+            InvalidParameter: It was logged before with another value.
+        """
+        request = pb.LogParamRequest(run_id=run_id, key=key, value=param_value(key, value))
+        self._tracking(request, pb.LogParamResponse)
+        return value
+
+    def set_tag(self, run_id: str, key: str, value: Any) -> None:
+        """Set a tag, turned to text of at most 8,000 characters."""
+        request = pb.SetTagRequest(run_id=run_id, key=key, value=tag_value(key, value))
+        self._tracking(request, pb.SetTagResponse)
+
+    def delete_tag(self, run_id: str, key: str) -> None:
+        """Delete a tag.
+
+        Raises:
+            NotFound: There is no such tag.
+        """
+        self._tracking(pb.DeleteTagRequest(run_id=run_id, key=key), pb.DeleteTagResponse)
+
+    def log_batch(
+        self,
+        run_id: str,
+        metrics: Sequence[Metric] = (),
+        params: Sequence[Param] = (),
+        tags: Sequence[RunTag] = (),
+    ) -> None:
+        """Log many items in as few calls as the limits of a batch allow.
+
+        Each batch of at most 1,000 items, 100 params and 100 tags is written whole or not at all.
+        """
+        left_metrics = [_metric(item) for item in metrics]
+        left_params = [pb.Param(key=p.key, value=param_value(p.key, p.value)) for p in params]
+        left_tags = [pb.RunTag(key=t.key, value=tag_value(t.key, t.value)) for t in tags]
+        while left_metrics or left_params or left_tags:
+            batch = pb.LogBatchRequest(
+                run_id=run_id, params=left_params[:_BATCH_PARAMS], tags=left_tags[:_BATCH_TAGS]
+            )
+            room = _BATCH_ITEMS - len(batch.params) - len(batch.tags)
+            batch.metrics.extend(left_metrics[:room])
+            self._tracking(batch, pb.LogBatchResponse)
+            left_metrics = left_metrics[room:]
+            left_params, left_tags = left_params[_BATCH_PARAMS:], left_tags[_BATCH_TAGS:]
+
+    def get_metric_history(self, run_id: str, key: str) -> list[Metric]:
+        """Return every point of a metric, by timestamp, step and value; [] if there are none."""
+        request = pb.GetMetricHistoryRequest(run_id=run_id, metric_key=key)
+        points: list[Metric] = []
+        while True:
+            reply = self._tracking(request, pb.GetMetricHistoryResponse)
+            points += [_wire.metric(item) for item in reply.metrics]
+            if not reply.next_page_token:
+                return points
+            request.page_token = reply.next_page_token
+
+    def log_inputs(
+        self,
+        run_id: str,
+        datasets: Sequence[DatasetInput] | None = None,
+        models: Sequence[LoggedModelInput] | None = None,
+    ) -> None:
+        """Say what a run read."""
+        request = pb.LogInputsRequest(
+            run_id=run_id,
+            datasets=[_dataset_input(item) for item in datasets or ()],
+            models=[pb.ModelInput(model_id=item.model_id) for item in models or ()],
+        )
+        self._tracking(request, pb.LogInputsResponse)
+
+    def log_outputs(self, run_id: str, models: Sequence[LoggedModelOutput]) -> None:
+        """Say which logged models a run wrote."""
+        outputs = [pb.ModelOutput(model_id=item.model_id, step=item.step) for item in models]
+        request = pb.LogOutputsRequest(run_id=run_id, models=outputs)
+        self._tracking(request, pb.LogOutputsResponse)
+
+
+def _metric(item: Metric) -> pb.Metric:
+    return pb.Metric(
+        key=item.key,
+        value=metric_value(item.key, item.value),
+        timestamp=item.timestamp,
+        step=item.step,
+        model_id=item.model_id,
+        dataset_name=item.dataset_name,
+        dataset_digest=item.dataset_digest,
+    )
+
+
+def _dataset_input(item: DatasetInput) -> pb.DatasetInput:
+    dataset = item.dataset
+    return pb.DatasetInput(
+        dataset=pb.Dataset(
+            name=dataset.name,
+            digest=dataset.digest,
+            source_type=dataset.source_type,
+            source=dataset.source,
+            schema=dataset.schema,
+            profile=dataset.profile,
+        ),
+        tags=[pb.InputTag(key=tag.key, value=tag.value) for tag in item.tags],
+    )

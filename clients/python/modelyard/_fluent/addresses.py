@@ -1,0 +1,38 @@
+"""Which server is used."""
+
+from __future__ import annotations
+
+from modelyard import _connection, _instance
+from modelyard._connection import set_registry_uri, set_tracking_uri
+
+__all__ = [
+    "get_registry_uri",
+    "get_tracking_uri",
+    "is_tracking_uri_set",
+    "set_registry_uri",
+    "set_tracking_uri",
+]
+
+
+def get_tracking_uri() -> str:
+    """Return the server's address; without one set, that of the local home.
+
+    The local home's instance is not started: until it runs, its folder's URI is returned.
+    """
+    return _connection.tracking_uri() or _local_uri()
+
+
+def get_registry_uri() -> str:
+    """Return the address for registered models: the tracking server's, unless another was set."""
+    return _connection.registry_uri() or _local_uri()
+
+
+def is_tracking_uri_set() -> bool:
+    """Whether an address was set, by `set_tracking_uri` or in the environment."""
+    return _connection.tracking_uri() is not None
+
+
+def _local_uri() -> str:
+    folder = _instance.home()
+    found = _instance.running(folder)
+    return found.http if found else folder.as_uri()

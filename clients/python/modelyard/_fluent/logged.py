@@ -1,0 +1,113 @@
+"""Logging to the active run; without one, a run is started."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from modelyard._fluent.runs import active_or_new_run_id
+from modelyard._fluent.state import client
+from modelyard.entities import Metric, Param, RunTag
+
+
+def log_param(key: str, value: Any) -> Any:
+    """Log a param, which never changes afterwards, and return its value."""
+    return client().log_param(active_or_new_run_id(), key, value)
+
+
+def log_params(params: Mapping[str, Any], run_id: str | None = None) -> None:
+    """Log params, in batches of 100 that are written whole or not at all."""
+    items = [Param(key, value) for key, value in params.items()]
+    client().log_batch(active_or_new_run_id(run_id), params=items)
+
+
+def log_metric(
+    key: str,
+    value: float,
+    step: int | None = None,
+    *,
+    timestamp: int | None = None,
+    run_id: str | None = None,
+    model_id: str | None = None,
+) -> None:
+    """Log one point of a metric's curve; see `MlflowClient.log_metric`."""
+    client().log_metric(
+        active_or_new_run_id(run_id), key, value, timestamp, step, model_id=model_id
+    )
+
+
+def log_metrics(
+    metrics: Mapping[str, float],
+    step: int | None = None,
+    *,
+    run_id: str | None = None,
+    timestamp: int | None = None,
+    model_id: str | None = None,
+) -> None:
+    """Log one point of each of many metrics, all at the same time and step."""
+    when_ms = time.time_ns() // 1_000_000 if timestamp is None else timestamp
+    points = [
+        Metric(key, value, when_ms, step or 0, model_id=model_id) for key, value in metrics.items()
+    ]
+    client().log_batch(active_or_new_run_id(run_id), metrics=points)
+
+
+def set_tag(key: str, value: Any) -> None:
+    """Set a tag of the active run."""
+    client().set_tag(active_or_new_run_id(), key, value)
+
+
+def set_tags(tags: Mapping[str, Any]) -> None:
+    """Set tags of the active run."""
+    items = [RunTag(key, value) for key, value in tags.items()]
+    client().log_batch(active_or_new_run_id(), tags=items)
+
+
+def delete_tag(key: str) -> None:
+    """Delete a tag of the active run."""
+    client().delete_tag(active_or_new_run_id(), key)
+
+
+def log_artifact(
+    local_path: str | Path, artifact_path: str | None = None, run_id: str | None = None
+) -> None:
+    """Upload a file, or a folder under its own name."""
+    client().log_artifact(active_or_new_run_id(run_id), local_path, artifact_path)
+
+
+def log_artifacts(
+    local_dir: str | Path, artifact_path: str | None = None, run_id: str | None = None
+) -> None:
+    """Upload what a folder holds."""
+    client().log_artifacts(active_or_new_run_id(run_id), local_dir, artifact_path)
+
+
+def log_text(text: str, artifact_file: str, run_id: str | None = None) -> None:
+    """Write text to a file of the run."""
+    client().log_text(active_or_new_run_id(run_id), text, artifact_file)
+
+
+def log_dict(dictionary: Mapping[str, Any], artifact_file: str, run_id: str | None = None) -> None:
+    """Write a dict as YAML (`.yml`, `.yaml`) or else JSON to a file of the run."""
+    client().log_dict(active_or_new_run_id(run_id), dictionary, artifact_file)
+
+
+def log_figure(
+    figure: Any, artifact_file: str, *, save_kwargs: Mapping[str, Any] | None = None
+) -> None:
+    """Write a figure of matplotlib or plotly to a file of the run."""
+    run_id = active_or_new_run_id()
+    client().log_figure(run_id, figure, artifact_file, save_kwargs=save_kwargs)
+
+
+def log_image(image: Any, artifact_file: str) -> None:
+    """Write an image of Pillow, or an array, to a file of the run."""
+    client().log_image(active_or_new_run_id(), image, artifact_file)
+
+
+def get_artifact_uri(artifact_path: str | None = None) -> str:
+    """Return the URI of the active run's files, or of one of them."""
+    root = client().get_run(active_or_new_run_id()).info.artifact_uri
+    return f"{root}/{artifact_path}" if artifact_path else root

@@ -1,0 +1,118 @@
+"""Searching runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from modelyard._extras import require_extra
+from modelyard._fluent.experiments import active_experiment_id, search_experiments
+from modelyard._fluent.state import client
+from modelyard.entities import Run, ViewType
+from modelyard.exceptions import InvalidParameter, NotFound
+
+_RUNS_PER_PAGE = 1000
+_FORMATS = ("pandas", "list")
+
+
+def search_runs(
+    experiment_ids: Sequence[str] | None = None,
+    filter_string: str = "",
+    run_view_type: int = ViewType.ACTIVE_ONLY,
+    max_results: int = 100_000,
+    order_by: Sequence[str] | None = None,
+    output_format: str = "pandas",
+    search_all_experiments: bool = False,  # noqa: FBT001, FBT002 - MLflow's signature
+    experiment_names: Sequence[str] | None = None,
+) -> Any:
+    """Return the runs that match a filter.
+
+    Args:
+        experiment_ids: Where to search; the active experiment by default.
+        filter_string: Such as `metrics.accuracy > 0.9 AND params.depth = '3'`.
+        run_view_type: A `ViewType`.
+        max_results: At most so many.
+        order_by: Such as `["metrics.accuracy DESC"]`; newest first by default.
+        output_format: "pandas" for a DataFrame with a column for each metric (`metrics.<key>`),
+            param and tag; "list" for a list of `Run`.
+        search_all_experiments: Instead of ids or names.
+        experiment_names: Instead of ids.
+
+    Raises:
+        NotFound: There is no experiment of a given name.
+    """
+    from modelyard._client.calls import all_pages
+
+    check_format(output_format)
+    ids = _experiments(experiment_ids, experiment_names, everywhere=search_all_experiments)
+    found = all_pages(
+        lambda token, page: client().search_runs(
+            ids, filter_string, run_view_type, page, order_by, token
+        ),
+        max_results,
+        page_size=_RUNS_PER_PAGE,
+    )
+    return found if output_format == "list" else _runs_table(found)
+
+
+def check_format(output_format: str) -> None:
+    """Refuse a format before anything is searched."""
+    if output_format not in _FORMATS:
+        raise InvalidParameter(
+            f"Invalid output_format '{output_format}'; it must be one of {', '.join(_FORMATS)}."
+        )
+    if output_format == "pandas":
+        require_extra("A search with output_format='pandas'", "sklearn", "pandas")
+
+
+def _experiments(
+    ids: Sequence[str] | None, names: Sequence[str] | None, *, everywhere: bool
+) -> Sequence[str]:
+    if sum((bool(ids), bool(names), everywhere)) > 1:
+        raise InvalidParameter(
+            "Give only one of experiment_ids, experiment_names and search_all_experiments."
+        )
+    if everywhere:
+        return [found.experiment_id for found in search_experiments(ViewType.ALL)]
+    if names:
+        return [_id_of(name) for name in names]
+    return [active_experiment_id()] if ids is None else ids
+
+
+def _id_of(name: str) -> str:
+    found = client().get_experiment_by_name(name)
+    if found is None:
+        raise NotFound(f"There is no experiment named '{name}'.")
+    return found.experiment_id
+
+
+def _runs_table(runs: Sequence[Run]) -> Any:
+    import pandas as pd
+
+    rows = []
+    for run in runs:
+        info = run.info
+        row: dict[str, Any] = {
+            "run_id": info.run_id,
+            "experiment_id": info.experiment_id,
+            "status": info.status,
+            "artifact_uri": info.artifact_uri,
+            "start_time": pd.Timestamp(info.start_time, unit="ms", tz="UTC"),
+            "end_time": pd.NaT
+            if info.end_time is None
+            else pd.Timestamp(info.end_time, unit="ms", tz="UTC"),
+        }
+        row |= {f"metrics.{key}": value for key, value in run.data.metrics.items()}
+        row |= {f"params.{key}": value for key, value in run.data.params.items()}
+        row |= {f"tags.{key}": value for key, value in run.data.tags.items()}
+        rows.append(row)
+    fixed = ["run_id", "experiment_id", "status", "artifact_uri", "start_time", "end_time"]
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=fixed)
+
+
+def as_table(found: Iterable[Any]) -> Any:
+    """Return dataclasses as a DataFrame with a column for each of their fields."""
+    import pandas as pd
+
+    return pd.DataFrame([dataclasses.asdict(item) for item in found])

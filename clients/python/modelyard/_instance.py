@@ -1,0 +1,214 @@
+"""The local home's instance: found, or started in the background.
+
+The instance holds `instance.lock` while it lives and writes `instance.json` when it is ready.
+Whoever starts one holds `start.lock`, so that of several starters one starts and all use it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from modelyard.exceptions import InvalidState, ModelyardException, Unavailable
+
+START_TIMEOUT_S = 60.0
+IDLE_TIMEOUT_S = 1800
+_POLL_S = 0.05
+_CONNECT_TIMEOUT_S = 5.0
+_LOG_TAIL_BYTES = 4096
+# One package of each extra that an instance needs.
+_SERVER_PACKAGES = ("sqlalchemy", "uvicorn", "grpc_health")
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A running instance, as `instance.json` says.
+
+    Attributes:
+        http: Its gateway, such as `http://127.0.0.1:41235`.
+        socket: Its gRPC target, such as `unix:/home/me/.modelyard/grpc.sock`.
+    """
+
+    pid: int
+    http: str
+    socket: str
+
+
+def home() -> Path:
+    """Return the local home: `MODELYARD_HOME`, or `~/.modelyard`."""
+    return Path(os.environ.get("MODELYARD_HOME") or "~/.modelyard").expanduser().absolute()
+
+
+def running(folder: Path) -> Instance | None:
+    """Return the instance that answers in a home, or None."""
+    try:
+        document = json.loads((folder / "instance.json").read_text(encoding="utf-8"))
+        found = Instance(int(document["pid"]), document["http"], document["socket"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None  # none was ever started, it has ended, or it is being replaced
+    return found if _answers(found.socket.removeprefix("unix:")) else None
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(_CONNECT_TIMEOUT_S)
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True
+
+
+def ensure(folder: Path) -> Instance:
+    """Return the instance of a home; start it if none runs.
+
+    Raises:
+        ModelyardException: It could not be started; says why.
+    """
+    found = running(folder)
+    if found:
+        return found
+    _make_home(folder)
+    with _locked(folder / "start.lock"):
+        found = running(folder) or _when_free(folder)
+        if found:
+            return found
+        _start(folder)
+        found = running(folder)
+    if found is None:
+        raise _failed(folder, "It ended right after it had started")
+    sys.stderr.write(
+        f"modelyard: started a local instance in {folder} (stop it with: modelyard down)\n"
+    )
+    return found
+
+
+def _make_home(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidState(
+            f"The local home {folder} cannot be made: {error.strerror}. "
+            "Set MODELYARD_HOME to a folder of yours, or MODELYARD_TRACKING_URI to a server."
+        ) from None
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    import fcntl
+
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process uses a home, ready or not."""
+    import fcntl
+
+    try:
+        descriptor = os.open(folder / "instance.lock", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _when_free(folder: Path) -> Instance | None:
+    """Wait until a home is free (None), or one that is just starting is ready."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while is_held(folder):
+        found = running(folder)
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise Unavailable(
+                f"Another process uses the home {folder} but does not answer; "
+                "stop it with: modelyard down"
+            )
+        time.sleep(_POLL_S)  # a lock of another process offers no event to wait for
+    return None
+
+
+def _start(folder: Path) -> None:
+    missing = [name for name in _SERVER_PACKAGES if find_spec(name) is None]
+    if missing:
+        raise InvalidState(
+            "No tracking URI is set, and starting a local instance needs the 'server' extra: "
+            "pip install 'modelyard[server]'"
+        )
+    ready, ready_for_child = os.pipe()
+    try:
+        _spawn(folder, ready_for_child)
+    finally:
+        os.close(ready_for_child)
+    try:
+        _await_ready(folder, ready)
+    finally:
+        os.close(ready)
+
+
+def _spawn(folder: Path, ready_fd: int) -> None:
+    # Settings of this script's world, such as a server's address, are not those of the instance.
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MODELYARD_", "MLFLOW_"))
+    }
+    command = [sys.executable, "-P", "-m", "modelyard_server", "up", "--home", str(folder)]
+    command += ["--port", "0", "--grpc-port", "0", "--background"]
+    command += ["--idle-timeout-s", str(IDLE_TIMEOUT_S), "--ready-fd", str(ready_fd)]
+    log = os.open(
+        folder / "instance.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+    )
+    try:
+        process = subprocess.Popen(  # the thread below waits for it
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            env=environ,
+            pass_fds=(ready_fd,),
+            start_new_session=True,
+        )
+    finally:
+        os.close(log)
+    # It outlives this script; while the script lives, somebody must take its exit status.
+    threading.Thread(target=process.wait, daemon=True, name="modelyard-instance").start()
+
+
+def _await_ready(folder: Path, ready: int) -> None:
+    readable, _, _ = select.select([ready], [], [], START_TIMEOUT_S)
+    if not readable:
+        raise _failed(folder, f"It was not ready after {START_TIMEOUT_S:g} s")
+    if not os.read(ready, 1024):
+        raise _failed(folder, "It ended before it was ready")
+
+
+def _failed(folder: Path, what: str) -> ModelyardException:
+    log = folder / "instance.log"
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _LOG_TAIL_BYTES))
+        lines = file.read().decode(errors="replace").strip().splitlines()
+    last = f": {lines[-1].strip()}" if lines else ""
+    return Unavailable(f"The local instance could not be started. {what}{last} (see {log})")

@@ -1,0 +1,55 @@
+"""Logging a model folder: upload it, link it to its run, register it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from modelyard._fluent.registry import register_model
+from modelyard._fluent.runs import active_or_new_run_id
+from modelyard._fluent.state import client, process
+from modelyard.entities import LoggedModelOutput
+from modelyard.models._folder import LogOptions
+from modelyard.models.model import Model, ModelInfo
+
+
+def log_model_folder(folder: Path, options: LogOptions) -> ModelInfo:
+    """Log a model folder to the active run, or a new one.
+
+    Its MLmodel file is completed with the ids of model and run before it is uploaded. A failed
+    upload leaves a logged model in state FAILED, which cannot be registered.
+
+    Args:
+        folder: With an MLmodel file.
+        options: What the model is called, and whether to register it.
+    """
+    tracking = client()
+    run_id = active_or_new_run_id()
+    experiment_id = tracking.get_run(run_id).info.experiment_id
+    logged = tracking.create_logged_model(
+        experiment_id,
+        options.name,
+        source_run_id=run_id,
+        tags=options.tags,
+        params=options.params,
+        model_type=options.model_type,
+    )
+    model = Model.load(folder)
+    model.run_id, model.model_id, model.artifact_path = run_id, logged.model_id, options.name
+    model.save(folder)
+    try:
+        tracking.log_model_artifacts(logged.model_id, folder)
+    except BaseException:
+        tracking.finalize_logged_model(logged.model_id, "FAILED")
+        raise
+    tracking.finalize_logged_model(logged.model_id, "READY")
+    tracking.log_outputs(run_id, [LoggedModelOutput(logged.model_id, options.step)])
+    process.last_model_id = logged.model_id
+    version = None
+    if options.registered_model_name:
+        registered = register_model(
+            logged.model_uri,
+            options.registered_model_name,
+            options.await_registration_for_seconds,
+        )
+        version = int(registered.version)
+    return model.info(logged.model_uri, version)

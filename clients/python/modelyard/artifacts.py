@@ -1,0 +1,75 @@
+"""Files of runs and models by URI."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from modelyard import _artifacts, _connection
+from modelyard.client import MlflowClient
+from modelyard.entities import FileInfo
+from modelyard.exceptions import InvalidParameter
+
+__all__ = ["download_artifacts", "list_artifacts"]
+
+
+def download_artifacts(
+    artifact_uri: str | None = None,
+    run_id: str | None = None,
+    artifact_path: str | None = None,
+    dst_path: str | Path | None = None,
+    tracking_uri: str | None = None,
+) -> str:
+    """Download files, checked by digest.
+
+    Args:
+        artifact_uri: `runs:/<run_id>/<path>`, `models:/…`, or a run's or logged model's artifact
+            URI; or else give `run_id`.
+        run_id: With `artifact_path`, instead of `artifact_uri`.
+        artifact_path: All of the run by default.
+        dst_path: Folder to write to, made if need be; a new temporary one by default.
+        tracking_uri: Another server than the one in use.
+
+    Returns:
+        Where the file or folder is now.
+
+    Raises:
+        NotFound: There are no such files.
+        DataLoss: The bytes differ from their digest.
+    """
+    location = _location(artifact_uri, run_id, artifact_path)
+    if location.owner is None:
+        folder = str(dst_path or tempfile.mkdtemp(prefix="modelyard-"))
+        return str(_artifacts.fetch_model(location.model_uri, folder).path)
+    uri = tracking_uri or _connection.tracking_uri()
+    return str(_artifacts.download(uri, location.owner, location.path, dst_path))
+
+
+def list_artifacts(
+    artifact_uri: str | None = None,
+    run_id: str | None = None,
+    artifact_path: str | None = None,
+    tracking_uri: str | None = None,
+) -> list[FileInfo]:
+    """Return one level of the files and folders at a place; arguments as `download_artifacts`."""
+    location = _location(artifact_uri, run_id, artifact_path)
+    client = MlflowClient(tracking_uri)
+    if location.owner is None:
+        raise InvalidParameter(
+            f"'{location.model_uri}' cannot be listed; list the run it came from, or download it."
+        )
+    if location.owner.model_id:
+        return client.list_logged_model_artifacts(location.owner.model_id, location.path or None)
+    return client.list_artifacts(str(location.owner.run_id), location.path or None)
+
+
+def _location(
+    artifact_uri: str | None, run_id: str | None, artifact_path: str | None
+) -> _artifacts.Location:
+    if (artifact_uri is None) == (run_id is None):
+        raise InvalidParameter("Give either artifact_uri or run_id, not both or neither.")
+    if artifact_uri is None:
+        return _artifacts.Location(_artifacts.Owner(run_id=run_id), artifact_path or "")
+    if artifact_path is not None:
+        raise InvalidParameter("artifact_path goes with run_id; put it into the artifact_uri.")
+    return _artifacts.locate(artifact_uri)

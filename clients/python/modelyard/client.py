@@ -1,0 +1,28 @@
+"""`MlflowClient`: every call by itself, without an active run or experiment."""
+
+from __future__ import annotations
+
+from modelyard._client.artifacts import Artifacts
+from modelyard._client.experiments import Experiments
+from modelyard._client.logged_items import Logging
+from modelyard._client.logged_models import LoggedModels
+from modelyard._client.model_versions import ModelVersions
+from modelyard._client.runs import Runs
+
+__all__ = ["Client", "MlflowClient"]
+
+
+class MlflowClient(Experiments, Runs, Logging, Artifacts, LoggedModels, ModelVersions):
+    """Calls of the tracking service and the registry, under MLflow's names.
+
+    Every call has a deadline and is sent again when the server cannot be reached, with one effect
+    in all. Every refusal is a `modelyard.exceptions.ModelyardException`.
+
+    Args:
+        tracking_uri: `http(s)://host:port` or `grpc(s)://host:port`; by default whatever
+            `modelyard.set_tracking_uri` or the environment says at the time of each call.
+        registry_uri: The same for registered models; by default the tracking server.
+    """
+
+
+Client = MlflowClient

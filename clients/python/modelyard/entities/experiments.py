@@ -1,0 +1,39 @@
+"""Experiments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+
+class ViewType(IntEnum):
+    """Which resources a search looks at."""
+
+    ACTIVE_ONLY = 1
+    DELETED_ONLY = 2
+    ALL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentTag:
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """A group of runs.
+
+    Attributes:
+        experiment_id: A decimal number as text; "0" is Default.
+        lifecycle_stage: "active" or "deleted".
+    """
+
+    experiment_id: str
+    name: str
+    artifact_location: str
+    lifecycle_stage: str
+    tags: dict[str, str] = field(default_factory=dict)
+    creation_time: int | None = None
+    last_update_time: int | None = None
+    etag: str = ""

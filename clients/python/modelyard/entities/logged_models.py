@@ -1,0 +1,58 @@
+"""Logged models: what a run wrote, before any registry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from modelyard.entities.runs import Metric
+
+
+class LoggedModelStatus(StrEnum):
+    """Where the upload of a logged model stands."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    PENDING = "PENDING"
+    READY = "READY"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedModelParameter:
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedModelTag:
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedModel:
+    """A model that a run wrote.
+
+    Attributes:
+        model_id: "m-" and 32 hexadecimal digits.
+        registrations: Names and versions it is registered under.
+    """
+
+    experiment_id: str
+    model_id: str
+    name: str
+    artifact_location: str
+    creation_timestamp: int
+    last_updated_timestamp: int
+    model_type: str | None = None
+    source_run_id: str | None = None
+    status: LoggedModelStatus = LoggedModelStatus.READY
+    status_message: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    params: dict[str, str] = field(default_factory=dict)
+    metrics: list[Metric] = field(default_factory=list)
+    registrations: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def model_uri(self) -> str:
+        return f"models:/{self.model_id}"

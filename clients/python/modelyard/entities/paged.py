@@ -1,0 +1,21 @@
+"""One page of a search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class PagedList(list[T]):
+    """A list that knows how to go on.
+
+    Args:
+        items: Of this page.
+        token: The `page_token` of the next page; None on the last.
+    """
+
+    def __init__(self, items: Iterable[T], token: str | None) -> None:
+        super().__init__(items)
+        self.token = token

@@ -1,0 +1,152 @@
+"""Runs and what they log."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import IntEnum
+from typing import Any
+
+
+class RunStatus(IntEnum):
+    """Where a run stands."""
+
+    RUNNING = 1
+    SCHEDULED = 2
+    FINISHED = 3
+    FAILED = 4
+    KILLED = 5
+
+    @staticmethod
+    def to_string(status: int) -> str:
+        return RunStatus(status).name
+
+    @staticmethod
+    def from_string(name: str) -> int:
+        return RunStatus[name]
+
+    @staticmethod
+    def is_terminated(status: int) -> bool:
+        return status in {RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED}
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One point of a metric's curve.
+
+    Attributes:
+        timestamp: Unix time, milliseconds.
+        step: Order of the point on its curve.
+    """
+
+    key: str
+    value: float
+    timestamp: int
+    step: int = 0
+    model_id: str | None = None
+    dataset_name: str | None = None
+    dataset_digest: str | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunTag:
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class InputTag:
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    name: str
+    digest: str
+    source_type: str
+    source: str
+    schema: str | None = None
+    profile: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInput:
+    dataset: Dataset
+    tags: list[InputTag] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What identifies a run and where it stands.
+
+    Attributes:
+        status: The name of a `RunStatus`.
+        end_time: None while the run goes on.
+        lifecycle_stage: "active" or "deleted".
+    """
+
+    run_id: str
+    experiment_id: str
+    user_id: str
+    status: str
+    start_time: int
+    end_time: int | None
+    lifecycle_stage: str
+    artifact_uri: str
+    run_name: str
+
+    @property
+    def run_uuid(self) -> str:
+        return self.run_id
+
+
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """The latest value of each metric, all params, all tags."""
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedModelInput:
+    model_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedModelOutput:
+    model_id: str
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunInputs:
+    dataset_inputs: list[DatasetInput] = field(default_factory=list)
+    model_inputs: list[LoggedModelInput] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutputs:
+    model_outputs: list[LoggedModelOutput] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of training or evaluation code."""
+
+    info: RunInfo
+    data: RunData
+    inputs: RunInputs = field(default_factory=RunInputs)
+    outputs: RunOutputs = field(default_factory=RunOutputs)
+    etag: str = ""
+
+    def to_dictionary(self) -> dict[str, Any]:
+        return {"info": asdict(self.info), "data": asdict(self.data)}

@@ -1,0 +1,20 @@
+"""MLflow's name for where the client lives."""
+
+from modelyard._fluent.addresses import (
+    get_registry_uri,
+    get_tracking_uri,
+    is_tracking_uri_set,
+    set_registry_uri,
+    set_tracking_uri,
+)
+from modelyard.client import Client, MlflowClient
+
+__all__ = [
+    "Client",
+    "MlflowClient",
+    "get_registry_uri",
+    "get_tracking_uri",
+    "is_tracking_uri_set",
+    "set_registry_uri",
+    "set_tracking_uri",
+]
