@@ -1,0 +1,60 @@
+"""The registry as a service: what a main mounts, and what `migrate` brings up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import grpc
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
+from modelyard.api.registry.v1 import registry_service_pb2
+from modelyard_kit.artifacts import ArtifactStore
+from modelyard_kit.clock import Clock, now_ms
+from modelyard_kit.db import Database
+from modelyard_kit.events import Notifier
+from modelyard_kit.migrations import Tree
+from modelyard_kit.server import Server
+from modelyard_registry.models import RegistryClock
+from modelyard_registry.servicer import RegistryServicer
+
+_WATCHES = 64
+
+TREE = Tree("registry", Path(__file__).parent / "migrations", "0001")
+
+
+def mount(
+    server: Server,
+    database: Database,
+    store: ArtifactStore,
+    tracking: grpc.Channel,
+    clock: Clock = now_ms,
+) -> None:
+    """Mount the registry on a server.
+
+    Args:
+        server: Not started yet.
+        database: At the head of `TREE`.
+        store: Where tracking keeps the bytes.
+        tracking: A channel to `ArtifactsService`.
+        clock: Unix time in milliseconds.
+    """
+    notifier = Notifier()
+    database.on_commit(notifier.notify)
+    server.add(
+        registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"],
+        RegistryServicer(
+            database, store, ArtifactsServiceStub(tracking), clock, notifier, server.stopping.is_set
+        ),
+        streams=_WATCHES,
+        ready=lambda: _is_ready(database),
+    )
+
+
+def _is_ready(database: Database) -> bool:
+    try:
+        with database.read() as session:
+            return session.scalars(select(RegistryClock.ticks)).one_or_none() is not None
+    except SQLAlchemyError:
+        return False

@@ -1,0 +1,293 @@
+"""The registry's tables, which are also its domain objects.
+
+What the tables hold about one name is, written as JSON, the *document* of that name. Each row
+knows where it stands in the document; events are patches of it. docs/history.md describes it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, ForeignKeyConstraint, Index, String, Text, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from modelyard_kit import idempotency
+from modelyard_registry.rules.history import Path
+from modelyard_registry.rules.stages import Stage
+
+_NAME = String(256)
+_ONE_HOLDER = text("stage IN ('Staging', 'Production')")
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+idempotency.replies.to_metadata(Base.metadata)
+
+
+class ModelName(Base):
+    """What outlives a model: its name's numbers and the head of its history. Locked first."""
+
+    __tablename__ = "model_name"
+
+    name: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    revision: Mapped[int] = mapped_column(BigInteger)
+    next_version: Mapped[int] = mapped_column(BigInteger)
+    head_hash: Mapped[str] = mapped_column(String(64))
+    renamed_from: Mapped[str | None] = mapped_column(_NAME)
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        return tuple(self.cells)
+
+    @property
+    def cells(self) -> dict[Path, Any]:
+        return _cells(self, (), ("next_version", "renamed_from"))
+
+
+class RegisteredModel(Base):
+    __tablename__ = "registered_model"
+
+    name: Mapped[str] = mapped_column(ForeignKey(ModelName.name), primary_key=True)
+    description: Mapped[str | None] = mapped_column(String(5000))
+    user_id: Mapped[str] = mapped_column(String(256))
+    deployment_job_id: Mapped[str | None] = mapped_column(String(250))
+    deletion_protection: Mapped[bool]
+    created_ms: Mapped[int] = mapped_column(BigInteger)
+    updated_ms: Mapped[int] = mapped_column(BigInteger, index=True)
+
+    names: Mapped[ModelName] = relationship(viewonly=True, lazy="joined", innerjoin=True)
+    tags: Mapped[list[RegisteredModelTag]] = relationship(
+        viewonly=True, lazy="selectin", order_by="RegisteredModelTag.key"
+    )
+    aliases: Mapped[list[ModelAlias]] = relationship(
+        viewonly=True,
+        lazy="selectin",
+        order_by="ModelAlias.alias",
+        primaryjoin="RegisteredModel.name == foreign(ModelAlias.name)",
+    )
+    versions: Mapped[list[ModelVersion]] = relationship(
+        viewonly=True, order_by="ModelVersion.version"
+    )
+
+    @property
+    def etag(self) -> str:
+        return str(self.names.revision)
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        return (("model",), ("tags",), ("aliases",), ("versions",))
+
+    @property
+    def cells(self) -> dict[Path, Any]:
+        columns = (
+            "description",
+            "user_id",
+            "deployment_job_id",
+            "deletion_protection",
+            "created_ms",
+            "updated_ms",
+        )
+        inside: dict[Path, Any] = {("tags",): {}, ("aliases",): {}, ("versions",): {}}
+        return inside | _cells(self, ("model",), columns)
+
+
+class RegisteredModelTag(Base):
+    __tablename__ = "registered_model_tag"
+
+    name: Mapped[str] = mapped_column(
+        ForeignKey(RegisteredModel.name, onupdate="CASCADE"), primary_key=True
+    )
+    key: Mapped[str] = mapped_column(String(250), primary_key=True)
+    value: Mapped[str] = mapped_column(Text)
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        return (("tags", self.key),)
+
+    @property
+    def cells(self) -> dict[Path, Any]:
+        return {("tags", self.key): self.value}
+
+
+class ModelVersion(Base):
+    __tablename__ = "model_version"
+    __table_args__ = (
+        Index(
+            "one_holder_per_stage",
+            "name",
+            "stage",
+            unique=True,
+            sqlite_where=_ONE_HOLDER,
+            postgresql_where=_ONE_HOLDER,
+        ),
+    )
+
+    name: Mapped[str] = mapped_column(
+        ForeignKey(RegisteredModel.name, onupdate="CASCADE"), primary_key=True
+    )
+    version: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    stage: Mapped[str] = mapped_column(String(20))
+    source: Mapped[str] = mapped_column(String(2048))
+    run_id: Mapped[str | None] = mapped_column(String(256), index=True)
+    experiment_id: Mapped[str | None] = mapped_column(String(64))
+    run_link: Mapped[str | None] = mapped_column(String(500))
+    model_id: Mapped[str | None] = mapped_column(String(34))
+    description: Mapped[str | None] = mapped_column(String(5000))
+    user_id: Mapped[str] = mapped_column(String(256))
+    status: Mapped[str] = mapped_column(String(20))
+    digest: Mapped[str | None] = mapped_column(String(64), index=True)
+    created_ms: Mapped[int] = mapped_column(BigInteger)
+    updated_ms: Mapped[int] = mapped_column(BigInteger, index=True)
+    revision: Mapped[int] = mapped_column(BigInteger)
+
+    tags: Mapped[list[ModelVersionTag]] = relationship(
+        viewonly=True, lazy="selectin", order_by="ModelVersionTag.key"
+    )
+    aliases: Mapped[list[ModelAlias]] = relationship(
+        viewonly=True, lazy="selectin", order_by="ModelAlias.alias"
+    )
+
+    @property
+    def etag(self) -> str:
+        return str(self.revision)
+
+    @property
+    def verified(self) -> bool:
+        """Whether its bytes are kept here; a foreign source has no digest."""
+        return self.digest is not None
+
+    @property
+    def is_ready(self) -> bool:
+        return self.status == READY
+
+    @property
+    def holds(self) -> Stage:
+        return Stage(self.stage)
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        return (("versions", str(self.version)),)
+
+    @property
+    def cells(self) -> dict[Path, Any]:
+        columns = (
+            "stage",
+            "source",
+            "run_id",
+            "experiment_id",
+            "run_link",
+            "model_id",
+            "description",
+            "user_id",
+            "status",
+            "digest",
+            "created_ms",
+            "updated_ms",
+            "revision",
+        )
+        place = ("versions", str(self.version))
+        inside: dict[Path, Any] = {(*place, "tags"): {}}
+        return inside | _cells(self, place, columns)
+
+
+READY = "READY"
+
+
+class ModelVersionTag(Base):
+    __tablename__ = "model_version_tag"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["name", "version"], [ModelVersion.name, ModelVersion.version], onupdate="CASCADE"
+        ),
+    )
+
+    name: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    version: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    key: Mapped[str] = mapped_column(String(250), primary_key=True)
+    value: Mapped[str] = mapped_column(Text)
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        return (("versions", str(self.version), "tags", self.key),)
+
+    @property
+    def cells(self) -> dict[Path, Any]:
+        return {self.places[0]: self.value}
+
+
+class ModelAlias(Base):
+    __tablename__ = "model_alias"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["name", "version"], [ModelVersion.name, ModelVersion.version], onupdate="CASCADE"
+        ),
+        Index("aliases_of_version", "name", "version"),
+    )
+
+    name: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    alias: Mapped[str] = mapped_column(String(255), primary_key=True)
+    version: Mapped[int] = mapped_column(BigInteger)
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        return (("aliases", self.alias),)
+
+    @property
+    def cells(self) -> dict[Path, Any]:
+        return {self.places[0]: self.version}
+
+
+class Event(Base):
+    """One change of one name. Triggers refuse to update or delete a row."""
+
+    __tablename__ = "event"
+
+    name: Mapped[str] = mapped_column(ForeignKey(ModelName.name), primary_key=True)
+    revision: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    clock: Mapped[int] = mapped_column(BigInteger, unique=True)
+    at_ms: Mapped[int] = mapped_column(BigInteger)
+    actor: Mapped[str] = mapped_column(String(256))
+    action: Mapped[str] = mapped_column(String(30))
+    version: Mapped[int | None] = mapped_column(BigInteger)
+    before: Mapped[str] = mapped_column(Text)
+    after: Mapped[str] = mapped_column(Text)
+    comment: Mapped[str] = mapped_column(String(5000))
+    request_id: Mapped[str] = mapped_column(String(64))
+    previous_hash: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
+
+    @property
+    def hashed(self) -> dict[str, Any]:
+        """What its hash is computed over."""
+        columns = (
+            "name",
+            "revision",
+            "clock",
+            "at_ms",
+            "actor",
+            "action",
+            "before",
+            "after",
+            "comment",
+            "request_id",
+            "previous_hash",
+        )
+        number = "" if self.version is None else str(self.version)
+        return {column: getattr(self, column) for column in columns} | {"version": number}
+
+
+class RegistryClock(Base):
+    """One row: how many changes there were in all."""
+
+    __tablename__ = "clock"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    ticks: Mapped[int] = mapped_column(BigInteger)
+
+
+def _cells(row: Base, place: Path, columns: tuple[str, ...]) -> dict[Path, Any]:
+    values = {(*place, column): getattr(row, column) for column in columns}
+    # A merge patch cannot hold null: what is null in the table is not in the document.
+    return {path: value for path, value in values.items() if value is not None}

@@ -1,0 +1,32 @@
+"""Aliases: movable names for versions, each of one model."""
+
+from __future__ import annotations
+
+from modelyard_kit.calls import Call
+from modelyard_registry.models import ModelAlias
+from modelyard_registry.operations.changes import Change
+from modelyard_registry.operations.model_versions import get_version
+from modelyard_registry.rules.history import Action
+from modelyard_registry.rules.names import check_alias
+
+
+def set_alias(call: Call, name: str, alias: str, number: int) -> None:
+    """Point an alias at a version, wherever it pointed before."""
+    check_alias(alias)
+    change, _ = Change.begin(call, name)
+    get_version(call.session, name, number)
+    pointer = call.session.get(ModelAlias, (name, alias))
+    if pointer is None:
+        change.add(ModelAlias(name=name, alias=alias, version=number))
+    else:
+        change.set(pointer, version=number)
+    change.record(Action.ALIAS_SET, number)
+
+
+def delete_alias(call: Call, name: str, alias: str) -> None:
+    """Delete an alias; a missing one stays missing, which is no change."""
+    change, _ = Change.begin(call, name)
+    pointer = call.session.get(ModelAlias, (name, alias))
+    if pointer is not None:
+        change.remove(pointer)
+        change.record(Action.ALIAS_DELETED, pointer.version)

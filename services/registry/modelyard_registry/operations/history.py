@@ -1,0 +1,167 @@
+"""Reading the history: who did what, who held a stage, what the tables held then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from modelyard_kit.errors import DataLoss, NotFound, OutOfRange
+from modelyard_registry.models import Event, ModelName, RegistryClock
+from modelyard_registry.rules.history import (
+    FIRST_PREVIOUS_HASH,
+    Action,
+    Document,
+    apply,
+    event_hash,
+)
+from modelyard_registry.rules.names import LATEST, MAX_NUMBER
+from modelyard_registry.rules.references import Alias
+from modelyard_registry.rules.stages import Stage
+
+_MOVES = (Action.STAGE_CHANGED, Action.STAGE_ROLLED_BACK, Action.MODEL_RENAMED)
+_ROWS_AT_ONCE = 500
+
+
+def events_after(session: Session, name: str, revision: int, limit: int) -> Sequence[Event]:
+    """Return the events of one name after a revision, oldest first."""
+    return session.scalars(
+        select(Event)
+        .where(Event.name == name, Event.revision > revision)
+        .order_by(Event.revision)
+        .limit(limit)
+    ).all()
+
+
+def all_events_after(session: Session, clock: int, limit: int) -> Sequence[Event]:
+    """Return the events of all names after a clock, oldest first."""
+    return session.scalars(
+        select(Event).where(Event.clock > clock).order_by(Event.clock).limit(limit)
+    ).all()
+
+
+def get_names(session: Session, name: str) -> ModelName:
+    """Return what is left of a name, whether or not its model exists.
+
+    Raises:
+        NotFound: The name was never used.
+    """
+    found = session.get(ModelName, name)
+    if found is None:
+        raise NotFound(f"No Registered Model was ever named {name}", name=name)
+    return found
+
+
+def position(session: Session, name: str) -> int:
+    """Return the newest revision of a name, or the clock of all if it is empty."""
+    if not name:
+        return session.scalars(select(RegistryClock.ticks)).one()
+    found = session.get(ModelName, name)
+    return 0 if found is None else found.revision
+
+
+def check_position(session: Session, name: str, after: int) -> None:
+    """Refuse to follow from where the history has not been.
+
+    Raises:
+        OutOfRange: `after` is beyond the newest change.
+    """
+    newest = position(session, name)
+    if after > newest:
+        counted = "revision" if name else "clock"
+        raise OutOfRange(
+            f"Cannot resume after {counted} {after}: the newest is {newest}; read the present "
+            f"state and resume after its {counted}.",
+            newest=str(newest),
+        )
+
+
+def holders(session: Session, name: str, stage: Stage) -> Iterator[int]:
+    """Yield the numbers of the versions that entered a stage, newest first, with repetitions.
+
+    Goes on in the history of the name that the model had before.
+    """
+    former: str | None = name
+    before_clock = MAX_NUMBER
+    while former is not None:
+        moves = select(Event).where(
+            Event.name == former, Event.action.in_(_MOVES), Event.clock < before_clock
+        )
+        former = None
+        for event in session.scalars(moves.order_by(Event.revision.desc())):
+            after = json.loads(event.after)
+            for number, values in (after.get("versions") or {}).items():
+                if values is not None and values.get("stage") == stage:
+                    yield int(number)
+            if after.get("renamed_from"):
+                former, before_clock = after["renamed_from"], event.clock
+                break
+
+
+def document_at(session: Session, name: str, at_ms: int) -> Document:
+    """Return what the tables held about a name at a time; empty before its first event."""
+    newest = select(func.max(Event.revision)).where(Event.name == name, Event.at_ms <= at_ms)
+    patches = (
+        select(Event.after)
+        .where(Event.name == name, Event.revision <= newest.scalar_subquery())
+        .order_by(Event.revision)
+    )
+    document: Document = {}
+    for after in session.scalars(patches):
+        document = apply(document, json.loads(after))
+    return document
+
+
+def version_at(session: Session, name: str, reference: Stage | Alias, at_ms: int) -> int:
+    """Return the number of the version that a stage or an alias meant at a time.
+
+    Raises:
+        NotFound: Nothing held it then.
+    """
+    document = document_at(session, name, at_ms)
+    versions, aliases = document.get("versions", {}), document.get("aliases", {})
+    match reference:
+        case Stage():
+            found = [number for number in versions if versions[number]["stage"] == reference]
+        case Alias(alias) if alias == LATEST:
+            found = list(versions)
+        case Alias(alias):
+            found = [aliases[alias]] if alias in aliases else []
+    if not found:
+        shown = reference if isinstance(reference, Stage) else f"@{reference.name}"
+        raise NotFound(f"No version of Registered Model {name} was {shown} at that time", name=name)
+    return max(map(int, found))
+
+
+def verify(session: Session, name: str) -> ModelName:
+    """Recompute the hash chain of a name.
+
+    Returns:
+        The name's row, whose revision and head the chain ends in.
+
+    Raises:
+        DataLoss: Names the first event that does not verify.
+    """
+    names = get_names(session, name)
+    previous_hash, revision = FIRST_PREVIOUS_HASH, 0
+    events = select(Event).where(Event.name == name).order_by(Event.revision)
+    for event in session.scalars(events.execution_options(yield_per=_ROWS_AT_ONCE)):
+        revision += 1
+        chained = (event.revision, event.previous_hash) == (revision, previous_hash)
+        if not chained or event_hash(event.hashed) != event.hash:
+            raise _broken(name, revision)
+        previous_hash = event.hash
+    if (revision, previous_hash) != (names.revision, names.head_hash):
+        raise _broken(name, revision + 1)
+    return names
+
+
+def _broken(name: str, revision: int) -> DataLoss:
+    return DataLoss(
+        f"The history of {name} does not verify from revision {revision} on: the event was "
+        "changed, or is missing.",
+        name=name,
+        revision=str(revision),
+    )

@@ -1,0 +1,186 @@
+"""What is done to registered models: the names that versions are kept under."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import func, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from modelyard_kit.calls import Call
+from modelyard_kit.errors import AlreadyExists, FailedPrecondition
+from modelyard_registry.models import ModelVersion, RegisteredModel, RegisteredModelTag
+from modelyard_registry.operations.changes import Change, Documented, no_model
+from modelyard_registry.rules.history import Action
+from modelyard_registry.rules.names import (
+    check_etag,
+    check_model_name,
+    check_tag_key,
+    check_tag_keys,
+)
+from modelyard_registry.rules.stages import Stage
+
+
+def create_model(
+    call: Call,
+    name: str,
+    *,
+    description: str | None,
+    deployment_job_id: str | None,
+    tags: Sequence[tuple[str, str]],
+) -> RegisteredModel:
+    check_model_name(name)
+    check_tag_keys(key for key, _ in tags)
+    if call.session.get(RegisteredModel, name) is not None:
+        raise _taken(name)
+    change = Change.begin_name(call, name)
+    model = RegisteredModel(
+        name=name,
+        description=description,
+        user_id=call.actor,
+        deployment_job_id=deployment_job_id,
+        deletion_protection=False,
+        created_ms=call.now_ms,
+        updated_ms=call.now_ms,
+    )
+    change.add(model)
+    for key, value in tags:
+        change.add(RegisteredModelTag(name=name, key=key, value=value))
+    change.record(Action.MODEL_CREATED)
+    return model
+
+
+def get_model(session: Session, name: str) -> RegisteredModel:
+    found = session.get(RegisteredModel, name)
+    if found is None:
+        raise no_model(name)
+    return found
+
+
+def latest_versions(
+    session: Session, names: Sequence[str], stages: Sequence[Stage] = tuple(Stage)
+) -> Mapping[str, Sequence[ModelVersion]]:
+    """Return, by name, the highest version in each of the stages that holds one."""
+    highest = (
+        select(ModelVersion.name, func.max(ModelVersion.version))
+        .where(ModelVersion.name.in_(names), ModelVersion.stage.in_(stages))
+        .group_by(ModelVersion.name, ModelVersion.stage)
+    )
+    found: dict[str, list[ModelVersion]] = {name: [] for name in names}
+    rows = session.scalars(
+        select(ModelVersion)
+        .where(tuple_(ModelVersion.name, ModelVersion.version).in_(highest))
+        .order_by(ModelVersion.name, ModelVersion.version)
+    )
+    for row in rows:
+        found[row.name].append(row)
+    return found
+
+
+def update_model(
+    call: Call,
+    name: str,
+    *,
+    description: str | None,
+    deployment_job_id: str | None,
+    deletion_protection: bool | None,
+    etag: str,
+) -> RegisteredModel:
+    """Change what is not None."""
+    change, model = Change.begin(call, name)
+    check_etag(etag, model.etag)
+    given = {
+        "description": description,
+        "deployment_job_id": deployment_job_id,
+        "deletion_protection": deletion_protection,
+    }
+    values = {column: value for column, value in given.items() if value is not None}
+    if values:
+        change.set(model, **values, updated_ms=call.now_ms)
+        change.record(Action.MODEL_UPDATED)
+    return model
+
+
+def rename_model(call: Call, name: str, new_name: str, *, comment: str) -> RegisteredModel:
+    """Move a model with all it has; the old name keeps its history and its counter."""
+    check_model_name(new_name)
+    leaving, model = Change.begin(call, name)
+    if call.session.get(RegisteredModel, new_name) is not None:
+        raise _taken(new_name)
+    arriving = Change.begin_name(call, new_name)
+    if arriving.names.next_version > 1:
+        raise AlreadyExists(
+            f"The name {new_name} had versions before, whose numbers still mean them; "
+            "choose a name that was never used.",
+            name=new_name,
+        )
+    for row in _rows(model):
+        leaving.lose(row)
+    leaving.record(Action.MODEL_RENAMED, comment=comment)
+    # The foreign keys carry the new name to everything the model has.
+    call.session.execute(
+        update(RegisteredModel).where(RegisteredModel.name == name).values(name=new_name)
+    )
+    call.session.expire_all()
+    renamed = get_model(call.session, new_name)
+    for row in reversed(_rows(renamed)):
+        arriving.gain(row)
+    arriving.set(arriving.names, next_version=leaving.names.next_version, renamed_from=name)
+    arriving.set(renamed, updated_ms=call.now_ms)
+    arriving.record(Action.MODEL_RENAMED, comment=comment)
+    return renamed
+
+
+def delete_model(call: Call, name: str, *, force: bool, comment: str) -> None:
+    """Delete a model with all it has, for good; its name keeps its history and its counter."""
+    change, model = Change.begin(call, name)
+    check_deletable(model, force=force)
+    for row in _rows(model):
+        change.remove(row)
+    change.record(Action.MODEL_DELETED, comment=comment)
+
+
+def check_deletable(model: RegisteredModel, *, force: bool) -> None:
+    """Refuse to delete what is protected.
+
+    Raises:
+        FailedPrecondition: The model is protected and `force` is not set.
+    """
+    if model.deletion_protection and not force:
+        raise FailedPrecondition(
+            f"Registered Model {model.name} is protected from deletion; switch "
+            "deletion_protection off with an update of the model, or delete with force.",
+            name=model.name,
+        )
+
+
+def set_tag(call: Call, name: str, key: str, value: str) -> None:
+    check_tag_key(key)
+    change, _ = Change.begin(call, name)
+    tag = call.session.get(RegisteredModelTag, (name, key))
+    if tag is None:
+        change.add(RegisteredModelTag(name=name, key=key, value=value))
+    else:
+        change.set(tag, value=value)
+    change.record(Action.MODEL_TAG_SET)
+
+
+def delete_tag(call: Call, name: str, key: str) -> None:
+    """Delete a tag; a missing one stays missing, which is no change."""
+    change, _ = Change.begin(call, name)
+    tag = call.session.get(RegisteredModelTag, (name, key))
+    if tag is not None:
+        change.remove(tag)
+        change.record(Action.MODEL_TAG_DELETED)
+
+
+def _rows(model: RegisteredModel) -> Sequence[Documented]:
+    """Return a model and all it has, what stands in something before what it stands in."""
+    rows: list[Documented] = [*model.aliases, *model.tags]
+    for version in model.versions:
+        rows += [*version.tags, version]
+    return [*rows, model]
+
+
+def _taken(name: str) -> AlreadyExists:
+    return AlreadyExists(f"Registered Model (name={name}) already exists.", name=name)

@@ -1,0 +1,114 @@
+"""Moving versions between stages."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from modelyard_kit.calls import Call
+from modelyard_kit.errors import FailedPrecondition
+from modelyard_registry.models import ModelVersion
+from modelyard_registry.operations import history
+from modelyard_registry.operations.changes import Change
+from modelyard_registry.operations.model_versions import get_version
+from modelyard_registry.rules.history import Action
+from modelyard_registry.rules.names import check_etag
+from modelyard_registry.rules.stages import Stage, check_exclusive, check_holder
+
+
+def transition_stage(
+    call: Call,
+    name: str,
+    number: int,
+    stage: Stage,
+    *,
+    archive_existing: bool,
+    etag: str,
+    expected_holder: str,
+    comment: str,
+) -> ModelVersion:
+    """Move a version to a stage, and whoever holds it alone to None.
+
+    Args:
+        call: Who moves it, and when.
+        name: The model.
+        number: The version.
+        stage: Where to; it may be there already.
+        archive_existing: Move the holder to Archived instead of None.
+        etag: If not empty, the version's etag must still be this one.
+        expected_holder: If not empty, the number of the version that must still hold the stage,
+            or "none".
+        comment: Why.
+    """
+    if archive_existing:
+        check_exclusive(stage, "archive_existing_versions")
+    if expected_holder:
+        check_exclusive(stage, "expected_holder")
+    change, model = Change.begin(call, name)
+    version = get_version(call.session, name, number)
+    check_etag(etag, version.etag)
+    occupant = holder(call.session, name, stage)
+    check_holder(stage, expected_holder, _number(occupant))
+    if occupant is not None and occupant is not version:
+        vacant = Stage.ARCHIVED if archive_existing else Stage.NONE
+        change.set(occupant, stage=vacant, updated_ms=call.now_ms)
+    change.set(version, stage=stage, updated_ms=call.now_ms)
+    change.set(model, updated_ms=call.now_ms)
+    change.record(Action.STAGE_CHANGED, number, comment)
+    return version
+
+
+def roll_back(
+    call: Call, name: str, stage: Stage, *, expected_holder: str, comment: str
+) -> ModelVersion:
+    """Reinstate the newest earlier holder of a stage, and archive the present one.
+
+    Whoever is archived is the newest earlier holder afterwards: twice returns to the start.
+
+    Raises:
+        FailedPrecondition: No other version that held the stage still exists and is ready.
+    """
+    check_exclusive(stage, "A rollback")
+    change, model = Change.begin(call, name)
+    present = holder(call.session, name, stage)
+    check_holder(stage, expected_holder, _number(present))
+    earlier = _earlier_holder(call.session, name, stage, present)
+    if earlier is None:
+        raise FailedPrecondition(
+            f"There is nothing to roll back to: no other version of {name} that was in {stage} "
+            "still exists and is ready.",
+            name=name,
+            stage=stage,
+        )
+    if present is not None:
+        change.set(present, stage=Stage.ARCHIVED, updated_ms=call.now_ms)
+    change.set(earlier, stage=stage, updated_ms=call.now_ms)
+    change.set(model, updated_ms=call.now_ms)
+    change.record(Action.STAGE_ROLLED_BACK, earlier.version, comment)
+    return earlier
+
+
+def holder(session: Session, name: str, stage: Stage) -> ModelVersion | None:
+    """Return the version that holds a stage alone; None for a stage of many, or of none."""
+    if not stage.is_exclusive:
+        return None
+    return session.scalars(
+        select(ModelVersion).where(ModelVersion.name == name, ModelVersion.stage == stage)
+    ).one_or_none()
+
+
+def _earlier_holder(
+    session: Session, name: str, stage: Stage, present: ModelVersion | None
+) -> ModelVersion | None:
+    seen = set() if present is None else {present.version}
+    for number in history.holders(session, name, stage):
+        if number not in seen:
+            seen.add(number)
+            earlier = session.get(ModelVersion, (name, number))
+            if earlier is not None and earlier.is_ready:
+                return earlier
+    return None
+
+
+def _number(version: ModelVersion | None) -> int | None:
+    return None if version is None else version.version

@@ -1,0 +1,100 @@
+"""What an event says, and the hash that makes it tamper-evident.
+
+The hash of an event is the SHA-256, in hexadecimal, of the canonical JSON (members sorted, no
+white space, UTF-8) of the object with these members, all of the event itself::
+
+    action after actor at_ms before clock comment name previous_hash request_id revision version
+
+`at_ms` is Unix time in milliseconds; `version` is the number as text, empty for none; `before` and
+`after` are the merge patches as texts; `previous_hash` is the hash of the event of the same name
+with the revision before, and 64 zeros for the first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from enum import StrEnum, auto
+from typing import Any
+
+FIRST_PREVIOUS_HASH = "0" * 64
+
+Path = tuple[str, ...]
+"""Where a value stands in a model's document."""
+
+Document = dict[str, Any]
+"""What the tables hold about one name, as JSON; also a merge patch (RFC 7396) of it."""
+
+
+class Action(StrEnum):
+    """What was done, named as in the contract."""
+
+    @staticmethod
+    def _generate_next_value_(name: str, *_: object) -> str:
+        return name
+
+    MODEL_CREATED = auto()
+    MODEL_UPDATED = auto()
+    MODEL_RENAMED = auto()
+    MODEL_DELETED = auto()
+    MODEL_TAG_SET = auto()
+    MODEL_TAG_DELETED = auto()
+    ALIAS_SET = auto()
+    ALIAS_DELETED = auto()
+    VERSION_CREATED = auto()
+    VERSION_UPDATED = auto()
+    VERSION_DELETED = auto()
+    VERSION_TAG_SET = auto()
+    VERSION_TAG_DELETED = auto()
+    STAGE_CHANGED = auto()
+    STAGE_ROLLED_BACK = auto()
+
+
+def canonical(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def event_hash(fields: Mapping[str, Any]) -> str:
+    """Return the hash of an event with these members."""
+    return hashlib.sha256(canonical(fields).encode()).hexdigest()
+
+
+def put(patch: Document, path: Path, value: Any) -> None:
+    """Write a value into a patch; None says that nothing is there.
+
+    Nothing is written below a place where nothing is.
+    """
+    holder = _holder(patch, path)
+    if holder is not None:
+        holder[path[-1]] = value
+
+
+def put_first(patch: Document, path: Path, value: Any) -> None:
+    """Write a value into a patch unless one was written there before."""
+    holder = _holder(patch, path)
+    if holder is not None:
+        holder.setdefault(path[-1], value)
+
+
+def apply(document: Document, patch: Document) -> Document:
+    """Return the document with the merge patch applied (RFC 7396)."""
+    result = dict(document)
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, dict):
+            present = result.get(key)
+            result[key] = apply(present if isinstance(present, dict) else {}, value)
+        else:
+            result[key] = value
+    return result
+
+
+def _holder(patch: Document, path: Path) -> Document | None:
+    holder: Document | None = patch
+    for key in path[:-1]:
+        if holder is None:
+            return None
+        holder = holder.setdefault(key, {})
+    return holder

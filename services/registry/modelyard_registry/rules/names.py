@@ -1,0 +1,151 @@
+"""What names, tags, aliases, numbers and etags may be. The limits are MLflow's."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable
+
+from modelyard_kit.errors import Aborted, InvalidArgument
+from modelyard_registry.rules.stages import Stage
+
+LATEST = "latest"
+"""The alias that every model has: its highest version."""
+
+MAX_NUMBER = 2**63 - 1
+
+_TAG_KEY = re.compile(r"[/\w.\- :]+")
+_ALIAS = re.compile(r"[\w\-]+")
+_VERSION_ALIAS = re.compile(r"[vV]?\d+")
+_NUMBER = re.compile(r"[0-9]+")
+_MAX_SHOWN_CHARACTERS = 80
+
+
+def check_model_name(name: str) -> None:
+    """Check the name of a registered model; its length is the contract's business.
+
+    Raises:
+        InvalidArgument: It is blank, `.` or `..`, or contains `/`, `:` or a control character.
+    """
+    if not name.strip():
+        raise InvalidArgument("Registered model name cannot be empty.", name=name)
+    wrong = next((letter for letter in name if letter in "/:" or ord(letter) < ord(" ")), None)
+    if wrong is not None or name in {".", ".."}:
+        raise InvalidArgument(
+            f"Invalid model name: {_shown(name)}. Names cannot contain '/', ':' or control "
+            "characters, and cannot be '.' or '..'.",
+            name=name,
+        )
+
+
+def check_tag_key(key: str) -> None:
+    """Check the key of a tag; its length is the contract's business.
+
+    Raises:
+        InvalidArgument: It has other characters than MLflow allows, or reads as another path.
+    """
+    if not _TAG_KEY.fullmatch(key):
+        raise InvalidArgument(
+            f"Invalid value {_shown(key)} for parameter 'key' supplied: keys may only contain "
+            "alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), colons (:) and "
+            "slashes (/).",
+            key=key,
+        )
+    normal = posixpath.normpath(key)
+    if normal != key or key in {".", ".."} or key.startswith(("/", "../")):
+        raise InvalidArgument(
+            f"Invalid value {_shown(key)} for parameter 'key' supplied: as a path it would be "
+            f"{_shown(normal)}; keys are relative and without '.', '..' or empty segments.",
+            key=key,
+        )
+
+
+def check_tag_keys(keys: Iterable[str]) -> None:
+    """Check the keys of the tags something is created with.
+
+    Raises:
+        InvalidArgument: One is not valid, or is given twice.
+    """
+    seen: set[str] = set()
+    for key in keys:
+        check_tag_key(key)
+        if key in seen:
+            raise InvalidArgument(f"The tag {_shown(key)} is given twice.", key=key)
+        seen.add(key)
+
+
+def check_alias(alias: str) -> None:
+    """Check an alias that is to be set.
+
+    Raises:
+        InvalidArgument: It has other characters than letters, digits, `_` and `-`, or it is
+            reserved: a number would be read as a version, `latest` as the highest one and the
+            name of a stage as its holder.
+    """
+    if not _ALIAS.fullmatch(alias):
+        raise InvalidArgument(
+            f"Invalid alias name: {_shown(alias)}. Aliases consist of letters, digits, "
+            "underscores (_) and dashes (-).",
+            alias=alias,
+        )
+    is_stage = Stage.named(alias) is not None
+    if alias.lower() == LATEST or is_stage or _VERSION_ALIAS.fullmatch(alias):
+        raise InvalidArgument(
+            f"The alias name {_shown(alias)} is reserved: numbers, with or without a 'v', "
+            f"'{LATEST}' and the names of stages have a meaning of their own.",
+            alias=alias,
+        )
+
+
+def is_number(text: str) -> bool:
+    """Whether a reference to a version is its number."""
+    return _NUMBER.fullmatch(text) is not None
+
+
+def version_number(text: str) -> int:
+    """Return the number of a version.
+
+    Raises:
+        InvalidArgument: The text is not a decimal number, or has more than 64 bits.
+    """
+    if not is_number(text) or int(text) > MAX_NUMBER:
+        raise InvalidArgument(
+            f"Model version must be an integer such as 3, got {_shown(text)}.", version=text
+        )
+    return int(text)
+
+
+def page_size(given: int | None, default: int, most: int) -> int:
+    """Return how many results a page may have.
+
+    Raises:
+        InvalidArgument: Not 1 to `most`.
+    """
+    if given is None:
+        return default
+    if not 1 <= given <= most:
+        raise InvalidArgument(
+            f"Invalid value {given} for parameter 'max_results' supplied: "
+            f"it must be at least 1 and at most {most}.",
+            max_results=str(given),
+        )
+    return given
+
+
+def check_etag(expected: str, actual: str) -> None:
+    """Refuse a write that was decided on when the resource was another.
+
+    Raises:
+        Aborted: `expected` is set and stale.
+    """
+    if expected and expected != actual:
+        raise Aborted(
+            f"It changed since it was read: the etag is {actual} now, the one given was "
+            f"{_shown(expected)}. Read it again, then retry.",
+            etag=actual,
+        )
+
+
+def _shown(text: str) -> str:
+    cut = text if len(text) <= _MAX_SHOWN_CHARACTERS else text[:_MAX_SHOWN_CHARACTERS] + "…"
+    return f"'{cut}'"

@@ -1,0 +1,44 @@
+"""Messages in, messages out: each RPC is one transaction and one operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
+from modelyard_kit.artifacts import ArtifactStore
+from modelyard_kit.clock import Clock
+from modelyard_kit.db import Database
+from modelyard_kit.events import Notifier
+from modelyard_registry.servicer.history import History
+from modelyard_registry.servicer.model_versions import ModelVersions
+from modelyard_registry.servicer.registered_models import RegisteredModels
+from modelyard_registry.servicer.resolving import Resolving
+
+
+class RegistryServicer(RegisteredModels, ModelVersions, Resolving, History):
+    """Every RPC of the registry.
+
+    Args:
+        database: Its own tables.
+        store: Where pinned bytes are read from.
+        tracking: Pins them.
+        clock: Tells the time of a change.
+        notifier: Wakes the watchers; is notified of every commit.
+        is_stopping: Ends the watches.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        store: ArtifactStore,
+        tracking: ArtifactsServiceStub,
+        clock: Clock,
+        notifier: Notifier,
+        is_stopping: Callable[[], bool],
+    ) -> None:
+        self.database = database
+        self.store = store
+        self.tracking = tracking
+        self.clock = clock
+        self.notifier = notifier
+        self.is_stopping = is_stopping

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import grpc
+
+from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
+from modelyard.api.registry.v1 import registry_pb2 as pb
+from modelyard_kit import paging
+from modelyard_kit.calls import Call, kept_reply, reads, writes
+from modelyard_kit.clock import Clock
+from modelyard_kit.db import Database
+from modelyard_registry import wire
+from modelyard_registry.neighbours import seal
+from modelyard_registry.operations import model_versions, stages
+from modelyard_registry.operations.model_versions import Kept, Registration
+from modelyard_registry.rules.names import page_size, version_number
+from modelyard_registry.rules.references import (
+    Alias,
+    LoggedModelSource,
+    RunSource,
+    parse_reference,
+    parse_source,
+)
+from modelyard_registry.rules.stages import Stage
+from modelyard_registry.search import Search, search_versions
+from modelyard_registry.servicer.fields import given
+
+
+class ModelVersions:
+    """RPCs on versions, their stages and their tags."""
+
+    database: Database
+    clock: Clock
+    tracking: ArtifactsServiceStub
+
+    def CreateModelVersion(
+        self, request: pb.CreateModelVersionRequest, context: grpc.ServicerContext
+    ) -> pb.CreateModelVersionResponse:
+        reply: pb.CreateModelVersionResponse | None = kept_reply(self, request)
+        if reply is not None:
+            return reply
+        source = parse_source(request.source)
+        if isinstance(source, RunSource | LoggedModelSource):
+            return self._create(request, context, seal(self.tracking, source).pinned)
+        return self._create(request, context, source)
+
+    @writes
+    def _create(
+        self, request: pb.CreateModelVersionRequest, call: Call, kept: Kept
+    ) -> pb.CreateModelVersionResponse:
+        created = model_versions.create_version(
+            call,
+            request.name,
+            Registration(
+                source=request.source,
+                run_id=request.run_id,
+                model_id=request.model_id,
+                run_link=given(request, "run_link"),
+                description=given(request, "description"),
+                tags=[(tag.key, tag.value) for tag in request.tags],
+            ),
+            kept,
+        )
+        return pb.CreateModelVersionResponse(model_version=wire.model_version(created))
+
+    @writes
+    def UpdateModelVersion(
+        self, request: pb.UpdateModelVersionRequest, call: Call
+    ) -> pb.UpdateModelVersionResponse:
+        updated = model_versions.update_version(
+            call,
+            request.name,
+            version_number(request.version),
+            description=given(request, "description"),
+            etag=request.etag,
+        )
+        return pb.UpdateModelVersionResponse(model_version=wire.model_version(updated))
+
+    @writes
+    def TransitionModelVersionStage(
+        self, request: pb.TransitionModelVersionStageRequest, call: Call
+    ) -> pb.TransitionModelVersionStageResponse:
+        moved = stages.transition_stage(
+            call,
+            request.name,
+            version_number(request.version),
+            Stage.parse(request.stage),
+            archive_existing=request.archive_existing_versions,
+            etag=request.etag,
+            expected_holder=request.expected_holder,
+            comment=request.comment,
+        )
+        return pb.TransitionModelVersionStageResponse(model_version=wire.model_version(moved))
+
+    @writes
+    def RollbackStage(
+        self, request: pb.RollbackStageRequest, call: Call
+    ) -> pb.RollbackStageResponse:
+        reinstated = stages.roll_back(
+            call,
+            request.name,
+            Stage.parse(request.stage),
+            expected_holder=request.expected_holder,
+            comment=request.comment,
+        )
+        return pb.RollbackStageResponse(model_version=wire.model_version(reinstated))
+
+    @writes
+    def DeleteModelVersion(
+        self, request: pb.DeleteModelVersionRequest, call: Call
+    ) -> pb.DeleteModelVersionResponse:
+        model_versions.delete_version(
+            call,
+            request.name,
+            version_number(request.version),
+            force=request.force,
+            comment=request.comment,
+        )
+        return pb.DeleteModelVersionResponse()
+
+    @reads
+    def GetModelVersion(
+        self, request: pb.GetModelVersionRequest, call: Call
+    ) -> pb.GetModelVersionResponse:
+        reference = parse_reference(request.version)
+        found = model_versions.find_version(call.session, request.name, reference)
+        return pb.GetModelVersionResponse(model_version=wire.model_version(found))
+
+    @reads
+    def GetModelVersionByAlias(
+        self, request: pb.GetModelVersionByAliasRequest, call: Call
+    ) -> pb.GetModelVersionByAliasResponse:
+        alias = Alias.parse(request.alias)
+        found = model_versions.find_version(call.session, request.name, alias)
+        return pb.GetModelVersionByAliasResponse(model_version=wire.model_version(found))
+
+    @reads
+    def GetModelVersionDownloadUri(
+        self, request: pb.GetModelVersionDownloadUriRequest, call: Call
+    ) -> pb.GetModelVersionDownloadUriResponse:
+        reference = parse_reference(request.version)
+        found = model_versions.find_version(call.session, request.name, reference)
+        pinned = f"mlflow-artifacts:/manifests/{found.digest}"
+        return pb.GetModelVersionDownloadUriResponse(
+            artifact_uri=pinned if found.verified else found.source
+        )
+
+    @reads
+    def SearchModelVersions(
+        self, request: pb.SearchModelVersionsRequest, call: Call
+    ) -> pb.SearchModelVersionsResponse:
+        search = Search(
+            request.filter,
+            request.order_by,
+            page_size(given(request, "max_results"), default=10_000, most=200_000),
+            request.page_token,
+        )
+        found, next_page_token = search_versions(call.session, search)
+        return pb.SearchModelVersionsResponse(
+            model_versions=map(wire.model_version, found), next_page_token=next_page_token
+        )
+
+    @writes
+    def SetModelVersionTag(
+        self, request: pb.SetModelVersionTagRequest, call: Call
+    ) -> pb.SetModelVersionTagResponse:
+        number = version_number(request.version)
+        model_versions.set_tag(call, request.name, number, request.key, request.value)
+        return pb.SetModelVersionTagResponse()
+
+    @writes
+    def DeleteModelVersionTag(
+        self, request: pb.DeleteModelVersionTagRequest, call: Call
+    ) -> pb.DeleteModelVersionTagResponse:
+        number = version_number(request.version)
+        model_versions.delete_tag(call, request.name, number, request.key)
+        return pb.DeleteModelVersionTagResponse()
+
+    @reads
+    def ListPinnedManifests(
+        self, request: pb.ListPinnedManifestsRequest, call: Call
+    ) -> pb.ListPinnedManifestsResponse:
+        limit = page_size(given(request, "max_results"), default=1000, most=10_000)
+        query = paging.fingerprint("pinned manifests")
+        cursor = paging.decode(request.page_token, query)
+        after = "" if cursor is None else str(cursor[0])
+        digests = model_versions.pinned_digests(call.session, after, limit + 1)
+        page = digests[:limit]
+        more = paging.encode((page[-1],), query) if len(digests) > limit else ""
+        return pb.ListPinnedManifestsResponse(digests=page, next_page_token=more)

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from modelyard.api.registry.v1 import registry_pb2 as pb
+from modelyard_kit.calls import Call, reads, writes
+from modelyard_kit.clock import Clock
+from modelyard_kit.db import Database
+from modelyard_registry import wire
+from modelyard_registry.models import RegisteredModel
+from modelyard_registry.operations import aliases, registered_models
+from modelyard_registry.rules.names import page_size, version_number
+from modelyard_registry.rules.stages import Stage
+from modelyard_registry.search import Search, search_models
+from modelyard_registry.servicer.fields import given
+
+
+class RegisteredModels:
+    """RPCs on registered models, their tags and their aliases."""
+
+    database: Database
+    clock: Clock
+
+    @writes
+    def CreateRegisteredModel(
+        self, request: pb.CreateRegisteredModelRequest, call: Call
+    ) -> pb.CreateRegisteredModelResponse:
+        created = registered_models.create_model(
+            call,
+            request.name,
+            description=given(request, "description"),
+            deployment_job_id=given(request, "deployment_job_id"),
+            tags=[(tag.key, tag.value) for tag in request.tags],
+        )
+        return pb.CreateRegisteredModelResponse(registered_model=_message(call, created))
+
+    @writes
+    def RenameRegisteredModel(
+        self, request: pb.RenameRegisteredModelRequest, call: Call
+    ) -> pb.RenameRegisteredModelResponse:
+        renamed = registered_models.rename_model(
+            call, request.name, request.new_name, comment=request.comment
+        )
+        return pb.RenameRegisteredModelResponse(registered_model=_message(call, renamed))
+
+    @writes
+    def UpdateRegisteredModel(
+        self, request: pb.UpdateRegisteredModelRequest, call: Call
+    ) -> pb.UpdateRegisteredModelResponse:
+        updated = registered_models.update_model(
+            call,
+            request.name,
+            description=given(request, "description"),
+            deployment_job_id=given(request, "deployment_job_id"),
+            deletion_protection=given(request, "deletion_protection"),
+            etag=request.etag,
+        )
+        return pb.UpdateRegisteredModelResponse(registered_model=_message(call, updated))
+
+    @writes
+    def DeleteRegisteredModel(
+        self, request: pb.DeleteRegisteredModelRequest, call: Call
+    ) -> pb.DeleteRegisteredModelResponse:
+        registered_models.delete_model(
+            call, request.name, force=request.force, comment=request.comment
+        )
+        return pb.DeleteRegisteredModelResponse()
+
+    @reads
+    def GetRegisteredModel(
+        self, request: pb.GetRegisteredModelRequest, call: Call
+    ) -> pb.GetRegisteredModelResponse:
+        found = registered_models.get_model(call.session, request.name)
+        return pb.GetRegisteredModelResponse(registered_model=_message(call, found))
+
+    @reads
+    def SearchRegisteredModels(
+        self, request: pb.SearchRegisteredModelsRequest, call: Call
+    ) -> pb.SearchRegisteredModelsResponse:
+        search = Search(
+            request.filter,
+            request.order_by,
+            page_size(given(request, "max_results"), default=100, most=1000),
+            request.page_token,
+        )
+        found, next_page_token = search_models(call.session, search)
+        latest = registered_models.latest_versions(call.session, [row.name for row in found])
+        return pb.SearchRegisteredModelsResponse(
+            registered_models=[wire.registered_model(row, latest[row.name]) for row in found],
+            next_page_token=next_page_token,
+        )
+
+    @reads
+    def GetLatestVersions(
+        self, request: pb.GetLatestVersionsRequest, call: Call
+    ) -> pb.GetLatestVersionsResponse:
+        stages = [Stage.parse(text) for text in request.stages] or list(Stage)
+        model = registered_models.get_model(call.session, request.name)
+        latest = registered_models.latest_versions(call.session, [model.name], stages)
+        return pb.GetLatestVersionsResponse(
+            model_versions=map(wire.model_version, latest[model.name])
+        )
+
+    @writes
+    def SetRegisteredModelTag(
+        self, request: pb.SetRegisteredModelTagRequest, call: Call
+    ) -> pb.SetRegisteredModelTagResponse:
+        registered_models.set_tag(call, request.name, request.key, request.value)
+        return pb.SetRegisteredModelTagResponse()
+
+    @writes
+    def DeleteRegisteredModelTag(
+        self, request: pb.DeleteRegisteredModelTagRequest, call: Call
+    ) -> pb.DeleteRegisteredModelTagResponse:
+        registered_models.delete_tag(call, request.name, request.key)
+        return pb.DeleteRegisteredModelTagResponse()
+
+    @writes
+    def SetRegisteredModelAlias(
+        self, request: pb.SetRegisteredModelAliasRequest, call: Call
+    ) -> pb.SetRegisteredModelAliasResponse:
+        aliases.set_alias(call, request.name, request.alias, version_number(request.version))
+        return pb.SetRegisteredModelAliasResponse()
+
+    @writes
+    def DeleteRegisteredModelAlias(
+        self, request: pb.DeleteRegisteredModelAliasRequest, call: Call
+    ) -> pb.DeleteRegisteredModelAliasResponse:
+        aliases.delete_alias(call, request.name, request.alias)
+        return pb.DeleteRegisteredModelAliasResponse()
+
+
+def _message(call: Call, row: RegisteredModel) -> pb.RegisteredModel:
+    latest = registered_models.latest_versions(call.session, [row.name])
+    return wire.registered_model(row, latest[row.name])

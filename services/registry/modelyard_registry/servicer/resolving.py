@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
+from modelyard.api.registry.v1 import registry_pb2 as pb
+from modelyard_kit.artifacts import ArtifactStore
+from modelyard_kit.calls import Call, reads
+from modelyard_kit.clock import Clock
+from modelyard_kit.db import Database
+from modelyard_kit.errors import InvalidArgument
+from modelyard_registry import wire
+from modelyard_registry.neighbours import seal
+from modelyard_registry.operations import resolving
+from modelyard_registry.rules.references import VersionSource, parse_model_uri
+
+_MAX_TIMESTAMP_S = 253_402_300_799  # the end of the year 9999, as the well-known type has it
+
+
+class Resolving:
+    """The RPC that turns model URIs into bytes."""
+
+    database: Database
+    clock: Clock
+    store: ArtifactStore
+    tracking: ArtifactsServiceStub
+
+    def ResolveModel(
+        self, request: pb.ResolveModelRequest, context: grpc.ServicerContext
+    ) -> pb.ResolveModelResponse:
+        source = parse_model_uri(request.uri)
+        if isinstance(source, VersionSource):
+            reply = self._version(request, context, source)
+        else:
+            sealed = seal(self.tracking, source)
+            reply = pb.ResolveModelResponse(
+                digest=sealed.pinned.digest,
+                run_id=sealed.pinned.run_id,
+                model_id=sealed.pinned.model_id,
+                experiment_id=sealed.pinned.experiment_id,
+            )
+        data, manifest = resolving.read_manifest(self.store, reply.digest)
+        reply.manifest = data
+        reply.downloads.extend(wire.object_downloads(self.store, manifest))
+        return reply
+
+    @reads
+    def _version(
+        self, request: pb.ResolveModelRequest, call: Call, source: VersionSource
+    ) -> pb.ResolveModelResponse:
+        as_of_ms = _milliseconds(request.as_of) if request.HasField("as_of") else None
+        found, revision = resolving.resolve_version(call.session, source, as_of_ms)
+        return pb.ResolveModelResponse(
+            model_version=wire.model_version(found),
+            digest=found.digest,
+            run_id=found.run_id,
+            model_id=found.model_id,
+            experiment_id=found.experiment_id,
+            revision=revision,
+        )
+
+
+def _milliseconds(time: Timestamp) -> int:
+    if not 0 <= time.seconds <= _MAX_TIMESTAMP_S:
+        raise InvalidArgument(
+            f"Invalid value for parameter 'as_of': {time.seconds} seconds of Unix time; "
+            f"it must be from 0 to {_MAX_TIMESTAMP_S}.",
+            field="as_of",
+        )
+    return time.seconds * 1000 + time.nanos // 1_000_000

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from registry_service import Registry, refused, running_registry
+
+from modelyard.api.registry.v1 import registry_pb2 as pb
+from modelyard_kit.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    with running_registry(tmp_path) as running:
+        running.create_model()
+        running.create_version()
+        running.create_version()
+        yield running
+
+
+def test_a_new_version_is_in_stage_none(registry: Registry) -> None:
+    assert registry.stages() == {"1": "None", "2": "None"}
+
+
+@pytest.mark.parametrize("stage", ["production", "PRODUCTION", "Production"])
+def test_a_stage_is_written_in_any_case_and_read_in_its_own(registry: Registry, stage: str) -> None:
+    assert registry.move(1, stage).current_stage == "Production"
+    assert registry.get_version(stage).version == "1"
+
+
+def test_transition_moves_the_occupant_to_none(registry: Registry) -> None:
+    registry.move(1, "Production")
+    assert registry.move(2, "Production").current_stage == "Production"
+    assert registry.stages() == {"1": "None", "2": "Production"}
+
+
+def test_a_lower_version_can_displace_a_higher_one(registry: Registry) -> None:
+    registry.move(2, "Production")
+    registry.move(1, "Production")
+    assert registry.stages() == {"1": "Production", "2": "None"}
+
+
+def test_transition_moves_the_occupant_to_archived_if_asked(registry: Registry) -> None:
+    registry.move(2, "Staging")
+    registry.move(1, "Staging", archive_existing_versions=True)
+    assert registry.stages() == {"1": "Staging", "2": "Archived"}
+
+
+def test_none_and_archived_hold_any_number(registry: Registry) -> None:
+    registry.move(1, "Archived")
+    registry.move(2, "Archived")
+    assert registry.stages() == {"1": "Archived", "2": "Archived"}
+    assert registry.get_version("archived").version == "2"
+
+
+def test_a_version_may_be_moved_to_where_it_is(registry: Registry) -> None:
+    registry.move(1, "Production")
+    registry.time.ms += 5
+    moved = registry.move(1, "Production", archive_existing_versions=True)
+    assert moved.current_stage == "Production"
+    assert moved.last_updated_timestamp == registry.time.ms
+
+
+def test_an_unknown_stage_is_refused_with_the_known_ones(registry: Registry) -> None:
+    message = (
+        "Invalid Model Version stage: Prod. "
+        "Value must be one of None, Staging, Production, Archived."
+    )
+    with refused(registry, InvalidArgument, message):
+        registry.move(1, "Prod")
+
+
+@pytest.mark.parametrize("stage", ["None", "Archived"])
+def test_archiving_the_occupants_of_a_shared_stage_is_refused(
+    registry: Registry, stage: str
+) -> None:
+    with refused(registry, InvalidArgument, f"Staging or Production; got {stage}"):
+        registry.move(1, stage, archive_existing_versions=True)
+
+
+@pytest.mark.parametrize("version", ["one", "1.0", "-1", "٣", "9" * 20, "Production"])
+def test_a_transition_needs_a_version_number(registry: Registry, version: str) -> None:
+    with refused(registry, InvalidArgument, "must be an integer"):
+        registry.move(version, "Staging")
+
+
+def test_a_missing_version_is_not_found(registry: Registry) -> None:
+    with refused(registry, NotFound, r"Model Version \(name=iris, version=3\) not found"):
+        registry.move(3, "Staging")
+
+
+def test_a_stale_etag_aborts_a_transition(registry: Registry) -> None:
+    etag = registry.get_version(1).etag
+    registry.move(1, "Staging", etag=etag)
+    with refused(registry, Aborted, "changed since it was read"):
+        registry.move(1, "Production", etag=etag)
+
+
+def test_an_unexpected_holder_aborts_a_transition(registry: Registry) -> None:
+    registry.move(1, "Production", expected_holder="none")
+    with refused(registry, Aborted, "expected to be held by no version, but is held by version 1"):
+        registry.move(2, "Production", expected_holder="None")
+    registry.move(2, "Production", expected_holder="1")
+    with refused(registry, InvalidArgument, "expected_holder needs a stage that one version holds"):
+        registry.move(2, "Archived", expected_holder="2")
+
+
+def test_an_empty_stage_is_not_found_and_named(registry: Registry) -> None:
+    with refused(registry, NotFound, "No version of Registered Model iris is in stage Production"):
+        registry.get_version("production")
+
+
+def test_a_move_is_an_event_with_its_comment(registry: Registry) -> None:
+    registry.move(1, "Production")
+    registry.move(2, "Production", comment="better recall")
+    event = registry.events()[-1]
+    assert (event.actor, event.version, event.comment) == ("ada", "2", "better recall")
+    assert '"1":{"revision":3,"stage":"None"}' in event.after
+    assert '"1":{"revision":2,"stage":"Production"}' in event.before
+
+
+def test_rollback_from_two_to_one_and_promotion_of_one_over_two(registry: Registry) -> None:
+    registry.move(1, "Production")
+    registry.move(2, "Production")
+    assert registry.roll_back().version == "1"
+    assert registry.stages() == {"1": "Production", "2": "Archived"}
+    registry.move(2, "Production")
+    registry.move(1, "Production")
+    assert registry.stages() == {"1": "Production", "2": "None"}
+
+
+def test_two_rollbacks_return_to_the_start(registry: Registry) -> None:
+    registry.create_version()
+    for version in (1, 2, 3):
+        registry.move(version, "Production")
+    assert [registry.roll_back().version for _ in range(4)] == ["2", "3", "2", "3"]
+
+
+def test_rollback_of_an_empty_stage_reinstates_its_newest_holder(registry: Registry) -> None:
+    registry.move(1, "Production")
+    registry.move(1, "Archived")
+    assert registry.roll_back().version == "1"
+
+
+def test_rollback_passes_over_deleted_versions(registry: Registry) -> None:
+    registry.create_version()
+    for version in (1, 2, 3):
+        registry.move(version, "Production")
+    registry.call("DeleteModelVersion", pb.DeleteModelVersionRequest(name="iris", version="2"))
+    assert registry.roll_back().version == "1"
+
+
+def test_rollback_knows_the_holders_under_a_former_name(registry: Registry) -> None:
+    registry.move(1, "Production")
+    registry.move(2, "Production")
+    rename = pb.RenameRegisteredModelRequest(name="iris", new_name="flowers")
+    registry.call("RenameRegisteredModel", rename)
+    registry.create_model("iris")
+    assert registry.roll_back(name="flowers").version == "1"
+
+
+def test_rollback_without_an_earlier_holder_is_refused(registry: Registry) -> None:
+    with refused(registry, FailedPrecondition, "There is nothing to roll back to"):
+        registry.roll_back()
+    registry.move(1, "Production")
+    with refused(registry, FailedPrecondition, "no other version of iris that was in Production"):
+        registry.roll_back()
+
+
+def test_rollback_of_a_shared_stage_or_with_a_stale_holder_is_refused(registry: Registry) -> None:
+    registry.move(1, "Production")
+    registry.move(2, "Production")
+    with refused(registry, InvalidArgument, "A rollback needs a stage that one version holds"):
+        registry.roll_back("Archived")
+    with refused(registry, Aborted, "expected to be held by version 1, but is held by version 2"):
+        registry.roll_back(expected_holder="1")
+    assert registry.roll_back(expected_holder="2", comment="on fire").version == "1"
+    assert registry.events()[-1].comment == "on fire"
