@@ -12,14 +12,11 @@ import pandas as pd
 import pytest
 import skops.io
 import yaml
-from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 import modelyard.sklearn
@@ -103,101 +100,22 @@ def test_an_array_example_comes_back_as_an_array(tmp_path: Path) -> None:
     assert np.array_equal(loaded.input_example, X[:2])
 
 
+@pytest.mark.parametrize("content", ["", "[]", '{"columns": [], "data": 5}'])
+def test_a_damaged_example_does_not_keep_the_model_from_predicting(
+    tmp_path: Path, content: str
+) -> None:
+    modelyard.sklearn.save_model(FOREST, tmp_path / "m", input_example=FRAME.head(1))
+    (tmp_path / "m" / "input_example.json").write_text(content)
+    loaded = pyfunc.load_folder(tmp_path / "m")
+    assert loaded.predict(FRAME).shape == (150,)
+    with pytest.raises(ModelyardException, match="input example is damaged"):
+        _ = loaded.input_example
+
+
 @pytest.mark.parametrize("example", [np.array([[np.nan]]), [object()], {"a": object()}])
 def test_an_example_json_has_no_form_for_is_refused(tmp_path: Path, example: Any) -> None:
     with pytest.raises(ModelyardException, match="cannot be written as JSON"):
         modelyard.sklearn.save_model(FOREST, tmp_path / "m", input_example=example)
-
-
-def test_any_names_are_accepted_by_a_model_trained_without(folder: Path) -> None:
-    loaded = pyfunc.load_folder(folder)
-    assert not loaded.needs_names
-    expected = FOREST.predict(X)
-    for data in (X, FRAME, FRAME.to_dict("list"), X.tolist()):
-        assert np.array_equal(loaded.predict(data), expected)
-
-
-@pytest.mark.parametrize("data", [X[:, :3], FRAME.iloc[:, :3], X[:, :3].tolist()])
-def test_another_width_is_refused_with_both_widths(folder: Path, data: Any) -> None:
-    with pytest.raises(ModelyardException, match="takes 4 columns, got 3"):
-        pyfunc.load_folder(folder).predict(data)
-
-
-@pytest.mark.parametrize(
-    ("value", "told"),
-    [
-        ("secret", "takes numbers, the input holds text"),
-        (np.nan, "does not take missing values"),
-        (np.inf, "takes finite numbers"),
-    ],
-)
-def test_an_input_the_estimator_cannot_use_is_refused_without_quoting_it(
-    tmp_path: Path, value: Any, told: str
-) -> None:
-    modelyard.sklearn.save_model(LogisticRegression(max_iter=500).fit(X, y), tmp_path / "m")
-    with pytest.raises(ModelyardException, match=told) as caught:
-        pyfunc.load_folder(tmp_path / "m").predict(pd.DataFrame([[value, 1.0, 1.0, 1.0]]))
-    assert "secret" not in caught.value.message
-
-
-def test_a_category_that_was_not_trained_on_is_refused_without_quoting_it(tmp_path: Path) -> None:
-    colours = pd.DataFrame({"colour": ["red", "blue"] * 5})
-    model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(colours, [0, 1] * 5)
-    modelyard.sklearn.save_model(model, tmp_path / "m")
-    with pytest.raises(ModelyardException, match="a category the model was not trained on"):
-        pyfunc.load_folder(tmp_path / "m").predict(pd.DataFrame({"colour": ["secret"]}))
-
-
-@pytest.mark.parametrize(
-    "example", [X[:2].tolist(), FRAME.head(2).to_dict("list"), FRAME.head(2).to_dict("records")]
-)
-def test_an_example_of_lists_describes_a_table(tmp_path: Path, example: Any) -> None:
-    modelyard.sklearn.save_model(FOREST, tmp_path / "m", input_example=example)
-    loaded = pyfunc.load_folder(tmp_path / "m")
-    expected = FOREST.predict(X)
-    for data in (example, X.tolist(), X, FRAME, FRAME.to_dict("records")):
-        assert np.array_equal(loaded.predict(data), expected[: len(loaded.predict(data))])
-
-
-def test_a_single_row_without_its_table_is_refused(folder: Path) -> None:
-    with pytest.raises(ModelyardException, match="rows of 4 columns, got an array of 1 dimension"):
-        pyfunc.load_folder(folder).predict(X[0])
-
-
-def test_a_model_trained_on_names_takes_them_in_any_order(tmp_path: Path) -> None:
-    model = RandomForestClassifier(5, random_state=0).fit(FRAME, y)
-    modelyard.sklearn.save_model(model, tmp_path / "m")
-    loaded = pyfunc.load_folder(tmp_path / "m")
-    assert loaded.needs_names
-    expected = model.predict(FRAME)
-    assert np.array_equal(loaded.predict(FRAME[["pw", "pl", "sw", "sl"]]), expected)
-    assert np.array_equal(loaded.predict(X), expected)
-    with pytest.warns(UserWarning, match="'extra'"):
-        loaded.predict(FRAME.assign(extra=1))
-
-
-def test_a_model_trained_on_other_columns_names_the_missing_ones(tmp_path: Path) -> None:
-    model = RandomForestClassifier(5, random_state=0).fit(FRAME, y)
-    modelyard.sklearn.save_model(model, tmp_path / "m")
-    with pytest.raises(ModelyardException, match="Missing columns 'sl', 'sw'"):
-        pyfunc.load_folder(tmp_path / "m").predict(FRAME.rename(columns={"sl": "a", "sw": "b"}))
-
-
-def test_a_pipeline_of_texts_takes_a_table_of_one_column(tmp_path: Path) -> None:
-    texts = pd.Series(["good day", "bad night"] * 5, name="text")
-    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, [0, 1] * 5)
-    modelyard.sklearn.save_model(model, tmp_path / "m")
-    loaded = pyfunc.load_folder(tmp_path / "m")
-    for data in (texts, texts.to_frame(), texts.tolist(), texts.to_frame().to_numpy()):
-        assert loaded.predict(data).tolist() == [0, 1] * 5
-
-
-def test_a_pipeline_over_named_columns_round_trips(tmp_path: Path) -> None:
-    frame = FRAME.assign(colour=["red", "blue"] * 75)
-    steps = make_column_transformer((StandardScaler(), ["sl", "sw"]), (OneHotEncoder(), ["colour"]))
-    model = make_pipeline(steps, KNeighborsClassifier()).fit(frame, y)
-    modelyard.sklearn.save_model(model, tmp_path / "m", input_example=frame.head(3))
-    assert np.array_equal(pyfunc.load_folder(tmp_path / "m").predict(frame), model.predict(frame))
 
 
 def test_another_method_can_be_the_prediction(tmp_path: Path) -> None:
@@ -301,6 +219,7 @@ def test_a_prediction_outside_the_table_is_not_called(folder: Path, predict_fn: 
         "5",
         "flavors: 5",
         "flavors: {sklearn: 5}",
+        "flavors: {1: {}}",
         "!!python/name:os.system",
         "\x00",
     ],

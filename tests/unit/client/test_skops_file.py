@@ -51,6 +51,13 @@ def test_a_type_that_is_to_be_called_is_refused(tmp_path: Path) -> None:
     assert "os.system" in refusal(path)
 
 
+def test_a_refusal_quotes_no_more_of_a_file_than_a_line(tmp_path: Path) -> None:
+    path = saved(StandardScaler().fit(X), tmp_path)
+    forged = {"__module__": "evil\n" * 10**5, "__class__": "X", "__loader__": "ObjectNode"}
+    edit_schema(path, lambda schema: schema["content"]["content"].update(copy=forged))
+    assert len(refusal(path)) < 300
+
+
 def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     path = saved(DecisionTreeClassifier().fit(X, y), tmp_path)
     whole = path.read_bytes()

@@ -26,6 +26,7 @@ from forging import (
 )
 from scipy import sparse
 from sklearn.base import BaseEstimator
+from sklearn.cluster import KMeans
 from sklearn.datasets import load_iris
 from sklearn.ensemble import (
     GradientBoostingClassifier,
@@ -275,6 +276,19 @@ def test_a_machine_with_arrays_of_other_lengths_is_refused(
     model = machine.fit(X, y)
     setattr(model, attribute, getattr(model, attribute)[:-1].copy())
     assert "do not fit its other arrays" in refusal(saved(model, tmp_path))
+
+
+def test_a_mask_that_chooses_fewer_features_than_a_tree_reads_is_refused(tmp_path: Path) -> None:
+    model = IsolationForest(n_estimators=2, max_features=3, random_state=0).fit(X)
+    model.estimators_features_[0] = np.array([True, False, False, False])
+    assert "the ensemble gives it 1" in refusal(saved(model, tmp_path))
+
+
+def test_centres_narrower_than_the_input_are_refused(tmp_path: Path) -> None:
+    model = KMeans(2, n_init=1).fit(X)
+    assert np.array_equal(_skops_file.load(saved(model, tmp_path)).predict(X), model.predict(X))
+    model.cluster_centers_ = model.cluster_centers_[:, :1].copy()
+    assert "have not 4 columns" in refusal(saved(model, tmp_path))
 
 
 def test_a_regressor_that_says_it_is_a_classifier_is_refused(tmp_path: Path) -> None:

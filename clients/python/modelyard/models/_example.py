@@ -71,16 +71,23 @@ def _plain(value: Any) -> Any:
 
 
 def read_example(folder: Path, info: dict[str, Any] | None) -> Any:
-    """Return the example as it was given, None when there is none."""
+    """Return the example as it was given, None when there is none.
+
+    Raises:
+        ModelyardException: INVALID_PARAMETER_VALUE when the file is damaged.
+    """
     import numpy as np
     import pandas as pd
 
     file = folder / _EXAMPLE
     if info is None or not file.is_file() or file.stat().st_size > _MAX_BYTES:
         return None
-    stored = json.loads(file.read_text(encoding="utf-8"))
-    if info.get("type") == "dataframe":
-        return pd.DataFrame(stored["data"], columns=stored.get("columns"))
-    if info.get("type") == "ndarray":
-        return np.asarray(stored["inputs"])
-    return stored
+    try:
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        if info.get("type") == "dataframe":
+            return pd.DataFrame(stored["data"], columns=stored.get("columns"))
+        return np.asarray(stored["inputs"]) if info.get("type") == "ndarray" else stored
+    except (ValueError, KeyError, TypeError, AttributeError) as damaged:
+        raise ModelyardException(
+            "The model's input example is damaged.", error_code="INVALID_PARAMETER_VALUE"
+        ) from damaged

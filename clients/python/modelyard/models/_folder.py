@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.exceptions import ModelyardException
+from modelyard.models._quote import quote
 from modelyard.models.model import Model, ModelInfo
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
@@ -66,12 +67,12 @@ def finish(folder: Path, model: Model) -> Model:
 
 def log_folder(write: Callable[[Path], object], options: LogOptions) -> ModelInfo:
     """Let `write` fill a temporary folder and log it to the active run."""
-    from modelyard import _models_api  # type: ignore[attr-defined] # until it is written
+    from modelyard import _models_api
 
     with tempfile.TemporaryDirectory(prefix="modelyard-") as temporary:
         folder = Path(temporary) / _DEFAULT_NAME
         write(folder)
-        return _models_api.log_model_folder(folder, options)  # type: ignore[no-any-return]
+        return _models_api.log_model_folder(folder, options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +95,9 @@ def local_model(model_uri: str | Path, dst_path: str | None = None) -> LocalMode
         dst_path: Where to download to; a temporary folder by default. Not used for a folder.
     """
     if isinstance(model_uri, str) and _SCHEME.match(model_uri):
-        from modelyard import _artifacts  # type: ignore[attr-defined] # until it is written
+        from modelyard import _artifacts
 
-        return _artifacts.fetch_model(model_uri, dst_path)  # type: ignore[no-any-return]
+        return _artifacts.fetch_model(model_uri, dst_path)
     if not Path(model_uri).is_dir():
         raise ModelyardException(
             f"There is no model at {str(model_uri)!r}: give a folder, or a URI such as "
@@ -116,7 +117,7 @@ def file_in(folder: Path, relative: Any) -> Path:
     file = (folder / relative).resolve()
     if not file.is_relative_to(folder.resolve()) or not file.is_file():
         raise ModelyardException(
-            f"The MLmodel file names {relative!r}, which is no file of the model's folder.",
+            f"The MLmodel file names {quote(relative)}, which is no file of the model's folder.",
             error_code="INVALID_PARAMETER_VALUE",
         )
     return file

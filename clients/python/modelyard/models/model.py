@@ -107,8 +107,9 @@ class Model:
                 values[key] = str(value)
             elif not isinstance(value, wanted):
                 raise _malformed(f"{key} is {type(value).__name__}")
-        if not all(isinstance(flavor, dict) for flavor in values.get("flavors", {}).values()):
-            raise _malformed("a flavor is not a mapping")
+        for name, flavor in values.get("flavors", {}).items():
+            if not isinstance(name, str) or not isinstance(flavor, dict):
+                raise _malformed("a flavor is not a mapping under a name")
         signature = read.get("signature")
         if signature is not None and not isinstance(signature, dict):
             raise _malformed("signature is not a mapping")

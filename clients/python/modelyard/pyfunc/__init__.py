@@ -10,6 +10,7 @@ from typing import Any
 from modelyard._extras import require_extra
 from modelyard.exceptions import ModelyardException
 from modelyard.models._folder import LogOptions, chosen_name, local_model, log_folder
+from modelyard.models._quote import quote
 from modelyard.models.model import Model, ModelInfo
 from modelyard.models.signature import ModelSignature
 from modelyard.pyfunc import _python_model
@@ -104,7 +105,7 @@ def _predictor(
     if flavor is None:
         raise ModelyardException(
             "The model has no python_function flavor, as it has no predict; its flavors are "
-            f"{', '.join(sorted(model.flavors))}. Load it with the module of one of them.",
+            f"{quote(sorted(model.flavors))}. Load it with the module of one of them.",
             error_code="INVALID_PARAMETER_VALUE",
         )
     loader = flavor.get("loader_module")
@@ -118,7 +119,7 @@ def _predictor(
             folder, model, allow_pickle=allow_pickle, model_config=model_config
         )
     raise ModelyardException(
-        f"The model wants to be loaded by {loader!r}; models of "
+        f"The model wants to be loaded by {quote(loader)}; models of "
         f"{_SKLEARN_LOADERS[0]} and {_python_model.LOADER_MODULE} can be loaded.",
         error_code="INVALID_PARAMETER_VALUE",
     )

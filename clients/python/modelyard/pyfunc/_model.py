@@ -45,8 +45,7 @@ class PyFuncModel:
         self.metadata = metadata
         self.model_config = dict(model_config or {})
         self._predictor = predictor
-        # Read now: the folder may be a temporary one.
-        self._input_example = _example.read_example(folder, metadata.saved_input_example_info)
+        self._folder = folder
 
     @property
     def signature(self) -> ModelSignature | None:
@@ -63,8 +62,8 @@ class PyFuncModel:
 
     @property
     def input_example(self) -> Any:
-        """The example it was logged with, None without one."""
-        return self._input_example
+        """The example it was logged with, None without one; read from the folder each time."""
+        return _example.read_example(self._folder, self.metadata.saved_input_example_info)
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
         """Return the model's answer to `data`.

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from modelyard.exceptions import ModelyardException
 from modelyard.models import _environment, _example
 from modelyard.models._folder import file_in, finish, new_folder
+from modelyard.models._quote import quote
 from modelyard.models.model import Model
 from modelyard.models.signature import ModelSignature, infer_signature
 from modelyard.sklearn import _inputs, _object_graph, _skops_file
@@ -165,7 +166,8 @@ def load(folder: Path, model: Model, *, allow_pickle: bool, threads: int | None 
     stored_as = flavor.get("serialization_format", "pickle")
     if stored_as not in FORMATS:
         raise _invalid(
-            f"The model's serialization_format is {stored_as!r}, not one of {', '.join(FORMATS)}."
+            f"The model's serialization_format is {quote(stored_as)}, "
+            f"not one of {', '.join(FORMATS)}."
         )
     if stored_as == "skops":
         estimator = _load_skops(file)

@@ -25,12 +25,15 @@ def forged(what: str) -> ModelyardException:
 
 
 def refuse_forged(model: Any) -> None:
-    """Check every tree, search tree, support vector machine and sparse matrix in `model`.
+    """Check each part of `model` that compiled code follows without looking at bounds.
+
+    Those are trees and their ensembles, search trees, support vectors, centres and sparse matrices.
 
     Raises:
         ModelyardException: INVALID_PARAMETER_VALUE, naming the first contradiction.
     """
     from scipy import sparse
+    from sklearn.cluster._kmeans import _BaseKMeans
     from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
     from sklearn.neighbors import BallTree, KDTree
     from sklearn.svm._base import BaseLibSVM
@@ -46,6 +49,8 @@ def refuse_forged(model: Any) -> None:
             check_search_tree(found)
         elif isinstance(found, BaseLibSVM):
             check_support_vectors(found)
+        elif isinstance(found, _BaseKMeans):
+            _check_centres(found)
         elif sparse.issparse(found):
             _check_sparse(found)
         else:
@@ -202,6 +207,8 @@ def _check_gradient_boosting(owner: Any) -> None:
 
 
 def _check_isolation_forest(owner: Any) -> None:
+    import numpy as np
+
     members = attributes(owner).get("estimators_", [])
     if not members:
         return
@@ -212,7 +219,8 @@ def _check_isolation_forest(owner: Any) -> None:
     if len(owner.estimators_features_) != len(members):
         raise forged("IsolationForest has trees without a choice of features")
     for member, chosen in zip(members, owner.estimators_features_, strict=True):
-        _check_members(owner, [member], len(chosen))
+        # A mask is as long as the input and chooses less of it.
+        _check_members(owner, [member], np.zeros((1, width))[:, chosen].shape[1])
 
 
 def _check_hist_gradient_boosting(owner: Any) -> list[Any]:
@@ -251,6 +259,15 @@ def _check_predictor(tree: Any, n_features: int) -> None:
     left, right = nodes["left"].astype(np.int64), nodes["right"].astype(np.int64)
     _check_children(own[inner], left[inner], right[inner], len(nodes))
     _check_features(own[inner], nodes["feature_idx"][inner], n_features)
+
+
+def _check_centres(owner: Any) -> None:
+    """Distances to the centres are computed for as many columns as the input has."""
+    centres = attributes(owner).get("cluster_centers_")
+    if centres is None:
+        return
+    if getattr(centres, "ndim", 0) != 2 or centres.shape[1] != _width(owner):  # noqa: PLR2004
+        raise forged(f"the centres of {type(owner).__name__} have not {_width(owner)} columns")
 
 
 def _check_sparse(matrix: Any) -> None:

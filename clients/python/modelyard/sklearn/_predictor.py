@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.models._enforce import invalid
+from modelyard.models._quote import quote
 from modelyard.models.model import Model
 from modelyard.sklearn import _flavor, _inputs
 
@@ -24,7 +25,7 @@ class SklearnPredictor:
     def __init__(self, estimator: Any, predict_fn: str) -> None:
         if predict_fn not in _flavor.PREDICT_FUNCTIONS or not hasattr(estimator, predict_fn):
             raise invalid(
-                f"The MLmodel file names predict_fn {predict_fn!r}, which is no prediction of "
+                f"The MLmodel file names predict_fn {quote(predict_fn)}, which is no prediction of "
                 f"{type(estimator).__name__}."
             )
         self.raw_model = estimator

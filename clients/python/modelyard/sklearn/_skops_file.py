@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.exceptions import ModelyardException
+from modelyard.models._quote import quote
 from modelyard.sklearn._forged import refuse_forged
 from modelyard.sklearn._trusted import TRUSTED_TYPES
 
@@ -38,7 +39,7 @@ def save(model: Any, path: Path) -> None:
     if untrusted:
         raise ModelyardException(
             f"{type(model).__name__} holds types that the loader does not trust: "
-            f"{', '.join(untrusted)}. serialization_format='cloudpickle' stores it; loading it "
+            f"{quote(untrusted)}. serialization_format='cloudpickle' stores it; loading it "
             "then needs allow_pickle.",
             error_code="INVALID_PARAMETER_VALUE",
         )
@@ -73,8 +74,7 @@ def load(path: Path) -> Any:
     except UntrustedTypesFoundException as refused:
         untrusted = sorted(set(skops.io.get_untrusted_types(file=path)) - TRUSTED_TYPES.keys())
         raise ModelyardException(
-            f"The model was not loaded: it holds types that are not trusted: "
-            f"{', '.join(untrusted)}.",
+            f"The model was not loaded: it holds types that are not trusted: {quote(untrusted)}.",
             error_code="INVALID_PARAMETER_VALUE",
         ) from refused
     except Exception as damaged:  # a forged file can fail anywhere in skops, zipfile or numpy
