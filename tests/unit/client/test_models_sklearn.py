@@ -175,6 +175,13 @@ def test_a_pickled_model_loads_when_that_is_allowed(tmp_path: Path, stored_as: s
     assert modelyard.sklearn.load_model(tmp_path / "m", allow_pickle=True).n_features_in_ == 4
 
 
+@pytest.mark.parametrize("content", [b"", b"\x80\x05", b"PK\x03\x04"])
+def test_a_damaged_pickle_is_refused(tmp_path: Path, content: bytes) -> None:
+    modelyard.sklearn.save_model(FOREST, tmp_path / "m", serialization_format="pickle")
+    (tmp_path / "m" / "model.pkl").write_bytes(content)
+    assert "not a readable pickle" in refusal(tmp_path / "m", allow_pickle=True).message
+
+
 def test_a_folder_cannot_extend_the_trusted_types(folder: Path) -> None:
     skops.io.dump(Canary(folder.parent / "canary"), folder / "model.skops")
     edit(folder, "sklearn", skops_trusted_types=[f"{__name__}.Canary"])

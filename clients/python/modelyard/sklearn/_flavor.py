@@ -195,8 +195,14 @@ def _load_pickle(file: Path, stored_as: str, *, allow_pickle: bool) -> Any:
             "--allow-pickle); or log it again with serialization_format='skops'.",
             error_code="PERMISSION_DENIED",
         )
-    with file.open("rb") as stream:
-        return pickle.load(stream)  # noqa: S301 - the caller allowed it
+    try:
+        with file.open("rb") as stream:
+            return pickle.load(stream)  # noqa: S301 - the caller allowed it
+    except (pickle.UnpicklingError, EOFError) as damaged:
+        raise _invalid(
+            f"The model was not loaded: {file.name} is not a readable pickle. It is damaged; log "
+            "the model again."
+        ) from damaged
 
 
 def _set_threads(estimator: Any, threads: int) -> None:
