@@ -13,9 +13,9 @@ import urllib.parse
 from dataclasses import dataclass, field
 from typing import Any
 
+from modelyard._environment import setting
 from modelyard.exceptions import InvalidParameter, ModelyardException, Unavailable
 
-TRACKING_URI_VARIABLES = ("MODELYARD_TRACKING_URI", "MLFLOW_TRACKING_URI")
 _DISCOVERY_PATH = "/.well-known/modelyard"
 _DISCOVERY_TIMEOUT_S = 10.0
 _MAX_DISCOVERY_BYTES = 65_536
@@ -145,17 +145,12 @@ def set_registry_uri(uri: str | None) -> None:
 
 def tracking_uri() -> str | None:
     """Return the address in use; None when it is the local home."""
-    if _state.tracking_uri:
-        return _state.tracking_uri
-    for variable in TRACKING_URI_VARIABLES:
-        if os.environ.get(variable):
-            return os.environ[variable]
-    return None
+    return _state.tracking_uri or setting("TRACKING_URI")
 
 
 def registry_uri() -> str | None:
     """Return the address for registered models; None when it is the local home."""
-    return _state.registry_uri or tracking_uri()
+    return _state.registry_uri or setting("REGISTRY_URI") or tracking_uri()
 
 
 def connect(uri: str | None) -> Connection:

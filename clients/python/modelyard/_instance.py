@@ -40,7 +40,6 @@ class Instance:
         socket: Its gRPC target, such as `unix:/home/me/.modelyard/grpc.sock`.
     """
 
-    pid: int
     http: str
     socket: str
 
@@ -54,9 +53,9 @@ def running(folder: Path) -> Instance | None:
     """Return the instance that answers in a home, or None."""
     try:
         document = json.loads((folder / "instance.json").read_text(encoding="utf-8"))
-        found = Instance(int(document["pid"]), document["http"], document["socket"])
+        found = Instance(document["http"], document["socket"])
     except (OSError, ValueError, TypeError, KeyError):
-        return None  # none was ever started, it has ended, or it is being replaced
+        return None  # none was ever started, or it has ended
     return found if _answers(found.socket.removeprefix("unix:")) else None
 
 
@@ -114,6 +113,14 @@ def _locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def holder_pid(folder: Path) -> int | None:
+    """Return the process that uses a home, ready or not; None without one."""
+    if not is_held(folder):
+        return None
+    text = (folder / "instance.lock").read_text(encoding="ascii")
+    return int(text) if text.isdecimal() else None
 
 
 def is_held(folder: Path) -> bool:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from modelyard._environment import setting
 from modelyard._fluent.state import client, process
 from modelyard.entities import Experiment, ViewType
 from modelyard.exceptions import AlreadyExists, InvalidParameter, InvalidState, NotFound
@@ -57,15 +57,15 @@ def _get_or_create(name: str) -> Experiment:
 def active_experiment_id() -> str:
     """Return the id of the experiment new runs belong to.
 
-    That of `set_experiment`, or else of the environment's `MLFLOW_EXPERIMENT_NAME` (made if need
-    be) or `MLFLOW_EXPERIMENT_ID`, or else "0", Default.
+    That of `set_experiment`, or else of the environment's `MODELYARD_EXPERIMENT_NAME` (made if
+    need be) or `MODELYARD_EXPERIMENT_ID`, or else "0", Default.
     """
     if process.experiment_id is not None:
         return process.experiment_id
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME")
+    name = setting("EXPERIMENT_NAME")
     if name:
         return set_experiment(name).experiment_id
-    return os.environ.get("MLFLOW_EXPERIMENT_ID") or DEFAULT_EXPERIMENT_ID
+    return setting("EXPERIMENT_ID") or DEFAULT_EXPERIMENT_ID
 
 
 def create_experiment(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import atexit
-import os
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from modelyard._environment import setting
 from modelyard._fluent.context import context_tags
 from modelyard._fluent.experiments import active_experiment_id
 from modelyard._fluent.state import client, end_open_runs, process, thread
@@ -48,7 +48,7 @@ def start_run(
     """Start a run, or go on with an earlier one, and make it the active one of this thread.
 
     Args:
-        run_id: Go on with this one; by default that of `MLFLOW_RUN_ID`, or else a new one.
+        run_id: Go on with this one; by default that of `MODELYARD_RUN_ID`, or else a new one.
         experiment_id: Of the new run; by default the active experiment.
         run_name: Invented by default.
         nested: Whether it may start inside the active run, as its child.
@@ -76,7 +76,7 @@ def start_run(
     if description is not None:
         all_tags[_DESCRIPTION_TAG] = description
     # Only the first run of a thread is the one that the environment means.
-    run_id = run_id or (None if thread.runs else os.environ.get("MLFLOW_RUN_ID"))
+    run_id = run_id or (None if thread.runs else setting("RUN_ID"))
     if run_id:
         run = _resume(run_id, experiment_id, run_name, all_tags)
     else:

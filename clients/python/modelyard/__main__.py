@@ -1,0 +1,117 @@
+"""The `modelyard` command.
+
+Words of the base are here; those of servers come with their extras, as entry points of the group
+`modelyard.commands`. Exit codes: 0 done, 1 refused or failed, 2 usage or a missing extra,
+130 Ctrl-C.
+"""
+
+# ruff: noqa: T201 - a command answers by printing
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points, version
+from pathlib import Path
+
+from modelyard import _instance
+from modelyard.exceptions import ModelyardException
+
+_GROUP = "modelyard.commands"
+_WORDS = ("down",)
+_STOP_TIMEOUT_S = 60.0
+_POLL_S = 0.05
+_USAGE_ERROR = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(arguments)
+    except ModelyardException as error:
+        print(f"modelyard: {error.message}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _run(arguments: list[str]) -> int:
+    # `modelyard models serve …` is the entry point `models-serve`.
+    for words in (2, 1):
+        name = "-".join(arguments[:words])
+        if len(arguments) >= words and name in entry_points(group=_GROUP).names:
+            return _run_entry_point(name, arguments[:words], arguments[words:])
+    if arguments and arguments[0] not in {*_WORDS, "-h", "--help", "--version"}:
+        known = ", ".join(sorted({*_WORDS, *_server_words()}))
+        print(f"modelyard: unknown command '{arguments[0]}'; known are {known}", file=sys.stderr)
+        return _USAGE_ERROR
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    return command(options)
+
+
+def _run_entry_point(name: str, words: list[str], arguments: list[str]) -> int:
+    (found,) = entry_points(group=_GROUP, name=name)
+    try:
+        command: Callable[[list[str]], int] = found.load()
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").startswith("modelyard"):
+            raise
+        extra = "serving" if name.startswith("models-") else "server"
+        print(
+            f"modelyard {' '.join(words)} needs the '{extra}' extra: "
+            f"pip install 'modelyard[{extra}]'",
+            file=sys.stderr,
+        )
+        return _USAGE_ERROR
+    return command(arguments)
+
+
+def _server_words() -> list[str]:
+    return sorted(name.replace("models-", "models ") for name in entry_points(group=_GROUP).names)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="modelyard",
+        description="Track runs, register and stage models, serve what is in a stage.",
+        epilog=f"Commands of servers: {', '.join(_server_words())}. Each has its own --help.",
+    )
+    parser.add_argument("--version", action="version", version=f"modelyard {version('modelyard')}")
+    words = parser.add_subparsers(metavar="command", required=True)
+    down = words.add_parser("down", help="stop the instance of a home")
+    down.add_argument(
+        "--home", type=Path, default=_instance.home(), help="its folder (%(default)s)"
+    )
+    down.set_defaults(command=_down)
+    return parser
+
+
+def _down(options: argparse.Namespace) -> int:
+    folder: Path = options.home.absolute()
+    pid = _instance.holder_pid(folder)
+    if pid is None:
+        print(f"modelyard: nothing runs in {folder}")
+        return 0
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + _STOP_TIMEOUT_S
+    while _instance.is_held(folder):
+        if time.monotonic() > deadline:
+            print(
+                f"modelyard: process {pid} in {folder} has not ended after "
+                f"{_STOP_TIMEOUT_S:g} s; it may be finishing calls",
+                file=sys.stderr,
+            )
+            return 1
+        time.sleep(_POLL_S)  # a lock of another process offers no event to wait for
+    print(f"modelyard: stopped the instance in {folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

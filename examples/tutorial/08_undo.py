@@ -1,0 +1,10 @@
+"""Go back to the version that was in Production before, and see who did what."""
+
+from modelyard.tracking import MlflowClient
+
+client = MlflowClient()
+
+version = client.rollback("iris_classifier", "Production", comment="a drill")
+print(f"Back in Production: version {version.version}")
+for event in client.history("iris_classifier"):
+    print(f"{event.revision:3} {event.actor}: {event.action} {event.version} {event.comment}")
