@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
+
 from modelyard.api.artifacts.v1 import artifacts_pb2 as artifacts
 from modelyard.api.artifacts.v1 import artifacts_service_pb2_grpc as artifacts_rpc
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
@@ -63,18 +64,14 @@ class Tracking:
     def log_files(self, files: dict[str, bytes], **owner: str) -> None:
         """Declare, store and commit files of a run or model."""
         messages = [file_message(path, data) for path, data in files.items()]
-        self.artifacts.DeclareArtifacts(
-            artifacts.DeclareArtifactsRequest(files=messages, **owner)
-        )
+        self.artifacts.DeclareArtifacts(artifacts.DeclareArtifactsRequest(files=messages, **owner))
         for data in files.values():
             self.store.put(Digest.of(data), [data], len(data))
         self.artifacts.CommitArtifacts(artifacts.CommitArtifactsRequest(files=messages, **owner))
 
     def history(self, run_id: str, key: str) -> list[tuple[int, int, float]]:
         """All points as (timestamp, step, value)."""
-        reply = self.rpc.GetMetricHistory(
-            pb.GetMetricHistoryRequest(run_id=run_id, metric_key=key)
-        )
+        reply = self.rpc.GetMetricHistory(pb.GetMetricHistoryRequest(run_id=run_id, metric_key=key))
         return [(metric.timestamp, metric.step, metric.value) for metric in reply.metrics]
 
 

@@ -61,7 +61,7 @@ def test_our_own_artifact_location_is_accepted(tracking: Tracking, location: str
 
 
 @pytest.mark.parametrize(
-    "location", ["s3://bucket/x", "/tmp/x", "file:///etc", "mlflow-artifacts:/2", "runs:/x"]
+    "location", ["s3://bucket/x", "/srv/x", "file:///etc", "mlflow-artifacts:/2", "runs:/x"]
 )
 def test_another_artifact_location_is_refused_and_nothing_is_created(
     tracking: Tracking, location: str
@@ -80,7 +80,7 @@ def test_a_name_that_cannot_be_is_refused(tracking: Tracking, name: str) -> None
         create(tracking, name)
 
 
-@pytest.mark.parametrize("experiment_id", ["abc", "-1", "1.0", "01", "９", "9" * 30])
+@pytest.mark.parametrize("experiment_id", ["abc", "-1", "1.0", "01", "\uff19", "9" * 30])
 def test_an_id_that_is_no_decimal_number_is_refused(tracking: Tracking, experiment_id: str) -> None:
     with refused("INVALID_PARAMETER_VALUE", experiment_id):
         get(tracking, experiment_id)

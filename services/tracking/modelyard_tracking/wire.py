@@ -33,6 +33,7 @@ from modelyard_tracking.rules.values import (
     run_artifacts,
     unique,
 )
+from modelyard_tracking.search.logged_models import ModelOrder, OnDataset
 
 _MODEL_STATUSES = {
     ModelStatus.PENDING: pb.LOGGED_MODEL_PENDING,
@@ -240,6 +241,16 @@ def run_status_of(status: pb.RunStatus) -> RunStatus | None:
 
 def model_status_of(status: pb.LoggedModelStatus) -> ModelStatus:
     return _STATUSES_OF_MODELS.get(status, ModelStatus.PENDING)
+
+
+def model_order_of(message: pb.SearchLoggedModelsRequest.OrderBy) -> ModelOrder:
+    return ModelOrder(
+        message.field_name,
+        ascending=message.ascending if message.HasField("ascending") else True,
+        dataset=OnDataset(message.dataset_name, message.dataset_digest)
+        if message.dataset_name
+        else None,
+    )
 
 
 def pairs_of(messages: Iterable[Any], what: str) -> dict[str, str]:

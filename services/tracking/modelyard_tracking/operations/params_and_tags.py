@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from modelyard_kit.errors import InvalidArgument, NotFound
+from modelyard_kit.errors import FailedPrecondition, InvalidArgument, NotFound
 from modelyard_tracking.models import Param, Run, RunTag
-from modelyard_tracking.rules.values import RUN_NAME_TAG, checked_run_name
+from modelyard_tracking.rules.values import MODEL_HISTORY_TAG, RUN_NAME_TAG, checked_run_name
 
 
 def log_params(session: Session, run_id: str, params: Mapping[str, str]) -> None:
@@ -73,6 +75,29 @@ def delete_tag(session: Session, run_id: str, key: str) -> None:
     )
     if found is None:
         raise NotFound(f"No tag with name: {key} in run with id {run_id}", run_id=run_id, key=key)
+
+
+def append_model(session: Session, run_id: str, description: dict[str, Any]) -> None:
+    """Append what an MLmodel file says to the tag `mlflow.log-model.history` of an active run.
+
+    The same description again changes nothing.
+
+    Raises:
+        FailedPrecondition: Somebody set the tag to something else than a JSON list.
+    """
+    tag = session.get(RunTag, (run_id, MODEL_HISTORY_TAG))
+    try:
+        descriptions = json.loads(tag.value) if tag is not None else []
+    except ValueError:
+        descriptions = None
+    if not isinstance(descriptions, list):
+        raise FailedPrecondition(
+            f"The tag '{MODEL_HISTORY_TAG}' of the run {run_id} is no JSON list; delete it first.",
+            run_id=run_id,
+        )
+    if description not in descriptions:
+        descriptions.append(description)
+    set_tags(session, run_id, {MODEL_HISTORY_TAG: json.dumps(descriptions)})
 
 
 def params_of(session: Session, run_ids: Sequence[str]) -> dict[str, list[Param]]:

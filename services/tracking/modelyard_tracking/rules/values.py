@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 import secrets
 from collections.abc import Iterable
+from typing import Any
 
 from modelyard_kit.errors import InvalidArgument
 
@@ -133,6 +135,32 @@ def checked_model_name(name: str) -> str:
             name=name,
         )
     return name
+
+
+def model_description(text: str) -> dict[str, Any]:
+    """Return what an MLmodel file says, from its JSON.
+
+    Raises:
+        InvalidArgument: It is not a JSON object, or lacks what identifies a model.
+    """
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        raise InvalidArgument(
+            "Malformed model info: expected an MLmodel file as JSON. The value is no JSON."
+        ) from None
+    if not isinstance(found, dict):
+        raise InvalidArgument("Malformed model info: expected a JSON object.")
+    missing = [
+        key
+        for key in ("artifact_path", "flavors", "utc_time_created", "run_id")
+        if key not in found
+    ]
+    if missing:
+        raise InvalidArgument(
+            f"Model json is missing mandatory fields: {', '.join(missing)}.", fields=missing[0]
+        )
+    return found
 
 
 def checked_time_ms(value: int, parameter: str) -> int:

@@ -7,6 +7,11 @@ from modelyard_kit.db import Database
 from modelyard_tracking import wire
 from modelyard_tracking.models import Experiment
 from modelyard_tracking.operations import experiments
+from modelyard_tracking.rules.values import page_size
+from modelyard_tracking.search.experiments import search_experiments
+
+_DEFAULT_RESULTS = 1_000
+_MAX_RESULTS = 50_000
 
 
 class Experiments:
@@ -41,6 +46,25 @@ class Experiments:
     ) -> pb.GetExperimentByNameResponse:
         found = experiments.get_experiment_by_name(call.session, request.experiment_name)
         return pb.GetExperimentByNameResponse(experiment=_message(call, found))
+
+    @reads
+    def SearchExperiments(
+        self, request: pb.SearchExperimentsRequest, call: Call
+    ) -> pb.SearchExperimentsResponse:
+        asked = request.max_results if request.HasField("max_results") else None
+        found, next_page_token = search_experiments(
+            call.session,
+            request.filter,
+            request.order_by,
+            wire.view_of(request.view_type),
+            page_size(asked, _DEFAULT_RESULTS, _MAX_RESULTS),
+            request.page_token,
+        )
+        tags = experiments.tags_of(call.session, found)
+        return pb.SearchExperimentsResponse(
+            experiments=[wire.experiment(row, tags[row.experiment_id]) for row in found],
+            next_page_token=next_page_token,
+        )
 
     @writes
     def UpdateExperiment(

@@ -11,7 +11,11 @@ from modelyard_kit.db import Database
 from modelyard_tracking import wire
 from modelyard_tracking.models import LoggedModel
 from modelyard_tracking.operations import history, logged_models
-from modelyard_tracking.rules.values import checked_model_id, checked_run_id
+from modelyard_tracking.rules.values import checked_model_id, checked_run_id, page_size
+from modelyard_tracking.search.logged_models import OnDataset, search_logged_models
+
+_DEFAULT_RESULTS = 100
+_MAX_RESULTS = 1_000
 
 
 class LoggedModels:
@@ -54,6 +58,24 @@ class LoggedModels:
     ) -> pb.GetLoggedModelResponse:
         found = logged_models.get_logged_model(call.session, checked_model_id(request.model_id))
         return pb.GetLoggedModelResponse(model=_message(call, found))
+
+    @reads
+    def SearchLoggedModels(
+        self, request: pb.SearchLoggedModelsRequest, call: Call
+    ) -> pb.SearchLoggedModelsResponse:
+        asked = request.max_results if request.HasField("max_results") else None
+        found, next_page_token = search_logged_models(
+            call.session,
+            request.experiment_ids,
+            request.filter,
+            [OnDataset(item.dataset_name, item.dataset_digest) for item in request.datasets],
+            [wire.model_order_of(message) for message in request.order_by],
+            page_size(asked, _DEFAULT_RESULTS, _MAX_RESULTS),
+            request.page_token,
+        )
+        return pb.SearchLoggedModelsResponse(
+            models=whole_models(call.session, found), next_page_token=next_page_token
+        )
 
     @writes
     def DeleteLoggedModel(

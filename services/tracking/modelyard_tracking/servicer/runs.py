@@ -15,8 +15,15 @@ from modelyard_tracking.rules.values import (
     USER_TAG,
     checked_key,
     checked_run_id,
+    model_description,
+    page_size,
     run_id_of,
 )
+from modelyard_tracking.search.runs import search_runs
+
+_DEFAULT_RESULTS = 1_000
+_MAX_RESULTS = 50_000
+_RUNS_A_STATEMENT = 5_000  # databases bind some ten thousand values at most
 
 
 class Runs:
@@ -42,6 +49,23 @@ class Runs:
     def GetRun(self, request: pb.GetRunRequest, call: Call) -> pb.GetRunResponse:
         found = runs.get_run(call.session, run_id_of(request.run_id, request.run_uuid))
         return pb.GetRunResponse(run=whole_runs(call.session, [found])[0])
+
+    @reads
+    def SearchRuns(self, request: pb.SearchRunsRequest, call: Call) -> pb.SearchRunsResponse:
+        asked = request.max_results if request.HasField("max_results") else None
+        found, next_page_token = search_runs(
+            call.session,
+            request.experiment_ids,
+            request.filter,
+            request.order_by,
+            wire.view_of(request.run_view_type),
+            page_size(asked, _DEFAULT_RESULTS, _MAX_RESULTS),
+            request.page_token,
+        )
+        reply = pb.SearchRunsResponse(next_page_token=next_page_token)
+        for start in range(0, len(found), _RUNS_A_STATEMENT):
+            reply.runs.extend(whole_runs(call.session, found[start : start + _RUNS_A_STATEMENT]))
+        return reply
 
     @writes
     def UpdateRun(self, request: pb.UpdateRunRequest, call: Call) -> pb.UpdateRunResponse:
@@ -87,6 +111,14 @@ class Runs:
         runs.write_to_run(call.session, run_id)
         params_and_tags.delete_tag(call.session, run_id, request.key)
         return pb.DeleteTagResponse()
+
+    @writes
+    def LogModel(self, request: pb.LogModelRequest, call: Call) -> pb.LogModelResponse:
+        run_id = checked_run_id(request.run_id)
+        description = model_description(request.model_json)
+        runs.write_to_run(call.session, run_id)
+        params_and_tags.append_model(call.session, run_id, description)
+        return pb.LogModelResponse()
 
     @writes
     def LogInputs(self, request: pb.LogInputsRequest, call: Call) -> pb.LogInputsResponse:
