@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +26,23 @@ from modelyard_tracking.app import TREE, mount
 START_MS = 1_700_000_000_000
 
 
+class Clock:
+    """Never the same millisecond twice."""
+
+    def __init__(self) -> None:
+        self._ticks = count(START_MS + 1)
+
+    def __call__(self) -> int:
+        return next(self._ticks)
+
+
 class Tracking:
     """Stubs of a running service, what it keeps, and short forms of common calls."""
 
     def __init__(self, channel: grpc.Channel, store: MemoryStore) -> None:
-        self.rpc: Any = tracking_rpc.TrackingServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
-        self.artifacts: Any = artifacts_rpc.ArtifactsServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
+        self.rpc: Any = tracking_rpc.TrackingServiceStub(channel)
+        self.artifacts: Any = artifacts_rpc.ArtifactsServiceStub(channel)
         self.store = store
-        self.now_ms = START_MS
-
-    def clock(self) -> int:
-        self.now_ms += 1
-        return self.now_ms
 
     def create_run(self, experiment_id: str = "0", **fields: Any) -> str:
         reply = self.rpc.CreateRun(pb.CreateRunRequest(experiment_id=experiment_id, **fields))
@@ -86,13 +92,11 @@ def tracking_at(folder: Path, token: str | None = None) -> Iterator[Tracking]:
     migrate(database, TREE)
     store = MemoryStore(UrlSigner(b"s" * 32, lambda: "http://store.test"))
     server = Server(token)
-    holder: list[Tracking] = []
-    mount(server, database, store, lambda: holder[0].clock())
+    mount(server, database, store, Clock())
     server.on_close(database.close)
     (port,) = server.start("127.0.0.1:0")
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        holder.append(Tracking(channel, store))
-        yield holder[0]
+        yield Tracking(channel, store)
     server.drain(5)
 
 

@@ -31,7 +31,7 @@ from modelyard_tracking.rules.states import View
 from modelyard_tracking.rules.values import ARTIFACT_ROOT, experiment_number
 from modelyard_tracking.search.conditions import keyed_number, keyed_text, orders, refuse_key
 
-_ENTITIES = {
+_ENTITIES: dict[str | None, str] = {
     None: "attributes",
     **dict.fromkeys(("attributes", "attribute", "attr", "run"), "attributes"),
     **dict.fromkeys(("metrics", "metric"), "metrics"),
