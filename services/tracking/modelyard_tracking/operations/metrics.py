@@ -38,10 +38,66 @@ from modelyard_tracking.rules.states import Lifecycle
 
 Identity: TypeAlias = tuple[str, ...]
 
+# The statements are built once: building one takes longer than running it.
 _chunks = cast(Table, MetricChunk.__table__)
-_latest = cast(Table, LatestMetric.__table__)
-_latest_of_models = cast(Table, LatestModelMetric.__table__)
-_curve_columns = [_chunks.c[name] for name in Curve._fields]
+_NEWEST_SMALL_CHUNKS = select(_chunks).where(
+    _chunks.c.chunk_id.in_(
+        select(func.max(_chunks.c.chunk_id))
+        .where(
+            _chunks.c.run_id == bindparam("of_run"),
+            _chunks.c.key.in_(bindparam("of_keys", expanding=True)),
+        )
+        .group_by(*(_chunks.c[name] for name in Curve._fields))
+    ),
+    _chunks.c.point_count < MERGED_POINTS,
+)
+_ADD_CHUNKS = insert(_chunks)
+_EXTEND_CHUNKS = (
+    update(_chunks)
+    .where(_chunks.c.chunk_id == bindparam("extended_id"))
+    .values(
+        {
+            name: bindparam(name)
+            for name in (
+                "steps",
+                "timestamps",
+                "values",
+                "point_count",
+                "min_step",
+                "max_step",
+                "min_timestamp_ms",
+                "max_timestamp_ms",
+            )
+        }
+    )
+)
+
+
+class _Latest:
+    """A table of latest points, by its primary key, and its statements."""
+
+    def __init__(self, table: Table) -> None:
+        self.identity = [column.name for column in table.primary_key.columns]
+        columns = list(table.primary_key.columns)
+        self.find = select(
+            *columns, table.c.step, table.c.timestamp_ms, table.c.value, table.c.is_nan
+        ).where(tuple_(*columns).in_(bindparam("identities", expanding=True)))
+        self.add = insert(table)
+        self.replace = (
+            update(table)
+            .where(*(column == bindparam(f"of_{column.name}") for column in columns))
+            .values(
+                {
+                    column.name: bindparam(column.name)
+                    for column in table.columns
+                    if not column.primary_key
+                }
+            )
+        )
+
+
+_latest_of_runs = _Latest(cast(Table, LatestMetric.__table__))
+_latest_of_models = _Latest(cast(Table, LatestModelMetric.__table__))
 
 
 def log_points(session: Session, run_id: str, curves: Mapping[Curve, Sequence[Point]]) -> None:
@@ -91,23 +147,19 @@ def _append(connection: Connection, run_id: str, curves: Mapping[Curve, Sequence
         if not present.ends_with(packed):
             extended.append(_extended(chunk, present + packed, points))
     if extended:
-        connection.execute(_extend, extended)
+        connection.execute(_EXTEND_CHUNKS, extended)
     if added:
-        connection.execute(insert(_chunks), added)
+        connection.execute(_ADD_CHUNKS, added)
 
 
 def _newest_small_chunks(
     connection: Connection, run_id: str, curves: Iterable[Curve]
 ) -> dict[Curve, Row[Any]]:
-    newest = (
-        select(func.max(_chunks.c.chunk_id))
-        .where(_chunks.c.run_id == run_id, _chunks.c.key.in_({curve.key for curve in curves}))
-        .group_by(*_curve_columns)
-    )
-    found = connection.execute(
-        select(_chunks).where(_chunks.c.chunk_id.in_(newest), _chunks.c.point_count < MERGED_POINTS)
-    )
-    return {Curve(*(row._mapping[name] for name in Curve._fields)): row for row in found}  # noqa: SLF001 - public
+    keys = list({curve.key for curve in curves})
+    found = connection.execute(_NEWEST_SMALL_CHUNKS, {"of_run": run_id, "of_keys": keys})
+    return {
+        Curve(row.key, row.model_id, row.dataset_name, row.dataset_digest): row for row in found
+    }
 
 
 def _cut(run_id: str, curve: Curve, points: Sequence[Point]) -> list[dict[str, Any]]:
@@ -129,27 +181,6 @@ def _extended(chunk: Row[Any], packed: Packed, points: Sequence[Point]) -> dict[
         "min_timestamp_ms": min(chunk.min_timestamp_ms, new["min_timestamp_ms"]),
         "max_timestamp_ms": max(chunk.max_timestamp_ms, new["max_timestamp_ms"]),
     }
-
-
-_extend = (
-    update(_chunks)
-    .where(_chunks.c.chunk_id == bindparam("extended_id"))
-    .values(
-        {
-            name: bindparam(name)
-            for name in (
-                "steps",
-                "timestamps",
-                "values",
-                "point_count",
-                "min_step",
-                "max_step",
-                "min_timestamp_ms",
-                "max_timestamp_ms",
-            )
-        }
-    )
-)
 
 
 def _contents(packed: Packed) -> dict[str, bytes]:
@@ -187,7 +218,7 @@ def _keep_latest_of_run(
         }
         for identity, (curve, point) in newest.items()
     }
-    _keep_latest(connection, _latest, rows)
+    _keep_latest(connection, _latest_of_runs, rows)
 
 
 def _keep_latest_of_models(
@@ -223,44 +254,36 @@ def _latest_values(point: Point) -> dict[str, Any]:
 
 
 def _keep_latest(
-    connection: Connection, table: Table, rows: Mapping[Identity, dict[str, Any]]
+    connection: Connection, table: _Latest, rows: Mapping[Identity, dict[str, Any]]
 ) -> None:
     """Write each row unless its point is not newer than the one that is there.
 
     Args:
         connection: Of the transaction.
-        table: Its primary key is the identity.
+        table: Where to.
         rows: The other columns by identity.
     """
     if not rows:
         return
-    identity = tuple(table.primary_key.columns)
+    names = table.identity
     present = {
-        tuple(row[: len(identity)]): _rank_of(row._mapping)  # noqa: SLF001 - public
-        for row in connection.execute(
-            select(
-                *identity, table.c.step, table.c.timestamp_ms, table.c.value, table.c.is_nan
-            ).where(tuple_(*identity).in_(list(rows)))
-        )
+        tuple(row[: len(names)]): _rank_of(row._mapping)  # noqa: SLF001 - public
+        for row in connection.execute(table.find, {"identities": list(rows)})
     }
-    names = [column.name for column in identity]
     added = [
-        {**dict(zip(names, key, strict=True)), **row}
-        for key, row in rows.items()
-        if key not in present
+        {**dict(zip(names, identity, strict=True)), **row}
+        for identity, row in rows.items()
+        if identity not in present
     ]
     newer = [
-        {**{f"of_{name}": part for name, part in zip(names, key, strict=True)}, **row}
-        for key, row in rows.items()
-        if key in present and _rank_of(row) > present[key]
+        {**{f"of_{name}": part for name, part in zip(names, identity, strict=True)}, **row}
+        for identity, row in rows.items()
+        if identity in present and _rank_of(row) > present[identity]
     ]
     if added:
-        connection.execute(insert(table), added)
+        connection.execute(table.add, added)
     if newer:
-        connection.execute(
-            update(table).where(*(column == bindparam(f"of_{column.name}") for column in identity)),
-            newer,
-        )
+        connection.execute(table.replace, newer)
 
 
 def _rank_of(row: Mapping[str, Any] | RowMapping) -> Rank:
