@@ -224,7 +224,7 @@ def _discover(uri: str, parts: urllib.parse.SplitResult) -> Targets:
     try:
         with open_url(urllib.request.Request(url), timeout_s=_DISCOVERY_TIMEOUT_S) as reply:  # noqa: S310 - `check` allows http(s) only
             document = json.loads(reply.read(_MAX_DISCOVERY_BYTES))
-        return _targets(document["grpc"], parts)
+        return targets_of(document["grpc"], parts)
     except urllib.error.HTTPError as error:
         with error:
             raise ModelyardException(
@@ -240,7 +240,8 @@ def _discover(uri: str, parts: urllib.parse.SplitResult) -> Targets:
         ) from None
 
 
-def _targets(grpc_targets: dict[str, str], parts: urllib.parse.SplitResult) -> Targets:
+def targets_of(grpc_targets: dict[str, str], parts: urllib.parse.SplitResult) -> Targets:
+    """Return what a discovery document names; `:port` means the host that was asked."""
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
 
     def target(area: str) -> str:

@@ -1,0 +1,44 @@
+"""A real platform for the client's tests, in this process and in a throw-away home."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import modelyard
+from modelyard._fluent.state import process, thread
+from modelyard.client import MlflowClient
+from modelyard_server.embedded import Embedded
+from modelyard_server.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def clean_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No test sees settings of the machine, nor leaves any to the next."""
+    for name in ("TRACKING_URI", "REGISTRY_URI", "EXPERIMENT_NAME", "EXPERIMENT_ID", "RUN_ID"):
+        monkeypatch.delenv(f"MODELYARD_{name}", raising=False)
+        monkeypatch.delenv(f"MLFLOW_{name}", raising=False)
+    monkeypatch.setenv("MODELYARD_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MODELYARD_CACHE", str(tmp_path / "cache"))
+    yield
+    modelyard.set_tracking_uri(None)
+    modelyard.set_registry_uri(None)
+    thread.runs.clear()
+    thread.last_run_id = None
+    process.open_run_ids.clear()
+    process.experiment_id = None
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+    instance = Embedded(Settings(home=tmp_path_factory.mktemp("home"), port=0, grpc_port=0))
+    yield instance
+    instance.stop()
+
+
+@pytest.fixture
+def client(platform: Embedded) -> MlflowClient:
+    modelyard.set_tracking_uri(platform.http)
+    return MlflowClient()

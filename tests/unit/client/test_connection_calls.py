@@ -1,0 +1,136 @@
+"""What a call carries, how often it is sent, and what its failure becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import pytest
+
+from modelyard import exceptions
+from modelyard.api.errors.v1 import errors_pb2
+from modelyard.api.tracking.v1 import tracking_pb2, tracking_service_pb2_grpc
+from modelyard.client import MlflowClient
+from modelyard.exceptions import ModelyardException
+from modelyard_kit import errors
+from modelyard_kit.grpc_errors import abort
+
+
+class Recorder(tracking_service_pb2_grpc.TrackingServiceServicer):
+    """A neighbour that refuses as told and remembers what calls carried."""
+
+    def __init__(self) -> None:
+        self.seen: list[dict[str, Any]] = []
+        self.failures: list[grpc.StatusCode] = []
+        self.error: errors.Error | None = None
+
+    def GetExperiment(
+        self, request: tracking_pb2.GetExperimentRequest, context: grpc.ServicerContext
+    ) -> tracking_pb2.GetExperimentResponse:
+        self.seen.append(dict(context.invocation_metadata()))
+        if self.failures:
+            context.abort(self.failures.pop(0), "as told")
+        if self.error:
+            abort(context, self.error, "0" * 32)
+        experiment = tracking_pb2.Experiment(experiment_id=request.experiment_id)
+        return tracking_pb2.GetExperimentResponse(experiment=experiment)
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def client(recorder: Recorder) -> Iterator[MlflowClient]:
+    server = grpc.server(ThreadPoolExecutor(2))
+    tracking_service_pb2_grpc.add_TrackingServiceServicer_to_server(recorder, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield MlflowClient(f"grpc://127.0.0.1:{port}")
+    server.stop(None).wait()
+
+
+def test_a_call_says_who_and_has_ids_of_its_own(
+    client: MlflowClient, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "Zoë")
+    client.get_experiment("1")
+    client.get_experiment("1")
+    first, second = recorder.seen
+    assert first["x-modelyard-user"] == "Zo%C3%AB"
+    assert "authorization" not in first
+    for name in ("idempotency-key", "x-request-id"):
+        assert first[name] != second[name]
+
+
+@pytest.mark.parametrize("in_file", [False, True])
+def test_the_token_goes_along(
+    client: MlflowClient,
+    recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Any,
+    in_file: bool,  # noqa: FBT001
+) -> None:
+    if in_file:
+        (tmp_path / "token").write_text("secret-of-sixteen\n")
+        monkeypatch.setenv("MODELYARD_TOKEN_FILE", str(tmp_path / "token"))
+    else:
+        monkeypatch.setenv("MODELYARD_TOKEN", "secret-of-sixteen")
+    client.get_experiment("1")
+    assert recorder.seen[0]["authorization"] == "Bearer secret-of-sixteen"
+
+
+def test_a_call_is_sent_again_with_the_same_key(client: MlflowClient, recorder: Recorder) -> None:
+    recorder.failures = [grpc.StatusCode.UNAVAILABLE] * 3
+    assert client.get_experiment("7").experiment_id == "7"
+    assert len(recorder.seen) == 4
+    assert len({call["idempotency-key"] for call in recorder.seen}) == 1
+
+
+def test_a_call_is_given_up_after_four_times(client: MlflowClient, recorder: Recorder) -> None:
+    recorder.failures = [grpc.StatusCode.UNAVAILABLE] * 9
+    with pytest.raises(exceptions.Unavailable, match="cannot be reached"):
+        client.get_experiment("7")
+    assert len(recorder.seen) == 4
+
+
+@pytest.mark.parametrize(
+    "error", errors.Error.__subclasses__(), ids=[e.__name__ for e in errors.Error.__subclasses__()]
+)
+def test_every_refusal_arrives_as_its_own_kind(
+    client: MlflowClient, recorder: Recorder, error: type[errors.Error]
+) -> None:
+    recorder.error = error("what was wrong")
+    with pytest.raises(ModelyardException) as refused:
+        client.get_experiment("7")
+    assert refused.value.error_code == error.reason
+    assert refused.value.message == str(refused.value) == "what was wrong"
+    assert type(refused.value) is not ModelyardException
+
+
+def test_every_reason_of_the_contract_has_an_exception() -> None:
+    kinds = [kind for kind in vars(exceptions).values() if isinstance(kind, type)]
+    codes = {kind.code for kind in kinds if issubclass(kind, ModelyardException)}
+    assert codes == set(errors_pb2.Reason.keys()) - {"REASON_UNSPECIFIED"}
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (grpc.StatusCode.UNIMPLEMENTED, exceptions.Unimplemented),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, exceptions.ResourceExhausted),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, exceptions.DeadlineExceeded),
+        (grpc.StatusCode.CANCELLED, exceptions.Cancelled),
+        (grpc.StatusCode.UNKNOWN, ModelyardException),
+    ],
+)
+def test_a_failure_without_details_still_has_its_kind(
+    client: MlflowClient, recorder: Recorder, code: grpc.StatusCode, kind: type[ModelyardException]
+) -> None:
+    recorder.failures = [code]
+    with pytest.raises(kind) as refused:
+        client.get_experiment("7")
+    assert type(refused.value) is kind
