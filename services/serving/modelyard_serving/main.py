@@ -153,7 +153,7 @@ async def _serve(
         endpoint, registry, allow_pickle=arguments.allow_pickle, timeout_s=chosen.timeout_s
     )
     app = App(endpoint, token, chosen.max_body_bytes, chosen.timeout_s)
-    server = _Server(_config(app, chosen))
+    server = Server(server_config(app, chosen.timeout_s))
 
     def drain() -> None:
         endpoint.is_draining = True
@@ -172,7 +172,8 @@ async def _serve(
         await follower.close()
 
 
-def _config(app: Any, chosen: Settings) -> uvicorn.Config:
+def server_config(app: Any, timeout_s: float) -> uvicorn.Config:
+    """Return how uvicorn runs the skin: as little of it as it can be."""
     return uvicorn.Config(
         app,
         http="httptools",
@@ -184,11 +185,11 @@ def _config(app: Any, chosen: Settings) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=int(chosen.timeout_s + _DRAIN_MARGIN_S),
+        timeout_graceful_shutdown=int(timeout_s + _DRAIN_MARGIN_S),
     )
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Leaves the signals to us: after its own handling a process ends as if it had been killed."""
 
     @contextlib.contextmanager

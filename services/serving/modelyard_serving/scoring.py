@@ -248,6 +248,7 @@ _CONVERSIONS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (bytes | bytearray, lambda data: base64.b64encode(data).decode()),
     (type(pd.NaT) | type(pd.NA), lambda _: None),
     (pd.Timestamp, lambda time: time.isoformat()),
+    (np.longdouble, float),
     (np.generic, lambda scalar: scalar.item()),
     (set | frozenset, list),
     (list | tuple | dict | str | int | float | None, lambda value: value),

@@ -94,6 +94,7 @@ class Lane:
         while True:
             born_s = clock()
             await self._work(process)
+            process.kill()  # it is dead already; this closes our end
             self._process = None
             metrics.worker_deaths.inc()
             _log.warning("the worker %s; starting another", process.ending)

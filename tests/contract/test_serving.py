@@ -1,0 +1,378 @@
+"""`modelyard models serve` beside a registry that does what the test says."""
+
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from serving_parts import (
+    NAME,
+    Answered,
+    FewLineRegistry,
+    ask,
+    constant_model,
+    get,
+    obedient_model,
+    serving,
+    start_registry,
+)
+from up_process import environment
+
+PRODUCTION = f"models:/{NAME}/Production"
+CLIENTS = 4
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Version k predicts k; version 9 is damaged."""
+    models = tmp_path_factory.mktemp("models")
+    made = {str(k): constant_model(models / str(k), k) for k in (1, 2, 3, 9)}
+    (models / "9" / "model.skops").write_bytes(b"damaged")
+    return made
+
+
+@pytest.fixture
+def registry(folders: dict[str, Path]) -> FewLineRegistry:
+    return FewLineRegistry(folders)
+
+
+@pytest.fixture
+def address(registry: FewLineRegistry) -> Iterator[str]:
+    server, port = start_registry(registry)
+    yield f"grpc://127.0.0.1:{port}"
+    server.drain(0)
+
+
+def until(port: int, path: str, holds: Callable[[Answered], bool]) -> Answered:
+    """Ask until the answer is as wanted; the test's own timeout ends a vain wait."""
+    while not holds(answered := get(port, path)):
+        time.sleep(0.02)  # the server needs the processor more
+    return answered
+
+
+def until_version(port: int, version: str) -> None:
+    until(port, "/status", lambda status: bool(status.json["model_version"] == version))
+
+
+class Load:
+    """Clients that ask without a pause, each on a connection of its own."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._over = threading.Event()
+        self._asked = threading.Semaphore(0)
+        self.failed: list[Any] = []
+        self.versions: set[str] = set()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def wait_for(self, answers: int) -> None:
+        for _ in range(answers):
+            assert self._asked.acquire(timeout=60)
+
+    def _ask(self) -> None:
+        while not self._over.is_set():
+            try:
+                answered = ask(self._port)
+            except OSError as error:
+                self.failed.append(error)
+            else:
+                version = answered.headers.get("x-model-version", "")
+                self.versions.add(version)
+                if (answered.status, answered.json.get("predictions")) != (200, [float(version)]):
+                    self.failed.append((answered, version))
+            self._asked.release()
+
+
+def test_it_says_in_one_line_what_it_serves_and_where(
+    registry: FewLineRegistry, address: str
+) -> None:
+    registry.promote("1")
+    with serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
+        assert re.fullmatch(
+            rf"modelyard: serving {PRODUCTION} version 1 \(not verified\) "
+            r"on http://127\.0\.0\.1:\d+\n",
+            served.first_line,
+        )
+        answered = ask(served.port)
+        assert answered.json == {"predictions": [1.0]}
+        assert answered.headers["x-model-name"] == NAME
+        assert "x-model-digest" not in answered.headers
+        assert served.stop() == 0
+
+
+def test_flips_under_load_fail_no_request_and_mix_no_versions(
+    registry: FewLineRegistry, address: str
+) -> None:
+    registry.promote("1")
+    with (
+        serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served,
+        Load(served.port) as load,
+    ):
+        for version in ("2", "3", "1", "2"):
+            registry.promote(version)
+            until_version(served.port, version)
+            load.wait_for(CLIENTS)
+    assert load.failed == []
+    assert load.versions == {"1", "2", "3"}
+
+
+def test_a_burst_of_changes_ends_at_the_last(registry: FewLineRegistry, address: str) -> None:
+    registry.promote("1")
+    with (
+        serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served,
+        Load(served.port) as load,
+    ):
+        for _ in range(50):
+            registry.promote("2")
+            registry.promote("1")
+        registry.promote("3")
+        until_version(served.port, "3")
+    assert load.failed == []
+
+
+def test_an_empty_stage_is_not_ready_until_a_version_is_promoted(
+    registry: FewLineRegistry, address: str
+) -> None:
+    with serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
+        assert served.first_line.startswith("modelyard: waiting at http://127.0.0.1:")
+        for answered in (get(served.port, "/ping"), get(served.port, "/health"), ask(served.port)):
+            assert answered.status == 503
+            assert f"No version of {NAME} is in Production" in answered.json["message"]
+        registry.promote("1")
+        assert served.next_line().startswith(f"modelyard: serving {PRODUCTION} version 1 ")
+        assert get(served.port, "/ping").status == 200
+        assert ask(served.port).json == {"predictions": [1.0]}
+
+
+def test_a_version_that_cannot_be_loaded_leaves_the_old_one_serving(
+    registry: FewLineRegistry, address: str
+) -> None:
+    registry.promote("1")
+    with serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
+        registry.promote("9")
+        status = until(served.port, "/status", lambda status: bool(status.json["state_message"]))
+        assert status.json["state"] == "SERVING"
+        assert "version 9 (not verified) cannot be served" in status.json["state_message"]
+        assert get(served.port, "/health").status == 200
+        assert ask(served.port).headers["x-model-version"] == "1"
+
+        registry.promote("2")
+        until_version(served.port, "2")
+        assert get(served.port, "/status").json["state_message"] == ""
+
+
+def test_an_emptied_stage_keeps_its_last_version_and_says_it_is_detached(
+    registry: FewLineRegistry, address: str
+) -> None:
+    registry.promote("1")
+    with serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
+        registry.promote(None)
+        until(served.port, "/status", lambda status: bool(status.json["state"] == "DETACHED"))
+        assert get(served.port, "/ping").status == 200
+        assert ask(served.port).json == {"predictions": [1.0]}
+
+        registry.promote("1")
+        until(served.port, "/status", lambda status: bool(status.json["state"] == "SERVING"))
+
+
+def test_a_registry_that_is_away_stops_no_prediction_and_is_followed_again(
+    registry: FewLineRegistry,
+) -> None:
+    registry.promote("1")
+    server, port = start_registry(registry)
+    address = f"grpc://127.0.0.1:{port}"
+    with serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
+        registry.wait_until_watched(1)
+        server.drain(0)
+        assert ask(served.port).json == {"predictions": [1.0]}
+        registry.promote("2")
+        server, _ = start_registry(registry, port)
+        until_version(served.port, "2")
+        assert registry.watched_from[-1] >= 1  # resumed, not started over
+    server.drain(0)
+
+
+def test_a_registry_that_was_put_back_is_followed_from_where_it_is(
+    registry: FewLineRegistry,
+) -> None:
+    for version in ("1", "2", "3"):
+        registry.promote(version)
+    server, port = start_registry(registry)
+    address = f"grpc://127.0.0.1:{port}"
+    with serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
+        registry.wait_until_watched(1)
+        server.drain(0)
+        registry.revision = 0
+        registry.promote("1")
+        server, _ = start_registry(registry, port)
+        until_version(served.port, "1")
+    server.drain(0)
+
+
+def test_a_registry_that_is_not_there_at_the_start_is_waited_for(
+    registry: FewLineRegistry,
+) -> None:
+    registry.promote("1")
+    server, port = start_registry(registry)
+    server.drain(0)
+    address = f"grpc://127.0.0.1:{port}"
+    with serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
+        assert "cannot be reached" in served.first_line
+        server, _ = start_registry(registry, port)
+        assert served.next_line().startswith(f"modelyard: serving {PRODUCTION} version 1 ")
+    server.drain(0)
+
+
+def test_a_number_is_served_without_being_watched(registry: FewLineRegistry, address: str) -> None:
+    registry.promote("1")
+    uri = f"models:/{NAME}/2"
+    with serving(uri, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
+        registry.promote("3")
+        assert ask(served.port).json == {"predictions": [2.0]}
+    assert registry.watched_from == []
+
+
+def test_an_unverified_version_is_opened_only_where_it_was_allowed(
+    registry: FewLineRegistry, address: str
+) -> None:
+    registry.promote("1")
+    with serving(PRODUCTION, MODELYARD_TRACKING_URI=address) as served:
+        assert "is not verified" in served.first_line
+        assert "--allow-unverified" in served.first_line
+        assert ask(served.port).status == 503
+
+
+def test_an_unverified_version_whose_source_is_no_folder_is_refused(
+    registry: FewLineRegistry, address: str
+) -> None:
+    registry.folders = {"1": Path("https:/example.org/model")}
+    registry.promote("1")
+    with serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
+        assert "its source is no folder on this machine" in served.first_line
+
+
+def workers_of(parent: int) -> list[int]:
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [int(pid) for pid in children]
+
+
+def test_a_killed_worker_is_replaced(registry: FewLineRegistry, address: str) -> None:
+    registry.promote("1")
+    with serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
+        (worker,) = workers_of(served.process.pid)
+        os.kill(worker, signal.SIGKILL)
+        until(served.port, "/metrics", lambda metrics: b"deaths_total 1.0" in metrics.body)
+        until(served.port, "/ping", lambda ping: ping.status == 200)
+        assert ask(served.port).json == {"predictions": [1.0]}
+        assert workers_of(served.process.pid) != [worker]
+
+
+def test_a_worker_does_not_outlive_a_killed_parent(registry: FewLineRegistry, address: str) -> None:
+    registry.promote("1")
+    with serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
+        (worker,) = workers_of(served.process.pid)
+        pidfd = os.pidfd_open(worker)
+        served.process.kill()
+        ended, _, _ = select.select([pidfd], [], [], 60)
+        os.close(pidfd)
+        assert ended
+
+
+def test_a_stop_lets_the_request_in_flight_finish(
+    registry: FewLineRegistry, address: str, tmp_path: Path
+) -> None:
+    registry.folders = {"1": obedient_model(tmp_path / "model")}
+    registry.promote("1")
+    begun, go_on = tmp_path / "begun", tmp_path / "go_on"
+    os.mkfifo(begun)
+    os.mkfifo(go_on)
+    allowed = ("--allow-unverified", "--allow-pickle")
+    with (
+        serving(PRODUCTION, *allowed, MODELYARD_TRACKING_URI=address) as served,
+        ThreadPoolExecutor() as pool,
+    ):
+        row = json.dumps({"instances": [["wait", str(begun), str(go_on)]]}).encode()
+        answer = pool.submit(ask, served.port, body=row)
+        begun.read_text()
+        served.process.terminate()
+        go_on.write_text("now")
+        assert answer.result().json == {"predictions": ["now"]}
+        assert served.process.wait(60) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "said"),
+    [
+        (["-m", "iris"], {}, "'iris' is no model URI; use models:/name/Production"),
+        (["-m", PRODUCTION, "--port", "70000"], {}, "'70000' is no port"),
+        (["-m", PRODUCTION, "--host", "0.0.0.0"], {}, "MODELYARD_TOKEN_FILE"),
+        (["-m", PRODUCTION], {"MODELYARD_SERVING_TIMEOUT_S": "soon"}, "must be of type float"),
+        (["-m", PRODUCTION], {"MODELYARD_SERVING_TIMEOUT": "5"}, "Unknown setting"),
+        (["-m", PRODUCTION], {"MODELYARD_SERVING_MAX_BODY_BYTES": "0"}, "must be 1 to"),
+        (["-m", PRODUCTION], {"MODELYARD_TOKEN_FILE": "/nowhere"}, "token file cannot be read"),
+    ],
+)
+def test_a_wrong_argument_or_setting_is_one_line_and_code_2(
+    arguments: list[str], variables: dict[str, str], said: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "modelyard", "models", "serve", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(**variables),
+        timeout=60,
+    )
+
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_taken_port_is_one_line_and_code_1(address: str) -> None:
+    taken = address.rpartition(":")[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "modelyard", "models", "serve", "-m", PRODUCTION, "-p", taken],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+        timeout=60,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert f"127.0.0.1:{taken}" in done.stderr
+
+
+def test_the_edge_imports_no_numerics() -> None:
+    program = (
+        "import sys, modelyard_serving.main, modelyard_serving.app\n"
+        "heavy = {'numpy', 'pandas', 'sklearn', 'scipy', 'skops'}\n"
+        "print(sorted(heavy & sys.modules.keys()))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "[]\n"

@@ -1,0 +1,275 @@
+"""The HTTP skin on a real socket, before a real worker."""
+
+import asyncio
+import http.client
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+import uvicorn
+from serving_parts import Answered, ask, get, obedient_model
+
+from modelyard_serving.endpoint import Endpoint, Identity, Served
+from modelyard_serving.http import App
+from modelyard_serving.main import Server, server_config
+from modelyard_serving.runtime.lane import Lane
+from modelyard_serving.runtime.process import Process
+
+MAX_BODY_BYTES = 10_000
+TOKEN = "a token of more than sixteen"
+DIGEST = "ab12" * 16
+CURL = (
+    b'{"dataframe_split": {"columns": ["SepalLength", "SepalWidth", "PetalLength", "PetalWidth"],'
+    b' "data": [[5.1, 3.5, 1.4, 0.2]]}}'
+)
+
+
+@dataclass
+class Running:
+    """An edge on a thread of its own."""
+
+    port: int
+    loop: asyncio.AbstractEventLoop
+    server: uvicorn.Server
+
+
+def serve(folder: Path | None, token: str | None, timeout_s: float) -> Iterator[Running]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    started: list[Running] = []
+    ready = threading.Event()
+
+    async def main() -> None:
+        endpoint = Endpoint("models:/iris/Production")
+        if folder is not None:
+            start = partial(Process.start, folder, allow_pickle=True, timeout_s=60)
+            lane = Lane(await start(), start, timeout_s)
+            endpoint.flip(Served(Identity("iris é\r\nx: y", "3", DIGEST), lane))
+        app = App(endpoint, token, MAX_BODY_BYTES, timeout_s)
+        server = Server(server_config(app, timeout_s))
+        port = listener.getsockname()[1]
+        started.append(Running(port, asyncio.get_running_loop(), server))
+        ready.set()
+        await server.serve(sockets=[listener])
+        if endpoint.served is not None:
+            await endpoint.served.retire()
+
+    thread = threading.Thread(target=lambda: asyncio.run(main()))
+    thread.start()
+    assert ready.wait(60)
+    yield started[0]
+    started[0].server.should_exit = True
+    thread.join(60)
+
+
+@pytest.fixture(scope="module")
+def obedient(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return obedient_model(tmp_path_factory.mktemp("models") / "obedient")
+
+
+@pytest.fixture(scope="module")
+def edge(obedient: Path) -> Iterator[Running]:
+    yield from serve(obedient, None, 60)
+
+
+@pytest.fixture
+def guarded(obedient: Path) -> Iterator[Running]:
+    yield from serve(obedient, TOKEN, 1)
+
+
+@pytest.fixture
+def empty() -> Iterator[Running]:
+    yield from serve(None, None, 60)
+
+
+def refused(answered: Answered) -> tuple[int, str]:
+    assert answered.headers["content-type"] == "application/json"
+    assert answered.json.keys() == {"error_code", "message", "request_id"}
+    assert answered.json["request_id"] == answered.headers["x-request-id"]
+    return answered.status, answered.json["error_code"]
+
+
+def test_a_prediction_names_the_version_that_made_it(edge: Running) -> None:
+    answered = ask(edge.port, body=b'{"instances": [["x", 1]]}')
+
+    assert (answered.status, answered.json) == (200, {"predictions": ["x"]})
+    assert answered.headers["content-type"] == "application/json"
+    assert answered.headers["x-model-version"] == "3"
+    assert answered.headers["x-model-digest"] == DIGEST
+    assert answered.headers["x-model-name"] == "iris %C3%A9%0D%0Ax: y"
+    assert "x" not in answered.headers
+
+
+def test_a_refused_prediction_names_the_version_too(edge: Running) -> None:
+    answered = ask(edge.port, body=b'{"instances": []}')
+
+    assert refused(answered) == (400, "BAD_REQUEST")
+    assert answered.headers["x-model-version"] == "3"
+
+
+@pytest.mark.parametrize("path", ["/ping", "/health"])
+def test_a_warm_endpoint_is_healthy(edge: Running, path: str) -> None:
+    answered = get(edge.port, path)
+
+    assert (answered.status, answered.body) == (200, b"\n")
+    assert ask(edge.port, path, None, method="HEAD").status == 200
+
+
+def test_it_says_its_version_its_state_and_its_metrics(edge: Running) -> None:
+    assert get(edge.port, "/version").body == b"0.1.0"
+    assert get(edge.port, "/status").json == {
+        "model_uri": "models:/iris/Production",
+        "state": "SERVING",
+        "state_message": "",
+        "ready": True,
+        "model_name": "iris é\r\nx: y",
+        "model_version": "3",
+        "model_digest": DIGEST,
+    }
+    ask(edge.port)
+    measured = get(edge.port, "/metrics").body
+    assert b'modelyard_serving_request_duration_seconds_count{code="200"}' in measured
+
+
+def test_without_a_version_everything_but_health_answers_and_says_why(empty: Running) -> None:
+    for answered in (get(empty.port, "/ping"), get(empty.port, "/health"), ask(empty.port)):
+        assert refused(answered) == (503, "TEMPORARILY_UNAVAILABLE")
+        assert "models:/iris/Production cannot be served yet" in answered.json["message"]
+    assert get(empty.port, "/version").status == 200
+    assert get(empty.port, "/status").json["state"] == "LOADING"
+
+
+def test_a_failure_in_the_model_is_500_with_a_request_id(edge: Running) -> None:
+    answered = ask(
+        edge.port,
+        body=b'{"instances": [["fail", "somebody\'s data"]]}',
+        headers={"x-request-id": "request-7"},
+    )
+
+    assert refused(answered) == (500, "INTERNAL_ERROR")
+    assert answered.json["request_id"] == "request-7"
+    assert b"somebody" not in answered.body
+    assert b"Traceback" not in answered.body
+
+
+def test_a_crash_is_503_with_a_request_id_and_then_it_answers_again(edge: Running) -> None:
+    assert refused(ask(edge.port, body=b'{"instances": [["die"]]}'))[0] == 503
+    assert ask(edge.port).status == 200
+
+
+@pytest.mark.parametrize("sent", ["a b", "x" * 129, "é", "a;b"])
+def test_a_request_id_that_is_none_is_replaced(edge: Running, sent: str) -> None:
+    answered = ask(edge.port, headers={"x-request-id": sent})
+
+    assert answered.status == 200
+    assert answered.headers["x-request-id"] != sent
+
+
+@pytest.mark.parametrize(
+    "content_type", [None, "text/plain", "application/json; charset=latin-1", "multipart/form-data"]
+)
+def test_another_content_type_is_415_and_names_what_is_taken(
+    edge: Running, content_type: str | None
+) -> None:
+    answered = ask(edge.port, content_type=content_type)
+
+    assert refused(answered) == (415, "UNSUPPORTED_MEDIA_TYPE")
+    assert (
+        "application/json and text/csv" in answered.json["message"]
+        or "charset=utf-8" in (answered.json["message"])
+    )
+
+
+def test_a_compressed_body_is_415(edge: Running) -> None:
+    assert refused(ask(edge.port, headers={"content-encoding": "gzip"}))[0] == 415
+
+
+def test_an_unknown_path_is_404_and_names_the_known(edge: Running) -> None:
+    answered = get(edge.port, "/v2/health/live")
+
+    assert refused(answered) == (404, "ENDPOINT_NOT_FOUND")
+    assert "/invocations" in answered.json["message"]
+
+
+def test_another_method_is_405_and_names_the_right_one(edge: Running) -> None:
+    answered = get(edge.port, "/invocations")
+
+    assert refused(answered) == (405, "METHOD_NOT_ALLOWED")
+    assert answered.headers["allow"] == "POST"
+    assert refused(ask(edge.port, "/ping"))[0] == 405
+
+
+def test_a_body_over_the_limit_is_413_and_one_at_the_limit_is_not(edge: Running) -> None:
+    row = b'{"instances": [["x"]]}'
+
+    assert ask(edge.port, body=row.ljust(MAX_BODY_BYTES)).status == 200
+    answered = ask(edge.port, body=row.ljust(MAX_BODY_BYTES + 1))
+    assert refused(answered) == (413, "REQUEST_LIMIT_EXCEEDED")
+    assert answered.headers["connection"] == "close"
+
+
+def test_a_large_body_in_chunks_without_a_length_is_413(edge: Running) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", edge.port, timeout=60)
+    connection.request(
+        *("POST", "/invocations"),
+        body=iter([b" " * 4000] * 2000),
+        headers={"content-type": "application/json"},
+        encode_chunked=True,
+    )
+    assert connection.getresponse().status == 413
+    connection.close()
+
+
+def test_a_client_that_asks_before_it_sends_too_much_is_told_at_once(edge: Running) -> None:
+    with socket.create_connection(("127.0.0.1", edge.port), timeout=60) as client:
+        client.sendall(
+            b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+            b"content-length: 20000\r\nexpect: 100-continue\r\n\r\n"
+        )
+        assert client.recv(4096).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_connection_is_used_again_after_a_refusal(edge: Running) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", edge.port, timeout=60)
+    statuses = []
+    for body in (b"{", b'{"instances": [["x"]]}', b"{}", CURL):
+        connection.request("POST", "/invocations", body, {"content-type": "application/json"})
+        reply = connection.getresponse()
+        reply.read()
+        statuses.append(reply.status)
+    connection.close()
+
+    assert statuses[:3] == [400, 200, 400]
+
+
+def test_predictions_need_the_token_and_health_does_not(guarded: Running) -> None:
+    right = {"authorization": f"Bearer {TOKEN}"}
+
+    assert refused(ask(guarded.port))[0] == 401
+    assert refused(ask(guarded.port, headers={"authorization": "Bearer other"}))[0] == 401
+    assert ask(guarded.port, headers=right).status == 200
+    assert get(guarded.port, "/ping").status == 200
+
+
+def test_a_prediction_that_takes_too_long_is_504(guarded: Running) -> None:
+    answered = ask(
+        guarded.port,
+        body=b'{"instances": [["hang"]]}',
+        headers={"authorization": f"Bearer {TOKEN}"},
+    )
+
+    assert refused(answered) == (504, "DEADLINE_EXCEEDED")
+
+
+def test_every_form_of_the_protocol_reaches_the_model(edge: Running) -> None:
+    forms = [
+        b'{"inputs": [["x"]]}',
+        b'{"instances": [["x"]], "params": {"unknown": 1}}',
+        json.dumps({"instances": [["x"], ["y"]]}).encode(),
+    ]
+    for form in forms:
+        assert ask(edge.port, body=form).json == {"predictions": ["x"]}
