@@ -100,10 +100,8 @@ def _upload_files(uri: str | None, owner: Owner, sources: Sequence[tuple[str, Pa
 
 
 def _file_message(file: File) -> pb.ArtifactFile:
-    message = pb.ArtifactFile(path=file.path, size_bytes=file.size_bytes)
-    if len(file.objects) == 1:
-        message.digest = file.objects[0].digest
-    else:
+    message = pb.ArtifactFile(path=file.path, size_bytes=file.size_bytes, digest=file.digest)
+    if len(file.objects) > 1:
         message.parts.extend(
             pb.ArtifactPart(digest=part.digest, size_bytes=part.size_bytes) for part in file.objects
         )
@@ -152,7 +150,7 @@ def download(uri: str | None, owner: Owner, path: str, dst_path: str | Path | No
 def _file(message: pb.ArtifactFile) -> File:
     parts = tuple(Object(part.digest, part.size_bytes) for part in message.parts)
     whole = (Object(message.digest, message.size_bytes),)
-    return File(_checked_path(message.path), parts or whole)
+    return File(_checked_path(message.path), message.digest, parts or whole)
 
 
 def fetch_model(uri: str, dst_path: str | None = None) -> LocalModel:
@@ -174,7 +172,7 @@ def fetch_model(uri: str, dst_path: str | None = None) -> LocalModel:
         registry_pb2.ResolveModelResponse,
         timeout_s=_RESOLVE_DEADLINE_S,
     )
-    files = list(_manifest(reply.manifest, reply.digest, uri))
+    files = list(files_of(reply.manifest, reply.digest, uri))
     urls = {item.digest: item.url for item in reply.downloads}
     if dst_path is None:
         folder = _cache.model_folder(reply.digest, files, urls)
@@ -191,13 +189,14 @@ def fetch_model(uri: str, dst_path: str | None = None) -> LocalModel:
     )
 
 
-def _manifest(manifest: bytes, digest: str, uri: str) -> Iterator[File]:
+def files_of(manifest: bytes, digest: str, uri: str) -> Iterator[File]:
     if hashlib.sha256(manifest).hexdigest() != digest:
         raise DataLoss(f"The manifest of {uri} differs from its digest sha256:{digest}.")
     for file in json.loads(manifest)["files"]:
         objects = file.get("parts") or [file]
         yield File(
             _checked_path(file["path"]),
+            _checked_digest(file["sha256"]),
             tuple(Object(_checked_digest(item["sha256"]), item["size"]) for item in objects),
         )
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from modelyard import _transfer
+from modelyard._locks import locked
 from modelyard._transfer import File, Object
 from modelyard.exceptions import DataLoss, InvalidState
 
@@ -53,19 +54,21 @@ def model_folder(digest: str, files: Sequence[File], urls: Mapping[str, str]) ->
     folder = models / digest
     if _is_intact(folder, files):
         return folder
-    made = Path(tempfile.mkdtemp(prefix=".making-", dir=models))
+    with locked(models / f"{digest}.lock"):
+        if not _is_intact(folder, files):
+            _make(folder, files, urls)
+    return folder
+
+
+def _make(folder: Path, files: Sequence[File], urls: Mapping[str, str]) -> None:
+    made = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
     try:
         write_files(made, files, urls)
         if folder.exists():
-            shutil.move(folder, tempfile.mkdtemp(prefix=".making-", dir=made))
+            shutil.rmtree(folder)
         made.rename(folder)
-    except OSError:
-        # Another process has made the same folder meanwhile.
-        if not _is_intact(folder, files):
-            raise
     finally:
         shutil.rmtree(made, ignore_errors=True)
-    return folder
 
 
 def write_files(folder: Path, files: Sequence[File], urls: Mapping[str, str]) -> None:

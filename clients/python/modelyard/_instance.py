@@ -6,7 +6,6 @@ Whoever starts one holds `start.lock`, so that of several starters one starts an
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import select
@@ -15,11 +14,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from modelyard._locks import is_locked, locked
 from modelyard.exceptions import InvalidState, ModelyardException, Unavailable
 
 START_TIMEOUT_S = 60.0
@@ -79,7 +78,7 @@ def ensure(folder: Path) -> Instance:
     if found:
         return found
     _make_home(folder)
-    with _locked(folder / "start.lock"):
+    with locked(folder / "start.lock"):
         found = running(folder) or _when_free(folder)
         if found:
             return found
@@ -103,18 +102,6 @@ def _make_home(folder: Path) -> None:
         ) from None
 
 
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    import fcntl
-
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def holder_pid(folder: Path) -> int | None:
     """Return the process that uses a home, ready or not; None without one."""
     if not is_held(folder):
@@ -125,19 +112,7 @@ def holder_pid(folder: Path) -> int | None:
 
 def is_held(folder: Path) -> bool:
     """Whether a process uses a home, ready or not."""
-    import fcntl
-
-    try:
-        descriptor = os.open(folder / "instance.lock", os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return is_locked(folder / "instance.lock")
 
 
 def _when_free(folder: Path) -> Instance | None:

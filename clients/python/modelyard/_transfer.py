@@ -49,9 +49,16 @@ class Object:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of a tree: its path there, and the objects that make it up, in order."""
+    """A file of a tree.
+
+    Attributes:
+        path: In the tree.
+        digest: SHA-256 of all of it, 64 hexadecimal digits.
+        objects: What it consists of, in order.
+    """
 
     path: str
+    digest: str
     objects: tuple[Object, ...]
 
     @property
@@ -72,22 +79,24 @@ def describe(path: str, source: Path) -> File:
         NotFound: It cannot be read.
     """
     objects: list[Object] = []
+    whole = hashlib.sha256()
     try:
         with source.open("rb") as file:
             while not objects or objects[-1].size_bytes == PART_BYTES:
-                part = _describe_part(file)
+                part = _describe_part(file, whole)
                 if objects and not part.size_bytes:
                     break
                 objects.append(part)
     except OSError as error:
         raise NotFound(f"The file {source} cannot be read: {error.strerror}.") from None
-    return File(path, tuple(objects))
+    return File(path, whole.hexdigest(), tuple(objects))
 
 
-def _describe_part(file: IO[bytes]) -> Object:
+def _describe_part(file: IO[bytes], whole: hashlib._Hash) -> Object:
     sha256, left = hashlib.sha256(), PART_BYTES
     while block := file.read(min(_BLOCK_BYTES, left)):
         sha256.update(block)
+        whole.update(block)
         left -= len(block)
     return Object(sha256.hexdigest(), PART_BYTES - left)
 

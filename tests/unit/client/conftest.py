@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import modelyard
+from modelyard import _instance
+from modelyard.__main__ import main
 from modelyard._fluent.state import process, thread
 from modelyard.client import MlflowClient
 from modelyard_server.embedded import Embedded
@@ -29,6 +31,8 @@ def clean_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[
     thread.last_run_id = None
     process.open_run_ids.clear()
     process.experiment_id = None
+    if _instance.is_held(_instance.home()):
+        assert main(["down"]) == 0
 
 
 @pytest.fixture(scope="session")
