@@ -1,0 +1,148 @@
+"""Many clients at once, and the same call twice."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from registry_service import SOURCE, Registry, in_threads, refused, running_registry
+
+from modelyard.api.registry.v1 import registry_pb2 as pb
+from modelyard_kit.errors import Aborted, InvalidArgument, NotFound
+
+CLIENTS = 8
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    with running_registry(tmp_path) as running:
+        running.create_model()
+        yield running
+
+
+def two_holders(stages: Sequence[str]) -> bool:
+    """What must never be seen in one reply."""
+    return any(stages.count(stage) > 1 for stage in ("Staging", "Production"))
+
+
+def test_the_observer_knows_two_holders_when_it_sees_them() -> None:
+    assert two_holders(["Production", "None", "Production"])
+    assert not two_holders(["Production", "Staging", "None", "None", "Archived", "Archived"])
+
+
+def test_numbers_are_unique_and_gapless_under_concurrency(registry: Registry) -> None:
+    made: list[int] = []
+
+    def register(_index: int) -> None:
+        made.extend(int(registry.create_version().version) for _ in range(10))
+
+    in_threads(CLIENTS, register)
+    assert sorted(made) == list(range(1, 10 * CLIENTS + 1))
+
+
+def test_no_reply_ever_shows_two_holders(registry: Registry) -> None:
+    for _ in range(CLIENTS):
+        registry.create_version()
+    done = threading.Event()
+    seen: list[list[str]] = []
+
+    def observe() -> None:
+        while not done.is_set():
+            seen.append(list(registry.stages().values()))
+
+    def promote(index: int) -> None:
+        chance = random.Random(index)  # noqa: S311 - not for secrets
+        for _ in range(25):
+            version = chance.randint(1, CLIENTS)
+            stage = chance.choice(["Staging", "Production", "Production", "Archived"])
+            registry.move(version, stage)
+
+    observer = threading.Thread(target=observe)
+    observer.start()
+    try:
+        in_threads(CLIENTS, promote)
+    finally:
+        done.set()
+        observer.join()
+    assert len(seen) > 1
+    assert not any(two_holders(stages) for stages in seen)
+    moves = [event for event in registry.events() if event.action == pb.ModelEvent.STAGE_CHANGED]
+    assert len(moves) == 25 * CLIENTS
+    registry.call("VerifyHistory", pb.VerifyHistoryRequest(name="iris"))
+
+
+def test_of_many_who_expect_the_same_holder_one_wins(registry: Registry) -> None:
+    for _ in range(CLIENTS):
+        registry.create_version()
+    won: list[int] = []
+
+    def promote(index: int) -> None:
+        try:
+            registry.move(index + 1, "Production", expected_holder="none")
+        except Aborted:
+            return
+        won.append(index + 1)
+
+    in_threads(CLIENTS, promote)
+    assert len(won) == 1
+    assert registry.get_version("production").version == str(won[0])
+
+
+def test_a_create_sent_again_with_its_key_makes_one_version(registry: Registry) -> None:
+    request = pb.CreateModelVersionRequest(name="iris", source=SOURCE)
+    first = registry.call("CreateModelVersion", request, idempotency_key="k")
+    registry.tracking_server.drain(grace_s=0)  # the first reply needs no neighbour
+    assert registry.call("CreateModelVersion", request, idempotency_key="k") == first
+    assert registry.stages() == {"1": "None"}
+    request.description = "another body"
+    with refused(registry, InvalidArgument, "key 'k' was used before with another request"):
+        registry.call("CreateModelVersion", request, idempotency_key="k")
+
+
+def test_a_create_sent_many_times_at_once_with_its_key_makes_one_version(
+    registry: Registry,
+) -> None:
+    request = pb.CreateModelVersionRequest(name="iris", source=SOURCE)
+    replies: list[str] = []
+
+    def send(_index: int) -> None:
+        reply = registry.call("CreateModelVersion", request, idempotency_key="k")
+        replies.append(reply.model_version.version)
+
+    in_threads(CLIENTS, send)
+    assert replies == ["1"] * CLIENTS
+    assert registry.stages() == {"1": "None"}
+
+
+def test_a_transition_sent_again_with_its_key_happens_once(registry: Registry) -> None:
+    registry.create_version()
+    registry.create_version()
+    request = pb.TransitionModelVersionStageRequest(name="iris", version="1", stage="Production")
+    first = registry.call("TransitionModelVersionStage", request, idempotency_key="k")
+    registry.move(2, "Production")
+    before = registry.rows()
+    again = registry.call("TransitionModelVersionStage", request, idempotency_key="k")
+    assert again == first
+    assert registry.rows() == before
+
+
+def test_a_rollback_sent_again_with_its_key_happens_once(registry: Registry) -> None:
+    for version in (1, 2):
+        registry.create_version()
+        registry.move(version, "Production")
+    request = pb.RollbackStageRequest(name="iris", stage="Production")
+    first = registry.call("RollbackStage", request, idempotency_key="k")
+    assert registry.call("RollbackStage", request, idempotency_key="k") == first
+    assert registry.get_version("production").version == "1"
+
+
+def test_a_refusal_is_not_kept_under_its_key(registry: Registry) -> None:
+    request = pb.TransitionModelVersionStageRequest(name="iris", version="1", stage="Production")
+    with refused(registry, NotFound, "not found"):
+        registry.call("TransitionModelVersionStage", request, idempotency_key="k")
+    registry.create_version()
+    registry.call("TransitionModelVersionStage", request, idempotency_key="k")
+    assert registry.get_version("production").version == "1"

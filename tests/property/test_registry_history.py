@@ -1,0 +1,271 @@
+"""Whatever is done to the registry, its events say exactly that."""
+
+from __future__ import annotations
+
+import json
+import random
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from sqlalchemy import Connection, text
+
+from modelyard_kit.calls import Call
+from modelyard_kit.db import open_database
+from modelyard_kit.errors import Error
+from modelyard_kit.migrations import migrate
+from modelyard_registry.app import TREE
+from modelyard_registry.operations import (
+    aliases,
+    history,
+    model_versions,
+    registered_models,
+    stages,
+)
+from modelyard_registry.operations.model_versions import Registration
+from modelyard_registry.rules.history import Document, apply
+from modelyard_registry.rules.references import ForeignSource, Pinned
+from modelyard_registry.rules.stages import Stage
+
+NAMES = ("iris", "rosés", 'a "name"')
+names = st.sampled_from(NAMES)
+numbers = st.integers(1, 4)
+texts = st.sampled_from(["", "one", 'quoted "two"', "dreißig\n"])
+optional_texts = st.none() | texts
+keys = st.sampled_from(["team", "stage", "versions/1", "null"])
+words = st.sampled_from(["champion", "challenger", "tags"])
+chosen_stages = st.sampled_from(Stage)
+flags = st.booleans()
+
+PINNED = Pinned("0" * 64, "run", "7", None)
+
+
+class Histories(RuleBasedStateMachine):
+    """Does anything to three names, and reads after each step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closing = ExitStack()
+        folder = self.closing.enter_context(tempfile.TemporaryDirectory())
+        self.database = open_database(f"sqlite:///{Path(folder)}/registry.db")
+        self.closing.callback(self.database.close)
+        migrate(self.database, TREE)
+        self.now_ms = 1
+        self.numbers_given: dict[str, list[int]] = {name: [] for name in NAMES}
+
+    def teardown(self) -> None:
+        self.closing.close()
+
+    def do(self, work: Callable[[Call], Any]) -> Any:
+        """Do one thing in a transaction; a refusal leaves everything as it was."""
+        self.now_ms += 1
+        with suppress(Error), self.database.write() as session:
+            return work(Call(session, "ada", "request", self.now_ms))
+        return None
+
+    @rule(name=names, description=optional_texts, tags=st.dictionaries(keys, texts))
+    def create_model(self, name: str, description: str | None, tags: dict[str, str]) -> None:
+        self.do(
+            lambda call: registered_models.create_model(
+                call,
+                name,
+                description=description,
+                deployment_job_id=None,
+                tags=list(tags.items()),
+            )
+        )
+
+    @rule(name=names, description=optional_texts, tags=st.dictionaries(keys, texts), foreign=flags)
+    def create_version(
+        self,
+        name: str,
+        description: str | None,
+        tags: dict[str, str],
+        foreign: bool,  # noqa: FBT001 - hypothesis passes by name
+    ) -> None:
+        said = Registration("s3://bucket", "", "", None, description, list(tags.items()))
+        kept = ForeignSource("s3://bucket") if foreign else PINNED
+        made = self.do(lambda call: model_versions.create_version(call, name, said, kept))
+        if made is not None:
+            self.numbers_given[name].append(made.version)
+
+    @rule(name=names, number=numbers, stage=chosen_stages, archive=flags)
+    def transition(self, name: str, number: int, stage: Stage, archive: bool) -> None:  # noqa: FBT001
+        self.do(
+            lambda call: stages.transition_stage(
+                call,
+                name,
+                number,
+                stage,
+                archive_existing=archive,
+                etag="",
+                expected_holder="",
+                comment="why",
+            )
+        )
+
+    @rule(name=names, stage=chosen_stages)
+    def roll_back(self, name: str, stage: Stage) -> None:
+        self.do(lambda call: stages.roll_back(call, name, stage, expected_holder="", comment=""))
+
+    @rule(name=names, new_name=names)
+    def rename_model(self, name: str, new_name: str) -> None:
+        self.do(lambda call: registered_models.rename_model(call, name, new_name, comment=""))
+
+    @rule(name=names, description=optional_texts, protection=st.none() | flags)
+    def update_model(
+        self,
+        name: str,
+        description: str | None,
+        protection: bool | None,  # noqa: FBT001
+    ) -> None:
+        self.do(
+            lambda call: registered_models.update_model(
+                call,
+                name,
+                description=description,
+                deployment_job_id=None,
+                deletion_protection=protection,
+                etag="",
+            )
+        )
+
+    @rule(name=names, force=flags)
+    def delete_model(self, name: str, force: bool) -> None:  # noqa: FBT001
+        self.do(lambda call: registered_models.delete_model(call, name, force=force, comment=""))
+
+    @rule(name=names, number=numbers, force=flags)
+    def delete_version(self, name: str, number: int, force: bool) -> None:  # noqa: FBT001
+        self.do(
+            lambda call: model_versions.delete_version(call, name, number, force=force, comment="")
+        )
+
+    @rule(name=names, number=numbers, description=optional_texts)
+    def update_version(self, name: str, number: int, description: str | None) -> None:
+        self.do(
+            lambda call: model_versions.update_version(
+                call, name, number, description=description, etag=""
+            )
+        )
+
+    @rule(name=names, number=st.none() | numbers, key=keys, value=texts)
+    def set_tag(self, name: str, number: int | None, key: str, value: str) -> None:
+        if number is None:
+            self.do(lambda call: registered_models.set_tag(call, name, key, value))
+        else:
+            self.do(lambda call: model_versions.set_tag(call, name, number, key, value))
+
+    @rule(name=names, number=st.none() | numbers, key=keys)
+    def delete_tag(self, name: str, number: int | None, key: str) -> None:
+        if number is None:
+            self.do(lambda call: registered_models.delete_tag(call, name, key))
+        else:
+            self.do(lambda call: model_versions.delete_tag(call, name, number, key))
+
+    @rule(name=names, alias=words, number=numbers)
+    def set_alias(self, name: str, alias: str, number: int) -> None:
+        self.do(lambda call: aliases.set_alias(call, name, alias, number))
+
+    @rule(name=names, alias=words)
+    def delete_alias(self, name: str, alias: str) -> None:
+        self.do(lambda call: aliases.delete_alias(call, name, alias))
+
+    @invariant()
+    def events_replayed_from_empty_are_the_tables(self) -> None:
+        with self.database.read() as session:
+            for name in NAMES:
+                events = history.events_after(session, name, 0, 10_000)
+                documents: list[Document] = [{}]
+                for event in events:
+                    documents.append(apply(documents[-1], json.loads(event.after)))
+                assert documents[-1] == document_in_tables(session.connection(), name)
+                for event in reversed(events):
+                    undone = apply(documents.pop(), json.loads(event.before))
+                    assert undone == documents[-1]
+
+    @invariant()
+    def chains_verify_and_clocks_have_no_gap(self) -> None:
+        with self.database.read() as session:
+            ticks = [event.clock for event in history.all_events_after(session, 0, 10_000)]
+            assert ticks == list(range(1, history.position(session, "") + 1))
+            for name in NAMES:
+                if history.position(session, name):
+                    history.verify(session, name)
+
+    @invariant()
+    def numbers_grow_and_are_never_given_twice(self) -> None:
+        for given in self.numbers_given.values():
+            assert given == sorted(set(given))
+
+
+def document_in_tables(connection: Connection, name: str) -> Document:
+    """Read everything the tables hold about a name, without the code under test."""
+
+    def rows(table: str) -> list[dict[str, Any]]:
+        query = f"SELECT * FROM {table} WHERE name = :name"  # noqa: S608 - our own constant
+        found = connection.execute(text(query), {"name": name})
+        return [
+            {column: value for column, value in row.items() if column != "name"}
+            for row in found.mappings()
+        ]
+
+    def present(row: dict[str, Any]) -> dict[str, Any]:
+        return {column: value for column, value in row.items() if value is not None}
+
+    document: Document = {}
+    for row in rows("model_name"):
+        document |= present({key: row[key] for key in ("next_version", "renamed_from")})
+    for row in rows("registered_model"):
+        model = row | {"deletion_protection": bool(row["deletion_protection"])}
+        document |= {
+            "model": present(model),
+            "tags": {tag["key"]: tag["value"] for tag in rows("registered_model_tag")},
+            "aliases": {alias["alias"]: alias["version"] for alias in rows("model_alias")},
+            "versions": {},
+        }
+    for row in rows("model_version"):
+        number = row.pop("version")
+        document["versions"][str(number)] = present(row) | {"tags": {}}
+    for tag in rows("model_version_tag"):
+        document["versions"][str(tag["version"])]["tags"][tag["key"]] = tag["value"]
+    return document
+
+
+TestHistories = Histories.TestCase
+TestHistories.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+
+
+def test_a_long_random_history_replays_to_the_tables() -> None:
+    """Hypothesis prefers short histories of few kinds; this one is long and of all."""
+    chance = random.Random(20)  # noqa: S311 - not for secrets
+    machine = Histories()
+    actions: list[Callable[[], None]] = [
+        lambda: machine.create_model(pick(NAMES), "d", {"team": "x"}),
+        *[lambda: machine.create_version(pick(NAMES), None, {"team": "y"}, foreign=False)] * 2,
+        *[lambda: machine.transition(pick(NAMES), pick(range(1, 9)), pick(Stage), archive=False)]
+        * 5,
+        *[lambda: machine.roll_back(pick(NAMES), pick(Stage))] * 2,
+        lambda: machine.rename_model(pick(NAMES), pick(NAMES)),
+        lambda: machine.set_tag(pick(NAMES), pick(range(1, 9)), "team", "z"),
+        lambda: machine.delete_tag(pick(NAMES), pick(range(1, 9)), "team"),
+        *[lambda: machine.set_alias(pick(NAMES), "champion", pick(range(1, 9)))] * 2,
+        lambda: machine.delete_version(pick(NAMES), pick(range(1, 9)), force=True),
+    ]
+
+    def pick(choices: Any) -> Any:
+        return chance.choice(list(choices))
+
+    try:
+        for step in range(400):
+            chance.choice(actions)()
+            if step % 100 == 0:
+                machine.delete_model(pick(NAMES), force=True)
+        machine.events_replayed_from_empty_are_the_tables()
+        machine.chains_verify_and_clocks_have_no_gap()
+    finally:
+        machine.teardown()

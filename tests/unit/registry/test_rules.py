@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from modelyard_kit.errors import InvalidArgument
+from modelyard_registry.rules.history import apply, canonical, put, put_first
+from modelyard_registry.rules.names import check_alias, check_tag_key, page_size
+from modelyard_registry.rules.references import Alias, parse_reference
+from modelyard_registry.rules.stages import Stage
+
+
+@pytest.mark.parametrize(
+    ("document", "patch", "expected"),
+    [  # the cases of RFC 7396, appendix A, that have an object on both sides
+        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+        ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+        ({"a": "b"}, {"a": None}, {}),
+        ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+        ({"a": "b"}, {"a": {"c": 1}}, {"a": {"c": 1}}),
+    ],
+)
+def test_a_merge_patch_is_applied_as_the_rfc_says(
+    document: dict[str, Any], patch: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    assert apply(document, patch) == expected
+
+
+def test_nothing_is_written_below_where_nothing_is() -> None:
+    patch: dict[str, Any] = {}
+    put(patch, ("versions", "1"), None)
+    put(patch, ("versions", "1", "stage"), "None")
+    assert patch == {"versions": {"1": None}}
+
+
+def test_the_first_value_is_what_was_there_before() -> None:
+    patch: dict[str, Any] = {}
+    put_first(patch, ("model", "description"), "old")
+    put_first(patch, ("model", "description"), "in between")
+    assert patch == {"model": {"description": "old"}}
+
+
+def test_canonical_json_is_sorted_and_has_no_white_space() -> None:
+    assert canonical({"b": "ü", "a": {"d": 1, "c": True}}) == '{"a":{"c":true,"d":1},"b":"ü"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("3", 3),
+        ("003", 3),
+        ("production", Stage.PRODUCTION),
+        ("NONE", Stage.NONE),
+        ("Latest", Alias("latest")),
+        ("champion", Alias("champion")),
+        ("v3", Alias("v3")),
+    ],
+)
+def test_a_reference_is_a_number_then_a_stage_then_an_alias(text: str, expected: object) -> None:
+    assert parse_reference(text) == expected
+
+
+@pytest.mark.parametrize("alias", ["champion", "a-b_c", "v", "v1a", "prod", "ünï", "-"])
+def test_an_alias_may_be_any_word_without_a_meaning(alias: str) -> None:
+    check_alias(alias)
+
+
+@pytest.mark.parametrize("key", ["team", "a/b", "a b.c-d_e:f", "mlflow.note.content", "...", "ä"])
+def test_a_tag_key_may_be_a_path(key: str) -> None:
+    check_tag_key(key)
+
+
+def test_a_page_has_its_default_size_unless_asked() -> None:
+    assert page_size(None, default=7, most=9) == 7
+    assert page_size(9, default=7, most=9) == 9
+    with pytest.raises(InvalidArgument, match="Invalid value 10 for parameter 'max_results'"):
+        page_size(10, default=7, most=9)
