@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
 from modelyard.api.artifacts.v1 import artifacts_service_pb2
 from modelyard.api.tracking.v1 import tracking_service_pb2
 from modelyard_kit.artifacts import ArtifactStore
@@ -11,9 +14,14 @@ from modelyard_kit.clock import Clock, now_ms
 from modelyard_kit.db import Database
 from modelyard_kit.migrations import Tree
 from modelyard_kit.server import Server
+from modelyard_tracking.models import Experiment
 from modelyard_tracking.servicer import ArtifactsServicer, TrackingServicer
 
 TREE = Tree(service="tracking", folder=Path(__file__).parent / "migrations", head="0001")
+
+# Together no more than the connections of one database: a call never waits for one.
+_TRACKING_THREADS = 12
+_ARTIFACTS_THREADS = 4
 
 
 def mount(server: Server, database: Database, store: ArtifactStore, clock: Clock = now_ms) -> None:
@@ -28,8 +36,20 @@ def mount(server: Server, database: Database, store: ArtifactStore, clock: Clock
     server.add(
         tracking_service_pb2.DESCRIPTOR.services_by_name["TrackingService"],
         TrackingServicer(database, clock),
+        threads=_TRACKING_THREADS,
+        ready=lambda: _is_ready(database),
     )
     server.add(
         artifacts_service_pb2.DESCRIPTOR.services_by_name["ArtifactsService"],
         ArtifactsServicer(database, store, clock),
+        threads=_ARTIFACTS_THREADS,
+        ready=lambda: _is_ready(database),
     )
+
+
+def _is_ready(database: Database) -> bool:
+    try:
+        with database.read() as session:
+            return session.scalar(select(Experiment.experiment_id).limit(1)) is not None
+    except SQLAlchemyError:
+        return False

@@ -7,22 +7,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import Row
+
 from modelyard.api.artifacts.v1 import artifacts_pb2 as artifacts
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_kit.artifacts import Digest, ManifestFile, ManifestPart
 from modelyard_tracking.models import (
     Experiment,
     ExperimentTag,
-    LatestMetric,
-    LatestModelMetric,
     LoggedModel,
     LoggedModelParam,
     LoggedModelTag,
-    Param,
     Run,
-    RunTag,
 )
-from modelyard_tracking.operations.history import CurvePoint
+from modelyard_tracking.operations.history import HistoryPoint
 from modelyard_tracking.operations.inputs import NewDatasetInput, Uses
 from modelyard_tracking.operations.trees import Entry
 from modelyard_tracking.rules.points import Curve, Point
@@ -61,9 +59,10 @@ class RunParts:
     """A run with all that a reply says of it."""
 
     run: Run
-    metrics: Sequence[LatestMetric]
-    params: Sequence[Param]
-    tags: Sequence[RunTag]
+    metrics: Sequence[Row[Any]]
+    """Of `latest_metric`."""
+    params: Sequence[Row[Any]]
+    tags: Sequence[Row[Any]]
     uses: Uses
 
 
@@ -72,7 +71,8 @@ class ModelParts:
     """A logged model with all that a reply says of it."""
 
     model: LoggedModel
-    metrics: Sequence[LatestModelMetric]
+    metrics: Sequence[Row[Any]]
+    """Of `latest_model_metric`."""
     params: Sequence[LoggedModelParam]
     tags: Sequence[LoggedModelTag]
 
@@ -140,7 +140,7 @@ def run(parts: RunParts) -> pb.Run:
     )
 
 
-def latest_metric(row: LatestMetric | LatestModelMetric) -> pb.Metric:
+def latest_metric(row: Row[Any]) -> pb.Metric:
     return pb.Metric(
         key=row.key,
         value=math.nan if row.is_nan else row.value,
@@ -187,14 +187,14 @@ def series(curve: Curve, points: Sequence[Point]) -> pb.MetricSeries:
     )
 
 
-def curve_point(key: str, run_id: str, found: CurvePoint) -> pb.Metric:
+def history_point(key: str, run_id: str, point: HistoryPoint) -> pb.Metric:
     return pb.Metric(
         key=key,
-        value=found.point.value,
-        timestamp=found.point.timestamp_ms,
-        step=found.point.step,
-        dataset_name=found.dataset_name or None,
-        dataset_digest=found.dataset_digest or None,
+        value=point.value,
+        timestamp=point.timestamp_ms,
+        step=point.step,
+        dataset_name=point.dataset_name or None,
+        dataset_digest=point.dataset_digest or None,
         run_id=run_id,
     )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import select
+from sqlalchemy import Row, Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from modelyard_kit import paging
@@ -14,27 +14,49 @@ from modelyard_kit.errors import InvalidArgument
 from modelyard_tracking.models import LatestMetric, LatestModelMetric, MetricChunk
 from modelyard_tracking.rules.points import Curve, Packed, Point, history_order
 
-
-@dataclass(frozen=True, slots=True)
-class CurvePoint:
-    """A point of a run's history, with the data it was computed on."""
-
-    point: Point
-    dataset_name: str
-    dataset_digest: str
-
-
 _NOT_OURS = (
     "Invalid page_token: expected the next_page_token of an earlier answer, unchanged, "
     "or an empty one for the first page"
 )
 
-_Order: TypeAlias = tuple[tuple[int, int, bool, float], str, str]
+# Built once, and of rows rather than entities: every get and search of runs reads these.
+_latest = cast(Table, LatestMetric.__table__)
+_LATEST_OF_RUNS = (
+    select(_latest)
+    .where(_latest.c.run_id.in_(bindparam("run_ids", expanding=True)))
+    .order_by(_latest.c.key)
+)
+_latest_of_models = cast(Table, LatestModelMetric.__table__)
+_LATEST_OF_MODELS = (
+    select(_latest_of_models)
+    .where(_latest_of_models.c.model_id.in_(bindparam("model_ids", expanding=True)))
+    .order_by(
+        _latest_of_models.c.key,
+        _latest_of_models.c.dataset_name,
+        _latest_of_models.c.dataset_digest,
+    )
+)
+
+
+class HistoryPoint(NamedTuple):
+    """A point of a run's history, with the data it was computed on. They sort as a history does."""
+
+    timestamp_ms: int
+    step: int
+    is_nan: bool
+    number: float
+    """0 where `is_nan`."""
+    dataset_name: str
+    dataset_digest: str
+
+    @property
+    def value(self) -> float:
+        return math.nan if self.is_nan else self.number
 
 
 def history_page(
     session: Session, run_id: str, key: str, page_token: str, page_size: int
-) -> tuple[list[CurvePoint], str]:
+) -> tuple[list[HistoryPoint], str]:
     """Return points of one metric by (timestamp, step, value), and the token of the next page.
 
     A point logged for several models is one point; so is one logged twice. Only the chunks that
@@ -42,31 +64,28 @@ def history_page(
     """
     query = paging.fingerprint("history", run_id, key)
     after = _read_cursor(paging.decode(page_token, query))
-    earliest_ms = after[0][0] if after else 0
     extents = session.execute(
         select(MetricChunk.chunk_id, MetricChunk.min_timestamp_ms)
         .where(
             MetricChunk.run_id == run_id,
             MetricChunk.key == key,
-            MetricChunk.max_timestamp_ms >= earliest_ms,
+            MetricChunk.max_timestamp_ms >= (after.timestamp_ms if after else 0),
         )
         .order_by(MetricChunk.min_timestamp_ms, MetricChunk.chunk_id)
     ).all()
-    found: dict[_Order, CurvePoint] = {}
+    found: set[HistoryPoint] = set()
     for chunk_id, min_timestamp_ms in extents:
-        if len(found) > page_size:
-            in_order = sorted(found)
-            if in_order[page_size][0][0] < min_timestamp_ms:
-                break  # all that comes now is later than the page
-        for point in _points_of(session, chunk_id):
-            order = _order(point)
-            if after is None or order > after:
-                found[order] = point
+        # All that comes now may be later than the page.
+        if sum(point.timestamp_ms < min_timestamp_ms for point in found) > page_size:
+            break
+        found.update(
+            point for point in _points_of(session, chunk_id) if after is None or point > after
+        )
     in_order = sorted(found)
-    page = [found[order] for order in in_order[:page_size]]
+    page = in_order[:page_size]
     if len(in_order) <= page_size:
         return page, ""
-    return page, paging.encode(_write_cursor(in_order[page_size - 1]), query)
+    return page, paging.encode(_write_cursor(page[-1]), query)
 
 
 def series_of_runs(
@@ -111,28 +130,18 @@ def points_between(
     )
 
 
-def latest_of_runs(session: Session, run_ids: Sequence[str]) -> dict[str, list[LatestMetric]]:
-    found: dict[str, list[LatestMetric]] = {run_id: [] for run_id in run_ids}
-    for row in session.scalars(
-        select(LatestMetric).where(LatestMetric.run_id.in_(run_ids)).order_by(LatestMetric.key)
-    ):
+def latest_of_runs(session: Session, run_ids: Sequence[str]) -> dict[str, list[Row[Any]]]:
+    """Return rows of `latest_metric` for each run, by key."""
+    found: dict[str, list[Row[Any]]] = {run_id: [] for run_id in run_ids}
+    for row in session.execute(_LATEST_OF_RUNS, {"run_ids": list(run_ids)}):
         found[row.run_id].append(row)
     return found
 
 
-def latest_of_models(
-    session: Session, model_ids: Sequence[str]
-) -> dict[str, list[LatestModelMetric]]:
-    found: dict[str, list[LatestModelMetric]] = {model_id: [] for model_id in model_ids}
-    for row in session.scalars(
-        select(LatestModelMetric)
-        .where(LatestModelMetric.model_id.in_(model_ids))
-        .order_by(
-            LatestModelMetric.key,
-            LatestModelMetric.dataset_name,
-            LatestModelMetric.dataset_digest,
-        )
-    ):
+def latest_of_models(session: Session, model_ids: Sequence[str]) -> dict[str, list[Row[Any]]]:
+    """Return rows of `latest_model_metric` for each logged model, by key and dataset."""
+    found: dict[str, list[Row[Any]]] = {model_id: [] for model_id in model_ids}
+    for row in session.execute(_LATEST_OF_MODELS, {"model_ids": list(model_ids)}):
         found[row.model_id].append(row)
     return found
 
@@ -143,8 +152,8 @@ def without_doubles(points: Iterable[Point]) -> list[Point]:
     return [by_order[order] for order in sorted(by_order)]
 
 
-def _points_of(session: Session, chunk_id: int) -> Iterable[CurvePoint]:
-    row: Any = session.execute(
+def _points_of(session: Session, chunk_id: int) -> Iterator[HistoryPoint]:
+    chunk: Any = session.execute(
         select(
             MetricChunk.steps,
             MetricChunk.timestamps,
@@ -153,27 +162,32 @@ def _points_of(session: Session, chunk_id: int) -> Iterable[CurvePoint]:
             MetricChunk.dataset_digest,
         ).where(MetricChunk.chunk_id == chunk_id)
     ).one()
-    steps, timestamps, values, dataset_name, dataset_digest = row
-    for point in Packed(steps, timestamps, values).points():
-        yield CurvePoint(point, dataset_name, dataset_digest)
+    steps, timestamps, values, dataset_name, dataset_digest = chunk
+    for timestamp_ms, step, value in Packed(steps, timestamps, values).points():
+        is_nan = math.isnan(value)
+        number = 0.0 if is_nan else value
+        yield HistoryPoint(timestamp_ms, step, is_nan, number, dataset_name, dataset_digest)
 
 
-def _order(found: CurvePoint) -> _Order:
-    return (history_order(found.point), found.dataset_name, found.dataset_digest)
+def _write_cursor(point: HistoryPoint) -> paging.Cursor:
+    # The number as text: JSON has no infinities, and hexadecimal is exact.
+    return (
+        point.timestamp_ms,
+        point.step,
+        int(point.is_nan),
+        point.number.hex(),
+        point.dataset_name,
+        point.dataset_digest,
+    )
 
 
-def _write_cursor(order: _Order) -> paging.Cursor:
-    (timestamp_ms, step, is_nan, value), name, digest = order
-    # As text: JSON has no infinities, and a float's shortest form is exact.
-    return (timestamp_ms, step, int(is_nan), value.hex(), name, digest)
-
-
-def _read_cursor(cursor: paging.Cursor | None) -> _Order | None:
+def _read_cursor(cursor: paging.Cursor | None) -> HistoryPoint | None:
     match cursor:
         case None:
             return None
-        case (int(timestamp_ms), int(step), int(is_nan), str(value), str(name), str(digest)):
-            return ((timestamp_ms, step, bool(is_nan), _from_hex(value)), name, digest)
+        case (int(timestamp_ms), int(step), int(is_nan), str(number), str(name), str(digest)):
+            value = _from_hex(number)
+            return HistoryPoint(timestamp_ms, step, bool(is_nan), value, name, digest)
     raise InvalidArgument(_NOT_OURS)
 
 

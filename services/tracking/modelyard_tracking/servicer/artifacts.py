@@ -11,7 +11,7 @@ from modelyard_kit.artifacts import ArtifactStore, Digest, Manifest, ManifestFil
 from modelyard_kit.calls import Call, reads, writes
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
-from modelyard_kit.errors import FailedPrecondition, InvalidArgument
+from modelyard_kit.errors import DataLoss, FailedPrecondition, InvalidArgument
 from modelyard_tracking import wire
 from modelyard_tracking.operations import artifacts, trees
 from modelyard_tracking.rules.artifacts import (
@@ -154,6 +154,12 @@ class ArtifactsServicer:
         owner, folder = _owner(request), _optional_path(request.path)
         with self.database.read() as session:
             sealable = trees.sealable(session, owner, folder)
+        for digest, size_bytes in objects_of(sealable.files).items():
+            if self.store.size_bytes(digest) != size_bytes:
+                raise DataLoss(
+                    f"The object {digest} of {owner} is not in the store; log its file again.",
+                    digest=digest,
+                )
         manifest = Manifest(sealable.files)
         data = manifest.to_bytes()
         self.store.put(manifest.digest, [data], len(data))

@@ -1,0 +1,143 @@
+import math
+
+import pytest
+
+from modelyard_kit.artifacts import Digest, ManifestFile, ManifestPart
+from modelyard_kit.errors import InvalidArgument
+from modelyard_tracking.rules import artifacts, run_names, values
+from modelyard_tracking.rules.points import Packed, Point, history_order, rank, sample
+from modelyard_tracking.rules.states import Lifecycle, ModelStatus, View
+
+A, B = Digest("a" * 64), Digest("b" * 64)
+PART = artifacts.PART_BYTES
+
+
+@pytest.mark.parametrize("key", ["a", "a/b", "a b", "a.b", "a-b_c", "a:b", "é", "...", ".hidden"])
+def test_a_key_that_is_a_relative_path_is_returned(key: str) -> None:
+    assert values.checked_key(key, "key") == key
+
+
+@pytest.mark.parametrize(
+    "key", ["/a", "a/", "a//b", ".", "..", "../a", "a/../b", "a\\b", "a\tb", ""]
+)
+def test_a_key_that_is_none_is_refused_by_its_place(key: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"params\[3\]\.key"):
+        values.checked_key(key, "params[3].key")
+
+
+@pytest.mark.parametrize(("text", "number"), [("0", 0), ("12", 12), ("9" * 18, 10**18 - 1)])
+def test_an_experiment_id_is_a_number(text: str, number: int) -> None:
+    assert values.experiment_number(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "00", "+1", "1e3", "1 ", "1\n", "9" * 19, "٣"])
+def test_an_experiment_id_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InvalidArgument, match="decimal number"):
+        values.experiment_number(text)
+
+
+@pytest.mark.parametrize("text", ["a" * 257, "a/b", "", "a\n", "é"])
+def test_a_run_id_that_cannot_be_is_refused(text: str) -> None:
+    with pytest.raises(InvalidArgument, match="Invalid run ID"):
+        values.checked_run_id(text)
+
+
+def test_new_ids_pass_their_own_checks() -> None:
+    assert values.checked_run_id(values.new_run_id())
+    assert values.checked_model_id(values.new_model_id())
+
+
+def test_invented_names_are_names_of_runs_and_models() -> None:
+    for _ in range(100):
+        name = run_names.invent_name()
+        assert values.checked_run_name(name) == values.checked_model_name(name)
+
+
+def test_a_key_may_come_twice_with_one_value_only() -> None:
+    assert values.unique([("a", "1"), ("b", "2"), ("a", "1")], "param") == {"a": "1", "b": "2"}
+    with pytest.raises(InvalidArgument, match="'a' has the values '1' and '2'"):
+        values.unique([("a", "1"), ("a", "2")], "param")
+
+
+@pytest.mark.parametrize(("asked", "size"), [(None, 10), (1, 1), (20, 20)])
+def test_a_page_has_the_size_asked_for(asked: int | None, size: int) -> None:
+    assert values.page_size(asked, 10, 20) == size
+
+
+@pytest.mark.parametrize("asked", [0, -1, 21])
+def test_a_page_size_out_of_range_is_refused(asked: int) -> None:
+    with pytest.raises(InvalidArgument, match="at least 1 and at most 20"):
+        values.page_size(asked, 10, 20)
+
+
+def test_a_view_is_of_life_cycle_stages() -> None:
+    assert View.ACTIVE_ONLY.stages == (Lifecycle.ACTIVE,)
+    assert View.DELETED_ONLY.stages == (Lifecycle.DELETED,)
+    assert View.ALL.stages == (Lifecycle.ACTIVE, Lifecycle.DELETED)
+
+
+def test_pending_is_no_final_status() -> None:
+    assert ModelStatus.final(ModelStatus.READY) is ModelStatus.READY
+    with pytest.raises(InvalidArgument, match="LOGGED_MODEL_READY"):
+        ModelStatus.final(ModelStatus.PENDING)
+
+
+def test_points_are_packed_exactly() -> None:
+    points = [
+        Point(0, -(2**63), math.inf),
+        Point(2**63 - 1, 2**63 - 1, -0.0),
+        Point(1, 0, 5e-324),
+    ]
+    packed = Packed.of(points)
+    assert list(packed.points()) == points
+    assert packed.values[:8] == b"\0\0\0\0\0\0\xf0\x7f"  # little-endian
+    (nan,) = Packed.of([Point(1, 1, math.nan)]).points()
+    assert math.isnan(nan.value)
+
+
+def test_packed_points_know_their_end() -> None:
+    first, second = (Packed.of([Point(n, n, float(n))]) for n in (1, 2))
+    assert (first + second).ends_with(second)
+    assert not (first + second).ends_with(first)
+    assert not first.ends_with(first + second)
+
+
+def test_a_number_ranks_above_nan_of_the_same_instant_only() -> None:
+    nan, number = Point(1, 1, math.nan), Point(1, 1, -math.inf)
+    assert rank(number) > rank(nan)
+    assert rank(Point(1, 2, math.nan)) > rank(number)
+    assert history_order(nan) > history_order(number)
+
+
+@pytest.mark.parametrize(
+    ("most", "kept"), [(1, [9]), (2, [0, 9]), (4, [0, 3, 6, 9]), (10, list(range(10)))]
+)
+def test_a_sample_has_the_first_and_the_last(most: int, kept: list[int]) -> None:
+    points = [Point(n, n, 0.0) for n in range(10)]
+    assert [point.step for point in sample(points, most)] == kept
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "part_sizes"),
+    [(0, []), (PART, []), (PART + 1, [PART, 1]), (2 * PART, [PART, PART])],
+)
+def test_files_over_the_part_size_have_parts(size_bytes: int, part_sizes: list[int]) -> None:
+    parts = tuple(ManifestPart(Digest(f"{n:064x}"), size) for n, size in enumerate(part_sizes))
+    artifacts.checked_files([ManifestFile("a", size_bytes, A, parts)])
+
+
+def test_one_object_has_one_size() -> None:
+    files = [ManifestFile("a", 1, A), ManifestFile("b", 1, A), ManifestFile("c", 2, B)]
+    assert artifacts.objects_of(files) == {A: 1, B: 2}
+    with pytest.raises(InvalidArgument, match="as 1 and as 2 bytes"):
+        artifacts.objects_of([*files, ManifestFile("d", 2, A)])
+
+
+def test_a_path_may_not_come_twice() -> None:
+    with pytest.raises(InvalidArgument, match="'a' comes twice"):
+        artifacts.checked_files([ManifestFile("a", 1, A), ManifestFile("a", 1, A)])
+
+
+def test_ancestors_are_the_folders_of_a_path() -> None:
+    assert artifacts.ancestors("a/b/c") == ["a", "a/b"]
+    assert artifacts.ancestors("a") == []
