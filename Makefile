@@ -2,7 +2,8 @@
 PYTHON ?= python3
 T ?= tests
 BIN := .venv/bin
-PACKAGES := clients/python/modelyard services tools benchmarks examples tests
+# Examples are left out: scripts as users write them.
+PACKAGES := clients/python/modelyard services tools benchmarks tests
 
 .DEFAULT_GOAL := help
 .PHONY: help install up demo test check format protos baseline lock soak bench clean

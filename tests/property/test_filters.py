@@ -6,9 +6,6 @@ from dataclasses import dataclass
 
 from hypothesis import given
 from hypothesis import strategies as st
-from modelyard_kit import filters
-from modelyard_kit.errors import InvalidArgument
-from modelyard_kit.filters import And, Comparison, Literal, Node, Not, Operator, Or
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -21,6 +18,10 @@ from sqlalchemy import (
     select,
     text,
 )
+
+from modelyard_kit import filters
+from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.filters import And, Comparison, Literal, Node, Not, Operator, Or
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
 keys = texts.filter(bool) | st.sampled_from(["and", "IN", "a.b", "1", "desc", "a b", "`", '"'])
