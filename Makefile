@@ -49,7 +49,7 @@ protos: install ## Generate the stubs from the contract
 	$(BIN)/python tools/gen_stubs.py
 
 baseline: install ## Take today's contract as the one that must not be broken (at a release)
-	$(BIN)/buf build -o protos/baseline.binpb
+	$(BIN)/buf build --exclude-source-info -o protos/baseline.binpb
 
 lock: ## Pin versions and hashes of all dependencies anew (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
