@@ -297,3 +297,11 @@ def test_a_models_own_tree_is_listed(tracking: Tracking) -> None:
     )
     assert reply.root_uri == f"mlflow-artifacts:/0/models/{model_id}/artifacts"
     assert [file.path for file in reply.files] == ["data/model.skops"]
+
+
+def test_a_tree_whose_bytes_are_gone_is_not_sealed(tracking: Tracking) -> None:
+    run_id = tracking.create_run()
+    tracking.log_files({"a": b"1"}, run_id=run_id)
+    tracking.store.delete(Digest.of(b"1"))
+    with refused("DATA_LOSS", Digest.of(b"1"), "not in the store"):
+        seal(tracking, run_id=run_id)

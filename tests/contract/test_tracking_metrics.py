@@ -321,3 +321,16 @@ def test_concurrent_batches_are_all_or_nothing(tracking: Tracking) -> None:
     assert [metric.key for metric in data.metrics] == [f"m{won[0]}"]
     assert [tag.key for tag in data.tags if tag.key.startswith("t")] == [f"t{won[0]}"]
     assert len(tracking.history(run_id, f"m{won[0]}")) == 50
+
+
+def test_more_points_than_a_reply_holds_are_thinned_or_refused(
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelyard_tracking.servicer.metrics._MAX_POINTS", 9)
+    run_id = tracking.create_run()
+    log(tracking, run_id, *(pb.Metric(key="m", value=n, timestamp=n) for n in range(10)))
+    with refused("INVALID_PARAMETER_VALUE", "10 points", "max_points"):
+        tracking.rpc.GetMetricSeries(pb.GetMetricSeriesRequest(run_ids=[run_id]))
+    request = pb.GetMetricSeriesRequest(run_ids=[run_id], max_points=2)
+    (found,) = tracking.rpc.GetMetricSeries(request).runs
+    assert list(found.series[0].values) == [0.0, 9.0]

@@ -260,3 +260,25 @@ def test_logged_models_are_searched(tmp_path: Path) -> None:
                 found(text)
         with refused("INVALID_PARAMETER_VALUE", "Valid keys"):
             found(order_by=[order(field_name="color")])
+
+
+def test_a_reply_that_grows_too_large_ends_its_page_early(
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelyard_tracking.servicer.runs._ENOUGH_BYTES", 1)
+    monkeypatch.setattr("modelyard_tracking.servicer.runs._RUNS_AT_ONCE", 3)
+    request = pb.SearchRunsRequest(experiment_ids=["0"], order_by=["metrics.loss"])
+    first = tracking.rpc.SearchRuns(request)
+    request.page_token = first.next_page_token
+    second = tracking.rpc.SearchRuns(request)
+    pages = [[run.info.run_name for run in reply.runs] for reply in (first, second)]
+    assert pages == [["d", "a", "b"], ["c"]]
+    assert second.next_page_token == ""
+
+
+def test_twenty_orders_are_paged(tracking: Tracking) -> None:
+    order_by = [f"metrics.m{n} DESC" for n in range(19)] + ["metrics.loss"]
+    assert names(tracking, "", *order_by) == "dabc"
+    request = pb.SearchRunsRequest(experiment_ids=["0"], order_by=order_by, max_results=3)
+    request.page_token = tracking.rpc.SearchRuns(request).next_page_token
+    assert [run.info.run_name for run in tracking.rpc.SearchRuns(request).runs] == ["c"]

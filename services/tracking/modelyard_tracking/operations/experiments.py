@@ -24,6 +24,8 @@ from modelyard_tracking.rules.values import (
     experiment_number,
 )
 
+_KEYS_A_STATEMENT = 5_000  # databases bind some ten thousand values at most
+
 
 def create_experiment(
     session: Session, name: str, artifact_location: str, tags: dict[str, str], now_ms: int
@@ -87,13 +89,12 @@ def get_active_experiment(session: Session, experiment_id: str) -> Experiment:
 def tags_of(session: Session, experiments: Sequence[Experiment]) -> dict[int, list[ExperimentTag]]:
     """Return the tags of each experiment, by key."""
     found: dict[int, list[ExperimentTag]] = {row.experiment_id: [] for row in experiments}
-    tags = (
-        select(ExperimentTag)
-        .where(ExperimentTag.experiment_id.in_(found))
-        .order_by(ExperimentTag.key)
-    )
-    for tag in session.scalars(tags):
-        found[tag.experiment_id].append(tag)
+    ids = list(found)
+    for start in range(0, len(ids), _KEYS_A_STATEMENT):
+        some = ids[start : start + _KEYS_A_STATEMENT]
+        tags = select(ExperimentTag).where(ExperimentTag.experiment_id.in_(some))
+        for tag in session.scalars(tags.order_by(ExperimentTag.key)):
+            found[tag.experiment_id].append(tag)
     return found
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Row, Table, bindparam, select
+from sqlalchemy import Row, Select, Table, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from modelyard_kit import paging
@@ -36,6 +36,8 @@ _LATEST_OF_MODELS = (
         _latest_of_models.c.dataset_digest,
     )
 )
+_chunks = cast(Table, MetricChunk.__table__)
+_BY_CURVE = [_chunks.c[name] for name in Curve._fields]
 
 
 class HistoryPoint(NamedTuple):
@@ -88,28 +90,31 @@ def history_page(
     return page, paging.encode(_write_cursor(page[-1]), query)
 
 
-def series_of_runs(
-    session: Session, run_ids: Sequence[str], keys: Sequence[str]
-) -> dict[str, dict[Curve, list[Point]]]:
-    """Return the curves of runs: each one's points by (timestamp, step, value), without doubles.
+def series_of_run(session: Session, run_id: str, keys: Sequence[str]) -> dict[Curve, list[Point]]:
+    """Return a run's curves: each one's points by (timestamp, step, value), without doubles.
 
     Args:
         session: The transaction.
-        run_ids: Runs that exist.
+        run_id: A run that exists.
         keys: Which metrics; all of them if empty.
     """
-    query = select(MetricChunk).where(MetricChunk.run_id.in_(run_ids))
-    if keys:
-        query = query.where(MetricChunk.key.in_(keys))
-    found: dict[str, dict[Curve, list[Point]]] = {run_id: {} for run_id in run_ids}
-    for chunk in session.scalars(query.order_by(MetricChunk.key, MetricChunk.chunk_id)):
+    found: dict[Curve, list[Point]] = {}
+    for chunk in session.execute(_of_runs(select(_chunks), [run_id], keys).order_by(*_BY_CURVE)):
         curve = Curve(chunk.key, chunk.model_id, chunk.dataset_name, chunk.dataset_digest)
         packed = Packed(chunk.steps, chunk.timestamps, chunk.values)
-        found[chunk.run_id].setdefault(curve, []).extend(packed.points())
-    for curves in found.values():
-        for curve, points in curves.items():
-            curves[curve] = without_doubles(points)
-    return found
+        found.setdefault(curve, []).extend(packed.points())
+    return {curve: without_doubles(points) for curve, points in found.items()}
+
+
+def count_points(session: Session, run_ids: Sequence[str], keys: Sequence[str]) -> int:
+    """Return how many points metrics of runs have, doubles included."""
+    counted = _of_runs(select(func.sum(_chunks.c.point_count)), run_ids, keys)
+    return session.scalar(counted) or 0
+
+
+def _of_runs(statement: Select[Any], run_ids: Sequence[str], keys: Sequence[str]) -> Select[Any]:
+    statement = statement.where(_chunks.c.run_id.in_(run_ids))
+    return statement.where(_chunks.c.key.in_(keys)) if keys else statement
 
 
 def points_between(

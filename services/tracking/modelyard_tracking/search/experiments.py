@@ -25,6 +25,7 @@ from modelyard_tracking.models import Experiment, ExperimentTag
 from modelyard_tracking.rules.states import View
 from modelyard_tracking.rules.values import experiment_number
 from modelyard_tracking.search.conditions import keyed_text, orders, refuse_key
+from modelyard_tracking.search.pages import Page, read_page
 
 _ATTRIBUTES = (None, "attributes", "attribute", "attr")
 _TAGS = ("tags", "tag")
@@ -43,8 +44,8 @@ def search_experiments(
     view: View,
     page_size: int,
     page_token: str,
-) -> tuple[list[Experiment], str]:
-    """Return a page of experiments, and the token of the next one.
+) -> Page[Experiment]:
+    """Return a page of experiments.
 
     Args:
         session: The transaction.
@@ -56,7 +57,6 @@ def search_experiments(
         page_token: Of the page before; empty for the first.
     """
     query = paging.fingerprint("experiments", text, list(order_by), view)
-    cursor = paging.decode(page_token, query)
     statement: Select[Any] = select(Experiment).where(Experiment.lifecycle_stage.in_(view.stages))
     tree = parse(text)
     if tree is not None:
@@ -66,14 +66,7 @@ def search_experiments(
         SortKey(Experiment.created_ms.expression, ascending=False, nullable=False),
         SortKey(Experiment.experiment_id.expression, nullable=False),
     ]
-    if cursor is not None:
-        statement = statement.where(paging.after(keys, cursor))
-    statement = statement.add_columns(*paging.key_columns(keys))
-    rows = session.execute(
-        statement.order_by(*paging.order_clauses(keys)).limit(page_size + 1)
-    ).all()
-    page, next_page_token = paging.cut(rows, page_size, keys, query)
-    return [row[0] for row in page], next_page_token
+    return read_page(session, statement, keys, query, page_size, page_token)
 
 
 def _condition(comparison: Comparison) -> ColumnElement[bool]:

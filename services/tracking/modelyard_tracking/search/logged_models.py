@@ -29,6 +29,7 @@ from modelyard_tracking.models import (
 from modelyard_tracking.rules.states import Lifecycle
 from modelyard_tracking.rules.values import experiment_number
 from modelyard_tracking.search.conditions import keyed_number, keyed_text, refuse_key
+from modelyard_tracking.search.pages import Page, read_page
 
 _ATTRIBUTES = (None, "attributes", "attribute", "attr")
 _TEXTS: dict[str, ColumnElement[Any]] = {
@@ -75,8 +76,8 @@ def search_logged_models(
     order_by: Sequence[ModelOrder],
     page_size: int,
     page_token: str,
-) -> tuple[list[LoggedModel], str]:
-    """Return a page of logged models, and the token of the next one.
+) -> Page[LoggedModel]:
+    """Return a page of logged models.
 
     Args:
         session: The transaction.
@@ -91,7 +92,6 @@ def search_logged_models(
     query = paging.fingerprint(
         "logged models", sorted(numbers), text, [str(d) for d in datasets], [*map(str, order_by)]
     )
-    cursor = paging.decode(page_token, query)
     statement: Select[Any] = select(LoggedModel).where(
         LoggedModel.experiment_id.in_(numbers), LoggedModel.lifecycle_stage == Lifecycle.ACTIVE
     )
@@ -103,14 +103,7 @@ def search_logged_models(
         SortKey(LoggedModel.created_ms.expression, ascending=False, nullable=False),
         SortKey(LoggedModel.number.expression, ascending=False, nullable=False),
     ]
-    if cursor is not None:
-        statement = statement.where(paging.after(keys, cursor))
-    statement = statement.add_columns(*paging.key_columns(keys))
-    rows = session.execute(
-        statement.order_by(*paging.order_clauses(keys)).limit(page_size + 1)
-    ).all()
-    page, next_page_token = paging.cut(rows, page_size, keys, query)
-    return [row[0] for row in page], next_page_token
+    return read_page(session, statement, keys, query, page_size, page_token)
 
 
 def _condition(comparison: Comparison, datasets: Sequence[OnDataset]) -> ColumnElement[bool]:

@@ -30,6 +30,7 @@ from modelyard_tracking.models import (
 from modelyard_tracking.rules.states import View
 from modelyard_tracking.rules.values import ARTIFACT_ROOT, experiment_number
 from modelyard_tracking.search.conditions import keyed_number, keyed_text, orders, refuse_key
+from modelyard_tracking.search.pages import Page, read_page
 
 _ENTITIES: dict[str | None, str] = {
     None: "attributes",
@@ -75,8 +76,8 @@ def search_runs(
     view: View,
     page_size: int,
     page_token: str,
-) -> tuple[list[Run], str]:
-    """Return a page of runs, and the token of the next one.
+) -> Page[Run]:
+    """Return a page of runs.
 
     Args:
         session: The transaction.
@@ -89,7 +90,6 @@ def search_runs(
     """
     numbers = [experiment_number(experiment_id) for experiment_id in experiment_ids]
     query = paging.fingerprint("runs", sorted(numbers), text, list(order_by), view)
-    cursor = paging.decode(page_token, query)
     statement: Select[Any] = select(Run).where(
         Run.experiment_id.in_(numbers), Run.lifecycle_stage.in_(view.stages)
     )
@@ -104,14 +104,7 @@ def search_runs(
         SortKey(Run.start_ms.expression, ascending=False, nullable=False),
         SortKey(Run.run_id.expression, nullable=False),
     ]
-    if cursor is not None:
-        statement = statement.where(paging.after(keys, cursor))
-    statement = statement.add_columns(*paging.key_columns(keys))
-    rows = session.execute(
-        statement.order_by(*paging.order_clauses(keys)).limit(page_size + 1)
-    ).all()
-    page, next_page_token = paging.cut(rows, page_size, keys, query)
-    return [row[0] for row in page], next_page_token
+    return read_page(session, statement, keys, query, page_size, page_token)
 
 
 def _condition(comparison: Comparison) -> ColumnElement[bool]:

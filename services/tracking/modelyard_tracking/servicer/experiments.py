@@ -52,7 +52,7 @@ class Experiments:
         self, request: pb.SearchExperimentsRequest, call: Call
     ) -> pb.SearchExperimentsResponse:
         asked = request.max_results if request.HasField("max_results") else None
-        found, next_page_token = search_experiments(
+        page = search_experiments(
             call.session,
             request.filter,
             request.order_by,
@@ -60,10 +60,10 @@ class Experiments:
             page_size(asked, _DEFAULT_RESULTS, _MAX_RESULTS),
             request.page_token,
         )
-        tags = experiments.tags_of(call.session, found)
+        tags = experiments.tags_of(call.session, page.found)
         return pb.SearchExperimentsResponse(
-            experiments=[wire.experiment(row, tags[row.experiment_id]) for row in found],
-            next_page_token=next_page_token,
+            experiments=[wire.experiment(row, tags[row.experiment_id]) for row in page.found],
+            next_page_token=page.next_page_token,
         )
 
     @writes

@@ -64,7 +64,7 @@ class LoggedModels:
         self, request: pb.SearchLoggedModelsRequest, call: Call
     ) -> pb.SearchLoggedModelsResponse:
         asked = request.max_results if request.HasField("max_results") else None
-        found, next_page_token = search_logged_models(
+        page = search_logged_models(
             call.session,
             request.experiment_ids,
             request.filter,
@@ -74,7 +74,7 @@ class LoggedModels:
             request.page_token,
         )
         return pb.SearchLoggedModelsResponse(
-            models=whole_models(call.session, found), next_page_token=next_page_token
+            models=whole_models(call.session, page.found), next_page_token=page.next_page_token
         )
 
     @writes

@@ -22,6 +22,7 @@ from modelyard_tracking.rules.values import (
 
 _MAX_HISTORY_POINTS = 25_000
 _MAX_SAMPLED_POINTS = 2_500
+_MAX_POINTS = 1_000_000
 
 
 class Metrics:
@@ -109,25 +110,21 @@ class Metrics:
         self, request: pb.GetMetricSeriesRequest, call: Call
     ) -> pb.GetMetricSeriesResponse:
         run_ids = _existing_runs(call, request.run_ids)
-        most = MAX_SERIES_POINTS
-        if request.HasField("max_points"):
-            most = page_size(request.max_points, most, most)
-        found = history.series_of_runs(call.session, run_ids, list(request.metric_keys))
-        return pb.GetMetricSeriesResponse(
-            runs=[
-                pb.GetMetricSeriesResponse.RunSeries(
-                    run_id=run_id,
-                    series=[
-                        wire.series(
-                            curve,
-                            sample(points, most) if request.HasField("max_points") else points,
-                        )
-                        for curve, points in curves.items()
-                    ],
-                )
-                for run_id, curves in found.items()
-            ]
-        )
+        keys = list(request.metric_keys)
+        thinned = request.HasField("max_points")
+        most = page_size(request.max_points, _MAX_POINTS, _MAX_POINTS) if thinned else _MAX_POINTS
+        stored = history.count_points(call.session, run_ids, keys)
+        if not thinned and stored > _MAX_POINTS:
+            raise InvalidArgument(
+                f"These series have {stored:,} points, and a reply at most {_MAX_POINTS:,}; "
+                "ask for fewer runs or metrics, or set max_points."
+            )
+        reply = pb.GetMetricSeriesResponse()
+        for run_id in run_ids:
+            curves = history.series_of_run(call.session, run_id, keys)
+            series = [wire.series(curve, sample(points, most)) for curve, points in curves.items()]
+            reply.runs.add(run_id=run_id, series=series)
+        return reply
 
     @reads
     def GetMetricHistoryBulkInterval(

@@ -23,7 +23,8 @@ from modelyard_tracking.search.runs import search_runs
 
 _DEFAULT_RESULTS = 1_000
 _MAX_RESULTS = 50_000
-_RUNS_A_STATEMENT = 5_000  # databases bind some ten thousand values at most
+_RUNS_AT_ONCE = 1_000
+_ENOUGH_BYTES = 16 << 20  # then the page ends early: a message has a limit, and runs may be large
 
 
 class Runs:
@@ -53,7 +54,7 @@ class Runs:
     @reads
     def SearchRuns(self, request: pb.SearchRunsRequest, call: Call) -> pb.SearchRunsResponse:
         asked = request.max_results if request.HasField("max_results") else None
-        found, next_page_token = search_runs(
+        page = search_runs(
             call.session,
             request.experiment_ids,
             request.filter,
@@ -62,9 +63,11 @@ class Runs:
             page_size(asked, _DEFAULT_RESULTS, _MAX_RESULTS),
             request.page_token,
         )
-        reply = pb.SearchRunsResponse(next_page_token=next_page_token)
-        for start in range(0, len(found), _RUNS_A_STATEMENT):
-            reply.runs.extend(whole_runs(call.session, found[start : start + _RUNS_A_STATEMENT]))
+        reply = pb.SearchRunsResponse()
+        while len(reply.runs) < len(page.found) and reply.ByteSize() < _ENOUGH_BYTES:
+            done = len(reply.runs)
+            reply.runs.extend(whole_runs(call.session, page.found[done : done + _RUNS_AT_ONCE]))
+        reply.next_page_token = page.token_after(len(reply.runs))
         return reply
 
     @writes

@@ -1,0 +1,68 @@
+"""One page of a search, of which a reply may carry only the beginning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Row, Select
+from sqlalchemy.orm import Session
+
+from modelyard_kit import paging
+from modelyard_kit.paging import SortKey
+
+Entity = TypeVar("Entity")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Entity]):
+    """Found entities in order, and the tokens of what comes after them."""
+
+    found: list[Entity]
+    rows: Sequence[Row[Any]]
+    """Those of the entities, and one more if there is a next page."""
+    keys: Sequence[SortKey]
+    query: str
+
+    def token_after(self, count: int) -> str:
+        """Return the token of the page that begins after the first `count` entities.
+
+        Empty if there are no more.
+        """
+        return paging.cut(self.rows, count, self.keys, self.query)[1]
+
+    @property
+    def next_page_token(self) -> str:
+        return self.token_after(len(self.found))
+
+
+def read_page(
+    session: Session,
+    statement: Select[Any],
+    keys: Sequence[SortKey],
+    query: str,
+    page_size: int,
+    page_token: str,
+) -> Page[Any]:
+    """Run a search.
+
+    Args:
+        session: The transaction.
+        statement: Selects one entity.
+        keys: What to order by, the last of them unique.
+        query: The fingerprint of the search.
+        page_size: At most so many.
+        page_token: Of the page before; empty for the first.
+
+    Raises:
+        InvalidArgument: The token is not of this search.
+    """
+    cursor = paging.decode(page_token, query)
+    if cursor is not None:
+        statement = statement.where(paging.after(keys, cursor))
+    statement = statement.add_columns(*paging.key_columns(keys))
+    rows = session.execute(
+        statement.order_by(*paging.order_clauses(keys)).limit(page_size + 1)
+    ).all()
+    return Page([row[0] for row in rows[:page_size]], rows, keys, query)
