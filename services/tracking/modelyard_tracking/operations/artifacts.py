@@ -5,7 +5,7 @@ The bytes themselves are in the store, which the servicer asks before it opens a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.orm import Session
@@ -111,14 +111,22 @@ def commit_files(session: Session, owner: Owner, files: Sequence[ManifestFile]) 
     for path in paths:
         if path not in replaced:
             _refuse_folder(session, owner, path)
+    _remove(session, owner, replaced)
+    _add(session, owner, files)
+
+
+def _remove(session: Session, owner: Owner, paths: Collection[str]) -> None:
     for table in (ArtifactPart, ArtifactFile):
         session.execute(
             delete(table).where(
                 table.owner_kind == owner.kind,
                 table.owner_id == owner.owner_id,
-                table.path.in_(replaced),
+                table.path.in_(paths),
             )
         )
+
+
+def _add(session: Session, owner: Owner, files: Sequence[ManifestFile]) -> None:
     key = {"owner_kind": owner.kind, "owner_id": owner.owner_id}
     session.execute(
         insert(ArtifactFile),

@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+from tracking_service import refused, tracking_at
+
+from modelyard.api.tracking.v1 import tracking_pb2 as pb
+from modelyard_kit.artifacts import UrlSigner
+from modelyard_kit.artifacts.memory import MemoryStore
+from modelyard_kit.db import open_database
+from modelyard_kit.errors import FailedPrecondition
+from modelyard_kit.migrations import migrate
+from modelyard_kit.server import Server
+from modelyard_tracking.app import TREE, mount
+
+
+def test_everything_but_workspaces_and_presigned_urls_of_files_is_built(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path}/tracking.db")
+    server = Server()
+    mount(server, database, MemoryStore(UrlSigner(b"s" * 32, lambda: "http://store.test")))
+    database.close()
+    assert {name.rpartition(".")[2] for name in server.unbuilt} == {
+        "ListWorkspaces",
+        "CreateWorkspace",
+        "GetWorkspace",
+        "UpdateWorkspace",
+        "DeleteWorkspace",
+        "CreatePresignedUploadUrl",
+        "CreatePresignedDownloadUrl",
+    }
+
+
+def test_an_rpc_that_is_not_built_says_so(tmp_path: Path) -> None:
+    with tracking_at(tmp_path) as tracking, refused("NOT_IMPLEMENTED", "ListWorkspaces"):
+        tracking.rpc.ListWorkspaces(pb.ListWorkspacesRequest())
+
+
+def test_it_is_ready_only_with_its_tables(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path}/tracking.db")
+    server = Server()
+    mount(server, database, MemoryStore(UrlSigner(b"s" * 32, lambda: "http://store.test")))
+    assert not server.is_ready()
+    migrate(database, TREE)
+    assert server.is_ready()
+    database.close()
+
+
+def test_what_was_logged_is_there_after_a_restart(tmp_path: Path) -> None:
+    with tracking_at(tmp_path) as tracking:
+        run_id = tracking.create_run()
+        tracking.rpc.LogMetric(pb.LogMetricRequest(run_id=run_id, key="m", value=1.0))
+        run = tracking.get_run(run_id)
+        with pytest.raises(FailedPrecondition, match="open in another process"):
+            open_database(f"sqlite:///{tmp_path}/tracking.db")
+    with tracking_at(tmp_path) as tracking:
+        assert tracking.get_run(run_id) == run
+
+
+def test_a_call_without_the_token_is_refused(tmp_path: Path) -> None:
+    with tracking_at(tmp_path, token="secret-token") as tracking, refused("UNAUTHENTICATED"):
+        tracking.create_run()
