@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import os
 import re
 import subprocess
 import sys
@@ -180,6 +181,28 @@ def obedient_model(folder: Path) -> Path:
         return [word]
 
     modelyard.pyfunc.save_model(folder, python_model=predict)
+    return folder
+
+
+def slow_model(folder: Path, begun: Path, go_on: Path) -> Path:
+    """Write a pickled model that, while it is loaded, opens one pipe and waits for the other."""
+    os.mkfifo(begun)
+    os.mkfifo(go_on)
+
+    class Slow(modelyard.pyfunc.PythonModel):
+        def __init__(self, pipes: tuple[str, str]) -> None:
+            self.pipes = pipes
+
+        def load_context(self, context: modelyard.pyfunc.PythonModelContext) -> None:
+            with open(self.pipes[0], "w"):  # noqa: PTH123
+                pass
+            with open(self.pipes[1]) as told:  # noqa: PTH123
+                told.read()
+
+        def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+            return ["slow"]
+
+    modelyard.pyfunc.save_model(folder, python_model=Slow((str(begun), str(go_on))))
     return folder
 
 

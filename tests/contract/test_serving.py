@@ -24,6 +24,7 @@ from serving_parts import (
     get,
     obedient_model,
     serving,
+    slow_model,
     start_registry,
 )
 from up_process import environment
@@ -318,6 +319,43 @@ def test_a_stop_lets_the_request_in_flight_finish(
         go_on.write_text("now")
         assert answer.result().json == {"predictions": ["now"]}
         assert served.process.wait(60) == 0
+
+
+def test_the_old_version_answers_while_the_new_one_loads_and_one_overtaken_is_never_served(
+    registry: FewLineRegistry, address: str, tmp_path: Path
+) -> None:
+    begun, go_on = tmp_path / "begun", tmp_path / "go_on"
+    slow = slow_model(tmp_path / "slow", begun, go_on)
+    registry.folders = registry.folders | {"8": slow}
+    registry.promote("1")
+    allowed = ("--allow-unverified", "--allow-pickle")
+    with (
+        serving(PRODUCTION, *allowed, MODELYARD_TRACKING_URI=address) as served,
+        Load(served.port) as load,
+    ):
+        registry.promote("8")
+        begun.read_text()
+        load.wait_for(CLIENTS)
+        assert get(served.port, "/ping").status == 200
+        registry.promote("3")
+        go_on.write_text("now")
+        until_version(served.port, "3")
+    assert load.failed == []
+    assert load.versions <= {"1", "3"}
+
+
+def test_a_stop_does_not_wait_for_a_version_that_is_being_loaded(
+    registry: FewLineRegistry, address: str, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    slow = slow_model(tmp_path / "slow", begun, tmp_path / "go_on")
+    registry.folders = registry.folders | {"8": slow}
+    registry.promote("1")
+    allowed = ("--allow-unverified", "--allow-pickle")
+    with serving(PRODUCTION, *allowed, MODELYARD_TRACKING_URI=address) as served:
+        registry.promote("8")
+        begun.read_text()
+        assert served.stop() == 0
 
 
 @pytest.mark.parametrize(

@@ -171,13 +171,13 @@ class Follower:
         if self._endpoint.served is None:
             self._report(State.FAILED, why)
         else:
-            self._report(State.DETACHED, f"{why} The last version still answers.")
+            self._report(State.DETACHED, f"{_sentence(why)} The last version still answers.")
 
     def _report_failed(self, why: str) -> None:
         if self._endpoint.served is None:
             self._report(State.FAILED, why)
         else:
-            self._report(self._endpoint.state, f"{why} The last version still answers.")
+            self._report(self._endpoint.state, f"{_sentence(why)} The last version still answers.")
 
     def _report(self, state: State, message: str) -> None:
         if message != self._endpoint.message:
@@ -243,6 +243,8 @@ async def _in_thread(work: Callable[[], Result]) -> Result:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return f"{error.strerror}."
-    return str(error).rstrip(".") + "."
+    return _sentence(str(error.strerror) if isinstance(error, OSError) else str(error))
+
+
+def _sentence(text: str) -> str:
+    return text.rstrip(".") + "."

@@ -76,7 +76,7 @@ class App:
 
     Args:
         endpoint: Answers.
-        token: The bearer token that predictions need; None asks for none.
+        token: The bearer token that predictions and the status need; None asks for none.
         max_body_bytes: Larger requests are refused with 413.
         timeout_s: A prediction that takes longer, with its waiting, is given up with 504.
     """
@@ -134,7 +134,7 @@ class App:
         return await handler(exchange)
 
     async def _invocations(self, exchange: Exchange) -> Reply:
-        auth.check_token(exchange.given.get(b"authorization", b"").decode("latin-1"), self._token)
+        self._authorize(exchange)
         if self._predicting >= MAX_REQUESTS:
             exchange.headers.append((b"retry-after", b"1"))
             raise errors.ResourceExhausted(
@@ -150,6 +150,9 @@ class App:
             ) from None
         finally:
             self._predicting -= 1
+
+    def _authorize(self, exchange: Exchange) -> None:
+        auth.check_token(exchange.given.get(b"authorization", b"").decode("latin-1"), self._token)
 
     async def _predict(self, exchange: Exchange) -> Reply:
         media_type = _media_type(exchange)
@@ -198,6 +201,7 @@ class App:
         return Reply(200, b"text/plain; charset=utf-8", self._version)
 
     async def _status(self, exchange: Exchange) -> Reply:
+        self._authorize(exchange)
         served = self._endpoint.served
         identity = served.identity if served else Identity("", "", "")
         document = {

@@ -156,6 +156,7 @@ async def _serve(
     server = Server(server_config(app, chosen.timeout_s))
 
     def drain() -> None:
+        server.force_exit = endpoint.is_draining  # asked twice: do not wait for anybody
         endpoint.is_draining = True
         server.should_exit = True
 
@@ -169,7 +170,8 @@ async def _serve(
         following.cancel()
         announcing.cancel()
         await asyncio.wait([following, announcing])
-        await follower.close()
+        if not server.force_exit:
+            await follower.close()
 
 
 def server_config(app: Any, timeout_s: float) -> uvicorn.Config:

@@ -253,6 +253,7 @@ def test_predictions_need_the_token_and_health_does_not(guarded: Running) -> Non
     assert refused(ask(guarded.port, headers={"authorization": "Bearer other"}))[0] == 401
     assert ask(guarded.port, headers=right).status == 200
     assert get(guarded.port, "/ping").status == 200
+    assert refused(get(guarded.port, "/status"))[0] == 401
 
 
 def test_a_prediction_that_takes_too_long_is_504(guarded: Running) -> None:
