@@ -25,7 +25,8 @@ START_TIMEOUT_S = 60.0
 IDLE_TIMEOUT_S = 1800
 _POLL_S = 0.05
 _CONNECT_TIMEOUT_S = 5.0
-_LOG_TAIL_BYTES = 4096
+_LOG_READ_BYTES = 65_536
+_REFUSAL = "modelyard up: "
 # One package of each extra that an instance needs.
 _SERVER_PACKAGES = ("sqlalchemy", "uvicorn", "grpc_health")
 
@@ -85,7 +86,7 @@ def ensure(folder: Path) -> Instance:
         _start(folder)
         found = running(folder)
     if found is None:
-        raise _failed(folder, "It ended right after it had started")
+        raise _failed(folder, "", "It ended right after it had started")
     sys.stderr.write(
         f"modelyard: started a local instance in {folder} (stop it with: modelyard down)\n"
     )
@@ -138,18 +139,26 @@ def _start(folder: Path) -> None:
             "No tracking URI is set, and starting a local instance needs the 'server' extra: "
             "pip install 'modelyard[server]'"
         )
+    log = os.open(
+        folder / "instance.log", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+    )
     ready, ready_for_child = os.pipe()
     try:
-        _spawn(folder, ready_for_child)
-    finally:
-        os.close(ready_for_child)
-    try:
-        _await_ready(folder, ready)
+        before = os.lseek(log, 0, os.SEEK_END)
+        try:
+            _spawn(folder, log, ready_for_child)
+        finally:
+            os.close(ready_for_child)
+        problem = _wait_until_ready(ready)
+        if problem:
+            said = os.pread(log, _LOG_READ_BYTES, before).decode(errors="replace")
+            raise _failed(folder, said, problem)
     finally:
         os.close(ready)
+        os.close(log)
 
 
-def _spawn(folder: Path, ready_fd: int) -> None:
+def _spawn(folder: Path, log: int, ready_fd: int) -> None:
     # Settings of this script's world, such as a server's address, are not those of the instance.
     environ = {
         name: value
@@ -159,38 +168,32 @@ def _spawn(folder: Path, ready_fd: int) -> None:
     command = [sys.executable, "-P", "-m", "modelyard_server", "up", "--home", str(folder)]
     command += ["--port", "0", "--grpc-port", "0", "--background"]
     command += ["--idle-timeout-s", str(IDLE_TIMEOUT_S), "--ready-fd", str(ready_fd)]
-    log = os.open(
-        folder / "instance.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+    process = subprocess.Popen(  # the thread below waits for it
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        cwd=folder,
+        env=environ,
+        pass_fds=(ready_fd,),
+        start_new_session=True,
     )
-    try:
-        process = subprocess.Popen(  # the thread below waits for it
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-            env=environ,
-            pass_fds=(ready_fd,),
-            start_new_session=True,
-        )
-    finally:
-        os.close(log)
     # It outlives this script; while the script lives, somebody must take its exit status.
     threading.Thread(target=process.wait, daemon=True, name="modelyard-instance").start()
 
 
-def _await_ready(folder: Path, ready: int) -> None:
+def _wait_until_ready(ready: int) -> str:
+    """Return what went wrong; "" when it is ready."""
     readable, _, _ = select.select([ready], [], [], START_TIMEOUT_S)
     if not readable:
-        raise _failed(folder, f"It was not ready after {START_TIMEOUT_S:g} s")
-    if not os.read(ready, 1024):
-        raise _failed(folder, "It ended before it was ready")
+        return f"It was not ready after {START_TIMEOUT_S:g} s"
+    return "" if os.read(ready, 1024) else "It ended before it was ready"
 
 
-def _failed(folder: Path, what: str) -> ModelyardException:
-    log = folder / "instance.log"
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - _LOG_TAIL_BYTES))
-        lines = file.read().decode(errors="replace").strip().splitlines()
-    last = f": {lines[-1].strip()}" if lines else ""
-    return Unavailable(f"The local instance could not be started. {what}{last} (see {log})")
+def _failed(folder: Path, said: str, problem: str) -> ModelyardException:
+    # It reports a refusal in one line; anything else is a bug, whose traceback the log keeps.
+    refusals = [line for line in said.splitlines() if line.startswith(_REFUSAL)]
+    why = refusals[-1].removeprefix(_REFUSAL) if refusals else f"{problem}."
+    return Unavailable(
+        f"The local instance could not be started: {why} (log: {folder / 'instance.log'})"
+    )

@@ -1,0 +1,99 @@
+"""The base distribution: two packages and what they need, and a run is logged with it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from up_process import Up, environment, up
+
+ROOT = Path(__file__).parents[2]
+
+LOG_A_RUN = """
+import json, sys
+import modelyard as mlflow
+heavy = {"grpc", "google"} & {name.split(".")[0] for name in sys.modules}
+mlflow.set_tracking_uri(sys.argv[1])
+mlflow.set_experiment("thin")
+with mlflow.start_run() as run:
+    mlflow.log_param("p", 1)
+    mlflow.log_metric("m", 0.5)
+    mlflow.log_text("text", "t.txt")
+mlflow.register_model(f"runs:/{run.info.run_id}/", "thin model")
+found = mlflow.search_runs(output_format="list")[0]
+path = mlflow.artifacts.download_artifacts("models:/thin model/latest")
+text = open(f"{path}/t.txt").read()
+print(json.dumps([sorted(heavy), found.data.params, found.data.metrics, text]))
+"""
+
+
+def lowest_dependencies() -> list[str]:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        declared = tomllib.load(file)["project"]["dependencies"]
+    return [requirement.split(",")[0].replace(">=", "==") for requirement in declared]
+
+
+def succeed(*command: str | Path, **variables: str) -> str:
+    done = subprocess.run(
+        list(map(str, command)),
+        cwd=ROOT,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment with the bare wheel and its lowest dependencies."""
+    folder = tmp_path_factory.mktemp("thin")
+    succeed(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder)
+    (wheel,) = folder.glob("*.whl")
+    succeed(sys.executable, "-m", "venv", folder / "venv")
+    found = folder / "venv" / "bin" / "python"
+    succeed(
+        found, "-m", "pip", "install", "-q", "--only-binary", ":all:", wheel, *lowest_dependencies()
+    )
+    return found
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    with up(tmp_path_factory.mktemp("home")) as instance:
+        yield instance
+        instance.stop()
+
+
+def test_the_base_is_two_packages_and_what_they_need(python: Path) -> None:
+    listed = json.loads(succeed(python, "-m", "pip", "list", "--format", "json"))
+    names = {entry["name"].lower() for entry in listed} - {"pip", "setuptools"}
+    assert names == {"modelyard", "grpcio", "protobuf"}
+
+
+def test_a_run_is_logged_with_the_base_alone(python: Path, platform: Up) -> None:
+    said = succeed(python, "-W", "error", "-c", LOG_A_RUN, platform.instance["http"])
+    assert json.loads(said) == [[], {"p": "1"}, {"m": 0.5}, "text"]
+
+
+def test_what_the_base_cannot_do_names_the_extra(python: Path, tmp_path: Path) -> None:
+    settings = environment(MODELYARD_HOME=str(tmp_path))
+    for extra, code in (
+        ("server", "import modelyard; modelyard.start_run()"),
+        ("sklearn", "import modelyard.sklearn; modelyard.sklearn.load_model('runs:/a/b')"),
+        ("sklearn", "import modelyard; modelyard.search_runs()"),
+        ("server", "import sys, modelyard.__main__ as m; sys.exit(m.main(['up']))"),
+        ("serving", "import sys, modelyard.__main__ as m; sys.exit(m.main(['models', 'serve']))"),
+    ):
+        failed = subprocess.run(
+            [python, "-c", code], env=settings, capture_output=True, text=True, check=False
+        )
+        assert failed.returncode in {1, 2}
+        assert f"pip install 'modelyard[{extra}]'" in failed.stderr.strip().splitlines()[-1]
