@@ -305,3 +305,17 @@ def test_a_tree_whose_bytes_are_gone_is_not_sealed(tracking: Tracking) -> None:
     tracking.store.delete(Digest.of(b"1"))
     with refused("DATA_LOSS", Digest.of(b"1"), "not in the store"):
         seal(tracking, run_id=run_id)
+
+
+def test_a_model_of_a_deleted_run_or_experiment_takes_no_files(tracking: Tracking) -> None:
+    run_id = tracking.create_run()
+    of_run = tracking.create_model(run_id)
+    tracking.rpc.DeleteRun(tracking_pb2.DeleteRunRequest(run_id=run_id))
+    with refused("INVALID_STATE", run_id):
+        tracking.log_files(MODEL_FILES, model_id=of_run)
+    of_experiment = tracking.rpc.CreateLoggedModel(
+        tracking_pb2.CreateLoggedModelRequest(experiment_id="0", name="alone")
+    ).model.info.model_id
+    tracking.rpc.DeleteExperiment(tracking_pb2.DeleteExperimentRequest(experiment_id="0"))
+    with refused("INVALID_STATE", "The experiment 0"):
+        tracking.log_files(MODEL_FILES, model_id=of_experiment)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from modelyard_kit.artifacts import Digest, ManifestFile
 from modelyard_tracking.models import ArtifactFile, ArtifactPart, StoredObject
+from modelyard_tracking.operations.experiments import get_active_experiment
 from modelyard_tracking.operations.logged_models import get_logged_model
 from modelyard_tracking.operations.runs import get_active_run
 from modelyard_tracking.rules.artifacts import (
@@ -31,12 +32,13 @@ def require_writable(session: Session, owner: Owner) -> None:
 
     Raises:
         NotFound: There is no such owner.
-        FailedPrecondition: It is deleted.
+        FailedPrecondition: It, its run or its experiment is deleted.
     """
     if owner.kind is OwnerKind.RUN:
         get_active_run(session, owner.owner_id)
         return
     model = get_logged_model(session, owner.owner_id)
+    get_active_experiment(session, str(model.experiment_id))
     if model.source_run_id is not None:
         get_active_run(session, model.source_run_id)
 
