@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from local_home import LocalHome, ended, local_home
+from up_process import up
 
 from modelyard.__main__ import main
 
@@ -42,6 +43,13 @@ def test_of_many_starters_one_starts_and_all_use_it(home: LocalHome) -> None:
     assert told == [
         f"modelyard: started a local instance in {home.folder} (stop it with: modelyard down)\n"
     ]
+
+
+def test_an_instance_started_by_hand_is_used(home: LocalHome) -> None:
+    with up(home.folder) as instance:
+        out, err = ended(home.start("-c", ASK))
+        assert (out, err) == (f"{instance.instance['http']}\n", "")
+        assert instance.stop() == 0
 
 
 def test_only_the_owner_reaches_the_home(home: LocalHome) -> None:

@@ -30,6 +30,8 @@ _OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.min_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 5_000),
     ("grpc.max_receive_message_length", 64 << 20),
+    # Otherwise a new channel to a restarted server waits out the back-off of the old one.
+    ("grpc.use_local_subchannel_pool", 1),
 )
 # Every method: each is idempotent by nature, or made so by the key that each call carries.
 _SERVICE_CONFIG = {
@@ -79,12 +81,6 @@ class Connection:
             if target not in self._channels:
                 self._channels[target] = _dial(target, secure=self.targets.secure)
             return self._channels[target]
-
-    def close(self) -> None:
-        with self._lock:
-            for channel in self._channels.values():
-                channel.close()
-            self._channels.clear()
 
 
 def _dial(target: str, *, secure: bool) -> Any:
@@ -175,8 +171,8 @@ def disconnect(connection: Connection) -> None:
     with _state.lock:
         for key, known in list(_state.open.items()):
             if known is connection:
+                # Not closed: other threads may be about to call through it, and fail as this did.
                 del _state.open[key]
-    connection.close()
 
 
 def _connect(uri: str | None) -> Connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from modelyard._fluent.registry import register_model
-from modelyard._fluent.runs import active_or_new_run_id
+from modelyard._fluent.runs import active_run, start_run
 from modelyard._fluent.state import client, process
 from modelyard.entities import LoggedModelOutput
 from modelyard.models._folder import LogOptions
@@ -23,10 +23,10 @@ def log_model_folder(folder: Path, options: LogOptions) -> ModelInfo:
         options: What the model is called, and whether to register it.
     """
     tracking = client()
-    run_id = active_or_new_run_id()
-    experiment_id = tracking.get_run(run_id).info.experiment_id
+    run = active_run() or start_run()
+    run_id = run.info.run_id
     logged = tracking.create_logged_model(
-        experiment_id,
+        run.info.experiment_id,
         options.name,
         source_run_id=run_id,
         tags=options.tags,

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from modelyard.__main__ import main
+
+
+def test_an_unknown_command_names_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["promote"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("modelyard: unknown command 'promote'; known are ")
+    assert "down" in said
+    assert "models serve" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["down", "--nothing"]])
+def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+
+
+def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"modelyard {version('modelyard')}\n"
+
+
+def test_a_home_nobody_uses_needs_no_stopping(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "instance.lock").write_text("1")  # left behind by a killed process
+    assert main(["down", "--home", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"modelyard: nothing runs in {tmp_path}\n"
+
+
+@pytest.mark.parametrize("words", [["up"], ["models", "serve"]])
+def test_servers_words_are_found(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--help"])
+    assert ended.value.code == 0
+    assert f"usage: modelyard {' '.join(words)}" in capsys.readouterr().out
