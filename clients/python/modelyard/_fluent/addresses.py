@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modelyard import _connection, _instance
+from modelyard import _connection
 from modelyard._connection import set_registry_uri, set_tracking_uri
 
 __all__ = [
@@ -33,6 +33,8 @@ def is_tracking_uri_set() -> bool:
 
 
 def _local_uri() -> str:
+    from modelyard import _instance
+
     folder = _instance.home()
     found = _instance.running(folder)
     return found.http if found else folder.as_uri()
