@@ -91,7 +91,7 @@ class Load:
             assert self._asked.acquire(timeout=60)
 
     def _ask(self) -> None:
-        while not self._over.is_set():
+        while not self._over.wait(0.005):
             try:
                 answered = ask(self._port)
             except OSError as error:

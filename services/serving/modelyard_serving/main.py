@@ -69,7 +69,7 @@ def run(argv: list[str]) -> int:
     except Error as error:
         return _complain(error.message, 2)
     try:
-        listener = _listen(arguments.host, arguments.port)
+        listener = listen(arguments.host, arguments.port)
     except Error as error:
         return _complain(error.message, 1)
     with listener:
@@ -134,14 +134,29 @@ def _token() -> str | None:
     return auth.read_token(Path(file)) if file else os.environ.get("MODELYARD_TOKEN") or None
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket; its port is chosen when 0.
+
+    Raises:
+        InvalidArgument: The address is taken, or not one of this machine.
+    """
+    listener: socket.socket | None = None
     try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        family, kind, protocol, _, address = found[0]
+        # asyncio turns Nagle's delay of 40 ms off only where it reads that the protocol is TCP,
+        # which socket.create_server does not say.
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
     except OSError as error:
+        if listener is not None:
+            listener.close()
         raise InvalidArgument(
             f"Cannot listen on {host}:{port}: {error.strerror or error}. Choose another --port."
         ) from None
+    return listener
 
 
 async def _serve(

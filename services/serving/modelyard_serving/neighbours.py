@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import grpc
+
 from modelyard import _connection
 from modelyard.api.registry.v1 import registry_pb2, registry_service_pb2_grpc
 from modelyard_kit.channel import translated
@@ -65,7 +67,8 @@ class Registry:
         self._token = token
         self._allow_unverified = allow_unverified
         self._lock = threading.Lock()
-        self._connection: _connection.Connection | None = None
+        self._channel: grpc.Channel | None = None
+        self._watching: Any = None
 
     def resolve(self, uri: str) -> Resolution:
         """Return what a reference means now.
@@ -125,24 +128,24 @@ class Registry:
         """
         request = registry_pb2.WatchModelsRequest(name=name, after_revision=after_revision)
         with translated("The registry"):
-            for message in self._stub().WatchModels(request, metadata=self._metadata()):
+            self._watching = self._stub().WatchModels(request, metadata=self._metadata())
+            for message in self._watching:
                 event = message.HasField("event")
                 revision = message.event.revision if event else message.position
                 yield Change(revision, is_heartbeat=not event)
 
     def close(self) -> None:
-        """End the calls that are running."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
+        """End the watch."""
+        if self._watching is not None:
+            self._watching.cancel()
 
     def _stub(self) -> Any:
         # Looked for once: looking again would start a local instance that was stopped on purpose.
         with self._lock:
-            if self._connection is None:
-                self._connection = _connection.connect(_connection.registry_uri())
-            channel = self._connection.channel("registry")
-        return registry_service_pb2_grpc.RegistryServiceStub(channel)
+            if self._channel is None:
+                uri = _connection.registry_uri()
+                self._channel = _connection.connect(uri).channel("registry")
+            return registry_service_pb2_grpc.RegistryServiceStub(self._channel)
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         who = (("x-request-id", uuid.uuid4().hex), ("x-modelyard-user", f"serving-{os.getpid()}"))

@@ -16,7 +16,7 @@ from serving_parts import Answered, ask, get, obedient_model
 
 from modelyard_serving.endpoint import Endpoint, Identity, Served
 from modelyard_serving.http import App
-from modelyard_serving.main import Server, server_config
+from modelyard_serving.main import Server, listen, server_config
 from modelyard_serving.runtime.lane import Lane
 from modelyard_serving.runtime.process import Process
 
@@ -39,7 +39,7 @@ class Running:
 
 
 def serve(folder: Path | None, token: str | None, timeout_s: float) -> Iterator[Running]:
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listen("127.0.0.1", 0)
     started: list[Running] = []
     ready = threading.Event()
 
@@ -244,6 +244,12 @@ def test_a_connection_is_used_again_after_a_refusal(edge: Running) -> None:
     connection.close()
 
     assert statuses[:3] == [400, 200, 400]
+
+
+def test_answers_are_not_held_back_for_an_acknowledgement() -> None:
+    with listen("127.0.0.1", 0) as listener:
+        # What asyncio looks at before it turns Nagle's algorithm off for a connection.
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_predictions_need_the_token_and_health_does_not(guarded: Running) -> None:
