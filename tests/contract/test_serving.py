@@ -5,8 +5,6 @@ import os
 import re
 import select
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,7 +25,6 @@ from serving_parts import (
     slow_model,
     start_registry,
 )
-from up_process import environment
 
 PRODUCTION = f"models:/{NAME}/Production"
 CLIENTS = 4
@@ -356,61 +353,3 @@ def test_a_stop_does_not_wait_for_a_version_that_is_being_loaded(
         registry.promote("8")
         begun.read_text()
         assert served.stop() == 0
-
-
-@pytest.mark.parametrize(
-    ("arguments", "variables", "said"),
-    [
-        (["-m", "iris"], {}, "'iris' is no model URI; use models:/name/Production"),
-        (["-m", PRODUCTION, "--port", "70000"], {}, "'70000' is no port"),
-        (["-m", PRODUCTION, "--host", "0.0.0.0"], {}, "MODELYARD_TOKEN_FILE"),
-        (["-m", PRODUCTION], {"MODELYARD_SERVING_TIMEOUT_S": "soon"}, "must be of type float"),
-        (["-m", PRODUCTION], {"MODELYARD_SERVING_TIMEOUT": "5"}, "Unknown setting"),
-        (["-m", PRODUCTION], {"MODELYARD_SERVING_MAX_BODY_BYTES": "0"}, "must be 1 to"),
-        (["-m", PRODUCTION], {"MODELYARD_TOKEN_FILE": "/nowhere"}, "token file cannot be read"),
-    ],
-)
-def test_a_wrong_argument_or_setting_is_one_line_and_code_2(
-    arguments: list[str], variables: dict[str, str], said: str
-) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "modelyard", "models", "serve", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment(**variables),
-        timeout=60,
-    )
-
-    assert done.returncode == 2
-    assert said in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
-
-
-def test_a_taken_port_is_one_line_and_code_1(address: str) -> None:
-    taken = address.rpartition(":")[2]
-    done = subprocess.run(
-        [sys.executable, "-m", "modelyard", "models", "serve", "-m", PRODUCTION, "-p", taken],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment(),
-        timeout=60,
-    )
-
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert f"127.0.0.1:{taken}" in done.stderr
-
-
-def test_the_edge_imports_no_numerics() -> None:
-    program = (
-        "import sys, modelyard_serving.main, modelyard_serving.app\n"
-        "heavy = {'numpy', 'pandas', 'sklearn', 'scipy', 'skops'}\n"
-        "print(sorted(heavy & sys.modules.keys()))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-
-    assert done.stdout == "[]\n"
