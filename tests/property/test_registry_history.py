@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import random
 import tempfile
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,8 @@ class Histories(RuleBasedStateMachine):
         self.closing.callback(self.database.close)
         migrate(self.database, TREE)
         self.now_ms = 1
-        self.numbers_given: dict[str, list[int]] = {name: [] for name in NAMES}
+        self.names: Sequence[str] = NAMES
+        self.numbers_given: dict[str, list[int]] = defaultdict(list)
 
     def teardown(self) -> None:
         self.closing.close()
@@ -178,7 +180,7 @@ class Histories(RuleBasedStateMachine):
     @invariant()
     def events_replayed_from_empty_are_the_tables(self) -> None:
         with self.database.read() as session:
-            for name in NAMES:
+            for name in self.names:
                 events = history.events_after(session, name, 0, 10_000)
                 documents: list[Document] = [{}]
                 for event in events:
@@ -193,7 +195,7 @@ class Histories(RuleBasedStateMachine):
         with self.database.read() as session:
             ticks = [event.clock for event in history.all_events_after(session, 0, 10_000)]
             assert ticks == list(range(1, history.position(session, "") + 1))
-            for name in NAMES:
+            for name in self.names:
                 if history.position(session, name):
                     history.verify(session, name)
 
@@ -237,35 +239,51 @@ def document_in_tables(connection: Connection, name: str) -> Document:
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+TestHistories.settings = settings(max_examples=12, stateful_step_count=40, deadline=None)
 
 
 def test_a_long_random_history_replays_to_the_tables() -> None:
     """Hypothesis prefers short histories of few kinds; this one is long and of all."""
     chance = random.Random(20)  # noqa: S311 - not for secrets
     machine = Histories()
-    actions: list[Callable[[], None]] = [
-        lambda: machine.create_model(pick(NAMES), "d", {"team": "x"}),
-        *[lambda: machine.create_version(pick(NAMES), None, {"team": "y"}, foreign=False)] * 2,
-        *[lambda: machine.transition(pick(NAMES), pick(range(1, 9)), pick(Stage), archive=False)]
-        * 5,
-        *[lambda: machine.roll_back(pick(NAMES), pick(Stage))] * 2,
-        lambda: machine.rename_model(pick(NAMES), pick(NAMES)),
-        lambda: machine.set_tag(pick(NAMES), pick(range(1, 9)), "team", "z"),
-        lambda: machine.delete_tag(pick(NAMES), pick(range(1, 9)), "team"),
-        *[lambda: machine.set_alias(pick(NAMES), "champion", pick(range(1, 9)))] * 2,
-        lambda: machine.delete_version(pick(NAMES), pick(range(1, 9)), force=True),
-    ]
+    names_in_use = [*NAMES]
+    machine.names = names_in_use
 
-    def pick(choices: Any) -> Any:
-        return chance.choice(list(choices))
+    def name() -> str:
+        return chance.choice(names_in_use)
 
+    def fresh_name() -> str:
+        names_in_use.append(f"model {len(names_in_use)}")
+        return names_in_use[-1]
+
+    def number() -> int:
+        return chance.randint(1, 6)
+
+    def stage() -> Stage:
+        return chance.choice(list(Stage))
+
+    actions: dict[Callable[[], None], int] = {
+        lambda: machine.create_model(name(), "d", {"team": "x"}): 4,
+        lambda: machine.create_version(name(), None, {"team": "y"}, foreign=False): 8,
+        lambda: machine.transition(name(), number(), stage(), archive=False): 12,
+        lambda: machine.roll_back(name(), stage()): 4,
+        lambda: machine.rename_model(name(), name()): 1,
+        lambda: machine.rename_model(name(), fresh_name()): 1,
+        lambda: machine.set_tag(name(), number(), "team", "z"): 2,
+        lambda: machine.delete_tag(name(), number(), "team"): 2,
+        lambda: machine.set_alias(name(), "champion", number()): 4,
+        lambda: machine.delete_version(name(), number(), force=True): 1,
+        lambda: machine.delete_model(name(), force=True): 1,
+    }
     try:
-        for step in range(400):
-            chance.choice(actions)()
-            if step % 100 == 0:
-                machine.delete_model(pick(NAMES), force=True)
+        for action in chance.choices(list(actions), list(actions.values()), k=600):
+            action()
         machine.events_replayed_from_empty_are_the_tables()
         machine.chains_verify_and_clocks_have_no_gap()
+        with machine.database.read() as session:
+            events = history.all_events_after(session, 0, 10_000)
+        renamed = [event for event in events if '"renamed_from"' in event.after]
+        assert any('"next_version":1,' not in event.after for event in renamed)
+        assert {event.action for event in events} >= {"STAGE_ROLLED_BACK", "MODEL_DELETED"}
     finally:
         machine.teardown()
