@@ -1,0 +1,166 @@
+"""A checker that cannot fail proves nothing: each is shown a history that is known to be bad."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from faults.checkers import (
+    Done,
+    Event,
+    Holders,
+    Version,
+    hash_of,
+    lost_writes,
+    merged,
+    repeated_effects,
+    wrong_events,
+    wrong_holders,
+    wrong_numbers,
+)
+
+
+def created(call: str, number: int, started_s: float, ended_s: float) -> Done:
+    return Done(call, "create_version", "iris", started_s, ended_s, ["r"], number)
+
+
+GOOD = [created("a", 1, 0, 2), created("b", 3, 1, 3), created("c", 2, 1, 4)]
+VERSIONS = [Version(1, "a", "None"), Version(2, "c", "None"), Version(3, "b", "Production")]
+
+
+def event(revision: int, action: str, after: dict[str, Any], previous: str) -> Event:
+    covered = {
+        "revision": revision,
+        "action": action,
+        "after": json.dumps(after),
+        "previous_hash": previous,
+    }
+    return Event(covered, hash_of(covered))
+
+
+def history() -> list[Event]:
+    first = event(1, "MODEL_CREATED", {"model": {"description": ""}}, "0" * 64)
+    made = {"versions": {"1": {"stage": "None", "description": "a"}}}
+    second = event(2, "VERSION_CREATED", made, first.hash)
+    moved = {"versions": {"1": {"stage": "Staging"}}}
+    return [first, second, event(3, "STAGE_CHANGED", moved, second.hash)]
+
+
+CHANGES = [replace(GOOD[0], kind=kind) for kind in ("create_model", "create_version", "transition")]
+TABLE = {"versions": {"1": {"stage": "Staging", "description": "a"}}}
+
+
+def test_good_histories_pass() -> None:
+    assert lost_writes(["a", "b"], ["b", "a", "unacknowledged"]) == []
+    assert repeated_effects(GOOD, ["a", "b", "c"]) == []
+    assert wrong_numbers(GOOD, VERSIONS) == []
+    assert wrong_holders([Holders("iris", {"Production": [1]})], {"iris": "Production"}) == []
+    assert wrong_events(history(), CHANGES, TABLE) == []
+
+
+def test_a_lost_write_is_found() -> None:
+    assert lost_writes(["a", "b"], ["a"]) == ["b was acknowledged and is gone"]
+
+
+def test_a_second_effect_is_found() -> None:
+    assert repeated_effects(GOOD, ["a", "b", "b", "c"]) == ["b had 2 effects"]
+
+
+def test_a_second_answer_is_found() -> None:
+    assert repeated_effects([replace(GOOD[0], replies=["r", "s"])], ["a"]) == [
+        "a got different answers"
+    ]
+
+
+@pytest.mark.parametrize("numbers", [(1, 2, 2), (1, 2, 4), (2, 3, 4), (0, 1, 2)])
+def test_a_number_that_is_repeated_or_left_out_is_found(numbers: tuple[int, ...]) -> None:
+    versions = [replace(v, number=n) for v, n in zip(VERSIONS, numbers, strict=True)]
+
+    assert f"the numbers are {list(numbers)}" in wrong_numbers([], versions)
+
+
+def test_a_number_given_to_two_calls_is_found() -> None:
+    assert wrong_numbers([*GOOD, created("d", 3, 1, 5)], VERSIONS) == ["d was told 3, which b made"]
+
+
+def test_a_number_that_goes_backwards_is_found() -> None:
+    later = [created("a", 2, 0, 1), created("b", 1, 2, 3)]
+
+    assert wrong_numbers(later, [Version(2, "a", "None"), Version(1, "b", "None")]) == [
+        "b got 1 after 2 had been given"
+    ]
+
+
+def test_two_holders_in_one_reply_are_found() -> None:
+    seen = [Holders("iris", {"Production": [1], "Staging": [2, 3]})]
+
+    assert wrong_holders(seen, {}) == ["iris: [2, 3] were all in Staging"]
+
+
+def test_a_gap_in_the_middle_of_a_promotion_is_found() -> None:
+    assert wrong_holders([Holders("iris")], {"iris": "Production"}) == [
+        "iris: nobody was in Production"
+    ]
+
+
+def test_a_change_without_an_event_is_found() -> None:
+    wrong = wrong_events(history()[:2], CHANGES, TABLE)
+
+    assert any("the changes were" in sentence for sentence in wrong)
+    assert any("the tables say" in sentence for sentence in wrong)
+
+
+def test_an_event_without_a_change_is_found() -> None:
+    assert any("the changes were" in s for s in wrong_events(history(), CHANGES[:2], TABLE))
+
+
+def test_an_event_that_was_rewritten_is_found() -> None:
+    events = history()
+    events[1] = Event({**events[1].covered, "after": "{}"}, events[1].hash)
+
+    assert "the hash chain breaks at event 2" in wrong_events(events, CHANGES, TABLE)
+
+
+def test_an_event_that_was_rewritten_with_its_hash_is_found() -> None:
+    events = history()
+    covered = {**events[1].covered, "after": "{}"}
+    events[1] = Event(covered, hash_of(covered))
+
+    assert "the hash chain breaks at event 3" in wrong_events(events, CHANGES, TABLE)
+
+
+def test_an_event_that_is_missing_in_the_middle_is_found() -> None:
+    events = history()
+    del events[1]
+
+    assert "event 3 is where 2 should be" in wrong_events(events, CHANGES, TABLE)
+
+
+def test_a_table_that_no_event_explains_is_found() -> None:
+    other = {"versions": {"1": {"stage": "Production", "description": "a"}}}
+    more: dict[str, Any] = {
+        "versions": {**TABLE["versions"], "2": {"stage": "None", "description": "b"}}
+    }
+
+    tables: list[dict[str, Any]] = [other, more, {"versions": {}}]
+    for table in tables:
+        assert any("the tables say" in s for s in wrong_events(history(), CHANGES, table))
+
+
+@pytest.mark.parametrize(
+    ("document", "patch", "result"),
+    [
+        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+        ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+        ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+        ({"a": "b"}, ["c"], ["c"]),
+    ],
+)
+def test_a_merge_patch_is_applied_as_its_standard_says(
+    document: Any, patch: Any, result: Any
+) -> None:
+    assert merged(document, patch) == result
