@@ -13,10 +13,11 @@ import pytest
 
 from modelyard_gateway.app import Gateway
 from modelyard_gateway.backends import SERVICES, Backend
-from modelyard_gateway.server import HttpServer, listen
+from modelyard_gateway.server import HttpServer
 from modelyard_kit.artifacts import UrlSigner
 from modelyard_kit.artifacts.local import LocalStore
 from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.listening import listen
 from modelyard_kit.server import Server
 
 

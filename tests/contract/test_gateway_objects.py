@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from modelyard_gateway.app import Gateway
-from modelyard_gateway.server import HttpServer, listen
+from modelyard_gateway.server import HttpServer
 from modelyard_kit.artifacts import Digest, UrlSigner
 from modelyard_kit.artifacts.local import LocalStore
+from modelyard_kit.listening import listen
 from modelyard_kit.server import Server
 
 DATA = bytes(range(256)) * 20_000  # five chunks of the store

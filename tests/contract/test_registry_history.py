@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
-from modelyard_kit import grpc_errors
+from modelyard_kit import grpc_errors, paging
 from modelyard_kit.errors import DataLoss, InvalidArgument, NotFound, OutOfRange
 
 
@@ -131,6 +131,14 @@ def test_a_bad_page_of_events_is_refused(registry: Registry) -> None:
         with refused(registry, InvalidArgument, "Invalid"):
             request = pb.ListModelEventsRequest(name="iris", **fields)
             registry.call("ListModelEvents", request)
+
+
+@pytest.mark.parametrize("cursor", [(), ("x",), (1, 2), (None,), (1.5,)])
+def test_a_page_token_made_by_hand_is_refused(registry: Registry, cursor: paging.Cursor) -> None:
+    token = paging.encode(cursor, paging.fingerprint("events", "iris", 0))
+    with refused(registry, InvalidArgument, "Invalid page_token"):
+        request = pb.ListModelEventsRequest(name="iris", page_token=token)
+        registry.call("ListModelEvents", request)
 
 
 def test_a_watch_begins_with_its_position_and_gives_every_event_once(registry: Registry) -> None:

@@ -9,30 +9,8 @@ import threading
 import uvicorn
 
 from modelyard_gateway.app import Gateway
-from modelyard_kit.errors import InvalidArgument
 
-_BACKLOG = 1024
 _KEEP_ALIVE_S = 30
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Bind a listening socket, so that its port is known before the gateway is built.
-
-    Args:
-        host: An address or name of this machine.
-        port: 0 chooses a free one.
-
-    Raises:
-        InvalidArgument: The address is taken, or not one of this machine.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError:
-        raise InvalidArgument(
-            f"Cannot listen on {host}:{port}: it is taken, or not an address of this machine.",
-            address=f"{host}:{port}",
-        ) from None
 
 
 class HttpServer:

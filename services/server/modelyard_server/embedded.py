@@ -16,12 +16,13 @@ import modelyard_serving.app
 import modelyard_tracking.app
 from modelyard_gateway.app import Gateway
 from modelyard_gateway.backends import SERVICES, Backend
-from modelyard_gateway.server import HttpServer, listen
+from modelyard_gateway.server import HttpServer
 from modelyard_kit.artifacts import UrlSigner
 from modelyard_kit.artifacts.local import LocalStore
 from modelyard_kit.auth import read_token
 from modelyard_kit.channel import dial
 from modelyard_kit.db import Database, open_database
+from modelyard_kit.listening import listen
 from modelyard_kit.migrations import migrate
 from modelyard_kit.server import Server, check_address
 from modelyard_server.home import Home

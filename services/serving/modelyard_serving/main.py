@@ -21,6 +21,7 @@ import uvicorn
 
 from modelyard_kit import auth, logs, settings
 from modelyard_kit.errors import Error, InvalidArgument
+from modelyard_kit.listening import listen
 from modelyard_kit.server import check_address
 from modelyard_serving.endpoint import Endpoint
 from modelyard_serving.following import Follower
@@ -29,7 +30,6 @@ from modelyard_serving.neighbours import Registry
 from modelyard_serving.runtime.frames import MAX_BODY_BYTES
 
 _ROLE = "SERVING"
-_BACKLOG = 2048
 _DRAIN_MARGIN_S = 5.0
 _MAX_PORT = 65535
 
@@ -132,31 +132,6 @@ def _token() -> str | None:
     """The token that the registry asks for is the one that predictions need."""
     file = os.environ.get("MODELYARD_TOKEN_FILE")
     return auth.read_token(Path(file)) if file else os.environ.get("MODELYARD_TOKEN") or None
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket; its port is chosen when 0.
-
-    Raises:
-        InvalidArgument: The address is taken, or not one of this machine.
-    """
-    listener: socket.socket | None = None
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
-        family, kind, protocol, _, address = found[0]
-        # asyncio turns Nagle's delay of 40 ms off only where it reads that the protocol is TCP,
-        # which socket.create_server does not say.
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        if listener is not None:
-            listener.close()
-        raise InvalidArgument(
-            f"Cannot listen on {host}:{port}: {error.strerror or error}. Choose another --port."
-        ) from None
-    return listener
 
 
 async def _serve(

@@ -14,9 +14,10 @@ import pytest
 import uvicorn
 from serving_parts import Answered, ask, get, obedient_model
 
+from modelyard_kit.listening import listen
 from modelyard_serving.endpoint import Endpoint, Identity, Served
 from modelyard_serving.http import App
-from modelyard_serving.main import Server, listen, server_config
+from modelyard_serving.main import Server, server_config
 from modelyard_serving.runtime.lane import Lane
 from modelyard_serving.runtime.process import Process
 

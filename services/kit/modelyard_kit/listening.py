@@ -1,0 +1,39 @@
+"""A listening TCP socket for an HTTP server, bound before the server is built."""
+
+from __future__ import annotations
+
+import socket
+
+from modelyard_kit.errors import InvalidArgument
+
+_BACKLOG = 1024
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind a listening socket, so that its port is known early.
+
+    Args:
+        host: An address or name of this machine.
+        port: 0 chooses a free one.
+
+    Raises:
+        InvalidArgument: The address is taken, or not one of this machine.
+    """
+    listener: socket.socket | None = None
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        family, kind, protocol, _, address = found[0]
+        # asyncio turns Nagle's delay of 40 ms off only where it reads that the protocol is TCP,
+        # which socket.create_server does not say.
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError:
+        if listener is not None:
+            listener.close()
+        raise InvalidArgument(
+            f"Cannot listen on {host}:{port}: it is taken, or not an address of this machine.",
+            address=f"{host}:{port}",
+        ) from None
+    return listener
