@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from up_process import command, environment, up
 
-from modelyard_server.settings import KNOWN_VARIABLES
+from modelyard_kit.settings import variables
+from modelyard_server.settings import KNOWN_VARIABLES, SERVING_VARIABLES
+from modelyard_serving.main import Settings as ServingSettings
 
 REPOSITORY = Path(__file__).parents[2]
 MAX_RESIDENT_BYTES = 150 << 20
@@ -57,6 +59,7 @@ def test_every_variable_that_our_code_reads_is_known_to_the_server() -> None:
 
     assert "MODELYARD_TRACKING_URI" in named
     assert named - KNOWN_VARIABLES == set()
+    assert set(variables(ServingSettings, "SERVING").values()) == SERVING_VARIABLES
 
 
 @pytest.mark.parametrize("times", [1, 2])

@@ -23,6 +23,8 @@ SDK_VARIABLES = frozenset(
 )
 """Read by the SDK; a server may be started from a shell that has them set."""
 
+SERVING_VARIABLES = frozenset({"MODELYARD_SERVING_MAX_BODY_BYTES", "MODELYARD_SERVING_TIMEOUT_S"})
+"""Read by `modelyard models serve`, which may be started from the same shell."""
 
 _MAX_PORT = 65535
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -64,7 +66,7 @@ class Settings:
             )
 
 
-KNOWN_VARIABLES = SDK_VARIABLES | set(variables(Settings).values())
+KNOWN_VARIABLES = SDK_VARIABLES | SERVING_VARIABLES | set(variables(Settings).values())
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
