@@ -15,7 +15,7 @@ from modelyard_registry import wire
 from modelyard_registry.models import Event
 from modelyard_registry.operations import history
 from modelyard_registry.rules.names import page_size
-from modelyard_registry.servicer.fields import given
+from modelyard_registry.servicer.fields import given, page_start
 
 _EVENTS_AT_ONCE = 100
 
@@ -35,8 +35,7 @@ class History:
         limit = page_size(given(request, "max_results"), default=100, most=1000)
         _check_not_negative(request.after_revision, "after_revision")
         query = paging.fingerprint("events", request.name, request.after_revision)
-        cursor = paging.decode(request.page_token, query)
-        after = request.after_revision if cursor is None else int(cursor[0] or 0)
+        after = page_start(request.page_token, query, request.after_revision)
         history.get_names(call.session, request.name)
         events = history.events_after(call.session, request.name, after, limit + 1)
         page = events[:limit]

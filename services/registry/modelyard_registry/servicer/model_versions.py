@@ -22,7 +22,7 @@ from modelyard_registry.rules.references import (
 )
 from modelyard_registry.rules.stages import Stage
 from modelyard_registry.search import Search, search_versions
-from modelyard_registry.servicer.fields import given
+from modelyard_registry.servicer.fields import given, page_start
 
 
 class ModelVersions:
@@ -181,8 +181,7 @@ class ModelVersions:
     ) -> pb.ListPinnedManifestsResponse:
         limit = page_size(given(request, "max_results"), default=1000, most=10_000)
         query = paging.fingerprint("pinned manifests")
-        cursor = paging.decode(request.page_token, query)
-        after = "" if cursor is None else str(cursor[0])
+        after = page_start(request.page_token, query, "")
         digests = model_versions.pinned_digests(call.session, after, limit + 1)
         page = digests[:limit]
         more = paging.encode((page[-1],), query) if len(digests) > limit else ""
