@@ -59,11 +59,10 @@ class RegisteredModel(Base):
 
     names: Mapped[ModelName] = relationship(viewonly=True, lazy="joined", innerjoin=True)
     tags: Mapped[list[RegisteredModelTag]] = relationship(
-        viewonly=True, lazy="selectin", order_by="RegisteredModelTag.key"
+        viewonly=True, order_by="RegisteredModelTag.key"
     )
     aliases: Mapped[list[ModelAlias]] = relationship(
         viewonly=True,
-        lazy="selectin",
         order_by="ModelAlias.alias",
         primaryjoin="RegisteredModel.name == foreign(ModelAlias.name)",
     )
@@ -143,11 +142,9 @@ class ModelVersion(Base):
     revision: Mapped[int] = mapped_column(BigInteger)
 
     tags: Mapped[list[ModelVersionTag]] = relationship(
-        viewonly=True, lazy="selectin", order_by="ModelVersionTag.key"
+        viewonly=True, order_by="ModelVersionTag.key"
     )
-    aliases: Mapped[list[ModelAlias]] = relationship(
-        viewonly=True, lazy="selectin", order_by="ModelAlias.alias"
-    )
+    aliases: Mapped[list[ModelAlias]] = relationship(viewonly=True, order_by="ModelAlias.alias")
 
     @property
     def etag(self) -> str:

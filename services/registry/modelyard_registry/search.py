@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, exists, not_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from modelyard_kit import paging
 from modelyard_kit.errors import InvalidArgument
@@ -60,7 +60,10 @@ class Search:
 def search_models(session: Session, search: Search) -> tuple[Sequence[RegisteredModel], str]:
     """Return a page of models and the token of the next; by name unless asked otherwise."""
     keys = _keys(search, _MODEL_ORDER, [SortKey(RegisteredModel.name.expression, nullable=False)])
-    return _page(session, select(RegisteredModel), search, keys, _model_condition)
+    rows = select(RegisteredModel).options(
+        selectinload(RegisteredModel.tags), selectinload(RegisteredModel.aliases)
+    )
+    return _page(session, rows, search, keys, _model_condition)
 
 
 def search_versions(session: Session, search: Search) -> tuple[Sequence[ModelVersion], str]:
@@ -71,7 +74,10 @@ def search_versions(session: Session, search: Search) -> tuple[Sequence[ModelVer
         SortKey(ModelVersion.version.expression, ascending=False, nullable=False),
     ]
     keys = _keys(search, _VERSION_ORDER, default)
-    return _page(session, select(ModelVersion), search, keys, _version_condition)
+    rows = select(ModelVersion).options(
+        selectinload(ModelVersion.tags), selectinload(ModelVersion.aliases)
+    )
+    return _page(session, rows, search, keys, _version_condition)
 
 
 def _page(

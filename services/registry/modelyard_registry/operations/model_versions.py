@@ -156,14 +156,15 @@ def find_version(session: Session, name: str, reference: Reference) -> ModelVers
 
 def version_by_alias(session: Session, name: str, alias: str) -> ModelVersion:
     """Return the version an alias points at; `latest` is the highest one."""
-    get_model(session, name)
     if alias == LATEST:
         found = session.scalars(_highest(name)).one_or_none()
         if found is None:
+            get_model(session, name)
             raise NotFound(f"Registered Model {name} has no versions", name=name)
         return found
     pointer = session.get(ModelAlias, (name, alias))
     if pointer is None:
+        get_model(session, name)
         raise NotFound(
             f"Registered Model {name} has no alias {alias}, and there is no stage of that name",
             name=name,
@@ -173,9 +174,9 @@ def version_by_alias(session: Session, name: str, alias: str) -> ModelVersion:
 
 
 def _highest_in_stage(session: Session, name: str, stage: Stage) -> ModelVersion:
-    get_model(session, name)
     found = session.scalars(_highest(name).where(ModelVersion.stage == stage)).one_or_none()
     if found is None:
+        get_model(session, name)
         raise NotFound(
             f"No version of Registered Model {name} is in stage {stage}", name=name, stage=stage
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import func, select, tuple_, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from modelyard_kit.calls import Call
 from modelyard_kit.errors import AlreadyExists, FailedPrecondition
@@ -70,6 +70,7 @@ def latest_versions(
     rows = session.scalars(
         select(ModelVersion)
         .where(tuple_(ModelVersion.name, ModelVersion.version).in_(highest))
+        .options(selectinload(ModelVersion.tags), selectinload(ModelVersion.aliases))
         .order_by(ModelVersion.name, ModelVersion.version)
     )
     for row in rows:
