@@ -20,6 +20,7 @@ from pathlib import Path
 from modelyard_kit import logs
 from modelyard_kit.errors import Error
 from modelyard_kit.server import Server
+from modelyard_server import STARTED_S
 from modelyard_server.settings import Settings, from_environment
 
 _STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
@@ -27,20 +28,19 @@ _STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 def run(argv: list[str]) -> int:
     """Run the command with its arguments; return the exit code."""
-    started = time.monotonic()
     try:
         settings = from_environment()
         options = _parser(settings).parse_args(argv)
         if options.background and options.ready_fd is None:
             return _start_in_background(argv, options.home)
         chosen = {name: getattr(options, name) for name in ("home", "host", "port", "grpc_port")}
-        return _serve(dataclasses.replace(settings, **chosen), options, started)
+        return _serve(dataclasses.replace(settings, **chosen), options)
     except Error as error:
         print(f"modelyard up: {error.message}", file=sys.stderr)
         return 1
 
 
-def _serve(settings: Settings, options: argparse.Namespace, started: float) -> int:
+def _serve(settings: Settings, options: argparse.Namespace) -> int:
     # Before any thread starts, so that all inherit it and only `sigwait` sees these signals.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     logs.configure(settings.log_level)
@@ -48,7 +48,7 @@ def _serve(settings: Settings, options: argparse.Namespace, started: float) -> i
 
     instance = Embedded(settings)
     ready = (
-        f"modelyard: ready in {time.monotonic() - started:.1f} s - {instance.http} "
+        f"modelyard: ready in {time.monotonic() - STARTED_S:.1f} s - {instance.http} "
         f"(gRPC {instance.grpc}, home {instance.home})"
     )
     print(ready, flush=True)
