@@ -17,10 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from modelyard_kit.errors import FailedPrecondition, InvalidArgument, Unavailable
+from modelyard_kit.errors import (
+    Error,
+    FailedPrecondition,
+    InvalidArgument,
+    ResourceExhausted,
+    Unavailable,
+)
 
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
@@ -65,12 +71,20 @@ class Database:
 
         Raises:
             Unavailable: The writer before this one took longer; nothing was started.
+            ResourceExhausted: The disk is full; nothing was written.
         """
         if not self._writer.acquire(timeout=timeout_s):
             raise Unavailable("The database is busy; nothing was written. Try again.")
         try:
             with self._writing.begin() as session:
                 yield session
+        except OperationalError as error:
+            if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
+                raise
+            raise ResourceExhausted(
+                "The disk of the database is full; nothing was written. Free some space, then "
+                "try again."
+            ) from error
         finally:
             self._writer.release()
         for callback in self._on_commit:
@@ -96,7 +110,8 @@ def open_database(url: str | URL, pool_size: int = _DEFAULT_POOL_SIZE) -> Databa
 
     Raises:
         InvalidArgument: The URL is malformed or of a database that is not supported.
-        FailedPrecondition: Another process has the database open.
+        FailedPrecondition: Another process has the database open, or it is not a database that
+            can be read and written.
     """
     try:
         parsed = make_url(url)
@@ -119,12 +134,44 @@ def open_database(url: str | URL, pool_size: int = _DEFAULT_POOL_SIZE) -> Databa
     )
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
-    return Database(engine, lock_file)
+    database = Database(engine, lock_file)
+    try:
+        with usable(path.name), database.write() as session:
+            session.connection()  # a file that cannot be written fails to begin
+    except Error:
+        database.close()
+        raise
+    return database
+
+
+@contextmanager
+def usable(name: str) -> Iterator[None]:
+    """Say in one line why a database cannot be used, while a service starts.
+
+    Args:
+        name: Of the database, for the message.
+
+    Raises:
+        FailedPrecondition: It is damaged, read-only or on a full disk, whatever it says itself.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        raise FailedPrecondition(
+            f"The database {name} cannot be used: {error.orig}. Check its disk and permissions, "
+            "or restore it from a backup.",
+            database=name,
+        ) from error
 
 
 def _lock(path: Path) -> int:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise FailedPrecondition(
+            f"The database {path.name} cannot be used: {error.strerror}.", database=path.name
+        ) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import inspect, text
 
-from modelyard_kit.db import Database
+from modelyard_kit.db import Database, usable
 from modelyard_kit.errors import FailedPrecondition
 
 
@@ -34,8 +34,12 @@ class Tree:
 
 
 def current(database: Database, tree: Tree) -> str | None:
-    """Return the revision the database is at, or None for an empty one."""
-    with database.engine.connect() as connection:
+    """Return the revision the database is at, or None for an empty one.
+
+    Raises:
+        FailedPrecondition: The database cannot be read.
+    """
+    with usable(tree.service), database.engine.connect() as connection:
         if not inspect(connection).has_table(tree.version_table):
             return None
         found = connection.execute(text(f"SELECT version_num FROM {tree.version_table}"))  # noqa: S608 - our own constant
@@ -46,7 +50,8 @@ def migrate(database: Database, tree: Tree) -> None:
     """Bring the database to the tree's head; nothing happens when it is there.
 
     Raises:
-        FailedPrecondition: The database is at a revision this version does not know.
+        FailedPrecondition: The database is at a revision this version does not know, or it cannot
+            be written.
     """
     present = current(database, tree)
     if present == tree.head:
@@ -67,6 +72,7 @@ def migrate(database: Database, tree: Tree) -> None:
             revision=present,
         )
     with (
+        usable(tree.service),
         database.engine.execution_options(sqlite_begin="BEGIN IMMEDIATE").begin() as connection,
         EnvironmentContext(
             config,
