@@ -144,7 +144,8 @@ class Follower:
         return Served(resolution.identity, lane, scratch)
 
     async def _flip(self, new: Served) -> bool:
-        if self._changed.is_set() and not await self._is_current(new):
+        # Asked again, not only watched: the news of a move may still be on its way.
+        if self._name is not None and not await self._is_current(new):
             self._retire(new)  # the reference moved on while this was loaded
             return False
         before = self._endpoint.flip(new)

@@ -43,8 +43,8 @@ def answer(model: Predicts, media_type: str, body: bytes) -> bytes:
 
     Raises:
         InvalidArgument: The body is not of the protocol.
-        ModelyardException: INVALID_PARAMETER_VALUE when it does not fit the signature; anything
-            else the model raises passes through.
+        InvalidParameter: It does not fit the signature. Whatever else the model raises passes
+            through.
     """
     params: Mapping[str, Any] = {}
     if media_type == CSV:

@@ -19,7 +19,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import modelyard.sklearn
 from modelyard import pyfunc
-from modelyard.exceptions import ModelyardException
+from modelyard.exceptions import InvalidParameter
 
 X, y = load_iris(return_X_y=True)
 FRAME = pd.DataFrame(X, columns=["sl", "sw", "pl", "pw"])
@@ -43,7 +43,7 @@ def test_any_names_are_accepted_by_a_model_trained_without(folder: Path) -> None
 
 @pytest.mark.parametrize("data", [X[:, :3], FRAME.iloc[:, :3], X[:, :3].tolist()])
 def test_another_width_is_refused_with_both_widths(folder: Path, data: Any) -> None:
-    with pytest.raises(ModelyardException, match="takes 4 columns, got 3"):
+    with pytest.raises(InvalidParameter, match="takes 4 columns, got 3"):
         pyfunc.load_folder(folder).predict(data)
 
 
@@ -59,7 +59,7 @@ def test_an_input_the_estimator_cannot_use_is_refused_without_quoting_it(
     tmp_path: Path, value: Any, told: str
 ) -> None:
     modelyard.sklearn.save_model(LogisticRegression(max_iter=500).fit(X, y), tmp_path / "m")
-    with pytest.raises(ModelyardException, match=told) as caught:
+    with pytest.raises(InvalidParameter, match=told) as caught:
         pyfunc.load_folder(tmp_path / "m").predict(pd.DataFrame([[value, 1.0, 1.0, 1.0]]))
     assert "secret" not in caught.value.message
 
@@ -68,7 +68,7 @@ def test_a_category_that_was_not_trained_on_is_refused_without_quoting_it(tmp_pa
     colours = pd.DataFrame({"colour": ["red", "blue"] * 5})
     model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(colours, [0, 1] * 5)
     modelyard.sklearn.save_model(model, tmp_path / "m")
-    with pytest.raises(ModelyardException, match="a category the model was not trained on"):
+    with pytest.raises(InvalidParameter, match="a category the model was not trained on"):
         pyfunc.load_folder(tmp_path / "m").predict(pd.DataFrame({"colour": ["secret"]}))
 
 
@@ -84,7 +84,7 @@ def test_an_example_of_lists_describes_a_table(tmp_path: Path, example: Any) -> 
 
 
 def test_a_single_row_without_its_table_is_refused(folder: Path) -> None:
-    with pytest.raises(ModelyardException, match="rows of 4 columns, got an array of 1 dimension"):
+    with pytest.raises(InvalidParameter, match="rows of 4 columns, got an array of 1 dimension"):
         pyfunc.load_folder(folder).predict(X[0])
 
 
@@ -103,7 +103,7 @@ def test_a_model_trained_on_names_takes_them_in_any_order(tmp_path: Path) -> Non
 def test_a_model_trained_on_other_columns_names_the_missing_ones(tmp_path: Path) -> None:
     model = RandomForestClassifier(5, random_state=0).fit(FRAME, y)
     modelyard.sklearn.save_model(model, tmp_path / "m")
-    with pytest.raises(ModelyardException, match="Missing columns 'sl', 'sw'"):
+    with pytest.raises(InvalidParameter, match="Missing columns 'sl', 'sw'"):
         pyfunc.load_folder(tmp_path / "m").predict(FRAME.rename(columns={"sl": "a", "sw": "b"}))
 
 

@@ -21,7 +21,13 @@ from sklearn.svm import SVC
 
 import modelyard.sklearn
 from modelyard import pyfunc
-from modelyard.exceptions import ModelyardException
+from modelyard.exceptions import (
+    AlreadyExists,
+    InvalidParameter,
+    ModelyardException,
+    NotFound,
+    PermissionDenied,
+)
 from modelyard.models import Model, infer_signature
 
 X, y = load_iris(return_X_y=True)
@@ -108,13 +114,13 @@ def test_a_damaged_example_does_not_keep_the_model_from_predicting(
     (tmp_path / "m" / "input_example.json").write_text(content)
     loaded = pyfunc.load_folder(tmp_path / "m")
     assert loaded.predict(FRAME).shape == (150,)
-    with pytest.raises(ModelyardException, match="input example is damaged"):
+    with pytest.raises(InvalidParameter, match="input example is damaged"):
         _ = loaded.input_example
 
 
 @pytest.mark.parametrize("example", [np.array([[np.nan]]), [object()], {"a": object()}])
 def test_an_example_json_has_no_form_for_is_refused(tmp_path: Path, example: Any) -> None:
-    with pytest.raises(ModelyardException, match="cannot be written as JSON"):
+    with pytest.raises(InvalidParameter, match="cannot be written as JSON"):
         modelyard.sklearn.save_model(FOREST, tmp_path / "m", input_example=example)
 
 
@@ -125,9 +131,9 @@ def test_another_method_can_be_the_prediction(tmp_path: Path) -> None:
 
 
 def test_a_method_the_estimator_has_not_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelyardException, match="SVC has no predict_proba"):
+    with pytest.raises(InvalidParameter, match="SVC has no predict_proba"):
         modelyard.sklearn.save_model(SVC(), tmp_path / "m", pyfunc_predict_fn="predict_proba")
-    with pytest.raises(ModelyardException, match="Unknown pyfunc_predict_fn 'fit'"):
+    with pytest.raises(InvalidParameter, match="Unknown pyfunc_predict_fn 'fit'"):
         modelyard.sklearn.save_model(SVC(), tmp_path / "m", pyfunc_predict_fn="fit")
 
 
@@ -162,7 +168,7 @@ def test_a_pickle_is_never_read_unasked(folder: Path, name: str, stored_as: str)
     edit(folder, "sklearn", pickled_model=name, serialization_format=stored_as)
     edit(folder, "python_function", model_path=name)
     refused = refusal(folder)
-    assert refused.error_code in {"PERMISSION_DENIED", "INVALID_PARAMETER_VALUE"}
+    assert isinstance(refused, PermissionDenied | InvalidParameter)
     assert not canary.exists()
 
 
@@ -242,26 +248,25 @@ def test_an_mlmodel_file_out_of_all_proportion_is_not_parsed(folder: Path) -> No
 
 
 def test_a_folder_without_mlmodel_file_is_no_model(tmp_path: Path) -> None:
-    assert refusal(tmp_path).error_code == "RESOURCE_DOES_NOT_EXIST"
+    assert isinstance(refusal(tmp_path), NotFound)
 
 
 def test_a_path_that_is_no_folder_is_refused() -> None:
-    with pytest.raises(ModelyardException, match="There is no model at 'nowhere'"):
+    with pytest.raises(NotFound, match="There is no model at 'nowhere'"):
         pyfunc.load_model("nowhere")
 
 
 def test_a_folder_with_content_is_not_written_over(folder: Path) -> None:
     before = (folder / "MLmodel").read_bytes()
-    with pytest.raises(ModelyardException, match="already exists") as caught:
+    with pytest.raises(AlreadyExists, match="already exists"):
         modelyard.sklearn.save_model(FOREST, folder)
-    assert caught.value.error_code == "RESOURCE_ALREADY_EXISTS"
     assert (folder / "MLmodel").read_bytes() == before
 
 
 def test_something_that_is_no_estimator_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelyardException, match="estimator is needed, got dict"):
+    with pytest.raises(InvalidParameter, match="estimator is needed, got dict"):
         modelyard.sklearn.save_model({}, tmp_path / "m")
-    with pytest.raises(ModelyardException, match="Unknown serialization_format 'joblib'"):
+    with pytest.raises(InvalidParameter, match="Unknown serialization_format 'joblib'"):
         modelyard.sklearn.save_model(FOREST, tmp_path / "m", serialization_format="joblib")
 
 

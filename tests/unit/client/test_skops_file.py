@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from modelyard.exceptions import ModelyardException
+from modelyard.exceptions import InvalidParameter
 
 X, y = load_iris(return_X_y=True)
 
@@ -33,7 +33,7 @@ def test_a_type_outside_the_table_is_refused_by_name_at_load(tmp_path: Path) -> 
 
 
 def test_a_type_outside_the_table_is_refused_by_name_at_save(tmp_path: Path) -> None:
-    with pytest.raises(ModelyardException, match=r"Untrusted.*cloudpickle"):
+    with pytest.raises(InvalidParameter, match=r"Untrusted.*cloudpickle"):
         saved(Untrusted(), tmp_path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from modelyard.exceptions import ModelyardException
+from modelyard.exceptions import InvalidParameter
 from modelyard.types.schema import AnyType, Array, ColumnType, DataType, Map, Object, TensorSpec
 
 _NUMPY_NAMES = {
@@ -27,7 +27,7 @@ def cast_column(series: Any, expected: ColumnType, name: Any) -> Any:
     on. Anything else that could change a value is not.
 
     Raises:
-        ModelyardException: INVALID_PARAMETER_VALUE, naming the column and both types.
+        InvalidParameter: Naming the column and both types.
     """
     if isinstance(expected, AnyType):
         return series
@@ -45,11 +45,8 @@ def cast_column(series: Any, expected: ColumnType, name: Any) -> Any:
     return series
 
 
-def _refused(name: Any, expected: str, series: Any) -> ModelyardException:
-    return ModelyardException(
-        f"Column {name!r} must be {expected}, got {_described(series)}.",
-        error_code="INVALID_PARAMETER_VALUE",
-    )
+def _refused(name: Any, expected: str, series: Any) -> InvalidParameter:
+    return InvalidParameter(f"Column {name!r} must be {expected}, got {_described(series)}.")
 
 
 def _described(series: Any) -> str:
@@ -144,7 +141,7 @@ def _is_of(value: Any, expected: ColumnType) -> bool:
         )
     try:
         cast_column(pd.Series([value]), expected, "")
-    except ModelyardException:
+    except InvalidParameter:
         return False
     return True
 
@@ -153,7 +150,7 @@ def cast_tensor(array: Any, spec: TensorSpec) -> Any:
     """Return a numpy array or sparse matrix in the type of `spec`.
 
     Raises:
-        ModelyardException: INVALID_PARAMETER_VALUE when the shape or the type does not fit.
+        InvalidParameter: The shape or the type does not fit.
     """
     import numpy as np
 
@@ -161,10 +158,8 @@ def cast_tensor(array: Any, spec: TensorSpec) -> Any:
         expected in {-1, got} for expected, got in zip(spec.shape, array.shape, strict=True)
     )
     if not shape_fits:
-        raise ModelyardException(
-            f"{_tensor_name(spec)} must have shape {_shape(spec.shape)}, "
-            f"got {_shape(array.shape)}.",
-            error_code="INVALID_PARAMETER_VALUE",
+        raise InvalidParameter(
+            f"{_tensor_name(spec)} must have shape {_shape(spec.shape)}, got {_shape(array.shape)}."
         )
     target = np.dtype(spec.dtype)
     if target.kind in "US" and array.dtype.kind == target.kind:
@@ -173,10 +168,7 @@ def cast_tensor(array: Any, spec: TensorSpec) -> Any:
         return array.astype(object)
     values = array.data if hasattr(array, "getnnz") else array
     if array.dtype.kind not in "biuf" or not keeps_meaning(values, target):
-        raise ModelyardException(
-            f"{_tensor_name(spec)} must be {spec.dtype}, got {array.dtype}.",
-            error_code="INVALID_PARAMETER_VALUE",
-        )
+        raise InvalidParameter(f"{_tensor_name(spec)} must be {spec.dtype}, got {array.dtype}.")
     return array.astype(target)
 
 

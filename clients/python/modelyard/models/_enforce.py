@@ -9,15 +9,15 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from modelyard.exceptions import ModelyardException
+from modelyard.exceptions import InvalidParameter
 from modelyard.models._cast import cast_column, cast_tensor
 from modelyard.types.schema import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 
 _TABLE_DIMENSIONS = 2
 
 
-def invalid(message: str) -> ModelyardException:
-    return ModelyardException(message, error_code="INVALID_PARAMETER_VALUE")
+def invalid(message: str) -> InvalidParameter:
+    return InvalidParameter(message)
 
 
 def enforce_schema(data: Any, schema: Schema) -> Any:
@@ -31,7 +31,7 @@ def enforce_schema(data: Any, schema: Schema) -> Any:
         A DataFrame for columns, an array (or dict of arrays by name) for tensors.
 
     Raises:
-        ModelyardException: INVALID_PARAMETER_VALUE, naming missing columns, the widths, or the
+        InvalidParameter: Naming missing columns, the widths, or the
             types that differ.
     """
     if schema.is_tensor_spec():
@@ -85,7 +85,7 @@ def in_order(frame: Any, names: list[Any], required: list[Any]) -> Any:
     """Return the columns called `names`, in that order; others are dropped with a warning.
 
     Raises:
-        ModelyardException: When one of `required` is missing, or a frame without names has
+        InvalidParameter: One of `required` is missing, or a frame without names has
             another width.
     """
     if is_numbered(frame):
@@ -115,7 +115,7 @@ def _list(names: Any) -> str:
     return ", ".join(shown) + (f" and {rest} more" if rest else "")
 
 
-def wrong_width(expected: int, got: int) -> ModelyardException:
+def wrong_width(expected: int, got: int) -> InvalidParameter:
     return invalid(f"The model takes {expected} columns, got {got}.")
 
 
@@ -192,7 +192,7 @@ def enforce_params(params: Mapping[str, Any] | None, schema: ParamSchema | None)
     """Return every parameter of `schema`: the caller's value in its type, else the default.
 
     Raises:
-        ModelyardException: INVALID_PARAMETER_VALUE when a value has another type.
+        InvalidParameter: A value has another type.
     """
     given = dict(params or {})
     specs = {spec.name: spec for spec in schema or ()}

@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from modelyard.exceptions import ModelyardException
+from modelyard.exceptions import InvalidParameter
 
 # How the two flavours of environment file are named in an MLmodel file.
 ENVIRONMENT_FILES = {"conda": "conda.yaml", "virtualenv": "python_env.yaml"}
@@ -31,9 +31,8 @@ def requirement_lines(given: str | Sequence[str]) -> list[str]:
         return list(given)
     file = Path(given)
     if not file.is_file():
-        raise ModelyardException(
-            "pip_requirements must be a list of requirements or an existing requirements file.",
-            error_code="INVALID_PARAMETER_VALUE",
+        raise InvalidParameter(
+            "pip_requirements must be a list of requirements or an existing requirements file."
         )
     lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
     return [line for line in lines if line and not line.startswith("#")]
@@ -84,8 +83,5 @@ def _read_conda(conda_env: dict[str, Any] | str) -> dict[str, Any]:
     if isinstance(conda_env, str):
         read = yaml.safe_load(Path(conda_env).read_text(encoding="utf-8"))
     if not isinstance(read, dict):
-        raise ModelyardException(
-            "conda_env must be a mapping or a YAML file that holds one.",
-            error_code="INVALID_PARAMETER_VALUE",
-        )
+        raise InvalidParameter("conda_env must be a mapping or a YAML file that holds one.")
     return read

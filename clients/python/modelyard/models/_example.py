@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from modelyard.exceptions import ModelyardException
+from modelyard.exceptions import InvalidParameter
 
 _EXAMPLE = "input_example.json"
 _SERVING_EXAMPLE = "serving_input_example.json"
@@ -22,7 +22,7 @@ def write_example(folder: Path, example: Any) -> dict[str, Any]:
         example: A DataFrame, numpy array, dict or list of inputs.
 
     Raises:
-        ModelyardException: INVALID_PARAMETER_VALUE for anything JSON has no form for.
+        InvalidParameter: For anything JSON has no form for.
     """
     import numpy as np
     import pandas as pd
@@ -47,10 +47,9 @@ def write_example(folder: Path, example: Any) -> dict[str, Any]:
             served = {"inputs": stored}
         texts = json.dumps(stored, allow_nan=False), json.dumps(served, allow_nan=False)
     except (TypeError, ValueError, OverflowError) as unwritable:
-        raise ModelyardException(
+        raise InvalidParameter(
             "The input example cannot be written as JSON: give a DataFrame, a numpy array, a dict "
-            "or a list, of finite numbers, text and times.",
-            error_code="INVALID_PARAMETER_VALUE",
+            "or a list, of finite numbers, text and times."
         ) from unwritable
     for name, text in zip((_EXAMPLE, _SERVING_EXAMPLE), texts, strict=True):
         (folder / name).write_text(text, encoding="utf-8")
@@ -74,7 +73,7 @@ def read_example(folder: Path, info: dict[str, Any] | None) -> Any:
     """Return the example as it was given, None when there is none.
 
     Raises:
-        ModelyardException: INVALID_PARAMETER_VALUE when the file is damaged.
+        InvalidParameter: The file is damaged.
     """
     import numpy as np
     import pandas as pd
@@ -88,6 +87,4 @@ def read_example(folder: Path, info: dict[str, Any] | None) -> Any:
             return pd.DataFrame(stored["data"], columns=stored.get("columns"))
         return np.asarray(stored["inputs"]) if info.get("type") == "ndarray" else stored
     except (ValueError, KeyError, TypeError, AttributeError) as damaged:
-        raise ModelyardException(
-            "The model's input example is damaged.", error_code="INVALID_PARAMETER_VALUE"
-        ) from damaged
+        raise InvalidParameter("The model's input example is damaged.") from damaged

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelyard.exceptions import ModelyardException
+from modelyard.exceptions import AlreadyExists, InvalidParameter, NotFound
 from modelyard.models._quote import quote
 from modelyard.models.model import Model, ModelInfo
 
@@ -38,9 +38,8 @@ class LogOptions:
 def chosen_name(artifact_path: str | None, name: str | None) -> str:
     """One name from the two ways to say it; `model` when neither is used."""
     if artifact_path is not None and name is not None and artifact_path != name:
-        raise ModelyardException(
-            f"Give either artifact_path or name, not both: got {artifact_path!r} and {name!r}.",
-            error_code="INVALID_PARAMETER_VALUE",
+        raise InvalidParameter(
+            f"Give either artifact_path or name, not both: got {artifact_path!r} and {name!r}."
         )
     chosen = name if name is not None else artifact_path
     return _DEFAULT_NAME if chosen is None else chosen
@@ -50,10 +49,7 @@ def new_folder(path: str | Path) -> Path:
     """Make the folder a model is saved into; refuse one that has content."""
     folder = Path(path)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise ModelyardException(
-            f"The path {str(path)!r} already exists and is not an empty folder.",
-            error_code="RESOURCE_ALREADY_EXISTS",
-        )
+        raise AlreadyExists(f"The path {str(path)!r} already exists and is not an empty folder.")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -99,10 +95,9 @@ def local_model(model_uri: str | Path, dst_path: str | None = None) -> LocalMode
 
         return _artifacts.fetch_model(model_uri, dst_path)
     if not Path(model_uri).is_dir():
-        raise ModelyardException(
+        raise NotFound(
             f"There is no model at {str(model_uri)!r}: give a folder, or a URI such as "
-            "models:/<name>/<version or stage> or runs:/<run_id>/<name>.",
-            error_code="RESOURCE_DOES_NOT_EXIST",
+            "models:/<name>/<version or stage> or runs:/<run_id>/<name>."
         )
     return LocalModel(Path(model_uri))
 
@@ -110,15 +105,11 @@ def local_model(model_uri: str | Path, dst_path: str | None = None) -> LocalMode
 def file_in(folder: Path, relative: Any) -> Path:
     """Return a file the MLmodel file names; refuse a name that leaves the folder."""
     if not isinstance(relative, str) or not relative:
-        raise ModelyardException(
-            "The MLmodel file does not name the model's file.",
-            error_code="INVALID_PARAMETER_VALUE",
-        )
+        raise InvalidParameter("The MLmodel file does not name the model's file.")
     file = (folder / relative).resolve()
     if not file.is_relative_to(folder.resolve()) or not file.is_file():
-        raise ModelyardException(
-            f"The MLmodel file names {quote(relative)}, which is no file of the model's folder.",
-            error_code="INVALID_PARAMETER_VALUE",
+        raise InvalidParameter(
+            f"The MLmodel file names {quote(relative)}, which is no file of the model's folder."
         )
     return file
 
@@ -127,12 +118,9 @@ def local_path_of_artifact(uri: str) -> Path:
     """Return the file or folder an artifact is copied from.
 
     Raises:
-        ModelyardException: RESOURCE_DOES_NOT_EXIST when there is none on this machine.
+        NotFound: There is none on this machine.
     """
     source = Path(uri.removeprefix("file://"))
     if not source.exists():
-        raise ModelyardException(
-            f"There is no artifact at {uri!r}: give a local file or folder.",
-            error_code="RESOURCE_DOES_NOT_EXIST",
-        )
+        raise NotFound(f"There is no artifact at {uri!r}: give a local file or folder.")
     return source

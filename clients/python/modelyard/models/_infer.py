@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from modelyard.exceptions import ModelyardException
+from modelyard.exceptions import InvalidParameter
 from modelyard.types.schema import (
     AnyType,
     Array,
@@ -69,9 +69,8 @@ def _param(name: str, default: Any) -> ParamSpec:
         return ParamSpec(name, kind.dtype, list(default), (-1,))
     if isinstance(kind, DataType):
         return ParamSpec(name, kind, default.item() if hasattr(default, "item") else default)
-    raise ModelyardException(
-        f"Parameter {name!r} must be a scalar or a list of scalars, got {type(default).__name__}.",
-        error_code="INVALID_PARAMETER_VALUE",
+    raise InvalidParameter(
+        f"Parameter {name!r} must be a scalar or a list of scalars, got {type(default).__name__}."
     )
 
 
@@ -191,9 +190,7 @@ def _common(kinds: list[ColumnType]) -> ColumnType:
     names = ", ".join(
         sorted({str(k) if isinstance(k, DataType) else type(k).__name__ for k in known})
     )
-    raise ModelyardException(
-        f"A column has one type, this one mixes {names}.", error_code="INVALID_PARAMETER_VALUE"
-    )
+    raise InvalidParameter(f"A column has one type, this one mixes {names}.")
 
 
 def _joined(objects: list[Object]) -> Object:
@@ -213,9 +210,8 @@ def _joined(objects: list[Object]) -> Object:
     )
 
 
-def _no_counterpart(where: str, got: str) -> ModelyardException:
-    return ModelyardException(
+def _no_counterpart(where: str, got: str) -> InvalidParameter:
+    return InvalidParameter(
         f"A signature cannot describe {where}: {got} is none of boolean, integer, long, float, "
-        "double, string, binary, datetime, list or dict.",
-        error_code="INVALID_PARAMETER_VALUE",
+        "double, string, binary, datetime, list or dict."
     )

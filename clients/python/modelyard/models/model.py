@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from modelyard.exceptions import ModelyardException
+from modelyard.exceptions import InvalidParameter, NotFound
 from modelyard.models.signature import ModelSignature
 
 MLMODEL_FILE_NAME = "MLmodel"
@@ -96,7 +96,7 @@ class Model:
         """Read the keys of an MLmodel file.
 
         Raises:
-            ModelyardException: INVALID_PARAMETER_VALUE when one is not of its kind.
+            InvalidParameter: One is not of its kind.
         """
         known = set(cls.__dataclass_fields__) - {"unknown", "signature"}
         values = {key: read[key] for key in known & read.keys() if read[key] is not None}
@@ -124,18 +124,15 @@ class Model:
         """Read an MLmodel file, given itself or its folder.
 
         Raises:
-            ModelyardException: RESOURCE_DOES_NOT_EXIST when there is none,
-                INVALID_PARAMETER_VALUE when it is not one.
+            NotFound: There is none.
+            InvalidParameter: It is not one.
         """
         import yaml
 
         file = Path(path)
         file = file / MLMODEL_FILE_NAME if file.is_dir() else file
         if not file.is_file():
-            raise ModelyardException(
-                "The folder holds no model: it has no MLmodel file.",
-                error_code="RESOURCE_DOES_NOT_EXIST",
-            )
+            raise NotFound("The folder holds no model: it has no MLmodel file.")
         if file.stat().st_size > _MAX_BYTES:
             raise _malformed(f"it has {file.stat().st_size} bytes, at most {_MAX_BYTES} are read")
         try:
@@ -181,7 +178,5 @@ def _kind(key: str) -> type:
     return kinds.get(key, str)
 
 
-def _malformed(what: str) -> ModelyardException:
-    return ModelyardException(
-        f"The MLmodel file cannot be read: {what}.", error_code="INVALID_PARAMETER_VALUE"
-    )
+def _malformed(what: str) -> InvalidParameter:
+    return InvalidParameter(f"The MLmodel file cannot be read: {what}.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelyard._extras import require_extra
-from modelyard.exceptions import ModelyardException
+from modelyard.exceptions import InvalidParameter
 from modelyard.models._infer import infer_param_schema, infer_schema
 from modelyard.types.schema import ParamSchema, Schema
 
@@ -22,10 +22,7 @@ class ModelSignature:
 
     def __post_init__(self) -> None:
         if self.inputs is None and self.outputs is None and self.params is None:
-            raise ModelyardException(
-                "A signature needs at least one of inputs, outputs and params.",
-                error_code="INVALID_PARAMETER_VALUE",
-            )
+            raise InvalidParameter("A signature needs at least one of inputs, outputs and params.")
 
     def to_dict(self) -> dict[str, str | None]:
         """Return the form of MLmodel files: each part as JSON text."""
@@ -40,7 +37,7 @@ class ModelSignature:
         """Read the form of MLmodel files.
 
         Raises:
-            ModelyardException: INVALID_PARAMETER_VALUE when a part is malformed.
+            InvalidParameter: A part is malformed.
         """
         inputs, outputs, params = (parts.get(key) for key in ("inputs", "outputs", "params"))
         return cls(
@@ -63,7 +60,7 @@ def infer_signature(
         params: Defaults of the inference parameters.
 
     Raises:
-        ModelyardException: INVALID_PARAMETER_VALUE when a type has no counterpart in a schema.
+        InvalidParameter: A type has no counterpart in a schema.
     """
     require_extra("modelyard.models", "sklearn", "numpy", "pandas", "scipy")
     return ModelSignature(

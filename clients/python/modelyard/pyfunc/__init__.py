@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard._extras import require_extra
-from modelyard.exceptions import ModelyardException
+from modelyard.exceptions import InvalidParameter
 from modelyard.models._folder import LogOptions, chosen_name, local_model, log_folder
 from modelyard.models._quote import quote
 from modelyard.models.model import Model, ModelInfo
@@ -53,9 +53,10 @@ def load_model(
         allow_pickle: Whether a pickled model, which can run any code, may be loaded.
 
     Raises:
-        ModelyardException: INVALID_PARAMETER_VALUE when the model is damaged, forged, holds types
-            that are not trusted or has no flavour we know; PERMISSION_DENIED for a pickle without
-            `allow_pickle`; RESOURCE_DOES_NOT_EXIST when there is no such model.
+        InvalidParameter: The model is damaged, forged, holds types that are not trusted or
+            has no flavour we know.
+        NotFound: There is no such model.
+        PermissionDenied: It is a pickle, without `allow_pickle`.
     """
     _require()
     folder = local_model(model_uri, dst_path).path
@@ -103,10 +104,9 @@ def _predictor(
     """Choose by name from a closed list: a loader named by a folder is never imported."""
     flavor = model.flavors.get("python_function")
     if flavor is None:
-        raise ModelyardException(
+        raise InvalidParameter(
             "The model has no python_function flavor, as it has no predict; its flavors are "
-            f"{quote(sorted(model.flavors))}. Load it with the module of one of them.",
-            error_code="INVALID_PARAMETER_VALUE",
+            f"{quote(sorted(model.flavors))}. Load it with the module of one of them."
         )
     loader = flavor.get("loader_module")
     if loader in _SKLEARN_LOADERS:
@@ -118,10 +118,9 @@ def _predictor(
         return _python_model.load_predictor(
             folder, model, allow_pickle=allow_pickle, model_config=model_config
         )
-    raise ModelyardException(
+    raise InvalidParameter(
         f"The model wants to be loaded by {quote(loader)}; models of "
-        f"{_SKLEARN_LOADERS[0]} and {_python_model.LOADER_MODULE} can be loaded.",
-        error_code="INVALID_PARAMETER_VALUE",
+        f"{_SKLEARN_LOADERS[0]} and {_python_model.LOADER_MODULE} can be loaded."
     )
 
 
@@ -167,8 +166,8 @@ def save_model(  # noqa: PLR0913 - the documented signature
         conda_env: Replaces the generated conda.yaml.
 
     Raises:
-        ModelyardException: INVALID_PARAMETER_VALUE when `python_model` is neither of both;
-            RESOURCE_ALREADY_EXISTS when the folder has content.
+        AlreadyExists: The folder has content.
+        InvalidParameter: `python_model` is neither of both.
     """
     _require("cloudpickle")
     options = _python_model.SaveOptions(

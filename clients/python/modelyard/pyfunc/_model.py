@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from modelyard.exceptions import ModelyardException
+from modelyard.exceptions import InvalidParameter
 from modelyard.models import _example
 from modelyard.models._enforce import enforce_params, enforce_schema
 from modelyard.models.model import Model
@@ -74,7 +74,7 @@ class PyFuncModel:
             params: Inference parameters of the signature.
 
         Raises:
-            ModelyardException: INVALID_PARAMETER_VALUE when `data` or `params` do not fit; what the
+            InvalidParameter: `data` or `params` do not fit; what the
                 model itself raises passes through.
         """
         known = self.signature
@@ -92,14 +92,13 @@ class PyFuncModel:
         """Return the `PythonModel` that was logged.
 
         Raises:
-            ModelyardException: INVALID_PARAMETER_VALUE when it was not logged as one.
+            InvalidParameter: It was not logged as one.
         """
         from modelyard.pyfunc._python_model import PythonModelPredictor
 
         if not isinstance(self._predictor, PythonModelPredictor):
-            raise ModelyardException(
-                "The model was not logged as a PythonModel; get_raw_model() returns what it is.",
-                error_code="INVALID_PARAMETER_VALUE",
+            raise InvalidParameter(
+                "The model was not logged as a PythonModel; get_raw_model() returns what it is."
             )
         return self._predictor.raw_model
 

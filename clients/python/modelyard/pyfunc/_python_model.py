@@ -12,7 +12,7 @@ from importlib import metadata as packages
 from pathlib import Path
 from typing import Any
 
-from modelyard.exceptions import ModelyardException
+from modelyard.exceptions import InvalidParameter, PermissionDenied
 from modelyard.models import _environment, _example
 from modelyard.models._folder import file_in, finish, local_path_of_artifact, new_folder
 from modelyard.models.model import Model
@@ -108,10 +108,9 @@ def _as_model(python_model: Any) -> PythonModel:
         return python_model
     if inspect.isfunction(python_model):
         return FunctionModel(python_model)
-    raise ModelyardException(
+    raise InvalidParameter(
         "python_model must be an instance of modelyard.pyfunc.PythonModel or a function of the "
-        f"input, got {type(python_model).__name__}.",
-        error_code="INVALID_PARAMETER_VALUE",
+        f"input, got {type(python_model).__name__}."
     )
 
 
@@ -122,9 +121,8 @@ def _copy_artifacts(folder: Path, artifacts: Mapping[str, str]) -> dict[str, dic
         relative = f"artifacts/{source.name}"
         target = folder / relative
         if target.exists():
-            raise ModelyardException(
-                f"Two artifacts are called {source.name!r}; give them different file names.",
-                error_code="INVALID_PARAMETER_VALUE",
+            raise InvalidParameter(
+                f"Two artifacts are called {source.name!r}; give them different file names."
             )
         target.parent.mkdir(exist_ok=True)
         if source.is_dir():
@@ -165,13 +163,12 @@ def load_predictor(
     """Load the model of a folder and let it prepare.
 
     Raises:
-        ModelyardException: PERMISSION_DENIED when a pickle is not allowed.
+        PermissionDenied: A pickle is not allowed.
     """
     if not allow_pickle:
-        raise ModelyardException(
+        raise PermissionDenied(
             "The model is Python code stored as a pickle, and loading it runs that code. If you "
-            "trust who logged it, load it with allow_pickle=True (serve it with --allow-pickle).",
-            error_code="PERMISSION_DENIED",
+            "trust who logged it, load it with allow_pickle=True (serve it with --allow-pickle)."
         )
     flavor = model.flavors["python_function"]
     with file_in(folder, flavor.get("python_model")).open("rb") as stream:

@@ -49,8 +49,8 @@ def save_model(  # noqa: PLR0913 - the documented signature
         conda_env: Replaces the generated conda.yaml.
 
     Raises:
-        ModelyardException: INVALID_PARAMETER_VALUE when skops cannot store the model safely or an
-            argument is wrong; RESOURCE_ALREADY_EXISTS when the folder has content.
+        AlreadyExists: The folder has content.
+        InvalidParameter: skops cannot store the model safely or an argument is wrong.
     """
     _require()
     options = _flavor.SaveOptions(
@@ -151,9 +151,9 @@ def load_model(
         The fitted estimator.
 
     Raises:
-        ModelyardException: INVALID_PARAMETER_VALUE when the model is damaged, forged or holds types
-            that are not trusted; PERMISSION_DENIED for a pickle without `allow_pickle`;
-            RESOURCE_DOES_NOT_EXIST when there is no such model.
+        InvalidParameter: The model is damaged, forged or holds types that are not trusted.
+        NotFound: There is no such model.
+        PermissionDenied: It is a pickle, without `allow_pickle`.
     """
     _require()
     folder = local_model(model_uri, dst_path).path

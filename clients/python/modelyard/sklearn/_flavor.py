@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from modelyard.exceptions import ModelyardException
+from modelyard.exceptions import InvalidParameter, PermissionDenied
 from modelyard.models import _environment, _example
 from modelyard.models._folder import file_in, finish, new_folder
 from modelyard.models._quote import quote
@@ -84,8 +84,8 @@ def _check(sk_model: Any, options: SaveOptions) -> None:
         raise _invalid(f"{type(sk_model).__name__} has no {predict}, given as pyfunc_predict_fn.")
 
 
-def _invalid(message: str) -> ModelyardException:
-    return ModelyardException(message, error_code="INVALID_PARAMETER_VALUE")
+def _invalid(message: str) -> InvalidParameter:
+    return InvalidParameter(message)
 
 
 def _pickle(sk_model: Any, file: Path, serialization_format: str) -> None:
@@ -155,8 +155,8 @@ def load(folder: Path, model: Model, *, allow_pickle: bool, threads: int | None 
         threads: Set on every part of the estimator that has `n_jobs`.
 
     Raises:
-        ModelyardException: INVALID_PARAMETER_VALUE when the folder has no scikit-learn model or
-            the file is not what it says; PERMISSION_DENIED for a pickle that is not allowed.
+        InvalidParameter: The folder has no scikit-learn model or the file is not what it says.
+        PermissionDenied: It is a pickle, and that is not allowed.
     """
     flavor = model.flavors.get("sklearn") or model.flavors.get("python_function", {})
     if flavor is model.flavors.get("python_function", {}) and "model_path" not in flavor:
@@ -189,11 +189,10 @@ def _load_skops(file: Path) -> Any:
 
 def _load_pickle(file: Path, stored_as: str, *, allow_pickle: bool) -> Any:
     if not allow_pickle:
-        raise ModelyardException(
+        raise PermissionDenied(
             f"The model is stored with {stored_as}, and loading a pickle can run any code. "
             "If you trust who logged it, load it with allow_pickle=True (serve it with "
-            "--allow-pickle); or log it again with serialization_format='skops'.",
-            error_code="PERMISSION_DENIED",
+            "--allow-pickle); or log it again with serialization_format='skops'."
         )
     try:
         with file.open("rb") as stream:

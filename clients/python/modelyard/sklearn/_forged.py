@@ -10,17 +10,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelyard.exceptions import ModelyardException
+from modelyard.exceptions import InvalidParameter
 from modelyard.sklearn._object_graph import attributes, objects_in
 from modelyard.sklearn._search_trees import check_search_tree
 from modelyard.sklearn._support_vectors import check_support_vectors
 
 
-def forged(what: str) -> ModelyardException:
+def forged(what: str) -> InvalidParameter:
     """The refusal of a file whose content contradicts itself."""
-    return ModelyardException(
-        f"The model was not loaded: {what}. The file is damaged or forged; log the model again.",
-        error_code="INVALID_PARAMETER_VALUE",
+    return InvalidParameter(
+        f"The model was not loaded: {what}. The file is damaged or forged; log the model again."
     )
 
 
@@ -30,7 +29,7 @@ def refuse_forged(model: Any) -> None:
     Those are trees and their ensembles, search trees, support vectors, centres and sparse matrices.
 
     Raises:
-        ModelyardException: INVALID_PARAMETER_VALUE, naming the first contradiction.
+        InvalidParameter: Naming the first contradiction.
     """
     from scipy import sparse
     from sklearn.cluster._kmeans import _BaseKMeans
@@ -196,10 +195,9 @@ def _check_gradient_boosting(owner: Any) -> None:
     guess = owner.init_
     from_dummy = isinstance(guess, DummyClassifier | DummyRegressor)
     if not from_dummy and not (isinstance(guess, str) and guess == "zero"):
-        raise ModelyardException(
+        raise InvalidParameter(
             f"The model was not loaded: {kind} starts from a {type(guess).__name__}, whose output "
-            "cannot be checked. Use init=None or init='zero'.",
-            error_code="INVALID_PARAMETER_VALUE",
+            "cannot be checked. Use init=None or init='zero'."
         )
     columns = owner._raw_predict_init(np.zeros((1, _width(owner)), np.float32)).shape[1]  # noqa: SLF001
     if columns != stages.shape[1]:
@@ -230,10 +228,9 @@ def _check_hist_gradient_boosting(owner: Any) -> list[Any]:
     if stages is None:
         return []
     if owner._preprocessor is not None or owner.is_categorical_ is not None:  # noqa: SLF001
-        raise ModelyardException(
+        raise InvalidParameter(
             f"The model was not loaded: {type(owner).__name__} with categorical features cannot "
-            "be checked. Encode them before the model.",
-            error_code="INVALID_PARAMETER_VALUE",
+            "be checked. Encode them before the model."
         )
     trees = [tree for stage in stages for tree in stage]
     for tree in trees:

@@ -26,7 +26,7 @@ def fit_to(estimator: Any, data: Any) -> Any:
         data: A DataFrame, Series, numpy array, sparse matrix, dict of columns or list of rows.
 
     Raises:
-        ModelyardException: INVALID_PARAMETER_VALUE, naming missing columns or both widths.
+        InvalidParameter: Naming missing columns or both widths.
     """
     from scipy import sparse
 

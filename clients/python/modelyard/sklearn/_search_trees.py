@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelyard.exceptions import ModelyardException
+from modelyard.exceptions import InvalidParameter
 
 
 def check_search_tree(tree: Any) -> None:
@@ -13,7 +13,7 @@ def check_search_tree(tree: Any) -> None:
     Nodes form a complete binary tree in one array: the children of node i are 2i+1 and 2i+2.
 
     Raises:
-        ModelyardException: INVALID_PARAMETER_VALUE.
+        InvalidParameter: Naming what contradicts what.
     """
     import numpy as np
     from sklearn.neighbors import KDTree
@@ -41,9 +41,8 @@ def check_search_tree(tree: Any) -> None:
         raise _forged(tree, "no distance")
 
 
-def _forged(tree: Any, what: str) -> ModelyardException:
-    return ModelyardException(
+def _forged(tree: Any, what: str) -> InvalidParameter:
+    return InvalidParameter(
         f"The model was not loaded: a {type(tree).__name__} has {what}. The file is damaged or "
-        "forged; log the model again.",
-        error_code="INVALID_PARAMETER_VALUE",
+        "forged; log the model again."
     )

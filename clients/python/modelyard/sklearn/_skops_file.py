@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from modelyard.exceptions import ModelyardException
+from modelyard.exceptions import InvalidParameter, ModelyardException
 from modelyard.models._quote import quote
 from modelyard.sklearn._forged import refuse_forged
 from modelyard.sklearn._trusted import TRUSTED_TYPES
@@ -22,7 +22,7 @@ def save(model: Any, path: Path) -> None:
     """Write `model` to `path`, and refuse what `load` would refuse.
 
     Raises:
-        ModelyardException: INVALID_PARAMETER_VALUE when skops cannot store the model or the
+        InvalidParameter: skops cannot store the model or the
             loader does not trust a type in it.
     """
     import skops.io
@@ -31,17 +31,15 @@ def save(model: Any, path: Path) -> None:
         skops.io.dump(model, path)
         untrusted = sorted(set(skops.io.get_untrusted_types(file=path)) - TRUSTED_TYPES.keys())
     except Exception as unsupported:
-        raise ModelyardException(
+        raise InvalidParameter(
             f"{type(model).__name__} cannot be stored with skops ({_one_line(unsupported)}). "
-            "serialization_format='cloudpickle' stores it; loading it then needs allow_pickle.",
-            error_code="INVALID_PARAMETER_VALUE",
+            "serialization_format='cloudpickle' stores it; loading it then needs allow_pickle."
         ) from unsupported
     if untrusted:
-        raise ModelyardException(
+        raise InvalidParameter(
             f"{type(model).__name__} holds types that the loader does not trust: "
             f"{quote(untrusted)}. serialization_format='cloudpickle' stores it; loading it "
-            "then needs allow_pickle.",
-            error_code="INVALID_PARAMETER_VALUE",
+            "then needs allow_pickle."
         )
 
 
@@ -59,7 +57,7 @@ def load(path: Path) -> Any:
         path: A skops file; nothing it or its model folder says about trust is believed.
 
     Raises:
-        ModelyardException: INVALID_PARAMETER_VALUE when it is no skops file, is damaged, holds a
+        InvalidParameter: It is no skops file, is damaged, holds a
             type that is not trusted, or its arrays contradict each other.
     """
     import skops.io
@@ -73,15 +71,13 @@ def load(path: Path) -> Any:
         raise
     except UntrustedTypesFoundException as refused:
         untrusted = sorted(set(skops.io.get_untrusted_types(file=path)) - TRUSTED_TYPES.keys())
-        raise ModelyardException(
-            f"The model was not loaded: it holds types that are not trusted: {quote(untrusted)}.",
-            error_code="INVALID_PARAMETER_VALUE",
+        raise InvalidParameter(
+            f"The model was not loaded: it holds types that are not trusted: {quote(untrusted)}."
         ) from refused
     except Exception as damaged:  # a forged file can fail anywhere in skops, zipfile or numpy
-        raise ModelyardException(
+        raise InvalidParameter(
             f"The model was not loaded: {path.name} is not a readable skops file "
-            f"({type(damaged).__name__}). It is damaged or forged; log the model again.",
-            error_code="INVALID_PARAMETER_VALUE",
+            f"({type(damaged).__name__}). It is damaged or forged; log the model again."
         ) from damaged
     return model
 
@@ -100,10 +96,9 @@ def _refuse_bomb(path: Path) -> None:
             # A shared array is read once per id, a forged one as often as it is mentioned.
             total += sum(sizes.get(name, 0) for name in _repeats(archive.read("schema.json")))
     if total > allowed:
-        raise ModelyardException(
+        raise InvalidParameter(
             f"The model was not loaded: {path.name} unpacks to {total} bytes, more than the "
-            f"{allowed} allowed for a file of its size.",
-            error_code="INVALID_PARAMETER_VALUE",
+            f"{allowed} allowed for a file of its size."
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelyard.exceptions import ModelyardException
+from modelyard.exceptions import InvalidParameter
 from modelyard.sklearn._object_graph import attributes
 
 
@@ -17,7 +17,7 @@ def check_support_vectors(machine: Any) -> None:
             machine counts as two classes.
 
     Raises:
-        ModelyardException: INVALID_PARAMETER_VALUE.
+        InvalidParameter: Naming what contradicts what.
     """
     import numpy as np
 
@@ -46,10 +46,9 @@ def check_support_vectors(machine: Any) -> None:
         and (support < machine.shape_fit_[0]).all()
     )
     if not consistent:
-        raise ModelyardException(
+        raise InvalidParameter(
             f"The model was not loaded: the support vectors of a {type(machine).__name__} do not "
-            "fit its other arrays. The file is damaged or forged; log the model again.",
-            error_code="INVALID_PARAMETER_VALUE",
+            "fit its other arrays. The file is damaged or forged; log the model again."
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from modelyard.exceptions import ModelyardException
+from modelyard.exceptions import InvalidParameter
 
 
 class DataType(StrEnum):
@@ -96,9 +96,8 @@ def data_type(name: str) -> DataType:
         return DataType(name)
     except ValueError:
         known = ", ".join(DataType)
-        raise ModelyardException(
-            f"Unknown column type {name!r}; the types are {known}, array, object, map and any.",
-            error_code="INVALID_PARAMETER_VALUE",
+        raise InvalidParameter(
+            f"Unknown column type {name!r}; the types are {known}, array, object, map and any."
         ) from None
 
 
@@ -236,42 +235,29 @@ class Schema:
         """Read the JSON form.
 
         Raises:
-            ModelyardException: INVALID_PARAMETER_VALUE when `text` is not a schema.
+            InvalidParameter: `text` is not a schema.
         """
         try:
             return cls([_spec_from_dict(described) for described in json.loads(text)])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as malformed:
-            raise ModelyardException(
+            raise InvalidParameter(
                 "The model's signature is malformed: expected a JSON list of columns "
-                '{"type", "name", "required"} or tensors {"type": "tensor", "tensor-spec"}.',
-                error_code="INVALID_PARAMETER_VALUE",
+                '{"type", "name", "required"} or tensors {"type": "tensor", "tensor-spec"}.'
             ) from malformed
 
 
 def _check_uniform(specs: tuple[ColSpec | TensorSpec, ...]) -> None:
     if len({isinstance(spec, TensorSpec) for spec in specs}) > 1:
-        raise ModelyardException(
-            "A schema holds either columns or tensors, not both.",
-            error_code="INVALID_PARAMETER_VALUE",
-        )
+        raise InvalidParameter("A schema holds either columns or tensors, not both.")
     unnamed = [spec.name is None for spec in specs]
     if any(unnamed) and not all(unnamed):
-        raise ModelyardException(
-            "In a schema either every column is named or none is.",
-            error_code="INVALID_PARAMETER_VALUE",
-        )
+        raise InvalidParameter("In a schema either every column is named or none is.")
     if any(unnamed) and len(specs) > 1 and isinstance(specs[0], TensorSpec):
-        raise ModelyardException(
-            f"A schema of {len(specs)} tensors needs a name for each.",
-            error_code="INVALID_PARAMETER_VALUE",
-        )
+        raise InvalidParameter(f"A schema of {len(specs)} tensors needs a name for each.")
     names = [spec.name for spec in specs if spec.name is not None]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ModelyardException(
-            f"A schema names each column once; named twice: {', '.join(twice)}.",
-            error_code="INVALID_PARAMETER_VALUE",
-        )
+        raise InvalidParameter(f"A schema names each column once; named twice: {', '.join(twice)}.")
 
 
 def _spec_from_dict(described: Mapping[str, Any]) -> ColSpec | TensorSpec:
@@ -327,15 +313,14 @@ class ParamSchema:
         """Read the JSON form.
 
         Raises:
-            ModelyardException: INVALID_PARAMETER_VALUE when `text` is not a list of parameters.
+            InvalidParameter: `text` is not a list of parameters.
         """
         try:
             return cls(tuple(_param_from_dict(described) for described in json.loads(text)))
         except (ValueError, KeyError, TypeError, AttributeError) as malformed:
-            raise ModelyardException(
+            raise InvalidParameter(
                 "The parameters of the model's signature are malformed: expected a JSON list of "
-                '{"name", "type", "default", "shape"}.',
-                error_code="INVALID_PARAMETER_VALUE",
+                '{"name", "type", "default", "shape"}.'
             ) from malformed
 
 

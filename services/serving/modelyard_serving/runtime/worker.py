@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from modelyard.exceptions import ModelyardException
+from modelyard.exceptions import InvalidParameter, InvalidState, ModelyardException
 from modelyard.pyfunc import load_folder
 from modelyard_kit import logs
 from modelyard_kit.errors import InvalidArgument
@@ -75,9 +75,8 @@ def _warm(model: scoring.Predicts, example: Path) -> None:
         scoring.answer(model, JSON, example.read_bytes())
     except Exception as failed:
         _log.exception("the model fails on its own input example")
-        raise ModelyardException(
-            f"The model fails on its own input example ({type(failed).__name__}).",
-            error_code="INVALID_STATE",
+        raise InvalidState(
+            f"The model fails on its own input example ({type(failed).__name__})."
         ) from failed
 
 
@@ -85,12 +84,8 @@ def _reply(model: scoring.Predicts, request: Frame) -> bytes:
     header, body = request
     try:
         return frames.pack({"status": "ok"}, scoring.answer(model, header["media_type"], body))
-    except InvalidArgument as refused:
+    except (InvalidArgument, InvalidParameter) as refused:
         return frames.pack({"status": "refused", "message": refused.message})
-    except ModelyardException as refused:
-        if refused.error_code == "INVALID_PARAMETER_VALUE":
-            return frames.pack({"status": "refused", "message": refused.message})
-        return _failed(header)
     except Exception:  # noqa: BLE001 - whatever a model raises ends its request, not the worker
         return _failed(header)
 
