@@ -118,3 +118,35 @@ def test_a_start_sweeps_stale_uploads_and_nothing_else(tmp_path: Path) -> None:
 
     assert sorted(leftovers(tmp_path)) == sorted([running, foreign])
     assert store.verify(DIGEST)
+
+
+FULL_DISK = """
+import resource
+import sys
+from pathlib import Path
+from modelyard_kit.artifacts import Digest, UrlSigner
+from modelyard_kit.artifacts.local import LocalStore
+from modelyard_kit.errors import ResourceExhausted
+
+store = LocalStore(Path(sys.argv[1]), UrlSigner(b"s" * 32, lambda: ""))
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    store.put(Digest(sys.argv[2]), [b"weights" * 100_000], 700_000)
+except ResourceExhausted as error:
+    print(error.message)
+"""
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path), DIGEST],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout == (
+        "The disk of the artifact store is full; nothing was kept. Free some space, then try "
+        "again.\n"
+    )
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

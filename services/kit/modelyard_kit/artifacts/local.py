@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -21,12 +22,13 @@ from modelyard_kit.artifacts.store import (
     checked_end,
     no_object,
 )
-from modelyard_kit.errors import DataLoss
+from modelyard_kit.errors import DataLoss, ResourceExhausted
 
 _INCOMING = "incoming"
 _PREFIX = "upload-"
 _SUFFIX = ".part"
 _STALE_AFTER_S = 60 * 60  # a running upload writes more often than this
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class LocalStore:
@@ -58,6 +60,17 @@ class LocalStore:
             return None
 
     def put(self, digest: Digest, chunks: Iterable[bytes], size_bytes: int) -> None:
+        try:
+            self._put(digest, chunks, size_bytes)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise ResourceExhausted(
+                "The disk of the artifact store is full; nothing was kept. Free some space, then "
+                "try again."
+            ) from error
+
+    def _put(self, digest: Digest, chunks: Iterable[bytes], size_bytes: int) -> None:
         descriptor, name = tempfile.mkstemp(_SUFFIX, _PREFIX, self._incoming)
         spooled = Path(name)
         try:

@@ -46,6 +46,7 @@ class ArtifactStore(Protocol):
 
         Raises:
             InvalidArgument: The bytes have another size or digest; nothing was stored.
+            ResourceExhausted: There is no room for them; nothing was stored.
         """
 
     def open(
