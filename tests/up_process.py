@@ -43,9 +43,15 @@ class Up:
         return host, int(port)
 
     def get(self, path: str) -> tuple[int, bytes]:
+        return self._ask("GET", path, b"")
+
+    def put(self, path: str, body: bytes) -> tuple[int, bytes]:
+        return self._ask("PUT", path, body)
+
+    def _ask(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(*self.address, timeout=30)
         try:
-            connection.request("GET", path)
+            connection.request(method, path, body)
             reply = connection.getresponse()
             return reply.status, reply.read()
         finally:

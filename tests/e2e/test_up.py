@@ -1,14 +1,18 @@
 """`modelyard up` as its users run it: a process, a home, signals."""
 
 import http.client
+import json
 import os
 import re
+import resource
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import grpc
@@ -302,6 +306,60 @@ def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
     assert refused("up", "--home", file) == (
         f"modelyard up: {file} cannot be used as a home: File exists."
     )
+
+
+def test_a_home_that_is_a_file_is_refused_in_the_background_too(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+
+    said = refused("up", "--home", file, "--background")
+
+    assert said == f"modelyard up: {file} cannot be used as a home: {file}: File exists."
+
+
+@pytest.mark.parametrize("word", ["up", "migrate"])
+def test_a_damaged_database_is_refused(home: Path, word: str) -> None:
+    home.mkdir()
+    (home / "tracking.db").write_bytes(b"not a database" * 1000)
+
+    assert refused(word, "--home", home).startswith(
+        f"modelyard {word}: The database tracking.db cannot be used: file is not a database."
+    )
+
+
+def test_a_database_from_a_newer_version_is_refused(home: Path) -> None:
+    subprocess.run(command("migrate", "--home", home), check=True, env=environment())
+    with closing(sqlite3.connect(home / "registry.db")) as connection, connection:
+        connection.execute("UPDATE registry_version SET version_num = '0999'")
+
+    assert refused("up", "--home", home, "--port", "0", "--grpc-port", "0").startswith(
+        "modelyard up: The registry database is at revision 0999, which this version does not know"
+    )
+
+
+@pytest.mark.parametrize("name", ["objects", "instance.lock", "url-secret"])
+def test_something_else_in_the_place_of_its_files_is_refused_by_name(home: Path, name: str) -> None:
+    home.mkdir()
+    if name == "objects":
+        (home / name).touch()
+    else:
+        (home / name).mkdir()
+
+    said = refused("up", "--home", home, "--port", "0", "--grpc-port", "0")
+
+    assert said.startswith(f"modelyard up: {home} cannot be used as a home: ")
+
+
+def test_an_upload_to_a_full_disk_is_refused_and_later_ones_go_on(home: Path) -> None:
+    with up(home) as running:
+        path = upload_path(home)
+        limits = resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (100_000, limits[1]))
+        status, body = running.put(path, DATA)
+        assert (status, json.loads(body)["error_code"]) == (429, "RESOURCE_EXHAUSTED")
+        assert "The disk of the artifact store is full" in json.loads(body)["message"]
+        resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, limits)
+        assert running.put(path, DATA)[0] == 200
 
 
 @pytest.mark.parametrize(

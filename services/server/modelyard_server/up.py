@@ -15,10 +15,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from modelyard_kit import logs
-from modelyard_kit.errors import Error
+from modelyard_kit.errors import Error, InvalidArgument
 from modelyard_kit.server import Server
 from modelyard_server import STARTED_S
 from modelyard_server.settings import Settings, from_environment
@@ -46,7 +48,8 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
     logs.configure(settings.log_level)
     from modelyard_server.embedded import Embedded
 
-    instance = Embedded(settings)
+    with _usable(settings.home):
+        instance = Embedded(settings)
     ready = (
         f"modelyard: ready in {time.monotonic() - STARTED_S:.1f} s - {instance.http} "
         f"(gRPC {instance.grpc}, home {instance.home})"
@@ -66,6 +69,17 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
+@contextmanager
+def _usable(home: Path) -> Iterator[None]:
+    """Say in one line which file keeps the platform from starting."""
+    try:
+        yield
+    except OSError as error:
+        raise InvalidArgument(
+            f"{home} cannot be used as a home: {error.filename or home}: {error.strerror}."
+        ) from error
+
+
 def _end_when_idle(server: Server, timeout_s: float) -> None:
     if server.active.wait_until_idle_for(timeout_s, server.stopping):
         os.kill(os.getpid(), signal.SIGTERM)
@@ -73,9 +87,11 @@ def _end_when_idle(server: Server, timeout_s: float) -> None:
 
 def _start_in_background(argv: list[str], home: Path) -> int:
     """Start the same command detached from this terminal; return when it is ready."""
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _usable(home):
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        log = (home / "instance.log").open("ab")
     readable, writable = os.pipe()
-    with (home / "instance.log").open("ab") as log, os.fdopen(readable) as ready:
+    with log, os.fdopen(readable) as ready:
         subprocess.Popen(
             [sys.executable, "-m", "modelyard_server", "up", *argv, "--ready-fd", str(writable)],
             stdin=subprocess.DEVNULL,
