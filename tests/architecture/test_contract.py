@@ -17,7 +17,7 @@ from google.protobuf.descriptor import (
 )
 
 from modelyard.api.options.v1 import options_pb2
-from modelyard_kit.grpc_errors import _CODES
+from modelyard_kit.grpc_errors import CODES
 
 ROOT = Path(__file__).parents[2]
 AREAS = ("tracking", "artifacts", "registry", "serving")
@@ -108,6 +108,6 @@ def test_every_enum_has_an_unspecified_zero() -> None:
 
 def test_every_reason_that_is_raised_is_in_the_contract() -> None:
     reasons = importlib.import_module("modelyard.api.errors.v1.errors_pb2").Reason.keys()
-    assert {error.reason for error in _CODES} | {"INTERNAL_ERROR"} == set(reasons) - {
+    assert {error.reason for error in CODES} | {"INTERNAL_ERROR"} == set(reasons) - {
         "REASON_UNSPECIFIED"
     }

@@ -14,7 +14,7 @@ from modelyard_kit import errors
 DOMAIN = "modelyard"
 DETAILS_KEY = "grpc-status-details-bin"
 _ERROR_INFO_URL = "type.googleapis.com/google.rpc.ErrorInfo"
-_CODES: dict[type[errors.Error], grpc.StatusCode] = {
+CODES: dict[type[errors.Error], grpc.StatusCode] = {
     errors.InvalidArgument: grpc.StatusCode.INVALID_ARGUMENT,
     errors.NotFound: grpc.StatusCode.NOT_FOUND,
     errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
@@ -30,12 +30,12 @@ _CODES: dict[type[errors.Error], grpc.StatusCode] = {
     errors.Unimplemented: grpc.StatusCode.UNIMPLEMENTED,
     errors.Cancelled: grpc.StatusCode.CANCELLED,
 }
-_ERRORS = {code: error for error, code in _CODES.items()}
+_ERRORS = {code: error for error, code in CODES.items()}
 
 
 def abort(context: grpc.ServicerContext, error: errors.Error, request_id: str) -> NoReturn:
     """End the call with the status of `error`."""
-    end(context, _CODES[type(error)], error.reason, error.message, request_id, error.metadata)
+    end(context, CODES[type(error)], error.reason, error.message, request_id, error.metadata)
 
 
 def abort_internal(context: grpc.ServicerContext, request_id: str) -> NoReturn:

@@ -99,7 +99,7 @@ def _identify(
 def _abort(
     context: grpc.ServicerContext, error: Exception, method: MethodDescriptor, request_id: str
 ) -> NoReturn:
-    if isinstance(error, errors.Error):
+    if isinstance(error, errors.Error) and type(error) in grpc_errors.CODES:
         grpc_errors.abort(context, error, request_id)
     if isinstance(error, StaleDataError):
         stale = errors.Aborted("Somebody else changed this first; read it again, then retry.")

@@ -15,7 +15,7 @@ from modelyard.api.tracking.v1 import tracking_pb2, tracking_service_pb2_grpc
 from modelyard.client import MlflowClient
 from modelyard.exceptions import ModelyardException
 from modelyard_kit import errors
-from modelyard_kit.grpc_errors import abort
+from modelyard_kit.grpc_errors import CODES, abort
 
 
 class Recorder(tracking_service_pb2_grpc.TrackingServiceServicer):
@@ -97,9 +97,7 @@ def test_a_call_is_given_up_after_four_times(client: MlflowClient, recorder: Rec
     assert len(recorder.seen) == 4
 
 
-@pytest.mark.parametrize(
-    "error", errors.Error.__subclasses__(), ids=[e.__name__ for e in errors.Error.__subclasses__()]
-)
+@pytest.mark.parametrize("error", CODES, ids=[kind.__name__ for kind in CODES])
 def test_every_refusal_arrives_as_its_own_kind(
     client: MlflowClient, recorder: Recorder, error: type[errors.Error]
 ) -> None:

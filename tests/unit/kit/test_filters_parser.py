@@ -161,3 +161,9 @@ def test_a_malformed_order_by_is_refused(text: str, message: str) -> None:
         filters.parse_order_by(text)
 
     assert message in refusal.value.message
+
+
+@pytest.mark.parametrize("space", ["\x1f", "\x85", "\u2003"])
+def test_white_space_of_other_kinds_is_refused_by_its_place(space: str) -> None:
+    with pytest.raises(InvalidArgument, match="at character 2"):
+        filters.parse(f"a{space}")

@@ -214,9 +214,11 @@ def _explain(name: str, text: str, error: UnexpectedInput) -> str:
 
 
 def _word(text: str, at: int, error: UnexpectedInput) -> str:
-    return (
-        str(error.token) if isinstance(error, UnexpectedToken) else text[at:].split(maxsplit=1)[0]
-    )
+    if isinstance(error, UnexpectedToken):
+        return str(error.token)
+    words = text[at:].split(maxsplit=1)
+    # Python takes more characters for white space than the grammar does, such as \x1f.
+    return words[0] if words else text[at]
 
 
 def _expected(error: UnexpectedInput) -> str:
