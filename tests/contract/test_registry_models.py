@@ -238,6 +238,38 @@ def test_deleting_what_is_not_there_is_no_change(registry: Registry) -> None:
     assert registry.rows() == before
 
 
+def test_setting_what_is_so_already_is_no_change(registry: Registry) -> None:
+    registry.create_model()
+    registry.create_version()
+    calls = (
+        ("SetRegisteredModelTag", pb.SetRegisteredModelTagRequest(name="iris", key="k", value="v")),
+        (
+            "SetModelVersionTag",
+            pb.SetModelVersionTagRequest(name="iris", version="1", key="k", value="v"),
+        ),
+        (
+            "SetRegisteredModelAlias",
+            pb.SetRegisteredModelAliasRequest(name="iris", alias="champion", version="1"),
+        ),
+        (
+            "UpdateRegisteredModel",
+            pb.UpdateRegisteredModelRequest(name="iris", description="", deletion_protection=True),
+        ),
+        (
+            "UpdateModelVersion",
+            pb.UpdateModelVersionRequest(name="iris", version="1", description="96 %"),
+        ),
+    )
+    for rpc, request in calls:
+        before = registry.rows()
+        registry.call(rpc, request)
+        once = registry.rows()
+        assert once != before
+        registry.time.ms += 1
+        registry.call(rpc, request)
+        assert registry.rows() == once
+
+
 def test_an_alias_moves_and_is_shown_everywhere(registry: Registry) -> None:
     registry.create_model()
     registry.create_version()

@@ -11,13 +11,15 @@ from modelyard_registry.rules.names import check_alias
 
 
 def set_alias(call: Call, name: str, alias: str, number: int) -> None:
-    """Point an alias at a version, wherever it pointed before."""
+    """Point an alias at a version, wherever it pointed before; where it points is no change."""
     check_alias(alias)
     change, _ = Change.begin(call, name)
     get_version(call.session, name, number)
     pointer = call.session.get(ModelAlias, (name, alias))
     if pointer is None:
         change.add(ModelAlias(name=name, alias=alias, version=number))
+    elif pointer.version == number:
+        return
     else:
         change.set(pointer, version=number)
     change.record(Action.ALIAS_SET, number)

@@ -191,11 +191,11 @@ def _highest(name: str) -> Select[ModelVersion]:
 def update_version(
     call: Call, name: str, number: int, *, description: str | None, etag: str
 ) -> ModelVersion:
-    """Change the description unless it is None."""
+    """Change the description unless it is None; to what it is already is no change."""
     change, _ = Change.begin(call, name)
     version = get_version(call.session, name, number)
     check_etag(etag, version.etag)
-    if description is not None:
+    if description is not None and description != version.description:
         change.set(version, description=description, updated_ms=call.now_ms)
         change.record(Action.VERSION_UPDATED, number)
     return version
@@ -214,12 +214,15 @@ def delete_version(call: Call, name: str, number: int, *, force: bool, comment: 
 
 
 def set_tag(call: Call, name: str, number: int, key: str, value: str) -> None:
+    """Set a tag; to the value it has already is no change."""
     check_tag_key(key)
     change, _ = Change.begin(call, name)
     version = get_version(call.session, name, number)
     tag = call.session.get(ModelVersionTag, (name, number, key))
     if tag is None:
         change.add(ModelVersionTag(name=name, version=number, key=key, value=value))
+    elif tag.value == value:
+        return
     else:
         change.set(tag, value=value)
     change.set(version)

@@ -87,7 +87,7 @@ def update_model(
     deletion_protection: bool | None,
     etag: str,
 ) -> RegisteredModel:
-    """Change what is not None."""
+    """Change what is not None; to what it is already is no change."""
     change, model = Change.begin(call, name)
     check_etag(etag, model.etag)
     given = {
@@ -95,7 +95,11 @@ def update_model(
         "deployment_job_id": deployment_job_id,
         "deletion_protection": deletion_protection,
     }
-    values = {column: value for column, value in given.items() if value is not None}
+    values = {
+        column: value
+        for column, value in given.items()
+        if value is not None and value != getattr(model, column)
+    }
     if values:
         change.set(model, **values, updated_ms=call.now_ms)
         change.record(Action.MODEL_UPDATED)
@@ -156,11 +160,14 @@ def check_deletable(model: RegisteredModel, *, force: bool) -> None:
 
 
 def set_tag(call: Call, name: str, key: str, value: str) -> None:
+    """Set a tag; to the value it has already is no change."""
     check_tag_key(key)
     change, _ = Change.begin(call, name)
     tag = call.session.get(RegisteredModelTag, (name, key))
     if tag is None:
         change.add(RegisteredModelTag(name=name, key=key, value=value))
+    elif tag.value == value:
+        return
     else:
         change.set(tag, value=value)
     change.record(Action.MODEL_TAG_SET)
