@@ -27,7 +27,7 @@ demo: install ## Train, register, stage, promote, serve, swap and roll back in a
 	$(BIN)/modelyard demo
 
 test: install ## Run the test suite (T=path for a part of it)
-	$(BIN)/python -m pytest -q $(T)
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadscope $(T)
 
 check: install ## Format, lint, types, import contracts, contract lint and breaking, stub drift
 	$(BIN)/ruff format --check .
