@@ -26,6 +26,9 @@ from modelyard.exceptions import (
     NotFound,
 )
 
+NUMBER: Any = 3
+TEXT: Any = "3"
+
 
 @pytest.fixture
 def experiment_id(client: MlflowClient) -> str:
@@ -233,3 +236,45 @@ def test_a_search_of_logged_models_with_a_malformed_order_is_refused(
 ) -> None:
     with pytest.raises(InvalidParameter, match="expected dicts of"):
         client.search_logged_models(["0"], order_by=[{"column": "x"}])
+
+
+def test_arguments_of_mlflow_for_asynchronous_logging_are_accepted(
+    client: MlflowClient, run_id: str
+) -> None:
+    client.log_metric(run_id, "m", 1, 5, 2, False)  # noqa: FBT003 - MLflow's order
+    client.log_param(run_id, "p", 1, synchronous=True)
+    client.set_tag(run_id, "t", 1, synchronous=False)
+    client.log_batch(run_id, [Metric("n", 2.0, 3)], synchronous=True)
+    assert client.get_run(run_id).data.metrics == {"m": 1.0, "n": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "told"),
+    [
+        ("get_run", (3,), "Invalid value 3 for argument 'run_id' of get_run: expected text"),
+        ("log_metric", ("r", 1, 1.0), "value 1 for argument 'key' of log_metric"),
+        ("log_metric", ("r", "m", 1, 1.5), "1.5 for argument 'timestamp' .* whole number"),
+        ("log_metric", ("r", "m", 1, 1, "2"), "'2' for argument 'step' .* got str"),
+        ("log_metric", ("r", "m", 1, 1, 2**70), "argument 'step' .* of 64 bits"),
+        ("log_metric", ("r", "m", 1, 1, True), "True for argument 'step' .* got bool"),
+        ("log_batch", ("r", [Metric("m", 1, TEXT)]), "'3' for timestamp in argument 'metrics'"),
+        ("log_batch", ("r", [], [Param(NUMBER, "x")]), "value 3 for key in argument 'params'"),
+        ("set_tag", ("r", "k\ud800", "v"), "argument 'key' of set_tag: expected text of valid"),
+        ("log_param", ("r", "k", "\ud800"), "param 'k': expected text of valid Unicode"),
+        ("create_run", ("0", None, {1: 2}), "value 1 for a key of argument 'tags'"),
+        ("create_experiment", (7,), "value 7 for argument 'name' of create_experiment"),
+        ("search_runs", (["0"], "", 1, 10, [3]), "3 for an item of argument 'order_by'"),
+        ("search_runs", (["0"], "", 1, "many"), "'many' for argument 'max_results'"),
+        ("create_registered_model", (3,), "value 3 for argument 'name'"),
+    ],
+)
+def test_an_argument_of_a_wrong_type_is_named(
+    client: MlflowClient, method: str, arguments: tuple[Any, ...], told: str
+) -> None:
+    with pytest.raises(InvalidParameter, match=told):
+        getattr(client, method)(*arguments)
+
+
+def test_a_call_without_its_arguments_is_refused_by_python(client: MlflowClient) -> None:
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'run_id'"):
+        client.get_run()  # type: ignore[call-arg]

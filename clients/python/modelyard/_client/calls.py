@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import TypeVar
 
 from google.protobuf.message import Message
 
 from modelyard import _connection, _rpc
+from modelyard._client.arguments import naming_wrong_types
 from modelyard.entities import PagedList, ViewType
 from modelyard.exceptions import InvalidParameter
 
@@ -26,6 +28,11 @@ class Calls:
     Raises:
         InvalidParameter: An address is of another kind.
     """
+
+    def __init_subclass__(cls) -> None:
+        for name, method in list(vars(cls).items()):
+            if inspect.isfunction(method) and not name.startswith("_"):
+                setattr(cls, name, naming_wrong_types(method))
 
     def __init__(self, tracking_uri: str | None = None, registry_uri: str | None = None) -> None:
         for uri in (tracking_uri, registry_uri):

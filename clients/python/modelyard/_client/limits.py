@@ -9,6 +9,7 @@ import logging
 import os
 from typing import Any
 
+from modelyard._client.arguments import is_unicode
 from modelyard.exceptions import InvalidParameter
 
 MAX_PARAM_LENGTH = 6000
@@ -40,10 +41,14 @@ def metric_value(key: str, value: Any) -> float:
         except (TypeError, ValueError, OverflowError):
             pass  # refused below, like all that is no number
     kind = type(value).__name__
-    raise InvalidParameter(f"Invalid value for metric '{key}': expected a number, got a {kind}.")
+    raise InvalidParameter(
+        f"Invalid value for metric '{key}': expected a number of 64 bits, got {kind}."
+    )
 
 
 def _cut(noun: str, key: str, value: str, limit: int) -> str:
+    if not is_unicode(value):
+        raise InvalidParameter(f"Invalid value for {noun} '{key}': expected text of valid Unicode.")
     if len(value) <= limit:
         return value
     if os.environ.get("MLFLOW_TRUNCATE_LONG_VALUES", "true").lower() in {"false", "0"}:

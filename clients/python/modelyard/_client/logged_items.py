@@ -25,13 +25,14 @@ _BATCH_TAGS = 100
 
 
 class Logging(Calls):
-    def log_metric(
+    def log_metric(  # noqa: PLR0913 - MLflow's signature
         self,
         run_id: str,
         key: str,
         value: float,
         timestamp: int | None = None,
         step: int | None = None,
+        synchronous: bool | None = None,  # noqa: FBT001 - MLflow's signature
         *,
         dataset_name: str | None = None,
         dataset_digest: str | None = None,
@@ -45,6 +46,7 @@ class Logging(Calls):
             value: A number; NaN and infinities are kept, a bool is refused.
             timestamp: Unix time, milliseconds; now by default.
             step: Order of the point; 0 by default.
+            synchronous: Of no effect, here and below: it is written when the call returns.
             dataset_name: The data it was computed on, with `dataset_digest`.
             dataset_digest: Of that data.
             model_id: The logged model it belongs to, beside the run.
@@ -61,7 +63,13 @@ class Logging(Calls):
         )
         self._tracking(request, pb.LogMetricResponse)
 
-    def log_param(self, run_id: str, key: str, value: Any) -> Any:
+    def log_param(
+        self,
+        run_id: str,
+        key: str,
+        value: Any,
+        synchronous: bool | None = None,  # noqa: FBT001 - MLflow's signature
+    ) -> Any:
         """Log a param, turned to text of at most 6,000 characters, and return the value.
 
         Raises:
@@ -71,7 +79,13 @@ class Logging(Calls):
         self._tracking(request, pb.LogParamResponse)
         return value
 
-    def set_tag(self, run_id: str, key: str, value: Any) -> None:
+    def set_tag(
+        self,
+        run_id: str,
+        key: str,
+        value: Any,
+        synchronous: bool | None = None,  # noqa: FBT001 - MLflow's signature
+    ) -> None:
         """Set a tag, turned to text of at most 8,000 characters."""
         request = pb.SetTagRequest(run_id=run_id, key=key, value=tag_value(key, value))
         self._tracking(request, pb.SetTagResponse)
@@ -90,6 +104,7 @@ class Logging(Calls):
         metrics: Sequence[Metric] = (),
         params: Sequence[Param] = (),
         tags: Sequence[RunTag] = (),
+        synchronous: bool | None = None,  # noqa: FBT001 - MLflow's signature
     ) -> None:
         """Log many items in as few calls as the limits of a batch allow.
 

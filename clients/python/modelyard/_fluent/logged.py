@@ -1,4 +1,7 @@
-"""Logging to the active run; without one, a run is started."""
+"""Logging to the active run; without one, a run is started.
+
+Everything is written when the call returns: `synchronous` is of no effect.
+"""
 
 from __future__ import annotations
 
@@ -12,36 +15,44 @@ from modelyard._fluent.state import client
 from modelyard.entities import Metric, Param, RunTag
 
 
-def log_param(key: str, value: Any) -> Any:
+def log_param(
+    key: str,
+    value: Any,
+    synchronous: bool | None = None,  # noqa: FBT001 - MLflow's signature
+) -> Any:
     """Log a param, which never changes afterwards, and return its value."""
-    return client().log_param(active_or_new_run_id(), key, value)
+    return client().log_param(active_or_new_run_id(), key, value, synchronous)
 
 
-def log_params(params: Mapping[str, Any], run_id: str | None = None) -> None:
+def log_params(
+    params: Mapping[str, Any],
+    synchronous: bool | None = None,  # noqa: FBT001 - MLflow's signature
+    run_id: str | None = None,
+) -> None:
     """Log params, in batches of 100 that are written whole or not at all."""
     items = [Param(key, value) for key, value in params.items()]
-    client().log_batch(active_or_new_run_id(run_id), params=items)
+    client().log_batch(active_or_new_run_id(run_id), params=items, synchronous=synchronous)
 
 
 def log_metric(
     key: str,
     value: float,
     step: int | None = None,
-    *,
+    synchronous: bool | None = None,  # noqa: FBT001 - MLflow's signature
     timestamp: int | None = None,
     run_id: str | None = None,
     model_id: str | None = None,
 ) -> None:
     """Log one point of a metric's curve; see `MlflowClient.log_metric`."""
     client().log_metric(
-        active_or_new_run_id(run_id), key, value, timestamp, step, model_id=model_id
+        active_or_new_run_id(run_id), key, value, timestamp, step, synchronous, model_id=model_id
     )
 
 
 def log_metrics(
     metrics: Mapping[str, float],
     step: int | None = None,
-    *,
+    synchronous: bool | None = None,  # noqa: FBT001 - MLflow's signature
     run_id: str | None = None,
     timestamp: int | None = None,
     model_id: str | None = None,
@@ -51,18 +62,25 @@ def log_metrics(
     points = [
         Metric(key, value, when_ms, step or 0, model_id=model_id) for key, value in metrics.items()
     ]
-    client().log_batch(active_or_new_run_id(run_id), metrics=points)
+    client().log_batch(active_or_new_run_id(run_id), metrics=points, synchronous=synchronous)
 
 
-def set_tag(key: str, value: Any) -> None:
+def set_tag(
+    key: str,
+    value: Any,
+    synchronous: bool | None = None,  # noqa: FBT001 - MLflow's signature
+) -> None:
     """Set a tag of the active run."""
-    client().set_tag(active_or_new_run_id(), key, value)
+    client().set_tag(active_or_new_run_id(), key, value, synchronous)
 
 
-def set_tags(tags: Mapping[str, Any]) -> None:
+def set_tags(
+    tags: Mapping[str, Any],
+    synchronous: bool | None = None,  # noqa: FBT001 - MLflow's signature
+) -> None:
     """Set tags of the active run."""
     items = [RunTag(key, value) for key, value in tags.items()]
-    client().log_batch(active_or_new_run_id(), tags=items)
+    client().log_batch(active_or_new_run_id(), tags=items, synchronous=synchronous)
 
 
 def delete_tag(key: str) -> None:
