@@ -76,7 +76,7 @@ def test_a_good_name_is_taken_as_it_is(registry: Registry, name: str) -> None:
 
 @pytest.mark.parametrize("key", ["a//b", "/a", "a/", ".", "..", "../a", "a/../b", "ä?", "k" * 251])
 def test_a_bad_tag_key_is_refused(registry: Registry, key: str) -> None:
-    with refused(registry, InvalidArgument, "parameter 'key' supplied|at most 250"):
+    with refused(registry, InvalidArgument, "parameter 'tags.key' supplied|at most 250"):
         registry.create_model(tags=[pb.RegisteredModelTag(key=key, value="v")])
 
 

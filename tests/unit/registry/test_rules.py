@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from modelyard_kit.errors import InvalidArgument
 from modelyard_registry.rules.history import apply, canonical, put, put_first
-from modelyard_registry.rules.names import check_alias, check_tag_key, page_size
+from modelyard_registry.rules.names import check_alias
 from modelyard_registry.rules.references import Alias, parse_reference
 from modelyard_registry.rules.stages import Stage
 
@@ -67,15 +66,3 @@ def test_a_reference_is_a_number_then_a_stage_then_an_alias(text: str, expected:
 @pytest.mark.parametrize("alias", ["champion", "a-b_c", "v", "v1a", "prod", "ünï", "-"])
 def test_an_alias_may_be_any_word_without_a_meaning(alias: str) -> None:
     check_alias(alias)
-
-
-@pytest.mark.parametrize("key", ["team", "a/b", "a b.c-d_e:f", "mlflow.note.content", "...", "ä"])
-def test_a_tag_key_may_be_a_path(key: str) -> None:
-    check_tag_key(key)
-
-
-def test_a_page_has_its_default_size_unless_asked() -> None:
-    assert page_size(None, default=7, most=9) == 7
-    assert page_size(9, default=7, most=9) == 9
-    with pytest.raises(InvalidArgument, match="Invalid value 10 for parameter 'max_results'"):
-        page_size(10, default=7, most=9)

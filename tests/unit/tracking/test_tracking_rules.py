@@ -12,19 +12,6 @@ A, B = Digest("a" * 64), Digest("b" * 64)
 PART = artifacts.PART_BYTES
 
 
-@pytest.mark.parametrize("key", ["a", "a/b", "a b", "a.b", "a-b_c", "a:b", "é", "...", ".hidden"])
-def test_a_key_that_is_a_relative_path_is_returned(key: str) -> None:
-    assert values.checked_key(key, "key") == key
-
-
-@pytest.mark.parametrize(
-    "key", ["/a", "a/", "a//b", ".", "..", "../a", "a/../b", "a\\b", "a\tb", ""]
-)
-def test_a_key_that_is_none_is_refused_by_its_place(key: str) -> None:
-    with pytest.raises(InvalidArgument, match=r"params\[3\]\.key"):
-        values.checked_key(key, "params[3].key")
-
-
 @pytest.mark.parametrize(("text", "number"), [("0", 0), ("12", 12), ("9" * 18, 10**18 - 1)])
 def test_an_experiment_id_is_a_number(text: str, number: int) -> None:
     assert values.experiment_number(text) == number
@@ -57,17 +44,6 @@ def test_a_key_may_come_twice_with_one_value_only() -> None:
     assert values.unique([("a", "1"), ("b", "2"), ("a", "1")], "param") == {"a": "1", "b": "2"}
     with pytest.raises(InvalidArgument, match="'a' has the values '1' and '2'"):
         values.unique([("a", "1"), ("a", "2")], "param")
-
-
-@pytest.mark.parametrize(("asked", "size"), [(None, 10), (1, 1), (20, 20)])
-def test_a_page_has_the_size_asked_for(asked: int | None, size: int) -> None:
-    assert values.page_size(asked, 10, 20) == size
-
-
-@pytest.mark.parametrize("asked", [0, -1, 21])
-def test_a_page_size_out_of_range_is_refused(asked: int) -> None:
-    with pytest.raises(InvalidArgument, match="at least 1 and at most 20"):
-        values.page_size(asked, 10, 20)
 
 
 def test_a_view_is_of_life_cycle_stages() -> None:

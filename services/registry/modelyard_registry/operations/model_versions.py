@@ -11,11 +11,12 @@ from sqlalchemy.orm import Session
 
 from modelyard_kit.calls import Call
 from modelyard_kit.errors import InvalidArgument, NotFound
+from modelyard_kit.keys import checked_key
 from modelyard_registry.models import READY, ModelAlias, ModelVersion, ModelVersionTag
 from modelyard_registry.operations.changes import Change, Documented
 from modelyard_registry.operations.registered_models import check_deletable, get_model
 from modelyard_registry.rules.history import Action
-from modelyard_registry.rules.names import LATEST, check_etag, check_tag_key, check_tag_keys
+from modelyard_registry.rules.names import LATEST, check_etag, check_tag_keys
 from modelyard_registry.rules.references import (
     Alias,
     ForeignSource,
@@ -215,7 +216,7 @@ def delete_version(call: Call, name: str, number: int, *, force: bool, comment: 
 
 def set_tag(call: Call, name: str, number: int, key: str, value: str) -> None:
     """Set a tag; to the value it has already is no change."""
-    check_tag_key(key)
+    checked_key(key, "key")
     change, _ = Change.begin(call, name)
     version = get_version(call.session, name, number)
     tag = call.session.get(ModelVersionTag, (name, number, key))

@@ -9,13 +9,13 @@ from sqlalchemy.orm import Session, selectinload
 
 from modelyard_kit.calls import Call
 from modelyard_kit.errors import AlreadyExists, FailedPrecondition
+from modelyard_kit.keys import checked_key
 from modelyard_registry.models import ModelVersion, RegisteredModel, RegisteredModelTag
 from modelyard_registry.operations.changes import Change, Documented, no_model
 from modelyard_registry.rules.history import Action
 from modelyard_registry.rules.names import (
     check_etag,
     check_model_name,
-    check_tag_key,
     check_tag_keys,
 )
 from modelyard_registry.rules.stages import Stage
@@ -161,7 +161,7 @@ def check_deletable(model: RegisteredModel, *, force: bool) -> None:
 
 def set_tag(call: Call, name: str, key: str, value: str) -> None:
     """Set a tag; to the value it has already is no change."""
-    check_tag_key(key)
+    checked_key(key, "key")
     change, _ = Change.begin(call, name)
     tag = call.session.get(RegisteredModelTag, (name, key))
     if tag is None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterable
 
 from modelyard_kit.errors import Aborted, InvalidArgument
+from modelyard_kit.keys import checked_key
 from modelyard_registry.rules.stages import Stage
 
 LATEST = "latest"
@@ -14,7 +14,6 @@ LATEST = "latest"
 
 MAX_NUMBER = 2**63 - 1
 
-_TAG_KEY = re.compile(r"[/\w.\- :]+")
 _ALIAS = re.compile(r"[\w\-]+")
 _VERSION_ALIAS = re.compile(r"[vV]?\d+")
 _NUMBER = re.compile(r"[0-9]+")
@@ -38,28 +37,6 @@ def check_model_name(name: str) -> None:
         )
 
 
-def check_tag_key(key: str) -> None:
-    """Check the key of a tag; its length is the contract's business.
-
-    Raises:
-        InvalidArgument: It has other characters than MLflow allows, or reads as another path.
-    """
-    if not _TAG_KEY.fullmatch(key):
-        raise InvalidArgument(
-            f"Invalid value {_shown(key)} for parameter 'key' supplied: keys may only contain "
-            "alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), colons (:) and "
-            "slashes (/).",
-            key=key,
-        )
-    normal = posixpath.normpath(key)
-    if normal != key or key in {".", ".."} or key.startswith(("/", "../")):
-        raise InvalidArgument(
-            f"Invalid value {_shown(key)} for parameter 'key' supplied: as a path it would be "
-            f"{_shown(normal)}; keys are relative and without '.', '..' or empty segments.",
-            key=key,
-        )
-
-
 def check_tag_keys(keys: Iterable[str]) -> None:
     """Check the keys of the tags something is created with.
 
@@ -68,7 +45,7 @@ def check_tag_keys(keys: Iterable[str]) -> None:
     """
     seen: set[str] = set()
     for key in keys:
-        check_tag_key(key)
+        checked_key(key, "tags.key")
         if key in seen:
             raise InvalidArgument(f"The tag {_shown(key)} is given twice.", key=key)
         seen.add(key)
@@ -113,23 +90,6 @@ def version_number(text: str) -> int:
             f"Model version must be an integer such as 3, got {_shown(text)}.", version=text
         )
     return int(text)
-
-
-def page_size(given: int | None, default: int, most: int) -> int:
-    """Return how many results a page may have.
-
-    Raises:
-        InvalidArgument: Not 1 to `most`.
-    """
-    if given is None:
-        return default
-    if not 1 <= given <= most:
-        raise InvalidArgument(
-            f"Invalid value {given} for parameter 'max_results' supplied: "
-            f"it must be at least 1 and at most {most}.",
-            max_results=str(given),
-        )
-    return given
 
 
 def check_etag(expected: str, actual: str) -> None:

@@ -1,20 +1,13 @@
-"""Reading fields that may be unset, and page tokens of one key."""
+"""Page tokens of one key."""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
-
-from google.protobuf.message import Message
+from typing import TypeVar
 
 from modelyard_kit import paging
 from modelyard_kit.errors import InvalidArgument
 
 Key = TypeVar("Key", int, str)
-
-
-def given(request: Message, field: str) -> Any:
-    """Return the value of a field, or None if the caller did not set it."""
-    return getattr(request, field) if request.HasField(field) else None
 
 
 def page_start(token: str, query: str, first: Key) -> Key:

@@ -11,11 +11,11 @@ from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.events import Notifier, follow
+from modelyard_kit.fields import page_size
 from modelyard_registry import wire
 from modelyard_registry.models import Event
 from modelyard_registry.operations import history
-from modelyard_registry.rules.names import page_size
-from modelyard_registry.servicer.fields import given, page_start
+from modelyard_registry.servicer.fields import page_start
 
 _EVENTS_AT_ONCE = 100
 
@@ -32,7 +32,7 @@ class History:
     def ListModelEvents(
         self, request: pb.ListModelEventsRequest, call: Call
     ) -> pb.ListModelEventsResponse:
-        limit = page_size(given(request, "max_results"), default=100, most=1000)
+        limit = page_size(request, default=100, most=1000)
         _check_not_negative(request.after_revision, "after_revision")
         query = paging.fingerprint("events", request.name, request.after_revision)
         after = page_start(request.page_token, query, request.after_revision)

@@ -8,11 +8,12 @@ from modelyard_kit import paging
 from modelyard_kit.calls import Call, kept_reply, reads, writes
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
+from modelyard_kit.fields import given, page_size
 from modelyard_registry import wire
 from modelyard_registry.neighbours import seal
 from modelyard_registry.operations import model_versions, stages
 from modelyard_registry.operations.model_versions import Kept, Registration
-from modelyard_registry.rules.names import page_size, version_number
+from modelyard_registry.rules.names import version_number
 from modelyard_registry.rules.references import (
     Alias,
     LoggedModelSource,
@@ -22,7 +23,7 @@ from modelyard_registry.rules.references import (
 )
 from modelyard_registry.rules.stages import Stage
 from modelyard_registry.search import Search, search_versions
-from modelyard_registry.servicer.fields import given, page_start
+from modelyard_registry.servicer.fields import page_start
 
 
 class ModelVersions:
@@ -151,7 +152,7 @@ class ModelVersions:
         search = Search(
             request.filter,
             request.order_by,
-            page_size(given(request, "max_results"), default=10_000, most=200_000),
+            page_size(request, default=10_000, most=200_000),
             request.page_token,
         )
         found, next_page_token = search_versions(call.session, search)
@@ -179,7 +180,7 @@ class ModelVersions:
     def ListPinnedManifests(
         self, request: pb.ListPinnedManifestsRequest, call: Call
     ) -> pb.ListPinnedManifestsResponse:
-        limit = page_size(given(request, "max_results"), default=1000, most=10_000)
+        limit = page_size(request, default=1000, most=10_000)
         query = paging.fingerprint("pinned manifests")
         after = page_start(request.page_token, query, "")
         digests = model_versions.pinned_digests(call.session, after, limit + 1)

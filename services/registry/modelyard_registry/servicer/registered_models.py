@@ -4,13 +4,13 @@ from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard_kit.calls import Call, reads, writes
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
+from modelyard_kit.fields import given, page_size
 from modelyard_registry import wire
 from modelyard_registry.models import RegisteredModel
 from modelyard_registry.operations import aliases, registered_models
-from modelyard_registry.rules.names import page_size, version_number
+from modelyard_registry.rules.names import version_number
 from modelyard_registry.rules.stages import Stage
 from modelyard_registry.search import Search, search_models
-from modelyard_registry.servicer.fields import given
 
 
 class RegisteredModels:
@@ -78,7 +78,7 @@ class RegisteredModels:
         search = Search(
             request.filter,
             request.order_by,
-            page_size(given(request, "max_results"), default=100, most=1000),
+            page_size(request, default=100, most=1000),
             request.page_token,
         )
         found, next_page_token = search_models(call.session, search)

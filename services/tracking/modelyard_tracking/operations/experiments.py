@@ -14,12 +14,12 @@ from modelyard_kit.errors import (
     InvalidArgument,
     NotFound,
 )
+from modelyard_kit.keys import checked_key
 from modelyard_tracking.models import Experiment, ExperimentTag, Run
 from modelyard_tracking.rules.states import Lifecycle
 from modelyard_tracking.rules.values import (
     ARTIFACT_ROOT,
     checked_experiment_name,
-    checked_key,
     experiment_artifacts,
     experiment_number,
 )

@@ -8,12 +8,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from modelyard_kit.errors import FailedPrecondition, InvalidArgument, NotFound
+from modelyard_kit.keys import checked_key
 from modelyard_tracking.models import LoggedModel, LoggedModelParam, LoggedModelTag
 from modelyard_tracking.operations.experiments import get_active_experiment
 from modelyard_tracking.operations.runs import get_active_run
 from modelyard_tracking.rules.run_names import invent_name
 from modelyard_tracking.rules.states import Lifecycle, ModelStatus
-from modelyard_tracking.rules.values import checked_key, checked_model_name, new_model_id
+from modelyard_tracking.rules.values import checked_model_name, new_model_id
 
 
 def create_logged_model(

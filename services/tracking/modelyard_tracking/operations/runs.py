@@ -8,13 +8,13 @@ from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from modelyard_kit.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
+from modelyard_kit.keys import checked_key
 from modelyard_tracking.models import Experiment, Run, RunTag
 from modelyard_tracking.operations.experiments import get_active_experiment
 from modelyard_tracking.rules.run_names import invent_name
 from modelyard_tracking.rules.states import Lifecycle, RunStatus
 from modelyard_tracking.rules.values import (
     RUN_NAME_TAG,
-    checked_key,
     checked_run_name,
     checked_time_ms,
     new_run_id,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import posixpath
 import re
 import secrets
 from collections.abc import Iterable
@@ -22,12 +21,7 @@ ARTIFACT_ROOT = "mlflow-artifacts:/"
 _RUN_ID = re.compile(r"[a-zA-Z0-9][\w-]{0,255}", re.ASCII)
 _MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
 _EXPERIMENT_ID = re.compile(r"0|[1-9][0-9]{0,17}")
-_KEY = re.compile(r"[/\w.\- :]+")
 _NOT_IN_MODEL_NAMES = frozenset("/:.%\"'")
-_KEY_RULE = (
-    "Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), "
-    "spaces ( ), colon(:) and slashes (/)."
-)
 
 
 def new_run_id() -> str:
@@ -81,32 +75,6 @@ def experiment_number(text: str) -> int:
             experiment_id=text,
         )
     return int(text)
-
-
-def checked_key(key: str, parameter: str) -> str:
-    r"""Check the key of a metric, param or tag.
-
-    Args:
-        key: Not empty, at most 250 characters (the contract's limits, checked before).
-        parameter: Where it stands in the request, for the message, e.g. `metrics[3].key`.
-
-    Raises:
-        InvalidArgument: It has other characters than `[/\w.\- :]`, or is no normalised relative
-            path: metrics and params become file names in clients.
-    """
-    problem = ""
-    if not _KEY.fullmatch(key):
-        problem = _KEY_RULE
-    elif key in {".", ".."} or key.startswith(("/", "../")) or posixpath.normpath(key) != key:
-        problem = (
-            "Names may be treated as files in certain cases, and must not resolve to other names "
-            f"when treated as such. This name would resolve to {posixpath.normpath(key)!r}."
-        )
-    if problem:
-        raise InvalidArgument(
-            f"Invalid value \"{key}\" for parameter '{parameter}' supplied: {problem}", key=key
-        )
-    return key
 
 
 def checked_experiment_name(name: str) -> str:
@@ -170,22 +138,6 @@ def checked_time_ms(value: int, parameter: str) -> int:
             "it must be Unix time in milliseconds, not negative."
         )
     return value
-
-
-def page_size(max_results: int | None, default: int, most: int) -> int:
-    """Return how many results a page has.
-
-    Raises:
-        InvalidArgument: More than `most`, or less than 1.
-    """
-    if max_results is None:
-        return default
-    if not 1 <= max_results <= most:
-        raise InvalidArgument(
-            f"Invalid value {max_results} for parameter 'max_results' supplied: "
-            f"it must be at least 1 and at most {most}."
-        )
-    return max_results
 
 
 def unique(pairs: Iterable[tuple[str, str]], what: str) -> dict[str, str]:

@@ -4,10 +4,10 @@ from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_kit.calls import Call, reads, writes
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
+from modelyard_kit.fields import page_size
 from modelyard_tracking import wire
 from modelyard_tracking.models import Experiment
 from modelyard_tracking.operations import experiments
-from modelyard_tracking.rules.values import page_size
 from modelyard_tracking.search.experiments import search_experiments
 
 _DEFAULT_RESULTS = 1_000
@@ -51,13 +51,12 @@ class Experiments:
     def SearchExperiments(
         self, request: pb.SearchExperimentsRequest, call: Call
     ) -> pb.SearchExperimentsResponse:
-        asked = request.max_results if request.HasField("max_results") else None
         page = search_experiments(
             call.session,
             request.filter,
             request.order_by,
             wire.view_of(request.view_type),
-            page_size(asked, _DEFAULT_RESULTS, _MAX_RESULTS),
+            page_size(request, _DEFAULT_RESULTS, _MAX_RESULTS),
             request.page_token,
         )
         tags = experiments.tags_of(call.session, page.found)

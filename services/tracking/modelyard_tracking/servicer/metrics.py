@@ -7,16 +7,16 @@ from modelyard_kit.calls import Call, reads, writes
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
 from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.fields import page_size
+from modelyard_kit.keys import checked_key
 from modelyard_tracking import wire
 from modelyard_tracking.operations import history, metrics, params_and_tags, runs
 from modelyard_tracking.rules.points import Curve, Point, checked_curve, checked_point, sample
 from modelyard_tracking.rules.values import (
     MAX_BATCH_ITEMS,
     MAX_SERIES_POINTS,
-    checked_key,
     checked_model_id,
     checked_run_id,
-    page_size,
     run_id_of,
 )
 
@@ -92,13 +92,12 @@ class Metrics:
     ) -> pb.GetMetricHistoryResponse:
         run_id = run_id_of(request.run_id, request.run_uuid)
         runs.get_run(call.session, run_id)
-        asked = request.max_results if request.HasField("max_results") else None
         found, next_page_token = history.history_page(
             call.session,
             run_id,
             request.metric_key,
             request.page_token,
-            page_size(asked, _MAX_HISTORY_POINTS, _MAX_HISTORY_POINTS),
+            page_size(request, _MAX_HISTORY_POINTS, _MAX_HISTORY_POINTS),
         )
         return pb.GetMetricHistoryResponse(
             metrics=[wire.history_point(request.metric_key, run_id, item) for item in found],
@@ -112,7 +111,7 @@ class Metrics:
         run_ids = _existing_runs(call, request.run_ids)
         keys = list(request.metric_keys)
         thinned = request.HasField("max_points")
-        most = page_size(request.max_points, _MAX_POINTS, _MAX_POINTS) if thinned else _MAX_POINTS
+        most = page_size(request, _MAX_POINTS, _MAX_POINTS, field="max_points")
         stored = history.count_points(call.session, run_ids, keys)
         if not thinned and stored > _MAX_POINTS:
             raise InvalidArgument(
@@ -132,8 +131,7 @@ class Metrics:
     ) -> pb.GetMetricHistoryBulkIntervalResponse:
         run_ids = _existing_runs(call, request.run_ids)
         first, last = _interval(request)
-        asked = request.max_results if request.HasField("max_results") else None
-        most = page_size(asked, _MAX_SAMPLED_POINTS, _MAX_SAMPLED_POINTS)
+        most = page_size(request, _MAX_SAMPLED_POINTS, _MAX_SAMPLED_POINTS)
         return pb.GetMetricHistoryBulkIntervalResponse(
             metrics=[
                 wire.point_of_run(request.metric_key, run_id, point)

@@ -8,15 +8,15 @@ from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_kit.calls import Call, reads, writes
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
+from modelyard_kit.fields import given, page_size
+from modelyard_kit.keys import checked_key
 from modelyard_tracking import wire
 from modelyard_tracking.models import Run
 from modelyard_tracking.operations import history, inputs, params_and_tags, runs
 from modelyard_tracking.rules.values import (
     USER_TAG,
-    checked_key,
     checked_run_id,
     model_description,
-    page_size,
     run_id_of,
 )
 from modelyard_tracking.search.runs import search_runs
@@ -53,14 +53,13 @@ class Runs:
 
     @reads
     def SearchRuns(self, request: pb.SearchRunsRequest, call: Call) -> pb.SearchRunsResponse:
-        asked = request.max_results if request.HasField("max_results") else None
         page = search_runs(
             call.session,
             request.experiment_ids,
             request.filter,
             request.order_by,
             wire.view_of(request.run_view_type),
-            page_size(asked, _DEFAULT_RESULTS, _MAX_RESULTS),
+            page_size(request, _DEFAULT_RESULTS, _MAX_RESULTS),
             request.page_token,
         )
         reply = pb.SearchRunsResponse()
@@ -76,7 +75,7 @@ class Runs:
             call.session,
             run_id_of(request.run_id, request.run_uuid),
             status=wire.run_status_of(request.status),
-            end_ms=request.end_time if request.HasField("end_time") else None,
+            end_ms=given(request, "end_time"),
             name=request.run_name,
             etag=request.etag,
         )
