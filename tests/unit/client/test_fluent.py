@@ -260,6 +260,25 @@ def test_the_same_run_is_registered_under_many_names(tmp_path: Path) -> None:
     assert len(modelyard.search_registered_models(filter_string=f"name='{names[1]}'")) == 1
 
 
+@pytest.mark.parametrize(
+    ("uri", "kind"),
+    [
+        (f"runs:/{'0' * 32}/model", NotFound),
+        (f"models:/m-{'0' * 32}", NotFound),
+        ("models:/never-made/1", NotFound),
+        ("models:/", InvalidParameter),
+        ("", InvalidParameter),
+    ],
+)
+def test_a_uri_that_names_no_model_leaves_no_name_behind(
+    uri: str, kind: type[ModelyardException]
+) -> None:
+    name = f"nothing {uuid.uuid4().hex}"
+    with pytest.raises(kind):
+        modelyard.register_model(uri, name)
+    assert modelyard.search_registered_models(filter_string=f"name='{name}'") == []
+
+
 def test_the_commit_is_read_from_a_repository(tmp_path: Path) -> None:
     git = tmp_path / ".git"
     (git / "refs" / "heads").mkdir(parents=True)
