@@ -50,7 +50,9 @@ def test_another_width_is_refused_with_both_widths(folder: Path, data: Any) -> N
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ("secret", "takes numbers, the input holds text"),
+        ("secret", "takes numbers, column 1 holds str"),
+        ({"secret": 1}, "takes numbers, column 1 holds dict"),
+        (["secret"], "takes numbers, column 1 holds list"),
         (np.nan, "does not take missing values"),
         (np.inf, "takes finite numbers"),
     ],
@@ -60,8 +62,14 @@ def test_an_input_the_estimator_cannot_use_is_refused_without_quoting_it(
 ) -> None:
     modelyard.sklearn.save_model(LogisticRegression(max_iter=500).fit(X, y), tmp_path / "m")
     with pytest.raises(InvalidParameter, match=told) as caught:
-        pyfunc.load_folder(tmp_path / "m").predict(pd.DataFrame([[value, 1.0, 1.0, 1.0]]))
+        pyfunc.load_folder(tmp_path / "m").predict(pd.DataFrame([[1.0, value, 1.0, 1.0]]))
     assert "secret" not in caught.value.message
+
+
+def test_text_among_numbers_is_named_by_its_column_in_rows_too(tmp_path: Path) -> None:
+    modelyard.sklearn.save_model(LogisticRegression(max_iter=500).fit(X, y), tmp_path / "m")
+    with pytest.raises(InvalidParameter, match="takes numbers, column 2 holds str"):
+        pyfunc.load_folder(tmp_path / "m").predict([[1.0, 2, "secret", 4]])
 
 
 def test_a_category_that_was_not_trained_on_is_refused_without_quoting_it(tmp_path: Path) -> None:

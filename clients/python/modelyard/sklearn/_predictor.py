@@ -5,18 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from modelyard.models._enforce import invalid
+from modelyard.models._enforce import as_frame, invalid
 from modelyard.models._quote import quote
 from modelyard.models.model import Model
 from modelyard.sklearn import _flavor, _inputs
 
 # What scikit-learn says of an input it cannot use, and what a caller is told.
 _ABOUT_THE_INPUT = {
-    "could not convert string to float": "The model takes numbers, the input holds text.",
     "contains NaN": "The model does not take missing values, the input has some.",
     "contains infinity": "The model takes finite numbers, the input holds others or too large.",
     "Found unknown categories": "The input holds a category the model was not trained on.",
 }
+_ABOUT_NUMBERS = (
+    "could not convert string to float",
+    "not compatible with arrays of bytes/strings",
+    "must be a string or a real number",
+    "setting an array element with a sequence",
+)
 
 
 class SklearnPredictor:
@@ -36,12 +41,25 @@ class SklearnPredictor:
         fitting = _inputs.fit_to(self.raw_model, data)
         try:
             return self._method(fitting, **params)
-        except ValueError as refused:
+        except (ValueError, TypeError) as refused:
             # These are the caller's to mend, and scikit-learn's own words quote the data.
+            if any(told in str(refused) for told in _ABOUT_NUMBERS):
+                raise invalid(f"The model takes numbers{_other_than_numbers(data)}.") from refused
             for told, ours in _ABOUT_THE_INPUT.items():
                 if told in str(refused):
                     raise invalid(ours) from refused
             raise
+
+
+def _other_than_numbers(data: Any) -> str:
+    """Name the first column that holds something else, and of which type that is."""
+    frame = as_frame(data)
+    for name in frame.columns:
+        kinds = {type(value) for value in frame[name].tolist()}
+        other = sorted(kind.__name__ for kind in kinds if not issubclass(kind, int | float))
+        if other:
+            return f", column {name!r} holds {' and '.join(other)}"
+    return ""
 
 
 def load_predictor(
