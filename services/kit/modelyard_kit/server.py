@@ -35,6 +35,7 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
 )
 _QUEUED_PER_THREAD = 4
 _HEALTH_THREADS = 2
+_STREAMS_END_S = 2.0  # they look once a second; one still open then has a client that does not read
 
 
 class Server:
@@ -51,6 +52,7 @@ class Server:
         self._limit = 16  # health checks and reflection
         self._closing: list[Callable[[], None]] = []
         self._ready: dict[str, Callable[[], bool]] = {}
+        self._open_streams: set[grpc.ServicerContext] = set()
         self._server: grpc.Server | None = None
         self.unbuilt: list[str] = []
         """Full names of the mounted RPCs that answer UNIMPLEMENTED."""
@@ -86,7 +88,7 @@ class Server:
         for method in service.methods:
             behavior = self._behavior(method, servicer)
             if method.server_streaming:
-                behavior = _capped(behavior, slots, streams)
+                behavior = _capped(behavior, slots, streams, self._open_streams)
             behavior = self.active.counting(wrap(behavior, method, self._token), method)
             behavior.experimental_thread_pool = (  # type: ignore[attr-defined]  # read by grpc
                 watching if method.server_streaming else pool
@@ -144,11 +146,15 @@ class Server:
         """Refuse new calls, let those in flight end, then close everything.
 
         Args:
-            grace_s: How long calls in flight may take, seconds; streams end at once.
+            grace_s: How long calls in flight may take, seconds; streams end within 2.
         """
         self.stopping.set()
         if self._server is not None:
-            self._server.stop(grace_s).wait()
+            stopped = self._server.stop(grace_s)
+            if not stopped.wait(min(_STREAMS_END_S, grace_s)):
+                for context in tuple(self._open_streams):
+                    context.cancel()
+                stopped.wait()
         for pool in self._pools:
             pool.shutdown(wait=True, cancel_futures=True)
         for callback in reversed(self._closing):
@@ -249,16 +255,21 @@ def _bind(server: grpc.Server, address: str) -> int:
 
 
 def _capped(
-    behavior: Callable[..., Any], slots: threading.BoundedSemaphore | None, cap: int
+    behavior: Callable[..., Any],
+    slots: threading.BoundedSemaphore | None,
+    cap: int,
+    open_streams: set[grpc.ServicerContext],
 ) -> Callable[..., Any]:
     def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         if slots is None or not slots.acquire(blocking=False):
             raise ResourceExhausted(
                 f"All {cap} streams are taken; try again later.", limit=str(cap)
             )
+        open_streams.add(context)
         try:
             yield from behavior(request, context)
         finally:
+            open_streams.discard(context)
             slots.release()
 
     return stream

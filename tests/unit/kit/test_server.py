@@ -68,6 +68,8 @@ class Notebook(registry_service_pb2_grpc.RegistryServiceServicer):
     ) -> Iterator[pb.WatchModelsResponse]:
         yield pb.WatchModelsResponse(position=1)
         self.entered.release()
+        while request.name == "endless":
+            yield pb.WatchModelsResponse(event=pb.ModelEvent(after="x" * 100_000))
         if request.name == "broken":
             raise errors.OutOfRange("Revision 9 is not in the history.")
         caller.get()
@@ -301,6 +303,17 @@ def test_draining_lets_a_call_in_flight_end(stub: Stub, server: Server, notebook
     notebook.proceed.set()
     assert call.result().registered_model.name == "slow"
     drained.join()
+
+
+def test_a_stream_that_nobody_reads_does_not_hold_up_the_end(
+    stub: Stub, server: Server, notebook: Notebook
+) -> None:
+    stream = stub.WatchModels(pb.WatchModelsRequest(name="endless"))
+    assert next(stream).position == 1
+    assert notebook.entered.acquire(timeout=30)
+    server.drain(grace_s=3600)
+    with pytest.raises(grpc.RpcError):
+        list(stream)
 
 
 def test_a_call_whose_deadline_passed_in_the_queue_for_the_writer_writes_nothing(
