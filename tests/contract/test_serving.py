@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from forging import edit_schema
 from serving_parts import (
     NAME,
     Answered,
@@ -26,17 +27,28 @@ from serving_parts import (
     start_registry,
 )
 
+from modelyard.models import Model
+
 PRODUCTION = f"models:/{NAME}/Production"
 CLIENTS = 4
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Version k predicts k; version 9 is damaged."""
+    """Version k predicts k; version 8 would run a command, version 9 is damaged."""
     models = tmp_path_factory.mktemp("models")
-    made = {str(k): constant_model(models / str(k), k) for k in (1, 2, 3, 9)}
+    made = {str(k): constant_model(models / str(k), k) for k in (1, 2, 3, 8, 9)}
+    edit_schema(models / "8" / "model.skops", _call_a_command)
+    described = Model.load(models / "8")
+    described.flavors["sklearn"]["skops_trusted_types"] = ["os.system"]
+    described.save(models / "8")
     (models / "9" / "model.skops").write_bytes(b"damaged")
     return made
+
+
+def _call_a_command(schema: dict[str, Any]) -> None:
+    command = {"__class__": "system", "__module__": "os", "__loader__": "FunctionNode"}
+    schema["content"]["content"]["strategy"] = command
 
 
 @pytest.fixture
@@ -162,15 +174,21 @@ def test_an_empty_stage_is_not_ready_until_a_version_is_promoted(
         assert ask(served.port).json == {"predictions": [1.0]}
 
 
+@pytest.mark.parametrize(
+    ("version", "reason"),
+    [("8", "types that are not trusted: ['os.system']"), ("9", "is damaged or forged")],
+)
 def test_a_version_that_cannot_be_loaded_leaves_the_old_one_serving(
-    registry: FewLineRegistry, address: str
+    registry: FewLineRegistry, address: str, version: str, reason: str
 ) -> None:
     registry.promote("1")
     with serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
-        registry.promote("9")
+        registry.promote(version)
         status = until(served.port, "/status", lambda status: bool(status.json["state_message"]))
         assert status.json["state"] == "SERVING"
-        assert "version 9 (not verified) cannot be served" in status.json["state_message"]
+        told = status.json["state_message"]
+        assert f"version {version} (not verified) cannot be served" in told
+        assert reason in told
         assert get(served.port, "/health").status == 200
         assert ask(served.port).headers["x-model-version"] == "1"
 

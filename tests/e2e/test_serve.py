@@ -76,6 +76,10 @@ def test_the_tutorials_request_is_answered_with_version_and_digest(
         assert answered.headers["x-model-version"] == known.version
         assert answered.headers["x-model-digest"] == known.digest
         assert f"(sha256 {answered.headers['x-model-digest'][:12]})" in served.first_line
+
+        refused = ask(served.port, body=b'{"inputs": [[5.1, "wide", 1.4, 0.2]]}')
+        assert refused.status == 400
+        assert refused.json["message"] == "The model takes numbers, column 1 holds str."
         assert served.stop() == 0
 
 
