@@ -1,6 +1,6 @@
 """What the client raises.
 
-ModelyardException (also MlflowException)
+ModelyardException (also MlflowException, RestException)
 ├── InvalidParameter     the request can never succeed
 ├── NotFound             no such resource
 ├── AlreadyExists        the name is taken
@@ -39,7 +39,7 @@ class ModelyardException(Exception):
         self.error_code = error_code or self.code
 
 
-MlflowException = ModelyardException
+MlflowException = RestException = ModelyardException
 
 
 class InvalidParameter(ModelyardException):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from modelyard._extras import require_extra
 from modelyard._fluent.experiments import active_experiment_id, search_experiments
 from modelyard._fluent.state import client
 from modelyard.entities import Run, ViewType
+from modelyard.entities.entity import Entity
 from modelyard.exceptions import InvalidParameter, NotFound
 
 _RUNS_PER_PAGE = 1000
@@ -111,8 +111,8 @@ def _runs_table(runs: Sequence[Run]) -> Any:
     return pd.DataFrame(rows) if rows else pd.DataFrame(columns=fixed)
 
 
-def as_table(found: Iterable[Any]) -> Any:
-    """Return dataclasses as a DataFrame with a column for each of their fields."""
+def as_table(found: Iterable[Entity]) -> Any:
+    """Return entities as a DataFrame with a column for each of their fields."""
     import pandas as pd
 
-    return pd.DataFrame([dataclasses.asdict(item) for item in found])
+    return pd.DataFrame([item.to_dictionary() for item in found])

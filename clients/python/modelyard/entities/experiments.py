@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from modelyard.entities.entity import Entity
+
 
 class ViewType(IntEnum):
     """Which resources a search looks at."""
@@ -15,13 +17,13 @@ class ViewType(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ExperimentTag:
+class ExperimentTag(Entity):
     key: str
     value: str
 
 
 @dataclass(frozen=True, slots=True)
-class Experiment:
+class Experiment(Entity):
     """A group of runs.
 
     Attributes:

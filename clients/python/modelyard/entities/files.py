@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from modelyard.entities.entity import Entity
+
 
 @dataclass(frozen=True, slots=True)
-class FileInfo:
+class FileInfo(Entity):
     """A file or folder.
 
     Attributes:

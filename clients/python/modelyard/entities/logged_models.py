@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from modelyard.entities.entity import Entity
 from modelyard.entities.runs import Metric
 
 
@@ -18,19 +19,19 @@ class LoggedModelStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedModelParameter:
+class LoggedModelParameter(Entity):
     key: str
     value: str
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedModelTag:
+class LoggedModelTag(Entity):
     key: str
     value: str
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedModel:
+class LoggedModel(Entity):
     """A model that a run wrote.
 
     Attributes:

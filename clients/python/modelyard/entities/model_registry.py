@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from modelyard.entities.entity import Entity
+
 
 @dataclass(frozen=True, slots=True)
-class ModelVersion:
+class ModelVersion(Entity):
     """One numbered, immutable snapshot of a model.
 
     Attributes:
@@ -41,7 +43,7 @@ class ModelVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class RegisteredModel:
+class RegisteredModel(Entity):
     """A name under which versions are kept.
 
     Attributes:
@@ -66,7 +68,7 @@ class RegisteredModel:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelEvent:
+class ModelEvent(Entity):
     """One change of a model.
 
     Attributes:
@@ -94,7 +96,7 @@ class ModelEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class ResolvedModel:
+class ResolvedModel(Entity):
     """What a model URI stands for.
 
     Attributes:

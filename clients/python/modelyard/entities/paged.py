@@ -19,3 +19,7 @@ class PagedList(list[T]):
     def __init__(self, items: Iterable[T], token: str | None) -> None:
         super().__init__(items)
         self.token = token
+
+    def to_list(self) -> list[T]:
+        """Return the items without the token."""
+        return list(self)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
+
+from modelyard.entities.entity import Entity
 
 
 class RunStatus(IntEnum):
@@ -30,7 +32,7 @@ class RunStatus(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(Entity):
     """One point of a metric's curve.
 
     Attributes:
@@ -49,25 +51,25 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True)
-class Param:
+class Param(Entity):
     key: str
     value: str
 
 
 @dataclass(frozen=True, slots=True)
-class RunTag:
+class RunTag(Entity):
     key: str
     value: str
 
 
 @dataclass(frozen=True, slots=True)
-class InputTag:
+class InputTag(Entity):
     key: str
     value: str
 
 
 @dataclass(frozen=True, slots=True)
-class Dataset:
+class Dataset(Entity):
     name: str
     digest: str
     source_type: str
@@ -77,13 +79,13 @@ class Dataset:
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetInput:
+class DatasetInput(Entity):
     dataset: Dataset
     tags: list[InputTag] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class RunInfo:
+class RunInfo(Entity):
     """What identifies a run and where it stands.
 
     Attributes:
@@ -108,7 +110,7 @@ class RunInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class RunData:
+class RunData(Entity):
     """The latest value of each metric, all params, all tags."""
 
     metrics: dict[str, float] = field(default_factory=dict)
@@ -117,29 +119,29 @@ class RunData:
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedModelInput:
+class LoggedModelInput(Entity):
     model_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedModelOutput:
+class LoggedModelOutput(Entity):
     model_id: str
     step: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class RunInputs:
+class RunInputs(Entity):
     dataset_inputs: list[DatasetInput] = field(default_factory=list)
     model_inputs: list[LoggedModelInput] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class RunOutputs:
+class RunOutputs(Entity):
     model_outputs: list[LoggedModelOutput] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Entity):
     """One execution of training or evaluation code."""
 
     info: RunInfo
@@ -149,4 +151,5 @@ class Run:
     etag: str = ""
 
     def to_dictionary(self) -> dict[str, Any]:
-        return {"info": asdict(self.info), "data": asdict(self.data)}
+        parts = {"info": self.info, "data": self.data, "inputs": self.inputs}
+        return {name: part.to_dictionary() for name, part in parts.items()}
