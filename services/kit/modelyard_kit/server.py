@@ -15,7 +15,7 @@ from typing import Any
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from modelyard_kit.errors import InvalidArgument, ResourceExhausted, Unimplemented
 from modelyard_kit.interceptors import wrap
@@ -202,25 +202,23 @@ class ActiveCalls:
                     return True
         return False
 
-    def wake(self) -> None:
-        """Make `wait_until_idle_for` look at its `stop`."""
-        with self._changed:
-            self._changed.notify_all()
 
-
-class Health(health.HealthServicer):  # type: ignore[misc]  # published without types
+class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # published without types
     """`grpc.health.v1`: the empty name is liveness, a service's name its readiness."""
 
     def __init__(self, ready: Mapping[str, Callable[[], bool]]) -> None:
-        super().__init__()
-        self._checks = ready
+        self._checks = {"": lambda: True, **ready}
 
     def Check(self, request: Any, context: grpc.ServicerContext) -> Any:
         check = self._checks.get(request.service)
         if check is None:
-            return super().Check(request, context)
+            context.abort(grpc.StatusCode.NOT_FOUND, "No service of that name is mounted here.")
         status = health_pb2.HealthCheckResponse
         return status(status=status.SERVING if check() else status.NOT_SERVING)
+
+    def Watch(self, _request: Any, context: grpc.ServicerContext) -> Any:
+        # Nobody tells us when a database goes away; a stream would also hold up every stop.
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "Watch is not offered; call Check instead.")
 
 
 def check_address(address: str, token: str | None) -> None:

@@ -6,11 +6,11 @@ import logging
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from sqlalchemy import text
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
@@ -19,7 +19,7 @@ from modelyard_kit import errors, grpc_errors, idempotency
 from modelyard_kit.calls import Call, caller, reads, writes
 from modelyard_kit.clock import now_ms
 from modelyard_kit.db import Database, open_database
-from modelyard_kit.server import Server, check_address
+from modelyard_kit.server import Server
 
 SERVICE = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"]
 TOKEN = "a-token-of-some-length"
@@ -175,6 +175,43 @@ def test_a_bug_is_logged_and_says_nothing_to_the_caller(
     assert "secret" not in message
     assert "ZeroDivisionError" in caplog.text
     assert notes(database) == 0
+
+
+def test_each_call_is_one_line_of_the_log_without_its_secrets(
+    notebook: Notebook, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Server(token=TOKEN)
+    server.add(SERVICE, notebook)
+    (port,) = server.start("127.0.0.1:0")
+    with caplog.at_level(logging.INFO), grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = Stub(channel)
+        for name in ("a", "refused"):
+            request = pb.CreateRegisteredModelRequest(name=name, description="payload")
+            with suppress(grpc.RpcError):
+                stub.CreateRegisteredModel(
+                    request,
+                    metadata=[
+                        ("authorization", f"Bearer {TOKEN}"),
+                        ("idempotency-key", f"k3y-{name}"),
+                        ("x-request-id", name),
+                    ],
+                )
+        with suppress(grpc.RpcError):
+            stub.GetRegisteredModel(
+                pb.GetRegisteredModelRequest(name="payload"),
+                metadata=[("authorization", "Bearer a-guess-at-the-token")],
+            )
+        server.drain(5)
+    lines = [vars(record) for record in caplog.records if record.message == "rpc"]
+    assert [(line["method"].rpartition(".")[2], line["code"]) for line in lines] == [
+        ("CreateRegisteredModel", "OK"),
+        ("CreateRegisteredModel", "FAILED_PRECONDITION"),
+        ("GetRegisteredModel", "UNAUTHENTICATED"),
+    ]
+    assert [line["request"] for line in lines[:2]] == ["a", "refused"]
+    assert all(line["ms"] >= 0 for line in lines)
+    logged = str([vars(record) for record in caplog.records])
+    assert not any(word in logged for word in (TOKEN, "k3y", "payload", "guess"))
 
 
 def test_a_refused_write_leaves_nothing(stub: Stub, database: Database) -> None:
@@ -344,41 +381,3 @@ def test_a_token_is_asked_of_every_call(notebook: Notebook) -> None:
         reply = stub.CreateRegisteredModel(request, metadata=[("authorization", f"Bearer {TOKEN}")])
         assert reply.registered_model.user_id == "token"
     server.drain(5)
-
-
-def test_health_tells_liveness_and_readiness_apart(notebook: Notebook) -> None:
-    ready = False
-    server = Server()
-    server.add(SERVICE, notebook, ready=lambda: ready)
-    (port,) = server.start("127.0.0.1:0")
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        health = health_pb2_grpc.HealthStub(channel)
-        kinds = health_pb2.HealthCheckResponse
-
-        def status(service: str) -> int:
-            checked: int = health.Check(health_pb2.HealthCheckRequest(service=service)).status
-            return checked
-
-        assert status("") == kinds.SERVING
-        assert status(SERVICE.full_name) == kinds.NOT_SERVING
-        ready = True
-        assert status(SERVICE.full_name) == kinds.SERVING
-    server.drain(5)
-
-
-@pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "10.1.2.3:0", "example.org:0"])
-def test_a_public_address_without_a_token_refuses_to_start(address: str) -> None:
-    with pytest.raises(errors.InvalidArgument, match="without authentication"):
-        Server().start(address)
-    check_address(address, TOKEN)
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1:0", "localhost:0", "[::1]:0", "unix:/x/y"])
-def test_loopback_and_sockets_need_no_token(address: str) -> None:
-    check_address(address, None)
-
-
-def test_a_second_server_on_the_port_is_refused(server: Server) -> None:
-    (port,) = server.start("127.0.0.1:0")
-    with pytest.raises(errors.InvalidArgument, match="it is taken"):
-        Server().start(f"127.0.0.1:{port}")

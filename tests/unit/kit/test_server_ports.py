@@ -1,0 +1,89 @@
+"""Where a server listens, and whether it says that it is ready."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from modelyard.api.registry.v1 import registry_service_pb2
+from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.server import Server, check_address
+
+SERVICE = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"]
+TOKEN = "a-token-of-some-length"
+
+
+class Readiness:
+    """What a test says of the service behind the server."""
+
+    is_ready = False
+
+    def __call__(self) -> bool:
+        return self.is_ready
+
+
+@pytest.fixture
+def readiness() -> Readiness:
+    return Readiness()
+
+
+@pytest.fixture
+def target(readiness: Readiness) -> Iterator[str]:
+    server = Server()
+    server.add(SERVICE, object(), ready=readiness)
+    (port,) = server.start("127.0.0.1:0")
+    yield f"127.0.0.1:{port}"
+    server.drain(5)
+
+
+@pytest.fixture
+def health(target: str) -> Iterator[health_pb2_grpc.HealthStub]:
+    with grpc.insecure_channel(target) as channel:
+        yield health_pb2_grpc.HealthStub(channel)
+
+
+def test_health_tells_liveness_and_readiness_apart(
+    health: health_pb2_grpc.HealthStub, readiness: Readiness
+) -> None:
+    kinds = health_pb2.HealthCheckResponse
+
+    def status(service: str) -> int:
+        checked: int = health.Check(health_pb2.HealthCheckRequest(service=service)).status
+        return checked
+
+    assert status("") == kinds.SERVING
+    assert status(SERVICE.full_name) == kinds.NOT_SERVING
+    readiness.is_ready = True
+    assert status(SERVICE.full_name) == kinds.SERVING
+
+
+def test_the_health_of_an_unknown_service_is_not_found(health: health_pb2_grpc.HealthStub) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        health.Check(health_pb2.HealthCheckRequest(service="nowhere"))
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_health_is_asked_for_and_not_watched(health: health_pb2_grpc.HealthStub) -> None:
+    with pytest.raises(grpc.RpcError, match="call Check instead") as caught:
+        list(health.Watch(health_pb2.HealthCheckRequest()))
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "10.1.2.3:0", "example.org:0"])
+def test_a_public_address_without_a_token_refuses_to_start(address: str) -> None:
+    with pytest.raises(InvalidArgument, match="without authentication"):
+        Server().start(address)
+    check_address(address, TOKEN)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "localhost:0", "[::1]:0", "unix:/x/y"])
+def test_loopback_and_sockets_need_no_token(address: str) -> None:
+    check_address(address, None)
+
+
+def test_a_second_server_on_the_port_is_refused(target: str) -> None:
+    with pytest.raises(InvalidArgument, match="it is taken"):
+        Server().start(target)
