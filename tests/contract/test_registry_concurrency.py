@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from registry_service import SOURCE, Registry, in_threads, refused, running_registry
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
-from modelyard_kit.errors import Aborted, InvalidArgument, NotFound
+from modelyard_kit.errors import Aborted, AlreadyExists, InvalidArgument, NotFound
 
 CLIENTS = 8
 
@@ -41,6 +43,52 @@ def test_numbers_are_unique_and_gapless_under_concurrency(registry: Registry) ->
 
     in_threads(CLIENTS, register)
     assert sorted(made) == list(range(1, 10 * CLIENTS + 1))
+
+
+def test_of_many_who_create_one_model_one_does(registry: Registry) -> None:
+    refusals: list[AlreadyExists] = []
+
+    def create(_index: int) -> None:
+        try:
+            registry.create_model("wanted")
+        except AlreadyExists as error:
+            refusals.append(error)
+
+    in_threads(CLIENTS, create)
+    assert len(refusals) == CLIENTS - 1
+    assert [event.action for event in registry.events("wanted")] == [pb.ModelEvent.MODEL_CREATED]
+
+
+def test_writes_during_renames_are_done_or_find_nothing(registry: Registry) -> None:
+    names = ("iris", "roses")
+    done: list[str] = []
+
+    def work(index: int) -> None:
+        chance = random.Random(index)  # noqa: S311 - not for secrets
+        for step in range(20):
+            name, other = chance.sample(names, 2)
+            tag = pb.SetRegisteredModelTagRequest(name=name, key="k", value=f"{index}/{step}")
+            rename = pb.RenameRegisteredModelRequest(name=name, new_name=other)
+            with suppress(NotFound, AlreadyExists):
+                if index % 2:
+                    registry.call("SetRegisteredModelTag", tag)
+                else:
+                    registry.call("RenameRegisteredModel", rename)
+                done.append(tag.value)
+
+    in_threads(CLIENTS, work)
+    found = registry.call("SearchRegisteredModels", pb.SearchRegisteredModelsRequest())
+    [model] = found.registered_models
+    tags = [
+        value
+        for name in names
+        for event in registry.events(name)
+        if event.action == pb.ModelEvent.MODEL_TAG_SET
+        for value in [json.loads(event.after)["tags"]["k"]]
+    ]
+    assert {tag.value for tag in model.tags} <= set(tags) <= set(done)
+    for name in names:
+        registry.call("VerifyHistory", pb.VerifyHistoryRequest(name=name))
 
 
 def test_no_reply_ever_shows_two_holders(registry: Registry) -> None:

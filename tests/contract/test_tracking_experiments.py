@@ -1,10 +1,14 @@
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import pytest
 from tracking_service import Tracking, refused, tracking_at
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
+from modelyard_kit.grpc_errors import error_info
 
 
 @pytest.fixture
@@ -181,3 +185,21 @@ def test_a_retry_with_its_key_creates_one_experiment(tracking: Tracking) -> None
     assert tracking.rpc.CreateExperiment(request, metadata=metadata) == first
     with refused("INVALID_PARAMETER_VALUE", "idempotency key"):
         tracking.rpc.CreateExperiment(pb.CreateExperimentRequest(name="two"), metadata=metadata)
+
+
+def test_of_many_who_create_one_experiment_one_does(tracking: Tracking) -> None:
+    together = threading.Barrier(8)
+
+    def attempt(_index: int) -> str:
+        together.wait()
+        try:
+            create(tracking, "wanted")
+        except grpc.RpcError as error:
+            info = error_info(error)
+            assert info is not None
+            return info.reason
+        return "created"
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = sorted(threads.map(attempt, range(8)))
+    assert answers == ["RESOURCE_ALREADY_EXISTS"] * 7 + ["created"]
