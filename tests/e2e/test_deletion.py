@@ -1,0 +1,125 @@
+"""What is registered outlives what made it, on the whole platform."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import grpc
+import pytest
+from up_process import Up, up
+
+from modelyard.api.artifacts.v1 import artifacts_pb2
+from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
+from modelyard.api.registry.v1 import registry_pb2
+from modelyard.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
+from modelyard.api.tracking.v1 import tracking_pb2
+from modelyard.api.tracking.v1.tracking_service_pb2_grpc import TrackingServiceStub
+from modelyard_kit.artifacts import Digest
+
+FILES = {"MLmodel": b"flavors: {}\n", "weights.bin": b"weights" * 100_000}
+
+
+@dataclass(frozen=True)
+class Platform:
+    running: Up
+    tracking: Any
+    artifacts: Any
+    registry: Any
+
+    def put(self, url: str, data: bytes) -> None:
+        parts = urlsplit(url)
+        assert self.running.put(f"{parts.path}?{parts.query}", data)[0] == 200
+
+    def get(self, url: str) -> bytes:
+        parts = urlsplit(url)
+        status, body = self.running.get(f"{parts.path}?{parts.query}")
+        assert status == 200
+        return body
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Platform]:
+    with up(tmp_path / "home") as running, grpc.insecure_channel(running.instance["grpc"]) as ch:
+        yield Platform(
+            running, TrackingServiceStub(ch), ArtifactsServiceStub(ch), RegistryServiceStub(ch)
+        )
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A logged model of a run of an experiment."""
+
+    experiment_id: str
+    run_id: str
+    model_id: str
+
+
+def log_model(platform: Platform) -> Logged:
+    experiment = tracking_pb2.CreateExperimentRequest(name="iris")
+    experiment_id = platform.tracking.CreateExperiment(experiment).experiment_id
+    run = tracking_pb2.CreateRunRequest(experiment_id=experiment_id)
+    run_id = platform.tracking.CreateRun(run).run.info.run_id
+    model = tracking_pb2.CreateLoggedModelRequest(
+        experiment_id=experiment_id, name="model", source_run_id=run_id
+    )
+    model_id = platform.tracking.CreateLoggedModel(model).model.info.model_id
+    files = [
+        artifacts_pb2.ArtifactFile(path=path, size_bytes=len(data), digest=Digest.of(data))
+        for path, data in FILES.items()
+    ]
+    data_of = {Digest.of(data): data for data in FILES.values()}
+    declared = artifacts_pb2.DeclareArtifactsRequest(model_id=model_id, files=files)
+    for upload in platform.artifacts.DeclareArtifacts(declared).uploads:
+        platform.put(upload.url, data_of[Digest(upload.digest)])
+    platform.artifacts.CommitArtifacts(
+        artifacts_pb2.CommitArtifactsRequest(model_id=model_id, files=files)
+    )
+    platform.tracking.FinalizeLoggedModel(
+        tracking_pb2.FinalizeLoggedModelRequest(
+            model_id=model_id, status=tracking_pb2.LOGGED_MODEL_READY
+        )
+    )
+    return Logged(experiment_id, run_id, model_id)
+
+
+def delete_run(platform: Platform, logged: Logged) -> None:
+    platform.tracking.DeleteRun(tracking_pb2.DeleteRunRequest(run_id=logged.run_id))
+
+
+def delete_experiment(platform: Platform, logged: Logged) -> None:
+    platform.tracking.DeleteExperiment(
+        tracking_pb2.DeleteExperimentRequest(experiment_id=logged.experiment_id)
+    )
+
+
+def delete_logged_model(platform: Platform, logged: Logged) -> None:
+    platform.tracking.DeleteLoggedModel(
+        tracking_pb2.DeleteLoggedModelRequest(model_id=logged.model_id)
+    )
+
+
+@pytest.mark.parametrize("delete", [delete_run, delete_experiment, delete_logged_model])
+def test_a_version_is_loaded_byte_for_byte_after_what_made_it_was_deleted(
+    platform: Platform, delete: Callable[[Platform, Logged], None]
+) -> None:
+    logged = log_model(platform)
+    platform.registry.CreateRegisteredModel(registry_pb2.CreateRegisteredModelRequest(name="iris"))
+    made = platform.registry.CreateModelVersion(
+        registry_pb2.CreateModelVersionRequest(name="iris", source=f"runs:/{logged.run_id}/model")
+    ).model_version
+    assert (made.verified, made.status, made.model_id) == (
+        True,
+        registry_pb2.READY,
+        logged.model_id,
+    )
+
+    delete(platform, logged)
+
+    resolved = platform.registry.ResolveModel(
+        registry_pb2.ResolveModelRequest(uri="models:/iris/1")
+    )
+    assert resolved.digest == made.digest == Digest.of(resolved.manifest)
+    bytes_of = {download.digest: platform.get(download.url) for download in resolved.downloads}
+    assert bytes_of == {Digest.of(data): data for data in FILES.values()}
