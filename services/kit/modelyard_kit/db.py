@@ -95,6 +95,7 @@ class Database:
         self._on_commit.append(callback)
 
     def close(self) -> None:
+        """Close every connection and let another process open the database."""
         self.engine.dispose()
         if self._lock_file is not None:
             os.close(self._lock_file)
@@ -113,21 +114,8 @@ def open_database(url: str | URL, pool_size: int = _DEFAULT_POOL_SIZE) -> Databa
         FailedPrecondition: Another process has the database open, or it is not a database that
             can be read and written.
     """
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise InvalidArgument(
-            "The database URL cannot be read; it should look like sqlite:////folder/file.db."
-        ) from None
-    backend = parsed.get_backend_name()
-    if backend != "sqlite":
-        raise InvalidArgument(
-            f"Databases of kind '{backend}' are not supported; use sqlite:////folder/file.db.",
-            backend=backend,
-        )
-    if not parsed.database or parsed.database == ":memory:":
-        raise InvalidArgument("A SQLite database needs a file: sqlite:////folder/file.db.")
-    path = Path(parsed.database)
+    parsed = _sqlite_url(url)
+    path = Path(str(parsed.database))
     lock_file = _lock(path)
     engine = create_engine(
         parsed, pool_size=pool_size, max_overflow=0, pool_timeout=10, connect_args={"timeout": 20}
@@ -162,6 +150,24 @@ def usable(name: str) -> Iterator[None]:
             "or restore it from a backup.",
             database=name,
         ) from error
+
+
+def _sqlite_url(url: str | URL) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise InvalidArgument(
+            "The database URL cannot be read; it should look like sqlite:////folder/file.db."
+        ) from None
+    backend = parsed.get_backend_name()
+    if backend != "sqlite":
+        raise InvalidArgument(
+            f"Databases of kind '{backend}' are not supported; use sqlite:////folder/file.db.",
+            backend=backend,
+        )
+    if not parsed.database or parsed.database == ":memory:":
+        raise InvalidArgument("A SQLite database needs a file: sqlite:////folder/file.db.")
+    return parsed
 
 
 def _lock(path: Path) -> int:

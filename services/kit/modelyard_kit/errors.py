@@ -11,7 +11,7 @@ Anything else that escapes an operation is a bug: it is logged, and the caller r
     ├── Aborted              somebody else wrote first: read again, then retry
     ├── Unauthenticated      no valid token
     ├── PermissionDenied     the token does not allow this
-    ├── ResourceExhausted    over a limit; nothing was started
+    ├── ResourceExhausted    over a limit, or a disk is full; nothing was written
     ├── Unavailable          a neighbour or the database cannot be reached; nothing was written
     ├── DeadlineExceeded     the caller's time ran out
     ├── DataLoss             bytes differ from their digest

@@ -21,11 +21,13 @@ class Notifier:
         self._count = 0
 
     def notify(self) -> None:
+        """Wake everybody who waits."""
         with self._changed:
             self._count += 1
             self._changed.notify_all()
 
     def count(self) -> int:
+        """Return how many notifications there were so far."""
         with self._changed:
             return self._count
 

@@ -65,6 +65,7 @@ class Manifest:
 
     @property
     def digest(self) -> Digest:
+        """Of the canonical form: the identity of what is registered."""
         return Digest.of(self.to_bytes())
 
     def to_bytes(self) -> bytes:

@@ -33,7 +33,8 @@ class ArtifactStore(Protocol):
     An object is either there whole or not there. All methods may be called from any thread.
     """
 
-    def has(self, digest: Digest) -> bool: ...
+    def has(self, digest: Digest) -> bool:
+        """Whether the object is there, whole."""
 
     def size_bytes(self, digest: Digest) -> int | None:
         """The size of an object, or None if there is no such object."""
