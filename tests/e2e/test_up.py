@@ -317,9 +317,21 @@ def test_a_home_that_is_a_file_is_refused_in_the_background_too(tmp_path: Path) 
     assert said == f"modelyard up: {file} cannot be used as a home: {file}: File exists."
 
 
+def test_a_folder_of_other_things_that_others_may_read_is_refused_as_it_is(home: Path) -> None:
+    home.mkdir()
+    home.chmod(0o755)
+    (home / "thesis.txt").touch()
+
+    assert refused("up", "--home", home).startswith(
+        f"modelyard up: {home} cannot be used as a home: it holds other files, and others may "
+    )
+    assert stat.S_IMODE(home.stat().st_mode) == 0o755
+    assert [path.name for path in home.iterdir()] == ["thesis.txt"]
+
+
 @pytest.mark.parametrize("word", ["up", "migrate"])
 def test_a_damaged_database_is_refused(home: Path, word: str) -> None:
-    home.mkdir()
+    home.mkdir(mode=0o700)
     (home / "tracking.db").write_bytes(b"not a database" * 1000)
 
     assert refused(word, "--home", home).startswith(
@@ -339,7 +351,7 @@ def test_a_database_from_a_newer_version_is_refused(home: Path) -> None:
 
 @pytest.mark.parametrize("name", ["objects", "instance.lock", "url-secret"])
 def test_something_else_in_the_place_of_its_files_is_refused_by_name(home: Path, name: str) -> None:
-    home.mkdir()
+    home.mkdir(mode=0o700)
     if name == "objects":
         (home / name).touch()
     else:

@@ -36,7 +36,8 @@ class Home:
 
     Raises:
         FailedPrecondition: Another process runs in this home.
-        InvalidArgument: The folder cannot be made or written.
+        InvalidArgument: The folder cannot be made or written, or it holds other things that its
+            owner lets others read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,7 +45,7 @@ class Home:
         self._socket_folder: Path | None = None
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.path.chmod(0o700)
+            self._close_to_others()
             self._lock = os.open(self.path / "instance.lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise InvalidArgument(
@@ -59,6 +60,17 @@ class Home:
         os.truncate(self._lock, 0)
         os.pwrite(self._lock, str(os.getpid()).encode(), 0)
         self._instance_file.unlink(missing_ok=True)  # left behind by a killed process
+
+    def _close_to_others(self) -> None:
+        is_open = self.path.stat().st_mode & 0o077
+        # In this order: another starter may make the lock file in between.
+        is_ours = not any(self.path.iterdir()) or (self.path / "instance.lock").exists()
+        if is_open and not is_ours:
+            raise InvalidArgument(
+                f"{self.path} cannot be used as a home: it holds other files, and others may read "
+                "them. Choose an empty folder, or take their permissions away (chmod 700)."
+            )
+        self.path.chmod(0o700)
 
     @property
     def _instance_file(self) -> Path:
