@@ -15,7 +15,8 @@ from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import StaleDataError
@@ -33,30 +34,44 @@ _MAX_ACTOR_LENGTH = 128
 
 
 def wrap(behavior: Behavior, method: MethodDescriptor, token: str | None) -> Behavior:
-    """Return `behavior` with everything that surrounds an RPC around it."""
+    """Return `behavior` with everything that surrounds an RPC around it.
+
+    What is returned takes the request as bytes: parsing it may fail too, and then says why.
+    """
     auth.permission_of(method)
+    kind = GetMessageClass(method.input_type)
 
-    def unary(request: Message, context: grpc.ServicerContext) -> Any:
-        with _around(method, token, request, context):
-            return behavior(request, context)
+    def unary(data: bytes, context: grpc.ServicerContext) -> Any:
+        with _around(method, token, context):
+            return behavior(_received(kind, data), context)
 
-    def stream(request: Message, context: grpc.ServicerContext) -> Iterator[Any]:
-        with _around(method, token, request, context):
-            yield from behavior(request, context)
+    def stream(data: bytes, context: grpc.ServicerContext) -> Iterator[Any]:
+        with _around(method, token, context):
+            yield from behavior(_received(kind, data), context)
 
     return stream if method.server_streaming else unary
 
 
+def _received(kind: type[Message], data: bytes) -> Message:
+    try:
+        request = kind.FromString(data)
+    except DecodeError:
+        raise errors.InvalidArgument(
+            f"The request is not a {kind.DESCRIPTOR.full_name}: it cannot be parsed."
+        ) from None
+    validate(request)
+    return request
+
+
 @contextmanager
 def _around(
-    method: MethodDescriptor, token: str | None, request: Message, context: grpc.ServicerContext
+    method: MethodDescriptor, token: str | None, context: grpc.ServicerContext
 ) -> Iterator[None]:
     metadata = {key: value for key, value in context.invocation_metadata() if key in _READ}
     request_id = _request_id(metadata)
     started = time.monotonic()
     try:
         who = _identify(method, token, metadata, request_id, context)
-        validate(request)
         caller.set(who)  # the next call on this thread sets its own
         yield
     except Exception as error:  # noqa: BLE001 - every failure becomes a status, here and only here
@@ -116,7 +131,8 @@ def _abort(
 def _observe(
     method: MethodDescriptor, context: grpc.ServicerContext, request_id: str, seconds: float
 ) -> None:
-    code = (context.code() or grpc.StatusCode.OK).name  # type: ignore[attr-defined]  # missing from the stubs
+    ended = grpc.StatusCode.OK if context.is_active() else grpc.StatusCode.CANCELLED
+    code = (context.code() or ended).name  # type: ignore[attr-defined]  # missing from the stubs
     service = method.containing_service.name
     rpc_duration.labels(service, method.name, code).observe(seconds)
     logger.info(

@@ -280,7 +280,6 @@ def _handler(method: MethodDescriptor, behavior: Callable[..., Any]) -> Any:
         else grpc.unary_unary_rpc_method_handler
     )
     return make(
-        behavior,
-        request_deserializer=GetMessageClass(method.input_type).FromString,
+        behavior,  # parses the request itself
         response_serializer=GetMessageClass(method.output_type).SerializeToString,
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -33,6 +34,7 @@ class Notebook(registry_service_pb2_grpc.RegistryServiceServicer):
         self.clock = now_ms
         self.entered = threading.Semaphore(0)
         self.proceed = threading.Event()
+        self.left = threading.Event()
 
     @reads
     def GetRegisteredModel(
@@ -66,6 +68,7 @@ class Notebook(registry_service_pb2_grpc.RegistryServiceServicer):
     def WatchModels(
         self, request: pb.WatchModelsRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.WatchModelsResponse]:
+        context.add_callback(self.left.set)
         yield pb.WatchModelsResponse(position=1)
         self.entered.release()
         while request.name == "endless":
@@ -287,6 +290,18 @@ def test_fields_are_checked_before_the_method_runs(stub: Stub, database: Databas
     assert notes(database) == 0
 
 
+def test_bytes_that_are_no_request_are_refused_as_such(server: Server) -> None:
+    (port,) = server.start("127.0.0.1:0")
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call: Any = channel.unary_unary(f"/{SERVICE.full_name}/GetRegisteredModel")
+        for data in (b"\xff", b"\x0a\x02\xc3\x28"):  # half a field; a name that is not UTF-8
+            with pytest.raises(grpc.RpcError) as caught:
+                call(data, timeout=30)
+            code, _, message = failure(caught.value)
+            assert code is grpc.StatusCode.INVALID_ARGUMENT
+            assert message.endswith("GetRegisteredModelRequest: it cannot be parsed.")
+
+
 def test_an_rpc_that_is_not_built_answers_unimplemented_and_is_listed(
     stub: Stub, server: Server
 ) -> None:
@@ -328,6 +343,21 @@ def test_a_stream_that_fails_midway_carries_its_reason(stub: Stub) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         next(stream)
     assert failure(caught.value)[1] == "OUT_OF_RANGE"
+
+
+def test_a_stream_its_client_left_is_logged_as_cancelled(
+    stub: Stub, notebook: Notebook, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="modelyard_kit.interceptors"):
+        stream = stub.WatchModels(pb.WatchModelsRequest(name="x"))
+        assert next(stream).position == 1
+        assert notebook.entered.acquire(timeout=30)
+        stream.cancel()
+        assert notebook.left.wait(30)
+        notebook.proceed.set()
+        while not (ended := [r for r in caplog.records if r.message == "rpc"]):
+            threading.Event().wait(0.01)  # until the server's thread has noticed
+    assert ended[0].__dict__["code"] == "CANCELLED"
 
 
 def test_draining_lets_a_call_in_flight_end(stub: Stub, server: Server, notebook: Notebook) -> None:
