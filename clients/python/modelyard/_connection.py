@@ -27,8 +27,8 @@ _OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.http2.ping_timeout_ms", 5_000),  # without it a hung peer is found after 70 s
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 500),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # how long a connection may take to be made, too
+    ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.max_receive_message_length", 64 << 20),
     # Otherwise a new channel to a restarted server waits out the back-off of the old one.
     ("grpc.use_local_subchannel_pool", 1),
@@ -40,7 +40,7 @@ _SERVICE_CONFIG = {
             "name": [{}],
             "retryPolicy": {
                 "maxAttempts": 4,
-                "initialBackoff": "0.1s",
+                "initialBackoff": "0.2s",
                 "maxBackoff": "2s",
                 "backoffMultiplier": 2,
                 "retryableStatusCodes": ["UNAVAILABLE"],

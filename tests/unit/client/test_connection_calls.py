@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -9,7 +12,7 @@ from typing import Any
 import grpc
 import pytest
 
-from modelyard import exceptions
+from modelyard import _connection, exceptions
 from modelyard.api.errors.v1 import errors_pb2
 from modelyard.api.tracking.v1 import tracking_pb2, tracking_service_pb2_grpc
 from modelyard.client import MlflowClient
@@ -132,3 +135,31 @@ def test_a_failure_without_details_still_has_its_kind(
     with pytest.raises(kind) as refused:
         client.get_experiment("7")
     assert type(refused.value) is kind
+
+
+def test_a_server_too_busy_to_greet_at_once_is_waited_for(client: MlflowClient) -> None:
+    port = int(str(client.tracking_uri).rpartition(":")[2])
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+
+        def pass_on_late() -> None:
+            caller, _ = busy.accept()
+            with caller, socket.create_connection(("127.0.0.1", port)) as server:
+                threading.Event().wait(1.5)  # the lateness itself
+                back = threading.Thread(target=_pump, args=(server, caller))
+                back.start()
+                _pump(caller, server)
+                back.join()
+
+        passing = threading.Thread(target=pass_on_late)
+        passing.start()
+        uri = f"grpc://127.0.0.1:{busy.getsockname()[1]}"
+        assert MlflowClient(uri).get_experiment("7").experiment_id == "7"
+        _connection.connect(uri).close()
+        passing.join()
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # either end may be gone by then
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
