@@ -154,7 +154,7 @@ def test_a_server_too_busy_to_greet_at_once_is_waited_for(client: MlflowClient) 
         passing.start()
         uri = f"grpc://127.0.0.1:{busy.getsockname()[1]}"
         assert MlflowClient(uri).get_experiment("7").experiment_id == "7"
-        _connection.connect(uri).close()
+        _connection.connect(uri).channel("tracking").close()
         passing.join()
 
 
