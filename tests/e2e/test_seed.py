@@ -29,7 +29,7 @@ WRITES = (
 )
 # Runs scripts one after the other and prints how each ended; what they import is imported once.
 RUN_EACH = """
-import os, runpy, sys, warnings
+import os, runpy, sys, traceback, warnings
 import pandas, skops.io, sklearn.datasets, sklearn.ensemble, sklearn.model_selection
 warnings.filterwarnings("ignore", ".*use of fork", DeprecationWarning)
 for script in sys.argv[1:]:
@@ -39,6 +39,8 @@ for script in sys.argv[1:]:
         try:
             runpy.run_path(script, run_name="__main__")
             os._exit(0)
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(1)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
