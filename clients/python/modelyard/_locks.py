@@ -17,7 +17,7 @@ def locked(path: Path) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(descriptor)
+        _release(descriptor)
 
 
 def is_locked(path: Path) -> bool:
@@ -29,7 +29,13 @@ def is_locked(path: Path) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
-    finally:
         os.close(descriptor)
+        return True
+    _release(descriptor)
     return False
+
+
+def _release(descriptor: int) -> None:
+    # Closing alone would leave the lock to a process that another thread forked meanwhile.
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)
