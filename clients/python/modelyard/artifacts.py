@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from modelyard import _artifacts, _connection
 from modelyard.client import MlflowClient
 from modelyard.entities import FileInfo
 from modelyard.exceptions import InvalidParameter
 
-__all__ = ["download_artifacts", "list_artifacts"]
+__all__ = ["download_artifacts", "list_artifacts", "load_dict", "load_text"]
 
 
 def download_artifacts(
@@ -61,6 +63,31 @@ def list_artifacts(
     if location.owner.model_id:
         return client.list_logged_model_artifacts(location.owner.model_id, location.path or None)
     return client.list_artifacts(str(location.owner.run_id), location.path or None)
+
+
+def load_text(artifact_uri: str) -> str:
+    """Return the text of a file.
+
+    Raises:
+        InvalidParameter: It is a folder, or no UTF-8.
+    """
+    with tempfile.TemporaryDirectory(prefix="modelyard-") as folder:
+        try:
+            return Path(download_artifacts(artifact_uri, dst_path=folder)).read_text("utf-8")
+        except (IsADirectoryError, UnicodeDecodeError):
+            raise InvalidParameter(f"'{artifact_uri}' is no file of UTF-8 text.") from None
+
+
+def load_dict(artifact_uri: str) -> Any:
+    """Return what a file of JSON holds.
+
+    Raises:
+        InvalidParameter: It is no JSON.
+    """
+    try:
+        return json.loads(load_text(artifact_uri))
+    except ValueError:
+        raise InvalidParameter(f"'{artifact_uri}' is no file of JSON.") from None
 
 
 def _location(

@@ -52,13 +52,18 @@ class Artifacts(Calls):
 
     def log_dict(self, run_id: str, dictionary: Mapping[str, Any], artifact_file: str) -> None:
         """Write a dict as YAML (`.yml`, `.yaml`) or else JSON to a file of the run."""
+        try:
+            text = json.dumps(dictionary, indent=2, default=_plain)
+        except (TypeError, ValueError):
+            raise InvalidParameter(
+                f"What is to be written to '{artifact_file}' has no form in JSON: a key is no text "
+                "or number, or it contains itself."
+            ) from None
         if artifact_file.endswith((".yml", ".yaml")):
             require_extra("log_dict to a YAML file", "sklearn", "yaml")
             import yaml
 
-            text = yaml.safe_dump(dictionary, indent=2, allow_unicode=True)
-        else:
-            text = json.dumps(dictionary, indent=2, default=str)
+            text = yaml.safe_dump(json.loads(text), indent=2, allow_unicode=True, sort_keys=False)
         self.log_text(run_id, text, artifact_file)
 
     def log_figure(
@@ -110,7 +115,7 @@ class Artifacts(Calls):
     def _written(self, run_id: str, artifact_file: str) -> Iterator[Path]:
         """Yield a local file to write, and upload it."""
         path = PurePosixPath(artifact_file)
-        if not path.name or path.name == "..":
+        if not path.name or path.name == ".." or "\0" in artifact_file:
             raise InvalidParameter(
                 f"Invalid artifact_file '{artifact_file}': expected a path such as notes/why.txt."
             )
@@ -172,3 +177,8 @@ class Artifacts(Calls):
             if not reply.next_page_token:
                 return files
             request.page_token = reply.next_page_token
+
+
+def _plain(value: Any) -> Any:
+    """Return arrays and their numbers as JSON has them, and anything else as text."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
