@@ -162,13 +162,11 @@ class Server:
 
 
 class ActiveCalls:
-    """How many calls are running, and when the last one ended."""
+    """How many calls are running; wakes whoever waits for a pause."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._running = 0
-        self._changed = threading.Condition(self._lock)
-        self.total = 0
+        self._changed = threading.Condition()
 
     def counting(
         self, behavior: Callable[..., Any], method: MethodDescriptor
@@ -186,7 +184,6 @@ class ActiveCalls:
     def __enter__(self) -> None:
         with self._changed:
             self._running += 1
-            self.total += 1
             self._changed.notify_all()
 
     def __exit__(self, *_: object) -> None:
