@@ -229,3 +229,17 @@ class CreatePresignedDownloadUrlResponse(_message.Message):
     headers: _containers.RepeatedCompositeFieldContainer[HeadersEntry]
     file_size: int
     def __init__(self, presigned_url: _Optional[str] = ..., headers: _Optional[_Iterable[_Union[HeadersEntry, _Mapping]]] = ..., file_size: _Optional[int] = ...) -> None: ...
+
+class DeleteArtifactsRequest(_message.Message):
+    __slots__ = ("run_id", "model_id", "path")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    model_id: str
+    path: str
+    def __init__(self, run_id: _Optional[str] = ..., model_id: _Optional[str] = ..., path: _Optional[str] = ...) -> None: ...
+
+class DeleteArtifactsResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

@@ -61,6 +61,11 @@ class ArtifactsServiceStub(object):
                 request_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.GetArtifactsRequest.SerializeToString,
                 response_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.GetArtifactsResponse.FromString,
                 _registered_method=True)
+        self.DeleteArtifacts = channel.unary_unary(
+                '/modelyard.api.artifacts.v1.ArtifactsService/DeleteArtifacts',
+                request_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.DeleteArtifactsRequest.SerializeToString,
+                response_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.DeleteArtifactsResponse.FromString,
+                _registered_method=True)
         self.SealManifest = channel.unary_unary(
                 '/modelyard.api.artifacts.v1.ArtifactsService/SealManifest',
                 request_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SealManifestRequest.SerializeToString,
@@ -100,7 +105,8 @@ class ArtifactsServiceServicer(object):
 
     def DeclareArtifacts(self, request, context):
         """Announces files about to be uploaded, leases their objects, and returns where to PUT the bytes
-        of those that are missing. Declaring again is harmless.
+        of those that are missing. Declaring again is harmless; declaring nothing only asks whether the
+        caller may write there now.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -117,6 +123,14 @@ class ArtifactsServiceServicer(object):
     def GetArtifacts(self, request, context):
         """Returns the files at or below a path with digests and where to GET their bytes. Fails with
         RESOURCE_DOES_NOT_EXIST when there are none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteArtifacts(self, request, context):
+        """Takes the files at or below a path out of a tree. Fails with RESOURCE_DOES_NOT_EXIST when there
+        are none. Versions registered from them keep their bytes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -173,6 +187,11 @@ def add_ArtifactsServiceServicer_to_server(servicer, server):
                     servicer.GetArtifacts,
                     request_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.GetArtifactsRequest.FromString,
                     response_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.GetArtifactsResponse.SerializeToString,
+            ),
+            'DeleteArtifacts': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteArtifacts,
+                    request_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.DeleteArtifactsRequest.FromString,
+                    response_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.DeleteArtifactsResponse.SerializeToString,
             ),
             'SealManifest': grpc.unary_unary_rpc_method_handler(
                     servicer.SealManifest,
@@ -327,6 +346,33 @@ class ArtifactsService(object):
             '/modelyard.api.artifacts.v1.ArtifactsService/GetArtifacts',
             modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.GetArtifactsRequest.SerializeToString,
             modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.GetArtifactsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteArtifacts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.api.artifacts.v1.ArtifactsService/DeleteArtifacts',
+            modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.DeleteArtifactsRequest.SerializeToString,
+            modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.DeleteArtifactsResponse.FromString,
             options,
             channel_credentials,
             insecure,

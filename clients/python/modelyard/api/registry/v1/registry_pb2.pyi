@@ -133,6 +133,8 @@ class ModelEvent(_message.Message):
         VERSION_TAG_DELETED: _ClassVar[ModelEvent.Action]
         STAGE_CHANGED: _ClassVar[ModelEvent.Action]
         STAGE_ROLLED_BACK: _ClassVar[ModelEvent.Action]
+        MODEL_IMPORTED: _ClassVar[ModelEvent.Action]
+        VERSION_IMPORTED: _ClassVar[ModelEvent.Action]
     ACTION_UNSPECIFIED: ModelEvent.Action
     MODEL_CREATED: ModelEvent.Action
     MODEL_UPDATED: ModelEvent.Action
@@ -149,6 +151,8 @@ class ModelEvent(_message.Message):
     VERSION_TAG_DELETED: ModelEvent.Action
     STAGE_CHANGED: ModelEvent.Action
     STAGE_ROLLED_BACK: ModelEvent.Action
+    MODEL_IMPORTED: ModelEvent.Action
+    VERSION_IMPORTED: ModelEvent.Action
     NAME_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     CLOCK_FIELD_NUMBER: _ClassVar[int]
@@ -640,3 +644,51 @@ class ListPinnedManifestsResponse(_message.Message):
     digests: _containers.RepeatedScalarFieldContainer[str]
     next_page_token: str
     def __init__(self, digests: _Optional[_Iterable[str]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class GetPinnedManifestRequest(_message.Message):
+    __slots__ = ("digest",)
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    def __init__(self, digest: _Optional[str] = ...) -> None: ...
+
+class GetPinnedManifestResponse(_message.Message):
+    __slots__ = ("manifest", "downloads")
+    MANIFEST_FIELD_NUMBER: _ClassVar[int]
+    DOWNLOADS_FIELD_NUMBER: _ClassVar[int]
+    manifest: bytes
+    downloads: _containers.RepeatedCompositeFieldContainer[ObjectDownload]
+    def __init__(self, manifest: _Optional[bytes] = ..., downloads: _Optional[_Iterable[_Union[ObjectDownload, _Mapping]]] = ...) -> None: ...
+
+class ImportRegisteredModelRequest(_message.Message):
+    __slots__ = ("origin", "registered_model", "next_version")
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    REGISTERED_MODEL_FIELD_NUMBER: _ClassVar[int]
+    NEXT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    origin: str
+    registered_model: RegisteredModel
+    next_version: int
+    def __init__(self, origin: _Optional[str] = ..., registered_model: _Optional[_Union[RegisteredModel, _Mapping]] = ..., next_version: _Optional[int] = ...) -> None: ...
+
+class ImportRegisteredModelResponse(_message.Message):
+    __slots__ = ("registered_model", "created")
+    REGISTERED_MODEL_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    registered_model: RegisteredModel
+    created: bool
+    def __init__(self, registered_model: _Optional[_Union[RegisteredModel, _Mapping]] = ..., created: bool = ...) -> None: ...
+
+class ImportModelVersionRequest(_message.Message):
+    __slots__ = ("origin", "model_version")
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    origin: str
+    model_version: ModelVersion
+    def __init__(self, origin: _Optional[str] = ..., model_version: _Optional[_Union[ModelVersion, _Mapping]] = ...) -> None: ...
+
+class ImportModelVersionResponse(_message.Message):
+    __slots__ = ("model_version", "created")
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    model_version: ModelVersion
+    created: bool
+    def __init__(self, model_version: _Optional[_Union[ModelVersion, _Mapping]] = ..., created: bool = ...) -> None: ...

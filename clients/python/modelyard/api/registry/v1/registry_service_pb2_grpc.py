@@ -170,6 +170,21 @@ class RegistryServiceStub(object):
                 request_serializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.ListPinnedManifestsRequest.SerializeToString,
                 response_deserializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.ListPinnedManifestsResponse.FromString,
                 _registered_method=True)
+        self.GetPinnedManifest = channel.unary_unary(
+                '/modelyard.api.registry.v1.RegistryService/GetPinnedManifest',
+                request_serializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.GetPinnedManifestRequest.SerializeToString,
+                response_deserializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.GetPinnedManifestResponse.FromString,
+                _registered_method=True)
+        self.ImportRegisteredModel = channel.unary_unary(
+                '/modelyard.api.registry.v1.RegistryService/ImportRegisteredModel',
+                request_serializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.ImportRegisteredModelRequest.SerializeToString,
+                response_deserializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.ImportRegisteredModelResponse.FromString,
+                _registered_method=True)
+        self.ImportModelVersion = channel.unary_unary(
+                '/modelyard.api.registry.v1.RegistryService/ImportModelVersion',
+                request_serializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.ImportModelVersionRequest.SerializeToString,
+                response_deserializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.ImportModelVersionResponse.FromString,
+                _registered_method=True)
 
 
 class RegistryServiceServicer(object):
@@ -381,6 +396,32 @@ class RegistryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetPinnedManifest(self, request, context):
+        """Returns a manifest that a version is pinned to, and where to GET its objects. Fails with
+        RESOURCE_DOES_NOT_EXIST when no version has that digest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportRegisteredModel(self, request, context):
+        """Writes a registered model as another registry had it, with its times. Again, from the same
+        origin, it brings the model up to date; a name that is taken by another model is replaced by one
+        that is free.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportModelVersion(self, request, context):
+        """Writes a version as another registry had it, with its number, stage, aliases, tags and times.
+        Again, from the same origin, it brings the version up to date. Fails with INVALID_STATE when
+        another version holds its stage, and INVALID_PARAMETER_VALUE when its model was not imported.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RegistryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -518,6 +559,21 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ListPinnedManifests,
                     request_deserializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.ListPinnedManifestsRequest.FromString,
                     response_serializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.ListPinnedManifestsResponse.SerializeToString,
+            ),
+            'GetPinnedManifest': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPinnedManifest,
+                    request_deserializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.GetPinnedManifestRequest.FromString,
+                    response_serializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.GetPinnedManifestResponse.SerializeToString,
+            ),
+            'ImportRegisteredModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportRegisteredModel,
+                    request_deserializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.ImportRegisteredModelRequest.FromString,
+                    response_serializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.ImportRegisteredModelResponse.SerializeToString,
+            ),
+            'ImportModelVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportModelVersion,
+                    request_deserializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.ImportModelVersionRequest.FromString,
+                    response_serializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.ImportModelVersionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1250,6 +1306,87 @@ class RegistryService(object):
             '/modelyard.api.registry.v1.RegistryService/ListPinnedManifests',
             modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.ListPinnedManifestsRequest.SerializeToString,
             modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.ListPinnedManifestsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPinnedManifest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.api.registry.v1.RegistryService/GetPinnedManifest',
+            modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.GetPinnedManifestRequest.SerializeToString,
+            modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.GetPinnedManifestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportRegisteredModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.api.registry.v1.RegistryService/ImportRegisteredModel',
+            modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.ImportRegisteredModelRequest.SerializeToString,
+            modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.ImportRegisteredModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportModelVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.api.registry.v1.RegistryService/ImportModelVersion',
+            modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.ImportModelVersionRequest.SerializeToString,
+            modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.ImportModelVersionResponse.FromString,
             options,
             channel_credentials,
             insecure,

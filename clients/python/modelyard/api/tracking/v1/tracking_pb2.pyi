@@ -957,3 +957,91 @@ class DeleteWorkspaceRequest(_message.Message):
 class DeleteWorkspaceResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class GetMetricHistoryBulkRequest(_message.Message):
+    __slots__ = ("run_id", "metric_key", "max_results")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    METRIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    MAX_RESULTS_FIELD_NUMBER: _ClassVar[int]
+    run_id: _containers.RepeatedScalarFieldContainer[str]
+    metric_key: str
+    max_results: int
+    def __init__(self, run_id: _Optional[_Iterable[str]] = ..., metric_key: _Optional[str] = ..., max_results: _Optional[int] = ...) -> None: ...
+
+class GetMetricHistoryBulkResponse(_message.Message):
+    __slots__ = ("metrics",)
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    metrics: _containers.RepeatedCompositeFieldContainer[MetricWithRunId]
+    def __init__(self, metrics: _Optional[_Iterable[_Union[MetricWithRunId, _Mapping]]] = ...) -> None: ...
+
+class DatasetSummary(_message.Message):
+    __slots__ = ("experiment_id", "name", "digest", "context")
+    EXPERIMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    experiment_id: str
+    name: str
+    digest: str
+    context: str
+    def __init__(self, experiment_id: _Optional[str] = ..., name: _Optional[str] = ..., digest: _Optional[str] = ..., context: _Optional[str] = ...) -> None: ...
+
+class SearchDatasetsRequest(_message.Message):
+    __slots__ = ("experiment_ids",)
+    EXPERIMENT_IDS_FIELD_NUMBER: _ClassVar[int]
+    experiment_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, experiment_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SearchDatasetsResponse(_message.Message):
+    __slots__ = ("dataset_summaries",)
+    DATASET_SUMMARIES_FIELD_NUMBER: _ClassVar[int]
+    dataset_summaries: _containers.RepeatedCompositeFieldContainer[DatasetSummary]
+    def __init__(self, dataset_summaries: _Optional[_Iterable[_Union[DatasetSummary, _Mapping]]] = ...) -> None: ...
+
+class ImportExperimentRequest(_message.Message):
+    __slots__ = ("origin", "experiment")
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    EXPERIMENT_FIELD_NUMBER: _ClassVar[int]
+    origin: str
+    experiment: Experiment
+    def __init__(self, origin: _Optional[str] = ..., experiment: _Optional[_Union[Experiment, _Mapping]] = ...) -> None: ...
+
+class ImportExperimentResponse(_message.Message):
+    __slots__ = ("experiment_id", "created")
+    EXPERIMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    experiment_id: str
+    created: bool
+    def __init__(self, experiment_id: _Optional[str] = ..., created: bool = ...) -> None: ...
+
+class ImportRunRequest(_message.Message):
+    __slots__ = ("origin", "run")
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    origin: str
+    run: Run
+    def __init__(self, origin: _Optional[str] = ..., run: _Optional[_Union[Run, _Mapping]] = ...) -> None: ...
+
+class ImportRunResponse(_message.Message):
+    __slots__ = ("run_id", "created")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    created: bool
+    def __init__(self, run_id: _Optional[str] = ..., created: bool = ...) -> None: ...
+
+class ImportLoggedModelRequest(_message.Message):
+    __slots__ = ("origin", "model")
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    origin: str
+    model: LoggedModel
+    def __init__(self, origin: _Optional[str] = ..., model: _Optional[_Union[LoggedModel, _Mapping]] = ...) -> None: ...
+
+class ImportLoggedModelResponse(_message.Message):
+    __slots__ = ("model_id", "created")
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    model_id: str
+    created: bool
+    def __init__(self, model_id: _Optional[str] = ..., created: bool = ...) -> None: ...

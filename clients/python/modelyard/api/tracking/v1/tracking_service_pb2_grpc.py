@@ -235,6 +235,31 @@ class TrackingServiceStub(object):
                 request_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.DeleteWorkspaceRequest.SerializeToString,
                 response_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.DeleteWorkspaceResponse.FromString,
                 _registered_method=True)
+        self.GetMetricHistoryBulk = channel.unary_unary(
+                '/modelyard.api.tracking.v1.TrackingService/GetMetricHistoryBulk',
+                request_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.GetMetricHistoryBulkRequest.SerializeToString,
+                response_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.GetMetricHistoryBulkResponse.FromString,
+                _registered_method=True)
+        self.SearchDatasets = channel.unary_unary(
+                '/modelyard.api.tracking.v1.TrackingService/SearchDatasets',
+                request_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.SearchDatasetsRequest.SerializeToString,
+                response_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.SearchDatasetsResponse.FromString,
+                _registered_method=True)
+        self.ImportExperiment = channel.unary_unary(
+                '/modelyard.api.tracking.v1.TrackingService/ImportExperiment',
+                request_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.ImportExperimentRequest.SerializeToString,
+                response_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.ImportExperimentResponse.FromString,
+                _registered_method=True)
+        self.ImportRun = channel.unary_unary(
+                '/modelyard.api.tracking.v1.TrackingService/ImportRun',
+                request_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.ImportRunRequest.SerializeToString,
+                response_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.ImportRunResponse.FromString,
+                _registered_method=True)
+        self.ImportLoggedModel = channel.unary_unary(
+                '/modelyard.api.tracking.v1.TrackingService/ImportLoggedModel',
+                request_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.ImportLoggedModelRequest.SerializeToString,
+                response_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.ImportLoggedModelResponse.FromString,
+                _registered_method=True)
 
 
 class TrackingServiceServicer(object):
@@ -529,6 +554,47 @@ class TrackingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetMetricHistoryBulk(self, request, context):
+        """Returns the points of one metric of many runs, by (run_id, timestamp, step, value).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchDatasets(self, request, context):
+        """Returns the datasets that runs of some experiments read, with the context they were read in.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportExperiment(self, request, context):
+        """Writes an experiment as another server had it, with its tags, state and times. Again, from the
+        same origin, it brings the experiment up to date. An id or name that is taken is replaced by one
+        that is free; "Default" is one experiment everywhere.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportRun(self, request, context):
+        """Writes a run as another server had it: params, tags, inputs, outputs, state and times. Metrics
+        and artifacts are written by the calls made for them, while the run is active. Again, from the
+        same origin, it brings the run up to date. An id that is taken is replaced by one that is free.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportLoggedModel(self, request, context):
+        """Writes a logged model as another server had it: params, tags, status and times. Metrics and
+        artifacts are written by the calls made for them. Again, from the same origin, it brings the
+        model up to date. An id that is taken is replaced by one that is free.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TrackingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -731,6 +797,31 @@ def add_TrackingServiceServicer_to_server(servicer, server):
                     servicer.DeleteWorkspace,
                     request_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.DeleteWorkspaceRequest.FromString,
                     response_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.DeleteWorkspaceResponse.SerializeToString,
+            ),
+            'GetMetricHistoryBulk': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMetricHistoryBulk,
+                    request_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.GetMetricHistoryBulkRequest.FromString,
+                    response_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.GetMetricHistoryBulkResponse.SerializeToString,
+            ),
+            'SearchDatasets': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchDatasets,
+                    request_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.SearchDatasetsRequest.FromString,
+                    response_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.SearchDatasetsResponse.SerializeToString,
+            ),
+            'ImportExperiment': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportExperiment,
+                    request_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.ImportExperimentRequest.FromString,
+                    response_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.ImportExperimentResponse.SerializeToString,
+            ),
+            'ImportRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportRun,
+                    request_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.ImportRunRequest.FromString,
+                    response_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.ImportRunResponse.SerializeToString,
+            ),
+            'ImportLoggedModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportLoggedModel,
+                    request_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.ImportLoggedModelRequest.FromString,
+                    response_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.ImportLoggedModelResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1814,6 +1905,141 @@ class TrackingService(object):
             '/modelyard.api.tracking.v1.TrackingService/DeleteWorkspace',
             modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.DeleteWorkspaceRequest.SerializeToString,
             modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.DeleteWorkspaceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMetricHistoryBulk(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.api.tracking.v1.TrackingService/GetMetricHistoryBulk',
+            modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.GetMetricHistoryBulkRequest.SerializeToString,
+            modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.GetMetricHistoryBulkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchDatasets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.api.tracking.v1.TrackingService/SearchDatasets',
+            modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.SearchDatasetsRequest.SerializeToString,
+            modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.SearchDatasetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportExperiment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.api.tracking.v1.TrackingService/ImportExperiment',
+            modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.ImportExperimentRequest.SerializeToString,
+            modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.ImportExperimentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.api.tracking.v1.TrackingService/ImportRun',
+            modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.ImportRunRequest.SerializeToString,
+            modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.ImportRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportLoggedModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.api.tracking.v1.TrackingService/ImportLoggedModel',
+            modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.ImportLoggedModelRequest.SerializeToString,
+            modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.ImportLoggedModelResponse.FromString,
             options,
             channel_credentials,
             insecure,
