@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from modelyard.api.options.v1 import options_pb2 as modelyard_dot_api_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*modelyard/api/artifacts/v1/artifacts.proto\x12\x1amodelyard.api.artifacts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&modelyard/api/options/v1/options.proto\";\n\x08\x46ileInfo\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06is_dir\x18\x02 \x01(\x08\x12\x11\n\tfile_size\x18\x03 \x01(\x03\"<\n\x0c\x41rtifactPart\x12\x18\n\x06\x64igest\x18\x01 \x01(\tB\x08\xa8\xbb\x18\x01\xb0\xbb\x18@\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\"\x95\x01\n\x0c\x41rtifactFile\x12\x17\n\x04path\x18\x01 \x01(\tB\t\xa8\xbb\x18\x01\xb0\xbb\x18\x80\x08\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x18\n\x06\x64igest\x18\x03 \x01(\tB\x08\xa8\xbb\x18\x01\xb0\xbb\x18@\x12>\n\x05parts\x18\x04 \x03(\x0b\x32(.modelyard.api.artifacts.v1.ArtifactPartB\x05\xb0\xbb\x18\x90N\"\xb7\x01\n\x0cObjectUpload\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0b\n\x03url\x18\x03 \x01(\t\x12\x46\n\x07headers\x18\x04 \x03(\x0b\x32\x35.modelyard.api.artifacts.v1.ObjectUpload.HeadersEntry\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"A\n\x0eObjectDownload\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0b\n\x03url\x18\x03 \x01(\t\"*\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"v\n\x14ListArtifactsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x17\n\x08run_uuid\x18\x02 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x13\n\x04path\x18\x03 \x01(\tB\x05\xb0\xbb\x18\x80\x08\x12\x19\n\npage_token\x18\x04 \x01(\tB\x05\xb0\xbb\x18\x80@\"w\n\x15ListArtifactsResponse\x12\x10\n\x08root_uri\x18\x01 \x01(\t\x12\x33\n\x05\x66iles\x18\x02 \x03(\x0b\x32$.modelyard.api.artifacts.v1.FileInfo\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x80\x01\n\x1fListLoggedModelArtifactsRequest\x12\x1a\n\x08model_id\x18\x01 \x01(\tB\x08\xa8\xbb\x18\x01\xb0\xbb\x18\"\x12&\n\x17\x61rtifact_directory_path\x18\x02 \x01(\tB\x05\xb0\xbb\x18\x80\x08\x12\x19\n\npage_token\x18\x03 \x01(\tB\x05\xb0\xbb\x18\x80@\"\x82\x01\n ListLoggedModelArtifactsResponse\x12\x10\n\x08root_uri\x18\x01 \x01(\t\x12\x33\n\x05\x66iles\x18\x02 \x03(\x0b\x32$.modelyard.api.artifacts.v1.FileInfo\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x88\x01\n\x17\x44\x65\x63lareArtifactsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xb0\xbb\x18\"\x12>\n\x05\x66iles\x18\x03 \x03(\x0b\x32(.modelyard.api.artifacts.v1.ArtifactFileB\x05\xb0\xbb\x18\xe8\x07\"\x86\x01\n\x18\x44\x65\x63lareArtifactsResponse\x12\x39\n\x07uploads\x18\x01 \x03(\x0b\x32(.modelyard.api.artifacts.v1.ObjectUpload\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8b\x01\n\x16\x43ommitArtifactsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xb0\xbb\x18\"\x12\x42\n\x05\x66iles\x18\x03 \x03(\x0b\x32(.modelyard.api.artifacts.v1.ArtifactFileB\t\xa8\xbb\x18\x01\xb0\xbb\x18\xe8\x07\"\x19\n\x17\x43ommitArtifactsResponse\"Y\n\x13GetArtifactsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xb0\xbb\x18\"\x12\x13\n\x04path\x18\x03 \x01(\tB\x05\xb0\xbb\x18\x80\x08\"\x8e\x01\n\x14GetArtifactsResponse\x12\x37\n\x05\x66iles\x18\x01 \x03(\x0b\x32(.modelyard.api.artifacts.v1.ArtifactFile\x12=\n\tdownloads\x18\x02 \x03(\x0b\x32*.modelyard.api.artifacts.v1.ObjectDownload\"Y\n\x13SealManifestRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xb0\xbb\x18\"\x12\x13\n\x04path\x18\x03 \x01(\tB\x05\xb0\xbb\x18\x80\x08\"q\n\x14SealManifestResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x10\n\x08manifest\x18\x02 \x01(\x0c\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x15\n\rexperiment_id\x18\x04 \x01(\t\x12\x10\n\x08model_id\x18\x05 \x01(\t\"}\n\x1f\x43reatePresignedUploadUrlRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x17\n\x04path\x18\x02 \x01(\tB\t\xa8\xbb\x18\x01\xb0\xbb\x18\x80\x08\x12\x12\n\nexpiration\x18\x03 \x01(\x03\x12\x16\n\x08model_id\x18\x04 \x01(\tB\x04\xb0\xbb\x18\"\"t\n CreatePresignedUploadUrlResponse\x12\x15\n\rpresigned_url\x18\x01 \x01(\t\x12\x39\n\x07headers\x18\x02 \x03(\x0b\x32(.modelyard.api.artifacts.v1.HeadersEntry\"k\n!CreatePresignedDownloadUrlRequest\x12\x19\n\x06run_id\x18\x01 \x01(\tB\t\xa8\xbb\x18\x01\xb0\xbb\x18\x80\x02\x12\x17\n\x04path\x18\x02 \x01(\tB\t\xa8\xbb\x18\x01\xb0\xbb\x18\x80\x08\x12\x12\n\nexpiration\x18\x03 \x01(\x03\"\x89\x01\n\"CreatePresignedDownloadUrlResponse\x12\x15\n\rpresigned_url\x18\x01 \x01(\t\x12\x39\n\x07headers\x18\x02 \x03(\x0b\x32(.modelyard.api.artifacts.v1.HeadersEntry\x12\x11\n\tfile_size\x18\x03 \x01(\x03\"\\\n\x16\x44\x65leteArtifactsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xb0\xbb\x18\"\x12\x13\n\x04path\x18\x03 \x01(\tB\x05\xb0\xbb\x18\x80\x08\"\x19\n\x17\x44\x65leteArtifactsResponseb\x08\x65\x64itionsp\xe8\x07')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*modelyard/api/artifacts/v1/artifacts.proto\x12\x1amodelyard.api.artifacts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&modelyard/api/options/v1/options.proto\";\n\x08\x46ileInfo\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06is_dir\x18\x02 \x01(\x08\x12\x11\n\tfile_size\x18\x03 \x01(\x03\"<\n\x0c\x41rtifactPart\x12\x18\n\x06\x64igest\x18\x01 \x01(\tB\x08\xa8\xbb\x18\x01\xb0\xbb\x18@\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\"\x95\x01\n\x0c\x41rtifactFile\x12\x17\n\x04path\x18\x01 \x01(\tB\t\xa8\xbb\x18\x01\xb0\xbb\x18\x80\x08\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x18\n\x06\x64igest\x18\x03 \x01(\tB\x08\xa8\xbb\x18\x01\xb0\xbb\x18@\x12>\n\x05parts\x18\x04 \x03(\x0b\x32(.modelyard.api.artifacts.v1.ArtifactPartB\x05\xb0\xbb\x18\x90N\"\xb7\x01\n\x0cObjectUpload\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0b\n\x03url\x18\x03 \x01(\t\x12\x46\n\x07headers\x18\x04 \x03(\x0b\x32\x35.modelyard.api.artifacts.v1.ObjectUpload.HeadersEntry\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"A\n\x0eObjectDownload\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0b\n\x03url\x18\x03 \x01(\t\"*\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\x94\x01\n\x14ListArtifactsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x17\n\x08run_uuid\x18\x02 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x13\n\x04path\x18\x03 \x01(\tB\x05\xb0\xbb\x18\x80\x08\x12\x19\n\npage_token\x18\x04 \x01(\tB\x05\xb0\xbb\x18\x80@\x12\x1c\n\rexperiment_id\x18\x05 \x01(\tB\x05\xb0\xbb\x18\x80\x02\"w\n\x15ListArtifactsResponse\x12\x10\n\x08root_uri\x18\x01 \x01(\t\x12\x33\n\x05\x66iles\x18\x02 \x03(\x0b\x32$.modelyard.api.artifacts.v1.FileInfo\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x9e\x01\n\x1fListLoggedModelArtifactsRequest\x12\x1a\n\x08model_id\x18\x01 \x01(\tB\x08\xa8\xbb\x18\x01\xb0\xbb\x18\"\x12&\n\x17\x61rtifact_directory_path\x18\x02 \x01(\tB\x05\xb0\xbb\x18\x80\x08\x12\x19\n\npage_token\x18\x03 \x01(\tB\x05\xb0\xbb\x18\x80@\x12\x1c\n\rexperiment_id\x18\x04 \x01(\tB\x05\xb0\xbb\x18\x80\x02\"\x82\x01\n ListLoggedModelArtifactsResponse\x12\x10\n\x08root_uri\x18\x01 \x01(\t\x12\x33\n\x05\x66iles\x18\x02 \x03(\x0b\x32$.modelyard.api.artifacts.v1.FileInfo\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\xa6\x01\n\x17\x44\x65\x63lareArtifactsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xb0\xbb\x18\"\x12>\n\x05\x66iles\x18\x03 \x03(\x0b\x32(.modelyard.api.artifacts.v1.ArtifactFileB\x05\xb0\xbb\x18\xe8\x07\x12\x1c\n\rexperiment_id\x18\x04 \x01(\tB\x05\xb0\xbb\x18\x80\x02\"\x86\x01\n\x18\x44\x65\x63lareArtifactsResponse\x12\x39\n\x07uploads\x18\x01 \x03(\x0b\x32(.modelyard.api.artifacts.v1.ObjectUpload\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8b\x01\n\x16\x43ommitArtifactsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xb0\xbb\x18\"\x12\x42\n\x05\x66iles\x18\x03 \x03(\x0b\x32(.modelyard.api.artifacts.v1.ArtifactFileB\t\xa8\xbb\x18\x01\xb0\xbb\x18\xe8\x07\"\x19\n\x17\x43ommitArtifactsResponse\"w\n\x13GetArtifactsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xb0\xbb\x18\"\x12\x13\n\x04path\x18\x03 \x01(\tB\x05\xb0\xbb\x18\x80\x08\x12\x1c\n\rexperiment_id\x18\x04 \x01(\tB\x05\xb0\xbb\x18\x80\x02\"\x8e\x01\n\x14GetArtifactsResponse\x12\x37\n\x05\x66iles\x18\x01 \x03(\x0b\x32(.modelyard.api.artifacts.v1.ArtifactFile\x12=\n\tdownloads\x18\x02 \x03(\x0b\x32*.modelyard.api.artifacts.v1.ObjectDownload\"Y\n\x13SealManifestRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xb0\xbb\x18\"\x12\x13\n\x04path\x18\x03 \x01(\tB\x05\xb0\xbb\x18\x80\x08\"q\n\x14SealManifestResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x10\n\x08manifest\x18\x02 \x01(\x0c\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x15\n\rexperiment_id\x18\x04 \x01(\t\x12\x10\n\x08model_id\x18\x05 \x01(\t\"}\n\x1f\x43reatePresignedUploadUrlRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x17\n\x04path\x18\x02 \x01(\tB\t\xa8\xbb\x18\x01\xb0\xbb\x18\x80\x08\x12\x12\n\nexpiration\x18\x03 \x01(\x03\x12\x16\n\x08model_id\x18\x04 \x01(\tB\x04\xb0\xbb\x18\"\"t\n CreatePresignedUploadUrlResponse\x12\x15\n\rpresigned_url\x18\x01 \x01(\t\x12\x39\n\x07headers\x18\x02 \x03(\x0b\x32(.modelyard.api.artifacts.v1.HeadersEntry\"k\n!CreatePresignedDownloadUrlRequest\x12\x19\n\x06run_id\x18\x01 \x01(\tB\t\xa8\xbb\x18\x01\xb0\xbb\x18\x80\x02\x12\x17\n\x04path\x18\x02 \x01(\tB\t\xa8\xbb\x18\x01\xb0\xbb\x18\x80\x08\x12\x12\n\nexpiration\x18\x03 \x01(\x03\"\x89\x01\n\"CreatePresignedDownloadUrlResponse\x12\x15\n\rpresigned_url\x18\x01 \x01(\t\x12\x39\n\x07headers\x18\x02 \x03(\x0b\x32(.modelyard.api.artifacts.v1.HeadersEntry\x12\x11\n\tfile_size\x18\x03 \x01(\x03\"z\n\x16\x44\x65leteArtifactsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xb0\xbb\x18\"\x12\x13\n\x04path\x18\x03 \x01(\tB\x05\xb0\xbb\x18\x80\x08\x12\x1c\n\rexperiment_id\x18\x04 \x01(\tB\x05\xb0\xbb\x18\x80\x02\"\x19\n\x17\x44\x65leteArtifactsResponseb\x08\x65\x64itionsp\xe8\x07')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,18 +51,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTARTIFACTSREQUEST'].fields_by_name['path']._serialized_options = b'\260\273\030\200\010'
   _globals['_LISTARTIFACTSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTARTIFACTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\260\273\030\200@'
+  _globals['_LISTARTIFACTSREQUEST'].fields_by_name['experiment_id']._loaded_options = None
+  _globals['_LISTARTIFACTSREQUEST'].fields_by_name['experiment_id']._serialized_options = b'\260\273\030\200\002'
   _globals['_LISTLOGGEDMODELARTIFACTSREQUEST'].fields_by_name['model_id']._loaded_options = None
   _globals['_LISTLOGGEDMODELARTIFACTSREQUEST'].fields_by_name['model_id']._serialized_options = b'\250\273\030\001\260\273\030\"'
   _globals['_LISTLOGGEDMODELARTIFACTSREQUEST'].fields_by_name['artifact_directory_path']._loaded_options = None
   _globals['_LISTLOGGEDMODELARTIFACTSREQUEST'].fields_by_name['artifact_directory_path']._serialized_options = b'\260\273\030\200\010'
   _globals['_LISTLOGGEDMODELARTIFACTSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTLOGGEDMODELARTIFACTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\260\273\030\200@'
+  _globals['_LISTLOGGEDMODELARTIFACTSREQUEST'].fields_by_name['experiment_id']._loaded_options = None
+  _globals['_LISTLOGGEDMODELARTIFACTSREQUEST'].fields_by_name['experiment_id']._serialized_options = b'\260\273\030\200\002'
   _globals['_DECLAREARTIFACTSREQUEST'].fields_by_name['run_id']._loaded_options = None
   _globals['_DECLAREARTIFACTSREQUEST'].fields_by_name['run_id']._serialized_options = b'\260\273\030\200\002'
   _globals['_DECLAREARTIFACTSREQUEST'].fields_by_name['model_id']._loaded_options = None
   _globals['_DECLAREARTIFACTSREQUEST'].fields_by_name['model_id']._serialized_options = b'\260\273\030\"'
   _globals['_DECLAREARTIFACTSREQUEST'].fields_by_name['files']._loaded_options = None
   _globals['_DECLAREARTIFACTSREQUEST'].fields_by_name['files']._serialized_options = b'\260\273\030\350\007'
+  _globals['_DECLAREARTIFACTSREQUEST'].fields_by_name['experiment_id']._loaded_options = None
+  _globals['_DECLAREARTIFACTSREQUEST'].fields_by_name['experiment_id']._serialized_options = b'\260\273\030\200\002'
   _globals['_COMMITARTIFACTSREQUEST'].fields_by_name['run_id']._loaded_options = None
   _globals['_COMMITARTIFACTSREQUEST'].fields_by_name['run_id']._serialized_options = b'\260\273\030\200\002'
   _globals['_COMMITARTIFACTSREQUEST'].fields_by_name['model_id']._loaded_options = None
@@ -75,6 +81,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETARTIFACTSREQUEST'].fields_by_name['model_id']._serialized_options = b'\260\273\030\"'
   _globals['_GETARTIFACTSREQUEST'].fields_by_name['path']._loaded_options = None
   _globals['_GETARTIFACTSREQUEST'].fields_by_name['path']._serialized_options = b'\260\273\030\200\010'
+  _globals['_GETARTIFACTSREQUEST'].fields_by_name['experiment_id']._loaded_options = None
+  _globals['_GETARTIFACTSREQUEST'].fields_by_name['experiment_id']._serialized_options = b'\260\273\030\200\002'
   _globals['_SEALMANIFESTREQUEST'].fields_by_name['run_id']._loaded_options = None
   _globals['_SEALMANIFESTREQUEST'].fields_by_name['run_id']._serialized_options = b'\260\273\030\200\002'
   _globals['_SEALMANIFESTREQUEST'].fields_by_name['model_id']._loaded_options = None
@@ -97,6 +105,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETEARTIFACTSREQUEST'].fields_by_name['model_id']._serialized_options = b'\260\273\030\"'
   _globals['_DELETEARTIFACTSREQUEST'].fields_by_name['path']._loaded_options = None
   _globals['_DELETEARTIFACTSREQUEST'].fields_by_name['path']._serialized_options = b'\260\273\030\200\010'
+  _globals['_DELETEARTIFACTSREQUEST'].fields_by_name['experiment_id']._loaded_options = None
+  _globals['_DELETEARTIFACTSREQUEST'].fields_by_name['experiment_id']._serialized_options = b'\260\273\030\200\002'
   _globals['_FILEINFO']._serialized_start=147
   _globals['_FILEINFO']._serialized_end=206
   _globals['_ARTIFACTPART']._serialized_start=208
@@ -111,40 +121,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OBJECTDOWNLOAD']._serialized_end=673
   _globals['_HEADERSENTRY']._serialized_start=560
   _globals['_HEADERSENTRY']._serialized_end=602
-  _globals['_LISTARTIFACTSREQUEST']._serialized_start=719
-  _globals['_LISTARTIFACTSREQUEST']._serialized_end=837
-  _globals['_LISTARTIFACTSRESPONSE']._serialized_start=839
-  _globals['_LISTARTIFACTSRESPONSE']._serialized_end=958
-  _globals['_LISTLOGGEDMODELARTIFACTSREQUEST']._serialized_start=961
-  _globals['_LISTLOGGEDMODELARTIFACTSREQUEST']._serialized_end=1089
-  _globals['_LISTLOGGEDMODELARTIFACTSRESPONSE']._serialized_start=1092
-  _globals['_LISTLOGGEDMODELARTIFACTSRESPONSE']._serialized_end=1222
-  _globals['_DECLAREARTIFACTSREQUEST']._serialized_start=1225
-  _globals['_DECLAREARTIFACTSREQUEST']._serialized_end=1361
-  _globals['_DECLAREARTIFACTSRESPONSE']._serialized_start=1364
-  _globals['_DECLAREARTIFACTSRESPONSE']._serialized_end=1498
-  _globals['_COMMITARTIFACTSREQUEST']._serialized_start=1501
-  _globals['_COMMITARTIFACTSREQUEST']._serialized_end=1640
-  _globals['_COMMITARTIFACTSRESPONSE']._serialized_start=1642
-  _globals['_COMMITARTIFACTSRESPONSE']._serialized_end=1667
-  _globals['_GETARTIFACTSREQUEST']._serialized_start=1669
-  _globals['_GETARTIFACTSREQUEST']._serialized_end=1758
-  _globals['_GETARTIFACTSRESPONSE']._serialized_start=1761
-  _globals['_GETARTIFACTSRESPONSE']._serialized_end=1903
-  _globals['_SEALMANIFESTREQUEST']._serialized_start=1905
-  _globals['_SEALMANIFESTREQUEST']._serialized_end=1994
-  _globals['_SEALMANIFESTRESPONSE']._serialized_start=1996
-  _globals['_SEALMANIFESTRESPONSE']._serialized_end=2109
-  _globals['_CREATEPRESIGNEDUPLOADURLREQUEST']._serialized_start=2111
-  _globals['_CREATEPRESIGNEDUPLOADURLREQUEST']._serialized_end=2236
-  _globals['_CREATEPRESIGNEDUPLOADURLRESPONSE']._serialized_start=2238
-  _globals['_CREATEPRESIGNEDUPLOADURLRESPONSE']._serialized_end=2354
-  _globals['_CREATEPRESIGNEDDOWNLOADURLREQUEST']._serialized_start=2356
-  _globals['_CREATEPRESIGNEDDOWNLOADURLREQUEST']._serialized_end=2463
-  _globals['_CREATEPRESIGNEDDOWNLOADURLRESPONSE']._serialized_start=2466
-  _globals['_CREATEPRESIGNEDDOWNLOADURLRESPONSE']._serialized_end=2603
-  _globals['_DELETEARTIFACTSREQUEST']._serialized_start=2605
-  _globals['_DELETEARTIFACTSREQUEST']._serialized_end=2697
-  _globals['_DELETEARTIFACTSRESPONSE']._serialized_start=2699
-  _globals['_DELETEARTIFACTSRESPONSE']._serialized_end=2724
+  _globals['_LISTARTIFACTSREQUEST']._serialized_start=720
+  _globals['_LISTARTIFACTSREQUEST']._serialized_end=868
+  _globals['_LISTARTIFACTSRESPONSE']._serialized_start=870
+  _globals['_LISTARTIFACTSRESPONSE']._serialized_end=989
+  _globals['_LISTLOGGEDMODELARTIFACTSREQUEST']._serialized_start=992
+  _globals['_LISTLOGGEDMODELARTIFACTSREQUEST']._serialized_end=1150
+  _globals['_LISTLOGGEDMODELARTIFACTSRESPONSE']._serialized_start=1153
+  _globals['_LISTLOGGEDMODELARTIFACTSRESPONSE']._serialized_end=1283
+  _globals['_DECLAREARTIFACTSREQUEST']._serialized_start=1286
+  _globals['_DECLAREARTIFACTSREQUEST']._serialized_end=1452
+  _globals['_DECLAREARTIFACTSRESPONSE']._serialized_start=1455
+  _globals['_DECLAREARTIFACTSRESPONSE']._serialized_end=1589
+  _globals['_COMMITARTIFACTSREQUEST']._serialized_start=1592
+  _globals['_COMMITARTIFACTSREQUEST']._serialized_end=1731
+  _globals['_COMMITARTIFACTSRESPONSE']._serialized_start=1733
+  _globals['_COMMITARTIFACTSRESPONSE']._serialized_end=1758
+  _globals['_GETARTIFACTSREQUEST']._serialized_start=1760
+  _globals['_GETARTIFACTSREQUEST']._serialized_end=1879
+  _globals['_GETARTIFACTSRESPONSE']._serialized_start=1882
+  _globals['_GETARTIFACTSRESPONSE']._serialized_end=2024
+  _globals['_SEALMANIFESTREQUEST']._serialized_start=2026
+  _globals['_SEALMANIFESTREQUEST']._serialized_end=2115
+  _globals['_SEALMANIFESTRESPONSE']._serialized_start=2117
+  _globals['_SEALMANIFESTRESPONSE']._serialized_end=2230
+  _globals['_CREATEPRESIGNEDUPLOADURLREQUEST']._serialized_start=2232
+  _globals['_CREATEPRESIGNEDUPLOADURLREQUEST']._serialized_end=2357
+  _globals['_CREATEPRESIGNEDUPLOADURLRESPONSE']._serialized_start=2359
+  _globals['_CREATEPRESIGNEDUPLOADURLRESPONSE']._serialized_end=2475
+  _globals['_CREATEPRESIGNEDDOWNLOADURLREQUEST']._serialized_start=2477
+  _globals['_CREATEPRESIGNEDDOWNLOADURLREQUEST']._serialized_end=2584
+  _globals['_CREATEPRESIGNEDDOWNLOADURLRESPONSE']._serialized_start=2587
+  _globals['_CREATEPRESIGNEDDOWNLOADURLRESPONSE']._serialized_end=2724
+  _globals['_DELETEARTIFACTSREQUEST']._serialized_start=2726
+  _globals['_DELETEARTIFACTSREQUEST']._serialized_end=2848
+  _globals['_DELETEARTIFACTSRESPONSE']._serialized_start=2850
+  _globals['_DELETEARTIFACTSRESPONSE']._serialized_end=2875
 # @@protoc_insertion_point(module_scope)

@@ -75,16 +75,18 @@ class HeadersEntry(_message.Message):
     def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
 
 class ListArtifactsRequest(_message.Message):
-    __slots__ = ("run_id", "run_uuid", "path", "page_token")
+    __slots__ = ("run_id", "run_uuid", "path", "page_token", "experiment_id")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_UUID_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    EXPERIMENT_ID_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     run_uuid: str
     path: str
     page_token: str
-    def __init__(self, run_id: _Optional[str] = ..., run_uuid: _Optional[str] = ..., path: _Optional[str] = ..., page_token: _Optional[str] = ...) -> None: ...
+    experiment_id: str
+    def __init__(self, run_id: _Optional[str] = ..., run_uuid: _Optional[str] = ..., path: _Optional[str] = ..., page_token: _Optional[str] = ..., experiment_id: _Optional[str] = ...) -> None: ...
 
 class ListArtifactsResponse(_message.Message):
     __slots__ = ("root_uri", "files", "next_page_token")
@@ -97,14 +99,16 @@ class ListArtifactsResponse(_message.Message):
     def __init__(self, root_uri: _Optional[str] = ..., files: _Optional[_Iterable[_Union[FileInfo, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ListLoggedModelArtifactsRequest(_message.Message):
-    __slots__ = ("model_id", "artifact_directory_path", "page_token")
+    __slots__ = ("model_id", "artifact_directory_path", "page_token", "experiment_id")
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     ARTIFACT_DIRECTORY_PATH_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    EXPERIMENT_ID_FIELD_NUMBER: _ClassVar[int]
     model_id: str
     artifact_directory_path: str
     page_token: str
-    def __init__(self, model_id: _Optional[str] = ..., artifact_directory_path: _Optional[str] = ..., page_token: _Optional[str] = ...) -> None: ...
+    experiment_id: str
+    def __init__(self, model_id: _Optional[str] = ..., artifact_directory_path: _Optional[str] = ..., page_token: _Optional[str] = ..., experiment_id: _Optional[str] = ...) -> None: ...
 
 class ListLoggedModelArtifactsResponse(_message.Message):
     __slots__ = ("root_uri", "files", "next_page_token")
@@ -117,14 +121,16 @@ class ListLoggedModelArtifactsResponse(_message.Message):
     def __init__(self, root_uri: _Optional[str] = ..., files: _Optional[_Iterable[_Union[FileInfo, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class DeclareArtifactsRequest(_message.Message):
-    __slots__ = ("run_id", "model_id", "files")
+    __slots__ = ("run_id", "model_id", "files", "experiment_id")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     FILES_FIELD_NUMBER: _ClassVar[int]
+    EXPERIMENT_ID_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     model_id: str
     files: _containers.RepeatedCompositeFieldContainer[ArtifactFile]
-    def __init__(self, run_id: _Optional[str] = ..., model_id: _Optional[str] = ..., files: _Optional[_Iterable[_Union[ArtifactFile, _Mapping]]] = ...) -> None: ...
+    experiment_id: str
+    def __init__(self, run_id: _Optional[str] = ..., model_id: _Optional[str] = ..., files: _Optional[_Iterable[_Union[ArtifactFile, _Mapping]]] = ..., experiment_id: _Optional[str] = ...) -> None: ...
 
 class DeclareArtifactsResponse(_message.Message):
     __slots__ = ("uploads", "expire_time")
@@ -149,14 +155,16 @@ class CommitArtifactsResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class GetArtifactsRequest(_message.Message):
-    __slots__ = ("run_id", "model_id", "path")
+    __slots__ = ("run_id", "model_id", "path", "experiment_id")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
+    EXPERIMENT_ID_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     model_id: str
     path: str
-    def __init__(self, run_id: _Optional[str] = ..., model_id: _Optional[str] = ..., path: _Optional[str] = ...) -> None: ...
+    experiment_id: str
+    def __init__(self, run_id: _Optional[str] = ..., model_id: _Optional[str] = ..., path: _Optional[str] = ..., experiment_id: _Optional[str] = ...) -> None: ...
 
 class GetArtifactsResponse(_message.Message):
     __slots__ = ("files", "downloads")
@@ -231,14 +239,16 @@ class CreatePresignedDownloadUrlResponse(_message.Message):
     def __init__(self, presigned_url: _Optional[str] = ..., headers: _Optional[_Iterable[_Union[HeadersEntry, _Mapping]]] = ..., file_size: _Optional[int] = ...) -> None: ...
 
 class DeleteArtifactsRequest(_message.Message):
-    __slots__ = ("run_id", "model_id", "path")
+    __slots__ = ("run_id", "model_id", "path", "experiment_id")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
+    EXPERIMENT_ID_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     model_id: str
     path: str
-    def __init__(self, run_id: _Optional[str] = ..., model_id: _Optional[str] = ..., path: _Optional[str] = ...) -> None: ...
+    experiment_id: str
+    def __init__(self, run_id: _Optional[str] = ..., model_id: _Optional[str] = ..., path: _Optional[str] = ..., experiment_id: _Optional[str] = ...) -> None: ...
 
 class DeleteArtifactsResponse(_message.Message):
     __slots__ = ()
