@@ -4,9 +4,12 @@ T ?= tests
 BIN := .venv/bin
 # Examples are left out: scripts as users write them.
 PACKAGES := clients/python/modelyard services tools benchmarks tests
+CLIENTS := .cache/clients
+# Wheels are unpacked once and linked into each environment.
+UV := UV_CACHE_DIR=.cache/uv $(CLIENTS)/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test check format protos baseline lock soak bench clean
+.PHONY: help install up demo clients test check format protos baseline lock soak bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -26,7 +29,19 @@ up: install ## Run the platform until Ctrl-C: http://127.0.0.1:5000, gRPC 127.0.
 demo: install ## Train, register, stage, promote, serve, swap and roll back in a throw-away home
 	$(BIN)/modelyard demo
 
-test: install ## Run the test suite (T=path for a part of it)
+clients: $(CLIENTS)/mlflow-2.22/installed $(CLIENTS)/mlflow-3.6/installed $(CLIENTS)/mlflow-3.17/installed ## Set up environments with the real MLflow clients, for the tests
+
+$(CLIENTS)/mlflow-%/installed: tests/compat/requirements-mlflow-%.txt $(CLIENTS)/uv/installed
+	$(UV) venv --quiet --clear --python $(CLIENTS)/uv/bin/python $(@D)
+	$(UV) pip install --quiet --require-hashes --python $(@D)/bin/python -r $<
+	@touch $@
+
+$(CLIENTS)/uv/installed: tests/compat/requirements-uv.txt
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --require-hashes -r $<
+	@touch $@
+
+test: install clients ## Run the test suite (T=path for a part of it)
 	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadscope $(T)
 
 check: install ## Format, lint, types, import contracts, contract lint and breaking, stub drift
@@ -54,6 +69,9 @@ baseline: install ## Take today's contract as the one that must not be broken (a
 lock: ## Pin versions and hashes of all dependencies anew (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-emit-index-url --no-annotate --quiet --output-file requirements.lock
+	for f in tests/compat/requirements-*.in; do uv pip compile $$f --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-emit-index-url --no-annotate --quiet \
+	  --output-file $${f%.in}.txt || exit 1; done
 
 soak: install ## Run the fault tests long: SIGKILL loops, many clients
 	MODELYARD_SOAK=1 $(BIN)/python -m pytest -q tests/faults --timeout 3600
