@@ -416,7 +416,9 @@ class RegistryServiceServicer(object):
     def ImportModelVersion(self, request, context):
         """Writes a version as another registry had it, with its number, stage, aliases, tags and times.
         Again, from the same origin, it brings the version up to date. Fails with INVALID_STATE when
-        another version holds its stage, and INVALID_PARAMETER_VALUE when its model was not imported.
+        another version holds its stage, RESOURCE_ALREADY_EXISTS when its number was given here to
+        another version or to one that was deleted since, and INVALID_PARAMETER_VALUE when its model was
+        not imported.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -571,7 +571,9 @@ class TrackingServiceServicer(object):
     def ImportExperiment(self, request, context):
         """Writes an experiment as another server had it, with its tags, state and times. Again, from the
         same origin, it brings the experiment up to date. An id or name that is taken is replaced by one
-        that is free; "Default" is one experiment everywhere.
+        that is free; Default, the experiment of that name or with the id 0, is one everywhere: its tags
+        are added to ours. Deleting and restoring takes the runs along, those of this import that were
+        deleted before too: no origin says which of them were deleted by themselves.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -581,6 +583,8 @@ class TrackingServiceServicer(object):
         """Writes a run as another server had it: params, tags, inputs, outputs, state and times. Metrics
         and artifacts are written by the calls made for them, while the run is active. Again, from the
         same origin, it brings the run up to date. An id that is taken is replaced by one that is free.
+        Fails with INVALID_PARAMETER_VALUE when a param has another value already, and INVALID_STATE for
+        an active run in a deleted experiment.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
