@@ -187,3 +187,33 @@ def test_bytes_that_were_lost_or_changed_are_data_loss(registry: Registry) -> No
     registry.store.delete(digest)
     with refused(registry, DataLoss, "is missing from the store"):
         resolve(registry, "models:/iris/1")
+
+
+def test_a_pinned_manifest_comes_with_a_url_for_each_object(registry: Registry) -> None:
+    resolved = resolve(registry, "models:/iris/1")
+    request = pb.GetPinnedManifestRequest(digest=resolved.digest)
+
+    reply: pb.GetPinnedManifestResponse = registry.call("GetPinnedManifest", request)
+
+    assert reply.manifest == resolved.manifest
+    assert reply.downloads == resolved.downloads
+
+
+def test_a_manifest_no_version_is_pinned_to_is_not_found(registry: Registry) -> None:
+    sealed = resolve(registry, f"runs:/{RUN}/model").digest
+    version = registry.create_version()
+    assert version.digest == sealed
+    registry.call("DeleteModelVersion", pb.DeleteModelVersionRequest(name="iris", version="3"))
+    others = [v for v in ("1", "2") if registry.get_version(v).digest == sealed]
+    for number in others:
+        request = pb.DeleteModelVersionRequest(name="iris", version=number)
+        registry.call("DeleteModelVersion", request)
+
+    with pytest.raises(NotFound, match=f"No version has the manifest {sealed}"):
+        registry.call("GetPinnedManifest", pb.GetPinnedManifestRequest(digest=sealed))
+
+
+@pytest.mark.parametrize("digest", ["a" * 63, "A" * 64, "../" + "a" * 61])
+def test_a_manifest_is_asked_for_by_a_digest_only(registry: Registry, digest: str) -> None:
+    with pytest.raises(InvalidArgument, match="Invalid digest"):
+        registry.call("GetPinnedManifest", pb.GetPinnedManifestRequest(digest=digest))

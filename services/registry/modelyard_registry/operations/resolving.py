@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from modelyard_kit.artifacts import ArtifactStore, Digest, Manifest
@@ -50,6 +51,20 @@ def _version(session: Session, source: VersionSource, as_of_ms: int | None) -> M
             version=str(number),
         )
     return found
+
+
+def require_pinned(session: Session, digest: Digest) -> None:
+    """Refuse a digest that is of no version's manifest.
+
+    Raises:
+        NotFound: No version has it.
+    """
+    if session.scalar(select(exists().where(ModelVersion.digest == digest))):
+        return
+    raise NotFound(
+        f"No version has the manifest {digest}; get-download-uri tells the one of a version.",
+        digest=digest,
+    )
 
 
 def read_manifest(store: ArtifactStore, digest: str) -> tuple[bytes, Manifest]:

@@ -5,7 +5,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
 from modelyard.api.registry.v1 import registry_pb2 as pb
-from modelyard_kit.artifacts import ArtifactStore
+from modelyard_kit.artifacts import ArtifactStore, Digest
 from modelyard_kit.calls import Call, reads
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
@@ -19,7 +19,7 @@ _MAX_TIMESTAMP_S = 253_402_300_799  # the end of the year 9999, as the well-know
 
 
 class Resolving:
-    """The RPC that turns model URIs into bytes."""
+    """The RPCs that turn model URIs and digests into bytes."""
 
     database: Database
     clock: Clock
@@ -44,6 +44,17 @@ class Resolving:
         reply.manifest = data
         reply.downloads.extend(wire.object_downloads(self.store, manifest))
         return reply
+
+    def GetPinnedManifest(
+        self, request: pb.GetPinnedManifestRequest, _context: grpc.ServicerContext
+    ) -> pb.GetPinnedManifestResponse:
+        digest = Digest(request.digest)
+        with self.database.read() as session:
+            resolving.require_pinned(session, digest)
+        data, manifest = resolving.read_manifest(self.store, digest)
+        return pb.GetPinnedManifestResponse(
+            manifest=data, downloads=wire.object_downloads(self.store, manifest)
+        )
 
     @reads
     def _version(

@@ -15,6 +15,7 @@ from modelyard_tracking.models import ArtifactFile, ArtifactPart, StoredObject
 from modelyard_tracking.operations.experiments import get_active_experiment
 from modelyard_tracking.operations.logged_models import get_logged_model
 from modelyard_tracking.operations.runs import get_active_run
+from modelyard_tracking.operations.trees import at_or_below
 from modelyard_tracking.rules.artifacts import (
     LEASE_MS,
     Owner,
@@ -115,6 +116,25 @@ def commit_files(session: Session, owner: Owner, files: Sequence[ManifestFile]) 
             _refuse_folder(session, owner, path)
     _remove(session, owner, replaced)
     _add(session, owner, files)
+
+
+def delete_files(session: Session, owner: Owner, path: str) -> bool:
+    """Take the files at or below a path out of a tree, all of them if it is empty.
+
+    Args:
+        session: The transaction.
+        owner: Writable.
+        path: A file or a folder.
+
+    Returns:
+        Whether there were any. Those of a logged model that a run's tree shows are not the run's.
+    """
+    gone = session.scalars(
+        delete(ArtifactFile).where(*_of(owner), at_or_below(path)).returning(ArtifactFile.path)
+    ).all()
+    for start in range(0, len(gone), _KEYS_A_STATEMENT):
+        _remove(session, owner, gone[start : start + _KEYS_A_STATEMENT])
+    return bool(gone)
 
 
 def _remove(session: Session, owner: Owner, paths: Collection[str]) -> None:

@@ -40,16 +40,30 @@ class Sealable:
     model_id: str | None
 
 
-def root_uri(session: Session, owner: Owner) -> str:
+def root_uri(session: Session, owner: Owner, experiment_id: str = "") -> str:
     """Return where a tree is.
 
+    Args:
+        session: Open for reading.
+        owner: Whose tree.
+        experiment_id: The experiment the owner is said to be of; not compared if empty.
+
     Raises:
-        NotFound: There is no such run or logged model.
+        NotFound: There is no such run or logged model, or not in that experiment.
     """
     if owner.kind is OwnerKind.RUN:
-        return run_artifacts(get_run(session, owner.owner_id).experiment_id, owner.owner_id)
-    model = get_logged_model(session, owner.owner_id)
-    return model_artifacts(model.experiment_id, owner.owner_id)
+        actual = get_run(session, owner.owner_id).experiment_id
+        uri = run_artifacts(actual, owner.owner_id)
+    else:
+        actual = get_logged_model(session, owner.owner_id).experiment_id
+        uri = model_artifacts(actual, owner.owner_id)
+    if experiment_id not in {"", str(actual)}:
+        raise NotFound(
+            f"There is no {owner} in experiment '{experiment_id}'.",
+            owner=owner.owner_id,
+            experiment_id=experiment_id,
+        )
+    return uri
 
 
 def entries(session: Session, owner: Owner, folder: str) -> list[Entry]:
@@ -120,7 +134,7 @@ def _own_files(session: Session, owner: Owner, path: str) -> list[ManifestFile]:
         select(ArtifactFile).where(
             ArtifactFile.owner_kind == owner.kind,
             ArtifactFile.owner_id == owner.owner_id,
-            _at_or_below(path),
+            at_or_below(path),
         )
     )
     return [
@@ -129,7 +143,8 @@ def _own_files(session: Session, owner: Owner, path: str) -> list[ManifestFile]:
     ]
 
 
-def _at_or_below(path: str) -> ColumnElement[bool]:
+def at_or_below(path: str) -> ColumnElement[bool]:
+    """Return the condition of files at or below a path; of all files if it is empty."""
     if not path:
         return true()
     # "0" is the character after "/".
@@ -160,7 +175,7 @@ def _shown_models(session: Session, run_id: str) -> list[LoggedModel]:
             .where(
                 ArtifactFile.owner_kind == own.kind,
                 ArtifactFile.owner_id == own.owner_id,
-                _at_or_below(name),
+                at_or_below(name),
             )
             .limit(1)
         )
@@ -201,6 +216,21 @@ def _explain_empty(session: Session, owner: Owner, folder: str) -> NoReturn:
         if unfinished is not None:
             require_ready(unfinished)
     raise no_artifacts(owner, folder)
+
+
+def nothing_to_delete(session: Session, owner: Owner, path: str) -> NotFound | InvalidArgument:
+    """Return why a tree has no files of its own at or below a path."""
+    shown = files_at(session, owner, path)
+    if not shown:
+        return no_artifacts(owner, path)
+    model = _model_at(session, owner.owner_id, shown[0].path)
+    model_id = model.model_id if model else ""
+    return InvalidArgument(
+        f"The files at '{path}' are those of logged model '{model_id}', which {owner} only shows; "
+        "delete them there.",
+        path=path,
+        model_id=model_id,
+    )
 
 
 def no_artifacts(owner: Owner, path: str) -> NotFound:

@@ -50,7 +50,7 @@ class ArtifactsServicer:
         self, request: pb.ListArtifactsRequest, call: Call
     ) -> pb.ListArtifactsResponse:
         owner = Owner(OwnerKind.RUN, run_id_of(request.run_id, request.run_uuid))
-        root_uri = trees.root_uri(call.session, owner)
+        root_uri = trees.root_uri(call.session, owner, request.experiment_id)
         page, token = _page(call, owner, request.path, request.page_token)
         files = [wire.file_info(entry) for entry in page]
         return pb.ListArtifactsResponse(root_uri=root_uri, files=files, next_page_token=token)
@@ -60,7 +60,7 @@ class ArtifactsServicer:
         self, request: pb.ListLoggedModelArtifactsRequest, call: Call
     ) -> pb.ListLoggedModelArtifactsResponse:
         owner = Owner(OwnerKind.MODEL, checked_model_id(request.model_id))
-        root_uri = trees.root_uri(call.session, owner)
+        root_uri = trees.root_uri(call.session, owner, request.experiment_id)
         page, token = _page(call, owner, request.artifact_directory_path, request.page_token)
         return pb.ListLoggedModelArtifactsResponse(
             root_uri=root_uri,
@@ -72,9 +72,19 @@ class ArtifactsServicer:
         self, request: pb.DeclareArtifactsRequest, context: grpc.ServicerContext
     ) -> pb.DeclareArtifactsResponse:
         owner, files = _owner(request), _files(request)
+        if not files:
+            return self._ask_to_write(request, context, owner)
         objects = objects_of(files)
         missing = [digest for digest, size in objects.items() if not self._is_stored(digest, size)]
         return self._declare(request, context, owner, objects, missing)
+
+    @reads
+    def _ask_to_write(
+        self, request: pb.DeclareArtifactsRequest, call: Call, owner: Owner
+    ) -> pb.DeclareArtifactsResponse:
+        trees.root_uri(call.session, owner, request.experiment_id)
+        artifacts.require_writable(call.session, owner)
+        return pb.DeclareArtifactsResponse()
 
     @writes
     def _declare(
@@ -85,6 +95,7 @@ class ArtifactsServicer:
         objects: dict[Digest, int],
         missing: Iterable[Digest],
     ) -> pb.DeclareArtifactsResponse:
+        trees.root_uri(call.session, owner, request.experiment_id)
         artifacts.require_writable(call.session, owner)
         until_ms = artifacts.lease_objects(
             call.session, objects, call.now_ms, state=artifacts.DECLARED
@@ -132,7 +143,7 @@ class ArtifactsServicer:
     @reads
     def GetArtifacts(self, request: pb.GetArtifactsRequest, call: Call) -> pb.GetArtifactsResponse:
         owner = _owner(request)
-        trees.root_uri(call.session, owner)
+        trees.root_uri(call.session, owner, request.experiment_id)
         files = trees.files_at(call.session, owner, _optional_path(request.path))
         if not files:
             raise trees.no_artifacts(owner, request.path)
@@ -147,6 +158,17 @@ class ArtifactsServicer:
                 for digest, size_bytes in objects_of(files).items()
             ],
         )
+
+    @writes
+    def DeleteArtifacts(
+        self, request: pb.DeleteArtifactsRequest, call: Call
+    ) -> pb.DeleteArtifactsResponse:
+        owner = _owner(request)
+        trees.root_uri(call.session, owner, request.experiment_id)
+        artifacts.require_writable(call.session, owner)
+        if not artifacts.delete_files(call.session, owner, _optional_path(request.path)):
+            raise trees.nothing_to_delete(call.session, owner, request.path)
+        return pb.DeleteArtifactsResponse()
 
     def SealManifest(
         self, request: pb.SealManifestRequest, context: grpc.ServicerContext
@@ -201,6 +223,7 @@ def _owner(
     request: pb.DeclareArtifactsRequest
     | pb.CommitArtifactsRequest
     | pb.GetArtifactsRequest
+    | pb.DeleteArtifactsRequest
     | pb.SealManifestRequest,
 ) -> Owner:
     if bool(request.run_id) == bool(request.model_id):
