@@ -34,6 +34,7 @@ clients: $(CLIENTS)/mlflow-2.22/installed $(CLIENTS)/mlflow-3.6/installed $(CLIE
 $(CLIENTS)/mlflow-%/installed: tests/compat/requirements-mlflow-%.txt $(CLIENTS)/uv/installed
 	$(UV) venv --quiet --clear --python $(CLIENTS)/uv/bin/python $(@D)
 	$(UV) pip install --quiet --require-hashes --python $(@D)/bin/python -r $<
+	@PYTHONDONTWRITEBYTECODE= $(@D)/bin/python -W ignore -c 'import mlflow.cli, mlflow.sklearn, sklearn.ensemble' # compiles what each test would
 	@touch $@
 
 $(CLIENTS)/uv/installed: tests/compat/requirements-uv.txt
