@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from urllib.parse import urlsplit
@@ -17,13 +17,13 @@ from modelyard_gateway import errors, objects
 from modelyard_gateway.backends import Backend, Readiness
 from modelyard_gateway.errors import HttpError
 from modelyard_gateway.http import Receive, Request, Response, Scope, Send, send_response
+from modelyard_gateway.routes import Handler, Route, Routes
+from modelyard_gateway.transcoder import Transcoder
 from modelyard_kit import errors as kit_errors
 from modelyard_kit.artifacts import ArtifactStore, UrlSigner
 from modelyard_kit.server import ActiveCalls
 
 logger = logging.getLogger(__name__)
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 http_duration = Histogram(
     "modelyard_http_duration_seconds",
@@ -62,13 +62,18 @@ class Gateway:
         self._version = version("modelyard")
         self.stopping = False
         """Set to be called not ready while the last requests are answered."""
-        self._routes: dict[str, dict[str, Handler]] = {
-            "/health": {"GET": self._health},
-            "/version": {"GET": self._tell_version},
-            "/.well-known/modelyard": {"GET": self._well_known},
-            "/metrics": {"GET": self._metrics},
-            objects.PREFIX: {"GET": self._objects.get, "PUT": self._objects.put},
-        }
+        self._transcoder = Transcoder(backends)
+        self._routes = self._mounted()
+
+    def _mounted(self) -> Routes:
+        routes = Routes()
+        routes.exact("/health", {"GET": self._health})
+        routes.exact("/version", {"GET": self._tell_version})
+        routes.exact("/.well-known/modelyard", {"GET": self._well_known})
+        routes.exact("/metrics", {"GET": self._metrics})
+        routes.prefix(objects.PREFIX, {"GET": self._objects.get, "PUT": self._objects.put})
+        self._transcoder.mount(routes)
+        return routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -77,11 +82,10 @@ class Gateway:
         try:
             await send_response(request, response, send)
         finally:
-            route = _route(request.path)
-            known = route if route in self._routes else "unknown"
-            _observe(request, known, response.status, time.monotonic() - started)
+            _observe(request, response.status, time.monotonic() - started)
 
     def close(self) -> None:
+        """Let go of what is held; the event loop has ended."""
         self._objects.close()
         self._checking.shutdown()
         self._readiness.close()
@@ -89,7 +93,7 @@ class Gateway:
     async def _answer(self, request: Request) -> Response:
         try:
             self._check_host(request)
-            return await self._handler(request)(request)
+            return await _handler(self._routes.find(request), request)(request)
         except (HttpError, kit_errors.Error) as error:
             return errors.response(error, request.request_id)
         except (ConnectionError, TimeoutError) as error:
@@ -99,18 +103,6 @@ class Gateway:
         except Exception:
             logger.exception("unhandled error", extra={"request": request.request_id})
             return errors.internal(request.request_id)
-
-    def _handler(self, request: Request) -> Handler:
-        handlers = self._routes.get(_route(request.path))
-        if handlers is None:
-            raise HttpError(404, "ENDPOINT_NOT_FOUND", f"No such route: {request.path[:200]}")
-        # A HEAD is a GET whose body is not sent.
-        handler = handlers.get("GET" if request.method == "HEAD" else request.method)
-        if handler is None:
-            allowed = ", ".join(sorted({*handlers, "HEAD"}))
-            message = f"{request.path[:200]} does not answer {request.method[:20]}, use {allowed}"
-            raise HttpError(405, "BAD_REQUEST", message, {"allow": allowed})
-        return handler
 
     def _check_host(self, request: Request) -> None:
         if self._hosts is None:
@@ -151,13 +143,23 @@ def _text(text: str) -> Response:
     return Response(200, text.encode(), {"content-type": "text/plain; charset=utf-8"})
 
 
-def _route(path: str) -> str:
-    return objects.PREFIX if path.startswith(objects.PREFIX) else path
+def _handler(route: Route | None, request: Request) -> Handler:
+    if route is None:
+        raise HttpError(404, "ENDPOINT_NOT_FOUND", f"No such route: {request.path[:200]}")
+    request.label = route.label
+    # A HEAD is a GET whose body is not sent.
+    handler = route.handlers.get("GET" if request.method == "HEAD" else request.method)
+    if handler is None:
+        head = {"HEAD"} if "GET" in route.handlers else set()
+        allowed = ", ".join(sorted({*route.handlers, *head}))
+        message = f"{request.path[:200]} does not answer {request.method[:20]}, use {allowed}"
+        raise HttpError(405, "BAD_REQUEST", message, {"allow": allowed})
+    return handler
 
 
-def _observe(request: Request, route: str, status: int, seconds: float) -> None:
+def _observe(request: Request, status: int, seconds: float) -> None:
     method = request.method if request.method in _METHODS else "other"
-    http_duration.labels(route, method, str(status)).observe(seconds)
+    http_duration.labels(request.label, method, str(status)).observe(seconds)
     logger.info(
         "http",
         # Without the query: the signature of a URL is a permission.

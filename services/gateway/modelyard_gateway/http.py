@@ -45,40 +45,79 @@ class Request:
     """One request.
 
     Attributes:
+        path: Decoded once.
+        raw_path: As it came: `%2F` is not yet a slash.
         headers: By lower-case name; the last of several with one name.
         request_id: The caller's own, if it is a fitting one, or invented.
+        variables: What stands in the path where its route has `{name}`, decoded once.
+        label: The route that answers it, for metrics.
         body_read: Whether all of the body has arrived.
     """
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.raw_path: str = scope["raw_path"].decode("latin-1")
         self.headers: dict[str, str] = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
         given = self.headers.get("x-request-id", "")
         self.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        self.variables: dict[str, str] = {}
+        self.label = "unknown"
         self.body_read = False
         self._query_string: bytes = scope["query_string"]
         self._receive = receive
 
+    def pairs(self, max_parameters: int) -> list[tuple[str, str]]:
+        """Return the parameters of the URL in their order, decoded once.
+
+        Raises:
+            InvalidArgument: There are more than `max_parameters`, or one is not UTF-8.
+        """
+        text = self._query_string.decode("latin-1")
+        if text.count("&") >= max_parameters:
+            raise InvalidArgument(
+                f"Too many parameters in the URL, expected at most {max_parameters}"
+            )
+        try:
+            return parse_qsl(text, keep_blank_values=True, errors="strict")
+        except UnicodeDecodeError:
+            raise InvalidArgument("A parameter of the URL is not UTF-8") from None
+
     def query(self) -> dict[str, str]:
-        """Return the parameters of the URL, decoded once.
+        """Return the parameters of the URL by name.
 
         Raises:
             InvalidArgument: There are more than 64, or one comes twice.
         """
-        text = self._query_string.decode("latin-1")
-        try:
-            pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_QUERY_PARAMETERS)
-        except ValueError:
-            raise InvalidArgument(
-                f"Too many parameters in the URL, expected at most {_MAX_QUERY_PARAMETERS}"
-            ) from None
+        pairs = self.pairs(_MAX_QUERY_PARAMETERS)
         query = dict(pairs)
         if len(query) != len(pairs):
             raise InvalidArgument("A parameter of the URL is given twice, expected once")
         return query
+
+    async def read(self, max_bytes: int) -> bytes | None:
+        """Return the whole body, or None when it is larger than `max_bytes`.
+
+        Raises:
+            ConnectionError: The client went away.
+        """
+        if int(self.headers.get("content-length", "0")) > max_bytes:
+            return None
+        chunks: list[bytes] = []
+        size_bytes = 0
+        while (chunk := await self.chunk()) is not None:
+            size_bytes += len(chunk)
+            if size_bytes > max_bytes:
+                return None
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    async def gone(self) -> None:
+        """Return when the client has gone away; call it after the body has been read."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
 
     async def chunk(self) -> bytes | None:
         """Return the next bytes of the body, or None after the last.

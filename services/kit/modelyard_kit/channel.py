@@ -46,9 +46,12 @@ def dial(target: str, *services: ServiceDescriptor) -> grpc.Channel:
         target: `host:port`, `dns:///name:port` or `unix:path`.
         services: Those that will be called, whose contract decides what is retried.
     """
-    return grpc.insecure_channel(
-        target, options=(*_OPTIONS, ("grpc.service_config", json.dumps(service_config(*services))))
-    )
+    return grpc.insecure_channel(target, options=options(*services))
+
+
+def options(*services: ServiceDescriptor) -> tuple[tuple[str, int | str], ...]:
+    """Return the options of a channel for calls to these services, `grpc.aio` ones too."""
+    return (*_OPTIONS, ("grpc.service_config", json.dumps(service_config(*services))))
 
 
 def service_config(*services: ServiceDescriptor) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -30,6 +30,8 @@ CODES: dict[type[errors.Error], grpc.StatusCode] = {
     errors.Unimplemented: grpc.StatusCode.UNIMPLEMENTED,
     errors.Cancelled: grpc.StatusCode.CANCELLED,
 }
+_ENDED = (grpc.Call, grpc.aio.AioRpcError)
+"""Errors that say how a call ended."""
 _ERRORS = {code: error for error, code in CODES.items()}
 
 
@@ -69,7 +71,7 @@ def from_rpc(error: grpc.RpcError, neighbour: str) -> errors.Error:
     A failure of the transport itself, without our details, becomes `Unavailable` (or
     `DeadlineExceeded`) that names the neighbour and nothing else of it.
     """
-    code = error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
+    code = error.code() if isinstance(error, _ENDED) else grpc.StatusCode.UNKNOWN
     info = error_info(error)
     if info is not None and code in _ERRORS:
         metadata = {key: value for key, value in info.metadata.items() if key != "request_id"}
@@ -83,9 +85,10 @@ def from_rpc(error: grpc.RpcError, neighbour: str) -> errors.Error:
 
 def error_info(error: grpc.RpcError) -> errors_pb2.ErrorInfo | None:
     """Return the `ErrorInfo` of a failed call, or None when it carries none of ours."""
-    if not isinstance(error, grpc.Call):
+    if not isinstance(error, _ENDED):
         return None
-    for key, value in error.trailing_metadata() or ():
+    trailing: Any = error.trailing_metadata() or ()
+    for key, value in trailing:
         if key == DETAILS_KEY:
             try:
                 status = errors_pb2.Status.FromString(value)

@@ -1,0 +1,199 @@
+"""MLflow's REST API and our own, derived from the contract: no line of code per RPC."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any
+
+import grpc
+import orjson
+from google.api import annotations_pb2
+from google.protobuf.descriptor import Descriptor, MethodDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from modelyard.api.options.v1 import options_pb2
+from modelyard_gateway import codec_decode, codec_encode, codec_query
+from modelyard_gateway.backends import SERVICES, Backend
+from modelyard_gateway.errors import HttpError
+from modelyard_gateway.http import Request, Response
+from modelyard_gateway.routes import Routes
+from modelyard_kit import grpc_errors
+from modelyard_kit.channel import options
+from modelyard_kit.errors import InvalidArgument
+
+MAX_BODY_BYTES = 8 << 20
+"""What the services take; a message is not larger than its JSON unless it holds many numbers."""
+
+_DEADLINE_S = 60.0
+_MAX_PARAMETERS = 1024
+_LARGE_BYTES = 64 << 10
+_WATCH_AFTER_S = 0.25
+_FORWARDED = ("authorization", "idempotency-key", "x-modelyard-user")
+_JSON = {"content-type": "application/json"}
+_JSON_TYPE = re.compile(r"[a-z]+/([a-z0-9.-]+\+)?json")
+
+Call = Callable[..., Any]
+
+
+class Transcoder:
+    """Answers HTTP requests by calls to the services.
+
+    Args:
+        backends: The services.
+    """
+
+    def __init__(self, backends: Sequence[Backend]) -> None:
+        self._targets = {backend.area: backend.target for backend in backends}
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    def mount(self, routes: Routes) -> None:
+        """Add a route for each way the contract gives to call a method."""
+        for area, services in SERVICES.items():
+            for method in (method for service in services for method in service.methods):
+                handler = self._handler(area, method)
+                for verb, path in bindings(method):
+                    routes.template(verb, path, handler, path)
+                    routes.template(verb, "/ajax-api/" + path.removeprefix("/api/"), handler, path)
+
+    async def close(self) -> None:
+        for channel in self._channels.values():
+            await channel.close()
+
+    def _handler(self, area: str, method: MethodDescriptor) -> Callable[..., Awaitable[Response]]:
+        service = method.containing_service
+        path = f"/{service.full_name}/{method.name}"
+        calls: list[Call] = []
+        respond = GetMessageClass(method.output_type)
+
+        async def handle(request: Request) -> Response:
+            message = await _message(method.input_type, request)
+            data = message.SerializeToString()
+            if len(data) > MAX_BODY_BYTES:
+                raise _too_large()
+            if not calls:
+                calls.append(self._channel(area).unary_unary(path))
+            reply = await _answer(area, calls[0], data, request)
+            if len(reply) > _LARGE_BYTES:
+                body = await asyncio.to_thread(_encode, respond, reply)
+            else:
+                body = _encode(respond, reply)
+            return Response(200, body, _JSON)
+
+        return handle
+
+    def _channel(self, area: str) -> grpc.aio.Channel:
+        """Return the channel to an area, made at its first use: it belongs to the event loop."""
+        if area not in self._channels:
+            self._channels[area] = grpc.aio.insecure_channel(
+                self._targets[area], options=options(*SERVICES[area])
+            )
+        return self._channels[area]
+
+
+def bindings(method: MethodDescriptor) -> Iterator[tuple[str, str]]:
+    """Return the HTTP methods and paths of an RPC; none for one that is only for services."""
+    extensions: Any = method.GetOptions().Extensions  # the stubs know no editions
+    if extensions[options_pb2.permission] == options_pb2.INTERNAL or method.server_streaming:
+        return
+    rule = extensions[annotations_pb2.http]
+    for binding in (rule, *rule.additional_bindings):
+        verb = binding.WhichOneof("pattern")
+        yield verb.upper(), getattr(binding, verb)
+
+
+async def _message(kind: Descriptor, request: Request) -> Message:
+    body = await request.read(MAX_BODY_BYTES)
+    if body is None:
+        raise _too_large()
+    if request.method == "GET" and not body:
+        value = codec_query.object_of(kind, request.pairs(_MAX_PARAMETERS))
+    else:
+        value = _parsed(request, body)
+    if request.variables:
+        value = _with_variables(value, request.variables)
+    if len(body) > _LARGE_BYTES:
+        return await asyncio.to_thread(codec_decode.decode, kind, value)
+    return codec_decode.decode(kind, value)
+
+
+def _parsed(request: Request, body: bytes) -> Any:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    # A form of a foreign page cannot send this type: the check is also the guard against it.
+    if not _JSON_TYPE.fullmatch(media_type) and (body or media_type):
+        given = f"'{media_type[:100]}'" if media_type else "none"
+        raise InvalidArgument(f"The Content-Type must be application/json, got {given}.")
+    if not body:
+        return {}
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidArgument(
+            f"The body is not JSON: {error}. Numbers that are not finite are written as text: "
+            '"NaN", "Infinity", "-Infinity".'
+        ) from None
+
+
+def _with_variables(value: Any, variables: dict[str, str]) -> Any:
+    if type(value) is not dict:
+        return value
+    for name, text in variables.items():
+        if value.get(name, text) not in {text, None}:
+            raise InvalidArgument(
+                f"Parameter '{name}' is '{text}' in the path and something else in the body; "
+                "leave it out of the body."
+            )
+    return value | variables
+
+
+async def _answer(area: str, call: Call, data: bytes, request: Request) -> bytes:
+    """Call a service; give the call up when the client goes away."""
+    running = call(data, timeout=_DEADLINE_S, metadata=_metadata(request))
+    loop = asyncio.get_running_loop()
+    watching: list[asyncio.Task[None]] = []
+    timer = loop.call_later(
+        _WATCH_AFTER_S,
+        lambda: watching.append(loop.create_task(_cancel_when_gone(request, running))),
+    )
+    try:
+        reply: bytes = await running
+    except grpc.RpcError as error:
+        raise _refused(area, error) from error
+    finally:
+        timer.cancel()
+        for task in watching:
+            task.cancel()
+    return reply
+
+
+async def _cancel_when_gone(request: Request, running: Any) -> None:
+    await request.gone()
+    running.cancel()
+
+
+def _metadata(request: Request) -> tuple[tuple[str, str], ...]:
+    found = [("x-request-id", request.request_id)]
+    for name in _FORWARDED:
+        if value := request.headers.get(name):
+            if not (value.isascii() and value.isprintable()):
+                raise InvalidArgument(f"The header {name} must be printable ASCII.")
+            found.append((name, value))
+    return tuple(found)
+
+
+def _refused(area: str, error: grpc.RpcError) -> Exception:
+    return grpc_errors.from_rpc(error, area)
+
+
+def _too_large() -> HttpError:
+    return HttpError(
+        413,
+        "INVALID_PARAMETER_VALUE",
+        f"The request is larger than {MAX_BODY_BYTES >> 20} MiB; send it in several parts.",
+    )
+
+
+def _encode(kind: type[Message], reply: bytes) -> bytes:
+    return codec_encode.encode(kind.FromString(reply))
