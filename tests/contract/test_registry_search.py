@@ -149,6 +149,11 @@ def test_models_are_ordered_and_paged(registry: Registry) -> None:
     assert not second.next_page_token
 
 
+def test_a_model_without_the_tag_of_prompts_is_no_prompt(registry: Registry) -> None:
+    assert search_models(registry, "tag.`mlflow.prompt.is_prompt` != 'true'") == ["iris", "roses"]
+    assert search_models(registry, "tag.`mlflow.prompt.is_prompt` = 'true'") == []
+
+
 def test_a_found_model_is_the_model_in_full(registry: Registry) -> None:
     found = registry.call("SearchRegisteredModels", pb.SearchRegisteredModelsRequest())
     assert list(found.registered_models) == [

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, not_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, not_, select
 from sqlalchemy.orm import Session, selectinload
 
 from modelyard_kit import paging
@@ -129,7 +129,7 @@ def _model_condition(comparison: Comparison) -> ColumnElement[bool]:
             RegisteredModelTag.name == RegisteredModel.name,
             RegisteredModelTag.key == comparison.key,
         )
-        return text_condition(tag.correlate(RegisteredModel).scalar_subquery(), comparison)
+        return _tag_condition(tag.correlate(RegisteredModel).scalar_subquery(), comparison)
     return _attribute_condition(comparison, _MODEL_CONDITIONS)
 
 
@@ -140,8 +140,16 @@ def _version_condition(comparison: Comparison) -> ColumnElement[bool]:
             ModelVersionTag.version == ModelVersion.version,
             ModelVersionTag.key == comparison.key,
         )
-        return text_condition(tag.correlate(ModelVersion).scalar_subquery(), comparison)
+        return _tag_condition(tag.correlate(ModelVersion).scalar_subquery(), comparison)
     return _attribute_condition(comparison, _VERSION_CONDITIONS)
+
+
+def _tag_condition(value: ColumnElement[Any], comparison: Comparison) -> ColumnElement[bool]:
+    # MLflow's clients add `!= 'true'` to each search of models, to leave out prompts: what lacks
+    # the tag is none.
+    if comparison.key == _PROMPT_TAG:
+        value = func.coalesce(value, "false")
+    return text_condition(value, comparison)
 
 
 def _attribute_condition(
@@ -213,6 +221,7 @@ def _canonical_stage(value: float | str) -> float | str:
     return Stage.parse(value) if isinstance(value, str) else value
 
 
+_PROMPT_TAG = "mlflow.prompt.is_prompt"
 _MODEL_ORDER: Mapping[str, ColumnElement[Any]] = {
     "name": RegisteredModel.name.expression,
     "timestamp": RegisteredModel.updated_ms.expression,
