@@ -1,0 +1,16 @@
+"""What the scripts say of calls that must not succeed; their environments have no pytest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mlflow.exceptions import MlflowException
+
+
+def refused(call: Callable[[], object]) -> MlflowException:
+    """Return the error that a call ends with."""
+    try:
+        answer = call()
+    except MlflowException as error:
+        return error
+    raise AssertionError(f"it was not refused, but answered {answer!r}")
