@@ -37,3 +37,23 @@ def page_size(request: Message, default: int, most: int, field: str = "max_resul
             value=str(asked),
         )
     return asked
+
+
+def require(message: Message, where: str, *fields: str) -> None:
+    """Check that fields are set which the contract requires of this one request.
+
+    Args:
+        message: Of a kind that other requests, or replies, hold too.
+        where: Where it stands in the request, e.g. `run.info.`.
+        fields: Texts may not be empty, and enums not unspecified.
+
+    Raises:
+        InvalidArgument: Names the first that is not set.
+    """
+    for name in fields:
+        value = getattr(message, name)
+        is_enum = message.DESCRIPTOR.fields_by_name[name].enum_type is not None
+        if not message.HasField(name) or value == "" or (is_enum and value == 0):
+            raise InvalidArgument(
+                f"Missing value for required parameter '{where}{name}'.", field=where + name
+            )

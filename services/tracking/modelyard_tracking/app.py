@@ -17,7 +17,7 @@ from modelyard_kit.server import Server
 from modelyard_tracking.models import Experiment
 from modelyard_tracking.servicer import ArtifactsServicer, TrackingServicer
 
-TREE = Tree(service="tracking", folder=Path(__file__).parent / "migrations", head="0001")
+TREE = Tree(service="tracking", folder=Path(__file__).parent / "migrations", head="0002")
 
 # Together no more than the connections of one database: a call never waits for one.
 _TRACKING_THREADS = 12

@@ -237,6 +237,17 @@ class ModelOutput(Base):
     step: Mapped[int] = mapped_column(BigInteger)
 
 
+class Imported(Base):
+    """What came from another server: importing it again finds it by its id there."""
+
+    __tablename__ = "imported"
+    origin: Mapped[str] = mapped_column(String(256), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    """`experiment`, `run` or `model`."""
+    origin_id: Mapped[str] = mapped_column(String(256), primary_key=True)
+    id_here: Mapped[str] = mapped_column(String(64))
+
+
 class ArtifactFile(Base):
     """A file of a run's or logged model's tree."""
 

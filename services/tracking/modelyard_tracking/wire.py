@@ -239,6 +239,11 @@ def run_status_of(status: pb.RunStatus) -> RunStatus | None:
     return _STATUSES_OF_RUNS.get(status)
 
 
+def required_run_status_of(status: pb.RunStatus) -> RunStatus:
+    """Return a status that the request was checked to have."""
+    return _STATUSES_OF_RUNS[status]
+
+
 def model_status_of(status: pb.LoggedModelStatus) -> ModelStatus:
     return _STATUSES_OF_MODELS.get(status, ModelStatus.PENDING)
 

@@ -1,6 +1,7 @@
 """The tables themselves: migrations, chunks, leases."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from modelyard_kit.db import Database, open_database
 from modelyard_kit.migrations import migrate
 from modelyard_tracking.app import TREE
 from modelyard_tracking.models import Base, MetricChunk, StoredObject
-from modelyard_tracking.operations import artifacts, metrics, runs
+from modelyard_tracking.operations import artifacts, metrics, origins, runs
 from modelyard_tracking.rules.points import CHUNK_POINTS, MERGED_POINTS, Curve, Point
 
 CURVE = Curve("m", "", "", "")
@@ -54,6 +55,18 @@ def test_migrations_make_the_tables_of_the_models(database: Database) -> None:
             },
         )
         assert compare_metadata(context, Base.metadata) == []
+
+
+def test_an_upgrade_from_the_first_tables_keeps_what_they_hold(tmp_path: Path) -> None:
+    opened = open_database(f"sqlite:///{tmp_path}/tracking.db")
+    migrate(opened, replace(TREE, head="0001"))
+    with opened.write() as session:
+        run_id = runs.create_run(session, "0", "kept", "ada", 0, {}).run_id
+    migrate(opened, TREE)
+    with opened.write() as session:
+        assert runs.get_run(session, run_id).name == "kept"
+        assert origins.id_here(session, "there", origins.Kind.RUN, "1") is None
+    opened.close()
 
 
 def test_small_batches_are_merged_into_one_chunk(database: Database, run_id: str) -> None:

@@ -77,12 +77,28 @@ def log_inputs(
 ) -> None:
     """Record what an active run read. What is recorded already stays as it is."""
     experiment_id = write_to_run(session, run_id)
+    add_inputs(session, experiment_id, run_id, datasets, model_ids)
+
+
+def add_inputs(
+    session: Session,
+    experiment_id: int,
+    run_id: str,
+    datasets: Iterable[NewDatasetInput],
+    model_ids: Iterable[str],
+) -> bool:
+    """Record what a run read, and return whether any of it was new."""
+    changed = False
     for new in datasets:
-        _log_dataset(session, experiment_id, run_id, new)
+        changed |= _add_dataset(session, experiment_id, run_id, new)
         session.flush()
     for model_id in model_ids:
         get_logged_model(session, model_id)
-        session.merge(ModelInput(run_id=run_id, model_id=model_id))
+        if session.get(ModelInput, (run_id, model_id)) is None:
+            session.add(ModelInput(run_id=run_id, model_id=model_id))
+            session.flush()
+            changed = True
+    return changed
 
 
 def log_outputs(session: Session, run_id: str, steps: Iterable[tuple[str, int]]) -> None:
@@ -92,18 +108,26 @@ def log_outputs(session: Session, run_id: str, steps: Iterable[tuple[str, int]])
         InvalidArgument: A model is recorded with another step already.
     """
     write_to_run(session, run_id)
+    add_outputs(session, run_id, steps)
+
+
+def add_outputs(session: Session, run_id: str, steps: Iterable[tuple[str, int]]) -> bool:
+    """Record what a run produced, and return whether any of it was new."""
+    changed = False
     for model_id, step in steps:
         get_logged_model(session, model_id)
         present = session.get(ModelOutput, (run_id, model_id))
         if present is None:
             session.add(ModelOutput(run_id=run_id, model_id=model_id, step=step))
             session.flush()
+            changed = True
         elif present.step != step:
             raise InvalidArgument(
                 f"The logged model '{model_id}' is an output of the run {run_id} at step "
                 f"{present.step} already, not {step}.",
                 model_id=model_id,
             )
+    return changed
 
 
 def uses_of(session: Session, run_ids: Sequence[str]) -> dict[str, Uses]:
@@ -123,7 +147,7 @@ def uses_of(session: Session, run_ids: Sequence[str]) -> dict[str, Uses]:
     return found
 
 
-def _log_dataset(session: Session, experiment_id: int, run_id: str, new: NewDatasetInput) -> None:
+def _add_dataset(session: Session, experiment_id: int, run_id: str, new: NewDatasetInput) -> bool:
     key = (experiment_id, new.name, new.digest)
     if session.get(Dataset, key) is None:
         session.add(
@@ -139,7 +163,7 @@ def _log_dataset(session: Session, experiment_id: int, run_id: str, new: NewData
         )
         session.flush()
     if session.get(DatasetInput, (run_id, new.name, new.digest)) is not None:
-        return
+        return False
     session.add(
         DatasetInput(run_id=run_id, experiment_id=experiment_id, name=new.name, digest=new.digest)
     )
@@ -148,3 +172,4 @@ def _log_dataset(session: Session, experiment_id: int, run_id: str, new: NewData
         DatasetInputTag(run_id=run_id, name=new.name, digest=new.digest, key=key, value=value)
         for key, value in new.tags.items()
     )
+    return True

@@ -28,8 +28,8 @@ _TAGS = (
 )
 
 
-def log_params(session: Session, run_id: str, params: Mapping[str, str]) -> None:
-    """Set params once.
+def log_params(session: Session, run_id: str, params: Mapping[str, str]) -> bool:
+    """Set params once, and return whether any was new.
 
     Args:
         session: The transaction.
@@ -40,7 +40,7 @@ def log_params(session: Session, run_id: str, params: Mapping[str, str]) -> None
         InvalidArgument: A param has another value already.
     """
     if not params:
-        return
+        return False
     rows = session.execute(
         select(Param.key, Param.value).where(Param.run_id == run_id, Param.key.in_(params))
     )
@@ -60,6 +60,7 @@ def log_params(session: Session, run_id: str, params: Mapping[str, str]) -> None
     ]
     if new:
         session.execute(insert(Param), new)
+    return bool(new)
 
 
 def set_tags(session: Session, run_id: str, tags: Mapping[str, str]) -> None:

@@ -12,15 +12,22 @@ from modelyard_kit.errors import InvalidArgument
 
 MAX_BATCH_ITEMS = 1_000
 MAX_SERIES_POINTS = 100_000
+MAX_EXPERIMENT_NAME_CHARACTERS = 500
 MAX_RUN_NAME_CHARACTERS = 250
 RUN_NAME_TAG = "mlflow.runName"
 USER_TAG = "mlflow.user"
+CONTEXT_TAG = "mlflow.data.context"
 MODEL_HISTORY_TAG = "mlflow.log-model.history"
 ARTIFACT_ROOT = "mlflow-artifacts:/"
+DEFAULT_EXPERIMENT = 0
+DEFAULT_EXPERIMENT_NAME = "Default"
 
 _RUN_ID = re.compile(r"[a-zA-Z0-9][\w-]{0,255}", re.ASCII)
 _MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
-_EXPERIMENT_ID = re.compile(r"0|[1-9][0-9]{0,17}")
+_EXPERIMENT_ID = re.compile(r"0|[1-9][0-9]{0,18}")
+_KEPT_EXPERIMENT_ID = re.compile(r"[1-9][0-9]{0,17}")
+_KEPT_RUN_ID = re.compile(r"[a-zA-Z0-9][\w-]{0,31}", re.ASCII)
+_MAX_EXPERIMENT_NUMBER = 2**63 - 1
 _NOT_IN_MODEL_NAMES = frozenset("/:.%\"'")
 
 
@@ -67,14 +74,33 @@ def experiment_number(text: str) -> int:
     """Return the number an experiment id stands for.
 
     Raises:
-        InvalidArgument: The text is not a decimal number of at most 18 digits.
+        InvalidArgument: The text is not a decimal number, or has more than 63 bits.
     """
-    if not _EXPERIMENT_ID.fullmatch(text):
+    if not _EXPERIMENT_ID.fullmatch(text) or int(text) > _MAX_EXPERIMENT_NUMBER:
         raise InvalidArgument(
             f"Invalid experiment ID: '{text}'; expected a decimal number such as '0'.",
             experiment_id=text,
         )
     return int(text)
+
+
+def kept_experiment_number(text: str) -> int | None:
+    """Return the number an experiment of another server may have here, or None for a fresh one.
+
+    File stores make ids of 18 digits; the counter goes on from the greatest, so longer ones would
+    leave it little room.
+    """
+    return int(text) if _KEPT_EXPERIMENT_ID.fullmatch(text) else None
+
+
+def may_keep_run_id(text: str) -> bool:
+    """Whether a run of another server may have its id here."""
+    return _KEPT_RUN_ID.fullmatch(text) is not None
+
+
+def may_keep_model_id(text: str) -> bool:
+    """Whether a logged model of another server may have its id here."""
+    return _MODEL_ID.fullmatch(text) is not None
 
 
 def checked_experiment_name(name: str) -> str:

@@ -28,7 +28,7 @@ from modelyard_tracking.models import (
     RunTag,
 )
 from modelyard_tracking.rules.states import View
-from modelyard_tracking.rules.values import ARTIFACT_ROOT, experiment_number
+from modelyard_tracking.rules.values import ARTIFACT_ROOT, CONTEXT_TAG, experiment_number
 from modelyard_tracking.search.conditions import keyed_number, keyed_text, orders, refuse_key
 from modelyard_tracking.search.pages import Page, read_page
 
@@ -65,7 +65,6 @@ _NUMBERS: dict[str, ColumnElement[Any]] = {
     "start_time": Run.start_ms.expression,
     "end_time": Run.end_ms.expression,
 }
-_CONTEXT_TAG = "mlflow.data.context"
 
 
 def search_runs(
@@ -147,7 +146,7 @@ def _dataset_condition(comparison: Comparison) -> ColumnElement[bool]:
             DatasetInputTag.value.expression,
             comparison,
             DatasetInputTag.run_id == Run.run_id,
-            DatasetInputTag.key == _CONTEXT_TAG,
+            DatasetInputTag.key == CONTEXT_TAG,
         )
     columns = {"name": DatasetInput.name.expression, "digest": DatasetInput.digest.expression}
     if comparison.key not in columns:

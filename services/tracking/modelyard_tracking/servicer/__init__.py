@@ -6,6 +6,7 @@ from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
 from modelyard_tracking.servicer.artifacts import ArtifactsServicer
 from modelyard_tracking.servicer.experiments import Experiments
+from modelyard_tracking.servicer.importing import Importing
 from modelyard_tracking.servicer.logged_models import LoggedModels
 from modelyard_tracking.servicer.metrics import Metrics
 from modelyard_tracking.servicer.runs import Runs
@@ -13,7 +14,7 @@ from modelyard_tracking.servicer.runs import Runs
 __all__ = ["ArtifactsServicer", "TrackingServicer"]
 
 
-class TrackingServicer(Experiments, Runs, Metrics, LoggedModels):
+class TrackingServicer(Experiments, Runs, Metrics, LoggedModels, Importing):
     """All RPCs of the tracking service, by groups.
 
     Args:
