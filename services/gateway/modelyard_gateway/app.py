@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, Histogram, generate_latest
 
-from modelyard_gateway import errors, objects
+from modelyard_gateway import errors, objects, server_info, unsupported
 from modelyard_gateway.backends import Backend, Readiness
 from modelyard_gateway.errors import HttpError
 from modelyard_gateway.http import Receive, Request, Response, Scope, Send, send_response
@@ -72,6 +72,8 @@ class Gateway:
         routes.exact("/.well-known/modelyard", {"GET": self._well_known})
         routes.exact("/metrics", {"GET": self._metrics})
         routes.prefix(objects.PREFIX, {"GET": self._objects.get, "PUT": self._objects.put})
+        for path in server_info.PATHS:
+            routes.exact(path, {"GET": server_info.tell})
         self._transcoder.mount(routes)
         return routes
 
@@ -83,6 +85,10 @@ class Gateway:
             await send_response(request, response, send)
         finally:
             _observe(request, response.status, time.monotonic() - started)
+
+    async def disconnect(self) -> None:
+        """Let go of what belongs to the event loop, before it ends."""
+        await self._transcoder.close()
 
     def close(self) -> None:
         """Let go of what is held; the event loop has ended."""
@@ -145,7 +151,8 @@ def _text(text: str) -> Response:
 
 def _handler(route: Route | None, request: Request) -> Handler:
     if route is None:
-        raise HttpError(404, "ENDPOINT_NOT_FOUND", f"No such route: {request.path[:200]}")
+        unknown = HttpError(404, "ENDPOINT_NOT_FOUND", f"No such route: {request.path[:200]}")
+        raise unsupported.refusal(request.path) or unknown
     request.label = route.label
     # A HEAD is a GET whose body is not sent.
     handler = route.handlers.get("GET" if request.method == "HEAD" else request.method)

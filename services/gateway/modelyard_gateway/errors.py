@@ -14,6 +14,7 @@ STATUS = {
     "RESOURCE_ALREADY_EXISTS": 400,
     # MLflow's clients retry a 5xx and lose its message; a definite refusal is a 4xx.
     "INVALID_STATE": 400,
+    "DATA_LOSS": 422,
     "OUT_OF_RANGE": 400,
     "UNAUTHENTICATED": 401,
     "PERMISSION_DENIED": 403,
@@ -21,13 +22,14 @@ STATUS = {
     "ABORTED": 409,
     "RESOURCE_EXHAUSTED": 429,
     "CANCELLED": 499,
-    "DATA_LOSS": 500,
     "INTERNAL_ERROR": 500,
     "NOT_IMPLEMENTED": 501,
     "TEMPORARILY_UNAVAILABLE": 503,
     "DEADLINE_EXCEEDED": 504,
 }
 """HTTP status by the reason of an error; the contract lists the reasons."""
+_AGAIN = frozenset({"RESOURCE_EXHAUSTED", "TEMPORARILY_UNAVAILABLE"})
+"""Reasons that a client may try again after, which it does after a second."""
 
 
 class HttpError(Exception):
@@ -58,7 +60,8 @@ def response(error: HttpError | errors.Error, request_id: str) -> Response:
     """Return the answer to a refused request."""
     if isinstance(error, HttpError):
         return _response(error.status, error.error_code, error.message, request_id, error.headers)
-    return _response(STATUS[error.reason], error.reason, error.message, request_id, {})
+    headers = {"retry-after": "1"} if error.reason in _AGAIN else {}
+    return _response(STATUS[error.reason], error.reason, error.message, request_id, headers)
 
 
 def internal(request_id: str) -> Response:

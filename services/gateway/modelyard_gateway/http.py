@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -19,6 +20,9 @@ Send = Callable[[Message], Awaitable[None]]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _MAX_QUERY_PARAMETERS = 64
+_SMALL_BYTES = 64 << 10
+_MAX_DROPPED_BYTES = 64 << 20
+_DROP_TIMEOUT_S = 10.0
 _ALWAYS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",  # a signed URL is a permission
@@ -140,26 +144,45 @@ class Request:
         while dropped_bytes <= max_bytes and (chunk := await self.chunk()) is not None:
             dropped_bytes += len(chunk)
 
+    async def drop_small_body(self) -> None:
+        """Read what is left of a small body, so that the connection can be kept."""
+        length = self.headers.get("content-length", "0")
+        if "transfer-encoding" not in self.headers and int(length) <= _SMALL_BYTES:
+            await _dropped(self, _SMALL_BYTES)
+
 
 async def send_response(request: Request, response: Response, send: Send) -> None:
     """Send an answer; to a HEAD without its body."""
     headers = {**_ALWAYS, "x-request-id": request.request_id, **response.headers}
     if isinstance(response.body, bytes):
         headers.setdefault("content-length", str(len(response.body)))
-    if not request.body_read and request.method not in {"GET", "HEAD"}:
-        headers["connection"] = "close"  # what is left of the body is not the next request
+    has_body = request.method not in {"GET", "HEAD"}
+    if has_body and not request.body_read:
+        await request.drop_small_body()
+        if not request.body_read:
+            headers["connection"] = "close"  # what is left of the body is not the next request
     start = {
         "type": "http.response.start",
         "status": response.status,
         "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
     }
+    await send(start)
     if isinstance(response.body, bytes):
-        await send(start)
         body = b"" if request.method == "HEAD" else response.body
-        await send({"type": "http.response.body", "body": body})
-        return
-    async with aclosing(response.body) as chunks:
-        await send(start)
-        async for chunk in chunks:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        left = has_body and not request.body_read
+        await send({"type": "http.response.body", "body": body, "more_body": left})
+        if not left:
+            return
+        # A client that still sends would lose the answer with the connection.
+        await _dropped(request, _MAX_DROPPED_BYTES)
+    else:
+        async with aclosing(response.body) as chunks:
+            async for chunk in chunks:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
+
+
+async def _dropped(request: Request, max_bytes: int) -> None:
+    with suppress(ConnectionError, TimeoutError):  # it is answered, or will be
+        async with asyncio.timeout(_DROP_TIMEOUT_S):
+            await request.drop_body(max_bytes)

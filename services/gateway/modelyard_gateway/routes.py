@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -36,13 +36,13 @@ class Routes:
         self._prefixes: list[tuple[str, Route]] = []
         self._patterns: list[tuple[re.Pattern[str], Route]] = []
 
-    def exact(self, path: str, handlers: dict[str, Handler]) -> None:
+    def exact(self, path: str, handlers: Mapping[str, Handler]) -> None:
         """Answer one path."""
-        self._exact[path] = Route(path, handlers)
+        self._exact[path] = Route(path, dict(handlers))
 
-    def prefix(self, prefix: str, handlers: dict[str, Handler]) -> None:
+    def prefix(self, prefix: str, handlers: Mapping[str, Handler]) -> None:
         """Answer every path that begins with `prefix`, which ends with a slash."""
-        self._prefixes.append((prefix, Route(prefix, handlers)))
+        self._prefixes.append((prefix, Route(prefix, dict(handlers))))
 
     def template(self, method: str, template: str, handler: Handler, label: str) -> None:
         """Answer a path of the contract, which may have `{name}` for one of its segments."""

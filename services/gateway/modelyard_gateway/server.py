@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import threading
@@ -9,6 +10,7 @@ import threading
 import uvicorn
 
 from modelyard_gateway.app import Gateway
+from modelyard_gateway.protocol import Protocol
 
 _KEEP_ALIVE_S = 30
 
@@ -29,7 +31,7 @@ class HttpServer:
         config = uvicorn.Config(
             gateway,
             loop="asyncio",
-            http="httptools",
+            http=Protocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -41,8 +43,14 @@ class HttpServer:
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
-            target=self._server.run, args=([listener],), name="gateway", daemon=True
+            target=asyncio.run, args=(self._serve(listener),), name="gateway", daemon=True
         )
+
+    async def _serve(self, listener: socket.socket) -> None:
+        try:
+            await self._server.serve([listener])
+        finally:
+            await self._gateway.disconnect()
 
     def start(self) -> None:
         self._thread.start()

@@ -22,7 +22,7 @@ from modelyard_gateway.http import Request, Response
 from modelyard_gateway.routes import Routes
 from modelyard_kit import grpc_errors
 from modelyard_kit.channel import options
-from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.errors import Cancelled, InvalidArgument
 
 MAX_BODY_BYTES = 8 << 20
 """What the services take; a message is not larger than its JSON unless it holds many numbers."""
@@ -32,6 +32,8 @@ _MAX_PARAMETERS = 1024
 _LARGE_BYTES = 64 << 10
 _WATCH_AFTER_S = 0.25
 _FORWARDED = ("authorization", "idempotency-key", "x-modelyard-user")
+_LARGER = "larger than max"
+"""In the transport's own refusals of a message; requests that would meet it are not sent."""
 _JSON = {"content-type": "application/json"}
 _JSON_TYPE = re.compile(r"[a-z]+/([a-z0-9.-]+\+)?json")
 
@@ -59,6 +61,7 @@ class Transcoder:
                     routes.template(verb, "/ajax-api/" + path.removeprefix("/api/"), handler, path)
 
     async def close(self) -> None:
+        """Close the channels, on the event loop that used them."""
         for channel in self._channels.values():
             await channel.close()
 
@@ -108,7 +111,7 @@ async def _message(kind: Descriptor, request: Request) -> Message:
     body = await request.read(MAX_BODY_BYTES)
     if body is None:
         raise _too_large()
-    if request.method == "GET" and not body:
+    if request.method in {"GET", "HEAD"} and not body:
         value = codec_query.object_of(kind, request.pairs(_MAX_PARAMETERS))
     else:
         value = _parsed(request, body)
@@ -151,16 +154,21 @@ def _with_variables(value: Any, variables: dict[str, str]) -> Any:
 async def _answer(area: str, call: Call, data: bytes, request: Request) -> bytes:
     """Call a service; give the call up when the client goes away."""
     running = call(data, timeout=_DEADLINE_S, metadata=_metadata(request))
-    loop = asyncio.get_running_loop()
     watching: list[asyncio.Task[None]] = []
-    timer = loop.call_later(
-        _WATCH_AFTER_S,
-        lambda: watching.append(loop.create_task(_cancel_when_gone(request, running))),
-    )
+
+    def watch() -> None:
+        watching.append(asyncio.create_task(_cancel_when_gone(request, running)))
+
+    # Most calls end before a task that watches their client would pay.
+    timer = asyncio.get_running_loop().call_later(_WATCH_AFTER_S, watch)
     try:
         reply: bytes = await running
     except grpc.RpcError as error:
-        raise _refused(area, error) from error
+        raise _refused(area, error, request.request_id) from error
+    except asyncio.CancelledError:
+        if not any(task.done() for task in watching):
+            raise
+        raise Cancelled("The client went away before the answer.") from None
     finally:
         timer.cancel()
         for task in watching:
@@ -183,7 +191,14 @@ def _metadata(request: Request) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _refused(area: str, error: grpc.RpcError) -> Exception:
+def _refused(area: str, error: grpc.RpcError, request_id: str) -> Exception:
+    ended: Any = error  # what a call raises says how it ended
+    if ended.code() in {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}:
+        message = f"internal error (request id {request_id})"
+        return HttpError(500, "INTERNAL_ERROR", message)
+    if ended.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and _LARGER in str(ended.details()):
+        message = "The answer is too large; ask for less of it, e.g. by a smaller max_results."
+        return HttpError(413, "INVALID_PARAMETER_VALUE", message)
     return grpc_errors.from_rpc(error, area)
 
 

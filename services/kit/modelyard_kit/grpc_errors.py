@@ -69,7 +69,7 @@ def from_rpc(error: grpc.RpcError, neighbour: str) -> errors.Error:
     """Return the error that a neighbour raised, as if it had been raised here.
 
     A failure of the transport itself, without our details, becomes `Unavailable` (or
-    `DeadlineExceeded`) that names the neighbour and nothing else of it.
+    `DeadlineExceeded`, or `ResourceExhausted`) that names the neighbour and nothing else of it.
     """
     code = error.code() if isinstance(error, _ENDED) else grpc.StatusCode.UNKNOWN
     info = error_info(error)
@@ -78,6 +78,8 @@ def from_rpc(error: grpc.RpcError, neighbour: str) -> errors.Error:
         return _ERRORS[code](str(error.details()), **metadata)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return errors.DeadlineExceeded(f"{neighbour} did not answer in time.")
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return errors.ResourceExhausted(f"{neighbour} has too much to do; try again.")
     if code is grpc.StatusCode.CANCELLED:
         return errors.Cancelled(f"The call to {neighbour} was cancelled.")
     return errors.Unavailable(f"{neighbour} cannot be reached; nothing was written. Try again.")

@@ -19,7 +19,6 @@ def test_a_definite_refusal_is_never_answered_with_a_status_that_clients_retry()
 
     assert retried == {
         "RESOURCE_EXHAUSTED",
-        "DATA_LOSS",
         "INTERNAL_ERROR",
         "NOT_IMPLEMENTED",
         "TEMPORARILY_UNAVAILABLE",

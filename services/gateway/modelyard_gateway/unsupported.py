@@ -1,0 +1,62 @@
+"""Routes of MLflow 3.17 that Modelyard does not have, so that a client reads why."""
+
+from __future__ import annotations
+
+import re
+
+from modelyard_gateway.errors import HttpError
+
+_API = re.compile(r"/(?:ajax-)?api/[23]\.0/(?:mlflow/)?(.+)")
+_TRACING = "tracing of generative AI (traces, assessments, sessions)"
+_EVALUATION = "evaluation of generative AI (datasets, scorers, labels, reviews, issues)"
+_GATEWAY = "MLflow's AI gateway"
+_JOBS = "MLflow's background jobs and assistant"
+_ACCESS = "MLflow's users, roles and permissions"
+_AREAS = {
+    "traces": _TRACING,
+    "unified-traces": _TRACING,
+    "get-online-trace-details": _TRACING,
+    "get-trace-artifact": _TRACING,
+    "datasets": _EVALUATION,
+    "scorers": _EVALUATION,
+    "scorer": _EVALUATION,
+    "genai": _EVALUATION,
+    "label-schemas": _EVALUATION,
+    "review-queues": _EVALUATION,
+    "issues": _EVALUATION,
+    "prompt-optimization": "optimisation of prompts",
+    "gateway": _GATEWAY,
+    "gateway-proxy": _GATEWAY,
+    "runs/create-promptlab-run": _GATEWAY,
+    "mcp-servers": "MLflow's registry of MCP servers",
+    "jobs": _JOBS,
+    "assistant": _JOBS,
+    "demo": "MLflow's demo data",
+    "ui-telemetry": "MLflow's telemetry",
+    "webhooks": "webhooks",
+    "users": _ACCESS,
+    "roles": _ACCESS,
+    "experiments/permissions": _ACCESS,
+    "registered-models/permissions": _ACCESS,
+}
+"""What is behind a path below the API, by its first segments."""
+_OTHERS = {
+    "/graphql": "GraphQL, which only MLflow's own page asks for",
+    "/v1/traces": _TRACING,
+    "/gateway/": _GATEWAY,
+    "/signup": _ACCESS,
+}
+
+
+def refusal(path: str) -> HttpError | None:
+    """Return the answer to a path of MLflow that nothing here serves; None when it is none."""
+    below = _API.fullmatch(path)
+    if below is None:
+        area = next((area for start, area in _OTHERS.items() if path.startswith(start)), None)
+    else:
+        first, _, rest = below[1].partition("/")
+        area = _AREAS.get(first) or _AREAS.get(f"{first}/{rest.partition('/')[0]}")
+    if area is None:
+        return None
+    message = f"{path[:200]} belongs to {area}, which Modelyard does not have."
+    return HttpError(501, "NOT_IMPLEMENTED", message)
