@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tracking_service import Tracking, file_message, refused, tracking_at
@@ -25,7 +26,7 @@ def delete(tracking: Tracking, path: str = "", **owner: str) -> None:
     tracking.artifacts.DeleteArtifacts(pb.DeleteArtifactsRequest(path=path, **owner))
 
 
-def ask_to_write(tracking: Tracking, **owner: str) -> pb.DeclareArtifactsResponse:
+def ask_to_write(tracking: Tracking, **owner: Any) -> pb.DeclareArtifactsResponse:
     reply: pb.DeclareArtifactsResponse = tracking.artifacts.DeclareArtifacts(
         pb.DeclareArtifactsRequest(**owner)
     )
@@ -141,7 +142,7 @@ def test_an_owner_of_another_experiment_counts_as_missing(
     files = [file_message("b.txt", b"a")]
     calls = tracking.artifacts
     for owner in ({"run_id": run_id}, {"model_id": model_id}):
-        where = {**owner, "experiment_id": experiment_id}
+        where: dict[str, Any] = {**owner, "experiment_id": experiment_id}
         with refused("RESOURCE_DOES_NOT_EXIST", f"in experiment '{experiment_id}'"):
             calls.GetArtifacts(pb.GetArtifactsRequest(**where))
         with refused("RESOURCE_DOES_NOT_EXIST"):

@@ -13,12 +13,14 @@ from urllib.parse import urlsplit
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, Histogram, generate_latest
 
-from modelyard_gateway import errors, objects, server_info, unsupported
+from modelyard_gateway import errors, server_info, unsupported
+from modelyard_gateway.artifacts import Artifacts
 from modelyard_gateway.backends import Backend, Readiness
 from modelyard_gateway.errors import HttpError
 from modelyard_gateway.http import Receive, Request, Response, Scope, Send, send_response
 from modelyard_gateway.routes import Handler, Route, Routes
 from modelyard_gateway.transcoder import Transcoder
+from modelyard_gateway.uploads import UploadLimits
 from modelyard_kit import errors as kit_errors
 from modelyard_kit.artifacts import ArtifactStore, UrlSigner
 from modelyard_kit.server import ActiveCalls
@@ -44,6 +46,8 @@ class Gateway:
         active: Counts transfers of bytes, beside the calls it counts already.
         host: The address it listens on, or None to answer whatever name it is called by. Without
             a token a page of another site could otherwise reach it through a name it controls.
+        token: The gateway's own, for requests that carry a signature instead of a token.
+        uploads: Limits of uploads of files of unknown digest.
     """
 
     def __init__(
@@ -53,11 +57,13 @@ class Gateway:
         signer: UrlSigner,
         active: ActiveCalls,
         host: str | None,
+        token: str | None = None,
+        uploads: UploadLimits = UploadLimits(),  # noqa: B008 - frozen
     ) -> None:
         self._backends = backends
         self._readiness = Readiness(backends)
         self._checking = ThreadPoolExecutor(1, thread_name_prefix="health")
-        self._objects = objects.Objects(store, signer, active)
+        self._artifacts = Artifacts(backends, store, signer, active, token, uploads)
         self._hosts = None if host is None else _LOOPBACK | {host}
         self._version = version("modelyard")
         self.stopping = False
@@ -71,7 +77,7 @@ class Gateway:
         routes.exact("/version", {"GET": self._tell_version})
         routes.exact("/.well-known/modelyard", {"GET": self._well_known})
         routes.exact("/metrics", {"GET": self._metrics})
-        routes.prefix(objects.PREFIX, {"GET": self._objects.get, "PUT": self._objects.put})
+        self._artifacts.mount(routes)
         for path in server_info.PATHS:
             routes.exact(path, {"GET": server_info.tell})
         self._transcoder.mount(routes)
@@ -92,7 +98,7 @@ class Gateway:
 
     def close(self) -> None:
         """Let go of what is held; the event loop has ended."""
-        self._objects.close()
+        self._artifacts.close()
         self._checking.shutdown()
         self._readiness.close()
 

@@ -17,6 +17,7 @@ import modelyard_tracking.app
 from modelyard_gateway.app import Gateway
 from modelyard_gateway.backends import SERVICES, Backend
 from modelyard_gateway.server import HttpServer
+from modelyard_gateway.uploads import UploadLimits
 from modelyard_kit.artifacts import UrlSigner
 from modelyard_kit.artifacts.local import LocalStore
 from modelyard_kit.auth import read_token
@@ -74,6 +75,8 @@ class Embedded:
                 signer,
                 self.server.active,
                 host=settings.host if token is None else None,
+                token=token,
+                uploads=UploadLimits(self._home.path, settings.max_upload_bytes),
             )
             http_server = HttpServer(gateway, listener, _GRACE_S)
             http_server.start()

@@ -45,6 +45,8 @@ class Settings:
         grpc_port: Of gRPC; 0 chooses a free one.
         public_url: Under which clients elsewhere reach HTTP, if not by host and port.
         token_file: Holds the bearer token that every call must carry.
+        max_upload_bytes: The largest file one HTTP request may bring, when its digest is not known
+            beforehand, as MLflow's clients upload.
         log_level: Of the log on stderr: DEBUG, INFO, WARNING or ERROR.
     """
 
@@ -54,12 +56,17 @@ class Settings:
     grpc_port: int = 50051
     public_url: str = ""
     token_file: Path | None = None
+    max_upload_bytes: int = 5 << 30
     log_level: str = "WARNING"
 
     def __post_init__(self) -> None:
         for name, port in (("port", self.port), ("grpc_port", self.grpc_port)):
             if not 0 <= port <= _MAX_PORT:
                 raise InvalidArgument(f"Invalid {name} {port}: expected 0 to {_MAX_PORT}.")
+        if self.max_upload_bytes < 1:
+            raise InvalidArgument(
+                f"Invalid max_upload_bytes {self.max_upload_bytes}: expected at least 1."
+            )
         if self.log_level not in _LOG_LEVELS:
             raise InvalidArgument(
                 f"Invalid log level '{self.log_level}': expected {', '.join(_LOG_LEVELS)}."

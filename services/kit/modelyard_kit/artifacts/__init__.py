@@ -6,17 +6,20 @@ Adapters are imported by whoever chooses one: `modelyard_kit.artifacts.local` an
 
 from modelyard_kit.artifacts.digest import Digest
 from modelyard_kit.artifacts.manifest import Manifest, ManifestFile, ManifestPart
+from modelyard_kit.artifacts.parts import PART_BYTES, PartHasher
 from modelyard_kit.artifacts.paths import logical_path
 from modelyard_kit.artifacts.signing import Grant, UrlSigner
 from modelyard_kit.artifacts.store import ArtifactStore, PresignedPut
 
 __all__ = [
+    "PART_BYTES",
     "ArtifactStore",
     "Digest",
     "Grant",
     "Manifest",
     "ManifestFile",
     "ManifestPart",
+    "PartHasher",
     "PresignedPut",
     "UrlSigner",
     "logical_path",

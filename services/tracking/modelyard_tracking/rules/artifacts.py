@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from modelyard_kit.artifacts import Digest, ManifestFile, logical_path
+from modelyard_kit.artifacts import PART_BYTES, Digest, ManifestFile, logical_path
 from modelyard_kit.errors import InvalidArgument
 
-PART_BYTES = 64 * 1024 * 1024
 LEASE_MS = 60 * 60 * 1000
 
 

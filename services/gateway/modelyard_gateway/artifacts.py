@@ -1,0 +1,56 @@
+"""Everything the edge does with the bytes of artifacts, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from modelyard_gateway import objects
+from modelyard_gateway.artifact_files import Files
+from modelyard_gateway.asking import Neighbours
+from modelyard_gateway.backends import Backend
+from modelyard_gateway.mlflow_artifacts import MlflowArtifacts
+from modelyard_gateway.routes import Routes
+from modelyard_gateway.transfers import Transfers
+from modelyard_gateway.uploads import UploadLimits, Uploads
+from modelyard_kit.artifacts import ArtifactStore, UrlSigner
+from modelyard_kit.server import ActiveCalls
+
+
+class Artifacts:
+    """The doors to the bytes: signed URLs of the store, and MLflow's proxy.
+
+    Args:
+        backends: The services, which know whose the bytes are.
+        store: Where the bytes are.
+        signer: Made the signed URLs.
+        active: Counts the transfers that are running.
+        token: The gateway's own, if the services ask for one.
+        limits: Of uploads of files of unknown digest.
+    """
+
+    def __init__(
+        self,
+        backends: Sequence[Backend],
+        store: ArtifactStore,
+        signer: UrlSigner,
+        active: ActiveCalls,
+        token: str | None,
+        limits: UploadLimits,
+    ) -> None:
+        self._neighbours = Neighbours(backends, token)
+        self._transfers = Transfers(store, active)
+        self._uploads = Uploads(store, self._neighbours, limits)
+        files = Files(store, self._neighbours)
+        self._objects = objects.Objects(store, signer, self._transfers)
+        self._proxy = MlflowArtifacts(self._neighbours, files, self._transfers, self._uploads)
+
+    def mount(self, routes: Routes) -> None:
+        """Add the routes."""
+        routes.prefix(objects.PREFIX, {"GET": self._objects.get, "PUT": self._objects.put})
+        self._proxy.mount(routes)
+
+    def close(self) -> None:
+        """Let go of what is held; the event loop has ended."""
+        self._uploads.close()
+        self._transfers.close()
+        self._neighbours.close()

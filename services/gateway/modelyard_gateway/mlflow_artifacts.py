@@ -1,0 +1,95 @@
+"""MLflow's artifact proxy: files of runs, logged models and pinned manifests by logical path."""
+
+from __future__ import annotations
+
+import orjson
+
+from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
+from modelyard_gateway.artifact_files import Files
+from modelyard_gateway.artifact_paths import owned_file, parse
+from modelyard_gateway.asking import Neighbours, identity
+from modelyard_gateway.http import Request, Response
+from modelyard_gateway.routes import Handler, Routes
+from modelyard_gateway.transfers import Transfers
+from modelyard_gateway.uploads import Uploads
+from modelyard_kit.errors import InvalidArgument
+
+_ROOTS = ("/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts")
+_JSON = {"content-type": "application/json"}
+
+
+class MlflowArtifacts:
+    """The proxy's routes.
+
+    Args:
+        neighbours: Tracking, to delete.
+        files: What is where.
+        transfers: Moves bytes to the client.
+        uploads: Moves them here.
+    """
+
+    def __init__(
+        self, neighbours: Neighbours, files: Files, transfers: Transfers, uploads: Uploads
+    ) -> None:
+        self._neighbours = neighbours
+        self._files = files
+        self._transfers = transfers
+        self._uploads = uploads
+
+    def mount(self, routes: Routes) -> None:
+        for root in _ROOTS:
+            routes.exact(f"{root}/artifacts", {"GET": self.list})
+            files: dict[str, Handler] = {
+                "GET": self.get,
+                "PUT": self.put,
+                "DELETE": self.delete,
+            }
+            routes.prefix(f"{root}/artifacts/", files)
+
+    async def put(self, request: Request) -> Response:
+        """Keep the body as a file, in place of one that is there."""
+        async with self._transfers.receiving(request):
+            place = owned_file(_rest(request, "artifacts"))
+            if not place.path:
+                raise InvalidArgument(f"'{place}' is a folder; name a file in it to upload.")
+            if request.query():
+                raise InvalidArgument(
+                    "An upload takes no parameters: the name of a file may not have a '?'."
+                )
+            who = identity(request)
+            await self._transfers.run(lambda: self._uploads.ask(place, who))
+            await self._uploads.receive(request, place, who)
+        return _json({})
+
+    async def get(self, request: Request) -> Response:
+        """Answer with a file or a range of it."""
+        rest = _rest(request, "artifacts")
+        if not rest:
+            return await self.list(request)
+        place, who = parse(rest), identity(request)
+        download = await self._transfers.run(lambda: self._files.find(place, who))
+        return self._transfers.send(request, download)
+
+    async def list(self, request: Request) -> Response:
+        """Answer with one level of a tree; a folder that is not there is empty."""
+        text = request.query().get("path", "").strip("/")
+        place, who = parse(text), identity(request)
+        files = await self._transfers.run(lambda: list(self._files.entries(place, who)))
+        return _json({"files": files} if files else {})
+
+    async def delete(self, request: Request) -> Response:
+        """Take the files at or below a path out of a tree."""
+        place, who = owned_file(_rest(request, "artifacts").rstrip("/")), identity(request)
+        message = pb.DeleteArtifactsRequest(**place.owner, path=place.path)
+        await self._transfers.run(
+            lambda: self._neighbours.artifacts("DeleteArtifacts", message, who)
+        )
+        return _json({})
+
+
+def _rest(request: Request, kind: str) -> str:
+    return request.path.partition(f"/mlflow-artifacts/{kind}/")[2]
+
+
+def _json(document: object) -> Response:
+    return Response(200, orjson.dumps(document), _JSON)

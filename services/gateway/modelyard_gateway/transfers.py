@@ -1,0 +1,186 @@
+"""Bytes between HTTP and threads.
+
+File operations block, so each runs on a thread; the event loop only moves chunks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import quote
+
+from modelyard_gateway.errors import HttpError
+from modelyard_gateway.http import Request, Response
+from modelyard_kit.artifacts import ArtifactStore, Digest
+from modelyard_kit.errors import Error
+from modelyard_kit.server import ActiveCalls
+
+STALLED_AFTER_S = 60.0
+_THREADS = 16
+_MAX_DROPPED_BYTES = 1 << 30
+_DROP_TIMEOUT_S = 10.0
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file to answer with.
+
+    Attributes:
+        digest: Of all of it.
+        objects: What it consists of, in order: digests and sizes in bytes.
+        filename: The name to save it under, if it has one.
+        content_type: Of a kind that no browser runs.
+    """
+
+    digest: Digest
+    objects: Sequence[tuple[Digest, int]]
+    filename: str | None = None
+    content_type: str = "application/octet-stream"
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(size for _, size in self.objects)
+
+
+class Transfers:
+    """Moves bytes.
+
+    Args:
+        store: Where they are.
+        active: Counts the transfers that are running.
+    """
+
+    def __init__(self, store: ArtifactStore, active: ActiveCalls) -> None:
+        self._store = store
+        self._active = active
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="transfers")
+
+    def close(self) -> None:
+        self._threads.shutdown(cancel_futures=True)
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """Return the result of work that blocks for a short time."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    @contextlib.asynccontextmanager
+    async def receiving(self, request: Request) -> AsyncIterator[None]:
+        """Count a transfer; after a refusal read what is left of the body.
+
+        A client that is still sending would otherwise lose its connection, and our answer with it.
+        """
+        try:
+            with self._active:
+                yield
+        except (Error, HttpError):
+            # Who asked for leave to send a body will not send it now.
+            if request.headers.get("expect", "").lower() != "100-continue":
+                with contextlib.suppress(TimeoutError, ConnectionError):  # we answer either way
+                    async with asyncio.timeout(_DROP_TIMEOUT_S):
+                        await request.drop_body(_MAX_DROPPED_BYTES)
+            raise
+
+    def send(self, request: Request, download: Download) -> Response:
+        """Answer with a file or one range of it; to a HEAD without the bytes.
+
+        Raises:
+            HttpError: The range is outside the file.
+        """
+        headers = {"etag": f'"{download.digest}"', "accept-ranges": "bytes"}
+        if _matches(request.headers.get("if-none-match", ""), download.digest):
+            return Response(304, headers=headers)
+        size_bytes = download.size_bytes
+        span = _range(request, download.digest, size_bytes)
+        start, end = span or (0, size_bytes)
+        if span:
+            headers["content-range"] = f"bytes {start}-{end - 1}/{size_bytes}"
+        headers |= {
+            "content-length": str(end - start),
+            "content-type": download.content_type,
+            "content-disposition": _disposition(download.filename),
+        }
+        body = b"" if request.method == "HEAD" else self._read(download, start, end)
+        return Response(206 if span else 200, body, headers)
+
+    async def _read(self, download: Download, start: int, end: int) -> AsyncGenerator[bytes]:
+        with self._active:
+            at = 0
+            for digest, size_bytes in download.objects:
+                first, last = max(start - at, 0), min(end - at, size_bytes)
+                at += size_bytes
+                if first < last:
+                    async with contextlib.aclosing(self._object(digest, first, last)) as chunks:
+                        async for chunk in chunks:
+                            yield chunk
+
+    async def _object(self, digest: Digest, start: int, end: int) -> AsyncGenerator[bytes]:
+        opened = self._store.open(digest, start, end)
+        chunks = await self.run(opened.__enter__)
+        try:
+            while chunk := await self.run(lambda: next(chunks, b"")):
+                yield chunk
+        finally:
+            await self.run(lambda: opened.__exit__(None, None, None))
+
+
+def body_of(
+    request: Request, loop: asyncio.AbstractEventLoop, stalled_after_s: float = STALLED_AFTER_S
+) -> Iterator[bytes]:
+    """Yield the body of a request, on a thread that may block.
+
+    Raises:
+        ConnectionError: The client went away.
+        TimeoutError: It sent nothing for `stalled_after_s`.
+    """
+
+    async def next_chunk() -> bytes | None:
+        async with asyncio.timeout(stalled_after_s):
+            return await request.chunk()
+
+    while (chunk := asyncio.run_coroutine_threadsafe(next_chunk(), loop).result()) is not None:
+        yield chunk
+
+
+def _matches(if_none_match: str, digest: Digest) -> bool:
+    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return "*" in tags or f'"{digest}"' in tags
+
+
+def _range(request: Request, digest: Digest, size_bytes: int) -> tuple[int, int] | None:
+    """The asked-for range as start and end, or None for the whole file.
+
+    Several ranges, or ones we cannot read, are answered with the whole file, as RFC 9110 allows.
+    """
+    asked = _RANGE.fullmatch(request.headers.get("range", ""))
+    if asked is None or request.headers.get("if-range", f'"{digest}"') != f'"{digest}"':
+        return None
+    first, last = asked.groups()
+    if first:
+        start, end = int(first), min(int(last) + 1, size_bytes) if last else size_bytes
+        if last and int(last) < int(first):
+            return None
+    elif last:
+        start, end = max(size_bytes - int(last), 0), size_bytes
+    else:
+        return None
+    if start >= end:
+        raise HttpError(
+            416,
+            "INVALID_PARAMETER_VALUE",
+            f"The range {asked.string} is outside the file, which has {size_bytes} bytes",
+            {"content-range": f"bytes */{size_bytes}"},
+        )
+    return start, end
+
+
+def _disposition(filename: str | None) -> str:
+    if filename is None:
+        return "attachment"
+    return f"attachment; filename*=UTF-8''{quote(filename, safe='')}"
