@@ -16,13 +16,14 @@ import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import mlflow
 
 
 def run(name: str, check: Callable[[], None]) -> str:
     """Run one function; return its traceback, or nothing if it succeeded."""
-    mlflow.set_experiment(name)
+    mlflow.set_experiment(f"{name} {uuid4().hex}")
     try:
         check()
     except Exception:  # noqa: BLE001 - any failure is this function's, the others go on
