@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,6 +10,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from modelyard_kit.errors import InvalidArgument
 
+_ENUM_NUMBER = re.compile(r"[0-9]{1,9}")
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -57,8 +59,8 @@ def _typed(field: FieldDescriptor, text: str) -> Any:
     """Return what text is in JSON, where a string is not read as what it means."""
     if field.type == FieldDescriptor.TYPE_BOOL:
         return _BOOLEANS.get(text.lower(), text)
-    if field.type == FieldDescriptor.TYPE_ENUM and text.isascii() and text.isdigit():
-        return int(text[:20])
+    if field.type == FieldDescriptor.TYPE_ENUM and _ENUM_NUMBER.fullmatch(text):
+        return int(text)
     return text
 
 

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import math
+
+import orjson
+from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct, Value
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from modelyard.api.artifacts.v1 import artifacts_pb2
+from modelyard.api.registry.v1 import registry_pb2
+from modelyard.api.serving.v1 import serving_pb2
+from modelyard.api.tracking.v1 import tracking_pb2 as pb
+from modelyard_gateway import codec_encode
+
+
+def encoded(message: Message) -> object:
+    return orjson.loads(codec_encode.encode(message))
+
+
+def test_what_is_unset_is_left_out_and_what_is_set_to_its_default_is_not() -> None:
+    assert encoded(pb.Metric()) == {}
+    assert encoded(pb.Metric(key="", value=0.0, step=0)) == {"key": "", "value": 0.0, "step": 0}
+
+
+def test_64_bit_integers_are_numbers() -> None:
+    text = codec_encode.encode(pb.Metric(timestamp=(1 << 63) - 1, step=-(1 << 63)))
+
+    assert text == b'{"timestamp":9223372036854775807,"step":-9223372036854775808}'
+
+
+def test_numbers_that_are_not_finite_are_text() -> None:
+    assert encoded(pb.Metric(value=math.nan)) == {"value": "NaN"}
+    assert encoded(pb.Metric(value=math.inf)) == {"value": "Infinity"}
+    assert encoded(pb.Metric(value=-math.inf)) == {"value": "-Infinity"}
+
+
+def test_numbers_keep_every_digit() -> None:
+    for value in (0.1, 1e-300, 1.7976931348623157e308, -0.0, 5e-324):
+        number = orjson.loads(codec_encode.encode(pb.Metric(value=value)))["value"]
+        assert math.copysign(1, number) == math.copysign(1, value)
+        assert number == value
+
+
+def test_packed_numbers_that_are_not_finite_are_text_too() -> None:
+    series = pb.MetricSeries(key="a", steps=[1, 2], values=[0.5, math.nan])
+
+    assert encoded(series) == {"key": "a", "steps": [1, 2], "values": [0.5, "NaN"]}
+
+
+def test_names_are_the_contracts() -> None:
+    run = pb.Run(info=pb.RunInfo(run_id="a", lifecycle_stage="active", status=pb.FINISHED))
+
+    assert encoded(run) == {
+        "info": {"run_id": "a", "lifecycle_stage": "active", "status": "FINISHED"}
+    }
+
+
+def test_an_enum_value_of_a_newer_contract_is_its_number() -> None:
+    info = pb.RunInfo.FromString(pb.RunInfo(status=pb.FINISHED).SerializeToString())
+    info.status = 77  # type: ignore[assignment]  # as a newer service may answer
+
+    assert encoded(info) == {"status": 77}
+
+
+def test_bytes_times_maps_and_free_form_have_protobufs_form() -> None:
+    manifest = registry_pb2.GetPinnedManifestResponse(manifest=b"\xfb\xff")
+    assert encoded(manifest) == {"manifest": "+/8="}
+
+    event = registry_pb2.ModelEvent(create_time=Timestamp(seconds=1_769_860_800, nanos=500_000_000))
+    assert encoded(event) == {"create_time": "2026-01-31T12:00:00.500Z"}
+
+    upload = artifacts_pb2.ObjectUpload(url="u", headers={"a": "b"})
+    assert encoded(upload) == {"url": "u", "headers": {"a": "b"}}
+
+    struct = Struct()
+    struct["b"] = [0.5]
+    reply = serving_pb2.PredictResponse()
+    reply.predictions.list_value.extend([1, "a", None, True, struct])
+    assert encoded(reply) == {"predictions": [1, "a", None, True, {"b": [0.5]}]}
+
+    reply = serving_pb2.PredictResponse(predictions=Value(number_value=math.nan))
+    assert encoded(reply) == {"predictions": "NaN"}
