@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import orjson
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard_gateway.artifact_files import Files
-from modelyard_gateway.artifact_paths import owned_file, parse
-from modelyard_gateway.asking import Neighbours, identity
+from modelyard_gateway.artifact_paths import Owned, owned_file, parse
+from modelyard_gateway.asking import Identity, Neighbours, identity
 from modelyard_gateway.http import Request, Response
 from modelyard_gateway.routes import Handler, Routes
 from modelyard_gateway.transfers import Transfers
 from modelyard_gateway.uploads import Uploads
-from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.errors import InvalidArgument, NotFound
 
 _ROOTS = ("/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts")
 _JSON = {"content-type": "application/json"}
@@ -78,13 +80,17 @@ class MlflowArtifacts:
         return _json({"files": files} if files else {})
 
     async def delete(self, request: Request) -> Response:
-        """Take the files at or below a path out of a tree."""
+        """Take the files at or below a path out of a tree; there need not be any."""
         place, who = owned_file(_rest(request, "artifacts").rstrip("/")), identity(request)
-        message = pb.DeleteArtifactsRequest(**place.owner, path=place.path)
-        await self._transfers.run(
-            lambda: self._neighbours.artifacts("DeleteArtifacts", message, who)
-        )
+        await self._transfers.run(lambda: self._delete(place, who))
         return _json({})
+
+    def _delete(self, place: Owned, who: Identity) -> None:
+        self._uploads.ask(place, who)
+        message = pb.DeleteArtifactsRequest(**place.owner, path=place.path)
+        # The owner is there, so it is the files that are not; MLflow's proxy answers 200 then.
+        with contextlib.suppress(NotFound):
+            self._neighbours.artifacts("DeleteArtifacts", message, who)
 
 
 def _rest(request: Request, kind: str) -> str:

@@ -115,6 +115,8 @@ def test_files_that_no_folder_could_hold_are_refused(
         "ünï/模型/🙂",
         "/".join("x" * 32),
         "x" * 255,
+        "images/loss%step%7%timestamp%1795398406296%2f8bda4-00.png",
+        "100 % sure",
     ],
 )
 def test_a_printable_relative_path_is_allowed(path: str) -> None:
@@ -131,7 +133,11 @@ def test_a_printable_relative_path_is_allowed(path: str) -> None:
         ("./a", "the segment '.' is not allowed"),
         ("a//b", "the segment '' is not allowed"),
         ("a/", "the segment '' is not allowed"),
-        *((f"a{letter}b", "is not allowed") for letter in '\\%#?;:"<>|\0\n\r\t\x7f\x85'),
+        *((f"a{letter}b", "is not allowed") for letter in '\\#?;:"<>|\0\n\r\t\x7f\x85'),
+        ("a/%2e%2e/b", "percent-decoded it has a segment that is empty, '.' or '..'"),
+        ("%252e%252E", "percent-decoded"),
+        ("a%2f..%5cb", "percent-decoded"),
+        ("%2fetc/passwd", "percent-decoded"),
         ("a\u202eb", r"the character '\u202e' is not allowed"),
         ("a\u200bb", r"the character '\u200b' is not allowed"),
         ("a\ud800b", r"the character '\ud800' is not allowed"),

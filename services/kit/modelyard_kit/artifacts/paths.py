@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from urllib.parse import unquote
 
 from modelyard_kit.errors import InvalidArgument
 
@@ -11,7 +12,7 @@ MAX_SEGMENT_CHARACTERS = 255
 MAX_PATH_BYTES = 1024
 
 # Each has a meaning in some URL, shell or file system that a path passes through.
-FORBIDDEN = frozenset('\\%#?;:"<>|')
+FORBIDDEN = frozenset('\\#?;:"<>|')
 
 _MAX_SHOWN_CHARACTERS = 120
 
@@ -20,8 +21,10 @@ def logical_path(text: str) -> str:
     r"""Checks the path of a file within its run or model.
 
     The rule is ours: 1 to 32 segments joined by ``/``, each 1 to 255 printable characters of
-    NFC-normalised Unicode other than ``\ % # ? ; : " < > |``, none of them ``.`` or ``..``; at
-    most 1024 bytes of UTF-8 in all. A path is compared as text and never decoded again.
+    NFC-normalised Unicode other than ``\ # ? ; : " < > |``, none of them ``.`` or ``..``; at
+    most 1024 bytes of UTF-8 in all. A path is compared as text and never decoded again; a ``%``
+    is a character like any other (MLflow's clients name images with it), but what would become
+    empty, ``.`` or ``..`` if somebody did decode it is refused too.
 
     Returns:
         The same text.
@@ -46,7 +49,16 @@ def _problem(text: str) -> str | None:
         return f"it has {len(text.encode())} bytes, expected at most {MAX_PATH_BYTES}"
     if not unicodedata.is_normalized("NFC", text):
         return "expected Unicode in normal form C (NFC)"
-    return _segments_problem(text.split("/"))
+    problem = _segments_problem(text.split("/"))
+    if problem is None and not {"", ".", ".."}.isdisjoint(_decoded(text).split("/")):
+        return "percent-decoded it has a segment that is empty, '.' or '..'"
+    return problem
+
+
+def _decoded(text: str) -> str:
+    while (decoded := unquote(text).replace("\\", "/")) != text:
+        text = decoded
+    return text
 
 
 def _segments_problem(segments: list[str]) -> str | None:
