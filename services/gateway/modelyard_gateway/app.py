@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, Histogram, generate_latest
 
-from modelyard_gateway import errors, server_info, unsupported
+from modelyard_gateway import errors, openapi, server_info, unsupported
 from modelyard_gateway.artifacts import Artifacts
 from modelyard_gateway.backends import Backend, Readiness
 from modelyard_gateway.errors import HttpError
@@ -76,6 +76,7 @@ class Gateway:
         routes.exact("/health", {"GET": self._health})
         routes.exact("/version", {"GET": self._tell_version})
         routes.exact("/.well-known/modelyard", {"GET": self._well_known})
+        routes.exact("/openapi.json", {"GET": openapi.tell})
         routes.exact("/metrics", {"GET": self._metrics})
         self._artifacts.mount(routes)
         for path in server_info.PATHS:
