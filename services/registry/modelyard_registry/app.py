@@ -21,7 +21,7 @@ from modelyard_registry.servicer import RegistryServicer
 
 _WATCHES = 64
 
-TREE = Tree("registry", Path(__file__).parent / "migrations", "0001")
+TREE = Tree("registry", Path(__file__).parent / "migrations", "0002")
 
 
 def mount(

@@ -275,6 +275,25 @@ class Event(Base):
         return {column: getattr(self, column) for column in columns} | {"version": number}
 
 
+class Imported(Base):
+    """What came from another registry: importing it again finds it by its id there.
+
+    It follows its model when that is renamed and goes with it. It says how rows came, not what they
+    say, so it stands in no document.
+    """
+
+    __tablename__ = "imported"
+
+    origin: Mapped[str] = mapped_column(String(256), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    """`model` or `version`."""
+    origin_id: Mapped[str] = mapped_column(String(300), primary_key=True)
+    """A name, or `name/number`."""
+    name: Mapped[str] = mapped_column(
+        ForeignKey(RegisteredModel.name, onupdate="CASCADE", ondelete="CASCADE"), index=True
+    )
+
+
 class RegistryClock(Base):
     """One row: how many changes there were in all."""
 

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
 from modelyard_kit.channel import ask
-from modelyard_registry.rules.references import Pinned, RunSource, Sealable
+from modelyard_registry.operations.model_versions import Kept
+from modelyard_registry.rules.references import (
+    LoggedModelSource,
+    Pinned,
+    RunSource,
+    Sealable,
+    parse_source,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +41,17 @@ def seal(tracking: ArtifactsServiceStub, source: Sealable) -> Sealed:
         reply.digest, reply.run_id or None, reply.experiment_id or None, reply.model_id or None
     )
     return Sealed(pinned, reply.manifest)
+
+
+def keep(tracking: ArtifactsServiceStub, source: str) -> Kept:
+    """Find out what a version is to be made from: sealed, if only tracking can tell.
+
+    Raises:
+        InvalidArgument: The source has one of our schemes but none of its forms.
+        NotFound: There is no such run, logged model or file.
+        Unavailable: Tracking cannot be reached.
+    """
+    parsed = parse_source(source)
+    if isinstance(parsed, RunSource | LoggedModelSource):
+        return seal(tracking, parsed).pinned
+    return parsed

@@ -78,6 +78,11 @@ class Change:
         change.add(change.names)
         return change
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything is as it was."""
+        return not self._after
+
     def set(self, row: Documented, **values: Any) -> None:
         """Change columns of a row; a version counts its changes."""
         if isinstance(row, ModelVersion) and row.version not in self._counted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
 from modelyard_kit.errors import DataLoss, NotFound, OutOfRange
@@ -21,7 +21,12 @@ from modelyard_registry.rules.names import LATEST, MAX_NUMBER
 from modelyard_registry.rules.references import Alias
 from modelyard_registry.rules.stages import Stage
 
-_MOVES = (Action.STAGE_CHANGED, Action.STAGE_ROLLED_BACK, Action.MODEL_RENAMED)
+_MOVES = (
+    Action.STAGE_CHANGED,
+    Action.STAGE_ROLLED_BACK,
+    Action.MODEL_RENAMED,
+    Action.VERSION_IMPORTED,
+)
 _ROWS_AT_ONCE = 500
 
 
@@ -83,21 +88,44 @@ def holders(session: Session, name: str, stage: Stage) -> Iterator[int]:
 
     Goes on in the history of the name that the model had before.
     """
-    former: str | None = name
-    before_clock = MAX_NUMBER
-    while former is not None:
-        moves = select(Event).where(
-            Event.name == former, Event.action.in_(_MOVES), Event.clock < before_clock
-        )
-        former = None
+    for life in _lives(session, name):
+        moves = select(Event).where(life, Event.action.in_(_MOVES))
         for event in session.scalars(moves.order_by(Event.revision.desc())):
             after = json.loads(event.after)
             for number, values in (after.get("versions") or {}).items():
                 if values is not None and values.get("stage") == stage:
                     yield int(number)
-            if after.get("renamed_from"):
-                former, before_clock = after["renamed_from"], event.clock
+
+
+def was_given(session: Session, name: str, number: int) -> bool:
+    """Whether some version of a model has, or had, a number, under any name the model had."""
+    giving = (Action.VERSION_CREATED, Action.VERSION_IMPORTED)
+    return any(
+        session.scalar(
+            select(Event.clock)
+            .where(life, Event.version == number, Event.action.in_(giving))
+            .limit(1)
+        )
+        is not None
+        for life in _lives(session, name)
+    )
+
+
+def _lives(session: Session, name: str) -> Iterator[ColumnElement[bool]]:
+    """Yield what selects a model's events under its name, then under the one it had before, …."""
+    end_clock = MAX_NUMBER
+    former: str | None = name
+    while former is not None:
+        mine = and_(Event.name == former, Event.clock < end_clock)
+        renames = select(Event).where(mine, Event.action == Action.MODEL_RENAMED)
+        former, start_clock = None, 0
+        for event in session.scalars(renames.order_by(Event.revision.desc())):
+            renamed_from = json.loads(event.after).get("renamed_from")
+            if renamed_from:
+                former, start_clock = renamed_from, event.clock
                 break
+        yield and_(mine, Event.clock >= start_clock)
+        end_clock = start_clock
 
 
 def document_at(session: Session, name: str, at_ms: int) -> Document:
@@ -131,8 +159,29 @@ def version_at(session: Session, name: str, reference: Stage | Alias, at_ms: int
             found = [aliases[alias]] if alias in aliases else []
     if not found:
         shown = reference if isinstance(reference, Stage) else f"@{reference.name}"
+        if _was_elsewhere(session, name, at_ms):
+            raise NotFound(
+                f"Which version of Registered Model {name} was {shown} at that time is not known: "
+                "versions of it were in another registry then, and history begins with their "
+                "import",
+                name=name,
+            )
         raise NotFound(f"No version of Registered Model {name} was {shown} at that time", name=name)
     return max(map(int, found))
+
+
+def _was_elsewhere(session: Session, name: str, at_ms: int) -> bool:
+    """Whether a version was made before a time and imported after it."""
+    for life in _lives(session, name):
+        later = select(Event).where(
+            life, Event.action == Action.VERSION_IMPORTED, Event.at_ms > at_ms
+        )
+        for event in session.scalars(later):
+            number = str(event.version)
+            came = json.loads(event.before).get("versions", {}).get(number, {}) is None
+            if came and json.loads(event.after)["versions"][number]["created_ms"] <= at_ms:
+                return True
+    return False
 
 
 def verify(session: Session, name: str) -> ModelName:

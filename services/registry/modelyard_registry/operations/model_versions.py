@@ -56,7 +56,7 @@ def create_version(call: Call, name: str, said: Registration, kept: Kept) -> Mod
     """Register the next version of a model, made from what is kept."""
     check_tag_keys(key for key, _ in said.tags)
     change, model = Change.begin(call, name)
-    source, pinned = _pinned(call.session, said, kept)
+    source, pinned = pinned_source(call.session, said, kept)
     version = ModelVersion(
         name=name,
         version=change.names.next_version,
@@ -83,8 +83,13 @@ def create_version(call: Call, name: str, said: Registration, kept: Kept) -> Mod
     return version
 
 
-def _pinned(session: Session, said: Registration, kept: Kept) -> tuple[str, Pinned]:
-    """Return the source to show and what it is, if that agrees with what the caller says."""
+def pinned_source(session: Session, said: Registration, kept: Kept) -> tuple[str, Pinned]:
+    """Return the source to show and what it is, if that agrees with what the caller says.
+
+    Raises:
+        InvalidArgument: The run or the logged model is another than the caller says.
+        NotFound: It is a copy of a version that is not there.
+    """
     match kept:
         case ForeignSource():
             return said.source, Pinned(None, said.run_id or None, None, said.model_id or None)
@@ -100,9 +105,13 @@ def _pinned(session: Session, said: Registration, kept: Kept) -> tuple[str, Pinn
 
 
 def _copied(source: str, original: ModelVersion) -> tuple[str, Pinned]:
-    pinned = Pinned(original.digest, original.run_id, original.experiment_id, original.model_id)
     # Bytes that are not kept here are where the original says, even when it is gone.
-    return source if original.verified else original.source, pinned
+    return source if original.verified else original.source, pinned_by(original)
+
+
+def pinned_by(version: ModelVersion) -> Pinned:
+    """Return what a version is made from."""
+    return Pinned(version.digest, version.run_id, version.experiment_id, version.model_id)
 
 
 def _version_of_manifest(session: Session, digest: str) -> ModelVersion:

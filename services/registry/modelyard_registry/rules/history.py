@@ -49,6 +49,8 @@ class Action(StrEnum):
     VERSION_TAG_DELETED = auto()
     STAGE_CHANGED = auto()
     STAGE_ROLLED_BACK = auto()
+    MODEL_IMPORTED = auto()
+    VERSION_IMPORTED = auto()
 
 
 def canonical(document: Mapping[str, Any]) -> str:

@@ -9,10 +9,16 @@ from modelyard_kit.errors import Aborted, InvalidArgument
 from modelyard_kit.keys import checked_key
 from modelyard_registry.rules.stages import Stage
 
+MAX_NAME_CHARACTERS = 256
+MAX_ALIAS_CHARACTERS = 255
+
 LATEST = "latest"
 """The alias that every model has: its highest version."""
 
 MAX_NUMBER = 2**63 - 1
+
+MAX_IMPORTED_NUMBER = 2**31 - 2
+"""Other registries count with 31 bits; the numbers after it are left for new versions."""
 
 _ALIAS = re.compile(r"[\w\-]+")
 _VERSION_ALIAS = re.compile(r"[vV]?\d+")
@@ -55,10 +61,15 @@ def check_alias(alias: str) -> None:
     """Check an alias that is to be set.
 
     Raises:
-        InvalidArgument: It has other characters than letters, digits, `_` and `-`, or it is
-            reserved: a number would be read as a version, `latest` as the highest one and the
+        InvalidArgument: It is too long, has other characters than letters, digits, `_` and `-`,
+            or is reserved: a number would be read as a version, `latest` as the highest one and the
             name of a stage as its holder.
     """
+    if len(alias) > MAX_ALIAS_CHARACTERS:
+        raise InvalidArgument(
+            f"Invalid alias name: it has {len(alias):,} characters, at most "
+            f"{MAX_ALIAS_CHARACTERS} are allowed."
+        )
     if not _ALIAS.fullmatch(alias):
         raise InvalidArgument(
             f"Invalid alias name: {_shown(alias)}. Aliases consist of letters, digits, "
@@ -90,6 +101,21 @@ def version_number(text: str) -> int:
             f"Model version must be an integer such as 3, got {_shown(text)}.", version=text
         )
     return int(text)
+
+
+def checked_between(value: int, parameter: str, least: int, most: int) -> int:
+    """Check a number and return it.
+
+    Raises:
+        InvalidArgument: It is not from `least` to `most`.
+    """
+    if not least <= value <= most:
+        raise InvalidArgument(
+            f"Invalid value {value} for parameter '{parameter}': it must be from {least} to "
+            f"{most:,}.",
+            field=parameter,
+        )
+    return value
 
 
 def check_etag(expected: str, actual: str) -> None:

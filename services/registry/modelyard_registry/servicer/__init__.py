@@ -10,12 +10,13 @@ from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
 from modelyard_kit.events import Notifier
 from modelyard_registry.servicer.history import History
+from modelyard_registry.servicer.importing import Importing
 from modelyard_registry.servicer.model_versions import ModelVersions
 from modelyard_registry.servicer.registered_models import RegisteredModels
 from modelyard_registry.servicer.resolving import Resolving
 
 
-class RegistryServicer(RegisteredModels, ModelVersions, Resolving, History):
+class RegistryServicer(RegisteredModels, ModelVersions, Resolving, History, Importing):
     """Every RPC of the registry.
 
     Args:

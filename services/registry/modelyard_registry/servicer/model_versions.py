@@ -10,17 +10,11 @@ from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
 from modelyard_kit.fields import given, page_size
 from modelyard_registry import wire
-from modelyard_registry.neighbours import seal
+from modelyard_registry.neighbours import keep
 from modelyard_registry.operations import model_versions, stages
 from modelyard_registry.operations.model_versions import Kept, Registration
 from modelyard_registry.rules.names import version_number
-from modelyard_registry.rules.references import (
-    Alias,
-    LoggedModelSource,
-    RunSource,
-    parse_reference,
-    parse_source,
-)
+from modelyard_registry.rules.references import Alias, parse_reference
 from modelyard_registry.rules.stages import Stage
 from modelyard_registry.search import Search, search_versions
 from modelyard_registry.servicer.fields import page_start
@@ -39,10 +33,7 @@ class ModelVersions:
         reply: pb.CreateModelVersionResponse | None = kept_reply(self, request)
         if reply is not None:
             return reply
-        source = parse_source(request.source)
-        if isinstance(source, RunSource | LoggedModelSource):
-            return self._create(request, context, seal(self.tracking, source).pinned)
-        return self._create(request, context, source)
+        return self._create(request, context, keep(self.tracking, request.source))
 
     @writes
     def _create(

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import grpc
+
+from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
+from modelyard.api.registry.v1 import registry_pb2 as pb
+from modelyard_kit.calls import Call, writes
+from modelyard_kit.clock import Clock
+from modelyard_kit.db import Database
+from modelyard_kit.fields import given, require
+from modelyard_registry import wire
+from modelyard_registry.models import READY
+from modelyard_registry.neighbours import keep
+from modelyard_registry.operations import importing, registered_models
+from modelyard_registry.operations.importing import OriginalModel, OriginalVersion
+from modelyard_registry.operations.model_versions import Kept, Registration
+from modelyard_registry.rules.names import (
+    MAX_IMPORTED_NUMBER,
+    MAX_NUMBER,
+    checked_between,
+    version_number,
+)
+from modelyard_registry.rules.stages import Stage
+
+
+class Importing:
+    """RPCs that write what another registry had."""
+
+    database: Database
+    clock: Clock
+    tracking: ArtifactsServiceStub
+
+    @writes
+    def ImportRegisteredModel(
+        self, request: pb.ImportRegisteredModelRequest, call: Call
+    ) -> pb.ImportRegisteredModelResponse:
+        original = _model(request.registered_model, request.next_version)
+        model, created = importing.import_model(call, request.origin, original)
+        latest = registered_models.latest_versions(call.session, [model.name])
+        return pb.ImportRegisteredModelResponse(
+            registered_model=wire.registered_model(model, latest[model.name]), created=created
+        )
+
+    def ImportModelVersion(
+        self, request: pb.ImportModelVersionRequest, context: grpc.ServicerContext
+    ) -> pb.ImportModelVersionResponse:
+        original = _version(request.model_version)
+        with self.database.read() as session:
+            before = importing.pinned_before(session, request.origin, original)
+        kept = before or keep(self.tracking, original.said.source)
+        return self._import(request, context, original, kept)
+
+    @writes
+    def _import(
+        self,
+        request: pb.ImportModelVersionRequest,
+        call: Call,
+        original: OriginalVersion,
+        kept: Kept,
+    ) -> pb.ImportModelVersionResponse:
+        version, created = importing.import_version(call, request.origin, original, kept)
+        return pb.ImportModelVersionResponse(
+            model_version=wire.model_version(version), created=created
+        )
+
+
+def _model(message: pb.RegisteredModel, next_version: int) -> OriginalModel:
+    where = "registered_model."
+    require(message, where, "name", "creation_timestamp")
+    return OriginalModel(
+        name=message.name,
+        user_id=message.user_id,
+        description=given(message, "description"),
+        deployment_job_id=given(message, "deployment_job_id"),
+        deletion_protection=given(message, "deletion_protection"),
+        created_ms=_time(message, where, "creation_timestamp"),
+        updated_ms=_updated(message, where),
+        tags=[(tag.key, tag.value) for tag in message.tags],
+        next_version=checked_between(next_version, "next_version", 0, MAX_IMPORTED_NUMBER + 1),
+    )
+
+
+def _version(message: pb.ModelVersion) -> OriginalVersion:
+    where = "model_version."
+    require(message, where, "name", "version", "source", "creation_timestamp")
+    number = version_number(message.version)
+    return OriginalVersion(
+        name=message.name,
+        version=checked_between(number, f"{where}version", 1, MAX_IMPORTED_NUMBER),
+        said=Registration(
+            source=message.source,
+            run_id=message.run_id,
+            model_id=message.model_id,
+            run_link=given(message, "run_link"),
+            description=given(message, "description"),
+            tags=[(tag.key, tag.value) for tag in message.tags],
+        ),
+        stage=Stage.parse(message.current_stage or Stage.NONE),
+        status=pb.ModelVersionStatus.Name(message.status) if message.status else READY,
+        user_id=message.user_id,
+        created_ms=_time(message, where, "creation_timestamp"),
+        updated_ms=_updated(message, where),
+        aliases=list(message.aliases),
+    )
+
+
+def _updated(message: pb.RegisteredModel | pb.ModelVersion, where: str) -> int:
+    field = "last_updated_timestamp"
+    return _time(message, where, field if message.HasField(field) else "creation_timestamp")
+
+
+def _time(message: pb.RegisteredModel | pb.ModelVersion, where: str, field: str) -> int:
+    return checked_between(getattr(message, field), where + field, 0, MAX_NUMBER)
