@@ -6,7 +6,7 @@ import json
 import random
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,12 @@ from modelyard_registry.app import TREE
 from modelyard_registry.operations import (
     aliases,
     history,
+    importing,
     model_versions,
     registered_models,
     stages,
 )
+from modelyard_registry.operations.importing import OriginalModel, OriginalVersion
 from modelyard_registry.operations.model_versions import Registration
 from modelyard_registry.rules.history import Document, apply
 from modelyard_registry.rules.references import ForeignSource, Pinned
@@ -39,6 +41,7 @@ numbers = st.integers(1, 4)
 texts = st.sampled_from(["", "one", 'quoted "two"', "dreißig\n"])
 optional_texts = st.none() | texts
 keys = st.sampled_from(["team", "stage", "versions/1", "null"])
+origins = st.sampled_from(["here", "there"])
 words = st.sampled_from(["champion", "challenger", "tags"])
 chosen_stages = st.sampled_from(Stage)
 flags = st.booleans()
@@ -57,7 +60,7 @@ class Histories(RuleBasedStateMachine):
         self.closing.callback(self.database.close)
         migrate(self.database, TREE)
         self.now_ms = 1
-        self.names: Sequence[str] = NAMES
+        self.names = [*NAMES]
         self.numbers_given: dict[str, list[int]] = defaultdict(list)
 
     def teardown(self) -> None:
@@ -95,6 +98,54 @@ class Histories(RuleBasedStateMachine):
         made = self.do(lambda call: model_versions.create_version(call, name, said, kept))
         if made is not None:
             self.numbers_given[name].append(made.version)
+
+    @rule(
+        name=names,
+        origin=origins,
+        description=optional_texts,
+        tags=st.dictionaries(keys, texts),
+        next_version=st.integers(0, 6),
+    )
+    def import_model(
+        self,
+        name: str,
+        origin: str,
+        description: str | None,
+        tags: dict[str, str],
+        next_version: int,
+    ) -> None:
+        original = OriginalModel(
+            name, "bob", description, None, None, 5, 6, list(tags.items()), next_version
+        )
+        made = self.do(lambda call: importing.import_model(call, origin, original))
+        if made is not None and made[0].name not in self.names:
+            self.names.append(made[0].name)
+
+    @rule(
+        name=names,
+        origin=origins,
+        number=numbers,
+        stage=chosen_stages,
+        tags=st.dictionaries(keys, texts),
+        alias=st.none() | words,
+        foreign=flags,
+    )
+    def import_version(
+        self,
+        name: str,
+        origin: str,
+        number: int,
+        stage: Stage,
+        tags: dict[str, str],
+        alias: str | None,
+        foreign: bool,  # noqa: FBT001
+    ) -> None:
+        source = "s3://bucket" if foreign else "runs:/run"
+        said = Registration(source, "", "", None, None, list(tags.items()))
+        aliases = [] if alias is None else [alias]
+        original = OriginalVersion(name, number, said, stage, "READY", "bob", 5, 6, aliases)
+        kept = ForeignSource(source) if foreign else PINNED
+        self.do(lambda call: importing.import_version(call, origin, original, kept))
 
     @rule(name=names, number=numbers, stage=chosen_stages, archive=flags)
     def transition(self, name: str, number: int, stage: Stage, archive: bool) -> None:  # noqa: FBT001
@@ -200,6 +251,19 @@ class Histories(RuleBasedStateMachine):
                     history.verify(session, name)
 
     @invariant()
+    def a_number_is_given_once(self) -> None:
+        """Under one name; what was imported counts as given when it comes for the first time."""
+        with self.database.read() as session:
+            given = [
+                (event.name, number)
+                for event in history.all_events_after(session, 0, 10_000)
+                if event.action in {"VERSION_CREATED", "VERSION_IMPORTED"}
+                for number, row in json.loads(event.before).get("versions", {}).items()
+                if row is None
+            ]
+        assert len(given) == len(set(given))
+
+    @invariant()
     def numbers_grow_and_are_never_given_twice(self) -> None:
         for given in self.numbers_given.values():
             assert given == sorted(set(given))
@@ -259,12 +323,19 @@ def test_a_long_random_history_replays_to_the_tables() -> None:
     def number() -> int:
         return chance.randint(1, 6)
 
+    def origin() -> str:
+        return chance.choice(["here", "there"])
+
     def stage() -> Stage:
         return chance.choice(list(Stage))
 
     actions: dict[Callable[[], None], int] = {
         lambda: machine.create_model(name(), "d", {"team": "x"}): 4,
         lambda: machine.create_version(name(), None, {"team": "y"}, foreign=False): 8,
+        lambda: machine.import_model(name(), origin(), "i", {"team": "i"}, number()): 4,
+        lambda: machine.import_version(
+            name(), origin(), number(), stage(), {"team": "i"}, "champion", foreign=False
+        ): 8,
         lambda: machine.transition(name(), number(), stage(), archive=False): 12,
         lambda: machine.roll_back(name(), stage()): 4,
         lambda: machine.rename_model(name(), name()): 1,
@@ -284,6 +355,7 @@ def test_a_long_random_history_replays_to_the_tables() -> None:
             events = history.all_events_after(session, 0, 10_000)
         renamed = [event for event in events if '"renamed_from"' in event.after]
         assert any('"next_version":1,' not in event.after for event in renamed)
-        assert {event.action for event in events} >= {"STAGE_ROLLED_BACK", "MODEL_DELETED"}
+        seen = {event.action for event in events}
+        assert seen >= {"STAGE_ROLLED_BACK", "MODEL_DELETED", "MODEL_IMPORTED", "VERSION_IMPORTED"}
     finally:
         machine.teardown()
