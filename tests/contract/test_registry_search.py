@@ -89,7 +89,7 @@ def test_versions_are_found(registry: Registry, filter_text: str, expected: list
     [
         (["name", "version_number DESC"], ["iris/3", "iris/2", "iris/1", "roses/1"]),
         (["name DESC", "version"], ["roses/1", "iris/1", "iris/2", "iris/3"]),
-        (["creation_timestamp ASC"], ["iris/1", "iris/3", "iris/2", "roses/1"]),
+        (["creation_timestamp ASC"], ["iris/3", "iris/2", "iris/1", "roses/1"]),
         (["last_updated_timestamp ASC"], ["iris/3", "iris/2", "roses/1", "iris/1"]),
         (["run_id", "run_id", "name", "version_number"], None),
     ],

@@ -67,9 +67,13 @@ def search_models(session: Session, search: Search) -> tuple[Sequence[Registered
 
 
 def search_versions(session: Session, search: Search) -> tuple[Sequence[ModelVersion], str]:
-    """Return a page of versions and the token of the next; last change first by default."""
+    """Return a page of versions and the token of the next; last change first by default.
+
+    What an order leaves undecided goes by name, then the highest version first, as with MLflow.
+    """
+    last_change = SortKey(ModelVersion.updated_ms.expression, ascending=False, nullable=False)
     default = [
-        SortKey(ModelVersion.updated_ms.expression, ascending=False, nullable=False),
+        *([] if search.order_by else [last_change]),
         SortKey(ModelVersion.name.expression, nullable=False),
         SortKey(ModelVersion.version.expression, ascending=False, nullable=False),
     ]

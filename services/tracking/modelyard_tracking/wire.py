@@ -141,6 +141,7 @@ def run(parts: RunParts) -> pb.Run:
 
 
 def latest_metric(row: Row[Any]) -> pb.Metric:
+    """Return the last point of a metric; the run it belongs to is named around it."""
     return pb.Metric(
         key=row.key,
         value=math.nan if row.is_nan else row.value,
@@ -149,8 +150,13 @@ def latest_metric(row: Row[Any]) -> pb.Metric:
         model_id=row.model_id or None,
         dataset_name=row.dataset_name or None,
         dataset_digest=row.dataset_digest or None,
-        run_id=row.run_id,
     )
+
+
+def metric_of_model(row: Row[Any]) -> pb.Metric:
+    metric = latest_metric(row)
+    metric.run_id = row.run_id
+    return metric
 
 
 def logged_model(parts: ModelParts) -> pb.LoggedModel:
@@ -170,7 +176,7 @@ def logged_model(parts: ModelParts) -> pb.LoggedModel:
         ),
         data=pb.LoggedModelData(
             params=[pb.LoggedModelParameter(key=p.key, value=p.value) for p in parts.params],
-            metrics=[latest_metric(metric) for metric in parts.metrics],
+            metrics=[metric_of_model(metric) for metric in parts.metrics],
         ),
     )
 
@@ -187,7 +193,7 @@ def series(curve: Curve, points: Sequence[Point]) -> pb.MetricSeries:
     )
 
 
-def history_point(key: str, run_id: str, point: HistoryPoint) -> pb.Metric:
+def history_point(key: str, point: HistoryPoint) -> pb.Metric:
     return pb.Metric(
         key=key,
         value=point.value,
@@ -195,7 +201,6 @@ def history_point(key: str, run_id: str, point: HistoryPoint) -> pb.Metric:
         step=point.step,
         dataset_name=point.dataset_name or None,
         dataset_digest=point.dataset_digest or None,
-        run_id=run_id,
     )
 
 

@@ -100,7 +100,7 @@ class Metrics:
             page_size(request, _MAX_HISTORY_POINTS, _MAX_HISTORY_POINTS),
         )
         return pb.GetMetricHistoryResponse(
-            metrics=[wire.history_point(request.metric_key, run_id, item) for item in found],
+            metrics=[wire.history_point(request.metric_key, item) for item in found],
             next_page_token=next_page_token,
         )
 
