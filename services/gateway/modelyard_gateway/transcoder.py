@@ -29,6 +29,7 @@ MAX_BODY_BYTES = 8 << 20
 
 _DEADLINE_S = 60.0
 _MAX_PARAMETERS = 1024
+_MAX_HEADER = 4096  # a service takes 8 KiB of metadata in all
 _LARGE_BYTES = 64 << 10
 _WATCH_AFTER_S = 0.25
 _FORWARDED = ("authorization", "idempotency-key", "x-modelyard-user")
@@ -115,11 +116,12 @@ async def _message(kind: Descriptor, request: Request) -> Message:
         value = codec_query.object_of(kind, request.pairs(_MAX_PARAMETERS))
     else:
         value = _parsed(request, body)
-    if request.variables:
-        value = _with_variables(value, request.variables)
     if len(body) > _LARGE_BYTES:
-        return await asyncio.to_thread(codec_decode.decode, kind, value)
-    return codec_decode.decode(kind, value)
+        message = await asyncio.to_thread(codec_decode.decode, kind, value)
+    else:
+        message = codec_decode.decode(kind, value)
+    _put_variables(message, request.variables)
+    return message
 
 
 def _parsed(request: Request, body: bytes) -> Any:
@@ -139,16 +141,14 @@ def _parsed(request: Request, body: bytes) -> Any:
         ) from None
 
 
-def _with_variables(value: Any, variables: dict[str, str]) -> Any:
-    if type(value) is not dict:
-        return value
+def _put_variables(message: Message, variables: dict[str, str]) -> None:
     for name, text in variables.items():
-        if value.get(name, text) not in {text, None}:
+        if message.HasField(name) and getattr(message, name) != text:
             raise InvalidArgument(
-                f"Parameter '{name}' is '{text}' in the path and something else in the body; "
+                f"Parameter '{name}' is '{text[:100]}' in the path and something else in the body; "
                 "leave it out of the body."
             )
-    return value | variables
+        setattr(message, name, text)
 
 
 async def _answer(area: str, call: Call, data: bytes, request: Request) -> bytes:
@@ -187,6 +187,9 @@ def _metadata(request: Request) -> tuple[tuple[str, str], ...]:
         if value := request.headers.get(name):
             if not (value.isascii() and value.isprintable()):
                 raise InvalidArgument(f"The header {name} must be printable ASCII.")
+            if len(value) > _MAX_HEADER:
+                message = f"The header {name} is longer than {_MAX_HEADER} characters."
+                raise HttpError(431, "INVALID_PARAMETER_VALUE", message)
             found.append((name, value))
     return tuple(found)
 
