@@ -204,9 +204,18 @@ def history_point(key: str, point: HistoryPoint) -> pb.Metric:
     )
 
 
-def point_of_run(key: str, run_id: str, point: Point) -> pb.MetricWithRunId:
+def point_of_run(key: str, run_id: str, point: Point | HistoryPoint) -> pb.MetricWithRunId:
     return pb.MetricWithRunId(
         key=key, value=point.value, timestamp=point.timestamp_ms, step=point.step, run_id=run_id
+    )
+
+
+def dataset_summary(row: Row[Any]) -> pb.DatasetSummary:
+    return pb.DatasetSummary(
+        experiment_id=str(row.experiment_id),
+        name=row.name,
+        digest=row.digest,
+        context=row.context,
     )
 
 

@@ -14,7 +14,7 @@ from modelyard_kit.db import Database, open_database
 from modelyard_kit.migrations import migrate
 from modelyard_tracking.app import TREE
 from modelyard_tracking.models import Base, MetricChunk, StoredObject
-from modelyard_tracking.operations import artifacts, metrics, origins, runs
+from modelyard_tracking.operations import artifacts, inputs, metrics, origins, runs
 from modelyard_tracking.rules.points import CHUNK_POINTS, MERGED_POINTS, Curve, Point
 
 CURVE = Curve("m", "", "", "")
@@ -67,6 +67,14 @@ def test_an_upgrade_from_the_first_tables_keeps_what_they_hold(tmp_path: Path) -
         assert runs.get_run(session, run_id).name == "kept"
         assert origins.id_here(session, "there", origins.Kind.RUN, "1") is None
     opened.close()
+
+
+def test_the_first_datasets_are_told_of_too_many(database: Database, run_id: str) -> None:
+    with database.write() as session:
+        used = [inputs.NewDatasetInput("iris", digest, "s", "s", "", "", {}) for digest in "cab"]
+        inputs.log_inputs(session, run_id, used, [])
+        found = inputs.datasets_of_experiments(session, [0], most=2)
+    assert [row.digest for row in found] == ["a", "b"]
 
 
 def test_small_batches_are_merged_into_one_chunk(database: Database, run_id: str) -> None:

@@ -90,6 +90,19 @@ def history_page(
     return page, paging.encode(_write_cursor(page[-1]), query)
 
 
+def points_of_runs(
+    session: Session, run_ids: Iterable[str], key: str, most: int
+) -> list[tuple[str, HistoryPoint]]:
+    """Return points of one metric by (run, timestamp, step, value): the first `most` of them."""
+    found: list[tuple[str, HistoryPoint]] = []
+    for run_id in sorted(set(run_ids)):
+        if len(found) == most:
+            break
+        page, _ = history_page(session, run_id, key, "", most - len(found))
+        found += [(run_id, point) for point in page]
+    return found
+
+
 def series_of_run(session: Session, run_id: str, keys: Sequence[str]) -> dict[Curve, list[Point]]:
     """Return a run's curves: each one's points by (timestamp, step, value), without doubles.
 

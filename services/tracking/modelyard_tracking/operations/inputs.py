@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import BindParameter, bindparam, select
+from sqlalchemy import BindParameter, ColumnElement, Row, and_, bindparam, select
 from sqlalchemy.orm import Session
 
 from modelyard_kit.errors import InvalidArgument
@@ -18,6 +19,7 @@ from modelyard_tracking.models import (
 )
 from modelyard_tracking.operations.logged_models import get_logged_model
 from modelyard_tracking.operations.runs import write_to_run
+from modelyard_tracking.rules.values import CONTEXT_TAG
 
 # Built once: every get and search of runs reads these.
 _run_ids: BindParameter[str] = bindparam("run_ids", expanding=True)
@@ -145,6 +147,35 @@ def uses_of(session: Session, run_ids: Sequence[str]) -> dict[str, Uses]:
     for made in session.scalars(_MODEL_OUTPUTS, asked):
         found[made.run_id].model_outputs.append(made)
     return found
+
+
+def datasets_of_experiments(
+    session: Session, experiment_numbers: Sequence[int], most: int
+) -> Sequence[Row[Any]]:
+    """Return rows (experiment_id, name, digest, context) of the datasets that runs read.
+
+    Each comes once, in that order, and the first `most` of them; deleted runs count.
+    """
+    context = and_(
+        DatasetInputTag.run_id == DatasetInput.run_id,
+        DatasetInputTag.name == DatasetInput.name,
+        DatasetInputTag.digest == DatasetInput.digest,
+        DatasetInputTag.key == CONTEXT_TAG,
+    )
+    columns: list[ColumnElement[Any]] = [
+        DatasetInput.experiment_id.expression,
+        DatasetInput.name.expression,
+        DatasetInput.digest.expression,
+        DatasetInputTag.value.label("context"),
+    ]
+    return session.execute(
+        select(*columns)
+        .outerjoin(DatasetInputTag, context)
+        .where(DatasetInput.experiment_id.in_(experiment_numbers))
+        .distinct()
+        .order_by(*columns)
+        .limit(most)
+    ).all()
 
 
 def _add_dataset(session: Session, experiment_id: int, run_id: str, new: NewDatasetInput) -> bool:

@@ -7,11 +7,13 @@ from modelyard_kit.db import Database
 from modelyard_kit.fields import page_size
 from modelyard_tracking import wire
 from modelyard_tracking.models import Experiment
-from modelyard_tracking.operations import experiments
+from modelyard_tracking.operations import experiments, inputs
+from modelyard_tracking.rules.values import experiment_number
 from modelyard_tracking.search.experiments import search_experiments
 
 _DEFAULT_RESULTS = 1_000
 _MAX_RESULTS = 50_000
+_MAX_DATASETS = 1_000
 
 
 class Experiments:
@@ -105,6 +107,14 @@ class Experiments:
             call.session, request.experiment_id, request.key, call.now_ms
         )
         return pb.DeleteExperimentTagResponse()
+
+    @reads
+    def SearchDatasets(
+        self, request: pb.SearchDatasetsRequest, call: Call
+    ) -> pb.SearchDatasetsResponse:
+        numbers = [experiment_number(text) for text in request.experiment_ids]
+        found = inputs.datasets_of_experiments(call.session, numbers, _MAX_DATASETS)
+        return pb.SearchDatasetsResponse(dataset_summaries=map(wire.dataset_summary, found))
 
 
 def _message(call: Call, found: Experiment) -> pb.Experiment:

@@ -105,6 +105,17 @@ class Metrics:
         )
 
     @reads
+    def GetMetricHistoryBulk(
+        self, request: pb.GetMetricHistoryBulkRequest, call: Call
+    ) -> pb.GetMetricHistoryBulkResponse:
+        run_ids = _existing_runs(call, request.run_id)
+        most = page_size(request, _MAX_HISTORY_POINTS, _MAX_HISTORY_POINTS)
+        found = history.points_of_runs(call.session, run_ids, request.metric_key, most)
+        return pb.GetMetricHistoryBulkResponse(
+            metrics=[wire.point_of_run(request.metric_key, *item) for item in found]
+        )
+
+    @reads
     def GetMetricSeries(
         self, request: pb.GetMetricSeriesRequest, call: Call
     ) -> pb.GetMetricSeriesResponse:
