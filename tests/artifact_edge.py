@@ -135,7 +135,7 @@ def running_edge(
         server.on_close(database.close)
         migrate(database, app.TREE)
         if area == "tracking":
-            modelyard_tracking.app.mount(server, database, store)
+            modelyard_tracking.app.mount(server, database, store, signer)
         else:
             modelyard_registry.app.mount(server, database, store, neighbour)
     server.start(socket)

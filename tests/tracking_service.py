@@ -90,9 +90,10 @@ def tracking_at(folder: Path, token: str | None = None) -> Iterator[Tracking]:
     """Run a tracking service over a database in `folder`."""
     database = open_database(f"sqlite:///{folder}/tracking.db")
     migrate(database, TREE)
-    store = MemoryStore(UrlSigner(b"s" * 32, lambda: "http://store.test"))
+    signer = UrlSigner(b"s" * 32, lambda: "http://store.test")
+    store = MemoryStore(signer)
     server = Server(token)
-    mount(server, database, store, Clock())
+    mount(server, database, store, signer, Clock())
     server.on_close(database.close)
     (port,) = server.start("127.0.0.1:0")
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -15,8 +15,6 @@ from modelyard_kit.db import open_database
 from modelyard_kit.server import Server
 
 UNBUILT = {
-    "modelyard.api.artifacts.v1.ArtifactsService.CreatePresignedDownloadUrl",
-    "modelyard.api.artifacts.v1.ArtifactsService.CreatePresignedUploadUrl",
     "modelyard.api.serving.v1.ServingService.CreateEndpoint",
     "modelyard.api.serving.v1.ServingService.DeleteEndpoint",
     "modelyard.api.serving.v1.ServingService.GetEndpoint",
@@ -35,11 +33,12 @@ def test_what_is_not_built_is_known_and_printed(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     server = Server()
-    store = MemoryStore(UrlSigner(bytes(32), lambda: "http://127.0.0.1"))
+    signer = UrlSigner(bytes(32), lambda: "http://127.0.0.1")
+    store = MemoryStore(signer)
     tracking = open_database(f"sqlite:///{tmp_path}/tracking.db")
     registry = open_database(f"sqlite:///{tmp_path}/registry.db")
     channel = dial("127.0.0.1:1")
-    modelyard_tracking.app.mount(server, tracking, store)
+    modelyard_tracking.app.mount(server, tracking, store, signer)
     modelyard_registry.app.mount(server, registry, store, channel)
     modelyard_serving.app.mount(server)
     record_property("unbuilt", "\n".join(sorted(server.unbuilt)))  # tests/conftest.py prints it

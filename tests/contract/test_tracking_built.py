@@ -13,10 +13,11 @@ from modelyard_kit.server import Server
 from modelyard_tracking.app import TREE, mount
 
 
-def test_everything_but_workspaces_and_presigned_urls_of_files_is_built(tmp_path: Path) -> None:
+def test_everything_but_workspaces_is_built(tmp_path: Path) -> None:
     database = open_database(f"sqlite:///{tmp_path}/tracking.db")
     server = Server()
-    mount(server, database, MemoryStore(UrlSigner(b"s" * 32, lambda: "http://store.test")))
+    signer = UrlSigner(b"s" * 32, lambda: "http://store.test")
+    mount(server, database, MemoryStore(signer), signer)
     database.close()
     assert {name.rpartition(".")[2] for name in server.unbuilt} == {
         "ListWorkspaces",
@@ -24,8 +25,6 @@ def test_everything_but_workspaces_and_presigned_urls_of_files_is_built(tmp_path
         "GetWorkspace",
         "UpdateWorkspace",
         "DeleteWorkspace",
-        "CreatePresignedUploadUrl",
-        "CreatePresignedDownloadUrl",
     }
 
 
@@ -37,7 +36,8 @@ def test_an_rpc_that_is_not_built_says_so(tmp_path: Path) -> None:
 def test_it_is_ready_only_with_its_tables(tmp_path: Path) -> None:
     database = open_database(f"sqlite:///{tmp_path}/tracking.db")
     server = Server()
-    mount(server, database, MemoryStore(UrlSigner(b"s" * 32, lambda: "http://store.test")))
+    signer = UrlSigner(b"s" * 32, lambda: "http://store.test")
+    mount(server, database, MemoryStore(signer), signer)
     assert not server.is_ready()
     migrate(database, TREE)
     assert server.is_ready()

@@ -67,7 +67,7 @@ class Embedded:
             self.socket = self._home.socket()
             self.server = Server(token)
             undo.callback(self.server.drain, _GRACE_S)
-            grpc_port = self._start_services(settings, store)
+            grpc_port = self._start_services(settings, store, signer)
             self.grpc = _address(_reachable(settings.host), grpc_port)
             gateway = Gateway(
                 [Backend(area, f"unix:{self.socket}", f":{grpc_port}") for area in SERVICES],
@@ -85,10 +85,10 @@ class Embedded:
             undo.callback(self._home.withdraw)
             self._undo = undo.pop_all()
 
-    def _start_services(self, settings: Settings, store: LocalStore) -> int:
+    def _start_services(self, settings: Settings, store: LocalStore, signer: UrlSigner) -> int:
         tracking = dial(f"unix:{self.socket}", *SERVICES["tracking"])
         self.server.on_close(tracking.close)
-        modelyard_tracking.app.mount(self.server, self._database("tracking"), store)
+        modelyard_tracking.app.mount(self.server, self._database("tracking"), store, signer)
         modelyard_registry.app.mount(self.server, self._database("registry"), store, tracking)
         modelyard_serving.app.mount(self.server)
         address = _address(settings.host, settings.grpc_port)

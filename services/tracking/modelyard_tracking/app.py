@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from modelyard.api.artifacts.v1 import artifacts_service_pb2
 from modelyard.api.tracking.v1 import tracking_service_pb2
-from modelyard_kit.artifacts import ArtifactStore
+from modelyard_kit.artifacts import ArtifactStore, UrlSigner
 from modelyard_kit.clock import Clock, now_ms
 from modelyard_kit.db import Database
 from modelyard_kit.migrations import Tree
@@ -24,13 +24,20 @@ _TRACKING_THREADS = 12
 _ARTIFACTS_THREADS = 4
 
 
-def mount(server: Server, database: Database, store: ArtifactStore, clock: Clock = now_ms) -> None:
+def mount(
+    server: Server,
+    database: Database,
+    store: ArtifactStore,
+    signer: UrlSigner,
+    clock: Clock = now_ms,
+) -> None:
     """Mount the tracking and artifacts services.
 
     Args:
         server: Not started yet.
         database: Tracking's own, at the head of `TREE`.
         store: Keeps the bytes of artifacts.
+        signer: Makes the URLs that the gateway answers.
         clock: The time.
     """
     server.add(
@@ -41,7 +48,7 @@ def mount(server: Server, database: Database, store: ArtifactStore, clock: Clock
     )
     server.add(
         artifacts_service_pb2.DESCRIPTOR.services_by_name["ArtifactsService"],
-        ArtifactsServicer(database, store, clock),
+        ArtifactsServicer(database, store, signer, clock),
         threads=_ARTIFACTS_THREADS,
         ready=lambda: _is_ready(database),
     )

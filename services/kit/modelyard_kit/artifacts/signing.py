@@ -7,12 +7,12 @@ import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from modelyard_kit.artifacts.digest import Digest
 from modelyard_kit.errors import PermissionDenied
 
-Method = Literal["GET", "PUT"]
+Method = Literal["GET", "PUT", "MULTIPART"]
 
 MIN_SECRET_BYTES = 32
 
@@ -39,8 +39,9 @@ class UrlSigner:
     """Makes URLs that carry their own permission, and checks them.
 
     The form is ``{base_url}/artifacts/objects/<digest>?method=…&expires=<unix s>&signature=<hex>``
-    with ``size`` for a PUT and ``filename`` where one was given. The signature is an
-    HMAC-SHA-256 over the digest and all other parameters.
+    with ``size`` for a PUT and ``filename`` where one was given, or
+    ``{base_url}/artifacts/files/<logical path>?…`` for a file that has no digest yet, or several
+    objects. The signature is an HMAC-SHA-256 over the digest or path and all other parameters.
 
     Args:
         secret: At least 32 bytes, the same in every process that makes or checks the URLs.
@@ -64,10 +65,22 @@ class UrlSigner:
             digest, {"method": "PUT", "size": str(size_bytes), "expires": str(expires_at_s)}
         )
 
+    def file_url(self, method: Method, path: str, expires_at_s: int, **extra: str) -> str:
+        """An URL to download or upload the file at a logical path until `expires_at_s`.
+
+        Args:
+            method: GET or PUT.
+            path: Of an owner's tree, with the owner.
+            expires_at_s: Seconds of Unix time.
+            extra: Further parameters, signed too.
+        """
+        signed = self.sign(path, {"method": method, "expires": str(expires_at_s), **extra})
+        return f"{self._base_url()}/artifacts/files/{quote(path)}?{urlencode(signed)}"
+
     def verify(
         self, method: Method, digest: Digest, query: Mapping[str, str], now_s: float
     ) -> Grant:
-        """Checks the URL of a request.
+        """Checks the URL of a request for an object.
 
         Args:
             method: How it was requested; a HEAD is a GET.
@@ -78,22 +91,43 @@ class UrlSigner:
         Raises:
             PermissionDenied: The URL was not made here for this method and digest, or has expired.
         """
-        parameters = dict(query)
+        parameters = self.check(method, digest, query, now_s)
+        size = parameters.get("size")
+        return Grant(digest, None if size is None else int(size), parameters.get("filename"))
+
+    def sign(self, subject: str, parameters: Mapping[str, str]) -> dict[str, str]:
+        """Returns parameters with their signature.
+
+        Args:
+            subject: The digest or logical path they are about.
+            parameters: With ``method`` and ``expires``, in seconds of Unix time.
+        """
+        return {**parameters, "signature": self._signature(subject, parameters)}
+
+    def check(
+        self, method: Method, subject: str, signed: Mapping[str, str], now_s: float
+    ) -> dict[str, str]:
+        """Returns the parameters that were signed, without the signature.
+
+        Raises:
+            PermissionDenied: They were not signed here for this method and subject, or have
+                expired.
+        """
+        parameters = dict(signed)
         signature = parameters.pop("signature", "")
-        expected = self._signature(digest, parameters)
+        expected = self._signature(subject, parameters)
         # As bytes: compare_digest refuses str that is not ASCII.
         genuine = hmac.compare_digest(signature.encode(), expected.encode())
         if not genuine or parameters["method"] != method:
             raise PermissionDenied(_FORGED)
         if now_s >= int(parameters["expires"]):
             raise PermissionDenied(_EXPIRED)
-        size = parameters.get("size")
-        return Grant(digest, None if size is None else int(size), parameters.get("filename"))
+        return parameters
 
     def _url(self, digest: Digest, parameters: dict[str, str]) -> str:
-        signed = {**parameters, "signature": self._signature(digest, parameters)}
+        signed = self.sign(digest, parameters)
         return f"{self._base_url()}/artifacts/objects/{digest}?{urlencode(signed)}"
 
-    def _signature(self, digest: Digest, parameters: Mapping[str, str]) -> str:
-        message = f"{digest}?{urlencode(sorted(parameters.items()))}"
+    def _signature(self, subject: str, parameters: Mapping[str, str]) -> str:
+        message = f"{subject}?{urlencode(sorted(parameters.items()))}"
         return hmac.new(self._secret, message.encode(), hashlib.sha256).hexdigest()

@@ -87,6 +87,23 @@ def files_at(session: Session, owner: Owner, path: str) -> list[ManifestFile]:
     return sorted(found, key=lambda file: file.path)
 
 
+def file_at(session: Session, owner: Owner, path: str) -> ManifestFile:
+    """Return the file at a path of a tree.
+
+    Raises:
+        NotFound: There is none.
+        InvalidArgument: The path is a folder.
+    """
+    files = files_at(session, owner, path)
+    if not files:
+        raise no_artifacts(owner, path)
+    if files[0].path != path:
+        raise InvalidArgument(
+            f"The path '{path}' of {owner} is a folder; name a file in it.", path=path
+        )
+    return files[0]
+
+
 def sealable(session: Session, owner: Owner, folder: str) -> Sealable:
     """Return what a manifest of a folder of a tree holds; the whole tree if it is empty.
 

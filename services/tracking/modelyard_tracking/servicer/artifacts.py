@@ -7,7 +7,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard_kit import paging
-from modelyard_kit.artifacts import ArtifactStore, Digest, Manifest, ManifestFile, logical_path
+from modelyard_kit.artifacts import (
+    ArtifactStore,
+    Digest,
+    Manifest,
+    ManifestFile,
+    UrlSigner,
+    logical_path,
+)
 from modelyard_kit.calls import Call, reads, writes
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
@@ -21,13 +28,15 @@ from modelyard_tracking.rules.artifacts import (
     checked_files,
     objects_of,
 )
-from modelyard_tracking.rules.values import checked_model_id, checked_run_id, run_id_of
+from modelyard_tracking.rules.values import checked_model_id, run_id_of
+from modelyard_tracking.servicer.owners import owner_of
+from modelyard_tracking.servicer.presigning import Presigning
 
 _ENTRIES_A_PAGE = 1_000
 _DOWNLOAD_S = 15 * 60
 
 
-class ArtifactsServicer:
+class ArtifactsServicer(Presigning):
     """The RPCs about trees of files. The store is asked before a transaction opens.
 
     Every adapter of the store hashes what it is given, so an object that is there is the one its
@@ -37,12 +46,16 @@ class ArtifactsServicer:
     Args:
         database: Tracking's.
         store: Keeps the bytes.
+        signer: Makes URLs of files that are not one object of the store.
         clock: The time.
     """
 
-    def __init__(self, database: Database, store: ArtifactStore, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, store: ArtifactStore, signer: UrlSigner, clock: Clock
+    ) -> None:
         self.database = database
         self.store = store
+        self.signer = signer
         self.clock = clock
 
     @reads
@@ -71,7 +84,7 @@ class ArtifactsServicer:
     def DeclareArtifacts(
         self, request: pb.DeclareArtifactsRequest, context: grpc.ServicerContext
     ) -> pb.DeclareArtifactsResponse:
-        owner, files = _owner(request), _files(request)
+        owner, files = owner_of(request), _files(request)
         if not files:
             return self._ask_to_write(request, context, owner)
         objects = objects_of(files)
@@ -113,7 +126,7 @@ class ArtifactsServicer:
     def CommitArtifacts(
         self, request: pb.CommitArtifactsRequest, context: grpc.ServicerContext
     ) -> pb.CommitArtifactsResponse:
-        owner, files = _owner(request), _files(request)
+        owner, files = owner_of(request), _files(request)
         for file in files:
             for item in file.parts or (file,):
                 if not self._is_stored(item.digest, item.size_bytes):
@@ -142,7 +155,7 @@ class ArtifactsServicer:
 
     @reads
     def GetArtifacts(self, request: pb.GetArtifactsRequest, call: Call) -> pb.GetArtifactsResponse:
-        owner = _owner(request)
+        owner = owner_of(request)
         trees.root_uri(call.session, owner, request.experiment_id)
         files = trees.files_at(call.session, owner, _optional_path(request.path))
         if not files:
@@ -163,7 +176,7 @@ class ArtifactsServicer:
     def DeleteArtifacts(
         self, request: pb.DeleteArtifactsRequest, call: Call
     ) -> pb.DeleteArtifactsResponse:
-        owner = _owner(request)
+        owner = owner_of(request)
         trees.root_uri(call.session, owner, request.experiment_id)
         artifacts.require_writable(call.session, owner)
         if not artifacts.delete_files(call.session, owner, _optional_path(request.path)):
@@ -173,7 +186,7 @@ class ArtifactsServicer:
     def SealManifest(
         self, request: pb.SealManifestRequest, context: grpc.ServicerContext
     ) -> pb.SealManifestResponse:
-        owner, folder = _owner(request), _optional_path(request.path)
+        owner, folder = owner_of(request), _optional_path(request.path)
         with self.database.read() as session:
             sealable = trees.sealable(session, owner, folder)
         for digest, size_bytes in objects_of(sealable.files).items():
@@ -217,23 +230,6 @@ class ArtifactsServicer:
                 f"The object {digest} has {stored_bytes} bytes, not {size_bytes}.", digest=digest
             )
         return stored_bytes is not None
-
-
-def _owner(
-    request: pb.DeclareArtifactsRequest
-    | pb.CommitArtifactsRequest
-    | pb.GetArtifactsRequest
-    | pb.DeleteArtifactsRequest
-    | pb.SealManifestRequest,
-) -> Owner:
-    if bool(request.run_id) == bool(request.model_id):
-        raise InvalidArgument(
-            "Give exactly one of run_id and model_id; "
-            f"got run_id='{request.run_id}' and model_id='{request.model_id}'."
-        )
-    if request.run_id:
-        return Owner(OwnerKind.RUN, checked_run_id(request.run_id))
-    return Owner(OwnerKind.MODEL, checked_model_id(request.model_id))
 
 
 def _files(

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
+from modelyard_kit.errors import InvalidArgument
+from modelyard_tracking.rules.artifacts import Owner, OwnerKind
+from modelyard_tracking.rules.values import checked_model_id, checked_run_id
+
+
+def owner_of(
+    request: pb.DeclareArtifactsRequest
+    | pb.CommitArtifactsRequest
+    | pb.GetArtifactsRequest
+    | pb.DeleteArtifactsRequest
+    | pb.SealManifestRequest
+    | pb.CreatePresignedUploadUrlRequest,
+) -> Owner:
+    """Return whose tree a request is about.
+
+    Raises:
+        InvalidArgument: It names none, or two.
+    """
+    if bool(request.run_id) == bool(request.model_id):
+        raise InvalidArgument(
+            "Give exactly one of run_id and model_id; "
+            f"got run_id='{request.run_id}' and model_id='{request.model_id}'."
+        )
+    if request.run_id:
+        return Owner(OwnerKind.RUN, checked_run_id(request.run_id))
+    return Owner(OwnerKind.MODEL, checked_model_id(request.model_id))
