@@ -199,7 +199,7 @@ def test_a_folder_cannot_extend_the_trusted_types(folder: Path) -> None:
 )
 def test_a_loader_outside_the_table_is_not_imported(folder: Path, loader: Any) -> None:
     edit(folder, "python_function", loader_module=loader)
-    assert "wants to be loaded by" in refusal(folder).message
+    assert "it is made for the loader" in refusal(folder).message
 
 
 @pytest.mark.parametrize("file", ["../model.skops", "/etc/passwd", "", ".", "absent", 5, None])

@@ -69,10 +69,15 @@ def test_a_function_is_a_model(tmp_path: Path) -> None:
     assert loaded.predict(np.ones((1, 2))).tolist() == [[2.0, 2.0]]
 
 
-@pytest.mark.parametrize("python_model", [5, "model.py", Scaled])
+@pytest.mark.parametrize("python_model", [5, Scaled, lambda a, b: a + b])
 def test_something_that_is_no_python_model_is_refused(tmp_path: Path, python_model: Any) -> None:
-    with pytest.raises(InvalidParameter, match="python_model must be"):
+    with pytest.raises(InvalidParameter, match="python_model"):
         pyfunc.save_model(tmp_path / "m", python_model=python_model)
+
+
+def test_a_python_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no Python file at 'model'"):
+        pyfunc.save_model(tmp_path / "m", python_model="model")
 
 
 def test_an_artifact_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from modelyard.exceptions import InvalidParameter
 from modelyard.models._cast import cast_column, cast_tensor
-from modelyard.types.schema import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
+from modelyard.types.schema import Array, ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 
 _TABLE_DIMENSIONS = 2
 
@@ -120,7 +120,7 @@ def wrong_width(expected: int, got: int) -> InvalidParameter:
 
 
 def _columns(data: Any, schema: Schema) -> Any:
-    frame = as_frame(data)
+    frame = as_frame([data] if _is_one_row(data, schema) else data)
     names = schema.input_names()
     if not schema.has_input_names():
         # Columns known by position accept any names, as long as there are as many.
@@ -137,6 +137,28 @@ def _columns(data: Any, schema: Schema) -> Any:
     if all(cast[name].dtype == frame[name].dtype for name in cast):
         return frame
     return type(frame)(cast, index=frame.index)
+
+
+def _is_one_row(data: Any, schema: Schema) -> bool:
+    """Whether a mapping holds values and not columns: a list is a value where one is expected."""
+    if not isinstance(data, Mapping):
+        return False
+    expected = {spec.name: spec.type for spec in schema.inputs if isinstance(spec, ColSpec)}
+    return any(
+        isinstance(expected.get(name), Array) and _depth(value) == _array_depth(expected[name])
+        for name, value in data.items()
+    )
+
+
+def _array_depth(expected: Any) -> int:
+    return 1 + _array_depth(expected.dtype) if isinstance(expected, Array) else 0
+
+
+def _depth(value: Any) -> int:
+    """How many lists are inside each other."""
+    if not isinstance(value, list | tuple) and not hasattr(value, "tolist"):
+        return 0
+    return 1 + (_depth(value[0]) if len(value) else 0)
 
 
 def _single_tensor(data: Any, schema: Schema) -> Any:

@@ -12,6 +12,7 @@ from modelyard.exceptions import InvalidParameter
 _EXAMPLE = "input_example.json"
 _SERVING_EXAMPLE = "serving_input_example.json"
 _MAX_BYTES = 64 * 2**20
+_WITH_PARAMS = 2
 
 
 def write_example(folder: Path, example: Any) -> dict[str, Any]:
@@ -19,32 +20,21 @@ def write_example(folder: Path, example: Any) -> dict[str, Any]:
 
     Args:
         folder: The model folder.
-        example: A DataFrame, numpy array, dict or list of inputs.
+        example: A DataFrame, numpy array, dict or list of inputs; or a tuple of one of these and
+            the params of a prediction.
 
     Raises:
         InvalidParameter: For anything JSON has no form for.
     """
-    import numpy as np
-    import pandas as pd
-
     info: dict[str, Any] = {"artifact_path": _EXAMPLE, "serving_input_path": _SERVING_EXAMPLE}
+    data, params = split_params(example)
     try:
-        if isinstance(example, pd.Series):
-            example = example.to_frame()
-        if isinstance(example, pd.DataFrame):
-            info |= {"type": "dataframe", "pandas_orient": "split"}
-            text = example.to_json(
-                orient="split", index=False, date_format="iso", default_handler=_no_form
-            )
-            stored = json.loads(text)
-            served: Any = {"dataframe_split": stored}
-        elif isinstance(example, np.ndarray):
-            info |= {"type": "ndarray", "format": "tf-serving"}
-            stored = served = {"inputs": example.tolist()}
-        else:
-            info |= {"type": "json_object"}
-            stored = _plain(example)
-            served = {"inputs": stored}
+        kind, stored, served = _forms(data)
+        info |= kind
+        if params:
+            info["params"] = "true"  # a text in MLmodel files
+            stored = {"inputs": stored, "params": _plain(params)}
+            served["params"] = _plain(params)
         texts = json.dumps(stored, allow_nan=False), json.dumps(served, allow_nan=False)
     except (TypeError, ValueError, OverflowError) as unwritable:
         raise InvalidParameter(
@@ -54,6 +44,31 @@ def write_example(folder: Path, example: Any) -> dict[str, Any]:
     for name, text in zip((_EXAMPLE, _SERVING_EXAMPLE), texts, strict=True):
         (folder / name).write_text(text, encoding="utf-8")
     return info
+
+
+def split_params(example: Any) -> tuple[Any, dict[str, Any]]:
+    """Return the input and the params of an example, which has both if it is a tuple."""
+    if isinstance(example, tuple) and len(example) == _WITH_PARAMS and isinstance(example[1], dict):
+        return example
+    return example, {}
+
+
+def _forms(data: Any) -> tuple[dict[str, str], Any, dict[str, Any]]:
+    """Return what the MLmodel file says of an example, its file, and a request body with it."""
+    import numpy as np
+    import pandas as pd
+
+    table = data.to_frame() if isinstance(data, pd.Series) else data
+    if isinstance(table, pd.DataFrame):
+        text = table.to_json(
+            orient="split", index=False, date_format="iso", default_handler=_no_form
+        )
+        stored = json.loads(text)
+        return {"type": "dataframe", "pandas_orient": "split"}, stored, {"dataframe_split": stored}
+    arrays = list(data.values()) if isinstance(data, Mapping) else [data]
+    are_tensors = bool(arrays) and all(isinstance(array, np.ndarray) for array in arrays)
+    stored = _plain(data)
+    return {"type": "ndarray" if are_tensors else "json_object"}, stored, {"inputs": stored}
 
 
 def _no_form(value: Any) -> Any:
@@ -75,16 +90,29 @@ def read_example(folder: Path, info: dict[str, Any] | None) -> Any:
     Raises:
         InvalidParameter: The file is damaged.
     """
-    import numpy as np
-    import pandas as pd
-
     file = folder / _EXAMPLE
     if info is None or not file.is_file() or file.stat().st_size > _MAX_BYTES:
         return None
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
-        if info.get("type") == "dataframe":
-            return pd.DataFrame(stored["data"], columns=stored.get("columns"))
-        return np.asarray(stored["inputs"]) if info.get("type") == "ndarray" else stored
+        return _read(stored["inputs"] if info.get("params") else stored, str(info.get("type")))
     except (ValueError, KeyError, TypeError, AttributeError) as damaged:
         raise InvalidParameter("The model's input example is damaged.") from damaged
+
+
+def _read(stored: Any, kind: str) -> Any:
+    import numpy as np
+    import pandas as pd
+    from scipy import sparse
+
+    if kind == "dataframe":
+        return pd.DataFrame(stored["data"], columns=stored.get("columns"))
+    if kind == "ndarray" and isinstance(stored, Mapping):
+        return {name: np.asarray(array) for name, array in stored.items()}
+    if kind == "ndarray":
+        return np.asarray(stored)
+    matrices = {"sparse_matrix_csr": sparse.csr_matrix, "sparse_matrix_csc": sparse.csc_matrix}
+    if kind in matrices:
+        parts = stored["data"], stored["indices"], stored["indptr"]
+        return matrices[kind](parts, shape=tuple(stored["shape"]))
+    return stored

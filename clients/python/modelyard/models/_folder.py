@@ -15,6 +15,10 @@ from modelyard.models.model import Model, ModelInfo
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _DEFAULT_NAME = "model"
+_FORMS = (
+    "models:/<name>/<version or stage>, models:/<name>@<alias>, models:/m-<id>, "
+    "runs:/<run_id>/<name>"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +87,11 @@ class LocalModel:
     run_id: str | None = None
 
 
+def is_uri(model_uri: object) -> bool:
+    """Whether it names a model on a server, and not a folder."""
+    return isinstance(model_uri, str) and _SCHEME.match(model_uri) is not None
+
+
 def local_model(model_uri: str | Path, dst_path: str | None = None) -> LocalModel:
     """Return the folder of `model_uri`, downloaded unless it is a folder already.
 
@@ -90,14 +99,18 @@ def local_model(model_uri: str | Path, dst_path: str | None = None) -> LocalMode
         model_uri: `models:/…`, `runs:/…` or the path of a folder.
         dst_path: Where to download to; a temporary folder by default. Not used for a folder.
     """
-    if isinstance(model_uri, str) and _SCHEME.match(model_uri):
+    if not isinstance(model_uri, str | Path):
+        raise InvalidParameter(
+            f"The URI of a model must be text, got {type(model_uri).__name__}: give {_FORMS} or "
+            "a folder."
+        )
+    if isinstance(model_uri, str) and is_uri(model_uri):
         from modelyard import _artifacts
 
         return _artifacts.fetch_model(model_uri, dst_path)
     if not Path(model_uri).is_dir():
         raise NotFound(
-            f"There is no model at {str(model_uri)!r}: give a folder, or a URI such as "
-            "models:/<name>/<version or stage> or runs:/<run_id>/<name>."
+            f"There is no model at {str(model_uri)!r}: give a folder, or a URI such as {_FORMS}."
         )
     return LocalModel(Path(model_uri))
 

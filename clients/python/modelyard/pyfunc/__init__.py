@@ -13,7 +13,7 @@ from modelyard.models._folder import LogOptions, chosen_name, local_model, log_f
 from modelyard.models._quote import quote
 from modelyard.models.model import Model, ModelInfo
 from modelyard.models.signature import ModelSignature
-from modelyard.pyfunc import _python_model
+from modelyard.pyfunc import _python_model, _save
 from modelyard.pyfunc._model import Predictor, PyFuncModel
 from modelyard.pyfunc._python_model import PythonModel, PythonModelContext
 
@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 _SKLEARN_LOADERS = ("mlflow.sklearn", "modelyard.sklearn")
+_PYTHON_LOADERS = (_python_model.LOADER_MODULE, _python_model.CODE_LOADER_MODULE)
 
 
 def _require(*packages: str) -> None:
@@ -50,7 +51,8 @@ def load_model(
         suppress_warnings: Whether to say nothing about a model made by another Python version.
         dst_path: Where to download to; a temporary folder by default.
         model_config: Settings for a `PythonModel`.
-        allow_pickle: Whether a pickled model, which can run any code, may be loaded.
+        allow_pickle: Whether a model that can run any code may be loaded: a pickle, Python code,
+            or one with types that are not trusted.
 
     Raises:
         InvalidParameter: The model is damaged, forged, holds types that are not trusted or
@@ -114,13 +116,14 @@ def _predictor(
         from modelyard.sklearn import _predictor as of_sklearn
 
         return of_sklearn.load_predictor(folder, model, allow_pickle=allow_pickle, threads=threads)
-    if loader == _python_model.LOADER_MODULE:
+    if loader in _PYTHON_LOADERS:
         return _python_model.load_predictor(
             folder, model, allow_pickle=allow_pickle, model_config=model_config
         )
     raise InvalidParameter(
-        f"The model wants to be loaded by {quote(loader)}; models of "
-        f"{_SKLEARN_LOADERS[0]} and {_python_model.LOADER_MODULE} can be loaded."
+        f"The model was not loaded: it is made for the loader {quote(loader)}. Modelyard loads "
+        "scikit-learn models and models written in Python (mlflow.sklearn, mlflow.pyfunc); load "
+        "others with MLflow."
     )
 
 
@@ -143,6 +146,7 @@ def save_model(  # noqa: PLR0913 - the documented signature
     *,
     python_model: Any,
     artifacts: Mapping[str, str] | None = None,
+    code_paths: Sequence[str | Path] | None = None,
     signature: ModelSignature | None = None,
     input_example: Any = None,
     metadata: dict[str, Any] | None = None,
@@ -155,8 +159,11 @@ def save_model(  # noqa: PLR0913 - the documented signature
 
     Args:
         path: The folder; must be new or empty.
-        python_model: An instance of `PythonModel` or a function of the input.
+        python_model: An instance of `PythonModel`, a function of the input, or the path of a
+            Python file that calls `modelyard.models.set_model`.
         artifacts: Local files or folders to keep with the model, by name.
+        code_paths: Python files and folders that go with the model and are importable when it is
+            loaded.
         signature: Schema of inputs and outputs; None infers one from `input_example`, if given.
         input_example: Some rows of input.
         metadata: Stored in the MLmodel file.
@@ -167,11 +174,12 @@ def save_model(  # noqa: PLR0913 - the documented signature
 
     Raises:
         AlreadyExists: The folder has content.
-        InvalidParameter: `python_model` is neither of both.
+        InvalidParameter: `python_model` is none of these, cannot be pickled, or its file fails.
     """
     _require("cloudpickle")
-    options = _python_model.SaveOptions(
+    options = _save.SaveOptions(
         artifacts=artifacts,
+        code_paths=code_paths,
         signature=signature,
         input_example=input_example,
         metadata=metadata,
@@ -180,7 +188,7 @@ def save_model(  # noqa: PLR0913 - the documented signature
         extra_pip_requirements=extra_pip_requirements,
         conda_env=conda_env,
     )
-    _python_model.save(python_model, path, options)
+    _save.save(python_model, path, options)
 
 
 def log_model(  # noqa: PLR0913 - the documented signature
@@ -189,6 +197,7 @@ def log_model(  # noqa: PLR0913 - the documented signature
     name: str | None = None,
     python_model: Any,
     artifacts: Mapping[str, str] | None = None,
+    code_paths: Sequence[str | Path] | None = None,
     signature: ModelSignature | None = None,
     input_example: Any = None,
     metadata: dict[str, Any] | None = None,
@@ -223,8 +232,9 @@ def log_model(  # noqa: PLR0913 - the documented signature
         registered_model_name=registered_model_name,
         await_registration_for_seconds=await_registration_for,
     )
-    saved = _python_model.SaveOptions(
+    saved = _save.SaveOptions(
         artifacts=artifacts,
+        code_paths=code_paths,
         signature=signature,
         input_example=input_example,
         metadata=metadata,
@@ -233,4 +243,4 @@ def log_model(  # noqa: PLR0913 - the documented signature
         extra_pip_requirements=extra_pip_requirements,
         conda_env=conda_env,
     )
-    return log_folder(lambda folder: _python_model.save(python_model, folder, saved), options)
+    return log_folder(lambda folder: _save.save(python_model, folder, saved), options)

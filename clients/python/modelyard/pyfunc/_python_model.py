@@ -1,25 +1,22 @@
-"""Models written in Python: a class or a function, stored with cloudpickle."""
+"""Models written in Python: a class, a function or a file."""
 
 from __future__ import annotations
 
 import inspect
-import pickle
-import platform
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+import re
+import typing
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import metadata as packages
 from pathlib import Path
 from typing import Any
 
-from modelyard.exceptions import InvalidParameter, PermissionDenied
-from modelyard.models import _environment, _example
-from modelyard.models._folder import file_in, finish, local_path_of_artifact, new_folder
+from modelyard.exceptions import PermissionDenied
+from modelyard.models import _code, _pickles
+from modelyard.models._folder import file_in
 from modelyard.models.model import Model
-from modelyard.models.signature import ModelSignature, infer_signature
 
 LOADER_MODULE = "mlflow.pyfunc.model"
-_FILE = "python_model.pkl"
+CODE_LOADER_MODULE = "mlflow.pyfunc.loaders.code_model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +33,10 @@ class PythonModelContext:
 
 
 class PythonModel:
-    """A model in Python: subclass it and define `predict(context, model_input, params=None)`."""
+    """A model in Python: subclass it and define `predict(context, model_input, params=None)`.
+
+    `context` may be left out, and `params` when the model has none.
+    """
 
     def load_context(self, context: PythonModelContext) -> None:
         """Prepare for predictions, once after loading; override it to open artifacts."""
@@ -46,115 +46,68 @@ class PythonModel:
 
 
 class FunctionModel(PythonModel):
-    """A function of the input as a model."""
+    """What MLflow makes of a function of the input; its pickles are read as this class."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
+    func: Callable[[Any], Any]
 
-    def predict(self, context: PythonModelContext, model_input: Any, params: Any = None) -> Any:
-        return self.function(model_input)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SaveOptions:
-    """How a Python model is saved; see `modelyard.pyfunc.save_model`."""
-
-    artifacts: Mapping[str, str] | None = None
-    signature: ModelSignature | None = None
-    input_example: Any = None
-    metadata: dict[str, Any] | None = None
-    model_config: dict[str, Any] | None = None
-    pip_requirements: str | Sequence[str] | None = None
-    extra_pip_requirements: str | Sequence[str] | None = None
-    conda_env: dict[str, Any] | str | None = None
+    def predict(self, model_input: Any) -> Any:  # type: ignore[override] # no context, as there
+        return self.func(model_input)
 
 
-def save(python_model: Any, path: str | Path, options: SaveOptions) -> Model:
-    import cloudpickle  # type: ignore[import-untyped]
+def model_of(function: Callable[[Any], Any]) -> PythonModel:
+    """Return a function of the input as a model.
 
-    wrapped = _as_model(python_model)
-    folder = new_folder(path)
-    stored = _copy_artifacts(folder, options.artifacts or {})
-    (folder / _FILE).write_bytes(cloudpickle.dumps(wrapped))
-    flavor = {
-        "artifacts": stored,
-        "cloudpickle_version": packages.version("cloudpickle"),
-        "code": None,
-        "config": options.model_config or {},
-        "env": dict(_environment.ENVIRONMENT_FILES),
-        "loader_module": LOADER_MODULE,
-        "python_model": _FILE,
-        "python_version": platform.python_version(),
-        "streamable": False,
-    }
-    model = Model(
-        metadata=options.metadata,
-        flavors={"python_function": flavor},
-        signature=options.signature,
-    )
-    if options.input_example is not None:
-        model.saved_input_example_info = _example.write_example(folder, options.input_example)
-        if options.signature is None:
-            context = _context(folder, flavor, options.model_config)
-            wrapped.load_context(context)
-            answered = PythonModelPredictor(wrapped, context).predict(options.input_example, {})
-            model.signature = infer_signature(options.input_example, answered)
-    _environment.write_environment(folder, _requirements(options), options.conda_env)
-    return finish(folder, model)
-
-
-def _as_model(python_model: Any) -> PythonModel:
-    if isinstance(python_model, PythonModel):
-        return python_model
-    if inspect.isfunction(python_model):
-        return FunctionModel(python_model)
-    raise InvalidParameter(
-        "python_model must be an instance of modelyard.pyfunc.PythonModel or a function of the "
-        f"input, got {type(python_model).__name__}."
-    )
-
-
-def _copy_artifacts(folder: Path, artifacts: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    stored: dict[str, dict[str, str]] = {}
-    for name, uri in artifacts.items():
-        source = local_path_of_artifact(uri)
-        relative = f"artifacts/{source.name}"
-        target = folder / relative
-        if target.exists():
-            raise InvalidParameter(
-                f"Two artifacts are called {source.name!r}; give them different file names."
-            )
-        target.parent.mkdir(exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target)
-        else:
-            shutil.copyfile(source, target)
-        stored[name] = {"path": relative, "uri": str(uri)}
-    return stored
-
-
-def _requirements(options: SaveOptions) -> list[str]:
-    if options.pip_requirements is not None:
-        return _environment.requirement_lines(options.pip_requirements)
-    extra = options.extra_pip_requirements
-    more = [] if extra is None else _environment.requirement_lines(extra)
-    return _environment.pinned("cloudpickle", "numpy", "pandas") + more
+    Its class is made here and not at the top of a module, so that it goes into the pickle whole
+    and loads where this package is not installed.
+    """
+    body = {"predict": staticmethod(function)}
+    return typing.cast("PythonModel", type("FunctionModel", (PythonModel,), body)())
 
 
 class PythonModelPredictor:
-    """Calls a `PythonModel` with its context."""
+    """Calls a `PythonModel` with what its `predict` takes."""
 
     needs_names = False
 
-    def __init__(self, model: PythonModel, context: PythonModelContext) -> None:
+    def __init__(self, model: Any, context: PythonModelContext) -> None:
         self.raw_model = model
         self._context = context
-        self._takes_params = "params" in inspect.signature(model.predict).parameters
+        asked = model.func if isinstance(model, FunctionModel) else model.predict
+        names = inspect.signature(asked).parameters
+        self._takes_params = "params" in names
+        # The name is the author's choice; two parameters beside `params` are context and input.
+        self._takes_context = len([name for name in names if name != "params"]) > 1
+        self._hint = _input_hint(asked, position=int(self._takes_context))
 
     def predict(self, data: Any, params: dict[str, Any]) -> Any:
-        if self._takes_params:
-            return self.raw_model.predict(self._context, data, params=params or None)
-        return self.raw_model.predict(self._context, data)
+        given = (self._context,) if self._takes_context else ()
+        named = {"params": params or None} if self._takes_params else {}
+        return self.raw_model.predict(*given, _as_hinted(data, self._hint), **named)
+
+
+def _input_hint(predict: Callable[..., Any], position: int) -> Any:
+    """Return the annotation of the input, None without one."""
+    names = [name for name in inspect.signature(predict).parameters if name != "params"]
+    if len(names) <= position:
+        return None
+    try:
+        return typing.get_type_hints(predict).get(names[position])
+    except NameError:  # a name that was known to type checkers only
+        return None
+
+
+def _as_hinted(data: Any, hint: Any) -> Any:
+    """Return a table as the list that `predict` says it takes, other input as it is."""
+    import pandas as pd
+
+    if typing.get_origin(hint) is not list or not isinstance(data, pd.DataFrame):
+        return data
+    element = (*typing.get_args(hint), Any)[0]
+    if element is dict or typing.get_origin(element) is dict:
+        return data.to_dict(orient="records")
+    if hasattr(element, "model_validate"):  # pydantic's
+        return [element.model_validate(row) for row in data.to_dict(orient="records")]
+    return data.iloc[:, 0].tolist()
 
 
 def load_predictor(
@@ -163,22 +116,30 @@ def load_predictor(
     """Load the model of a folder and let it prepare.
 
     Raises:
-        PermissionDenied: A pickle is not allowed.
+        InvalidParameter: It needs what is not installed, is damaged, or its code fails.
+        PermissionDenied: It runs code, and that is not allowed.
     """
     if not allow_pickle:
         raise PermissionDenied(
-            "The model is Python code stored as a pickle, and loading it runs that code. If you "
-            "trust who logged it, load it with allow_pickle=True (serve it with --allow-pickle)."
+            "The model is Python code, and loading it runs that code. If you trust who logged it, "
+            "load it with allow_pickle=True (serve it with --allow-pickle)."
         )
     flavor = model.flavors["python_function"]
-    with file_in(folder, flavor.get("python_model")).open("rb") as stream:
-        loaded = pickle.load(stream)  # noqa: S301 - the caller allowed it
-    context = _context(folder, flavor, model_config)
+    _pickles.add_code(folder, flavor)
+    context = context_of(folder, flavor, model_config)
+    if flavor.get("model_code_path"):
+        # Written as the path on the machine where the model was logged.
+        name = re.split(r"[/\\]", str(flavor["model_code_path"]))[-1]
+        loaded = _code.run(file_in(folder, name), context.model_config)
+        loaded = loaded if hasattr(loaded, "predict") else model_of(loaded)
+    else:
+        file = file_in(folder, flavor.get("python_model"))
+        loaded = _pickles.load(file, flavor.get("python_model_compression"))
     loaded.load_context(context)
     return PythonModelPredictor(loaded, context)
 
 
-def _context(
+def context_of(
     folder: Path, flavor: Mapping[str, Any], model_config: Mapping[str, Any] | None
 ) -> PythonModelContext:
     artifacts = {

@@ -26,6 +26,8 @@ def save_model(  # noqa: PLR0913 - the documented signature
     signature: ModelSignature | Literal[False] | None = None,
     input_example: Any = None,
     serialization_format: str = "skops",
+    skops_trusted_types: Sequence[str] | None = None,
+    code_paths: Sequence[str | Path] | None = None,
     pyfunc_predict_fn: str = "predict",
     metadata: dict[str, Any] | None = None,
     pip_requirements: str | Sequence[str] | None = None,
@@ -42,6 +44,10 @@ def save_model(  # noqa: PLR0913 - the documented signature
         input_example: Some rows of input: a DataFrame, a numpy array, a dict or a list.
         serialization_format: `skops`, or `cloudpickle` or `pickle`, which only load with
             `allow_pickle`.
+        skops_trusted_types: Types, besides those the loader trusts, that the file may hold. It
+            is then loaded with `allow_pickle` only.
+        code_paths: Python files and folders that go with the model and are importable when it is
+            loaded with `allow_pickle`.
         pyfunc_predict_fn: The method `modelyard.pyfunc` and serving call.
         metadata: Stored in the MLmodel file.
         pip_requirements: Replaces the inferred requirements: a list or a requirements file.
@@ -57,6 +63,8 @@ def save_model(  # noqa: PLR0913 - the documented signature
         signature=signature,
         input_example=input_example,
         serialization_format=serialization_format,
+        skops_trusted_types=skops_trusted_types,
+        code_paths=code_paths,
         pyfunc_predict_fn=pyfunc_predict_fn,
         metadata=metadata,
         pip_requirements=pip_requirements,
@@ -74,6 +82,8 @@ def log_model(  # noqa: PLR0913 - the documented signature
     signature: ModelSignature | Literal[False] | None = None,
     input_example: Any = None,
     serialization_format: str = "skops",
+    skops_trusted_types: Sequence[str] | None = None,
+    code_paths: Sequence[str | Path] | None = None,
     pyfunc_predict_fn: str = "predict",
     metadata: dict[str, Any] | None = None,
     pip_requirements: str | Sequence[str] | None = None,
@@ -95,6 +105,8 @@ def log_model(  # noqa: PLR0913 - the documented signature
         signature: As for `save_model`, with the arguments down to `conda_env`.
         input_example: As for `save_model`.
         serialization_format: As for `save_model`.
+        skops_trusted_types: As for `save_model`.
+        code_paths: As for `save_model`.
         pyfunc_predict_fn: As for `save_model`.
         metadata: As for `save_model`.
         pip_requirements: As for `save_model`.
@@ -127,6 +139,8 @@ def log_model(  # noqa: PLR0913 - the documented signature
         signature=signature,
         input_example=input_example,
         serialization_format=serialization_format,
+        skops_trusted_types=skops_trusted_types,
+        code_paths=code_paths,
         pyfunc_predict_fn=pyfunc_predict_fn,
         metadata=metadata,
         pip_requirements=pip_requirements,
@@ -145,7 +159,8 @@ def load_model(
         model_uri: `models:/name/3`, `models:/name/Production`, `models:/name@alias`,
             `models:/m-<id>`, `runs:/<run_id>/<name>`, or a model folder.
         dst_path: Where to download to; a temporary folder by default.
-        allow_pickle: Whether a pickled model, which can run any code, may be loaded.
+        allow_pickle: Whether a model that can run any code may be loaded: a pickle, or one with
+            types that are not trusted.
 
     Returns:
         The fitted estimator.

@@ -7,12 +7,11 @@ import platform
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 from modelyard.exceptions import InvalidParameter, PermissionDenied
-from modelyard.models import _environment, _example
+from modelyard.models import _code, _environment, _example, _pickles
 from modelyard.models._folder import file_in, finish, new_folder
 from modelyard.models._quote import quote
 from modelyard.models.model import Model
@@ -40,6 +39,8 @@ class SaveOptions:
     signature: ModelSignature | Literal[False] | None = None
     input_example: Any = None
     serialization_format: str = "skops"
+    skops_trusted_types: Sequence[str] | None = None
+    code_paths: Sequence[str | Path] | None = None
     pyfunc_predict_fn: str = "predict"
     metadata: dict[str, Any] | None = None
     pip_requirements: str | Sequence[str] | None = None
@@ -52,10 +53,14 @@ def save(sk_model: Any, path: str | Path, options: SaveOptions) -> Model:
     folder = new_folder(path)
     written = "model.skops" if options.serialization_format == "skops" else "model.pkl"
     if options.serialization_format == "skops":
-        _skops_file.save(sk_model, folder / written)
+        _skops_file.save(sk_model, folder / written, options.skops_trusted_types or ())
     else:
         _pickle(sk_model, folder / written, options.serialization_format)
-    model = Model(metadata=options.metadata, flavors=_flavors(sk_model, folder / written, options))
+    flavors = _flavors(sk_model, folder / written, options)
+    code = _code.copy_code(folder, options.code_paths)
+    for flavor in flavors.values():
+        flavor["code"] = code
+    model = Model(metadata=options.metadata, flavors=flavors)
     example = _inputs.as_table(options.input_example)
     if example is not None:
         model.saved_input_example_info = _example.write_example(folder, example)
@@ -74,6 +79,11 @@ def _check(sk_model: Any, options: SaveOptions) -> None:
             f"Unknown serialization_format {options.serialization_format!r}; "
             f"choose one of {', '.join(FORMATS)}."
         )
+    trusted = options.skops_trusted_types
+    if trusted is not None and options.serialization_format != "skops":
+        raise _invalid("skops_trusted_types is of use with serialization_format='skops' only.")
+    if isinstance(trusted, str):
+        raise _invalid(f"skops_trusted_types must be a list of type names, got {trusted!r}.")
     predict = options.pyfunc_predict_fn
     if predict not in PREDICT_FUNCTIONS:
         raise _invalid(
@@ -89,23 +99,22 @@ def _invalid(message: str) -> InvalidParameter:
 
 
 def _pickle(sk_model: Any, file: Path, serialization_format: str) -> None:
-    if serialization_format == "pickle":
-        file.write_bytes(pickle.dumps(sk_model))
+    if serialization_format == "cloudpickle":
+        _pickles.dump(sk_model, file)
         return
-    if find_spec("cloudpickle") is None:
-        raise ImportError(
-            "serialization_format='cloudpickle' needs cloudpickle: pip install cloudpickle"
-        )
-    import cloudpickle  # type: ignore[import-untyped]
-
-    file.write_bytes(cloudpickle.dumps(sk_model))
+    try:
+        file.write_bytes(pickle.dumps(sk_model))
+    except (pickle.PicklingError, TypeError, AttributeError) as refused:
+        raise _invalid(
+            f"{type(sk_model).__name__} cannot be pickled ({quote(str(refused))}). "
+            "serialization_format='cloudpickle' stores functions of your own too."
+        ) from refused
 
 
 def _flavors(sk_model: Any, file: Path, options: SaveOptions) -> dict[str, dict[str, Any]]:
     import sklearn
 
     sklearn_flavor = {
-        "code": None,
         "pickled_model": file.name,
         "serialization_format": options.serialization_format,
         "sklearn_version": sklearn.__version__,
@@ -169,8 +178,10 @@ def load(folder: Path, model: Model, *, allow_pickle: bool, threads: int | None 
             f"The model's serialization_format is {quote(stored_as)}, "
             f"not one of {', '.join(FORMATS)}."
         )
+    if allow_pickle:
+        _pickles.add_code(folder, flavor)
     if stored_as == "skops":
-        estimator = _load_skops(file)
+        estimator = _load_skops(file, any_type=allow_pickle)
     else:
         estimator = _load_pickle(file, str(stored_as), allow_pickle=allow_pickle)
     if threads is not None:
@@ -178,13 +189,13 @@ def load(folder: Path, model: Model, *, allow_pickle: bool, threads: int | None 
     return estimator
 
 
-def _load_skops(file: Path) -> Any:
+def _load_skops(file: Path, *, any_type: bool) -> Any:
     if not zipfile.is_zipfile(file):
         raise _invalid(
             f"The model was not loaded: {file.name} is said to be a skops file and is none. "
             "It is damaged or forged; log the model again."
         )
-    return _skops_file.load(file)
+    return _skops_file.load(file, any_type=any_type)
 
 
 def _load_pickle(file: Path, stored_as: str, *, allow_pickle: bool) -> Any:
@@ -194,14 +205,7 @@ def _load_pickle(file: Path, stored_as: str, *, allow_pickle: bool) -> Any:
             "If you trust who logged it, load it with allow_pickle=True (serve it with "
             "--allow-pickle); or log it again with serialization_format='skops'."
         )
-    try:
-        with file.open("rb") as stream:
-            return pickle.load(stream)  # noqa: S301 - the caller allowed it
-    except (pickle.UnpicklingError, EOFError) as damaged:
-        raise _invalid(
-            f"The model was not loaded: {file.name} is not a readable pickle. It is damaged; log "
-            "the model again."
-        ) from damaged
+    return _pickles.load(file)
 
 
 def _set_threads(estimator: Any, threads: int) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from modelyard.exceptions import InvalidParameter, ModelyardException
+from modelyard.models._pickles import needs_module
 from modelyard.models._quote import quote
 from modelyard.sklearn._forged import refuse_forged
 from modelyard.sklearn._trusted import TRUSTED_TYPES
@@ -18,8 +20,14 @@ _MAX_EXPANSION = 20
 _ALWAYS_ALLOWED_BYTES = 256 * 2**20
 
 
-def save(model: Any, path: Path) -> None:
+def save(model: Any, path: Path, also_trusted: Collection[str] = ()) -> None:
     """Write `model` to `path`, and refuse what `load` would refuse.
+
+    Args:
+        model: An estimator.
+        path: The file.
+        also_trusted: Types, besides those the loader trusts, that may be written. Loading them
+            takes `allow_pickle`.
 
     Raises:
         InvalidParameter: skops cannot store the model or the
@@ -29,7 +37,8 @@ def save(model: Any, path: Path) -> None:
 
     try:
         skops.io.dump(model, path)
-        untrusted = sorted(set(skops.io.get_untrusted_types(file=path)) - TRUSTED_TYPES.keys())
+        reported = set(skops.io.get_untrusted_types(file=path))
+        untrusted = sorted(reported - TRUSTED_TYPES.keys() - set(also_trusted))
     except Exception as unsupported:
         raise InvalidParameter(
             f"{type(model).__name__} cannot be stored with skops ({_one_line(unsupported)}). "
@@ -38,8 +47,8 @@ def save(model: Any, path: Path) -> None:
     if untrusted:
         raise InvalidParameter(
             f"{type(model).__name__} holds types that the loader does not trust: "
-            f"{quote(untrusted)}. serialization_format='cloudpickle' stores it; loading it "
-            "then needs allow_pickle."
+            f"{quote(untrusted)}. With skops_trusted_types=[...] naming them, or with "
+            "serialization_format='cloudpickle', it is stored; loading it then needs allow_pickle."
         )
 
 
@@ -50,29 +59,37 @@ def untrusted_by_skops(path: Path) -> list[str]:
     return sorted(skops.io.get_untrusted_types(file=path))
 
 
-def load(path: Path) -> Any:
+def load(path: Path, *, any_type: bool = False) -> Any:
     """Load a file after checking its types and arrays.
 
     Args:
         path: A skops file; nothing it or its model folder says about trust is believed.
+        any_type: Whether the caller trusts every type in it, which lets it run any code.
 
     Raises:
-        InvalidParameter: It is no skops file, is damaged, holds a
-            type that is not trusted, or its arrays contradict each other.
+        InvalidParameter: It is no skops file, is damaged, holds a type that is not trusted, or
+            its arrays contradict each other.
     """
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
     try:
         _refuse_bomb(path)
-        model = skops.io.load(path, trusted=sorted(TRUSTED_TYPES))
+        trusted = set(TRUSTED_TYPES)
+        if any_type:
+            trusted.update(skops.io.get_untrusted_types(file=path))
+        model = skops.io.load(path, trusted=sorted(trusted))
         refuse_forged(model)
     except ModelyardException:
         raise
+    except ModuleNotFoundError as absent:
+        raise needs_module(absent) from absent
     except UntrustedTypesFoundException as refused:
         untrusted = sorted(set(skops.io.get_untrusted_types(file=path)) - TRUSTED_TYPES.keys())
         raise InvalidParameter(
-            f"The model was not loaded: it holds types that are not trusted: {quote(untrusted)}."
+            f"The model was not loaded: it holds types that are not trusted: {quote(untrusted)}. "
+            "If you trust who logged it, load it with allow_pickle=True (serve it with "
+            "--allow-pickle)."
         ) from refused
     except Exception as damaged:  # a forged file can fail anywhere in skops, zipfile or numpy
         raise InvalidParameter(

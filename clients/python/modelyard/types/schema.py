@@ -277,20 +277,20 @@ class ParamSpec:
 
     Attributes:
         name: Key in `params`.
-        dtype: Type of the value, or of its elements when `shape` is set.
+        dtype: Type of the value, or of its elements when `shape` is set; a scalar or an `Object`.
         default: Used when the caller gives none.
         shape: None for a scalar, (-1,) for a list.
     """
 
     name: str
-    dtype: DataType
+    dtype: ColumnType
     default: Any
     shape: tuple[int, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "name": self.name,
-            "type": str(self.dtype),
+            **_type_to_dict(self.dtype),
             "default": self.default,
             "shape": None if self.shape is None else list(self.shape),
         }
@@ -328,7 +328,7 @@ def _param_from_dict(described: Mapping[str, Any]) -> ParamSpec:
     shape = described.get("shape")
     return ParamSpec(
         described["name"],
-        data_type(described["type"]),
+        _type_from_dict(described),
         described["default"],
         None if shape is None else tuple(shape),
     )

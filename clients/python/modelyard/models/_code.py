@@ -1,0 +1,170 @@
+"""Models that are a Python file, which calls `set_model` with what it made."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+import uuid
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from modelyard.exceptions import InvalidParameter, ModelyardException, NotFound
+from modelyard.models import _foreign
+from modelyard.models._pickles import needs_module
+from modelyard.models._quote import quote
+
+_CODE_FOLDER = "code"
+
+
+@dataclass
+class _Running:
+    """A file that is being run: its settings, and the model it sets."""
+
+    config: Mapping[str, Any] | None
+    models: list[Any] = field(default_factory=list)
+
+
+_running: ContextVar[_Running | None] = ContextVar("running", default=None)
+
+
+def set_model(model: Any) -> None:
+    """Say which object of a Python file is the model, when the file is logged as one.
+
+    Args:
+        model: An instance of `PythonModel` or a function of the input.
+
+    Raises:
+        InvalidParameter: It is neither.
+    """
+    if not callable(model) and not callable(getattr(model, "predict", None)):
+        raise InvalidParameter(
+            "set_model takes an instance of PythonModel or a function of the input, "
+            f"got {type(model).__name__}."
+        )
+    running = _running.get()
+    if running is not None:
+        running.models.append(model)
+
+
+class ModelConfig:
+    """Settings of a model that is a Python file.
+
+    Args:
+        development_config: Used while the file is not loaded as a model with settings: a dict or
+            the path of a YAML file.
+    """
+
+    def __init__(self, *, development_config: Mapping[str, Any] | str | Path | None = None) -> None:
+        running = _running.get()
+        given = running.config if running and running.config else development_config
+        if given is None:
+            raise InvalidParameter(
+                "There are no settings: log or load the model with model_config, or give "
+                "development_config."
+            )
+        self._config = dict(given) if isinstance(given, Mapping) else _read_settings(Path(given))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all settings."""
+        return dict(self._config)
+
+    def get(self, key: str) -> Any:
+        """Return a setting.
+
+        Raises:
+            KeyError: There is none of that name.
+        """
+        return self._config[key]
+
+
+def _read_settings(file: Path) -> dict[str, Any]:
+    import yaml
+
+    if not file.is_file():
+        raise NotFound(f"There is no file of settings at {str(file)!r}.")
+    read = yaml.safe_load(file.read_text(encoding="utf-8"))
+    if not isinstance(read, dict):
+        raise InvalidParameter(f"The settings in {str(file)!r} are not a mapping of names.")
+    return read
+
+
+def run(file: Path, config: Mapping[str, Any] | None) -> Any:
+    """Run a Python file and return the model it sets.
+
+    Raises:
+        InvalidParameter: It fails, or sets no model.
+    """
+    running = _Running(config)
+    name = f"modelyard_model_{uuid.uuid4().hex}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise InvalidParameter(f"{file.name} is no Python file; its name must end in .py.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # classes of the file look their module up
+    token = _running.set(running)
+    try:
+        with _foreign.importable():
+            _forget_model_of_mlflow()
+            spec.loader.exec_module(module)
+            model = running.models[-1] if running.models else _model_of_mlflow()
+    except ModelyardException:
+        raise
+    except ModuleNotFoundError as absent:
+        raise needs_module(absent) from absent
+    except Exception as failed:  # the code of other people
+        raise InvalidParameter(
+            f"The model was not loaded: {file.name} fails with {type(failed).__name__}: "
+            f"{quote(str(failed).partition(chr(10))[0])}."
+        ) from failed
+    finally:
+        _running.reset(token)
+    if model is None:
+        raise InvalidParameter(
+            f"{file.name} sets no model: it must call modelyard.models.set_model(model)."
+        )
+    return model
+
+
+def _forget_model_of_mlflow() -> None:
+    loaded = sys.modules.get("mlflow.models.model")
+    if loaded is not None:
+        loaded.__dict__["__mlflow_model__"] = None
+
+
+def _model_of_mlflow() -> Any:
+    """What the file set with MLflow's own `set_model`, where MLflow is installed."""
+    loaded = sys.modules.get("mlflow.models.model")
+    return None if loaded is None else loaded.__dict__.get("__mlflow_model__")
+
+
+def copy_code(folder: Path, code_paths: Sequence[str | Path] | None) -> str | None:
+    """Copy files and folders of Python code into a model folder.
+
+    Returns:
+        What the MLmodel file says of it: a folder's name, None without code.
+
+    Raises:
+        InvalidParameter: It is not a list.
+        NotFound: There is no such file.
+    """
+    if code_paths is None:
+        return None
+    if isinstance(code_paths, str | Path):
+        raise InvalidParameter(
+            f"code_paths must be a list of files and folders, got {str(code_paths)!r}."
+        )
+    target = folder / _CODE_FOLDER
+    target.mkdir()
+    for path in map(Path, code_paths):
+        if path.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(path, target / path.resolve().name, ignore=ignored)
+        elif path.is_file():
+            shutil.copyfile(path, target / path.name)
+        else:
+            raise NotFound(f"There is no code at {str(path)!r}, given in code_paths.")
+    return _CODE_FOLDER
