@@ -62,8 +62,8 @@ def floor_server(folder: str, ready: Connection) -> None:
     server.wait_for_termination()
 
 
-def start_platform(home: Path) -> tuple[subprocess.Popen[str], str]:
-    """Start `modelyard up` and return it with its gRPC target."""
+def start_platform(home: Path) -> tuple[subprocess.Popen[str], dict[str, str]]:
+    """Start `modelyard up` and return it with its addresses, by protocol."""
     command = [sys.executable, "-m", "modelyard_server", "up", "--home", str(home)]
     platform = subprocess.Popen(
         [*command, "--port", "0", "--grpc-port", "0"],
@@ -73,7 +73,7 @@ def start_platform(home: Path) -> tuple[subprocess.Popen[str], str]:
     )
     if platform.stdout is None or not platform.stdout.readline():
         raise SystemExit("the platform did not start")
-    return platform, json.loads((home / "instance.json").read_text())["grpc"]
+    return platform, json.loads((home / "instance.json").read_text())
 
 
 def prepare(channel: grpc.Channel) -> tuple[str, list[str]]:
@@ -131,9 +131,15 @@ def timed(call: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def compare(name: str, call: Callable[[], Any], floor: Callable[[], Any], rounds: int) -> None:
+def compare(
+    name: str,
+    call: Callable[[], Any],
+    floor: Callable[[], Any],
+    rounds: int,
+    warm_up: int = WARM_UP,
+) -> None:
     """Print the medians of both, in milliseconds, and the median of the paired ratios."""
-    for _ in range(WARM_UP):
+    for _ in range(warm_up):
         call()
         floor()
     pairs = [(timed(call), timed(floor)) for _ in range(rounds)]
@@ -151,8 +157,8 @@ def main(rounds: int) -> None:
         floor = grpc.insecure_channel(f"127.0.0.1:{parent.recv()}")
         empty: Any = floor.unary_unary("/floor/Empty")
         commit: Any = floor.unary_unary("/floor/Commit")
-        platform, target = start_platform(Path(folder) / "home")
-        channel = grpc.insecure_channel(target)
+        platform, addresses = start_platform(Path(folder) / "home")
+        channel = grpc.insecure_channel(addresses["grpc"])
         run_id, versions = prepare(channel)
         tracking = tracking_service_pb2_grpc.TrackingServiceStub(channel)
         registry = registry_service_pb2_grpc.RegistryServiceStub(channel)
