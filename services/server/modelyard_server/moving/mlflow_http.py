@@ -76,9 +76,9 @@ class MlflowServer:
         """Whether it is MLflow 3 or newer."""
         return int(self.version.partition(".")[0]) >= 3  # noqa: PLR2004 - a version
 
-    def get(self, path: str, **query: Any) -> dict[str, Any]:
+    def get(self, path: str, query: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """GET a route below `/api/2.0/`; None in the query is left out, lists are repeated."""
-        given = {key: value for key, value in query.items() if value is not None}
+        given = {key: value for key, value in (query or {}).items() if value is not None}
         text = urllib.parse.urlencode(given, doseq=True)
         return self._json("GET", f"/api/2.0/{path}" + (f"?{text}" if text else ""))
 

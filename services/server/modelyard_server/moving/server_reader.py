@@ -77,7 +77,7 @@ class ServerReader:
         for page in self._pages("GET", "mlflow/registered-models/search", {"max_results": _PAGE}):
             for found in _messages(page, "registered_models", registry_pb2.RegisteredModel):
                 # Searches know no aliases.
-                whole = self._server.get("mlflow/registered-models/get", name=found.name)
+                whole = self._server.get("mlflow/registered-models/get", {"name": found.name})
                 yield _message(whole["registered_model"], registry_pb2.RegisteredModel)
 
     def versions(self, name: str) -> Iterator[OriginVersion]:
@@ -95,7 +95,7 @@ class ServerReader:
     def _location(self, version: registry_pb2.ModelVersion) -> str:
         query = {"name": version.name, "version": version.version}
         try:
-            found = self._server.get("mlflow/model-versions/get-download-uri", **query)
+            found = self._server.get("mlflow/model-versions/get-download-uri", query)
         except Refused:
             return version.source
         return str(found.get("artifact_uri") or version.source)
@@ -171,7 +171,7 @@ class ServerReader:
             if method == "POST":
                 page = self._server.send("POST", route, {"max_results": _PAGE, **given})
             else:
-                page = self._server.get(route, **given)
+                page = self._server.get(route, given)
             yield page
             token = page.get("next_page_token")
             if not token:
