@@ -29,14 +29,16 @@ from modelyard_registry.app import TREE, mount
 RUN = hashlib.md5(b"run", usedforsecurity=False).hexdigest()
 OTHER_RUN = hashlib.md5(b"other run", usedforsecurity=False).hexdigest()
 LOGGED_MODEL = "m-" + hashlib.md5(b"model", usedforsecurity=False).hexdigest()
+LOGGED_MODEL_OF_NO_RUN = "m-" + "0" * 32
 SOURCE = f"runs:/{RUN}/model"
+_SEALABLE = {RUN, OTHER_RUN, LOGGED_MODEL, LOGGED_MODEL_OF_NO_RUN}
 TRACKING = artifacts_service_pb2.DESCRIPTOR.services_by_name["ArtifactsService"]
 REGISTRY = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"]
 
 
 @dataclass
 class SealingTracking:
-    """Seals two runs and one logged model; the digest depends on who made it and on the path."""
+    """Seals two runs and two logged models; the digest depends on who made it and on the path."""
 
     store: MemoryStore
     sealed: list[artifacts_pb2.SealManifestRequest] = field(default_factory=list)
@@ -45,13 +47,13 @@ class SealingTracking:
         self, request: artifacts_pb2.SealManifestRequest, _context: grpc.ServicerContext
     ) -> artifacts_pb2.SealManifestResponse:
         self.sealed.append(request)
-        if (request.run_id or request.model_id) not in {RUN, OTHER_RUN, LOGGED_MODEL}:
+        if (request.run_id or request.model_id) not in _SEALABLE:
             raise errors.NotFound(f"Run with id={request.run_id} not found")
         manifest = self._keep(f"{request.run_id}{request.model_id}/{request.path}".encode())
         return artifacts_pb2.SealManifestResponse(
             digest=manifest.digest,
             manifest=manifest.to_bytes(),
-            run_id=request.run_id or RUN,
+            run_id=None if request.model_id == LOGGED_MODEL_OF_NO_RUN else request.run_id or RUN,
             experiment_id="7",
             model_id=request.model_id or None,
         )

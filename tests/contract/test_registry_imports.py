@@ -20,6 +20,7 @@ from registry_originals import (
 )
 from registry_service import (
     LOGGED_MODEL,
+    LOGGED_MODEL_OF_NO_RUN,
     OTHER_RUN,
     RUN,
     SOURCE,
@@ -272,6 +273,17 @@ def test_a_source_of_ours_is_sealed_and_any_other_kept_as_text(
     assert found.source == source
     pinned = f"mlflow-artifacts:/manifests/{found.digest}"
     assert import_version(registry, version(2, source=pinned)).model_version.digest == found.digest
+
+
+def test_the_run_that_the_origin_names_counts_where_none_is_known(registry: Registry) -> None:
+    import_model(registry, model())
+    message = version(1, source=f"models:/{LOGGED_MODEL_OF_NO_RUN}", run_id="theirs")
+    import_version(registry, message)
+    found = registry.get_version(1)
+    assert (found.run_id, found.verified) == ("theirs", True)
+    before = registry.rows()
+    import_version(registry, message)
+    assert registry.rows() == before
 
 
 def test_bytes_that_were_pinned_never_change(registry: Registry) -> None:

@@ -160,6 +160,21 @@ def test_rollback_knows_the_holders_under_a_former_name(registry: Registry) -> N
     assert registry.roll_back(name="flowers").version == "1"
 
 
+def test_rollback_knows_the_holders_under_a_former_name_that_was_so_before(
+    registry: Registry,
+) -> None:
+    registry.create_model("draft")
+    for name, new_name in (("draft", "ready"), ("ready", "draft")):
+        request = pb.RenameRegisteredModelRequest(name=name, new_name=new_name)
+        registry.call("RenameRegisteredModel", request)
+    for number in (1, 2):
+        registry.create_version("draft")
+        registry.move(number, "Production", "draft")
+    request = pb.RenameRegisteredModelRequest(name="draft", new_name="ready")
+    registry.call("RenameRegisteredModel", request)
+    assert registry.roll_back(name="ready").version == "1"
+
+
 def test_rollback_without_an_earlier_holder_is_refused(registry: Registry) -> None:
     with refused(registry, FailedPrecondition, "There is nothing to roll back to"):
         registry.roll_back()

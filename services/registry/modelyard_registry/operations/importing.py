@@ -7,7 +7,7 @@ held a stage before is not known here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import TypeVar
 
@@ -236,7 +236,7 @@ def _new_version(
     change: Change, session: Session, name: str, original: OriginalVersion, kept: Kept
 ) -> ModelVersion:
     said = original.said
-    source, pinned = pinned_source(session, said, kept)
+    source, pinned = _made_from(session, said, kept)
     version = ModelVersion(
         name=name,
         version=original.version,
@@ -271,7 +271,7 @@ def _update_version(
             "verified, so its source never changes.",
             source=version.source,
         )
-    source, pinned = pinned_source(session, said, pinned_by(version) if version.verified else kept)
+    source, pinned = _made_from(session, said, pinned_by(version) if version.verified else kept)
     values = {
         "stage": original.stage,
         "source": source,
@@ -304,6 +304,17 @@ def _update_version(
             name=version.name, version=version.version, key=key, value=value
         ),
     )
+
+
+def _made_from(session: Session, said: Registration, kept: Kept) -> tuple[str, Pinned]:
+    """Return the source to show and what it is.
+
+    Where no run is known here that made the bytes, it is the one the other registry names.
+    """
+    if isinstance(kept, Pinned) and kept.run_id is None:
+        source, pinned = pinned_source(session, replace(said, run_id=""), kept)
+        return source, replace(pinned, run_id=said.run_id or None)
+    return pinned_source(session, said, kept)
 
 
 def _replace_tags(

@@ -121,6 +121,8 @@ def rename_model(call: Call, name: str, new_name: str, *, comment: str) -> Regis
         )
     for row in _rows(model):
         leaving.lose(row)
+    # An event says what changes: a model that comes again from the same name must change it.
+    leaving.set(leaving.names, renamed_from=None)
     leaving.record(Action.MODEL_RENAMED, comment=comment)
     # The foreign keys carry the new name to everything the model has.
     call.session.execute(
