@@ -73,6 +73,7 @@ def values_are_written_in_their_form() -> None:
     mlflow.log_figure(figure, "figures/line.png")
     mlflow.log_image(np.full((4, 5, 3), 255, dtype=np.uint8), "images/white.png")
     mlflow.log_image(Image.new("RGB", (3, 2), (255, 0, 0)), key="steps", step=1)
+    mlflow.flush_artifact_async_logging()
     base = f"runs:/{run_id}"
     assert mlflow.artifacts.load_text(f"{base}/text/page.html") == "<b>bold</b>"
     assert mlflow.artifacts.load_dict(f"{base}/dict.json") == {"a": [1, 2]}
