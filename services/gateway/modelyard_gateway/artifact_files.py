@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
@@ -11,7 +12,14 @@ from modelyard.api.registry.v1 import registry_pb2
 from modelyard_gateway.artifact_paths import Owned, Pinned, Place
 from modelyard_gateway.asking import Identity, Neighbours
 from modelyard_gateway.transfers import Download
-from modelyard_kit.artifacts import ArtifactStore, Digest, Manifest, ManifestFile, ManifestPart
+from modelyard_kit.artifacts import (
+    ArtifactStore,
+    Digest,
+    Manifest,
+    ManifestFile,
+    ManifestPart,
+    UrlSigner,
+)
 from modelyard_kit.errors import DataLoss, InvalidArgument, NotFound
 
 # What a browser shows without running anything; text of any kind is sent as plain text.
@@ -26,11 +34,13 @@ class Files:
 
     Args:
         store: Where the bytes are.
+        signer: Makes URLs of files that are several objects.
         neighbours: Tell which files there are, to whom.
     """
 
-    def __init__(self, store: ArtifactStore, neighbours: Neighbours) -> None:
+    def __init__(self, store: ArtifactStore, signer: UrlSigner, neighbours: Neighbours) -> None:
         self._store = store
+        self._signer = signer
         self._neighbours = neighbours
 
     def find(self, place: Place, who: Identity) -> Download:
@@ -48,6 +58,12 @@ class Files:
                 raise DataLoss(f"The bytes of '{place}' are missing from the store.", digest=digest)
         name = PurePosixPath(place.path).name
         return Download(file.digest, objects, name, _content_type(name))
+
+    def presigned_url(self, place: Place, download: Download, expires_s: int) -> str:
+        """Return a URL of what was found at a place, good for `expires_s` from now."""
+        if len(download.objects) == 1:
+            return self._store.presign_get(download.digest, expires_s, download.filename)
+        return self._signer.file_url("GET", str(place), int(time.time()) + expires_s)
 
     def _owned(self, place: Owned, who: Identity) -> ManifestFile:
         message = pb.GetArtifactsRequest(**place.owner, path=place.path)

@@ -28,7 +28,7 @@ class Owned:
     """A file or folder of a run or logged model.
 
     Attributes:
-        experiment_id: The owner's.
+        experiment_id: The owner's; empty if it was not said.
         run_id: Or else `model_id`; the other is empty.
         model_id: Of a logged model.
         path: Within the owner's tree; the whole tree if empty.
@@ -47,8 +47,9 @@ class Owned:
 
     def __str__(self) -> str:
         tree = f"models/{self.model_id}" if self.model_id else self.run_id
+        experiment = f"{self.experiment_id}/" if self.experiment_id else ""
         path = f"/{self.path}" if self.path else ""
-        return f"{self.experiment_id}/{tree}/artifacts{path}"
+        return f"{experiment}{tree}/artifacts{path}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,11 @@ from modelyard_gateway import objects
 from modelyard_gateway.artifact_files import Files
 from modelyard_gateway.asking import Neighbours
 from modelyard_gateway.backends import Backend
-from modelyard_gateway.mlflow_artifacts import MlflowArtifacts
+from modelyard_gateway.get_artifact import GetArtifact
+from modelyard_gateway.mlflow_artifacts import ROOTS, MlflowArtifacts
+from modelyard_gateway.multipart import Multipart
 from modelyard_gateway.routes import Routes
+from modelyard_gateway.signed_files import SignedFiles
 from modelyard_gateway.transfers import Transfers
 from modelyard_gateway.uploads import UploadLimits, Uploads
 from modelyard_kit.artifacts import ArtifactStore, UrlSigner
@@ -40,14 +43,21 @@ class Artifacts:
         self._neighbours = Neighbours(backends, token)
         self._transfers = Transfers(store, active)
         self._uploads = Uploads(store, self._neighbours, limits)
-        files = Files(store, self._neighbours)
+        files = Files(store, signer, self._neighbours)
         self._objects = objects.Objects(store, signer, self._transfers)
+        self._signed = SignedFiles(signer, self._neighbours, files, self._transfers, self._uploads)
         self._proxy = MlflowArtifacts(self._neighbours, files, self._transfers, self._uploads)
+        self._pages = GetArtifact(self._neighbours, files, self._transfers, self._uploads)
+        self._multipart = Multipart(signer, self._transfers, self._uploads)
 
     def mount(self, routes: Routes) -> None:
         """Add the routes."""
         routes.prefix(objects.PREFIX, {"GET": self._objects.get, "PUT": self._objects.put})
-        self._proxy.mount(routes)
+        self._signed.mount(routes)
+        self._pages.mount(routes)
+        for root in ROOTS:
+            self._proxy.mount(routes, root)
+            self._multipart.mount(routes, root)
 
     def close(self) -> None:
         """Let go of what is held; the event loop has ended."""

@@ -12,18 +12,12 @@ from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServi
 from modelyard.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from modelyard_gateway.backends import SERVICES, Backend
 from modelyard_gateway.http import Request
-from modelyard_kit.channel import dial, translated
+from modelyard_gateway.transcoder import refused
+from modelyard_kit.channel import dial
 
 _DEADLINE_S = 60.0
-_FORWARDED = ("authorization", "x-modelyard-user")
 
 Identity = tuple[tuple[str, str], ...]
-
-
-def identity(request: Request) -> Identity:
-    """Return who asks, as metadata of the calls made for a request."""
-    given = [(name, request.headers[name]) for name in _FORWARDED if name in request.headers]
-    return (("x-request-id", request.request_id), *given)
 
 
 class Neighbours:
@@ -63,10 +57,15 @@ class Neighbours:
         Raises:
             Error: What it raised, or `Unavailable` when it cannot be reached.
         """
-        with translated("tracking"):
-            return getattr(self._artifacts, rpc)(message, timeout=_DEADLINE_S, metadata=who)
+        return _call("tracking", getattr(self._artifacts, rpc), message, who)
 
     def registry(self, rpc: str, message: Any, who: Identity) -> Any:
         """Call an RPC of `RegistryService`; raises as `artifacts` does."""
-        with translated("registry"):
-            return getattr(self._registry, rpc)(message, timeout=_DEADLINE_S, metadata=who)
+        return _call("registry", getattr(self._registry, rpc), message, who)
+
+
+def _call(area: str, rpc: Any, message: Any, who: Identity) -> Any:
+    try:
+        return rpc(message, timeout=_DEADLINE_S, metadata=who)
+    except grpc.RpcError as error:
+        raise refused(area, error, dict(who)["x-request-id"]) from error

@@ -9,14 +9,16 @@ import orjson
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard_gateway.artifact_files import Files
 from modelyard_gateway.artifact_paths import Owned, owned_file, parse
-from modelyard_gateway.asking import Identity, Neighbours, identity
+from modelyard_gateway.asking import Identity, Neighbours
 from modelyard_gateway.http import Request, Response
 from modelyard_gateway.routes import Handler, Routes
+from modelyard_gateway.transcoder import metadata_of
 from modelyard_gateway.transfers import Transfers
 from modelyard_gateway.uploads import Uploads
 from modelyard_kit.errors import InvalidArgument, NotFound
 
-_ROOTS = ("/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts")
+ROOTS = ("/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts")
+_PRESIGNED_S = 5 * 60
 _JSON = {"content-type": "application/json"}
 
 
@@ -38,15 +40,11 @@ class MlflowArtifacts:
         self._transfers = transfers
         self._uploads = uploads
 
-    def mount(self, routes: Routes) -> None:
-        for root in _ROOTS:
-            routes.exact(f"{root}/artifacts", {"GET": self.list})
-            files: dict[str, Handler] = {
-                "GET": self.get,
-                "PUT": self.put,
-                "DELETE": self.delete,
-            }
-            routes.prefix(f"{root}/artifacts/", files)
+    def mount(self, routes: Routes, root: str) -> None:
+        routes.exact(f"{root}/artifacts", {"GET": self.list})
+        files: dict[str, Handler] = {"GET": self.get, "PUT": self.put, "DELETE": self.delete}
+        routes.prefix(f"{root}/artifacts/", files)
+        routes.prefix(f"{root}/presigned/", {"GET": self.presign})
 
     async def put(self, request: Request) -> Response:
         """Keep the body as a file, in place of one that is there."""
@@ -58,7 +56,7 @@ class MlflowArtifacts:
                 raise InvalidArgument(
                     "An upload takes no parameters: the name of a file may not have a '?'."
                 )
-            who = identity(request)
+            who = metadata_of(request)
             await self._transfers.run(lambda: self._uploads.ask(place, who))
             await self._uploads.receive(request, place, who)
         return _json({})
@@ -68,20 +66,27 @@ class MlflowArtifacts:
         rest = _rest(request, "artifacts")
         if not rest:
             return await self.list(request)
-        place, who = parse(rest), identity(request)
+        place, who = parse(rest), metadata_of(request)
         download = await self._transfers.run(lambda: self._files.find(place, who))
         return self._transfers.send(request, download)
 
     async def list(self, request: Request) -> Response:
         """Answer with one level of a tree; a folder that is not there is empty."""
         text = request.query().get("path", "").strip("/")
-        place, who = parse(text), identity(request)
+        place, who = parse(text), metadata_of(request)
         files = await self._transfers.run(lambda: list(self._files.entries(place, who)))
         return _json({"files": files} if files else {})
 
+    async def presign(self, request: Request) -> Response:
+        """Answer with a URL that needs no token, which a client can read in pieces at once."""
+        place, who = parse(_rest(request, "presigned")), metadata_of(request)
+        download = await self._transfers.run(lambda: self._files.find(place, who))
+        url = self._files.presigned_url(place, download, _PRESIGNED_S)
+        return _json({"url": url, "headers": {}, "file_size": download.size_bytes})
+
     async def delete(self, request: Request) -> Response:
         """Take the files at or below a path out of a tree; there need not be any."""
-        place, who = owned_file(_rest(request, "artifacts").rstrip("/")), identity(request)
+        place, who = owned_file(_rest(request, "artifacts").rstrip("/")), metadata_of(request)
         await self._transfers.run(lambda: self._delete(place, who))
         return _json({})
 

@@ -115,7 +115,7 @@ async def _message(kind: Descriptor, request: Request) -> Message:
     if request.method in {"GET", "HEAD"} and not body:
         value = codec_query.object_of(kind, request.pairs(_MAX_PARAMETERS))
     else:
-        value = _parsed(request, body)
+        value = parsed(request, body)
     if len(body) > _LARGE_BYTES:
         message = await asyncio.to_thread(codec_decode.decode, kind, value)
     else:
@@ -124,7 +124,12 @@ async def _message(kind: Descriptor, request: Request) -> Message:
     return message
 
 
-def _parsed(request: Request, body: bytes) -> Any:
+def parsed(request: Request, body: bytes) -> Any:
+    """Return the JSON of a body; an empty one is an empty object.
+
+    Raises:
+        InvalidArgument: It is not JSON, or not said to be.
+    """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     # A form of a foreign page cannot send this type: the check is also the guard against it.
     if not _JSON_TYPE.fullmatch(media_type) and (body or media_type):
@@ -153,7 +158,7 @@ def _put_variables(message: Message, variables: dict[str, str]) -> None:
 
 async def _answer(area: str, call: Call, data: bytes, request: Request) -> bytes:
     """Call a service; give the call up when the client goes away."""
-    running = call(data, timeout=_DEADLINE_S, metadata=_metadata(request))
+    running = call(data, timeout=_DEADLINE_S, metadata=metadata_of(request))
     watching: list[asyncio.Task[None]] = []
 
     def watch() -> None:
@@ -164,7 +169,7 @@ async def _answer(area: str, call: Call, data: bytes, request: Request) -> bytes
     try:
         reply: bytes = await running
     except grpc.RpcError as error:
-        raise _refused(area, error, request.request_id) from error
+        raise refused(area, error, request.request_id) from error
     except asyncio.CancelledError:
         if not any(task.done() for task in watching):
             raise
@@ -181,7 +186,13 @@ async def _cancel_when_gone(request: Request, running: Any) -> None:
     running.cancel()
 
 
-def _metadata(request: Request) -> tuple[tuple[str, str], ...]:
+def metadata_of(request: Request) -> tuple[tuple[str, str], ...]:
+    """Return who asks, as metadata of the calls made for a request.
+
+    Raises:
+        InvalidArgument: A header holds what metadata cannot.
+        HttpError: A header is too long.
+    """
     found = [("x-request-id", request.request_id)]
     for name in _FORWARDED:
         if value := request.headers.get(name):
@@ -194,7 +205,8 @@ def _metadata(request: Request) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _refused(area: str, error: grpc.RpcError, request_id: str) -> Exception:
+def refused(area: str, error: grpc.RpcError, request_id: str) -> Exception:
+    """Return what to raise here for a call that a service refused."""
     ended: Any = error  # what a call raises says how it ended
     if ended.code() in {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}:
         message = f"internal error (request id {request_id})"

@@ -111,14 +111,10 @@ class Transfers:
 
     async def _read(self, download: Download, start: int, end: int) -> AsyncGenerator[bytes]:
         with self._active:
-            at = 0
-            for digest, size_bytes in download.objects:
-                first, last = max(start - at, 0), min(end - at, size_bytes)
-                at += size_bytes
-                if first < last:
-                    async with contextlib.aclosing(self._object(digest, first, last)) as chunks:
-                        async for chunk in chunks:
-                            yield chunk
+            for digest, first, last in spans(download.objects, start, end):
+                async with contextlib.aclosing(self._object(digest, first, last)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
 
     async def _object(self, digest: Digest, start: int, end: int) -> AsyncGenerator[bytes]:
         opened = self._store.open(digest, start, end)
@@ -128,6 +124,18 @@ class Transfers:
                 yield chunk
         finally:
             await self.run(lambda: opened.__exit__(None, None, None))
+
+
+def spans(
+    objects: Sequence[tuple[Digest, int]], start: int, end: int
+) -> Iterator[tuple[Digest, int, int]]:
+    """Yield what to read of which object, for a range of the file they make up together."""
+    at = 0
+    for digest, size_bytes in objects:
+        first, last = max(start - at, 0), min(end - at, size_bytes)
+        at += size_bytes
+        if first < last:
+            yield digest, first, last
 
 
 def body_of(

@@ -5,23 +5,25 @@ from __future__ import annotations
 import asyncio
 import errno
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard_gateway.artifact_paths import Owned
 from modelyard_gateway.asking import Identity, Neighbours
 from modelyard_gateway.errors import HttpError
 from modelyard_gateway.http import Request
-from modelyard_gateway.transfers import STALLED_AFTER_S, body_of
+from modelyard_gateway.transfers import STALLED_AFTER_S, body_of, spans
 from modelyard_kit.artifacts import ArtifactStore, Digest, ManifestFile, PartHasher
-from modelyard_kit.errors import ResourceExhausted
+from modelyard_kit.errors import FailedPrecondition, ResourceExhausted
 
 _CHUNK_BYTES = 1 << 20
+Result = TypeVar("Result")
+
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -72,8 +74,16 @@ class Uploads:
         request = pb.DeclareArtifactsRequest(**place.owner)
         self._neighbours.artifacts("DeclareArtifacts", request, who)
 
-    async def receive(self, request: Request, place: Owned, who: Identity) -> ManifestFile:
+    async def receive(
+        self, request: Request, place: Owned, who: Identity, *, is_part: bool = False
+    ) -> ManifestFile:
         """Keep the body of a request as the file at a place, which it replaces.
+
+        Args:
+            request: Its body is the file.
+            place: Where to.
+            who: Asks.
+            is_part: Keep the bytes only: `join` makes a file of them.
 
         Raises:
             HttpError: The body is too large.
@@ -83,12 +93,43 @@ class Uploads:
         """
         self._refuse_large(int(request.headers.get("content-length", "0")))
         chunks = body_of(request, asyncio.get_running_loop(), self._limits.stalled_after_s)
+        return await self.keep(chunks, place, who, is_part=is_part)
+
+    async def keep(
+        self, chunks: Iterator[bytes], place: Owned, who: Identity, *, is_part: bool = False
+    ) -> ManifestFile:
+        """Keep bytes as `receive` does."""
 
         def work() -> ManifestFile:
             with self._spooled(chunks, place.path) as (spool, file):
-                self._keep(spool, file, place, who)
+                self._store_missing(file, place, who, lambda start, end: _span(spool, start, end))
+            if not is_part:
+                self._commit(file, place, who)
             return file
 
+        return await self._in_turn(work)
+
+    async def join(self, place: Owned, objects: Sequence[Digest], who: Identity) -> None:
+        """Make a file of objects one after the other; it replaces the one at its place.
+
+        Raises:
+            FailedPrecondition: An object is missing.
+        """
+
+        def work() -> None:
+            sized = [(digest, self._size_bytes(digest, place)) for digest in objects]
+            hasher = PartHasher()
+            for chunk in self._joined(sized, 0, sum(size for _, size in sized)):
+                hasher.update(chunk)
+            file = hasher.file(place.path)
+            self._store_missing(
+                file, place, who, lambda start, end: self._joined(sized, start, end)
+            )
+            self._commit(file, place, who)
+
+        await self._in_turn(work)
+
+    async def _in_turn(self, work: Callable[[], Result]) -> Result:
         async with self._turn():
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
@@ -127,28 +168,47 @@ class Uploads:
                 "then try again."
             ) from error
 
-    def _keep(self, spool: IO[bytes], file: ManifestFile, place: Owned, who: Identity) -> None:
-        missing = self.declare(file, place, who)
-        at = 0
-        for item in file.parts or (file,):
-            if item.digest in missing:
-                self._store.put(item.digest, _span(spool, at, item.size_bytes), item.size_bytes)
-            at += item.size_bytes
-        self.commit(file, place, who)
-
-    def declare(self, file: ManifestFile, place: Owned, who: Identity) -> set[Digest]:
-        """Announce a file and return the digests of its objects that are missing."""
+    def _store_missing(
+        self,
+        file: ManifestFile,
+        place: Owned,
+        who: Identity,
+        read: Callable[[int, int], Iterator[bytes]],
+    ) -> None:
+        """Put what is missing of a file into the store; `read` yields a range of its bytes."""
         request = pb.DeclareArtifactsRequest(**place.owner, files=[_message(file)])
         reply: pb.DeclareArtifactsResponse = self._neighbours.artifacts(
             "DeclareArtifacts", request, who
         )
-        return {Digest(upload.digest) for upload in reply.uploads}
+        missing = {upload.digest for upload in reply.uploads}
+        at = 0
+        for item in file.parts or (file,):
+            end = at + item.size_bytes
+            if item.digest in missing:
+                self._store.put(item.digest, read(at, end), item.size_bytes)
+            at = end
 
-    def commit(self, file: ManifestFile, place: Owned, who: Identity) -> None:
-        """Put a file, whose objects are in the store, into its tree."""
+    def _commit(self, file: ManifestFile, place: Owned, who: Identity) -> None:
         owner = {key: value for key, value in place.owner.items() if key != "experiment_id"}
         request = pb.CommitArtifactsRequest(**owner, files=[_message(file)])
         self._neighbours.artifacts("CommitArtifacts", request, who)
+
+    def _size_bytes(self, digest: Digest, place: Owned) -> int:
+        size_bytes = self._store.size_bytes(digest)
+        if size_bytes is None:
+            raise FailedPrecondition(
+                f"A part of '{place}' is missing: no part with the ETag {digest} was uploaded, or "
+                "it was too long ago. Start the upload again.",
+                digest=digest,
+            )
+        return size_bytes
+
+    def _joined(
+        self, objects: Sequence[tuple[Digest, int]], start: int, end: int
+    ) -> Iterator[bytes]:
+        for digest, first, last in spans(objects, start, end):
+            with self._store.open(digest, first, last) as chunks:
+                yield from chunks
 
     def _refuse_large(self, size_bytes: int) -> None:
         if size_bytes > self._limits.max_bytes:
@@ -167,9 +227,9 @@ def _message(file: ManifestFile) -> pb.ArtifactFile:
     )
 
 
-def _span(spool: IO[bytes], start: int, size_bytes: int) -> Iterator[bytes]:
+def _span(spool: IO[bytes], start: int, end: int) -> Iterator[bytes]:
     spool.seek(start)
-    while size_bytes:
-        chunk = spool.read(min(_CHUNK_BYTES, size_bytes))
-        size_bytes -= len(chunk)
+    while start < end:
+        chunk = spool.read(min(_CHUNK_BYTES, end - start))
+        start += len(chunk)
         yield chunk

@@ -1,0 +1,121 @@
+"""The routes by which MLflow's page gets and puts single files."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from modelyard.api.registry.v1 import registry_pb2
+from modelyard_gateway.artifact_files import Files
+from modelyard_gateway.artifact_paths import Owned, Pinned, Place
+from modelyard_gateway.asking import Identity, Neighbours
+from modelyard_gateway.http import Request, Response
+from modelyard_gateway.routes import Routes
+from modelyard_gateway.transcoder import metadata_of
+from modelyard_gateway.transfers import Transfers
+from modelyard_gateway.uploads import Uploads
+from modelyard_kit.artifacts import Digest, logical_path
+from modelyard_kit.errors import FailedPrecondition, InvalidArgument, PermissionDenied
+
+_MAX_UPLOAD_BYTES = 10 << 20
+_FILES_OF_MODEL = "/ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files"
+
+
+class GetArtifact:
+    """Files of runs, logged models and model versions by what they are called there.
+
+    Args:
+        neighbours: The registry, for what a version is pinned to.
+        files: What is where.
+        transfers: Moves bytes to the client.
+        uploads: Moves them here.
+    """
+
+    def __init__(
+        self, neighbours: Neighbours, files: Files, transfers: Transfers, uploads: Uploads
+    ) -> None:
+        self._neighbours = neighbours
+        self._files = files
+        self._transfers = transfers
+        self._uploads = uploads
+
+    def mount(self, routes: Routes) -> None:
+        routes.exact("/get-artifact", {"GET": self.of_run})
+        routes.exact("/model-versions/get-artifact", {"GET": self.of_version})
+        routes.template("GET", _FILES_OF_MODEL, self.of_model, _FILES_OF_MODEL)
+        routes.exact("/ajax-api/2.0/mlflow/upload-artifact", {"POST": self.upload})
+
+    async def of_run(self, request: Request) -> Response:
+        """Answer with a file of a run."""
+        query = request.query()
+        place = Owned("", _run_id(query), "", logical_path(_required(query, "path")))
+        return await self._send(request, place)
+
+    async def of_model(self, request: Request) -> Response:
+        """Answer with a file of a logged model."""
+        path = logical_path(_required(request.query(), "artifact_file_path"))
+        return await self._send(request, Owned("", "", request.variables["model_id"], path))
+
+    async def of_version(self, request: Request) -> Response:
+        """Answer with a file of the bytes a version is pinned to."""
+        query, who = request.query(), metadata_of(request)
+        name, version = _required(query, "name"), _required(query, "version")
+        path = logical_path(_required(query, "path"))
+        digest = await self._transfers.run(lambda: self._digest(name, version, who))
+        return await self._send(request, Pinned(digest, path))
+
+    async def upload(self, request: Request) -> Response:
+        """Keep the body, of at most 10 MiB, as a file of a run."""
+        async with self._transfers.receiving(request):
+            _refuse_other_sites(request)
+            query, who = request.query(), metadata_of(request)
+            place = Owned("", _run_id(query), "", logical_path(_required(query, "path")))
+            await self._transfers.run(lambda: self._uploads.ask(place, who))
+            data = await request.read(_MAX_UPLOAD_BYTES)
+            if data is None:
+                raise InvalidArgument("Artifact size is too large. Max size is 10MB.")
+            if not data:
+                raise InvalidArgument("Request must specify data.")
+            await self._uploads.keep(iter([data]), place, who)
+        return Response(200, b"{}", {"content-type": "application/json"})
+
+    async def _send(self, request: Request, place: Place) -> Response:
+        who = metadata_of(request)
+        download = await self._transfers.run(lambda: self._files.find(place, who))
+        return self._transfers.send(request, download)
+
+    def _digest(self, name: str, version: str, who: Identity) -> Digest:
+        message = registry_pb2.GetModelVersionRequest(name=name, version=version)
+        reply: registry_pb2.GetModelVersionResponse = self._neighbours.registry(
+            "GetModelVersion", message, who
+        )
+        found = reply.model_version
+        if not found.verified:
+            raise FailedPrecondition(
+                f"The bytes of {name} version {found.version} are not kept here: it is not "
+                "verified.",
+                name=name,
+                version=found.version,
+            )
+        return Digest(found.digest)
+
+
+def _run_id(query: dict[str, str]) -> str:
+    return query.get("run_id") or _required(query, "run_uuid")
+
+
+def _required(query: dict[str, str], name: str) -> str:
+    value = query.get(name, "")
+    if not value:
+        raise InvalidArgument(f"Missing value for required parameter '{name}'.", field=name)
+    return value
+
+
+def _refuse_other_sites(request: Request) -> None:
+    """Refuse a page of another site, whose browser asks nobody before such a POST.
+
+    Raises:
+        PermissionDenied: The request comes from one.
+    """
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise PermissionDenied(f"Pages of {origin[:200]} may not upload files here.")

@@ -1,0 +1,162 @@
+"""MLflow's multi-part uploads: parts go to signed URLs, and are put together at the end.
+
+Nothing is remembered in between. What an upload may do is signed into its id; a part is one or more
+objects of the store, and its ETag names them.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import orjson
+
+from modelyard_gateway.artifact_paths import Owned, owned_file
+from modelyard_gateway.errors import HttpError
+from modelyard_gateway.http import Request, Response
+from modelyard_gateway.routes import Routes
+from modelyard_gateway.transcoder import metadata_of, parsed
+from modelyard_gateway.transfers import Transfers
+from modelyard_gateway.uploads import Uploads
+from modelyard_kit.artifacts import Digest, UrlSigner
+from modelyard_kit.errors import InvalidArgument
+
+MAX_PARTS = 10_000
+_EXPIRES_S = 60 * 60  # objects that belong to no file are kept for as long
+_MAX_BODY_BYTES = 32 << 20  # URLs and ETags of 10,000 parts
+_MAX_TAG_DIGESTS = 1_000
+_FILE_NAME = re.compile(r"[^/\\]+\Z")
+
+
+class Multipart:
+    """The routes of multi-part uploads.
+
+    Args:
+        signer: Signs the URLs of parts, and the ids of uploads.
+        transfers: Runs what blocks for a short time.
+        uploads: Keeps the bytes.
+    """
+
+    def __init__(self, signer: UrlSigner, transfers: Transfers, uploads: Uploads) -> None:
+        self._signer = signer
+        self._transfers = transfers
+        self._uploads = uploads
+
+    def mount(self, routes: Routes, root: str) -> None:
+        routes.prefix(f"{root}/mpu/create/", {"POST": self.create})
+        routes.prefix(f"{root}/mpu/complete/", {"POST": self.complete})
+        routes.prefix(f"{root}/mpu/abort/", {"POST": self.abort})
+
+    async def create(self, request: Request) -> Response:
+        """Answer with an upload id and where to PUT each part."""
+        body = await _document(request)
+        place = _place(request, "create", body)
+        num_parts = _typed(body, "num_parts", int, default=1)
+        if not 1 <= num_parts <= MAX_PARTS:
+            raise InvalidArgument(
+                f"Invalid value for parameter 'num_parts': {num_parts}; expected 1 to {MAX_PARTS}."
+            )
+        who = metadata_of(request)
+        await self._transfers.run(lambda: self._uploads.ask(place, who))
+        expires_at_s = int(time.time()) + _EXPIRES_S
+        claims = {"method": "MULTIPART", "expires": str(expires_at_s), "parts": str(num_parts)}
+        credentials = [
+            {
+                "url": self._signer.file_url("PUT", str(place), expires_at_s, part=str(number)),
+                "part_number": number,
+                "headers": {},
+            }
+            for number in range(1, num_parts + 1)
+        ]
+        upload_id = urlencode(self._signer.sign(str(place), claims))
+        return _json({"upload_id": upload_id, "credentials": credentials})
+
+    async def complete(self, request: Request) -> Response:
+        """Put the parts together as one file, in place of one that is there."""
+        body = await _document(request)
+        place = _place(request, "complete", body)
+        num_parts = self._checked_parts(place, body)
+        objects = _objects(_typed(body, "parts", list), num_parts)
+        who = metadata_of(request)
+        await self._transfers.run(lambda: self._uploads.ask(place, who))
+        await self._uploads.join(place, objects, who)
+        return _json({})
+
+    async def abort(self, request: Request) -> Response:
+        """Give an upload up: its parts belong to no file, and are swept when their lease ends."""
+        body = await _document(request)
+        place, who = _place(request, "abort", body), metadata_of(request)
+        self._checked_parts(place, body)
+        await self._transfers.run(lambda: self._uploads.ask(place, who))
+        return _json({})
+
+    def _checked_parts(self, place: Owned, body: dict[str, Any]) -> int:
+        """Return how many parts an upload has; raise PermissionDenied for an id not made here."""
+        claims = dict(parse_qsl(_typed(body, "upload_id", str)))
+        signed = self._signer.check("MULTIPART", str(place), claims, time.time())
+        return int(signed["parts"])
+
+
+async def _document(request: Request) -> dict[str, Any]:
+    body = await request.read(_MAX_BODY_BYTES)
+    if body is None:
+        raise HttpError(
+            413,
+            "INVALID_PARAMETER_VALUE",
+            f"The body is larger than {_MAX_BODY_BYTES >> 20} MiB; use larger parts.",
+        )
+    document = parsed(request, body)
+    if type(document) is not dict:
+        raise InvalidArgument("The body must be a JSON object.")
+    return document
+
+
+def _place(request: Request, step: str, body: dict[str, Any]) -> Owned:
+    """Return the file: the route names its folder, and the body the local file."""
+    folder = request.path.partition(f"/mlflow-artifacts/mpu/{step}/")[2].rstrip("/")
+    local = _typed(body, "path", str)
+    name = _FILE_NAME.search(local)
+    if name is None:
+        raise InvalidArgument(f"Parameter 'path' names no file: '{local[:200]}'.")
+    return owned_file(f"{folder}/{name.group()}")
+
+
+def _objects(parts: list[Any], num_parts: int) -> list[Digest]:
+    tags: dict[int, str] = {}
+    for part in parts:
+        if type(part) is not dict:
+            raise InvalidArgument("Parameter 'parts' must be a list of objects.")
+        tags[_typed(part, "part_number", int)] = _typed(part, "etag", str).strip('"')
+    if sorted(tags) != list(range(1, num_parts + 1)) or len(tags) != len(parts):
+        raise InvalidArgument(
+            f"Parameter 'parts' must name each part from 1 to {num_parts} once, "
+            f"got {len(parts)} of them."
+        )
+    return [digest for number in sorted(tags) for digest in _digests(tags[number])]
+
+
+def _digests(tag: str) -> list[Digest]:
+    return [Digest(text) for text in tag.split(".", _MAX_TAG_DIGESTS)]
+
+
+def _typed(body: dict[str, Any], name: str, kind: type[Any], default: Any = None) -> Any:
+    value = body.get(name)
+    if value is None:
+        value = default
+    if value is None:
+        raise InvalidArgument(f"Missing value for required parameter '{name}'.")
+    if type(value) is not kind:  # a bool is an int to isinstance
+        raise InvalidArgument(
+            f"Invalid value for parameter '{name}': expected {_NAMES[kind]}, "
+            f"got {str(value)[:100]!r}."
+        )
+    return value
+
+
+_NAMES = {int: "a whole number", str: "text", list: "a list"}
+
+
+def _json(document: object) -> Response:
+    return Response(200, orjson.dumps(document), {"content-type": "application/json"})

@@ -1,0 +1,72 @@
+"""Files under signed URLs that name their place: the URL is the permission."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+from modelyard_gateway.artifact_files import Files
+from modelyard_gateway.artifact_paths import owned_file, parse
+from modelyard_gateway.asking import Neighbours
+from modelyard_gateway.http import Request, Response
+from modelyard_gateway.routes import Routes
+from modelyard_gateway.transfers import Transfers
+from modelyard_gateway.uploads import Uploads
+from modelyard_kit.artifacts import UrlSigner
+
+PREFIX = "/artifacts/files/"
+
+
+class SignedFiles:
+    """PUT, GET and HEAD of files whose digest is not known, or that are several objects.
+
+    Args:
+        signer: Made the URLs.
+        neighbours: Are asked by the gateway itself: whoever has the URL was asked who he is when
+            he got it.
+        files: What is where.
+        transfers: Moves bytes to the client.
+        uploads: Moves them here.
+    """
+
+    def __init__(
+        self,
+        signer: UrlSigner,
+        neighbours: Neighbours,
+        files: Files,
+        transfers: Transfers,
+        uploads: Uploads,
+    ) -> None:
+        self._signer = signer
+        self._neighbours = neighbours
+        self._files = files
+        self._transfers = transfers
+        self._uploads = uploads
+
+    def mount(self, routes: Routes) -> None:
+        routes.prefix(PREFIX, {"GET": self.get, "PUT": self.put})
+
+    async def get(self, request: Request) -> Response:
+        """Answer with a file or a range of it."""
+        path, _ = self._granted("GET", request)
+        place, who = parse(path), self._neighbours.own_identity(request)
+        download = await self._transfers.run(lambda: self._files.find(place, who))
+        return self._transfers.send(request, download)
+
+    async def put(self, request: Request) -> Response:
+        """Keep the body as a file, or as a part of one that is completed later."""
+        async with self._transfers.receiving(request):
+            path, granted = self._granted("PUT", request)
+            place, who = owned_file(path), self._neighbours.own_identity(request)
+            await self._transfers.run(lambda: self._uploads.ask(place, who))
+            is_part = "part" in granted
+            file = await self._uploads.receive(request, place, who, is_part=is_part)
+        objects = [item.digest for item in file.parts or (file,)]
+        tag = ".".join(objects) if is_part else file.digest
+        return Response(200, headers={"etag": f'"{tag}"'})
+
+    def _granted(
+        self, method: Literal["GET", "PUT"], request: Request
+    ) -> tuple[str, dict[str, str]]:
+        path = request.path.removeprefix(PREFIX)
+        return path, self._signer.check(method, path, request.query(), time.time())
