@@ -25,6 +25,7 @@ from tracking_originals import (
 )
 from tracking_service import Tracking, refused, tracking_at
 
+from modelyard.api.artifacts.v1 import artifacts_pb2 as artifacts
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 
 
@@ -283,6 +284,19 @@ def test_a_logged_model_keeps_all_that_it_is(tracking: Tracking) -> None:
     assert list(found.data.params) == list(message.data.params)
     assert import_model(tracking, message) == (MODEL, False)
     assert get_model(tracking, MODEL) == found
+
+
+def test_a_run_shows_the_newest_of_its_models_in_whatever_order_they_came(
+    tracking: Tracking,
+) -> None:
+    import_run(tracking, run())
+    for model_id, created_ms, text in ((MODEL, 3000, b"newer"), ("m-" + "c" * 32, 1000, b"old")):
+        message = model(model_id, source_run_id=RUN, creation_timestamp_ms=created_ms)
+        import_model(tracking, message)
+        tracking.log_files({"MLmodel": text}, model_id=model_id)
+    request = artifacts.ListArtifactsRequest(run_id=RUN, path="forest")
+    (file,) = tracking.artifacts.ListArtifacts(request).files
+    assert (file.path, file.file_size) == ("forest/MLmodel", len(b"newer"))
 
 
 def test_a_logged_model_imported_again_becomes_what_it_is_now(tracking: Tracking) -> None:

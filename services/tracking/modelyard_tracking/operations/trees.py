@@ -180,7 +180,7 @@ def _shown_models(session: Session, run_id: str) -> list[LoggedModel]:
                 LoggedModel.lifecycle_stage == Lifecycle.ACTIVE,
                 LoggedModel.status == ModelStatus.READY,
             )
-            .order_by(LoggedModel.number)
+            .order_by(LoggedModel.created_ms, LoggedModel.number)
         )
     }
     own = Owner(OwnerKind.RUN, run_id)
