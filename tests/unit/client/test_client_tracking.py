@@ -266,6 +266,9 @@ def test_arguments_of_mlflow_for_asynchronous_logging_are_accepted(
         ("search_runs", (["0"], "", 1, 10, [3]), "3 for an item of argument 'order_by'"),
         ("search_runs", (["0"], "", 1, "many"), "'many' for argument 'max_results'"),
         ("create_registered_model", (3,), "value 3 for argument 'name'"),
+        ("get_latest_versions", ("a", "Staging"), r"'Staging' .* a list, such as \['Staging'\]"),
+        ("search_experiments", (1, 9, "", "name"), "'name' for argument 'order_by' .* a list"),
+        ("log_batch", ("r", "metrics"), "'metrics' for argument 'metrics' .* a list"),
     ],
 )
 def test_an_argument_of_a_wrong_type_is_named(

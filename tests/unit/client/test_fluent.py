@@ -4,8 +4,10 @@ import subprocess
 import sys
 import threading
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -119,6 +121,13 @@ def test_logging_without_a_run_starts_one() -> None:
 
 
 @pytest.mark.usefixtures("experiment_id")
+@pytest.mark.parametrize("log", [modelyard.log_params, modelyard.log_metrics, modelyard.set_tags])
+def test_a_list_where_a_dict_is_expected_is_refused(log: Callable[[Any], None]) -> None:
+    name = log.__name__
+    with pytest.raises(InvalidParameter, match=f"argument .* of {name}: expected a dict, got list"):
+        log([("depth", 3)])
+
+
 def test_an_exception_fails_the_run() -> None:
     with pytest.raises(KeyError), modelyard.start_run() as run:
         raise KeyError

@@ -85,6 +85,11 @@ def test_an_artifact_that_is_not_there_is_refused(tmp_path: Path) -> None:
         pyfunc.save_model(tmp_path / "m", python_model=Scaled(), artifacts={"factor": "absent"})
 
 
+def test_a_uri_that_is_no_text_is_refused_with_the_forms_there_are() -> None:
+    with pytest.raises(InvalidParameter, match="got NoneType: give models:/<name>/<version or st"):
+        pyfunc.load_model(None)  # type: ignore[arg-type]
+
+
 def test_a_model_has_one_name() -> None:
     with pytest.raises(InvalidParameter, match="either artifact_path or name"):
         pyfunc.log_model("a", name="b", python_model=doubled)

@@ -15,23 +15,45 @@ from modelyard.exceptions import InvalidParameter
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_TEXT_TOO = "] | str"  # one item may be given for a list of one
 _INT64 = range(-(2**63), 2**63)
 
 
 def naming_wrong_types(method: Callable[P, R]) -> Callable[P, R]:
-    """Turn errors about the type of an argument into `InvalidParameter`; pass others on."""
+    """Turn errors about the type of an argument into `InvalidParameter`; pass others on.
+
+    Text where a list is expected is refused before the call, which would read it letter by letter.
+    """
+    lists = [n for n, a in method.__annotations__.items() if _is_list(a) and _TEXT_TOO not in a]
+    bind = inspect.signature(method).bind_partial if lists else None
 
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
+            if bind is not None:
+                _refuse_text(method.__name__, bind(*args, **kwargs).arguments, lists)
             return method(*args, **kwargs)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, AttributeError):
             fault = _first_fault(method, args, kwargs)
             if fault is None:
                 raise
             raise InvalidParameter(fault) from None
 
     return call
+
+
+def _is_list(annotation: Any) -> bool:
+    return str(annotation).startswith("Sequence[")
+
+
+def _refuse_text(method: str, given: Mapping[str, Any], lists: list[str]) -> None:
+    for name in lists:
+        value = given.get(name)
+        if isinstance(value, str | bytes):
+            raise InvalidParameter(
+                f"Invalid value {reprlib.repr(value)} for argument '{name}' of {method}: "
+                f"expected a list, such as [{reprlib.repr(value)}]."
+            )
 
 
 def _first_fault(
@@ -55,7 +77,7 @@ def _first_fault(
 
 def _parts(name: str, value: Any, annotation: Any) -> Iterable[tuple[str, Any, Any]]:
     """Yield an argument and what is inside of it, each with its place and annotation."""
-    kind = str(annotation).removesuffix(" | None")
+    kind = str(annotation).removesuffix(" | None").removesuffix(" | str")
     yield f"argument '{name}'", value, annotation
     if isinstance(value, Mapping):
         yield from ((f"a key of argument '{name}'", key, "str") for key in value)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from modelyard._client.arguments import naming_wrong_types
 from modelyard._fluent.runs import active_or_new_run_id
 from modelyard._fluent.state import client
 from modelyard.entities import Metric, Param, RunTag
@@ -24,6 +25,7 @@ def log_param(
     return client().log_param(active_or_new_run_id(), key, value, synchronous)
 
 
+@naming_wrong_types
 def log_params(
     params: Mapping[str, Any],
     synchronous: bool | None = None,  # noqa: FBT001 - MLflow's signature
@@ -49,6 +51,7 @@ def log_metric(
     )
 
 
+@naming_wrong_types
 def log_metrics(
     metrics: Mapping[str, float],
     step: int | None = None,
@@ -74,6 +77,7 @@ def set_tag(
     client().set_tag(active_or_new_run_id(), key, value, synchronous)
 
 
+@naming_wrong_types
 def set_tags(
     tags: Mapping[str, Any],
     synchronous: bool | None = None,  # noqa: FBT001 - MLflow's signature

@@ -7,6 +7,7 @@ import shutil
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,10 +108,8 @@ def run(file: Path, config: Mapping[str, Any] | None) -> Any:
     sys.modules[name] = module  # classes of the file look their module up
     token = _running.set(running)
     try:
-        with _foreign.importable():
-            _forget_model_of_mlflow()
+        with _names_of_mlflow(file):
             spec.loader.exec_module(module)
-            model = running.models[-1] if running.models else _model_of_mlflow()
     except ModelyardException:
         raise
     except ModuleNotFoundError as absent:
@@ -122,23 +121,19 @@ def run(file: Path, config: Mapping[str, Any] | None) -> Any:
         ) from failed
     finally:
         _running.reset(token)
-    if model is None:
+    if not running.models:
         raise InvalidParameter(
             f"{file.name} sets no model: it must call modelyard.models.set_model(model)."
         )
-    return model
+    return running.models[-1]
 
 
-def _forget_model_of_mlflow() -> None:
-    loaded = sys.modules.get("mlflow.models.model")
-    if loaded is not None:
-        loaded.__dict__["__mlflow_model__"] = None
-
-
-def _model_of_mlflow() -> Any:
-    """What the file set with MLflow's own `set_model`, where MLflow is installed."""
-    loaded = sys.modules.get("mlflow.models.model")
-    return None if loaded is None else loaded.__dict__.get("__mlflow_model__")
+def _names_of_mlflow(file: Path) -> AbstractContextManager[None]:
+    """Make `set_model` and `ModelConfig` ours under the names they have in MLflow."""
+    if b"mlflow" not in file.read_bytes():
+        return nullcontext()  # so that MLflow, which takes seconds, is not imported
+    ours = {"ModelConfig": ModelConfig, "set_model": set_model}
+    return _foreign.answered_by("mlflow.models", ours)
 
 
 def copy_code(folder: Path, code_paths: Sequence[str | Path] | None) -> str | None:

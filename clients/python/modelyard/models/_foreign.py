@@ -110,3 +110,16 @@ def importable() -> Iterator[None]:
         finally:
             for theirs in _MODULES:
                 del sys.modules[theirs]
+
+
+@contextmanager
+def answered_by(module: str, answers: dict[str, Any]) -> Iterator[None]:
+    """Let names of a module of MLflow be ours, whether or not MLflow is installed."""
+    with importable():
+        theirs = importlib.import_module(module).__dict__
+        replaced = {name: theirs[name] for name in answers}
+        theirs.update(answers)
+        try:
+            yield
+        finally:
+            theirs.update(replaced)
