@@ -23,6 +23,7 @@ _MAX_QUERY_PARAMETERS = 64
 _SMALL_BYTES = 64 << 10
 _MAX_DROPPED_BYTES = 64 << 20
 _DROP_TIMEOUT_S = 10.0
+_BODY_TIMEOUT_S = 60.0
 _ALWAYS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",  # a signed URL is a permission
@@ -106,16 +107,18 @@ class Request:
 
         Raises:
             ConnectionError: The client went away.
+            TimeoutError: It did not come within a minute.
         """
         if int(self.headers.get("content-length", "0")) > max_bytes:
             return None
         chunks: list[bytes] = []
         size_bytes = 0
-        while (chunk := await self.chunk()) is not None:
-            size_bytes += len(chunk)
-            if size_bytes > max_bytes:
-                return None
-            chunks.append(chunk)
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
+            while (chunk := await self.chunk()) is not None:
+                size_bytes += len(chunk)
+                if size_bytes > max_bytes:
+                    return None
+                chunks.append(chunk)
         return b"".join(chunks)
 
     async def gone(self) -> None:
