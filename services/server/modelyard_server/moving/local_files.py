@@ -87,10 +87,13 @@ class LocalFiles:
             candidates += [self.root / tail[1]] if tail else []
             candidates += [self.root / _proxied(tree.uri)] if _proxied(tree.uri) else []
             root = self.root.resolve()
-            for candidate in candidates:
-                if candidate.resolve().is_relative_to(root) and candidate.exists():
-                    return candidate
-            return None
+            inside = [path for path in candidates if path.resolve().is_relative_to(root)]
+            # What never got a file has no folder; if not even its experiment has one, the root is
+            # another than meant.
+            found = [path for path in inside if path.exists()] or [
+                path for path in inside if tail and (self.root / tail[1].split("/")[0]).is_dir()
+            ]
+            return found[0] if found else None
         owner = tree.run_id or tree.model_id
         # An experiment's location is whatever a client once said; a run's folder is the server's.
         if self.trusts_paths and path is not None and owner:
