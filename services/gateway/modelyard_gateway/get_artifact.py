@@ -65,7 +65,7 @@ class GetArtifact:
 
     async def upload(self, request: Request) -> Response:
         """Keep the body, of at most 10 MiB, as a file of a run."""
-        async with self._transfers.receiving(request):
+        with self._transfers.active:
             _refuse_other_sites(request)
             query, who = request.query(), metadata_of(request)
             place = Owned("", _run_id(query), "", logical_path(_required(query, "path")))

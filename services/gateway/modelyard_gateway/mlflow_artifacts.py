@@ -48,7 +48,7 @@ class MlflowArtifacts:
 
     async def put(self, request: Request) -> Response:
         """Keep the body as a file, in place of one that is there."""
-        async with self._transfers.receiving(request):
+        with self._transfers.active:
             place = owned_file(_rest(request, "artifacts"))
             if not place.path:
                 raise InvalidArgument(f"'{place}' is a folder; name a file in it to upload.")

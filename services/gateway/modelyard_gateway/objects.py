@@ -30,7 +30,7 @@ class Objects:
 
     async def put(self, request: Request) -> Response:
         """Store an object while it is hashed; other bytes than declared leave nothing behind."""
-        async with self._transfers.receiving(request):
+        with self._transfers.active:
             grant = self._granted("PUT", request)
             size_bytes = grant.size_bytes
             if size_bytes is None:

@@ -55,7 +55,7 @@ class SignedFiles:
 
     async def put(self, request: Request) -> Response:
         """Keep the body as a file, or as a part of one that is completed later."""
-        async with self._transfers.receiving(request):
+        with self._transfers.active:
             path, granted = self._granted("PUT", request)
             place, who = owned_file(path), self._neighbours.own_identity(request)
             await self._transfers.run(lambda: self._uploads.ask(place, who))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -17,13 +17,10 @@ from urllib.parse import quote
 from modelyard_gateway.errors import HttpError
 from modelyard_gateway.http import Request, Response
 from modelyard_kit.artifacts import ArtifactStore, Digest
-from modelyard_kit.errors import Error
 from modelyard_kit.server import ActiveCalls
 
 STALLED_AFTER_S = 60.0
 _THREADS = 16
-_MAX_DROPPED_BYTES = 1 << 30
-_DROP_TIMEOUT_S = 10.0
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 Result = TypeVar("Result")
@@ -56,11 +53,14 @@ class Transfers:
     Args:
         store: Where they are.
         active: Counts the transfers that are running.
+
+    Attributes:
+        active: The same; an upload is counted by whoever receives it.
     """
 
     def __init__(self, store: ArtifactStore, active: ActiveCalls) -> None:
         self._store = store
-        self._active = active
+        self.active = active
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="transfers")
 
     def close(self) -> None:
@@ -69,23 +69,6 @@ class Transfers:
     async def run(self, work: Callable[[], Result]) -> Result:
         """Return the result of work that blocks for a short time."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-
-    @contextlib.asynccontextmanager
-    async def receiving(self, request: Request) -> AsyncIterator[None]:
-        """Count a transfer; after a refusal read what is left of the body.
-
-        A client that is still sending would otherwise lose its connection, and our answer with it.
-        """
-        try:
-            with self._active:
-                yield
-        except (Error, HttpError):
-            # Who asked for leave to send a body will not send it now.
-            if request.headers.get("expect", "").lower() != "100-continue":
-                with contextlib.suppress(TimeoutError, ConnectionError):  # we answer either way
-                    async with asyncio.timeout(_DROP_TIMEOUT_S):
-                        await request.drop_body(_MAX_DROPPED_BYTES)
-            raise
 
     def send(self, request: Request, download: Download) -> Response:
         """Answer with a file or one range of it; to a HEAD without the bytes.
@@ -110,7 +93,7 @@ class Transfers:
         return Response(206 if span else 200, body, headers)
 
     async def _read(self, download: Download, start: int, end: int) -> AsyncGenerator[bytes]:
-        with self._active:
+        with self.active:
             for digest, first, last in spans(download.objects, start, end):
                 async with contextlib.aclosing(self._object(digest, first, last)) as chunks:
                     async for chunk in chunks:
