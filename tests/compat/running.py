@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from compat import environments
@@ -31,3 +36,35 @@ def run(version: str, *arguments: str | Path, env: dict[str, str], cwd: Path) ->
     )
     assert process.returncode == 0, process.stdout + process.stderr
     return process.stdout
+
+
+@contextmanager
+def models_serve(version: str, model_uri: str, *, env: dict[str, str], cwd: Path) -> Iterator[int]:
+    """Run `mlflow models serve`; yield its port once it answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    mlflow = environments.python(version).with_name("mlflow")
+    command = [str(mlflow), "models", "serve", "-m", model_uri, "--port", str(port)]
+    process = subprocess.Popen(
+        [*command, "--env-manager", "local"],
+        env=env | {"PATH": f"{mlflow.parent}{os.pathsep}{env['PATH']}"},
+        cwd=cwd,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # it starts others, which end with it
+    )
+    assert process.stderr is not None
+    try:
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if "running on http" in line:
+                break
+        else:
+            raise AssertionError("".join(said))
+        yield port
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stderr.close()
