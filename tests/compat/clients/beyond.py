@@ -1,0 +1,84 @@
+"""What the tutorial says and MLflow's own server refuses or does not keep."""
+
+from __future__ import annotations
+
+import math
+from uuid import uuid4
+
+import mlflow
+from mlflow.tracking import MlflowClient
+
+
+def _model(versions: int) -> str:
+    client = MlflowClient()
+    name = f"beyond {uuid4().hex}"
+    client.create_registered_model(name)
+    with mlflow.start_run() as run:
+        mlflow.log_text("flavors: {}\n", "model/MLmodel")
+    for _ in range(versions):
+        client.create_model_version(name, f"{run.info.artifact_uri}/model", run.info.run_id)
+    return name
+
+
+def a_version_is_found_by_its_stage_or_alias() -> None:
+    client = MlflowClient()
+    name = _model(2)
+    client.transition_model_version_stage(name, "2", "Production")
+    client.set_registered_model_alias(name, "champion", "1")
+    assert str(client.get_model_version(name, "production").version) == "2"
+    assert str(client.get_model_version(name, "Production").version) == "2"
+    assert str(client.get_model_version(name, "champion").version) == "1"
+
+
+def versions_are_searched_by_stage_alias_and_status() -> None:
+    client = MlflowClient()
+    name = _model(3)
+    client.transition_model_version_stage(name, "2", "Production")
+    client.set_registered_model_alias(name, "champion", "3")
+
+    def found(condition: str) -> set[str]:
+        versions = client.search_model_versions(f"name='{name}' and {condition}")
+        return {str(version.version) for version in versions}
+
+    assert found("current_stage='Production'") == {"2"}
+    assert found("current_stage != 'Production'") == {"1", "3"}
+    assert found("alias = 'champion'") == {"3"}
+    assert found("status = 'READY'") == {"1", "2", "3"}
+    assert found("(current_stage = 'Production' OR alias = 'champion')") == {"2", "3"}
+    assert found("NOT version_number IN (1, 2)") == {"3"}
+    assert found("tags.missing IS NULL") == {"1", "2", "3"}
+
+
+def one_version_holds_a_stage() -> None:
+    client = MlflowClient()
+    name = _model(2)
+    client.transition_model_version_stage(name, "1", "Production")
+    client.transition_model_version_stage(name, "2", "Production")
+    assert client.get_model_version(name, "1").current_stage == "None"
+    assert client.get_model_version(name, "2").current_stage == "Production"
+
+
+def numbers_are_never_used_again() -> None:
+    client = MlflowClient()
+    name = _model(2)
+    client.delete_registered_model(name)
+    client.create_registered_model(name)
+    with mlflow.start_run() as run:
+        mlflow.log_text("flavors: {}\n", "model/MLmodel")
+    version = client.create_model_version(name, f"{run.info.artifact_uri}/model", run.info.run_id)
+    assert str(version.version) == "3"
+
+
+def aliases_are_in_the_results_of_searches() -> None:
+    client = MlflowClient()
+    name = _model(1)
+    client.set_registered_model_alias(name, "champion", "1")
+    (version,) = client.search_model_versions(f"name='{name}'")
+    assert version.aliases == ["champion"]
+
+
+def infinities_are_infinite() -> None:
+    with mlflow.start_run() as run:
+        mlflow.log_metrics({"up": math.inf, "down": -math.inf})
+    metrics = mlflow.get_run(run.info.run_id).data.metrics
+    assert metrics == {"up": math.inf, "down": -math.inf}
