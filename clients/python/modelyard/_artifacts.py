@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from modelyard import _cache, _connection, _rpc, _transfer
+from modelyard import _cache, _connection, _manifests, _rpc, _transfer
 from modelyard._transfer import PART_BYTES, File, Object
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.api.registry.v1 import registry_pb2
-from modelyard.exceptions import DataLoss, InvalidParameter, NotFound
+from modelyard.exceptions import InvalidParameter, NotFound
 from modelyard.models._folder import LocalModel
 
 _FILES_PER_CALL = 1000
 _COMMIT_DEADLINE_S = 60.0
 _RESOLVE_DEADLINE_S = 60.0
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +125,15 @@ def download(uri: str | None, owner: Owner, path: str, dst_path: str | Path | No
     reply = _rpc.call(uri, request, pb.GetArtifactsResponse)
     files = [_file(message) for message in reply.files]
     urls = {item.digest: item.url for item in reply.downloads}
+    return write(files, urls, dst_path) / path
+
+
+def write(files: Sequence[File], urls: Mapping[str, str], dst_path: str | Path | None) -> Path:
+    """Download files into a folder, a new temporary one by default, and return it.
+
+    Raises:
+        DataLoss: The bytes differ from their digest.
+    """
     folder = Path(dst_path) if dst_path else Path(tempfile.mkdtemp(prefix="modelyard-"))
 
     def receive(file: File) -> None:
@@ -144,13 +150,13 @@ def download(uri: str | None, owner: Owner, path: str, dst_path: str | Path | No
                 raise
 
     _transfer.in_parallel(receive, files)
-    return folder / path
+    return folder
 
 
 def _file(message: pb.ArtifactFile) -> File:
     parts = tuple(Object(part.digest, part.size_bytes) for part in message.parts)
     whole = (Object(message.digest, message.size_bytes),)
-    return File(_checked_path(message.path), message.digest, parts or whole)
+    return File(_manifests.checked_path(message.path), message.digest, parts or whole)
 
 
 def fetch_model(uri: str, dst_path: str | None = None) -> LocalModel:
@@ -158,13 +164,19 @@ def fetch_model(uri: str, dst_path: str | None = None) -> LocalModel:
 
     Args:
         uri: `models:/<name>/<version, stage or latest>`, `models:/<name>@<alias>`,
-            `models:/m-<id>` or `runs:/<run>/<path>`.
+            `models:/m-<id>`, `runs:/<run>/<path>`, or the artifact URI that stands for the same,
+            such as the download URI of a version.
         dst_path: Folder to write to; by default the local cache's, which must not be changed.
 
     Raises:
         NotFound: There is no such model.
         DataLoss: The bytes differ from what was registered.
     """
+    if uri.startswith("mlflow-artifacts:"):
+        location = locate(uri)
+        if location.manifest:
+            return _fetch_manifest(location, dst_path)
+        uri = _model_uri(location)
     request = registry_pb2.ResolveModelRequest(uri=uri)
     reply = _rpc.call(
         _connection.registry_uri(),
@@ -172,15 +184,10 @@ def fetch_model(uri: str, dst_path: str | None = None) -> LocalModel:
         registry_pb2.ResolveModelResponse,
         timeout_s=_RESOLVE_DEADLINE_S,
     )
-    files = list(files_of(reply.manifest, reply.digest, uri))
+    files = list(_manifests.files_of(reply.manifest, reply.digest, uri))
     urls = {item.digest: item.url for item in reply.downloads}
-    if dst_path is None:
-        folder = _cache.model_folder(reply.digest, files, urls)
-    else:
-        folder = Path(dst_path)
-        _cache.write_files(folder, files, urls)
     return LocalModel(
-        path=folder,
+        path=_model_folder(reply.digest, files, urls, dst_path),
         digest=reply.digest,
         name=reply.model_version.name or None,
         version=reply.model_version.version or None,
@@ -189,52 +196,55 @@ def fetch_model(uri: str, dst_path: str | None = None) -> LocalModel:
     )
 
 
-def files_of(manifest: bytes, digest: str, uri: str) -> Iterator[File]:
-    if hashlib.sha256(manifest).hexdigest() != digest:
-        raise DataLoss(f"The manifest of {uri} differs from its digest sha256:{digest}.")
-    for file in json.loads(manifest)["files"]:
-        objects = file.get("parts") or [file]
-        yield File(
-            _checked_path(file["path"]),
-            _checked_digest(file["sha256"]),
-            tuple(Object(_checked_digest(item["sha256"]), item["size"]) for item in objects),
+def _fetch_manifest(location: Location, dst_path: str | None) -> LocalModel:
+    if location.path:
+        raise InvalidParameter(
+            f"A model is a whole manifest, not '{location.path}' of it; leave the path out."
         )
+    found = _manifests.manifest(location.manifest)
+    return LocalModel(
+        path=_model_folder(found.digest, found.files, found.urls, dst_path), digest=found.digest
+    )
 
 
-def _checked_path(path: str) -> str:
-    """Return the path if it stays inside the folder it is written to.
-
-    Raises:
-        DataLoss: It does not; no server of ours keeps such a path.
-    """
-    parts = path.split("/")
-    if "\\" in path or "\0" in path or PurePosixPath(path).is_absolute():
-        raise DataLoss(f"The server names a file outside of its folder: '{path}'.")
-    if not {"", ".", ".."}.isdisjoint(parts):
-        raise DataLoss(f"The server names a file outside of its folder: '{path}'.")
-    return path
+def _model_folder(
+    digest: str, files: Sequence[File], urls: Mapping[str, str], dst_path: str | None
+) -> Path:
+    if dst_path is None:
+        return _cache.model_folder(digest, files, urls)
+    _cache.write_files(Path(dst_path), files, urls)
+    return Path(dst_path)
 
 
-def _checked_digest(digest: str) -> str:
-    if not _DIGEST.fullmatch(digest):
-        raise DataLoss(f"The server names bytes by '{digest}', which is no SHA-256.")
-    return digest
+def _model_uri(location: Location) -> str:
+    owner = location.owner or Owner()
+    if owner.run_id:
+        return f"runs:/{owner.run_id}/{location.path}"
+    path = f"/{location.path}" if location.path else ""
+    return f"models:/{owner.model_id}{path}"
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where files are, as an artifact URI says: in a tree, or in a model."""
+    """Where files are, as an artifact URI says: in a tree, in a manifest, or in a model."""
 
     owner: Owner | None
     path: str
     model_uri: str = ""
+    manifest: str = ""
 
 
 _RUN = re.compile(r"runs:/+(?P<run_id>[^/]+)/?(?P<path>.*)")
-_RUN_TREE = re.compile(r"mlflow-artifacts:/+[^/]+/(?P<run_id>[0-9a-f]{32})/artifacts/?(?P<path>.*)")
-_MODEL_TREE = re.compile(
-    r"mlflow-artifacts:/+[^/]+/models/(?P<model_id>m-[0-9a-f]{32})/artifacts/?(?P<path>.*)"
+_TREE = re.compile(
+    r"mlflow-artifacts:/(?://)?[0-9]+/"
+    r"(?:models/(?P<model_id>m-[0-9a-f]{32})|(?P<run_id>[A-Za-z0-9][\w-]*))"
+    r"/artifacts(?:/(?P<path>.*))?",
+    re.ASCII,
 )
+_MANIFEST = re.compile(
+    r"mlflow-artifacts:/(?://)?manifests/(?P<digest>[0-9a-f]{64})(?:/(?P<path>.*))?"
+)
+_OTHER_SERVER = re.compile(r"mlflow-artifacts://[^/]")
 
 
 def locate(artifact_uri: str) -> Location:
@@ -245,13 +255,22 @@ def locate(artifact_uri: str) -> Location:
     """
     if artifact_uri.startswith("models:/"):
         return Location(None, "", artifact_uri)
-    for form in (_RUN, _RUN_TREE, _MODEL_TREE):
+    if match := _MANIFEST.fullmatch(artifact_uri):
+        return Location(None, (match["path"] or "").strip("/"), manifest=match["digest"])
+    for form in (_RUN, _TREE):
         match = form.fullmatch(artifact_uri)
         if match:
             found = match.groupdict()
             owner = Owner(run_id=found.get("run_id"), model_id=found.get("model_id"))
-            return Location(owner, found["path"].strip("/"))
+            return Location(owner, (found["path"] or "").strip("/"))
+    if _OTHER_SERVER.match(artifact_uri):
+        # Whoever wrote the URI must not decide which server gets the token.
+        raise InvalidParameter(
+            f"'{artifact_uri}' names a server of its own; set the tracking URI to that server and "
+            "leave it out of the URI (mlflow-artifacts:/…)."
+        )
     raise InvalidParameter(
         f"Invalid artifact URI '{artifact_uri}': expected runs:/<run_id>/<path>, "
-        "models:/<name>/<version or stage>, or the artifact URI of a run or logged model."
+        "models:/<name>/<version or stage>, the artifact URI of a run or logged model, or the "
+        "download URI of a version."
     )

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from modelyard import _artifacts, _connection
+from modelyard import _artifacts, _connection, _manifests
 from modelyard.client import MlflowClient
 from modelyard.entities import FileInfo
 from modelyard.exceptions import InvalidParameter
@@ -25,8 +25,8 @@ def download_artifacts(
     """Download files, checked by digest.
 
     Args:
-        artifact_uri: `runs:/<run_id>/<path>`, `models:/…`, or a run's or logged model's artifact
-            URI; or else give `run_id`.
+        artifact_uri: `runs:/<run_id>/<path>`, `models:/…`, a run's or logged model's artifact URI,
+            or the download URI of a version; or else give `run_id`.
         run_id: With `artifact_path`, instead of `artifact_uri`.
         artifact_path: All of the run by default.
         dst_path: Folder to write to, made if need be; a new temporary one by default.
@@ -40,6 +40,9 @@ def download_artifacts(
         DataLoss: The bytes differ from their digest.
     """
     location = _location(artifact_uri, run_id, artifact_path)
+    if location.manifest:
+        found = _manifests.manifest(location.manifest).at(location.path)
+        return str(_artifacts.write(found.files, found.urls, dst_path) / location.path)
     if location.owner is None:
         folder = str(dst_path or tempfile.mkdtemp(prefix="modelyard-"))
         return str(_artifacts.fetch_model(location.model_uri, folder).path)
@@ -55,6 +58,8 @@ def list_artifacts(
 ) -> list[FileInfo]:
     """Return one level of the files and folders at a place; arguments as `download_artifacts`."""
     location = _location(artifact_uri, run_id, artifact_path)
+    if location.manifest:
+        return _manifests.manifest(location.manifest).level(location.path)
     client = MlflowClient(tracking_uri)
     if location.owner is None:
         raise InvalidParameter(

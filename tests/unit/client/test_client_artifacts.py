@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import modelyard
-from modelyard import _artifacts, _cache, _transfer
+from modelyard import _artifacts, _cache, _manifests, _transfer
 from modelyard.client import MlflowClient
 from modelyard.exceptions import (
     DataLoss,
@@ -275,12 +275,12 @@ def test_a_manifest_that_leaves_its_folder_is_refused(path: str) -> None:
     files = [{"path": path, "sha256": digest, "size": 0}]
     manifest = json.dumps({"files": files, "version": 1}).encode()
     with pytest.raises(DataLoss, match="outside of its folder"):
-        list(_artifacts.files_of(manifest, hashlib.sha256(manifest).hexdigest(), "models:/a/1"))
+        list(_manifests.files_of(manifest, hashlib.sha256(manifest).hexdigest(), "models:/a/1"))
 
 
 def test_a_manifest_with_other_bytes_is_refused() -> None:
     with pytest.raises(DataLoss, match="models:/a/1"):
-        list(_artifacts.files_of(b"{}", "0" * 64, "models:/a/1"))
+        list(_manifests.files_of(b"{}", "0" * 64, "models:/a/1"))
 
 
 def test_a_digest_that_is_none_never_becomes_a_path() -> None:
@@ -288,7 +288,7 @@ def test_a_digest_that_is_none_never_becomes_a_path() -> None:
         {"files": [{"path": "a", "sha256": "../../x", "size": 0}], "version": 1}
     ).encode()
     with pytest.raises(DataLoss, match="no SHA-256"):
-        list(_artifacts.files_of(manifest, hashlib.sha256(manifest).hexdigest(), "models:/a/1"))
+        list(_manifests.files_of(manifest, hashlib.sha256(manifest).hexdigest(), "models:/a/1"))
 
 
 def test_two_who_fetch_at_once_get_the_same_folder(
