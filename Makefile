@@ -77,8 +77,9 @@ lock: ## Pin versions and hashes of all dependencies anew (needs uv)
 soak: install ## Run the fault tests long: SIGKILL loops, many clients
 	MODELYARD_SOAK=1 $(BIN)/python -m pytest -q tests/faults --timeout 3600
 
-bench: install ## Print each RPC beside its floor
-	$(BIN)/python benchmarks/rpc.py
+bench: install clients ## Print each RPC beside its floor, the edge beside gRPC and beside MLflow's server
+	$(BIN)/python -m benchmarks.rpc
+	$(BIN)/python -m benchmarks.http
 
 clean: ## Delete what make has made
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .home dist

@@ -4,7 +4,7 @@ The client of the edge is a socket that is kept open and a prepared request, so 
 is the server: HTTP, JSON and the call behind. The client of gRPC is the generated stub. Calls
 alternate, so that a drift of the machine hits both. Quote the ratios.
 
-    python benchmarks/edge.py [rounds]
+    python -m benchmarks.edge [rounds]
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import grpc
-from rpc import compare, start_platform
+from benchmarks.rpc import compare, start_platform
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard.api.tracking.v1 import tracking_service_pb2_grpc
@@ -74,7 +74,7 @@ def fill(tracking: Any) -> str:
     return run_id
 
 
-def main(rounds: int) -> None:
+def main(rounds: int = 500) -> None:
     with tempfile.TemporaryDirectory() as folder:
         platform, addresses = start_platform(Path(folder) / "home")
         channel = grpc.insecure_channel(
@@ -118,4 +118,4 @@ def main(rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 500)
+    main(*map(int, sys.argv[1:]))

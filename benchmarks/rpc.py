@@ -5,7 +5,7 @@ floor of a write is that call with one durable SQLite commit of one small row in
 processes of their own, and calls to floor and product alternate, so that a drift of the machine
 hits both. Quote the ratios.
 
-    python benchmarks/rpc.py [rounds]
+    python -m benchmarks.rpc [rounds]
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def compare(
     print(f"{name:<28}{ours:>9.2f}{theirs:>9.2f}{ratio:>8.2f}")
 
 
-def main(rounds: int) -> None:
+def main(rounds: int = 500) -> None:
     with tempfile.TemporaryDirectory() as folder:
         context = multiprocessing.get_context("spawn")
         parent, child = context.Pipe()
@@ -194,4 +194,4 @@ def main(rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 500)
+    main(*map(int, sys.argv[1:]))

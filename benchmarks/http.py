@@ -1,0 +1,18 @@
+"""Time the HTTP edge: beside gRPC, then beside MLflow's server under MLflow's own client.
+
+    make clients && python -m benchmarks.http [rounds]
+
+It is run as a module: as a script its folder would come before the standard library's `http`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import clients, edge
+
+if __name__ == "__main__":
+    asked = sys.argv[1:]
+    edge.main(*map(int, asked))
+    print()
+    clients.main(*map(int, asked))
