@@ -194,17 +194,18 @@ class RegistryImport:
     def _source(self, found: OriginVersion) -> str:
         """Return where a version's bytes are, in terms of what is here."""
         text = found.message.source
+        name = self._here.registered[found.message.name]
+        # What is sealed stays as it is, even if more of the origin has been moved since.
+        here = self._target.source(name, found.message.version)
         for uri in (text, found.location):
-            if here := self._in_a_tree(uri):
-                if here != text:
-                    detail = f"its source is {here} for {text}"
-                    self._report.note("source-changed", _subject(found), detail)
-                return here
-        if made := self._own_model(found):
-            detail = f"its bytes are in {made}, which was made for it; they were at {text}"
+            here = here or self._in_a_tree(uri)
+        here = here or self._own_model(found)
+        if not here:
+            return self._as_text(found)
+        if here != text:
+            detail = f"its source is {here} for {text}"
             self._report.note("source-changed", _subject(found), detail)
-            return made
-        return self._as_text(found)
+        return here
 
     def _in_a_tree(self, uri: str) -> str:
         """Return the URI here of files of a run or logged model that was moved; else empty."""

@@ -71,6 +71,9 @@ class Target(Protocol):
     def version(self, message: registry_pb2.ModelVersion) -> tuple[registry_pb2.ModelVersion, bool]:
         """Write a version; return it as it is here and whether it was made now."""
 
+    def source(self, name: str, version: str) -> str:
+        """Return where a version's bytes are; empty unless it is here, and verified."""
+
     def points(self, run_id: str) -> dict[Curve, set[Point]]:
         """Return the points a run has."""
 
@@ -125,6 +128,14 @@ class Server:
         request = registry_pb2.ImportModelVersionRequest(origin=self._origin, model_version=message)
         reply = self._call(request, registry_pb2.ImportModelVersionResponse)
         return reply.model_version, reply.created
+
+    def source(self, name: str, version: str) -> str:
+        request = registry_pb2.GetModelVersionRequest(name=name, version=version)
+        try:
+            found = self._call(request, registry_pb2.GetModelVersionResponse).model_version
+        except NotFound:
+            return ""
+        return found.source if found.verified else ""
 
     def points(self, run_id: str) -> dict[Curve, set[Point]]:
         request = pb.GetMetricSeriesRequest(run_ids=[run_id])
@@ -201,6 +212,9 @@ class Nothing:
 
     def version(self, message: registry_pb2.ModelVersion) -> tuple[registry_pb2.ModelVersion, bool]:
         return message, True
+
+    def source(self, name: str, version: str) -> str:
+        return ""
 
     def points(self, run_id: str) -> dict[Curve, set[Point]]:
         return {}

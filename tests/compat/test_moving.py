@@ -1,0 +1,203 @@
+"""Real MLflow servers and their databases are imported, and answer the same afterwards."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from compat import environments, running
+from compat.conformance.servers import mlflow_server
+from compat.moving.snapshot import Document, Snapshot
+from up_process import Up, environment, up
+
+import modelyard.artifacts
+from modelyard_server.moving import importing
+
+FILL = Path(__file__).parent / "moving" / "fill.py"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A server of MLflow with something of everything."""
+
+    uri: str
+    folder: Path
+
+    @property
+    def database(self) -> tuple[str, ...]:
+        root = str(self.folder / "artifacts")
+        return f"sqlite:///{self.folder / 'mlflow.db'}", "--artifact-root", root
+
+
+@pytest.fixture(scope="module")
+def origin_2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Origin]:
+    yield from filled("2.22", tmp_path_factory.mktemp("origin"))
+
+
+@pytest.fixture(scope="module")
+def origin_3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Origin]:
+    yield from filled("3.17", tmp_path_factory.mktemp("origin"))
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Up]:
+    with up(tmp_path / "home") as running_here:
+        yield running_here
+        assert running_here.stop() == 0
+
+
+def filled(version: str, folder: Path) -> Iterator[Origin]:
+    with mlflow_server(environments.python(version), folder) as (host, port):
+        uri = f"http://{host}:{port}"
+        running.run(version, FILL, env=running.variables(uri), cwd=folder)
+        yield Origin(uri, folder)
+
+
+def moving(here: Up, tmp_path: Path, *arguments: str) -> Document:
+    """Import, and return the report."""
+    report = tmp_path / "report.json"
+    target = ("--tracking-uri", here.instance["http"])
+    assert importing.run([*arguments, *target, "--report", str(report)]) == 0
+    found: Document = json.loads(report.read_text(encoding="utf-8"))
+    return found
+
+
+def kinds(report: Document) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for difference in report["differences"]:
+        found.setdefault(difference["kind"], []).append(difference["subject"])
+    return found
+
+
+def expected(origin: Origin) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what a Modelyard answers that holds what an origin holds."""
+    there = Snapshot(origin.uri)
+    experiments, models = there.experiments(), there.registered_models()
+    for experiment in experiments.values():
+        for model in experiment["models"].values():
+            # A logged model's files are also shown below its run.
+            run = next(
+                run
+                for run in experiment["runs"].values()
+                if run["info"]["run_id"] == model["info"]["source_run_id"]
+            )
+            run["files"] |= {
+                f"{model['info']['name']}/{path}": size for path, size in model["files"].items()
+            }
+    models["flower"]["versions"]["1"]["current_stage"] = "None"  # version 3 came there later
+    return experiments, models
+
+
+def comparable(experiments: dict[str, Any], models: dict[str, Any]) -> None:
+    """Take away what differs by nature: the times of Default, and how sources are written."""
+    for field in ("creation_time", "last_update_time"):
+        experiments["Default"].pop(field, None)
+    for model in models.values():
+        for version in model["versions"].values():
+            for field in ("source", "model_id", "user_id", "run_id"):
+                version.pop(field, None)
+
+
+def assert_same(origin: Origin, here: Up) -> None:
+    experiments, models = expected(origin)
+    answers = Snapshot(here.instance["http"])
+    experiments_here, models_here = answers.experiments(), answers.registered_models()
+    comparable(experiments, models)
+    comparable(experiments_here, models_here)
+    assert experiments_here == experiments
+    assert models_here == models
+
+
+DIFFERENCES = {
+    "stage-changed": ["version 1 of 'flower'"],
+    "source-changed": ["version 1 of 'copy of flower'"],
+    "source-unverified": ["version 1 of 'elsewhere'"],
+}
+BY_SERVERS = {"not-moved": ["the origin", "the origin"]}
+
+
+def test_a_server_is_imported_with_ids_histories_and_times_and_another_beside_it(
+    origin_2: Origin, origin_3: Origin, here: Up, tmp_path: Path
+) -> None:
+    report = moving(here, tmp_path, "--from", origin_2.uri)
+    assert_same(origin_2, here)
+    assert kinds(report) == DIFFERENCES | BY_SERVERS
+    again = moving(here, tmp_path, "--from", origin_2.uri)
+    assert again["written"] == {}
+    assert again["differences"] == report["differences"]
+    assert_same(origin_2, here)
+
+    # The other one has the same names and numbers: what is taken is mapped, and said.
+    other = moving(here, tmp_path, "--from", origin_3.uri)
+    names = ["copy of flower", "elsewhere", "flower"]
+    assert kinds(other)["name-changed"] == [f"registered model '{name}'" for name in names]
+    assert sorted(kinds(other)["id-changed"]) == ["experiment 'iris'", "experiment 'old'"]
+    assert moving(here, tmp_path, "--from", origin_2.uri)["written"] == {}
+    assert moving(here, tmp_path, "--from", origin_3.uri)["written"] == {}
+    models = Snapshot(here.instance["http"]).registered_models()
+    assert models["flower-imported"]["versions"].keys() == models["flower"]["versions"].keys()
+
+
+def test_an_import_killed_at_any_point_is_finished_by_the_next(
+    origin_3: Origin, here: Up, tmp_path: Path
+) -> None:
+    for sign in ("logged models", "metrics and artifacts", "versions of registered models"):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "modelyard", "import", "mlflow", "--from", origin_3.uri],
+            env=environment(MODELYARD_TRACKING_URI=here.instance["http"]),
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        with process:
+            assert process.stderr is not None
+            assert any(line.startswith(sign) for line in process.stderr)
+            process.kill()
+    report = moving(here, tmp_path, "--from", origin_3.uri)
+    assert_same(origin_3, here)
+    assert kinds(report) == DIFFERENCES | BY_SERVERS
+    assert moving(here, tmp_path, "--from", origin_3.uri)["written"] == {}
+
+
+def test_a_database_is_imported_with_its_artifact_root_in_parts_or_whole(
+    origin_3: Origin, here: Up, tmp_path: Path
+) -> None:
+    answers = Snapshot(here.instance["http"])
+    before = answers.experiments()
+    dry = moving(here, tmp_path, "--from", *origin_3.database, "--dry-run")
+    assert (dry["dry_run"], dry["written"]["runs"]) == (True, 4)
+    assert (answers.experiments(), answers.registered_models()) == (before, {})
+
+    moving(here, tmp_path, "--from", *origin_3.database, "--experiment", "old")
+    assert set(answers.experiments()) == {"Default", "old"}
+    assert answers.registered_models() == {}
+
+    # The database knows of numbers that were given and deleted since: nothing is left out.
+    report = moving(here, tmp_path, "--from", *origin_3.database)
+    assert_same(origin_3, here)
+    assert kinds(report) == DIFFERENCES
+    assert moving(here, tmp_path, "--from", *origin_3.database)["written"] == {}
+
+
+def test_a_model_without_its_runs_brings_its_bytes(
+    origin_2: Origin, here: Up, tmp_path: Path
+) -> None:
+    report = moving(here, tmp_path, "--from", origin_2.uri, "--model", "flower")
+    assert report["written"]["versions"] == 4
+    assert "source-unverified" not in kinds(report)
+    flower = Snapshot(here.instance["http"]).registered_models()["flower"]
+    model_uri = flower["versions"]["3"]["source"]
+    with tempfile.TemporaryDirectory() as folder:
+        modelyard.set_tracking_uri(here.instance["http"])
+        path = modelyard.artifacts.download_artifacts(artifact_uri=model_uri, dst_path=folder)
+        assert Path(path, "data", "model.bin").read_bytes() == b"bytes"
+    # Its runs may follow: versions keep the bytes they have.
+    moving(here, tmp_path, "--from", origin_2.uri)
+    assert flower == Snapshot(here.instance["http"]).registered_models()["flower"]
