@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -177,10 +176,3 @@ class _Stub:
         return lambda request: getattr(self._stub, rpc)(
             request, timeout=30, metadata=self._metadata
         )
-
-
-def in_threads(works: list[threading.Thread]) -> None:
-    for work in works:
-        work.start()
-    for work in works:
-        work.join()

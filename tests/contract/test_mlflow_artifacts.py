@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 from artifact_edge import API, FILES, Edge, running_edge
 
+from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.tracking.v1 import tracking_pb2
 from modelyard_kit.artifacts import Digest
@@ -120,8 +121,6 @@ def test_every_page_of_a_level_is_listed(edge: Edge) -> None:
 
 
 def log_many(edge: Edge, run_id: str, names: list[str]) -> None:
-    from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
-
     digest = Digest.of(b"x")
     edge.store.put(digest, [b"x"], 1)
     for start in range(0, len(names), 1000):
@@ -147,6 +146,24 @@ def test_the_files_of_a_logged_model_are_under_its_own_path(edge: Edge) -> None:
     assert edge.listed(f"0/{run_id}/artifacts") == {"model": None}
     shown = edge.ask("GET", f"{FILES}/0/{run_id}/artifacts/model/MLmodel")
     assert shown[2] == b"flavors: {}"
+
+
+def test_the_folder_of_an_experiment_holds_those_of_its_runs_and_models(edge: Edge) -> None:
+    request = tracking_pb2.CreateExperimentRequest(name="listed")
+    experiment = edge.tracking.CreateExperiment(request).experiment_id
+    assert edge.listed(experiment) == {}
+    runs = [
+        edge.tracking.CreateRun(
+            tracking_pb2.CreateRunRequest(experiment_id=experiment)
+        ).run.info.run_id
+        for _ in range(3)
+    ]
+    assert edge.listed(experiment) == dict.fromkeys(runs)
+    create = tracking_pb2.CreateLoggedModelRequest(experiment_id=experiment, name="model")
+    model_id = edge.tracking.CreateLoggedModel(create).model.info.model_id
+    assert edge.listed(experiment) == dict.fromkeys([*runs, "models"])
+    assert edge.listed(f"{experiment}/models") == {model_id: None}
+    assert edge.refusal("GET", f"{FILES}?path=999999")[0] == 404
 
 
 def test_a_pinned_manifest_is_read_like_a_folder(edge: Edge) -> None:
@@ -276,7 +293,8 @@ def test_only_trees_of_owners_can_be_named(edge: Edge, path: str) -> None:
     for method in ("GET", "PUT", "DELETE"):
         status, code, _ = edge.refusal(method, f"{FILES}/{path}", b"x")
         assert (status, code) == (404, "RESOURCE_DOES_NOT_EXIST")
-    assert edge.refusal("GET", f"{FILES}?path={path}")[0] == 404
+    if path != "0":
+        assert edge.refusal("GET", f"{FILES}?path={path}")[0] == 404
     assert edge.listed(f"0/{run_id}/artifacts") == {}
 
 

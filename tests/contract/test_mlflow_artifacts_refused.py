@@ -114,6 +114,15 @@ def test_an_upload_that_stalls_is_ended(tmp_path: Path) -> None:
         assert edge.listed(tree) == {}
 
 
+def test_an_upload_that_stalls_does_not_keep_the_server_from_stopping(tmp_path: Path) -> None:
+    with running_edge(tmp_path) as edge:
+        tree = tree_of(edge)
+        with upload_of(edge, f"{tree}/a.bin", 10 * MIB, b"x" * 10):
+            edge.ask("GET", "/version")  # so that the connection before has been accepted
+            edge.server.stop()
+        assert edge.left_behind() == []
+
+
 def test_an_upload_waits_for_its_turn_and_is_refused_when_none_comes(tmp_path: Path) -> None:
     with running_edge(tmp_path, limits=UploadLimits(at_once=1, patience_s=0.2)) as edge:
         tree = tree_of(edge)

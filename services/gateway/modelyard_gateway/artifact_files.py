@@ -6,10 +6,12 @@ import mimetypes
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
+from typing import Any
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.api.registry.v1 import registry_pb2
-from modelyard_gateway.artifact_paths import Owned, Pinned, Place
+from modelyard.api.tracking.v1 import tracking_pb2
+from modelyard_gateway.artifact_paths import Experiment, Owned, Pinned, Place
 from modelyard_gateway.asking import Identity, Neighbours
 from modelyard_gateway.transfers import Download
 from modelyard_kit.artifacts import (
@@ -22,6 +24,7 @@ from modelyard_kit.artifacts import (
 )
 from modelyard_kit.errors import DataLoss, InvalidArgument, NotFound
 
+_RUNS_A_PAGE = 1_000
 # What a browser shows without running anything; text of any kind is sent as plain text.
 _SHOWN = frozenset(
     {"application/json", "application/pdf", "image/gif", "image/jpeg", "image/png", "image/webp"}
@@ -80,12 +83,16 @@ class Files:
         )
         return Manifest.from_bytes(reply.manifest)
 
-    def entries(self, place: Place, who: Identity) -> Iterator[dict[str, object]]:
+    def entries(self, place: Place | Experiment, who: Identity) -> Iterator[dict[str, object]]:
         """Yield one level of a tree by name, as MLflow's proxy lists it; blocks.
 
         Raises:
             NotFound: There is no such run, logged model or manifest.
         """
+        if isinstance(place, Experiment):
+            names = self._models(place, who) if place.is_models else self._runs(place, who)
+            yield from ({"path": name, "is_dir": True} for name in names)
+            return
         if isinstance(place, Pinned):
             yield from _level(self._manifest(place, who), place.path)
             return
@@ -101,6 +108,35 @@ class Files:
             token = reply.next_page_token
             if not token:
                 return
+
+    def _runs(self, place: Experiment, who: Identity) -> Iterator[str]:
+        message = tracking_pb2.GetExperimentRequest(experiment_id=place.experiment_id)
+        self._neighbours.tracking("GetExperiment", message, who)  # raises if there is none
+        search = tracking_pb2.SearchRunsRequest(
+            experiment_ids=[place.experiment_id],
+            run_view_type=tracking_pb2.ALL,
+            max_results=_RUNS_A_PAGE,
+        )
+        yield from sorted(
+            run.info.run_id
+            for reply in self._pages("SearchRuns", search, who)
+            for run in reply.runs
+        )
+        if next(self._models(place, who), None) is not None:
+            yield "models"
+
+    def _models(self, place: Experiment, who: Identity) -> Iterator[str]:
+        search = tracking_pb2.SearchLoggedModelsRequest(experiment_ids=[place.experiment_id])
+        for reply in self._pages("SearchLoggedModels", search, who):
+            yield from (model.info.model_id for model in reply.models)
+
+    def _pages(self, rpc: str, search: Any, who: Identity) -> Iterator[Any]:
+        while True:
+            reply = self._neighbours.tracking(rpc, search, who)
+            yield reply
+            if not reply.next_page_token:
+                return
+            search.page_token = reply.next_page_token
 
     def _page(
         self, place: Owned, token: str, who: Identity

@@ -15,6 +15,7 @@ _OWNED = re.compile(
     r"/artifacts(?:/(?P<path>.+))?",
     re.ASCII,
 )
+_FOLDER = re.compile(r"(?P<experiment_id>[0-9]{1,18})(?P<models>/models)?", re.ASCII)
 _PINNED = re.compile(r"manifests/(?P<digest>[^/]+)(?:/(?P<path>.+))?")
 _MAX_SHOWN_CHARACTERS = 200
 _EXPECTED = (
@@ -63,6 +64,14 @@ class Pinned:
         return f"manifests/{self.digest}/{self.path}" if self.path else f"manifests/{self.digest}"
 
 
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """The folder of an experiment, which holds those of its runs, or that of its logged models."""
+
+    experiment_id: str
+    is_models: bool
+
+
 Place = Owned | Pinned
 
 
@@ -87,6 +96,13 @@ def parse(text: str) -> Place:
     raise NotFound(
         f"There are no artifacts at '{text[:_MAX_SHOWN_CHARACTERS]}': {_EXPECTED}.", path=text
     )
+
+
+def folder(text: str) -> Place | Experiment:
+    """Take the path of what is to be listed apart; raises as `parse` does."""
+    if found := _FOLDER.fullmatch(text):
+        return Experiment(found["experiment_id"], is_models=found["models"] is not None)
+    return parse(text)
 
 
 def owned_file(text: str) -> Owned:

@@ -10,6 +10,7 @@ import grpc
 
 from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
 from modelyard.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
+from modelyard.api.tracking.v1.tracking_service_pb2_grpc import TrackingServiceStub
 from modelyard_gateway.backends import SERVICES, Backend
 from modelyard_gateway.http import Request
 from modelyard_gateway.transcoder import refused
@@ -48,6 +49,10 @@ class Neighbours:
         return ArtifactsServiceStub(self._channels["tracking"])
 
     @cached_property
+    def _tracking(self) -> Any:
+        return TrackingServiceStub(self._channels["tracking"])
+
+    @cached_property
     def _registry(self) -> Any:
         return RegistryServiceStub(self._channels["registry"])
 
@@ -58,6 +63,10 @@ class Neighbours:
             Error: What it raised, or `Unavailable` when it cannot be reached.
         """
         return _call("tracking", getattr(self._artifacts, rpc), message, who)
+
+    def tracking(self, rpc: str, message: Any, who: Identity) -> Any:
+        """Call an RPC of `TrackingService`; raises as `artifacts` does."""
+        return _call("tracking", getattr(self._tracking, rpc), message, who)
 
     def registry(self, rpc: str, message: Any, who: Identity) -> Any:
         """Call an RPC of `RegistryService`; raises as `artifacts` does."""

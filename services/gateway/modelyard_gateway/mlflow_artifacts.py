@@ -8,7 +8,7 @@ import orjson
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard_gateway.artifact_files import Files
-from modelyard_gateway.artifact_paths import Owned, owned_file, parse
+from modelyard_gateway.artifact_paths import Owned, folder, owned_file, parse
 from modelyard_gateway.asking import Identity, Neighbours
 from modelyard_gateway.http import Request, Response
 from modelyard_gateway.routes import Handler, Routes
@@ -73,7 +73,7 @@ class MlflowArtifacts:
     async def list(self, request: Request) -> Response:
         """Answer with one level of a tree; a folder that is not there is empty."""
         text = request.query().get("path", "").strip("/")
-        place, who = parse(text), metadata_of(request)
+        place, who = folder(text), metadata_of(request)
         files = await self._transfers.run(lambda: list(self._files.entries(place, who)))
         return _json({"files": files} if files else {})
 

@@ -55,7 +55,7 @@ def metric(key: str = "loss") -> tracking.Metric:
             "Invalid value for parameter 'experiment_ids': it contains a NUL character.",
         ),
         (
-            artifacts.DeclareArtifactsRequest(run_id="r"),
+            artifacts.CommitArtifactsRequest(run_id="r"),
             "Missing value for required parameter 'files'.",
         ),
     ],
