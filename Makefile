@@ -9,10 +9,10 @@ CLIENTS := .cache/clients
 UV := UV_CACHE_DIR=.cache/uv $(CLIENTS)/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo clients test check format protos baseline lock soak bench clean
+.PHONY: help install up demo clients test check format protos baseline lock soak bench clean compat-table
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 install: .venv/installed ## Set up .venv with the `modelyard` command
 
@@ -44,6 +44,9 @@ $(CLIENTS)/uv/installed: tests/compat/requirements-uv.txt
 
 test: install clients ## Run the test suite (T=path for a part of it)
 	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadscope $(T)
+
+compat-table: install clients ## Compare with MLflow's server and client, and write docs/compatibility.md
+	COMPATIBILITY_PAGE=write $(BIN)/python -m pytest -q tests/compat/test_conformance.py
 
 check: install ## Format, lint, types, import contracts, contract lint and breaking, stub drift
 	$(BIN)/ruff format --check .

@@ -1,0 +1,23 @@
+"""Runs the probes of the client's methods against the server of the environment.
+
+Prints one JSON object: the outcomes of each method's probes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from compat.conformance.client import fluent, registry, tracking
+from compat.conformance.client.told import outcome
+
+PROBES = {**tracking.PROBES, **registry.PROBES, **fluent.PROBES}
+
+
+def main() -> None:
+    found = {name: [outcome(probe) for probe in probes] for name, probes in PROBES.items()}
+    json.dump(found, sys.stdout, default=str)
+
+
+if __name__ == "__main__":
+    main()
