@@ -1,4 +1,4 @@
-"""Real MLflow servers and their databases are imported, and answer the same afterwards."""
+"""Real MLflow servers are moved in, and out again, and answer the same afterwards."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from compat.moving.snapshot import Document, Snapshot
 from up_process import Up, environment, up
 
 import modelyard.artifacts
-from modelyard_server.moving import importing
+from modelyard_server.moving import exporting, importing
 
 FILL = Path(__file__).parent / "moving" / "fill.py"
 
@@ -65,6 +65,15 @@ def moving(here: Up, tmp_path: Path, *arguments: str) -> Document:
     report = tmp_path / "report.json"
     target = ("--tracking-uri", here.instance["http"])
     assert importing.run([*arguments, *target, "--report", str(report)]) == 0
+    found: Document = json.loads(report.read_text(encoding="utf-8"))
+    return found
+
+
+def exported(here: Up, tmp_path: Path, uri: str) -> Document:
+    """Export, and return the report."""
+    report = tmp_path / "report.json"
+    target = ("--tracking-uri", here.instance["http"], "--to", uri)
+    assert exporting.run([*target, "--report", str(report)]) == 0
     found: Document = json.loads(report.read_text(encoding="utf-8"))
     return found
 
@@ -201,3 +210,80 @@ def test_a_model_without_its_runs_brings_its_bytes(
     # Its runs may follow: versions keep the bytes they have.
     moving(here, tmp_path, "--from", origin_2.uri)
     assert flower == Snapshot(here.instance["http"]).registered_models()["flower"]
+
+
+@pytest.fixture
+def fresh_3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("fresh")
+    with mlflow_server(environments.python("3.17"), folder) as (host, port):
+        yield f"http://{host}:{port}"
+
+
+@pytest.fixture
+def fresh_2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("fresh")
+    with mlflow_server(environments.python("2.22"), folder) as (host, port):
+        yield f"http://{host}:{port}"
+
+
+def test_a_round_trip_keeps_all_but_what_the_report_says(
+    origin_3: Origin, fresh_3: str, here: Up, tmp_path: Path
+) -> None:
+    moving(here, tmp_path, "--from", origin_3.uri)
+    report = exported(here, tmp_path, fresh_3)
+    assert kinds(report) == {
+        "source-unverified": ["version 1 of 'elsewhere'"],
+        "not-kept": ["MLflow"] * 4,
+    }
+    there = portable(Snapshot(origin_3.uri))
+    there[1]["flower"]["versions"]["1"]["current_stage"] = "None"  # as the import's report says
+    experiments, models = portable(Snapshot(fresh_3))
+    assert experiments == there[0]
+    assert models == there[1]
+    again = exported(here, tmp_path, fresh_3)
+    assert again["written"] == {}
+    assert portable(Snapshot(fresh_3)) == there
+
+
+def test_an_export_to_mlflow_2_puts_logged_models_below_their_runs(
+    origin_3: Origin, fresh_2: str, here: Up, tmp_path: Path
+) -> None:
+    moving(here, tmp_path, "--from", *origin_3.database)
+    report = exported(here, tmp_path, fresh_2)
+    assert len(kinds(report)["not-moved"]) == 2  # the logged models, as such
+    experiments, models = portable(Snapshot(fresh_2))
+    child = experiments["iris"]["runs"]["child"]
+    assert {"model/MLmodel", "model/data/model.bin"} <= child["files"].keys()
+    assert models["flower"]["versions"].keys() == {"1", "3", "4"} | {"5"}
+    assert exported(here, tmp_path, fresh_2)["written"] == {}
+
+
+def portable(server: Snapshot) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what a server has, in names instead of ids and without the times MLflow sets."""
+    experiments, models = server.experiments(), server.registered_models()
+    names = {}
+    for experiment in experiments.values():
+        del experiment["experiment_id"]
+        for name, run in experiment["runs"].items():
+            names[run["info"]["run_id"]] = name
+            del run["info"]["experiment_id"]
+        for name, model in experiment["models"].items():
+            names[model["info"]["model_id"]] = name
+            del model["info"]["experiment_id"]
+    without = ("creation_time", "last_update_time", "creation_timestamp", "last_updated_timestamp")
+    ms = ("creation_timestamp_ms", "last_updated_timestamp_ms", "source", "user_id")
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            kept = {
+                key: plain(item)
+                for key, item in value.items()
+                if key not in (*without, *ms, "mlflow.modelVersions")
+                and not key.startswith("modelyard.")
+            }
+            return {key: item for key, item in kept.items() if item != {}}
+        if isinstance(value, list | tuple):
+            return [plain(item) for item in value]
+        return names.get(value, value) if isinstance(value, str) else value
+
+    return plain(experiments), plain(models)

@@ -99,7 +99,7 @@ def _fit_items(message: Message, field: FieldDescriptor, note: Note) -> None:
         kept = kept[:limit]
     if len(kept) < len(items):
         copies = [type(item).FromString(item.SerializeToString()) for item in kept]
-        message.ClearField(field.name)
+        del items[:]
         items.extend(copies)
 
 

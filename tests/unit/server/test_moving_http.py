@@ -1,0 +1,169 @@
+"""Calls to an MLflow server that refuses, redirects, breaks off or is none."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from modelyard_server.moving import importing
+from modelyard_server.moving.mlflow_http import MlflowServer, Refused
+from modelyard_server.moving.origin import Unreachable
+
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+@contextmanager
+def answering(answer: Answer, *, says_version: bool = True) -> Iterator[str]:
+    """Run a server that says it is MLflow 3.17.2, if it does, and else does as told."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/version" and says_version:
+                reply(self, 200, b"3.17.2", "text/plain")
+            else:
+                answer(self)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            answer(self)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def reply(
+    handler: BaseHTTPRequestHandler, status: int, body: bytes, kind: str = "application/json"
+) -> None:
+    handler.send_response(status)
+    handler.send_header("Content-Type", kind)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def test_a_refusal_has_the_servers_code_and_words() -> None:
+    body = b'{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "No run"}'
+    with answering(lambda handler: reply(handler, 404, body)) as uri:
+        server = MlflowServer(uri)
+        with pytest.raises(Refused, match="HTTP 404: No run") as refused:
+            server.get("mlflow/runs/get", {"run_id": "x"})
+    assert refused.value.is_missing
+    assert server.has_logged_models
+
+
+@pytest.mark.parametrize("body", [b"<html></html>", b"[1]", b""])
+def test_an_answer_that_is_no_json_object_is_no_answer(body: bytes) -> None:
+    with answering(lambda handler: reply(handler, 200, body)) as uri:
+        server = MlflowServer(uri)
+        with pytest.raises(Unreachable, match="something else than a JSON object"):
+            server.get("mlflow/runs/get")
+
+
+def test_a_read_is_tried_again_after_a_failure_that_may_pass_and_a_change_is_not() -> None:
+    asked: list[str] = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(handler.command)
+        reply(handler, 503 if len(asked) == 1 or handler.command == "POST" else 200, b"{}")
+
+    with answering(answer) as uri:
+        server = MlflowServer(uri)
+        assert server.get("mlflow/runs/get") == {}
+        assert asked == ["GET", "GET"]
+        with pytest.raises(Refused):
+            server.send("POST", "mlflow/runs/create", {})
+    assert asked == ["GET", "GET", "POST"]
+
+
+def test_credentials_are_sent_and_neither_shown_nor_passed_to_where_a_redirect_leads(
+    tmp_path: Path,
+) -> None:
+    seen: dict[str, str | None] = {}
+
+    def store(handler: BaseHTTPRequestHandler) -> None:
+        seen["store"] = handler.headers["Authorization"]
+        reply(handler, 200, b"bytes")
+
+    with answering(store) as store_uri:
+
+        def answer(handler: BaseHTTPRequestHandler) -> None:
+            seen["server"] = handler.headers["Authorization"]
+            handler.send_response(302)
+            handler.send_header("Location", f"{store_uri}/object")
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+
+        with answering(answer) as uri:
+            server = MlflowServer(uri.replace("http://", "http://ann:pass%20word@"))
+            server.download("/get-artifact", {"path": "x"}, tmp_path / "x")
+    basic = base64.b64encode(b"ann:pass word").decode()
+    assert seen == {"server": f"Basic {basic}", "store": None}
+    assert server.uri == uri
+    assert (tmp_path / "x").read_bytes() == b"bytes"
+
+
+def test_a_token_of_the_environment_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "secret")
+    seen: list[str | None] = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        seen.append(handler.headers["Authorization"])
+        reply(handler, 200, b"{}")
+
+    with answering(answer) as uri:
+        MlflowServer(uri).get("mlflow/runs/get")
+    assert seen == ["Bearer secret"]
+
+
+def test_a_server_that_wants_credentials_says_so() -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        reply(handler, 401, b"who?", "text/plain")
+
+    with (
+        answering(answer, says_version=False) as uri,
+        pytest.raises(Unreachable, match="MLFLOW_TRACKING_USERNAME"),
+    ):
+        MlflowServer(uri)
+
+
+def test_something_else_than_mlflow_is_named_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        reply(handler, 200, b"<html>", "text/html")
+
+    with answering(answer, says_version=False) as uri:
+        assert importing.run(["--from", uri, "--dry-run"]) == 1
+    assert "is no MLflow server" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("mlruns", "expected the address of a running server"),
+        ("sqlite:////no/such/file.db", "There is no database file"),
+        ("nosuch://host/db", "The database URL cannot be read"),
+        ("http://", "is no address of a server"),
+    ],
+)
+def test_an_origin_that_cannot_be_read_is_one_line_with_what_would_be_right(
+    source: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert importing.run(["--from", source, "--dry-run"]) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.startswith("modelyard import: ")
+    assert error.count("\n") == 1
