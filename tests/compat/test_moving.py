@@ -143,6 +143,11 @@ def test_a_server_is_imported_with_ids_histories_and_times_and_another_beside_it
     assert again["differences"] == report["differences"]
     assert_same(origin_2, here)
 
+    # Its database says the same.
+    database = moving(here, tmp_path, "--from", *origin_2.database, "--origin", origin_2.uri)
+    assert database["written"] == {}
+    assert_same(origin_2, here)
+
     # The other one has the same names and numbers: what is taken is mapped, and said.
     other = moving(here, tmp_path, "--from", origin_3.uri)
     names = ["copy of flower", "elsewhere", "flower"]

@@ -37,7 +37,7 @@ def answering(answer: Answer, *, says_version: bool = True) -> Iterator[str]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -154,6 +154,7 @@ def test_something_else_than_mlflow_is_named_as_such(capsys: pytest.CaptureFixtu
     ("source", "said"),
     [
         ("mlruns", "expected the address of a running server"),
+        ("sqlite:////dev/null", "There is no database file"),
         ("sqlite:////no/such/file.db", "There is no database file"),
         ("nosuch://host/db", "The database URL cannot be read"),
         ("http://", "is no address of a server"),

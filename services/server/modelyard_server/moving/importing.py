@@ -98,12 +98,17 @@ def _reader(source: str, artifact_root: Path | None) -> Iterator[Reader]:
             f"'{source}' cannot be imported from: expected the address of a running server, such "
             "as http://localhost:5000, or a database URL, such as sqlite:////data/mlflow.db."
         )
+    from sqlalchemy.exc import SQLAlchemyError
+
     from modelyard_server.moving.database_reader import DatabaseReader
 
-    with contextlib.closing(
-        DatabaseReader(source, LocalFiles(artifact_root, trusts_paths=True))
-    ) as reader:
-        yield reader
+    local = LocalFiles(artifact_root, trusts_paths=True)
+    with contextlib.closing(DatabaseReader(source, local)) as reader:
+        try:
+            yield reader
+        except SQLAlchemyError as error:
+            said = str(getattr(error, "orig", None) or error).partition("\n")[0]
+            raise Unreachable(f"{reader.name} cannot be read: {said}.") from None
 
 
 def _host(reader: Reader) -> str:

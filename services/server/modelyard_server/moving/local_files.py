@@ -97,8 +97,15 @@ class LocalFiles:
         owner = tree.run_id or tree.model_id
         # An experiment's location is whatever a client once said; a run's folder is the server's.
         if self.trusts_paths and path is not None and owner:
-            return path if path.parts[-2:] == (owner, "artifacts") else None
+            is_own = path.parts[-2:] == (owner, "artifacts")
+            return path if is_own and _experiment_folder(path).is_dir() else None
         return None
+
+
+def _experiment_folder(artifacts: Path) -> Path:
+    """Return the folder of the experiment of a run or logged model, from its own."""
+    above = artifacts.parents[1]
+    return above.parent if above.name == "models" else above
 
 
 def _path(uri: str) -> Path | None:

@@ -167,7 +167,7 @@ class MlflowServer:
 
     def _trying(self, call: Callable[[], T]) -> T:
         for attempt in range(_ATTEMPTS):
-            time.sleep(_FIRST_BACKOFF_S * 2**attempt if attempt else 0)
+            time.sleep(_FIRST_BACKOFF_S * 2 ** (attempt - 1) if attempt else 0)
             try:
                 return call()
             except urllib.error.HTTPError as error:
