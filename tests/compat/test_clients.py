@@ -65,3 +65,8 @@ def ends(
 )
 def test_the_client_does_it(ends: Callable[[str], dict[str, str]], version: str, name: str) -> None:
     assert ends(version)[name] == ""
+
+
+def test_an_environment_that_is_missing_names_the_command_that_makes_it() -> None:
+    with pytest.raises(FileNotFoundError, match=r"MLflow 1\.0.*: make clients"):
+        environments.python("1.0")
