@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from compat.moving.old_database import RUN, fill
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_server.moving import importing
@@ -14,47 +15,13 @@ from modelyard_server.moving.database_reader import DatabaseReader
 from modelyard_server.moving.local_files import LocalFiles
 
 NOWHERE = LocalFiles(None, trusts_paths=False)
-RUN = "0123456789abcdef0123456789abcdef"
-
-# What MLflow 2.0 had, without what came later: run names, datasets, logged models, aliases.
-OLD = """
-CREATE TABLE experiments (experiment_id INTEGER PRIMARY KEY, name TEXT, artifact_location TEXT,
-    lifecycle_stage TEXT);
-CREATE TABLE experiment_tags (key TEXT, value TEXT, experiment_id INTEGER);
-CREATE TABLE runs (run_uuid TEXT PRIMARY KEY, status TEXT, start_time BIGINT, end_time BIGINT,
-    lifecycle_stage TEXT, artifact_uri TEXT, experiment_id INTEGER, user_id TEXT);
-CREATE TABLE params (key TEXT, value TEXT, run_uuid TEXT);
-CREATE TABLE tags (key TEXT, value TEXT, run_uuid TEXT);
-CREATE TABLE latest_metrics (key TEXT, value FLOAT, timestamp BIGINT, step BIGINT,
-    is_nan BOOLEAN, run_uuid TEXT);
-CREATE TABLE metrics (key TEXT, value FLOAT, timestamp BIGINT, step BIGINT, is_nan BOOLEAN,
-    run_uuid TEXT);
-CREATE TABLE registered_models (name TEXT, creation_time BIGINT, last_updated_time BIGINT,
-    description TEXT);
-CREATE TABLE registered_model_tags (name TEXT, key TEXT, value TEXT);
-CREATE TABLE model_versions (name TEXT, version INTEGER, creation_time BIGINT,
-    last_updated_time BIGINT, description TEXT, user_id TEXT, current_stage TEXT, source TEXT,
-    run_id TEXT, status TEXT, status_message TEXT, run_link TEXT);
-CREATE TABLE model_version_tags (name TEXT, version INTEGER, key TEXT, value TEXT);
-INSERT INTO experiments VALUES (1, 'e', '/x', 'active');
-INSERT INTO runs VALUES ('0123456789abcdef0123456789abcdef', 'FINISHED', 5, NULL, 'deleted',
-    '/x/1/0123456789abcdef0123456789abcdef/artifacts', 1, NULL);
-INSERT INTO tags VALUES ('t', NULL, '0123456789abcdef0123456789abcdef');
-INSERT INTO latest_metrics VALUES ('m', 0, 2, 1, 1, '0123456789abcdef0123456789abcdef');
-INSERT INTO metrics VALUES ('m', 0, 2, 1, 1, '0123456789abcdef0123456789abcdef'), ('m', 0.5, 1, 0, 0, '0123456789abcdef0123456789abcdef');
-INSERT INTO registered_models VALUES ('f', 1, NULL, NULL);
-INSERT INTO model_versions VALUES
-    ('f', 1, 1, 2, NULL, NULL, 'Deleted_Internal', NULL, NULL, 'READY', NULL, NULL),
-    ('f', 2, 3, NULL, 'd', NULL, 'Staging', 's3://b', '0123456789abcdef0123456789abcdef', 'READY', NULL, NULL),
-    ('f', 3, 1, 2, NULL, NULL, 'Deleted_Internal', NULL, NULL, 'READY', NULL, NULL);
-"""
 
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
     path = tmp_path / "mlflow # 1%.db"
     with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(OLD)
+        fill(connection)
     return path
 
 

@@ -72,7 +72,7 @@ class Report:
         lines = [
             f"From {self.source} to {self.target}",
             f"{verb}: {_counts(self.created) or 'nothing'}",
-            f"Already there: {_counts(self.found) or 'nothing'}",
+            f"Already there, and now up to date: {_counts(self.found) or 'nothing'}",
         ]
         if not self.differences:
             return "\n".join([*lines, "No differences."])
