@@ -174,12 +174,12 @@ def test_many_uploads_at_once_all_arrive(tmp_path: Path) -> None:
 def test_uploads_to_one_path_leave_one_of_them(tmp_path: Path) -> None:
     with running_edge(tmp_path) as edge:
         tree = tree_of(edge)
-        datas = [bytes([number]) * 100_000 for number in range(8)]
+        contents = [bytes([number]) * 100_000 for number in range(8)]
         url = f"{FILES}/{tree}/a.bin"
-        threads = [threading.Thread(target=edge.ask, args=("PUT", url, data)) for data in datas]
+        threads = [threading.Thread(target=edge.ask, args=("PUT", url, data)) for data in contents]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert edge.ask("GET", url)[2] in datas
+        assert edge.ask("GET", url)[2] in contents
         assert edge.listed(tree) == {"a.bin": 100_000}
