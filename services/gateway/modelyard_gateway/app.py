@@ -106,6 +106,7 @@ class Gateway:
     async def _answer(self, request: Request) -> Response:
         try:
             self._check_host(request)
+            _check_coding(request)
             return await _handler(self._routes.find(request), request)(request)
         except (HttpError, kit_errors.Error) as error:
             return errors.response(error, request.request_id)
@@ -150,6 +151,14 @@ class Gateway:
 
     async def _metrics(self, request: Request) -> Response:
         return Response(200, generate_latest(), {"content-type": CONTENT_TYPE_LATEST})
+
+
+def _check_coding(request: Request) -> None:
+    """Refuse a packed body, which would be kept, or read as JSON, as if it were what is in it."""
+    coding = request.headers.get("content-encoding", "identity")
+    if coding.strip().lower() != "identity":
+        message = f"The Content-Encoding '{coding[:100]}' is not understood; send it unpacked."
+        raise HttpError(415, "INVALID_PARAMETER_VALUE", message, {"accept-encoding": "identity"})
 
 
 def _text(text: str) -> Response:

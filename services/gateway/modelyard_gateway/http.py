@@ -71,6 +71,7 @@ class Request:
         self.variables: dict[str, str] = {}
         self.label = "unknown"
         self.body_read = False
+        self._body_begun = False
         self._query_string: bytes = scope["query_string"]
         self._receive = receive
 
@@ -134,12 +135,18 @@ class Request:
         """
         if self.body_read:
             return None
+        self._body_begun = True
         message = await self._receive()
         if message["type"] == "http.disconnect":
             raise ConnectionError("the client went away")
         self.body_read = not message.get("more_body", False)
         body: bytes = message.get("body", b"")
         return body
+
+    @property
+    def awaits_leave(self) -> bool:
+        """Whether the client sends its body only when asked to, and has not been."""
+        return not self._body_begun and self.headers.get("expect", "").lower() == "100-continue"
 
     async def drop_body(self, max_bytes: int) -> None:
         """Read what is left of the body, up to a limit, so that the client reads our answer."""
@@ -161,7 +168,8 @@ async def send_response(request: Request, response: Response, send: Send) -> Non
         headers.setdefault("content-length", str(len(response.body)))
     has_body = request.method not in {"GET", "HEAD"}
     if has_body and not request.body_read:
-        await request.drop_small_body()
+        if not request.awaits_leave:
+            await request.drop_small_body()
         if not request.body_read:
             headers["connection"] = "close"  # what is left of the body is not the next request
     start = {
@@ -172,16 +180,27 @@ async def send_response(request: Request, response: Response, send: Send) -> Non
     await send(start)
     if isinstance(response.body, bytes):
         body = b"" if request.method == "HEAD" else response.body
-        left = has_body and not request.body_read
+        left = has_body and not request.body_read and not request.awaits_leave
         await send({"type": "http.response.body", "body": body, "more_body": left})
         if not left:
             return
         # A client that still sends would lose the answer with the connection.
         await _dropped(request, _MAX_DROPPED_BYTES)
+        await send({"type": "http.response.body", "body": b""})
     else:
-        async with aclosing(response.body) as chunks:
+        await _send_chunks(request, response.body, send)
+
+
+async def _send_chunks(request: Request, body: AsyncGenerator[bytes], send: Send) -> None:
+    gone = asyncio.create_task(request.gone())
+    try:
+        async with aclosing(body) as chunks:
             async for chunk in chunks:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                if gone.done():  # what is sent to nobody need not be read
+                    return
+    finally:
+        gone.cancel()
     await send({"type": "http.response.body", "body": b""})
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from modelyard_gateway.http import Request, Response
 from modelyard_gateway.transfers import Download, Transfers, body_of
+from modelyard_gateway.uploads import Uploads
 from modelyard_kit.artifacts import ArtifactStore, Digest, Grant, UrlSigner
 from modelyard_kit.errors import InvalidArgument, NotFound
 
@@ -20,13 +21,17 @@ class Objects:
     Args:
         store: Where they are.
         signer: Made the URLs.
-        transfers: Moves their bytes.
+        transfers: Moves bytes to the client.
+        uploads: Gives turns to move them here.
     """
 
-    def __init__(self, store: ArtifactStore, signer: UrlSigner, transfers: Transfers) -> None:
+    def __init__(
+        self, store: ArtifactStore, signer: UrlSigner, transfers: Transfers, uploads: Uploads
+    ) -> None:
         self._store = store
         self._signer = signer
         self._transfers = transfers
+        self._uploads = uploads
 
     async def put(self, request: Request) -> Response:
         """Store an object while it is hashed; other bytes than declared leave nothing behind."""
@@ -42,7 +47,7 @@ class Objects:
                     f"expected {size_bytes}, got {declared}"
                 )
             chunks = body_of(request, asyncio.get_running_loop())
-            await self._transfers.run(lambda: self._store.put(grant.digest, chunks, size_bytes))
+            await self._uploads.in_turn(lambda: self._store.put(grant.digest, chunks, size_bytes))
             return Response(200, headers={"etag": f'"{grant.digest}"'})
 
     async def get(self, request: Request) -> Response:

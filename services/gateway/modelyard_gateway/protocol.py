@@ -1,20 +1,50 @@
-"""HTTP before a request is one: bounds what comes before a body, and refuses as JSON."""
+"""HTTP before a request is one: bounds and checks its head, and refuses as JSON."""
 
 from __future__ import annotations
+
+import asyncio
+from typing import ClassVar
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 << 10
-"""The most bytes of a request's line and headers."""
+"""The most bytes of a request's line and headers, and of what follows a body in chunks."""
+
+_NOT_HTTP = "This is not an HTTP/1.1 request."
+_LARGE = f"The URL and headers are larger than {MAX_HEAD_BYTES >> 10} KiB."
+_HOSTS = "The header Host is given twice, expected once."
+_CODED = "A Transfer-Encoding other than chunked is not understood; send the body as it is."
+_UPGRADE = (
+    "A body may not come with an Upgrade to another protocol, which this server does not speak; "
+    "send it by HTTP/1.1 without that header."
+)
+_LATE = "The request line and headers did not come in time."
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol with a bound on the head of a request, which it does not have."""
+    """uvicorn's protocol with what it lacks: bounds of size and time, and strict heads."""
+
+    head_within_s: ClassVar[float] = 30.0
+    """How long a client may take to send a head, beginning with the connection."""
+    reads_within_s: ClassVar[float] = 60.0
+    """How long a client may leave what it is sent unread."""
 
     _in_head = False
     _head_bytes = 0
     """What has come of the present head after the chunk it began in."""
+    _refusal = (400, _NOT_HTTP)
+    _head_timer: asyncio.TimerHandle | None = None
+    _unread_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_came()
+        self.resume_writing()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         began_before = self._in_head
@@ -22,28 +52,60 @@ class Protocol(HttpToolsProtocol):
         if began_before and self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
+                self._refusal = 431, _LARGE
                 self.send_400_response("")
+        if not self._is_busy() and self._head_timer is None:
+            self._await_head()  # a line break before a head ends uvicorn's own wait
 
     def on_message_begin(self) -> None:
         self._in_head = True
         self._head_bytes = 0
         super().on_message_begin()
+        if self._head_timer is None:
+            self._await_head()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:
+            super().on_header(name, value)
+            return
+        # What follows a body in chunks is no part of the head, which has been acted upon.
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse(431, _LARGE)
 
     def on_headers_complete(self) -> None:
         size_bytes = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        self._head_bytes = size_bytes
         if size_bytes > MAX_HEAD_BYTES:
-            raise ValueError("too large")  # the parser stops, and has `send_400_response` called
+            self._refuse(431, _LARGE)
+        self._check_head()
         self._in_head = False
+        self._head_bytes = 0
+        self._head_came()
         super().on_headers_complete()
+        if self.parser.should_upgrade():
+            self.cycle.keep_alive = False  # the parser reads no further request
+
+    def _check_head(self) -> None:
+        names = [name for name, _ in self.headers]
+        if names.count(b"host") > 1:
+            self._refuse(400, _HOSTS)
+        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
+        if any(coding != b"chunked" for coding in codings):
+            self._refuse(400, _CODED)
+        if self.parser.should_upgrade() and (codings or b"content-length" in names):
+            self._refuse(400, _UPGRADE)
+
+    def _refuse(self, status: int, message: str) -> None:
+        self._refusal = status, message
+        raise ValueError(message)  # the parser stops, and has `send_400_response` called
 
     def send_400_response(self, msg: str) -> None:
         if self.transport.is_closing():
             return
-        status, message = 400, "This is not an HTTP/1.1 request."
-        if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
-            status = 431
-            message = f"The URL and headers are larger than {MAX_HEAD_BYTES >> 10} KiB."
+        if self._is_busy() and self.cycle.response_started:
+            self.transport.abort()  # a refusal would be read as a part of what is being answered
+            return
+        status, message = self._refusal
         body = orjson.dumps({"error_code": "INVALID_PARAMETER_VALUE", "message": message})
         head = (
             b"content-type: application/json\r\n"
@@ -51,3 +113,35 @@ class Protocol(HttpToolsProtocol):
         )
         self.transport.write(STATUS_LINE[status] + head + body)
         self.transport.close()
+
+    def pause_writing(self) -> None:
+        self._unread_timer = self.loop.call_later(self.reads_within_s, self.transport.abort)
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
+        super().resume_writing()
+
+    def _is_busy(self) -> bool:
+        """Whether a request is being answered."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(self.head_within_s, self._head_is_late)
+
+    def _head_came(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        if self._is_busy():
+            self._await_head()  # the rest may have come: it is not read before the answer
+        elif self._in_head:
+            self._refusal = 408, _LATE
+            self.send_400_response("")
+        else:
+            self.transport.close()

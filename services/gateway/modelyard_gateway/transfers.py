@@ -20,6 +20,7 @@ from modelyard_kit.artifacts import ArtifactStore, Digest
 from modelyard_kit.server import ActiveCalls
 
 STALLED_AFTER_S = 60.0
+_PROGRESS_BYTES = 64 << 10
 _THREADS = 16
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
@@ -128,15 +129,20 @@ def body_of(
 
     Raises:
         ConnectionError: The client went away.
-        TimeoutError: It sent nothing for `stalled_after_s`.
+        TimeoutError: It sent less than 64 KiB in `stalled_after_s`: a thread waits for it.
     """
+    due = loop.time() + stalled_after_s
+    came_bytes = 0
 
     async def next_chunk() -> bytes | None:
-        async with asyncio.timeout(stalled_after_s):
+        async with asyncio.timeout_at(due):
             return await request.chunk()
 
     while (chunk := asyncio.run_coroutine_threadsafe(next_chunk(), loop).result()) is not None:
         yield chunk
+        came_bytes += len(chunk)
+        if came_bytes >= _PROGRESS_BYTES:
+            due, came_bytes = loop.time() + stalled_after_s, 0
 
 
 def _matches(if_none_match: str, digest: Digest) -> bool:

@@ -36,7 +36,7 @@ class UploadLimits:
         max_bytes: Of one body.
         at_once: How many are spooled at the same time; more wait.
         patience_s: How long one waits for its turn.
-        stalled_after_s: How long a client may send nothing.
+        stalled_after_s: How long a client may take to send the next 64 KiB.
     """
 
     folder: Path | None = None
@@ -107,7 +107,7 @@ class Uploads:
                 self._commit(file, place, who)
             return file
 
-        return await self._in_turn(work)
+        return await self.in_turn(work)
 
     async def join(self, place: Owned, objects: Sequence[Digest], who: Identity) -> None:
         """Make a file of objects one after the other; it replaces the one at its place.
@@ -127,9 +127,14 @@ class Uploads:
             )
             self._commit(file, place, who)
 
-        await self._in_turn(work)
+        await self.in_turn(work)
 
-    async def _in_turn(self, work: Callable[[], Result]) -> Result:
+    async def in_turn(self, work: Callable[[], Result]) -> Result:
+        """Return the result of work that blocks for as long as a client sends.
+
+        Raises:
+            ResourceExhausted: No turn came.
+        """
         async with self._turn():
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
