@@ -123,8 +123,9 @@ def test_an_aborted_upload_leaves_no_file(edge: Edge, tree: str) -> None:
         ({"parts": []}, "each part from 1 to 1 once, got 0"),
         ({"parts": [{"part_number": 2, "etag": "a" * 64}]}, "each part from 1 to 1 once"),
         ({"parts": [{"part_number": 1, "etag": "a" * 64}] * 2}, "got 2 of them"),
-        ({"parts": [{"part_number": 1, "etag": "../../x"}]}, "Invalid digest"),
-        ({"parts": [{"part_number": 1, "etag": "a" * 64}]}, "is missing"),
+        ({"parts": [{"part_number": 1, "etag": "../../x"}]}, "ETag of part 1 is not the one"),
+        ({"parts": [{"part_number": 1, "etag": "a" * 64}]}, "ETag of part 1 is not the one"),
+        ({"parts": [{"part_number": 1, "etag": "a-1-é"}]}, "ETag of part 1 is not the one"),
         ({"parts": [{"part_number": 1}]}, "'etag'"),
         ({"parts": [{"part_number": True, "etag": "a" * 64}]}, "'part_number'"),
         ({"parts": ["x"]}, "list of objects"),
@@ -141,10 +142,32 @@ def test_what_does_not_complete_an_upload_is_refused(
     created = step(edge, "create", tree, path="a.bin", num_parts=1)
     body = {"path": "a.bin", "upload_id": created["upload_id"], "parts": []} | change
     status, code, message = refused_step(edge, "complete", tree, body)
-    assert status == 400
-    assert code in {"INVALID_PARAMETER_VALUE", "INVALID_STATE"}
+    assert (status, code) == (400, "INVALID_PARAMETER_VALUE")
     assert fragment in message
     assert edge.json("GET", f"{FILES}?path={tree}", None, **BEARER) == {}
+
+
+def test_a_file_is_made_only_of_parts_that_were_sent_for_it(edge: Edge, tree: str) -> None:
+    created, other = (
+        step(edge, "create", tree, path=name, num_parts=2) for name in ("a.bin", "b.bin")
+    )
+    own, foreign = (upload_parts(edge, upload, [b"1", b"2"]) for upload in (created, other))
+    swapped = [{**part, "part_number": 3 - part["part_number"]} for part in own]
+    other_bytes = [own[0], {**own[1], "etag": own[1]["etag"].replace(Digest.of(b"2"), "a" * 64)}]
+    for parts in (foreign, swapped, other_bytes):
+        body = {"path": "a.bin", "upload_id": created["upload_id"], "parts": parts}
+        status, _, message = refused_step(edge, "complete", tree, body)
+        assert (status, "is not the one" in message) == (400, True)
+    assert edge.json("GET", f"{FILES}?path={tree}", None, **BEARER) == {}
+
+
+def test_parts_that_were_swept_are_asked_for_again(edge: Edge, tree: str) -> None:
+    created = step(edge, "create", tree, path="a.bin", num_parts=1)
+    parts = upload_parts(edge, created, [b"a part that is swept"])
+    edge.store.delete(Digest.of(b"a part that is swept"))
+    body = {"path": "a.bin", "upload_id": created["upload_id"], "parts": parts}
+    status, code, message = refused_step(edge, "complete", tree, body)
+    assert (status, code, "is missing" in message) == (400, "INVALID_STATE", True)
 
 
 def test_an_upload_id_is_good_for_one_place_only(edge: Edge, tree: str) -> None:

@@ -1,13 +1,15 @@
 """MLflow's multi-part uploads: parts go to signed URLs, and are put together at the end.
 
 Nothing is remembered in between. What an upload may do is signed into its id; a part is one or more
-objects of the store, and its ETag names them.
+objects of the store, and its ETag names them. The ETag is signed too: a file is made only of bytes
+that whoever completes it has sent, and of each part once.
 """
 
 from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -21,12 +23,12 @@ from modelyard_gateway.transcoder import metadata_of, parsed
 from modelyard_gateway.transfers import Transfers
 from modelyard_gateway.uploads import Uploads
 from modelyard_kit.artifacts import Digest, UrlSigner
-from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.errors import InvalidArgument, PermissionDenied
 
 MAX_PARTS = 10_000
 _EXPIRES_S = 60 * 60  # objects that belong to no file are kept for as long
 _MAX_BODY_BYTES = 32 << 20  # URLs and ETags of 10,000 parts
-_MAX_TAG_DIGESTS = 1_000
+_MAX_ID_CHARACTERS = 512
 _FILE_NAME = re.compile(r"[^/\\]+\Z")
 
 
@@ -60,6 +62,9 @@ class Multipart:
             )
         who = metadata_of(request)
         await self._transfers.run(lambda: self._uploads.ask(place, who))
+        return _json(await self._transfers.run(lambda: self._created(place, num_parts)))
+
+    def _created(self, place: Owned, num_parts: int) -> dict[str, Any]:
         expires_at_s = int(time.time()) + _EXPIRES_S
         claims = {"method": "MULTIPART", "expires": str(expires_at_s), "parts": str(num_parts)}
         credentials = [
@@ -71,15 +76,18 @@ class Multipart:
             for number in range(1, num_parts + 1)
         ]
         upload_id = urlencode(self._signer.sign(str(place), claims))
-        return _json({"upload_id": upload_id, "credentials": credentials})
+        return {"upload_id": upload_id, "credentials": credentials}
 
     async def complete(self, request: Request) -> Response:
         """Put the parts together as one file, in place of one that is there."""
         body = await _document(request)
         place = _place(request, "complete", body)
-        num_parts = self._checked_parts(place, body)
-        objects = _objects(_typed(body, "parts", list), num_parts)
         who = metadata_of(request)
+        num_parts = self._checked_parts(place, body)
+        tags = _tags(_typed(body, "parts", list), num_parts)
+        objects = await self._transfers.run(
+            lambda: [digest for tag in tags for digest in part_objects(self._signer, place, *tag)]
+        )
         await self._transfers.run(lambda: self._uploads.ask(place, who))
         await self._uploads.join(place, objects, who)
         return _json({})
@@ -94,9 +102,40 @@ class Multipart:
 
     def _checked_parts(self, place: Owned, body: dict[str, Any]) -> int:
         """Return how many parts an upload has; raise PermissionDenied for an id not made here."""
-        claims = dict(parse_qsl(_typed(body, "upload_id", str)))
+        claims = dict(parse_qsl(_typed(body, "upload_id", str)[:_MAX_ID_CHARACTERS]))
         signed = self._signer.check("MULTIPART", str(place), claims, time.time())
         return int(signed["parts"])
+
+
+def part_tag(
+    signer: UrlSigner, place: Owned, granted: Mapping[str, str], objects: Sequence[Digest]
+) -> str:
+    """Return the ETag of a part, whose URL was `granted` and which is kept as `objects`."""
+    names = ".".join(objects)
+    claims = _part_claims(granted["part"], granted["expires"], names)
+    return f"{names}-{granted['expires']}-{signer.sign(str(place), claims)['signature']}"
+
+
+def part_objects(signer: UrlSigner, place: Owned, number: int, tag: str) -> list[Digest]:
+    """Return the objects that a part is kept as.
+
+    Raises:
+        InvalidArgument: The ETag is not of this part, or of another place.
+    """
+    names, expires, signature = [*tag.split("-", 2), "", ""][:3]
+    claims = _part_claims(str(number), expires, names)
+    try:
+        signer.check("PART", str(place), {**claims, "signature": signature}, time.time())
+    except PermissionDenied:
+        raise InvalidArgument(
+            f"The ETag of part {number} is not the one that the upload of this part answered "
+            f"with: '{tag[:100]}'."
+        ) from None
+    return [Digest(name) for name in names.split(".")]
+
+
+def _part_claims(number: str, expires: str, names: str) -> dict[str, str]:
+    return {"method": "PART", "part": number, "expires": expires, "objects": names}
 
 
 async def _document(request: Request) -> dict[str, Any]:
@@ -123,7 +162,8 @@ def _place(request: Request, step: str, body: dict[str, Any]) -> Owned:
     return owned_file(f"{folder}/{name.group()}")
 
 
-def _objects(parts: list[Any], num_parts: int) -> list[Digest]:
+def _tags(parts: list[Any], num_parts: int) -> list[tuple[int, str]]:
+    """Return number and ETag of each part, in order."""
     tags: dict[int, str] = {}
     for part in parts:
         if type(part) is not dict:
@@ -134,11 +174,7 @@ def _objects(parts: list[Any], num_parts: int) -> list[Digest]:
             f"Parameter 'parts' must name each part from 1 to {num_parts} once, "
             f"got {len(parts)} of them."
         )
-    return [digest for number in sorted(tags) for digest in _digests(tags[number])]
-
-
-def _digests(tag: str) -> list[Digest]:
-    return [Digest(text) for text in tag.split(".", _MAX_TAG_DIGESTS)]
+    return sorted(tags.items())
 
 
 def _typed(body: dict[str, Any], name: str, kind: type[Any], default: Any = None) -> Any:

@@ -9,6 +9,7 @@ from modelyard_gateway.artifact_files import Files
 from modelyard_gateway.artifact_paths import owned_file, parse
 from modelyard_gateway.asking import Neighbours
 from modelyard_gateway.http import Request, Response
+from modelyard_gateway.multipart import part_tag
 from modelyard_gateway.routes import Routes
 from modelyard_gateway.transfers import Transfers
 from modelyard_gateway.uploads import Uploads
@@ -61,8 +62,10 @@ class SignedFiles:
             await self._transfers.run(lambda: self._uploads.ask(place, who))
             is_part = "part" in granted
             file = await self._uploads.receive(request, place, who, is_part=is_part)
-        objects = [item.digest for item in file.parts or (file,)]
-        tag = ".".join(objects) if is_part else file.digest
+        tag: str = file.digest
+        if is_part:
+            objects = [item.digest for item in file.parts or (file,)]
+            tag = part_tag(self._signer, place, granted, objects)
         return Response(200, headers={"etag": f'"{tag}"'})
 
     def _granted(

@@ -202,8 +202,8 @@ class Uploads:
         size_bytes = self._store.size_bytes(digest)
         if size_bytes is None:
             raise FailedPrecondition(
-                f"A part of '{place}' is missing: no part with the ETag {digest} was uploaded, or "
-                "it was too long ago. Start the upload again.",
+                f"A part of '{place}' is missing: its bytes, {digest}, were swept because "
+                "they came too long ago. Start the upload again.",
                 digest=digest,
             )
         return size_bytes

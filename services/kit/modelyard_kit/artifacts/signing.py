@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from modelyard_kit.artifacts.digest import Digest
 from modelyard_kit.errors import PermissionDenied
 
-Method = Literal["GET", "PUT", "MULTIPART"]
+Method = Literal["GET", "PUT", "MULTIPART", "PART"]
 
 MIN_SECRET_BYTES = 32
 
