@@ -184,6 +184,8 @@ def test_an_import_killed_at_any_point_is_finished_by_the_next(
     report = moving(here, tmp_path, "--from", origin_3.uri)
     assert_same(origin_3, here)
     assert kinds(report) == DIFFERENCES | BY_SERVERS
+    iris = Snapshot(here.instance["http"]).experiments()["iris"]
+    assert iris["runs"]["parent"]["read"] == [iris["models"]["second"]["info"]["model_id"]]
     assert moving(here, tmp_path, "--from", origin_3.uri)["written"] == {}
 
 

@@ -32,7 +32,7 @@ def main() -> None:
         mlflow.log_text("hello", "notes/hällo.txt")
         mlflow.log_text("", "empty.txt")
     child = begin(client, iris, "child", **{"mlflow.parentRunId": parent})
-    source = fill_child(client, iris, child, data)
+    source = fill_child(client, iris, parent, child, data)
     end(client, parent, "FINISHED")
     end(client, child, "FAILED")
     for experiment_id, name in ((iris, "deleted run"), (old, "run of a deleted experiment")):
@@ -56,7 +56,9 @@ def end(client: MlflowClient, run_id: str, status: str) -> None:
     client.set_terminated(run_id, status)
 
 
-def fill_child(client: MlflowClient, iris: str, child: str, data: Any) -> dict[str, Any]:
+def fill_child(
+    client: MlflowClient, iris: str, parent: str, child: str, data: Any
+) -> dict[str, Any]:
     """Return what a version of the child's model is made from."""
     client.log_metric(child, "accuracy", 0.9, timestamp=10, step=1)
     if not IS_3:
@@ -78,6 +80,8 @@ def fill_child(client: MlflowClient, iris: str, child: str, data: Any) -> dict[s
             mlflow.log_metric("f1", 0.8, step=3, timestamp=30, model_id=model.model_id)
         log_files(client, model.model_id)
         client.finalize_logged_model(model.model_id, "READY")
+    read = [mlflow.entities.LoggedModelInput(models[1].model_id)]
+    client.log_inputs(parent, models=read)
     outputs = [mlflow.entities.LoggedModelOutput(model.model_id, 7) for model in models]
     client.log_outputs(child, outputs)
     model_id = models[0].model_id

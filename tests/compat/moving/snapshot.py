@@ -68,6 +68,7 @@ class Snapshot:
             "metrics": {key: self._history(run_id, key) for key in sorted(keys)},
             "latest": {m["key"]: (m["value"], m.get("step", 0)) for m in data.get("metrics", [])},
             "inputs": [_input(used) for used in whole.get("inputs", {}).get("dataset_inputs", [])],
+            "read": [used["model_id"] for used in whole.get("inputs", {}).get("model_inputs", [])],
             "outputs": sorted(
                 (made["model_id"], int(made.get("step", 0)))
                 for made in whole.get("outputs", {}).get("model_outputs", [])

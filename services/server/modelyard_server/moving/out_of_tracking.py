@@ -157,6 +157,7 @@ class TrackingExport:
             tags[_PARENT_TAG] = self._there.runs[parent]["info"]["run_id"]
         self._target.log_pairs(run_id, "tags", tags)
         self._log_inputs(run, there)
+        self._log_model_inputs(run, run_id)
         for key in sorted({metric.key for metric in run.data.metrics}):
             self._log_metric(run, run_id, key)
         self._put_files(
@@ -216,6 +217,22 @@ class TrackingExport:
                 "run_id": there["info"]["run_id"],
                 "datasets": [{"dataset": item, "tags": tags}],
             }
+            self._target.post("mlflow/runs/log-inputs", body)
+
+    def _log_model_inputs(self, run: pb.Run, run_id: str) -> None:
+        models = [
+            self._there.models[used.model_id]["info"]["model_id"]
+            for used in run.inputs.model_inputs
+            if used.model_id in self._there.models
+        ]
+        if not models:
+            return
+        whole = self._target.server.get("mlflow/runs/get", {"run_id": run_id})["run"]
+        inputs = whole.get("inputs", {}).get("model_inputs", [])
+        known = {item["model_id"] for item in inputs}
+        missing = [{"model_id": model_id} for model_id in models if model_id not in known]
+        if missing:
+            body = {"run_id": run_id, "models": missing}
             self._target.post("mlflow/runs/log-inputs", body)
 
     def _log_outputs(self, run: pb.Run, there: Item) -> None:

@@ -58,8 +58,13 @@ class ServerReader:
             "max_results": _RUNS_PAGE,
             "order_by": ["attributes.start_time ASC"],
         }
+        has_models = any(self.logged_models(experiment_id))
         for page in self._pages("POST", "mlflow/runs/search", body):
-            yield from _messages(page, "runs", pb.Run)
+            for found in _messages(page, "runs", pb.Run):
+                if has_models:  # searches do not tell which of them a run read
+                    whole = self._server.get("mlflow/runs/get", {"run_id": found.info.run_id})
+                    found.inputs.CopyFrom(_message(whole["run"], pb.Run).inputs)
+                yield found
 
     def history(self, run_id: str, key: str) -> Iterator[pb.Metric]:
         query = {"run_id": run_id, "metric_key": key, "max_results": _POINTS_PAGE}
