@@ -1,12 +1,13 @@
 """The bytes of a local store over HTTP, under signed URLs."""
 
 import http.client
+import itertools
 import json
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from modelyard_gateway.app import Gateway
+from modelyard_gateway.protocol import Protocol
 from modelyard_gateway.server import HttpServer
 from modelyard_kit.artifacts import Digest, UrlSigner
 from modelyard_kit.artifacts.local import LocalStore
@@ -302,3 +304,46 @@ def test_many_transfers_at_once_all_arrive(edge: Edge) -> None:
         thread.join()
 
     assert statuses == [(200, 200, True)] * 40
+
+
+@pytest.fixture
+def endless(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Make the object one of 1 TiB; what is returned is set when nobody reads it any more."""
+    closed = threading.Event()
+
+    @contextmanager
+    def opened(_digest: Digest, _start: int, _end: int) -> Iterator[Iterator[bytes]]:
+        try:
+            yield itertools.repeat(bytes(1 << 20))
+        finally:
+            closed.set()
+
+    monkeypatch.setattr(edge.store, "size_bytes", lambda _digest: 1 << 40)
+    monkeypatch.setattr(edge.store, "open", opened)
+    return closed
+
+
+def test_a_download_that_is_given_up_is_not_read_to_its_end(
+    edge: Edge, endless: threading.Event
+) -> None:
+    with socket.create_connection(("127.0.0.1", edge.port)) as raw:
+        raw.sendall(f"GET {edge.get_url()} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert raw.recv(1000)
+    assert endless.wait(30)
+
+
+def test_a_download_that_nobody_reads_is_ended(
+    edge: Edge, endless: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Protocol, "reads_within_s", 0.1)
+    with socket.create_connection(("127.0.0.1", edge.port)) as raw:
+        raw.sendall(f"GET {edge.get_url()} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert endless.wait(30)
+
+
+def test_uploads_that_stall_do_not_keep_others_from_downloading(edge: Edge) -> None:
+    edge.store.put(DIGEST, [DATA], len(DATA))
+    with ExitStack() as uploads:
+        for _ in range(40):
+            uploads.enter_context(edge.half_an_upload())
+        assert edge.ask("GET", edge.get_url())[::2] == (200, DATA)

@@ -1,6 +1,7 @@
 """Uploads through the proxy that are refused, stall, break off or come all at once."""
 
 import http.client
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -112,6 +113,17 @@ def test_an_upload_that_stalls_is_ended(tmp_path: Path) -> None:
             assert (reply.status, b"nothing was kept" in reply.read()) == (499, True)
         assert edge.left_behind() == []
         assert edge.listed(tree) == {}
+
+
+def test_an_upload_that_trickles_is_ended(tmp_path: Path) -> None:
+    with running_edge(tmp_path, limits=UploadLimits(stalled_after_s=0.3)) as edge:
+        tree = tree_of(edge)
+        with upload_of(edge, f"{tree}/a.bin", MIB, b"x") as raw:
+            sent = 0
+            while not select.select([raw], [], [], 0.02)[0] and sent < 2_000:
+                sent += raw.send(b"x")
+            assert raw.recv(65536).startswith(b"HTTP/1.1 499 ")
+        assert edge.left_behind() == []
 
 
 def test_an_upload_that_stalls_does_not_keep_the_server_from_stopping(tmp_path: Path) -> None:
