@@ -21,9 +21,9 @@ from modelyard.api.registry.v1.registry_service_pb2_grpc import RegistryServiceS
 from modelyard.api.tracking.v1 import tracking_pb2
 from modelyard.api.tracking.v1.tracking_service_pb2_grpc import TrackingServiceStub
 from modelyard_gateway.app import Gateway
+from modelyard_gateway.artifacts.uploads import UploadLimits
 from modelyard_gateway.backends import Backend
 from modelyard_gateway.server import HttpServer
-from modelyard_gateway.uploads import UploadLimits
 from modelyard_kit.artifacts import UrlSigner
 from modelyard_kit.artifacts.local import LocalStore
 from modelyard_kit.channel import dial

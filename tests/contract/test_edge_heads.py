@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from tests.artifact_edge import FILES, Edge, running_edge
+from artifact_edge import FILES, Edge, running_edge
 
 from modelyard_gateway.protocol import MAX_HEAD_BYTES, Protocol
 

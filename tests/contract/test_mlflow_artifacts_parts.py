@@ -11,7 +11,7 @@ from artifact_edge import API, FILES, Edge, running_edge
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.tracking.v1 import tracking_pb2
-from modelyard_gateway.uploads import UploadLimits
+from modelyard_gateway.artifacts.uploads import UploadLimits
 from modelyard_kit.artifacts import PART_BYTES, Digest
 
 TOKEN = "a-token-of-the-test"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from artifact_edge import API, FILES, Edge, running_edge
 
-from modelyard_gateway.uploads import UploadLimits
+from modelyard_gateway.artifacts.uploads import UploadLimits
 
 TOKEN = "a-token-of-the-test"
 MIB = 1 << 20

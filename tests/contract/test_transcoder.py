@@ -15,7 +15,7 @@ from transcoder_edge import METHODS, ROUTES, Edge, ask, running_edge
 
 from modelyard.api.options.v1 import options_pb2
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
-from modelyard_gateway import codec_known
+from modelyard_gateway.codec import well_known
 from modelyard_gateway.transcoder import bindings
 
 WRONG: dict[int, Any] = {
@@ -64,7 +64,7 @@ def filled(kind: Descriptor) -> dict[str, Any]:
 
 
 def fitting(field: FieldDescriptor) -> Any:
-    if codec_known.map_value(field) is not None:
+    if well_known.map_value(field) is not None:
         return {"k": "v"}
     if field.message_type is not None:
         known = KNOWN.get(field.message_type.full_name)

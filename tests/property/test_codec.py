@@ -18,8 +18,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from modelyard_gateway import codec_decode, codec_encode
 from modelyard_gateway.backends import SERVICES
+from modelyard_gateway.codec.decode import decode
+from modelyard_gateway.codec.encode import encode
 
 KINDS = [
     kind
@@ -98,10 +99,10 @@ def test_the_codecs_agree_with_protobufs_own(kind: Descriptor) -> None:
     @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
     @given(message=messages(kind))
     def check(message: Message) -> None:
-        text = codec_encode.encode(message)
+        text = encode(message)
         assert same(json_format.Parse(text, GetMessageClass(kind)()), message)
-        assert same(codec_decode.decode(kind, orjson.loads(text)), message)
+        assert same(decode(kind, orjson.loads(text)), message)
         theirs = json_format.MessageToJson(message)
-        assert same(codec_decode.decode(kind, orjson.loads(theirs)), message)
+        assert same(decode(kind, orjson.loads(theirs)), message)
 
     check()

@@ -14,13 +14,13 @@ import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, Histogram, generate_latest
 
 from modelyard_gateway import errors, openapi, server_info, unsupported
-from modelyard_gateway.artifacts import Artifacts
+from modelyard_gateway.artifacts.doors import Artifacts
+from modelyard_gateway.artifacts.uploads import UploadLimits
 from modelyard_gateway.backends import Backend, Readiness
 from modelyard_gateway.errors import HttpError
 from modelyard_gateway.http import Receive, Request, Response, Scope, Send, send_response
 from modelyard_gateway.routes import Handler, Route, Routes
 from modelyard_gateway.transcoder import Transcoder
-from modelyard_gateway.uploads import UploadLimits
 from modelyard_kit import errors as kit_errors
 from modelyard_kit.artifacts import ArtifactStore, UrlSigner
 from modelyard_kit.server import ActiveCalls

@@ -14,8 +14,8 @@ import orjson
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 
 from modelyard.api.options.v1 import options_pb2
-from modelyard_gateway import codec_known
 from modelyard_gateway.backends import SERVICES
+from modelyard_gateway.codec import well_known
 from modelyard_gateway.http import Request, Response
 from modelyard_gateway.transcoder import bindings
 
@@ -175,7 +175,7 @@ def _object(kind: Descriptor, without: tuple[str, ...] | list[str]) -> dict[str,
 def _value(field: FieldDescriptor) -> dict[str, Any]:
     options: Any = field.GetOptions().Extensions  # the stubs know no editions
     limit = options[options_pb2.max_length]
-    map_value = codec_known.map_value(field)
+    map_value = well_known.map_value(field)
     if map_value is not None:
         schema = {"type": "object", "additionalProperties": _single(map_value)}
         return schema | ({"maxProperties": limit} if limit else {})

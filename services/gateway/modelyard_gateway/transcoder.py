@@ -15,8 +15,10 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from modelyard.api.options.v1 import options_pb2
-from modelyard_gateway import codec_decode, codec_encode, codec_query
 from modelyard_gateway.backends import SERVICES, Backend
+from modelyard_gateway.codec.decode import decode
+from modelyard_gateway.codec.encode import encode
+from modelyard_gateway.codec.query import object_of
 from modelyard_gateway.errors import HttpError
 from modelyard_gateway.http import Request, Response
 from modelyard_gateway.routes import Routes
@@ -113,13 +115,13 @@ async def _message(kind: Descriptor, request: Request) -> Message:
     if body is None:
         raise _too_large()
     if request.method in {"GET", "HEAD"} and not body:
-        value = codec_query.object_of(kind, request.pairs(_MAX_PARAMETERS))
+        value = object_of(kind, request.pairs(_MAX_PARAMETERS))
     else:
         value = parsed(request, body)
     if len(body) > _LARGE_BYTES:
-        message = await asyncio.to_thread(codec_decode.decode, kind, value)
+        message = await asyncio.to_thread(decode, kind, value)
     else:
-        message = codec_decode.decode(kind, value)
+        message = decode(kind, value)
     _put_variables(message, request.variables)
     return message
 
@@ -226,4 +228,4 @@ def _too_large() -> HttpError:
 
 
 def _encode(kind: type[Message], reply: bytes) -> bytes:
-    return codec_encode.encode(kind.FromString(reply))
+    return encode(kind.FromString(reply))

@@ -15,9 +15,9 @@ import modelyard_registry.app
 import modelyard_serving.app
 import modelyard_tracking.app
 from modelyard_gateway.app import Gateway
+from modelyard_gateway.artifacts.uploads import UploadLimits
 from modelyard_gateway.backends import SERVICES, Backend
 from modelyard_gateway.server import HttpServer
-from modelyard_gateway.uploads import UploadLimits
 from modelyard_kit.artifacts import UrlSigner
 from modelyard_kit.artifacts.local import LocalStore
 from modelyard_kit.auth import read_token

@@ -9,13 +9,13 @@ import pytest
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.serving.v1 import serving_pb2
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
-from modelyard_gateway import codec_decode
-from modelyard_gateway.codec_known import MAX_DEPTH
+from modelyard_gateway.codec.decode import decode
+from modelyard_gateway.codec.well_known import MAX_DEPTH
 from modelyard_kit.errors import InvalidArgument
 
 
 def decoded(kind: Any, body: Any) -> Any:
-    return codec_decode.decode(kind.DESCRIPTOR, orjson.loads(orjson.dumps(body)))
+    return decode(kind.DESCRIPTOR, orjson.loads(orjson.dumps(body)))
 
 
 def refusal(kind: Any, body: Any) -> str:

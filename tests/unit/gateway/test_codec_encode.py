@@ -11,11 +11,11 @@ from modelyard.api.artifacts.v1 import artifacts_pb2
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.serving.v1 import serving_pb2
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
-from modelyard_gateway import codec_encode
+from modelyard_gateway.codec.encode import encode
 
 
 def encoded(message: Message) -> object:
-    return orjson.loads(codec_encode.encode(message))
+    return orjson.loads(encode(message))
 
 
 def test_what_is_unset_is_left_out_and_what_is_set_to_its_default_is_not() -> None:
@@ -24,7 +24,7 @@ def test_what_is_unset_is_left_out_and_what_is_set_to_its_default_is_not() -> No
 
 
 def test_64_bit_integers_are_numbers() -> None:
-    text = codec_encode.encode(pb.Metric(timestamp=(1 << 63) - 1, step=-(1 << 63)))
+    text = encode(pb.Metric(timestamp=(1 << 63) - 1, step=-(1 << 63)))
 
     assert text == b'{"timestamp":9223372036854775807,"step":-9223372036854775808}'
 
@@ -37,7 +37,7 @@ def test_numbers_that_are_not_finite_are_text() -> None:
 
 def test_numbers_keep_every_digit() -> None:
     for value in (0.1, 1e-300, 1.7976931348623157e308, -0.0, 5e-324):
-        number = orjson.loads(codec_encode.encode(pb.Metric(value=value)))["value"]
+        number = orjson.loads(encode(pb.Metric(value=value)))["value"]
         assert math.copysign(1, number) == math.copysign(1, value)
         assert number == value
 

@@ -8,12 +8,13 @@ from google.protobuf.message import Message
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.serving.v1 import serving_pb2
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
-from modelyard_gateway import codec_decode, codec_query
+from modelyard_gateway.codec.decode import decode
+from modelyard_gateway.codec.query import object_of
 from modelyard_kit.errors import InvalidArgument
 
 
 def read(kind: Any, *pairs: tuple[str, str]) -> Message:
-    return codec_decode.decode(kind.DESCRIPTOR, codec_query.object_of(kind.DESCRIPTOR, pairs))
+    return decode(kind.DESCRIPTOR, object_of(kind.DESCRIPTOR, pairs))
 
 
 def test_a_repeated_parameter_is_a_list() -> None:

@@ -14,8 +14,8 @@ import orjson
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from modelyard_gateway import codec_known
-from modelyard_gateway.codec_known import Encode
+from modelyard_gateway.codec import well_known
+from modelyard_gateway.codec.well_known import Encode
 
 
 def encode(message: Message) -> bytes:
@@ -47,20 +47,20 @@ def object_of(kind: Descriptor) -> Encode:
 def _single(field: FieldDescriptor) -> Encode | None:
     """Return how a value is written, or None when as it is."""
     if field.message_type is not None:
-        known = codec_known.ENCODERS.get(field.message_type.full_name)
+        known = well_known.ENCODERS.get(field.message_type.full_name)
         return known or object_of(field.message_type)
     if field.enum_type is not None:
         names = {value.number: value.name for value in field.enum_type.values}
         return lambda number: names.get(number, number)
     if field.type == FieldDescriptor.TYPE_DOUBLE:
-        return codec_known.number
+        return well_known.number
     if field.type == FieldDescriptor.TYPE_BYTES:
         return lambda value: base64.b64encode(value).decode()
     return None
 
 
 def _repeated(field: FieldDescriptor) -> Encode:
-    map_value = codec_known.map_value(field)
+    map_value = well_known.map_value(field)
     encode_item = _single(map_value or field)
     if map_value is not None:
         return dict if encode_item is None else _values(encode_item)

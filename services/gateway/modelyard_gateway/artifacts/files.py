@@ -11,9 +11,9 @@ from typing import Any
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.tracking.v1 import tracking_pb2
-from modelyard_gateway.artifact_paths import Experiment, Owned, Pinned, Place
-from modelyard_gateway.asking import Identity, Neighbours
-from modelyard_gateway.transfers import Download
+from modelyard_gateway.artifacts.neighbours import Identity, Neighbours
+from modelyard_gateway.artifacts.places import Experiment, Owned, Pinned, Place
+from modelyard_gateway.artifacts.transfers import Download
 from modelyard_kit.artifacts import (
     ArtifactStore,
     Digest,

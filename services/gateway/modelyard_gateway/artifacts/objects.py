@@ -6,9 +6,9 @@ import asyncio
 import time
 from typing import Literal
 
+from modelyard_gateway.artifacts.transfers import Download, Transfers, body_of
+from modelyard_gateway.artifacts.uploads import Uploads
 from modelyard_gateway.http import Request, Response
-from modelyard_gateway.transfers import Download, Transfers, body_of
-from modelyard_gateway.uploads import Uploads
 from modelyard_kit.artifacts import ArtifactStore, Digest, Grant, UrlSigner
 from modelyard_kit.errors import InvalidArgument, NotFound
 

@@ -21,8 +21,8 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from modelyard_gateway import codec_known
-from modelyard_gateway.codec_known import Decode, WrongValueError
+from modelyard_gateway.codec import well_known
+from modelyard_gateway.codec.well_known import Decode, WrongValueError
 from modelyard_kit.errors import InvalidArgument
 
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
@@ -59,7 +59,7 @@ def fields_of(kind: Descriptor) -> Decode:
     """Return what turns a JSON object into the keyword arguments of a message type."""
     fields: dict[str, tuple[str, Decode, bool]] = {}
     for field in kind.fields:
-        entry = (field.name, _field(field), codec_known.takes_null(field))
+        entry = (field.name, _field(field), well_known.takes_null(field))
         fields[field.name] = fields[field.json_name] = entry
 
     def decode_object(value: Any) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def fields_of(kind: Descriptor) -> Decode:
 
 
 def _field(field: FieldDescriptor) -> Decode:
-    item = codec_known.map_value(field)
+    item = well_known.map_value(field)
     if item is not None:
         return _map(_single(item))
     return _list(_single(field)) if field.is_repeated else _single(field)
@@ -93,7 +93,7 @@ def _field(field: FieldDescriptor) -> Decode:
 
 def _single(field: FieldDescriptor) -> Decode:
     if field.message_type is not None:
-        known = codec_known.DECODERS.get(field.message_type.full_name)
+        known = well_known.DECODERS.get(field.message_type.full_name)
         if known is not None:
             return known
         return fields_of(field.message_type)

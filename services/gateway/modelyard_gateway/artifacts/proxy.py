@@ -7,14 +7,14 @@ import contextlib
 import orjson
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
-from modelyard_gateway.artifact_files import Files
-from modelyard_gateway.artifact_paths import Owned, folder, owned_file, parse
-from modelyard_gateway.asking import Identity, Neighbours
+from modelyard_gateway.artifacts.files import Files
+from modelyard_gateway.artifacts.neighbours import Identity, Neighbours
+from modelyard_gateway.artifacts.places import Owned, folder, owned_file, parse
+from modelyard_gateway.artifacts.transfers import Transfers
+from modelyard_gateway.artifacts.uploads import Uploads
 from modelyard_gateway.http import Request, Response
 from modelyard_gateway.routes import Handler, Routes
 from modelyard_gateway.transcoder import metadata_of
-from modelyard_gateway.transfers import Transfers
-from modelyard_gateway.uploads import Uploads
 from modelyard_kit.errors import InvalidArgument, NotFound
 
 ROOTS = ("/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts")

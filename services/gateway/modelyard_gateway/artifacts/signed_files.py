@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from typing import Literal
 
-from modelyard_gateway.artifact_files import Files
-from modelyard_gateway.artifact_paths import owned_file, parse
-from modelyard_gateway.asking import Neighbours
+from modelyard_gateway.artifacts.files import Files
+from modelyard_gateway.artifacts.multipart import part_tag
+from modelyard_gateway.artifacts.neighbours import Neighbours
+from modelyard_gateway.artifacts.places import owned_file, parse
+from modelyard_gateway.artifacts.transfers import Transfers
+from modelyard_gateway.artifacts.uploads import Uploads
 from modelyard_gateway.http import Request, Response
-from modelyard_gateway.multipart import part_tag
 from modelyard_gateway.routes import Routes
-from modelyard_gateway.transfers import Transfers
-from modelyard_gateway.uploads import Uploads
 from modelyard_kit.artifacts import UrlSigner
 
 PREFIX = "/artifacts/files/"

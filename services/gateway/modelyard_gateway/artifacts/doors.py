@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from modelyard_gateway import objects
-from modelyard_gateway.artifact_files import Files
-from modelyard_gateway.asking import Neighbours
+from modelyard_gateway.artifacts import objects
+from modelyard_gateway.artifacts.files import Files
+from modelyard_gateway.artifacts.get_artifact import GetArtifact
+from modelyard_gateway.artifacts.multipart import Multipart
+from modelyard_gateway.artifacts.neighbours import Neighbours
+from modelyard_gateway.artifacts.proxy import ROOTS, MlflowArtifacts
+from modelyard_gateway.artifacts.signed_files import SignedFiles
+from modelyard_gateway.artifacts.transfers import Transfers
+from modelyard_gateway.artifacts.uploads import UploadLimits, Uploads
 from modelyard_gateway.backends import Backend
-from modelyard_gateway.get_artifact import GetArtifact
-from modelyard_gateway.mlflow_artifacts import ROOTS, MlflowArtifacts
-from modelyard_gateway.multipart import Multipart
 from modelyard_gateway.routes import Routes
-from modelyard_gateway.signed_files import SignedFiles
-from modelyard_gateway.transfers import Transfers
-from modelyard_gateway.uploads import UploadLimits, Uploads
 from modelyard_kit.artifacts import ArtifactStore, UrlSigner
 from modelyard_kit.server import ActiveCalls
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from modelyard.api.registry.v1 import registry_pb2
-from modelyard_gateway.artifact_files import Files
-from modelyard_gateway.artifact_paths import Owned, Pinned, Place
-from modelyard_gateway.asking import Identity, Neighbours
+from modelyard_gateway.artifacts.files import Files
+from modelyard_gateway.artifacts.neighbours import Identity, Neighbours
+from modelyard_gateway.artifacts.places import Owned, Pinned, Place
+from modelyard_gateway.artifacts.transfers import Transfers
+from modelyard_gateway.artifacts.uploads import Uploads
 from modelyard_gateway.http import Request, Response
 from modelyard_gateway.routes import Routes
 from modelyard_gateway.transcoder import metadata_of
-from modelyard_gateway.transfers import Transfers
-from modelyard_gateway.uploads import Uploads
 from modelyard_kit.artifacts import Digest, logical_path
 from modelyard_kit.errors import FailedPrecondition, InvalidArgument, PermissionDenied
 

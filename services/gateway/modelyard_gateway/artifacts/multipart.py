@@ -15,13 +15,13 @@ from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
-from modelyard_gateway.artifact_paths import Owned, owned_file
+from modelyard_gateway.artifacts.places import Owned, owned_file
+from modelyard_gateway.artifacts.transfers import Transfers
+from modelyard_gateway.artifacts.uploads import Uploads
 from modelyard_gateway.errors import HttpError
 from modelyard_gateway.http import Request, Response
 from modelyard_gateway.routes import Routes
 from modelyard_gateway.transcoder import metadata_of, parsed
-from modelyard_gateway.transfers import Transfers
-from modelyard_gateway.uploads import Uploads
 from modelyard_kit.artifacts import Digest, UrlSigner
 from modelyard_kit.errors import InvalidArgument, PermissionDenied
 

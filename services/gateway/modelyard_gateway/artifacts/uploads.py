@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
-from modelyard_gateway.artifact_paths import Owned
-from modelyard_gateway.asking import Identity, Neighbours
+from modelyard_gateway.artifacts.neighbours import Identity, Neighbours
+from modelyard_gateway.artifacts.places import Owned
+from modelyard_gateway.artifacts.transfers import STALLED_AFTER_S, body_of, spans
 from modelyard_gateway.errors import HttpError
 from modelyard_gateway.http import Request
-from modelyard_gateway.transfers import STALLED_AFTER_S, body_of, spans
 from modelyard_kit.artifacts import ArtifactStore, Digest, ManifestFile, PartHasher
 from modelyard_kit.errors import FailedPrecondition, ResourceExhausted
 

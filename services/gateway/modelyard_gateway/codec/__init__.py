@@ -1,0 +1,1 @@
+"""JSON, URL parameters and messages of the contract into each other."""
