@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from urllib.parse import urlsplit
 
-import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, Histogram, generate_latest
 
 from modelyard_gateway import errors, openapi, server_info, unsupported
@@ -18,7 +17,15 @@ from modelyard_gateway.artifacts.doors import Artifacts
 from modelyard_gateway.artifacts.uploads import UploadLimits
 from modelyard_gateway.backends import Backend, Readiness
 from modelyard_gateway.errors import HttpError
-from modelyard_gateway.http import Receive, Request, Response, Scope, Send, send_response
+from modelyard_gateway.http import (
+    Receive,
+    Request,
+    Response,
+    Scope,
+    Send,
+    json_response,
+    send_response,
+)
 from modelyard_gateway.routes import Handler, Route, Routes
 from modelyard_gateway.transcoder import Transcoder
 from modelyard_kit import errors as kit_errors
@@ -146,8 +153,7 @@ class Gateway:
 
     async def _well_known(self, request: Request) -> Response:
         targets = {backend.area: backend.public for backend in self._backends}
-        body = orjson.dumps({"version": self._version, "grpc": targets})
-        return Response(200, body, {"content-type": "application/json"})
+        return json_response({"version": self._version, "grpc": targets})
 
     async def _metrics(self, request: Request) -> Response:
         return Response(200, generate_latest(), {"content-type": CONTENT_TYPE_LATEST})

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
+import orjson
+
 from modelyard_kit.errors import InvalidArgument
 
 Scope = MutableMapping[str, Any]
@@ -44,6 +46,11 @@ class Response:
     status: int
     body: bytes | AsyncGenerator[bytes] = b""
     headers: dict[str, str] = field(default_factory=dict)
+
+
+def json_response(document: object) -> Response:
+    """Return a 200 whose body is a document as JSON."""
+    return Response(200, orjson.dumps(document), {"content-type": "application/json"})
 
 
 class Request:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import orjson
-
-from modelyard_gateway.http import Request, Response
+from modelyard_gateway.http import Request, Response, json_response
 
 PATHS = ("/api/3.0/mlflow/server-info", "/ajax-api/3.0/mlflow/server-info")
 
@@ -22,4 +20,4 @@ _INFO = {
 
 
 async def tell(_request: Request) -> Response:
-    return Response(200, orjson.dumps(_INFO), {"content-type": "application/json"})
+    return json_response(_INFO)

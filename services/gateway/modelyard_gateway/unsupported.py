@@ -12,6 +12,8 @@ _EVALUATION = "evaluation of generative AI (datasets, scorers, labels, reviews, 
 _GATEWAY = "MLflow's AI gateway"
 _JOBS = "MLflow's background jobs and assistant"
 _ACCESS = "MLflow's users, roles and permissions"
+_WEBHOOKS = "webhooks"
+_PLANNED = frozenset({_WEBHOOKS})
 _AREAS = {
     "traces": _TRACING,
     "unified-traces": _TRACING,
@@ -33,7 +35,7 @@ _AREAS = {
     "assistant": _JOBS,
     "demo": "MLflow's demo data",
     "ui-telemetry": "MLflow's telemetry",
-    "webhooks": "webhooks",
+    "webhooks": _WEBHOOKS,
     "users": _ACCESS,
     "roles": _ACCESS,
     "experiments/permissions": _ACCESS,
@@ -58,5 +60,6 @@ def refusal(path: str) -> HttpError | None:
         area = _AREAS.get(first) or _AREAS.get(f"{first}/{rest.partition('/')[0]}")
     if area is None:
         return None
-    message = f"{path[:200]} belongs to {area}, which Modelyard does not have."
+    yet = " yet" if area in _PLANNED else ""
+    message = f"{path[:200]} belongs to {area}, which Modelyard does not have{yet}."
     return HttpError(501, "NOT_IMPLEMENTED", message)

@@ -12,7 +12,7 @@ Anything else that escapes an operation is a bug: it is logged, and the caller r
     ├── Unauthenticated      no valid token
     ├── PermissionDenied     the token does not allow this
     ├── ResourceExhausted    over a limit, or a disk is full; nothing was written
-    ├── Unavailable          a neighbour or the database cannot be reached; nothing was written
+    ├── Unavailable          a neighbour cannot be reached or broke off, or the database is busy
     ├── DeadlineExceeded     the caller's time ran out
     ├── DataLoss             bytes differ from their digest
     ├── OutOfRange           a watch resumed after a revision that is not in the history

@@ -32,6 +32,13 @@ CODES: dict[type[errors.Error], grpc.StatusCode] = {
 }
 _ENDED = (grpc.Call, grpc.aio.AioRpcError)
 """Errors that say how a call ended."""
+_UNREACHED = (
+    "failed to connect to all addresses",
+    "connections to all backends failing",
+    "errors resolving",
+    "DNS resolution failed",
+)
+"""In what gRPC says of a call for which it had no connection."""
 _ERRORS = {code: error for error, code in CODES.items()}
 
 
@@ -68,8 +75,9 @@ def end(
 def from_rpc(error: grpc.RpcError, neighbour: str) -> errors.Error:
     """Return the error that a neighbour raised, as if it had been raised here.
 
-    A failure of the transport itself, without our details, becomes `Unavailable` (or
-    `DeadlineExceeded`, or `ResourceExhausted`) that names the neighbour and nothing else of it.
+    A bug of the neighbour, and a failure of the transport itself, without our details, becomes
+    `Unavailable` (or `DeadlineExceeded`, or `ResourceExhausted`) that names the neighbour and
+    nothing else of it.
     """
     code = error.code() if isinstance(error, _ENDED) else grpc.StatusCode.UNKNOWN
     info = error_info(error)
@@ -82,7 +90,14 @@ def from_rpc(error: grpc.RpcError, neighbour: str) -> errors.Error:
         return errors.ResourceExhausted(f"{neighbour} has too much to do; try again.")
     if code is grpc.StatusCode.CANCELLED:
         return errors.Cancelled(f"The call to {neighbour} was cancelled.")
-    return errors.Unavailable(f"{neighbour} cannot be reached; nothing was written. Try again.")
+    # Not that nothing was written: an earlier attempt of a call that is retried may have arrived.
+    if any(text in str(error) for text in _UNREACHED):
+        return errors.Unavailable(f"{neighbour} cannot be reached. Try again.")
+    what = "broke off" if code is grpc.StatusCode.UNAVAILABLE else "failed"
+    return errors.Unavailable(
+        f"{neighbour} {what} before it answered: what was asked for may have been done. Look "
+        "before you try again, unless it may be done twice."
+    )
 
 
 def error_info(error: grpc.RpcError) -> errors_pb2.ErrorInfo | None:

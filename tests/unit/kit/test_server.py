@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import select
+import socket
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import grpc
@@ -47,7 +51,54 @@ def test_an_unreachable_neighbour_is_unavailable_and_named() -> None:
             stub.GetRegisteredModel(pb.GetRegisteredModelRequest(name="x"), timeout=10)
     error = grpc_errors.from_rpc(caught.value, "registry")
     assert isinstance(error, errors.Unavailable)
-    assert error.message.startswith("registry cannot be reached; nothing was written")
+    assert error.message == "registry cannot be reached. Try again."
+
+
+def test_a_neighbour_that_broke_off_may_have_done_what_it_was_asked(
+    server: Server, notebook: Notebook
+) -> None:
+    (port,) = server.start("127.0.0.1:0")
+    request = pb.GetRegisteredModelRequest(name="slow")
+    with between(port) as (target, breaking), grpc.insecure_channel(target) as channel:
+        stub = registry_service_pb2_grpc.RegistryServiceStub(channel)
+        answer = stub.GetRegisteredModel.future(request, timeout=30)
+        assert notebook.entered.acquire(timeout=30)
+        breaking.set()
+        with pytest.raises(grpc.RpcError) as caught:
+            answer.result()
+    error = grpc_errors.from_rpc(caught.value, "registry")
+    assert isinstance(error, errors.Unavailable)
+    assert error.message.startswith("registry broke off before it answered: what was asked for may")
+
+
+def test_a_bug_of_a_neighbour_is_not_said_to_be_a_broken_connection(stub: Stub) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        create(stub, "bug")
+    error = grpc_errors.from_rpc(caught.value, "registry")
+    assert error.message.startswith("registry failed before it answered")
+    assert isinstance(error, errors.Unavailable)
+
+
+@contextmanager
+def between(port: int) -> Iterator[tuple[str, threading.Event]]:
+    """Pass bytes to and from a port, until told to break the connection."""
+    breaking = threading.Event()
+
+    def run() -> None:
+        near, _ = listener.accept()
+        far = socket.create_connection(("127.0.0.1", port))
+        with near, far:
+            others = {near: far, far: near}
+            while not breaking.is_set():
+                for ready in select.select([near, far], [], [], 0.02)[0]:
+                    others[ready].sendall(ready.recv(65536))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=run)
+        thread.start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}", breaking
+        breaking.set()
+        thread.join()
 
 
 def test_a_bug_is_logged_and_says_nothing_to_the_caller(

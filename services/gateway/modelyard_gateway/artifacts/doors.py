@@ -43,7 +43,7 @@ class Artifacts:
         self._neighbours = Neighbours(backends, token)
         self._transfers = Transfers(store, active)
         self._uploads = Uploads(store, self._neighbours, limits)
-        files = Files(store, signer, self._neighbours)
+        files = Files(store, signer, self._neighbours, self._transfers)
         self._objects = objects.Objects(store, signer, self._transfers, self._uploads)
         self._signed = SignedFiles(signer, self._neighbours, files, self._transfers, self._uploads)
         self._proxy = MlflowArtifacts(self._neighbours, files, self._transfers, self._uploads)

@@ -13,7 +13,8 @@ from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.tracking.v1 import tracking_pb2
 from modelyard_gateway.artifacts.neighbours import Identity, Neighbours
 from modelyard_gateway.artifacts.places import Experiment, Owned, Pinned, Place
-from modelyard_gateway.artifacts.transfers import Download
+from modelyard_gateway.artifacts.transfers import Download, Transfers
+from modelyard_gateway.http import Request, Response
 from modelyard_kit.artifacts import (
     ArtifactStore,
     Digest,
@@ -33,18 +34,36 @@ _TYPES = mimetypes.MimeTypes()  # Python's own table, not the machine's
 
 
 class Files:
-    """The files of runs, logged models and pinned manifests. Calls block.
+    """The files of runs, logged models and pinned manifests. Calls block, but for `send`.
 
     Args:
         store: Where the bytes are.
         signer: Makes URLs of files that are several objects.
         neighbours: Tell which files there are, to whom.
+        transfers: Moves bytes to the client.
     """
 
-    def __init__(self, store: ArtifactStore, signer: UrlSigner, neighbours: Neighbours) -> None:
+    def __init__(
+        self,
+        store: ArtifactStore,
+        signer: UrlSigner,
+        neighbours: Neighbours,
+        transfers: Transfers,
+    ) -> None:
         self._store = store
         self._signer = signer
         self._neighbours = neighbours
+        self._transfers = transfers
+
+    async def send(self, request: Request, place: Place, who: Identity) -> Response:
+        """Answer with the file at a place, or the range of it that is asked for.
+
+        Raises:
+            Error: As `find` does.
+            HttpError: The range is outside the file.
+        """
+        download = await self._transfers.run(lambda: self.find(place, who))
+        return self._transfers.send(request, download)
 
     def find(self, place: Place, who: Identity) -> Download:
         """Return what to answer with for a place; blocks.

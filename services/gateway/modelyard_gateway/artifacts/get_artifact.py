@@ -10,7 +10,7 @@ from modelyard_gateway.artifacts.neighbours import Identity, Neighbours
 from modelyard_gateway.artifacts.places import Owned, Pinned, Place
 from modelyard_gateway.artifacts.transfers import Transfers
 from modelyard_gateway.artifacts.uploads import Uploads
-from modelyard_gateway.http import Request, Response
+from modelyard_gateway.http import Request, Response, json_response
 from modelyard_gateway.routes import Routes
 from modelyard_gateway.transcoder import metadata_of
 from modelyard_kit.artifacts import Digest, logical_path
@@ -26,7 +26,7 @@ class GetArtifact:
     Args:
         neighbours: The registry, for what a version is pinned to.
         files: What is where.
-        transfers: Moves bytes to the client.
+        transfers: Runs what blocks for a short time.
         uploads: Moves them here.
     """
 
@@ -76,12 +76,10 @@ class GetArtifact:
             if not data:
                 raise InvalidArgument("Request must specify data.")
             await self._uploads.keep(iter([data]), place, who)
-        return Response(200, b"{}", {"content-type": "application/json"})
+        return json_response({})
 
     async def _send(self, request: Request, place: Place) -> Response:
-        who = metadata_of(request)
-        download = await self._transfers.run(lambda: self._files.find(place, who))
-        return self._transfers.send(request, download)
+        return await self._files.send(request, place, metadata_of(request))
 
     def _digest(self, name: str, version: str, who: Identity) -> Digest:
         message = registry_pb2.GetModelVersionRequest(name=name, version=version)

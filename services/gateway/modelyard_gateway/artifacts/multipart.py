@@ -13,13 +13,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-import orjson
-
 from modelyard_gateway.artifacts.places import Owned, owned_file
 from modelyard_gateway.artifacts.transfers import Transfers
 from modelyard_gateway.artifacts.uploads import Uploads
 from modelyard_gateway.errors import HttpError
-from modelyard_gateway.http import Request, Response
+from modelyard_gateway.http import Request, Response, json_response
 from modelyard_gateway.routes import Routes
 from modelyard_gateway.transcoder import metadata_of, parsed
 from modelyard_kit.artifacts import Digest, UrlSigner
@@ -62,7 +60,7 @@ class Multipart:
             )
         who = metadata_of(request)
         await self._transfers.run(lambda: self._uploads.ask(place, who))
-        return _json(await self._transfers.run(lambda: self._created(place, num_parts)))
+        return json_response(await self._transfers.run(lambda: self._created(place, num_parts)))
 
     def _created(self, place: Owned, num_parts: int) -> dict[str, Any]:
         expires_at_s = int(time.time()) + _EXPIRES_S
@@ -90,7 +88,7 @@ class Multipart:
         )
         await self._transfers.run(lambda: self._uploads.ask(place, who))
         await self._uploads.join(place, objects, who)
-        return _json({})
+        return json_response({})
 
     async def abort(self, request: Request) -> Response:
         """Give an upload up: its parts belong to no file, and are swept when their lease ends."""
@@ -98,7 +96,7 @@ class Multipart:
         place, who = _place(request, "abort", body), metadata_of(request)
         self._checked_parts(place, body)
         await self._transfers.run(lambda: self._uploads.ask(place, who))
-        return _json({})
+        return json_response({})
 
     def _checked_parts(self, place: Owned, body: dict[str, Any]) -> int:
         """Return how many parts an upload has; raise PermissionDenied for an id not made here."""
@@ -192,7 +190,3 @@ def _typed(body: dict[str, Any], name: str, kind: type[Any], default: Any = None
 
 
 _NAMES = {int: "a whole number", str: "text", list: "a list"}
-
-
-def _json(document: object) -> Response:
-    return Response(200, orjson.dumps(document), {"content-type": "application/json"})

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import contextlib
 
-import orjson
-
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard_gateway.artifacts.files import Files
 from modelyard_gateway.artifacts.neighbours import Identity, Neighbours
 from modelyard_gateway.artifacts.places import Owned, folder, owned_file, parse
 from modelyard_gateway.artifacts.transfers import Transfers
 from modelyard_gateway.artifacts.uploads import Uploads
-from modelyard_gateway.http import Request, Response
+from modelyard_gateway.http import Request, Response, json_response
 from modelyard_gateway.routes import Handler, Routes
 from modelyard_gateway.transcoder import metadata_of
 from modelyard_kit.errors import InvalidArgument, NotFound
 
 ROOTS = ("/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts")
 _PRESIGNED_S = 5 * 60
-_JSON = {"content-type": "application/json"}
 
 
 class MlflowArtifacts:
@@ -28,7 +25,7 @@ class MlflowArtifacts:
     Args:
         neighbours: Tracking, to delete.
         files: What is where.
-        transfers: Moves bytes to the client.
+        transfers: Runs what blocks for a short time.
         uploads: Moves them here.
     """
 
@@ -59,36 +56,34 @@ class MlflowArtifacts:
             who = metadata_of(request)
             await self._transfers.run(lambda: self._uploads.ask(place, who))
             await self._uploads.receive(request, place, who)
-        return _json({})
+        return json_response({})
 
     async def get(self, request: Request) -> Response:
         """Answer with a file or a range of it."""
         rest = _rest(request, "artifacts")
         if not rest:
             return await self.list(request)
-        place, who = parse(rest), metadata_of(request)
-        download = await self._transfers.run(lambda: self._files.find(place, who))
-        return self._transfers.send(request, download)
+        return await self._files.send(request, parse(rest), metadata_of(request))
 
     async def list(self, request: Request) -> Response:
         """Answer with one level of a tree; a folder that is not there is empty."""
         text = request.query().get("path", "").strip("/")
         place, who = folder(text), metadata_of(request)
         files = await self._transfers.run(lambda: list(self._files.entries(place, who)))
-        return _json({"files": files} if files else {})
+        return json_response({"files": files} if files else {})
 
     async def presign(self, request: Request) -> Response:
         """Answer with a URL that needs no token, which a client can read in pieces at once."""
         place, who = parse(_rest(request, "presigned")), metadata_of(request)
         download = await self._transfers.run(lambda: self._files.find(place, who))
         url = self._files.presigned_url(place, download, _PRESIGNED_S)
-        return _json({"url": url, "headers": {}, "file_size": download.size_bytes})
+        return json_response({"url": url, "headers": {}, "file_size": download.size_bytes})
 
     async def delete(self, request: Request) -> Response:
         """Take the files at or below a path out of a tree; there need not be any."""
         place, who = owned_file(_rest(request, "artifacts").rstrip("/")), metadata_of(request)
         await self._transfers.run(lambda: self._delete(place, who))
-        return _json({})
+        return json_response({})
 
     def _delete(self, place: Owned, who: Identity) -> None:
         self._uploads.ask(place, who)
@@ -100,7 +95,3 @@ class MlflowArtifacts:
 
 def _rest(request: Request, kind: str) -> str:
     return request.path.partition(f"/mlflow-artifacts/{kind}/")[2]
-
-
-def _json(document: object) -> Response:
-    return Response(200, orjson.dumps(document), _JSON)

@@ -26,7 +26,7 @@ class SignedFiles:
         neighbours: Are asked by the gateway itself: whoever has the URL was asked who he is when
             he got it.
         files: What is where.
-        transfers: Moves bytes to the client.
+        transfers: Runs what blocks for a short time.
         uploads: Moves them here.
     """
 
@@ -50,9 +50,8 @@ class SignedFiles:
     async def get(self, request: Request) -> Response:
         """Answer with a file or a range of it."""
         path, _ = self._granted("GET", request)
-        place, who = parse(path), self._neighbours.own_identity(request)
-        download = await self._transfers.run(lambda: self._files.find(place, who))
-        return self._transfers.send(request, download)
+        who = self._neighbours.own_identity(request)
+        return await self._files.send(request, parse(path), who)
 
     async def put(self, request: Request) -> Response:
         """Keep the body as a file, or as a part of one that is completed later."""
