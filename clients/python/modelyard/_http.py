@@ -7,7 +7,7 @@ import urllib.request
 from http.client import HTTPResponse
 from typing import cast
 
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 def open_url(request: urllib.request.Request, timeout_s: float) -> HTTPResponse:
@@ -21,6 +21,6 @@ def open_url(request: urllib.request.Request, timeout_s: float) -> HTTPResponse:
     parts = urllib.parse.urlsplit(request.full_url)
     if parts.scheme not in {"http", "https"}:
         raise ValueError(f"expected an http(s) URL, got one of scheme '{parts.scheme}'")
-    handlers = [urllib.request.ProxyHandler({})] if parts.hostname in _LOOPBACK else []
+    handlers = [urllib.request.ProxyHandler({})] if parts.hostname in LOOPBACK else []
     opener = urllib.request.build_opener(*handlers)
     return cast(HTTPResponse, opener.open(request, timeout=timeout_s))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard_server.moving import importing
+from modelyard_server.moving import exporting, importing
 from modelyard_server.moving.mlflow_http import MlflowServer, Refused
 from modelyard_server.moving.origin import Unreachable
 
@@ -158,6 +158,9 @@ def test_something_else_than_mlflow_is_named_as_such(capsys: pytest.CaptureFixtu
         ("sqlite:////no/such/file.db", "There is no database file"),
         ("nosuch://host/db", "The database URL cannot be read"),
         ("http://", "is no address of a server"),
+        ("http://[::1", "is no address of a server"),
+        ("http://host:port", "is no address of a server"),
+        ("http://host:0", "is no address of a server"),
     ],
 )
 def test_an_origin_that_cannot_be_read_is_one_line_with_what_would_be_right(
@@ -168,3 +171,68 @@ def test_an_origin_that_cannot_be_read_is_one_line_with_what_would_be_right(
     assert said in error
     assert error.startswith("modelyard import: ")
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ann:secret@host:5000",
+        "http://ann:secret@",
+        "http://ann:secret@host:x",
+        "ftp://ann:secret@h",
+    ],
+)
+def test_no_refusal_of_an_address_shows_its_password(
+    address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert importing.run(["--from", address, "--dry-run"]) == 1
+    assert exporting.run(["--to", address]) == 1
+    with pytest.raises(Unreachable) as refused:
+        MlflowServer(address)
+    said = capsys.readouterr()
+    assert "secret" not in said.err + said.out + str(refused.value)
+
+
+def test_a_token_that_no_header_may_hold_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "secret\n")
+    with pytest.raises(Unreachable, match="MLFLOW_TRACKING_TOKEN") as refused:
+        MlflowServer("http://127.0.0.1:9")
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"experiments": 5}',
+        b'{"experiments": ["a"]}',
+        b'{"experiments": [{"experiment_id": {}}]}',
+        b'{"experiments": [{"creation_time": "now"}]}',
+        b'{"experiments": [], "registered_models": [{"name": "m"}], "registered_model": 3}',
+        b'{"experiments": [], "next_page_token": "again"}',
+    ],
+)
+def test_answers_of_another_shape_are_one_line(
+    body: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with answering(lambda handler: reply(handler, 200, body)) as uri:
+        assert importing.run(["--from", uri, "--dry-run"]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("modelyard import: ")
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_anything_is_moved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(handler.path)
+        reply(handler, 200, b"{}")
+
+    report = tmp_path / "none" / "report.json"
+    with answering(answer) as uri:
+        assert importing.run(["--from", uri, "--dry-run", "--report", str(report)]) == 1
+    assert "report.json cannot be written: No such file or directory" in capsys.readouterr().err
+    assert asked == []

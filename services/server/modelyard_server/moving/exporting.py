@@ -1,7 +1,7 @@
 """`modelyard export mlflow`: bring what Modelyard has to a running MLflow server.
 
 It never changes what did not come from here, and says what MLflow cannot keep. It can be stopped
-and run again at any time. Exit codes: 0 done, 1 refused or failed, 2 usage.
+and run again at any time. Exit codes: 0 done, 1 refused or failed, 2 usage, 130 Ctrl-C.
 """
 
 # ruff: noqa: T201 - a command answers by printing
@@ -21,7 +21,7 @@ from modelyard_server.moving.origin import Unreachable
 from modelyard_server.moving.out_of_registry import RegistryExport
 from modelyard_server.moving.out_of_tracking import There, TrackingExport
 from modelyard_server.moving.progress import Steps
-from modelyard_server.moving.report import Report
+from modelyard_server.moving.report import Report, written
 
 _NOT_KEPT = (
     "Experiments, runs and logged models get ids of its own; tags modelyard.origin.* name ours.",
@@ -45,16 +45,13 @@ def run(arguments: list[str]) -> int:
 
 
 def _export(options: argparse.Namespace) -> Report:
+    target = MlflowTarget(options.target)
     if options.tracking_uri:
         _connection.set_tracking_uri(options.tracking_uri)
     source = Modelyard(_connection.tracking_uri())
-    target = MlflowTarget(options.target)
     report = Report(source.shown, target.server.uri)
-    try:
+    with written(report, options.report):
         _move(source, target, report, options)
-    finally:
-        if options.report:
-            report.write(options.report)
     return report
 
 

@@ -2,7 +2,7 @@
 
 It reads a running server or a database, never writes there, and says what is different here
 afterwards. It can be stopped and run again at any time: what is here already is left alone.
-Exit codes: 0 done, 1 refused or failed, 2 usage.
+Exit codes: 0 done, 1 refused or failed, 2 usage, 130 Ctrl-C.
 """
 
 # ruff: noqa: T201 - a command answers by printing
@@ -22,14 +22,13 @@ from modelyard.exceptions import ModelyardException
 from modelyard_server.moving.into_registry import RegistryImport
 from modelyard_server.moving.into_tracking import Here, TrackingImport
 from modelyard_server.moving.local_files import LocalFiles
-from modelyard_server.moving.mlflow_http import Refused
+from modelyard_server.moving.mlflow_http import MlflowServer, Refused, without_credentials
 from modelyard_server.moving.origin import Reader, Unreachable
 from modelyard_server.moving.progress import Steps
-from modelyard_server.moving.report import Report
+from modelyard_server.moving.report import Report, written
 from modelyard_server.moving.server_reader import ServerReader
 from modelyard_server.moving.target import Nothing, Server, Target
 
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _MAX_ORIGIN_CHARACTERS = 256
 
 
@@ -58,11 +57,8 @@ def _import(reader: Reader, options: argparse.Namespace) -> Report:
         server = Server(uri, origin)
         target, shown = server, server.shown
     report = Report(reader.name, shown, dry_run=options.dry_run)
-    try:
+    with written(report, options.report):
         _move(reader, target, report, options, origin)
-    finally:
-        if options.report:
-            report.write(options.report)
     return report
 
 
@@ -90,13 +86,14 @@ def _reader(source: str, artifact_root: Path | None) -> Iterator[Reader]:
     if artifact_root is not None and not artifact_root.is_dir():
         raise Unreachable(f"There is no folder {artifact_root} to read artifacts from.")
     if source.startswith(("http://", "https://")):
-        nearby = urllib.parse.urlsplit(source).hostname in _LOOPBACK
-        yield ServerReader(source, LocalFiles(artifact_root, trusts_paths=nearby))
+        server = MlflowServer(source)
+        yield ServerReader(server, LocalFiles(artifact_root, trusts_paths=server.is_nearby))
         return
     if "://" not in source:
         raise Unreachable(
-            f"'{source}' cannot be imported from: expected the address of a running server, such "
-            "as http://localhost:5000, or a database URL, such as sqlite:////data/mlflow.db."
+            f"'{without_credentials(source)}' cannot be imported from: expected the address of "
+            "a running server, such as http://localhost:5000, or a database URL, such as "
+            "sqlite:////data/mlflow.db."
         )
     from sqlalchemy.exc import SQLAlchemyError
 

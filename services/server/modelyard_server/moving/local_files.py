@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelyard_server.moving.mlflow_http import proxied_path
 from modelyard_server.moving.origin import OriginFile, Tree, Unreadable
 
 # How every artifact root is laid out, be it a folder, a bucket or behind the proxy.
@@ -85,7 +86,7 @@ class LocalFiles:
             tail = _TAIL.search(tree.uri if path is None else path.as_posix())
             candidates = [path] if path is not None else []
             candidates += [self.root / tail[1]] if tail else []
-            candidates += [self.root / _proxied(tree.uri)] if _proxied(tree.uri) else []
+            candidates += [self.root / proxied_path(tree.uri)] if proxied_path(tree.uri) else []
             root = self.root.resolve()
             inside = [path for path in candidates if path.resolve().is_relative_to(root)]
             # What never got a file has no folder; if not even its experiment has one, the root is
@@ -113,9 +114,3 @@ def _path(uri: str) -> Path | None:
     if parts.scheme == "file" and parts.netloc in {"", "localhost"}:
         return Path(urllib.parse.unquote(parts.path))
     return Path(uri) if uri.startswith("/") else None
-
-
-def _proxied(uri: str) -> str:
-    if not uri.startswith("mlflow-artifacts:"):
-        return ""
-    return urllib.parse.urlsplit(uri).path.strip("/")

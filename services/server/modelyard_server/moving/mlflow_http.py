@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
+import re
 import shutil
 import time
 import urllib.error
@@ -16,10 +18,13 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any, TypeVar
 
-from modelyard._http import open_url
+from modelyard._http import LOOPBACK, open_url
 from modelyard_server.moving.origin import Unreachable
 
 _TIMEOUT_S = 120.0
+_PROBE_TIMEOUT_S = 20.0
+_MAX_ANSWER_BYTES = 512 << 20
+_PROXY_SCHEME = "mlflow-artifacts:"
 _ATTEMPTS = 4
 _FIRST_BACKOFF_S = 0.5
 _TOO_MANY_REQUESTS = 429
@@ -27,6 +32,8 @@ _PASSING = {502, 503, 504, _TOO_MANY_REQUESTS}
 _UNAUTHORIZED = {401, 403}
 _NOT_FOUND = 404
 _MAX_MESSAGE_CHARACTERS = 300
+# A name that no host may have is an error of its encoding.
+_UNANSWERED = (OSError, HTTPException, UnicodeError)
 
 T = TypeVar("T")
 
@@ -62,12 +69,10 @@ class MlflowServer:
     """
 
     def __init__(self, uri: str) -> None:
-        parts = urllib.parse.urlsplit(uri)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise Unreachable(f"'{uri}' is no address of a server: expected http(s)://host:port.")
-        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        self.netloc = f"{host}:{parts.port}" if parts.port else host
-        self.uri = f"{parts.scheme}://{self.netloc}{parts.path}".rstrip("/")
+        parts = _parts(uri)
+        self.is_nearby = parts.hostname in LOOPBACK
+        host = parts.netloc.rpartition("@")[2]
+        self.uri = f"{parts.scheme}://{host}{parts.path}".rstrip("/")
         self._authorization = _authorization(parts)
         self.version = self._get_version()
 
@@ -85,6 +90,19 @@ class MlflowServer:
     def send(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """POST, PATCH or DELETE a route below `/api/2.0/`."""
         return self._json(method, f"/api/2.0/{path}", json.dumps(body).encode())
+
+    def pages(self, method: str, route: str, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """GET or POST a search or a list, and yield one page of answers after the other."""
+        token = ""
+        while True:
+            given = {**query, "page_token": token} if token else query
+            page = self.send(method, route, given) if method == "POST" else self.get(route, given)
+            yield page
+            before, token = token, str(page.get("next_page_token") or "")
+            if not token:
+                return
+            if token == before:
+                raise Unreachable(f"{self.uri} answers {route} with the same page again and again.")
 
     def download(self, path: str, query: Mapping[str, str], target: Path) -> None:
         """GET bytes into a file; `path` is quoted here."""
@@ -115,7 +133,7 @@ class MlflowServer:
 
         def ask() -> bytes:
             with self._open(method, path, body, headers) as reply:
-                return reply.read()
+                return reply.read(_MAX_ANSWER_BYTES)
 
         try:
             # A change is sent once: whether an answer that got lost was a yes, nobody knows.
@@ -128,7 +146,7 @@ class MlflowServer:
 
     def _get_version(self) -> str:
         def ask() -> str:
-            with self._open("GET", "/version") as reply:
+            with self._open("GET", "/version", timeout_s=_PROBE_TIMEOUT_S) as reply:
                 return reply.read(_MAX_MESSAGE_CHARACTERS).decode("ascii", "replace").strip()
 
         try:
@@ -146,7 +164,12 @@ class MlflowServer:
 
     @contextmanager
     def _open(
-        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = _TIMEOUT_S,
     ) -> Iterator[HTTPResponse]:
         request = urllib.request.Request(  # noqa: S310 - open_url checks the scheme
             self.uri + path, data=body, headers=dict(headers or {}), method=method
@@ -154,7 +177,7 @@ class MlflowServer:
         if self._authorization:
             # Of this server only: a redirect may lead to a store of somebody else's.
             request.add_unredirected_header("Authorization", self._authorization)
-        with open_url(request, _TIMEOUT_S) as reply:
+        with open_url(request, timeout_s) as reply:
             yield reply
 
     def _once(self, call: Callable[[], T]) -> T:
@@ -162,7 +185,7 @@ class MlflowServer:
             return call()
         except urllib.error.HTTPError as error:
             raise _refused(error) from None
-        except (OSError, HTTPException) as error:
+        except _UNANSWERED as error:
             raise self._unreachable(error) from None
 
     def _trying(self, call: Callable[[], T]) -> T:
@@ -175,12 +198,54 @@ class MlflowServer:
                 if error.code not in _PASSING:
                     raise refused from None
                 failure: Exception = refused
-            except (OSError, HTTPException) as error:
+            except _UNANSWERED as error:
                 failure = self._unreachable(error)
         raise failure
 
     def _unreachable(self, error: Exception) -> Unreachable:
         return Unreachable(f"{self.uri} cannot be reached: {getattr(error, 'reason', error)}.")
+
+
+def items(page: Mapping[str, Any], field: str) -> list[dict[str, Any]]:
+    """Return the JSON objects of a page.
+
+    Raises:
+        Unreachable: They are something else.
+    """
+    found = page.get(field) or []
+    if isinstance(found, list) and all(isinstance(item, dict) for item in found):
+        return found
+    raise Unreachable(f"The server answers with '{field}' that are no list of JSON objects.")
+
+
+def is_proxied(artifact_uri: str) -> bool:
+    """Whether the server hands files on to where they are kept."""
+    return artifact_uri.startswith(_PROXY_SCHEME)
+
+
+def proxied_path(artifact_uri: str) -> str:
+    """Return the path that the server's proxy knows an artifact URI by; empty for other URIs."""
+    if not is_proxied(artifact_uri):
+        return ""
+    path = artifact_uri.removeprefix(_PROXY_SCHEME)
+    if path.startswith("//"):
+        path = path[2:].partition("/")[2]
+    return path.strip("/")
+
+
+def without_credentials(uri: str) -> str:
+    """Return what may be shown of an address, however it is written."""
+    return re.sub(r"^(\w+://)?.*@", r"\1", uri, flags=re.DOTALL)
+
+
+def _parts(uri: str) -> urllib.parse.SplitResult:
+    with contextlib.suppress(ValueError):  # a port that is no number, a bracket left open
+        parts = urllib.parse.urlsplit(uri)
+        if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0:
+            return parts
+    raise Unreachable(
+        f"'{without_credentials(uri)}' is no address of a server: expected http(s)://host:port."
+    )
 
 
 def _authorization(parts: urllib.parse.SplitResult) -> str:
@@ -191,6 +256,8 @@ def _authorization(parts: urllib.parse.SplitResult) -> str:
         user = os.environ.get("MLFLOW_TRACKING_USERNAME", "")
         password = os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
         if token and not (user and password):
+            if not (token.isascii() and token.isprintable()):
+                raise Unreachable("MLFLOW_TRACKING_TOKEN has characters that no header may have.")
             return f"Bearer {token}"
     if not (user and password):
         return ""

@@ -9,10 +9,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from modelyard_server.moving.mlflow_http import MlflowServer, Refused
+from modelyard_server.moving.mlflow_http import (
+    MlflowServer,
+    Refused,
+    is_proxied,
+    items,
+    proxied_path,
+)
 from modelyard_server.moving.target import Curve, Point
 
-_PROXY_SCHEME = "mlflow-artifacts:"
 _PAGE = 1000
 _MODELS_PAGE = 50
 _POINTS_PAGE = 25_000
@@ -66,14 +71,14 @@ class MlflowTarget:
     def points(self, run_id: str, key: str) -> set[Point]:
         """Return the points of a run's metric."""
         query = {"run_id": run_id, "metric_key": key, "max_results": _POINTS_PAGE}
-        items = self._pages("GET", "mlflow/metrics/get-history", query, "metrics")
+        found = self._pages("GET", "mlflow/metrics/get-history", query, "metrics")
         return {
             Point(
                 int(item.get("timestamp", 0)),
                 int(item.get("step", 0)),
                 None if item["value"] == "NaN" else float(item["value"]),
             )
-            for item in items
+            for item in found
         }
 
     def log_metrics(self, run_id: str, curve: Curve, points: Iterable[Point]) -> None:
@@ -108,15 +113,15 @@ class MlflowTarget:
 
     def takes_files(self, artifact_uri: str) -> bool:
         """Whether the server hands files on to where they are kept."""
-        return artifact_uri.startswith(_PROXY_SCHEME)
+        return is_proxied(artifact_uri)
 
     def sizes_bytes(self, artifact_uri: str) -> dict[str, int]:
         """Return the size of each file below an artifact URI by its path there."""
-        root, folders, found = _path(artifact_uri), [""], dict[str, int]()
+        root, folders, found = proxied_path(artifact_uri), [""], dict[str, int]()
         while folders:
             folder = folders.pop()
             query = {"path": f"{root}/{folder}".rstrip("/")}
-            for item in self.server.get("mlflow-artifacts/artifacts", query).get("files", []):
+            for item in items(self.server.get("mlflow-artifacts/artifacts", query), "files"):
                 path = f"{folder}/{item['path']}".lstrip("/")
                 if item.get("is_dir"):
                     folders.append(path)
@@ -131,7 +136,7 @@ class MlflowTarget:
         for path in paths:
             with tempfile.TemporaryDirectory(prefix="modelyard-export-") as folder:
                 source = fetch(path, folder)
-                route = f"/api/2.0/mlflow-artifacts/artifacts/{_path(artifact_uri)}/{path}"
+                route = f"/api/2.0/mlflow-artifacts/artifacts/{proxied_path(artifact_uri)}/{path}"
                 self.server.upload(route, source)
 
     def _found(self, route: str, query: Mapping[str, str], field: str) -> Item | None:
@@ -144,14 +149,8 @@ class MlflowTarget:
         return found
 
     def _pages(self, method: str, route: str, query: Item, field: str) -> Iterator[Item]:
-        token: str | None = None
-        while True:
-            given = {**query, "page_token": token} if token else query
-            page = self.post(route, given) if method == "POST" else self.server.get(route, given)
-            yield from page.get(field, [])
-            token = page.get("next_page_token")
-            if not token:
-                return
+        for page in self.server.pages(method, route, query):
+            yield from items(page, field)
 
 
 def tags_of(item: Mapping[str, Any]) -> dict[str, str]:
@@ -172,10 +171,3 @@ def _number(value: float | None) -> float | str:
     if math.isinf(value):
         return "Infinity" if value > 0 else "-Infinity"
     return value
-
-
-def _path(artifact_uri: str) -> str:
-    path = artifact_uri.removeprefix(_PROXY_SCHEME)
-    if path.startswith("//"):
-        path = path[2:].partition("/")[2]
-    return path.strip("/")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from modelyard_server.moving.origin import Unreachable
 
 _SHOWN_PER_KIND = 10
 
@@ -88,6 +92,26 @@ class Report:
                     f"    … and {len(found) - _SHOWN_PER_KIND} more; --report has them all"
                 )
         return "\n".join(lines)
+
+
+@contextmanager
+def written(report: Report, path: Path | None) -> Iterator[None]:
+    """Write a report, if it has a place, at the end of a move, and of one that fails or is stopped.
+
+    Raises:
+        Unreachable: It cannot be written there; nothing was moved then.
+    """
+    if path is None:
+        yield
+        return
+    try:
+        path.open("a", encoding="utf-8").close()
+    except OSError as error:
+        raise Unreachable(f"The report {path} cannot be written: {error.strerror}.") from None
+    try:
+        yield
+    finally:
+        report.write(path)
 
 
 def _counts(counter: Counter[str]) -> str:

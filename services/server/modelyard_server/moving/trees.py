@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from modelyard._artifacts import Owner
 from modelyard.exceptions import (
@@ -46,7 +46,7 @@ class Trees:
             Whether anything was written.
         """
         try:
-            files = [file for file in self.reader.files(tree) if self._fits(file, subject)]
+            files = self._files(tree, subject)
         except Unreadable as unreadable:
             self.report.note("artifacts-unreadable", subject, str(unreadable))
             return False
@@ -56,12 +56,14 @@ class Trees:
         if not missing:
             return False
         open_owner()
+        unread = set()
 
         def fetch(path: str, target: Path) -> None:
             try:
                 self.reader.fetch(tree, path, target)
             except Unreadable as unreadable:
                 target.unlink(missing_ok=True)
+                unread.add(path)
                 self.report.note("artifacts-unreadable", subject, str(unreadable))
 
         try:
@@ -69,9 +71,19 @@ class Trees:
         except REFUSALS as refusal:
             self.report.note("artifacts-refused", subject, refusal.message)
             return True
-        self.report.count("files", len(missing), created=True)
-        self.report.count("bytes", sum(file.size_bytes for file in missing), created=True)
+        moved = [file for file in missing if file.path not in unread]
+        self.report.count("files", len(moved), created=True)
+        self.report.count("bytes", sum(file.size_bytes for file in moved), created=True)
         return True
+
+    def _files(self, tree: Tree, subject: str) -> list[OriginFile]:
+        """Return the files that can be kept: each once, and none where there is a folder."""
+        found = {file.path: file for file in self.reader.files(tree) if self._fits(file, subject)}
+        folders = {str(folder) for path in found for folder in PurePosixPath(path).parents}
+        for path in sorted(folders & found.keys()):
+            detail = f"file {shown(path)} is not moved: there is a folder of that name."
+            self.report.note("artifacts-refused", subject, detail)
+        return [file for file in found.values() if file.path not in folders]
 
     def _fits(self, file: OriginFile, subject: str) -> bool:
         try:

@@ -1,0 +1,56 @@
+"""Files that cannot all be brought along: the others are, and the report says which are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelyard._artifacts import Owner
+from modelyard_server.moving.origin import OriginFile, Tree, Unreadable
+from modelyard_server.moving.report import Report
+from modelyard_server.moving.server_reader import ServerReader
+from modelyard_server.moving.target import Fetch, Nothing
+from modelyard_server.moving.trees import Trees
+
+
+class Origin(ServerReader):
+    """Tells a file where a folder is, one twice, one that leaves the tree, one that is gone."""
+
+    def __init__(self) -> None:
+        """Ask no server."""
+
+    def files(self, _: Tree) -> Iterator[OriginFile]:
+        for path in ("a", "a/b", "c", "c", "../up", "/etc/x", "", "gone"):
+            yield OriginFile(path, 1)
+
+    def fetch(self, _: Tree, path: str, target: Path) -> None:
+        if path == "gone":
+            raise Unreadable("'gone' is gone")
+        target.write_bytes(b"x")
+
+
+@dataclass
+class Folder(Nothing):
+    """A target whose files are in a folder."""
+
+    root: Path
+
+    def put(self, _: Owner, files: Iterable[OriginFile], fetch: Fetch) -> None:
+        for file in files:
+            path = self.root / file.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fetch(file.path, path)
+
+
+def test_files_that_cannot_be_kept_or_read_are_told_and_the_others_come(tmp_path: Path) -> None:
+    report = Report("there", "here")
+    trees = Trees(Origin(), Folder(tmp_path / "root"), report)
+    tree = Tree("mlflow-artifacts:/1/r/artifacts", run_id="r")
+    assert trees.copy(tree, Owner(run_id="r"), "run r", lambda: None)
+    here = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert here == {"root/a/b", "root/c"}
+    assert report.created == {"files": 2, "bytes": 2}
+    kinds = [(difference.kind, difference.detail) for difference in report.differences]
+    assert ("artifacts-unreadable", "'gone' is gone") in kinds
+    assert [kind for kind, _ in kinds].count("artifacts-refused") == 4
