@@ -115,13 +115,11 @@ async def _message(kind: Descriptor, request: Request) -> Message:
     if body is None:
         raise _too_large()
     if request.method in {"GET", "HEAD"} and not body:
-        value = object_of(kind, request.pairs(_MAX_PARAMETERS))
+        message = decode(kind, object_of(kind, request.pairs(_MAX_PARAMETERS)))
+    elif len(body) > _LARGE_BYTES:
+        message = await asyncio.to_thread(lambda: decode(kind, parsed(request, body)))
     else:
-        value = parsed(request, body)
-    if len(body) > _LARGE_BYTES:
-        message = await asyncio.to_thread(decode, kind, value)
-    else:
-        message = decode(kind, value)
+        message = decode(kind, parsed(request, body))
     _put_variables(message, request.variables)
     return message
 

@@ -7,6 +7,7 @@ that whoever completes it has sent, and of each part once.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -144,7 +145,7 @@ async def _document(request: Request) -> dict[str, Any]:
             "INVALID_PARAMETER_VALUE",
             f"The body is larger than {_MAX_BODY_BYTES >> 20} MiB; use larger parts.",
         )
-    document = parsed(request, body)
+    document = await asyncio.to_thread(parsed, request, body)
     if type(document) is not dict:
         raise InvalidArgument("The body must be a JSON object.")
     return document
