@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 from transcoder_edge import Edge, ask, running_edge
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
+from modelyard_gateway import transcoder
 from modelyard_gateway.protocol import MAX_HEAD_BYTES
 from modelyard_gateway.transcoder import MAX_BODY_BYTES
 from modelyard_kit import errors
@@ -261,6 +262,26 @@ def raw(edge: Edge, sent: bytes) -> http.client.HTTPResponse:
         reply = http.client.HTTPResponse(connection)
         reply.begin()
         return reply
+
+
+def test_large_bodies_that_do_not_come_hold_up_no_small_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transcoder, "_PATIENCE_S", 0.1)
+    head = "POST /api/2.0/mlflow/runs/search HTTP/1.1\r\nHost: localhost\r\n"
+    head += f"Content-Type: application/json\r\nContent-Length: {MAX_BODY_BYTES}\r\n\r\n"
+    large = b'{"filter": "' + b" " * (1 << 20) + b'"}'
+    path, kind = "/api/2.0/mlflow/runs/search", {"Content-Type": "application/json"}
+    with running_edge(tmp_path) as edge:
+        with ExitStack() as stalled:
+            for _ in range(16):
+                connection = socket.create_connection(("127.0.0.1", edge.port), timeout=30)
+                stalled.enter_context(connection).sendall(head.encode() + b"{")
+            assert edge.ask("GET", GET_RUN).status == 200
+            status, code, message = edge.ask("POST", path, None, kind, large).refusal()
+            assert (status, code) == (429, "RESOURCE_EXHAUSTED")
+            assert message.startswith("16 large requests are running")
+        assert edge.ask("GET", GET_RUN).status == 200
 
 
 def test_bytes_that_are_not_http_are_refused_as_json(edge: Edge) -> None:

@@ -155,6 +155,12 @@ class Request:
         """Whether the client sends its body only when asked to, and has not been."""
         return not self._body_begun and self.headers.get("expect", "").lower() == "100-continue"
 
+    @property
+    def has_small_body(self) -> bool:
+        """Whether the head says that there is little or nothing of a body."""
+        length = int(self.headers.get("content-length", "0"))
+        return "transfer-encoding" not in self.headers and length <= _SMALL_BYTES
+
     async def drop_body(self, max_bytes: int) -> None:
         """Read what is left of the body, up to a limit, so that the client reads our answer."""
         dropped_bytes = 0
@@ -163,8 +169,7 @@ class Request:
 
     async def drop_small_body(self) -> None:
         """Read what is left of a small body, so that the connection can be kept."""
-        length = self.headers.get("content-length", "0")
-        if "transfer-encoding" not in self.headers and int(length) <= _SMALL_BYTES:
+        if self.has_small_body:
             await _dropped(self, _SMALL_BYTES)
 
 

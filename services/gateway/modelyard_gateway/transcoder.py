@@ -22,6 +22,7 @@ from modelyard_gateway.codec.query import object_of
 from modelyard_gateway.errors import HttpError
 from modelyard_gateway.http import Request, Response
 from modelyard_gateway.routes import Routes
+from modelyard_gateway.turns import Turns
 from modelyard_kit import grpc_errors
 from modelyard_kit.channel import options
 from modelyard_kit.errors import Cancelled, InvalidArgument
@@ -33,6 +34,8 @@ _DEADLINE_S = 60.0
 _MAX_PARAMETERS = 1024
 _MAX_HEADER = 4096  # a service takes 8 KiB of metadata in all
 _LARGE_BYTES = 64 << 10
+_LARGE_AT_ONCE = 16
+_PATIENCE_S = 30.0
 _WATCH_AFTER_S = 0.25
 _FORWARDED = ("authorization", "idempotency-key", "x-modelyard-user")
 _LARGER = "larger than max"
@@ -53,6 +56,7 @@ class Transcoder:
     def __init__(self, backends: Sequence[Backend]) -> None:
         self._targets = {backend.area: backend.target for backend in backends}
         self._channels: dict[str, grpc.aio.Channel] = {}
+        self._large = Turns(_LARGE_AT_ONCE, _PATIENCE_S, "large requests")
 
     def mount(self, routes: Routes) -> None:
         """Add a route for each way the contract gives to call a method."""
@@ -75,10 +79,7 @@ class Transcoder:
         respond = GetMessageClass(method.output_type)
 
         async def handle(request: Request) -> Response:
-            message = await _message(method.input_type, request)
-            data = message.SerializeToString()
-            if len(data) > MAX_BODY_BYTES:
-                raise _too_large()
+            data = await self._data(method.input_type, request)
             if not calls:
                 calls.append(self._channel(area).unary_unary(path))
             reply = await _answer(area, calls[0], data, request)
@@ -89,6 +90,14 @@ class Transcoder:
             return Response(200, body, _JSON)
 
         return handle
+
+    async def _data(self, kind: Descriptor, request: Request) -> bytes:
+        """Return the message a request stands for, as it is sent to the service."""
+        if request.has_small_body:
+            return _checked(await _message(kind, request))
+        # The service asks who it is from, when all of it is in memory.
+        async with self._large.one():
+            return _checked(await _message(kind, request))
 
     def _channel(self, area: str) -> grpc.aio.Channel:
         """Return the channel to an area, made at its first use: it belongs to the event loop."""
@@ -122,6 +131,13 @@ async def _message(kind: Descriptor, request: Request) -> Message:
         message = decode(kind, parsed(request, body))
     _put_variables(message, request.variables)
     return message
+
+
+def _checked(message: Message) -> bytes:
+    data = message.SerializeToString()
+    if len(data) > MAX_BODY_BYTES:
+        raise _too_large()
+    return data
 
 
 def parsed(request: Request, body: bytes) -> Any:

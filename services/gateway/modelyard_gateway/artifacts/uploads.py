@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeVar
@@ -18,6 +18,7 @@ from modelyard_gateway.artifacts.places import Owned
 from modelyard_gateway.artifacts.transfers import STALLED_AFTER_S, body_of, spans
 from modelyard_gateway.errors import HttpError
 from modelyard_gateway.http import Request
+from modelyard_gateway.turns import Turns
 from modelyard_kit.artifacts import ArtifactStore, Digest, ManifestFile, PartHasher
 from modelyard_kit.errors import FailedPrecondition, ResourceExhausted
 
@@ -59,7 +60,7 @@ class Uploads:
         self._store = store
         self._neighbours = neighbours
         self._limits = limits
-        self._turns = asyncio.Semaphore(limits.at_once)
+        self._turns = Turns(limits.at_once, limits.patience_s, "uploads")
         self._threads = ThreadPoolExecutor(limits.at_once, thread_name_prefix="uploads")
 
     def close(self) -> None:
@@ -135,22 +136,8 @@ class Uploads:
         Raises:
             ResourceExhausted: No turn came.
         """
-        async with self._turn():
+        async with self._turns.one():
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._limits.patience_s):
-                await self._turns.acquire()
-        except TimeoutError:
-            raise ResourceExhausted(
-                f"{self._limits.at_once} uploads are running; nothing was kept. Try again."
-            ) from None
-        try:
-            yield
-        finally:
-            self._turns.release()
 
     @contextmanager
     def _spooled(
