@@ -2,14 +2,14 @@ import math
 
 import pytest
 
-from modelyard_kit.artifacts import Digest, ManifestFile, ManifestPart
+from modelyard_kit.artifacts import PART_BYTES, Digest, ManifestFile, ManifestPart
 from modelyard_kit.errors import InvalidArgument
 from modelyard_tracking.rules import artifacts, run_names, values
 from modelyard_tracking.rules.points import Packed, Point, history_order, rank, sample
 from modelyard_tracking.rules.states import Lifecycle, ModelStatus, View
 
 A, B = Digest("a" * 64), Digest("b" * 64)
-PART = artifacts.PART_BYTES
+PART = PART_BYTES
 
 
 @pytest.mark.parametrize(("text", "number"), [("0", 0), ("12", 12), ("9" * 18, 10**18 - 1)])
