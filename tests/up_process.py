@@ -18,8 +18,9 @@ STOP_TIMEOUT_S = 60
 
 def environment(**variables: str) -> dict[str, str]:
     """Return this process's environment without settings of ours, and with those given."""
-    ours = ("MODELYARD_", "MLFLOW_")
-    return {k: v for k, v in os.environ.items() if not k.startswith(ours)} | variables
+    # Without the last one, what one process has compiled need not be compiled by the next.
+    left_out = ("MODELYARD_", "MLFLOW_", "PYTHONDONTWRITEBYTECODE")
+    return {k: v for k, v in os.environ.items() if not k.startswith(left_out)} | variables
 
 
 def command(*arguments: str | Path, python: Sequence[str] = ()) -> list[str]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,35 +35,47 @@ def scripts(version: str) -> list[str]:
     ]
 
 
-@pytest.fixture(scope="module")
-def ends(
-    tracking_uri: str, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], dict[str, str]]:
-    """Return what tells how each function ended in a version: its traceback, or nothing."""
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.cls is not None:
+        version = metafunc.cls.version
+        names = [name for script in scripts(version) for name in functions(script)]
+        metafunc.parametrize("name", names)
 
-    @cache
-    def of(version: str) -> dict[str, str]:
+
+class WithMlflow:
+    """The tests of a version. Each version has a class, so that they can run at the same time."""
+
+    version: str
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def ends(cls, tracking_uri: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+        """Return how each function ended: its traceback, or nothing."""
         folder = tmp_path_factory.mktemp("client")
         ends = folder / "ends"
-        command = ("-m", "compat.clients.run", str(ends), *scripts(version))
-        running.run(version, *command, env=running.variables(tracking_uri), cwd=folder)
+        command = ("-m", "compat.clients.run", str(ends), *scripts(cls.version))
+        running.run(cls.version, *command, env=running.variables(tracking_uri), cwd=folder)
         lines = ends.read_text(encoding="utf-8").splitlines()
         return {end["name"]: end["failure"] for end in map(json.loads, lines)}
 
-    return of
+    def test_the_client_does_it(self, ends: dict[str, str], name: str) -> None:
+        assert ends[name] == ""
 
 
-@pytest.mark.parametrize(
-    ("version", "name"),
-    [
-        (version, name)
-        for version in environments.VERSIONS
-        for script in scripts(version)
-        for name in functions(script)
-    ],
-)
-def test_the_client_does_it(ends: Callable[[str], dict[str, str]], version: str, name: str) -> None:
-    assert ends(version)[name] == ""
+class TestMlflow222(WithMlflow):
+    version = "2.22"
+
+
+class TestMlflow36(WithMlflow):
+    version = "3.6"
+
+
+class TestMlflow317(WithMlflow):
+    version = "3.17"
+
+
+def test_every_version_has_its_tests() -> None:
+    assert [each.version for each in WithMlflow.__subclasses__()] == [*environments.VERSIONS]
 
 
 def test_an_environment_that_is_missing_names_the_command_that_makes_it() -> None:
