@@ -43,7 +43,7 @@ $(CLIENTS)/uv/installed: tests/compat/requirements-uv.txt
 	@touch $@
 
 test: install clients ## Run the test suite (T=path for a part of it)
-	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadscope $(T)
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder $(T)
 
 compat-table: install clients ## Compare with MLflow's server and client, and write docs/compatibility.md
 	COMPATIBILITY_PAGE=write $(BIN)/python -m pytest -q tests/compat/test_conformance.py

@@ -136,16 +136,19 @@ def test_a_pickle_is_not_served_without_being_allowed(
     assert "serve it with --allow-pickle" in json.dumps(status)
 
 
-@pytest.mark.parametrize("version", ["2.22", "3.6"])
+@pytest.mark.parametrize(("version", "kind"), [("2.22", "csv"), ("3.6", "json"), ("3.17", "csv")])
 def test_the_command_line_of_mlflow_predicts_with_our_model(
     uris: Callable[[str], list[str]],
     forest: RandomForestClassifier,
     tracking_uri: str,
     tmp_path: Path,
     version: str,
+    kind: str,
 ) -> None:
-    (tmp_path / "input.json").write_text(BODY, encoding="utf-8")
-    words = ("models", "predict", "--env-manager", "local", "-t", "json", "-i", "input.json")
+    rows: list[list[Any]] = [["a", "b", "c", "d"], *IRIS]
+    text = BODY if kind == "json" else "\n".join(",".join(map(str, row)) for row in rows)
+    (tmp_path / "input").write_text(text, encoding="utf-8")
+    words = ("models", "predict", "--env-manager", "local", "-t", kind, "-i", "input")
     printed = running.run(
         version,
         *("-m", "mlflow", *words, "-m", uris(version)[1], "-o", "output.json"),

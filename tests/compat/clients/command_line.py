@@ -8,11 +8,9 @@ from pathlib import Path
 from uuid import uuid4
 
 import mlflow
-import mlflow.sklearn
 from click.testing import CliRunner
 from mlflow.cli import cli
 from mlflow.tracking import MlflowClient
-from sklearn.linear_model import LinearRegression
 
 
 def _mlflow(*words: str) -> str:
@@ -81,21 +79,3 @@ def a_refusal_is_the_end_of_a_command() -> None:
     ended = CliRunner().invoke(cli, ["runs", "describe", "--run-id", "0" * 32])
     assert ended.exit_code == 1
     assert "0" * 32 in str(ended.exception)
-
-
-def a_registered_model_predicts() -> None:
-    name = f"predicting {uuid4().hex}"
-    line = LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0])
-    with mlflow.start_run():
-        mlflow.sklearn.log_model(
-            line, "model", registered_model_name=name, pip_requirements=["scikit-learn"]
-        )
-    MlflowClient().transition_model_version_stage(name, "1", "Production")
-    folder = Path(tempfile.mkdtemp())
-    (folder / "in.csv").write_text("x\n3\n", encoding="utf-8")
-    _mlflow(
-        *("models", "predict", "--env-manager", "local", "-m", f"models:/{name}/Production"),
-        *("-i", str(folder / "in.csv"), "-t", "csv", "-o", str(folder / "out.json")),
-    )
-    (predicted,) = json.loads((folder / "out.json").read_text(encoding="utf-8"))["predictions"]
-    assert round(predicted, 6) == 6

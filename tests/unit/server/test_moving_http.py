@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import base64
+import json
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from up_process import environment
 
 from modelyard_server.moving import exporting, importing
 from modelyard_server.moving.mlflow_http import MlflowServer, Refused
@@ -236,3 +241,31 @@ def test_a_report_that_cannot_be_written_is_refused_before_anything_is_moved(
         assert importing.run(["--from", uri, "--dry-run", "--report", str(report)]) == 1
     assert "report.json cannot be written: No such file or directory" in capsys.readouterr().err
     assert asked == []
+
+
+def test_ctrl_c_ends_an_import_in_order_and_leaves_its_report(tmp_path: Path) -> None:
+    asked, ended = threading.Event(), threading.Event()
+
+    def answer(_: BaseHTTPRequestHandler) -> None:
+        asked.set()
+        ended.wait()
+
+    report = tmp_path / "report.json"
+    words = ("import", "mlflow", "--dry-run", "--report", str(report), "--from")
+    with answering(answer) as uri:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "modelyard", *words, uri],
+            env=environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            asked.wait()
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate()
+        finally:
+            process.kill()
+            ended.set()
+    assert process.returncode == 128 + signal.SIGINT
+    assert "Traceback" not in said
+    assert json.loads(report.read_text(encoding="utf-8"))["written"] == {}
