@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from modelyard import _connection
 from modelyard.exceptions import ModelyardException
+from modelyard_server.moving.choosing import add_choices
 from modelyard_server.moving.mlflow_http import Refused
 from modelyard_server.moving.mlflow_target import MlflowTarget
 from modelyard_server.moving.modelyard_source import Modelyard
@@ -89,19 +89,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--tracking-uri", metavar="URI", help="where from; as everywhere by default"
     )
-    parser.add_argument(
-        "--experiment",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="only this experiment; may be given several times",
-    )
-    parser.add_argument(
-        "--model",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="only this registered model; may be given several times",
-    )
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write the whole report, JSON")
+    add_choices(parser)
     return parser

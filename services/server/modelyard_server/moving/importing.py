@@ -19,6 +19,7 @@ from pathlib import Path
 
 from modelyard import _connection
 from modelyard.exceptions import ModelyardException
+from modelyard_server.moving.choosing import add_choices
 from modelyard_server.moving.into_registry import RegistryImport
 from modelyard_server.moving.into_tracking import Here, TrackingImport
 from modelyard_server.moving.local_files import LocalFiles
@@ -140,20 +141,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--origin", metavar="NAME", help="names it in later imports too (its address)"
     )
-    parser.add_argument(
-        "--experiment",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="only this experiment; may be given several times",
-    )
-    parser.add_argument(
-        "--model",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="only this registered model; may be given several times",
-    )
+    add_choices(parser)
     parser.add_argument("--dry-run", action="store_true", help="read everything, write nothing")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write the whole report, JSON")
     return parser
