@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,30 +45,59 @@ def run(version: str, *arguments: str | Path, env: dict[str, str], cwd: Path) ->
 @contextmanager
 def models_serve(version: str, model_uri: str, *, env: dict[str, str], cwd: Path) -> Iterator[int]:
     """Run `mlflow models serve`; yield its port once it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+    port = free_port()
     mlflow = environments.python(version).with_name("mlflow")
     command = [str(mlflow), "models", "serve", "-m", model_uri, "--port", str(port)]
+    path = {"PATH": f"{mlflow.parent}{os.pathsep}{env['PATH']}"}
+    with server([*command, "--env-manager", "local"], ("running on http",), env | path, cwd):
+        yield port
+
+
+@contextmanager
+def server(
+    command: list[str], ready: tuple[str, ...], env: dict[str, str], cwd: Path
+) -> Iterator[None]:
+    """Run a server and those it starts, once it has said one of the words that mean it is ready."""
     process = subprocess.Popen(
-        [*command, "--env-manager", "local"],
-        env=env | {"PATH": f"{mlflow.parent}{os.pathsep}{env['PATH']}"},
+        command,
+        env=env | {"PYTHONUNBUFFERED": "1"},
         cwd=cwd,
-        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,  # it starts others, which end with it
     )
-    assert process.stderr is not None
+    reader = threading.Thread(target=_drain, args=(process,))
     try:
-        said = []
-        for line in process.stderr:
-            said.append(line)
-            if "running on http" in line:
-                break
-        else:
-            raise AssertionError("".join(said))
-        yield port
+        _wait_until_ready(process, ready)
+        reader.start()
+        yield
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        process.stderr.close()
+        if reader.is_alive():
+            reader.join()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _wait_until_ready(process: subprocess.Popen[str], ready: tuple[str, ...]) -> None:
+    assert process.stdout is not None
+    said: list[str] = []
+    for line in process.stdout:
+        said.append(line)
+        if any(words in line for words in ready):
+            return
+    raise AssertionError(f"The server ended:\n{''.join(said)}")
+
+
+def _drain(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    for _ in process.stdout:
+        pass
