@@ -82,6 +82,6 @@ def test_a_dry_run_of_a_database_needs_no_server(
     monkeypatch.setenv("MODELYARD_HOME", str(tmp_path / "home"))
     assert importing.run(["--from", f"sqlite:///{old}", "--dry-run"]) == 0
     said = capsys.readouterr().out
-    assert "Would write: 1 registered models, 1 experiments, 1 runs, 2 metric points" in said
+    assert "Would write: registered models 1, experiments 1, runs 1, metric points 2" in said
     assert "artifacts-unreadable" in said
     assert not (tmp_path / "home").exists()

@@ -83,7 +83,7 @@ class Report:
         by_kind: dict[str, list[Difference]] = {}
         for difference in self.differences:
             by_kind.setdefault(difference.kind, []).append(difference)
-        lines.append(f"{len(self.differences)} differences:")
+        lines.append(f"Differences: {len(self.differences)}")
         for kind, found in by_kind.items():
             lines.append(f"  {kind} ({len(found)})")
             lines += [f"    {item.subject}: {item.detail}" for item in found[:_SHOWN_PER_KIND]]
@@ -115,4 +115,4 @@ def written(report: Report, path: Path | None) -> Iterator[None]:
 
 
 def _counts(counter: Counter[str]) -> str:
-    return ", ".join(f"{count:,} {noun}" for noun, count in counter.items() if count)
+    return ", ".join(f"{noun} {count:,}" for noun, count in counter.items() if count)
