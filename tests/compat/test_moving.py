@@ -290,7 +290,8 @@ def portable(server: Snapshot) -> tuple[dict[str, Any], dict[str, Any]]:
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
             kept = {
-                key: plain(item)
+                # Sorted by ids there, which say nothing of the order of names.
+                key: sorted(plain(item)) if key in {"outputs", "read"} else plain(item)
                 for key, item in value.items()
                 if key not in (*without, *ms, "mlflow.modelVersions")
                 and not key.startswith("modelyard.")
