@@ -253,3 +253,29 @@ class DeleteArtifactsRequest(_message.Message):
 class DeleteArtifactsResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class SweepObjectsRequest(_message.Message):
+    __slots__ = ("dry_run", "page_token")
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    dry_run: bool
+    page_token: str
+    def __init__(self, dry_run: bool = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class UnusedObject(_message.Message):
+    __slots__ = ("digest", "size_bytes")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    size_bytes: int
+    def __init__(self, digest: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+
+class SweepObjectsResponse(_message.Message):
+    __slots__ = ("objects", "examined", "next_page_token")
+    OBJECTS_FIELD_NUMBER: _ClassVar[int]
+    EXAMINED_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    objects: _containers.RepeatedCompositeFieldContainer[UnusedObject]
+    examined: int
+    next_page_token: str
+    def __init__(self, objects: _Optional[_Iterable[_Union[UnusedObject, _Mapping]]] = ..., examined: _Optional[int] = ..., next_page_token: _Optional[str] = ...) -> None: ...

@@ -71,6 +71,11 @@ class ArtifactsServiceStub(object):
                 request_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SealManifestRequest.SerializeToString,
                 response_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SealManifestResponse.FromString,
                 _registered_method=True)
+        self.SweepObjects = channel.unary_unary(
+                '/modelyard.api.artifacts.v1.ArtifactsService/SweepObjects',
+                request_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SweepObjectsRequest.SerializeToString,
+                response_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SweepObjectsResponse.FromString,
+                _registered_method=True)
         self.CreatePresignedUploadUrl = channel.unary_unary(
                 '/modelyard.api.artifacts.v1.ArtifactsService/CreatePresignedUploadUrl',
                 request_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.CreatePresignedUploadUrlRequest.SerializeToString,
@@ -145,6 +150,15 @@ class ArtifactsServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SweepObjects(self, request, context):
+        """Removes from the store what nothing refers to: no file of a tree, no registered version, no
+        upload of the last hours. Sweeps nothing while the registry cannot be reached. Each call looks
+        at some of the objects and says where to go on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreatePresignedUploadUrl(self, request, context):
         """Returns where to PUT one file of unknown digest. Fails with NOT_IMPLEMENTED where the store
         cannot presign.
@@ -197,6 +211,11 @@ def add_ArtifactsServiceServicer_to_server(servicer, server):
                     servicer.SealManifest,
                     request_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SealManifestRequest.FromString,
                     response_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SealManifestResponse.SerializeToString,
+            ),
+            'SweepObjects': grpc.unary_unary_rpc_method_handler(
+                    servicer.SweepObjects,
+                    request_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SweepObjectsRequest.FromString,
+                    response_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SweepObjectsResponse.SerializeToString,
             ),
             'CreatePresignedUploadUrl': grpc.unary_unary_rpc_method_handler(
                     servicer.CreatePresignedUploadUrl,
@@ -400,6 +419,33 @@ class ArtifactsService(object):
             '/modelyard.api.artifacts.v1.ArtifactsService/SealManifest',
             modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SealManifestRequest.SerializeToString,
             modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SealManifestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SweepObjects(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.api.artifacts.v1.ArtifactsService/SweepObjects',
+            modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SweepObjectsRequest.SerializeToString,
+            modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SweepObjectsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&modelyard/api/options/v1/options.proto\x12\x18modelyard.api.options.v1\x1a google/protobuf/descriptor.proto*\x81\x02\n\nPermission\x12\x1a\n\x16PERMISSION_UNSPECIFIED\x10\x00\x12\x11\n\rTRACKING_READ\x10\x01\x12\x12\n\x0eTRACKING_WRITE\x10\x02\x12\x13\n\x0fTRACKING_DELETE\x10\x03\x12\x11\n\rREGISTRY_READ\x10\x04\x12\x12\n\x0eREGISTRY_WRITE\x10\x05\x12\x14\n\x10REGISTRY_PROMOTE\x10\x06\x12\x13\n\x0fREGISTRY_DELETE\x10\x07\x12\x10\n\x0cSERVING_READ\x10\x08\x12\x11\n\rSERVING_WRITE\x10\t\x12\x0b\n\x07PREDICT\x10\n\x12\t\n\x05\x41\x44MIN\x10\x0b\x12\x0c\n\x08INTERNAL\x10\x0c:1\n\x08required\x12\x1d.google.protobuf.FieldOptions\x18\xb5\x87\x03 \x01(\x08:3\n\nmax_length\x12\x1d.google.protobuf.FieldOptions\x18\xb6\x87\x03 \x01(\x05:Z\n\npermission\x12\x1e.google.protobuf.MethodOptions\x18\xb7\x87\x03 \x01(\x0e\x32$.modelyard.api.options.v1.Permissionb\x08\x65\x64itionsp\xe8\x07')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&modelyard/api/options/v1/options.proto\x12\x18modelyard.api.options.v1\x1a google/protobuf/descriptor.proto*\x94\x02\n\nPermission\x12\x1a\n\x16PERMISSION_UNSPECIFIED\x10\x00\x12\x11\n\rTRACKING_READ\x10\x01\x12\x12\n\x0eTRACKING_WRITE\x10\x02\x12\x13\n\x0fTRACKING_DELETE\x10\x03\x12\x11\n\rREGISTRY_READ\x10\x04\x12\x12\n\x0eREGISTRY_WRITE\x10\x05\x12\x14\n\x10REGISTRY_PROMOTE\x10\x06\x12\x13\n\x0fREGISTRY_DELETE\x10\x07\x12\x10\n\x0cSERVING_READ\x10\x08\x12\x11\n\rSERVING_WRITE\x10\t\x12\x0b\n\x07PREDICT\x10\n\x12\t\n\x05\x41\x44MIN\x10\x0b\x12\x0c\n\x08INTERNAL\x10\x0c\x12\x11\n\rREGISTRY_EDIT\x10\r:1\n\x08required\x12\x1d.google.protobuf.FieldOptions\x18\xb5\x87\x03 \x01(\x08:3\n\nmax_length\x12\x1d.google.protobuf.FieldOptions\x18\xb6\x87\x03 \x01(\x05:Z\n\npermission\x12\x1e.google.protobuf.MethodOptions\x18\xb7\x87\x03 \x01(\x0e\x32$.modelyard.api.options.v1.Permissionb\x08\x65\x64itionsp\xe8\x07')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelyard.api.options.v1.op
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PERMISSION']._serialized_start=103
-  _globals['_PERMISSION']._serialized_end=360
+  _globals['_PERMISSION']._serialized_end=379
 # @@protoc_insertion_point(module_scope)

@@ -20,6 +20,7 @@ class Permission(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PREDICT: _ClassVar[Permission]
     ADMIN: _ClassVar[Permission]
     INTERNAL: _ClassVar[Permission]
+    REGISTRY_EDIT: _ClassVar[Permission]
 PERMISSION_UNSPECIFIED: Permission
 TRACKING_READ: Permission
 TRACKING_WRITE: Permission
@@ -33,6 +34,7 @@ SERVING_WRITE: Permission
 PREDICT: Permission
 ADMIN: Permission
 INTERNAL: Permission
+REGISTRY_EDIT: Permission
 REQUIRED_FIELD_NUMBER: _ClassVar[int]
 required: _descriptor.FieldDescriptor
 MAX_LENGTH_FIELD_NUMBER: _ClassVar[int]
