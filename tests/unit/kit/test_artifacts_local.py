@@ -150,3 +150,14 @@ def test_a_full_disk_is_told_and_leaves_nothing_behind(tmp_path: Path) -> None:
         "again.\n"
     )
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_listing_tells_of_objects_only(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path, SIGNER)
+    store.put(DIGEST, [DATA], len(DATA))
+    for foreign in ("notes.txt", f"{DIGEST[:2]}/{DIGEST}", f"00/00/{DIGEST}", "a/b/c/d"):
+        path = tmp_path / "sha256" / foreign
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"not ours")
+
+    assert [found.digest for found in store.list_objects()] == [DIGEST]

@@ -174,6 +174,33 @@ def test_objects_put_at_once_from_many_threads_are_all_whole(store: ArtifactStor
     assert all(read(store, Digest.of(content)) == content for content in contents)
 
 
+def test_objects_are_listed_in_the_order_of_their_digests(store: ArtifactStore) -> None:
+    contents = {Digest.of(content): content for content in (b"x" * size for size in range(20))}
+    started_ms = int(time.time()) * 1000  # a store may count whole seconds
+    for digest, content in contents.items():
+        store.put(digest, [content], len(content))
+    ended_ms = time.time_ns() // 1_000_000
+
+    listed = list(store.list_objects())
+    assert [found.digest for found in listed] == sorted(contents)
+    assert all(found.size_bytes == len(contents[found.digest]) for found in listed)
+    assert all(started_ms <= found.modified_ms <= ended_ms for found in listed)
+
+    assert list(store.list_objects(after=listed[4].digest)) == listed[5:]
+    assert list(store.list_objects(after=listed[-1].digest)) == []
+
+
+def test_an_empty_store_lists_nothing(store: ArtifactStore) -> None:
+    assert list(store.list_objects()) == []
+
+
+def test_a_deleted_object_is_not_listed(store: ArtifactStore) -> None:
+    store.put(DIGEST, [DATA], len(DATA))
+    store.delete(DIGEST)
+
+    assert list(store.list_objects()) == []
+
+
 def test_presigned_urls_name_the_object_and_carry_their_permission(store: ArtifactStore) -> None:
     upload = store.presign_put(DIGEST, len(DATA), expires_s=60)
     download = store.presign_get(DIGEST, expires_s=60, filename="model & co.pkl")

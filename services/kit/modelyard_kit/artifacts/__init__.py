@@ -9,7 +9,7 @@ from modelyard_kit.artifacts.manifest import Manifest, ManifestFile, ManifestPar
 from modelyard_kit.artifacts.parts import PART_BYTES, PartHasher
 from modelyard_kit.artifacts.paths import logical_path
 from modelyard_kit.artifacts.signing import Grant, UrlSigner
-from modelyard_kit.artifacts.store import ArtifactStore, PresignedPut
+from modelyard_kit.artifacts.store import ArtifactStore, PresignedPut, StoredObject
 
 __all__ = [
     "PART_BYTES",
@@ -21,6 +21,7 @@ __all__ = [
     "ManifestPart",
     "PartHasher",
     "PresignedPut",
+    "StoredObject",
     "UrlSigner",
     "logical_path",
 ]

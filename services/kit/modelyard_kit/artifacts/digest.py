@@ -33,6 +33,15 @@ class Digest(str):
     def of(cls, data: bytes) -> Self:
         return cls(hashlib.sha256(data).hexdigest())
 
+    @classmethod
+    def at(cls, key: str) -> Self | None:
+        """The digest of the object that a store keeps at `key`; None for anybody else's key."""
+        name = key.rsplit("/", 1)[-1]
+        if not _HEX_SHA256.fullmatch(name):
+            return None
+        digest = cls(name)
+        return digest if digest.key == key else None
+
     @property
     def key(self) -> str:
         """Where a store keeps the object; nothing else a client sends is ever part of it."""

@@ -18,6 +18,7 @@ from modelyard_kit.artifacts.signing import UrlSigner
 from modelyard_kit.artifacts.store import (
     CHUNK_BYTES,
     PresignedPut,
+    StoredObject,
     checked,
     checked_end,
     no_object,
@@ -49,6 +50,10 @@ class LocalStore:
         self._making_folders = threading.Lock()
         _make_folder(self._incoming)
         self._sweep_stale_uploads()
+
+    @property
+    def trusted(self) -> bool:
+        return True  # the gateway hashes what comes by the URLs of its signer
 
     def has(self, digest: Digest) -> bool:
         return self._path(digest).is_file()
@@ -111,6 +116,14 @@ class LocalStore:
         with self._file(digest) as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == digest
 
+    def list_objects(self, after: Digest | None = None) -> Iterator[StoredObject]:
+        for folder in _sorted(self._root / "sha256"):
+            for subfolder in _sorted(folder):
+                for path in _sorted(subfolder):
+                    digest = Digest.at(path.relative_to(self._root).as_posix())
+                    if digest is not None and (after is None or digest > after):
+                        yield from _stored(path, digest)
+
     def presign_get(self, digest: Digest, expires_s: int, filename: str | None = None) -> str:
         return self._signer.get_url(digest, int(time.time()) + expires_s, filename)
 
@@ -131,6 +144,18 @@ class LocalStore:
         for path in self._incoming.glob(f"{_PREFIX}*{_SUFFIX}"):
             if path.stat().st_mtime < time.time() - _STALE_AFTER_S:
                 path.unlink(missing_ok=True)
+
+
+def _sorted(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _stored(path: Path, digest: Digest) -> Iterator[StoredObject]:
+    try:
+        status = path.stat()
+    except FileNotFoundError:  # deleted since its folder was read
+        return
+    yield StoredObject(digest, status.st_size, status.st_mtime_ns // 1_000_000)
 
 
 def _make_folder(folder: Path) -> None:

@@ -11,6 +11,7 @@ from modelyard_kit.artifacts.signing import UrlSigner
 from modelyard_kit.artifacts.store import (
     CHUNK_BYTES,
     PresignedPut,
+    StoredObject,
     checked,
     checked_end,
     no_object,
@@ -21,18 +22,23 @@ class MemoryStore:
     """An `ArtifactStore` that forgets everything when its process ends."""
 
     def __init__(self, signer: UrlSigner) -> None:
-        self._objects: dict[Digest, bytes] = {}
+        self._objects: dict[Digest, tuple[bytes, int]] = {}  # with their times in ms
         self._signer = signer
+
+    @property
+    def trusted(self) -> bool:
+        return True  # the gateway hashes what comes by the URLs of its signer
 
     def has(self, digest: Digest) -> bool:
         return digest in self._objects
 
     def size_bytes(self, digest: Digest) -> int | None:
-        data = self._objects.get(digest)
-        return None if data is None else len(data)
+        found = self._objects.get(digest)
+        return None if found is None else len(found[0])
 
     def put(self, digest: Digest, chunks: Iterable[bytes], size_bytes: int) -> None:
-        self._objects[digest] = b"".join(checked(digest, chunks, size_bytes))
+        data = b"".join(checked(digest, chunks, size_bytes))
+        self._objects[digest] = (data, time.time_ns() // 1_000_000)
 
     @contextmanager
     def open(
@@ -48,6 +54,11 @@ class MemoryStore:
     def verify(self, digest: Digest) -> bool:
         return Digest.of(self._read(digest)) == digest
 
+    def list_objects(self, after: Digest | None = None) -> Iterator[StoredObject]:
+        for digest, (data, modified_ms) in sorted(self._objects.copy().items()):
+            if after is None or digest > after:
+                yield StoredObject(digest, len(data), modified_ms)
+
     def presign_get(self, digest: Digest, expires_s: int, filename: str | None = None) -> str:
         return self._signer.get_url(digest, int(time.time()) + expires_s, filename)
 
@@ -56,7 +67,7 @@ class MemoryStore:
         return PresignedPut(url, headers={})
 
     def _read(self, digest: Digest) -> bytes:
-        data = self._objects.get(digest)
-        if data is None:
+        found = self._objects.get(digest)
+        if found is None:
             raise no_object(digest)
-        return data
+        return found[0]

@@ -27,11 +27,34 @@ class PresignedPut:
     headers: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class StoredObject:
+    """One object that a store holds.
+
+    Attributes:
+        digest: Its name.
+        size_bytes: Its size.
+        modified_ms: When its bytes were last written, in milliseconds of Unix time, by the clock
+            of the store.
+    """
+
+    digest: Digest
+    size_bytes: int
+    modified_ms: int
+
+
 class ArtifactStore(Protocol):
     """Content-addressed objects: written once, never changed, named by their digest.
 
     An object is either there whole or not there. All methods may be called from any thread.
     """
+
+    @property
+    def trusted(self) -> bool:
+        """Whether an upload to a presigned URL can only ever be the object that it names.
+
+        If not, what came by such an URL is read and hashed before anything refers to it.
+        """
 
     def has(self, digest: Digest) -> bool:
         """Whether the object is there, whole."""
@@ -68,6 +91,12 @@ class ArtifactStore(Protocol):
 
         Raises:
             NotFound: There is no such object.
+        """
+
+    def list_objects(self, after: Digest | None = None) -> Iterator[StoredObject]:
+        """All objects in the order of their digests, those after `after` if it is given.
+
+        What is stored or deleted meanwhile may or may not be among them.
         """
 
     def presign_get(self, digest: Digest, expires_s: int, filename: str | None = None) -> str:
