@@ -15,14 +15,17 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 import grpc
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from modelyard_kit import idempotency
 from modelyard_kit.clock import Clock
-from modelyard_kit.db import Database
-from modelyard_kit.errors import Cancelled, DeadlineExceeded
+from modelyard_kit.db import Conflict, Database, OutcomeUnknown
+from modelyard_kit.errors import Aborted, Cancelled, DeadlineExceeded, Unavailable
+from modelyard_kit.metrics import tx_retries
 
 DEFAULT_DEADLINE_S = 30.0
+_ATTEMPTS = 4  # of a transaction that collides with others
 NEIGHBOUR_MARGIN_S = 0.1  # so that a caller still hears which neighbour was too slow
 
 
@@ -93,8 +96,7 @@ def reads(
         **kwargs: P.kwargs,
     ) -> Reply:
         who = caller.get()
-        who.remaining_s()
-        with self.database.read() as session:
+        with self.database.read(who.remaining_s()) as session:
             call = Call(session, who.actor, who.request_id, self.clock())
             return method(self, request, call, *args, **kwargs)
 
@@ -119,21 +121,48 @@ def writes(
         **kwargs: P.kwargs,
     ) -> Reply:
         who = caller.get()
-        with self.database.write(timeout_s=who.remaining_s()) as session:
-            call = Call(session, who.actor, who.request_id, self.clock())
-            key = who.key(request)
-            if key is not None:
-                kept: Any = idempotency.find(session, key)
+        key = who.key(request)
+
+        def attempt() -> Any:
+            with self.database.write(who.remaining_s()) as session:
+                call = Call(session, who.actor, who.request_id, self.clock())
+                kept = None if key is None else idempotency.find(session, key)
                 if kept is not None:
-                    return kept  # type: ignore[no-any-return]  # of the RPC's reply type
-            reply = method(self, request, call, *args, **kwargs)
-            if key is not None:
-                idempotency.keep(session, key, reply, call.now_ms)
-            if not context.is_active():
-                raise Cancelled("The caller went away before the commit; nothing was written.")
-            return reply
+                    return kept
+                reply = method(self, request, call, *args, **kwargs)
+                if key is not None:
+                    idempotency.keep(session, key, reply, call.now_ms)
+                if not context.is_active():
+                    raise Cancelled("The caller went away before the commit; nothing was written.")
+                return reply
+
+        try:
+            return _until_it_goes_through(attempt)  # type: ignore[no-any-return]  # of the RPC's reply type
+        except OutcomeUnknown:
+            # Never run again blindly: whether it was committed can be told by its key only.
+            kept = kept_reply(self, request)
+            if kept is None:
+                raise Unavailable(
+                    "The database broke off at the commit: what was asked for may have been done. "
+                    "Look before you try again, unless it carries an idempotency key."
+                ) from None
+            return kept  # type: ignore[no-any-return]  # of the RPC's reply type
 
     return handle
+
+
+def _until_it_goes_through(attempt: Callable[[], Any]) -> Any:
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return attempt()
+        except Conflict as conflict:
+            tx_retries.labels(str(conflict)).inc()
+    try:
+        return attempt()
+    except Conflict as conflict:
+        if isinstance(conflict.__cause__, IntegrityError):
+            raise conflict.__cause__ from None  # nobody else's doing: the same each time
+        raise Aborted("Somebody else wrote the same each time; nothing was written.") from conflict
 
 
 def kept_reply(servicer: Servicer, request: Message) -> Any:

@@ -1,92 +1,93 @@
 """A service's database: the engine chosen by URL, and its two kinds of transaction.
 
-SQLite: one file opened by one process (a lock file sees to it), WAL, `synchronous=FULL`, one
-writer at a time, one commit per call. Python's own transaction handling is switched off, so that
-a read is one deferred transaction and a write begins IMMEDIATE.
+A read is one read-only transaction: all it sees is of one instant. A write is one transaction with
+one commit. `modelyard_kit.sqlite` and `modelyard_kit.postgres` know how each database does that.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
-import sqlite3
-import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
-from modelyard_kit.errors import (
-    Error,
-    FailedPrecondition,
-    InvalidArgument,
-    ResourceExhausted,
-    Unavailable,
-)
+from modelyard_kit.errors import Error, FailedPrecondition, InvalidArgument, Unavailable
 
-_PRAGMAS = (
-    "PRAGMA journal_mode=WAL",
-    "PRAGMA synchronous=FULL",  # NORMAL would lose acknowledged commits with the power
-    "PRAGMA foreign_keys=ON",
-    "PRAGMA case_sensitive_like=ON",  # LIKE is case-sensitive in the filter grammar
-    "PRAGMA busy_timeout=20000",
-)
-_DEFAULT_POOL_SIZE = 16
+DEFAULT_POOL_SIZE = 16
+_DEFAULT_TIMEOUT_S = 30.0
+_EXPECTED = "expected postgresql://user@host/database or sqlite:////folder/file.db"
 
 
-class Database:
+class Conflict(Exception):
+    """Two transactions collided and this one was undone; it may be run again."""
+
+
+class OutcomeUnknown(Exception):
+    """The connection was lost at the commit, which may have happened or not."""
+
+
+class Database(ABC):
     """Transactions over one engine.
 
     Args:
         engine: Where the service's tables are.
-        lock_file: Held open for as long as this process owns the database.
+        reading: Execution options of a read transaction.
+        writing: Execution options of a write transaction.
     """
 
-    def __init__(self, engine: Engine, lock_file: int | None = None) -> None:
+    def __init__(self, engine: Engine, reading: dict[str, Any], writing: dict[str, Any]) -> None:
         self.engine = engine
-        self._lock_file = lock_file
-        self._writer = threading.Lock()
-        self._reading = sessionmaker(engine, expire_on_commit=False)
-        self._writing = sessionmaker(
-            engine.execution_options(sqlite_begin="BEGIN IMMEDIATE"), expire_on_commit=False
-        )
+        self._reading = sessionmaker(engine.execution_options(**reading), expire_on_commit=False)
+        self._writing = sessionmaker(engine.execution_options(**writing), expire_on_commit=False)
         self._on_commit: list[Callable[[], None]] = []
+        self._require: Callable[[], None] | None = None
 
     @contextmanager
-    def read(self) -> Iterator[Session]:
-        """Open one read transaction; everything read in it is of one instant."""
-        with self._reading() as session:
+    def read(self, timeout_s: float = _DEFAULT_TIMEOUT_S) -> Iterator[Session]:
+        """Open one read transaction; everything read in it is of one instant.
+
+        Args:
+            timeout_s: How long the caller waits, seconds.
+
+        Raises:
+            Unavailable: The database cannot be reached or cannot be used.
+        """
+        self._check()
+        with self._explained(), self._reading() as session:
+            self.limit(session, timeout_s)
             yield session
 
     @contextmanager
-    def write(self, timeout_s: float = 30.0) -> Iterator[Session]:
+    def write(self, timeout_s: float = _DEFAULT_TIMEOUT_S) -> Iterator[Session]:
         """Open one write transaction, committed at the end and rolled back on any exception.
 
         Args:
-            timeout_s: How long to wait for the writer before this one, seconds.
+            timeout_s: How long the caller waits, seconds.
 
         Raises:
-            Unavailable: The writer before this one took longer; nothing was started.
+            Unavailable: The database cannot be reached, cannot be used or is busy; nothing was
+                written.
             ResourceExhausted: The disk is full; nothing was written.
+            Conflict: Somebody else wrote the same at the same time; nothing was written.
+            OutcomeUnknown: The connection was lost at the commit.
         """
-        if not self._writer.acquire(timeout=timeout_s):
-            raise Unavailable("The database is busy; nothing was written. Try again.")
-        try:
-            with self._writing.begin() as session:
-                yield session
-        except OperationalError as error:
-            if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
-                raise
-            raise ResourceExhausted(
-                "The disk of the database is full; nothing was written. Free some space, then "
-                "try again."
-            ) from error
-        finally:
-            self._writer.release()
+        self._check()
+        with self.turn(timeout_s):
+            committing = False
+            try:
+                with self._writing.begin() as session:
+                    self.limit(session, timeout_s)
+                    yield session
+                    session.flush()
+                    committing = True
+            except DBAPIError as error:
+                if committing and error.connection_invalidated:
+                    raise OutcomeUnknown from error
+                self._raise(error)
         for callback in self._on_commit:
             callback()
 
@@ -94,15 +95,67 @@ class Database:
         """Call `callback` after each committed write."""
         self._on_commit.append(callback)
 
+    def require(self, check: Callable[[], None]) -> None:
+        """Refuse transactions until `check` has passed once; it raises `Unavailable` if not."""
+        self._require = check
+
+    def problem(self) -> str:
+        """Return why no transaction can be run now, or nothing if one can."""
+        try:
+            self._check()
+            with self._explained(), self.engine.connect() as connection:
+                connection.exec_driver_sql("SELECT 1")
+        except Error as error:
+            return error.message
+        except SQLAlchemyError:
+            return "The database cannot be reached."
+        return ""
+
     def close(self) -> None:
-        """Close every connection and let another process open the database."""
+        """Close every connection."""
         self.engine.dispose()
-        if self._lock_file is not None:
-            os.close(self._lock_file)
-            self._lock_file = None
+
+    def _check(self) -> None:
+        if self._require is not None:
+            with self._explained():
+                self._require()
+            self._require = None
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            self._raise(error)
+
+    def _raise(self, error: DBAPIError) -> None:
+        explained = self.explain(error)
+        if explained is None:
+            raise error
+        raise explained from error
+
+    @abstractmethod
+    def turn(self, timeout_s: float) -> AbstractContextManager[None]:
+        """Wait until a write may begin; raises `Unavailable` when that takes too long."""
+
+    @abstractmethod
+    def limit(self, session: Session, timeout_s: float) -> None:
+        """Have the statements of a transaction end when nobody waits for them any more."""
+
+    @abstractmethod
+    def explain(self, error: DBAPIError) -> Error | Conflict | None:
+        """Return what a failure means to a caller; None for a bug."""
+
+    def risk(self, connection: Connection) -> str:
+        """Return how the server could lose an acknowledged commit, or nothing."""
+        return ""
+
+    @abstractmethod
+    def migrating(self) -> AbstractContextManager[Connection]:
+        """Open the transaction of a migration, one at a time over all processes."""
 
 
-def open_database(url: str | URL, pool_size: int = _DEFAULT_POOL_SIZE) -> Database:
+def open_database(url: str | URL, pool_size: int = DEFAULT_POOL_SIZE) -> Database:
     """Open the database behind `url`, e.g. `sqlite:////var/lib/modelyard/registry.db`.
 
     Args:
@@ -111,89 +164,55 @@ def open_database(url: str | URL, pool_size: int = _DEFAULT_POOL_SIZE) -> Databa
 
     Raises:
         InvalidArgument: The URL is malformed or of a database that is not supported.
-        FailedPrecondition: Another process has the database open, or it is not a database that
-            can be read and written.
+        FailedPrecondition: A SQLite file is open in another process, or cannot be read and
+            written. A PostgreSQL server that cannot be reached may be there later.
     """
-    parsed = _sqlite_url(url)
-    path = Path(str(parsed.database))
-    lock_file = _lock(path)
-    engine = create_engine(
-        parsed, pool_size=pool_size, max_overflow=0, pool_timeout=10, connect_args={"timeout": 20}
-    )
-    event.listen(engine, "connect", _configure_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    database = Database(engine, lock_file)
     try:
-        with usable(path.name), database.write() as session:
-            session.connection()  # a file that cannot be written fails to begin
-    except Error:
-        database.close()
-        raise
-    return database
+        parsed = make_url(url)
+    except ArgumentError:
+        raise InvalidArgument(f"The database URL cannot be read; {_EXPECTED}.") from None
+    match parsed.drivername:
+        case "sqlite":
+            from modelyard_kit.sqlite import open_sqlite
+
+            return open_sqlite(parsed, pool_size)
+        case "postgresql" | "postgresql+psycopg":
+            return _open_postgres(parsed, pool_size)
+    raise InvalidArgument(
+        f"Databases of kind '{parsed.drivername}' are not supported; {_EXPECTED}.",
+        backend=parsed.drivername,
+    )
+
+
+def _open_postgres(url: URL, pool_size: int) -> Database:
+    try:
+        from modelyard_kit.postgres import open_postgres
+    except ModuleNotFoundError as error:
+        raise FailedPrecondition(
+            "PostgreSQL needs the extra 'postgres': pip install 'modelyard[postgres]'."
+        ) from error
+    return open_postgres(url, pool_size)
 
 
 @contextmanager
 def usable(name: str) -> Iterator[None]:
-    """Say in one line why a database cannot be used, while a service starts.
+    """Say in one line why a database cannot be used, while a command runs.
 
     Args:
         name: Of the database, for the message.
 
     Raises:
-        FailedPrecondition: It is damaged, read-only or on a full disk, whatever it says itself.
+        FailedPrecondition: It is damaged, read-only, on a full disk or cannot be reached, whatever
+            it says itself.
     """
     try:
         yield
     except DBAPIError as error:
+        said = " ".join(str(error.orig).split())
         raise FailedPrecondition(
-            f"The database {name} cannot be used: {error.orig}. Check its disk and permissions, "
-            "or restore it from a backup.",
+            f"The database {name} cannot be used: {said}. Check where it is, its disk and "
+            "permissions, or restore it from a backup.",
             database=name,
         ) from error
-
-
-def _sqlite_url(url: str | URL) -> URL:
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise InvalidArgument(
-            "The database URL cannot be read; it should look like sqlite:////folder/file.db."
-        ) from None
-    backend = parsed.get_backend_name()
-    if backend != "sqlite":
-        raise InvalidArgument(
-            f"Databases of kind '{backend}' are not supported; use sqlite:////folder/file.db.",
-            backend=backend,
-        )
-    if not parsed.database or parsed.database == ":memory:":
-        raise InvalidArgument("A SQLite database needs a file: sqlite:////folder/file.db.")
-    return parsed
-
-
-def _lock(path: Path) -> int:
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise FailedPrecondition(
-            f"The database {path.name} cannot be used: {error.strerror}.", database=path.name
-        ) from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise FailedPrecondition(
-            f"The database {path.name} is open in another process; one at a time may use it."
-        ) from None
-    return descriptor
-
-
-def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
-    connection.isolation_level = None  # SQLAlchemy's begin event says BEGIN
-    for pragma in _PRAGMAS:
-        connection.execute(pragma).close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    options = connection.get_execution_options()
-    connection.exec_driver_sql(options.get("sqlite_begin", "BEGIN DEFERRED"))
+    except Unavailable as error:
+        raise FailedPrecondition(f"The database {name} cannot be used: {error.message}") from error

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from prometheus_client import Histogram
+from prometheus_client import Counter, Histogram
 
 rpc_duration = Histogram(
     "modelyard_rpc_duration_seconds",
     "Time from the arrival of an RPC to its answer.",
     ("service", "method", "code"),
+)
+
+tx_retries = Counter(
+    "modelyard_db_tx_retries",
+    "Transactions run again after they collided with another one.",
+    ("sqlstate",),
 )

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
 
 from modelyard_kit.db import Database, usable
-from modelyard_kit.errors import FailedPrecondition
+from modelyard_kit.errors import FailedPrecondition, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +40,54 @@ def current(database: Database, tree: Tree) -> str | None:
         FailedPrecondition: The database cannot be read.
     """
     with usable(tree.service), database.engine.connect() as connection:
-        if not inspect(connection).has_table(tree.version_table):
-            return None
-        found = connection.execute(text(f"SELECT version_num FROM {tree.version_table}"))  # noqa: S608 - our own constant
-        return found.scalar_one_or_none()
+        return _revision(connection, tree)
+
+
+def _revision(connection: Connection, tree: Tree) -> str | None:
+    if not inspect(connection).has_table(tree.version_table):
+        return None
+    found = connection.execute(text(f"SELECT version_num FROM {tree.version_table}"))  # noqa: S608 - our own constant
+    return found.scalar_one_or_none()
+
+
+def require_head(database: Database, tree: Tree) -> None:
+    """Have a database refuse transactions until it is at the tree's head, and durable.
+
+    It is looked at again whenever somebody wants a transaction, until it fits. Later a newer
+    version may migrate it: this process goes on, since revisions only add what it does not use.
+    """
+
+    def check() -> None:
+        with database.engine.connect() as connection:
+            found = _revision(connection, tree)
+            risk = database.risk(connection)
+        if found != tree.head:
+            raise Unavailable(
+                f"The {tree.service} database is at revision {found or 'none'}, this version needs "
+                f"{tree.head}. {_remedy(found, tree)}",
+                revision=tree.head,
+            )
+        if risk:
+            raise Unavailable(risk)
+
+    database.require(check)
+
+
+def _remedy(found: str | None, tree: Tree) -> str:
+    # Revisions are numbered.
+    return "Use a newer Modelyard." if (found or "") > tree.head else "Run `modelyard migrate`."
 
 
 def migrate(database: Database, tree: Tree) -> None:
     """Bring the database to the tree's head; nothing happens when it is there.
 
+    One process at a time migrates a database; others wait for it.
+
     Raises:
         FailedPrecondition: The database is at a revision this version does not know, or it cannot
             be written.
     """
-    present = current(database, tree)
-    if present == tree.head:
+    if current(database, tree) == tree.head:
         return
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
@@ -63,22 +96,23 @@ def migrate(database: Database, tree: Tree) -> None:
     config = Config()
     config.set_main_option("script_location", str(tree.folder))
     scripts = ScriptDirectory.from_config(config)
-    if present is not None and present not in {
-        script.revision for script in scripts.walk_revisions()
-    }:
-        raise FailedPrecondition(
-            f"The {tree.service} database is at revision {present}, which this version does not "
-            f"know; it needs {tree.head}. Use a newer Modelyard.",
-            revision=present,
-        )
     with (
         usable(tree.service),
-        database.engine.execution_options(sqlite_begin="BEGIN IMMEDIATE").begin() as connection,
+        database.migrating() as connection,
         EnvironmentContext(
             config,
             scripts,
             fn=lambda revision, _: scripts._upgrade_revs(tree.head, revision),  # noqa: SLF001 - how Alembic's own command calls it
         ) as environment,
     ):
+        present = _revision(connection, tree)  # another process may have migrated meanwhile
+        if present is not None and present not in {
+            script.revision for script in scripts.walk_revisions()
+        }:
+            raise FailedPrecondition(
+                f"The {tree.service} database is at revision {present}, which this version does "
+                f"not know; it needs {tree.head}. Use a newer Modelyard.",
+                revision=present,
+            )
         environment.configure(connection=connection, version_table=tree.version_table)
         environment.run_migrations()

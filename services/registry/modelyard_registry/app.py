@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import grpc
-from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 
 from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
 from modelyard.api.registry.v1 import registry_service_pb2
@@ -14,9 +12,8 @@ from modelyard_kit.artifacts import ArtifactStore
 from modelyard_kit.clock import Clock, now_ms
 from modelyard_kit.db import Database
 from modelyard_kit.events import Notifier
-from modelyard_kit.migrations import Tree
+from modelyard_kit.migrations import Tree, require_head
 from modelyard_kit.server import Server
-from modelyard_registry.models import RegistryClock
 from modelyard_registry.servicer import RegistryServicer
 
 _WATCHES = 64
@@ -35,11 +32,12 @@ def mount(
 
     Args:
         server: Not started yet.
-        database: At the head of `TREE`.
+        database: Refuses calls until it is at the head of `TREE`.
         store: Where tracking keeps the bytes.
         tracking: A channel to `ArtifactsService`.
         clock: Unix time in milliseconds.
     """
+    require_head(database, TREE)
     notifier = Notifier()
     database.on_commit(notifier.notify)
     server.add(
@@ -48,13 +46,5 @@ def mount(
             database, store, ArtifactsServiceStub(tracking), clock, notifier, server.stopping.is_set
         ),
         streams=_WATCHES,
-        ready=lambda: _is_ready(database),
+        ready=lambda: not database.problem(),
     )
-
-
-def _is_ready(database: Database) -> bool:
-    try:
-        with database.read() as session:
-            return session.scalars(select(RegistryClock.ticks)).one_or_none() is not None
-    except SQLAlchemyError:
-        return False

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
-
 from modelyard.api.artifacts.v1 import artifacts_service_pb2
 from modelyard.api.tracking.v1 import tracking_service_pb2
 from modelyard_kit.artifacts import ArtifactStore, UrlSigner
 from modelyard_kit.clock import Clock, now_ms
 from modelyard_kit.db import Database
-from modelyard_kit.migrations import Tree
+from modelyard_kit.migrations import Tree, require_head
 from modelyard_kit.server import Server
-from modelyard_tracking.models import Experiment
 from modelyard_tracking.servicer import ArtifactsServicer, TrackingServicer
 
 TREE = Tree(service="tracking", folder=Path(__file__).parent / "migrations", head="0002")
@@ -35,28 +31,21 @@ def mount(
 
     Args:
         server: Not started yet.
-        database: Tracking's own, at the head of `TREE`.
+        database: Tracking's own; refuses calls until it is at the head of `TREE`.
         store: Keeps the bytes of artifacts.
         signer: Makes the URLs that the gateway answers.
         clock: The time.
     """
+    require_head(database, TREE)
     server.add(
         tracking_service_pb2.DESCRIPTOR.services_by_name["TrackingService"],
         TrackingServicer(database, clock),
         threads=_TRACKING_THREADS,
-        ready=lambda: _is_ready(database),
+        ready=lambda: not database.problem(),
     )
     server.add(
         artifacts_service_pb2.DESCRIPTOR.services_by_name["ArtifactsService"],
         ArtifactsServicer(database, store, signer, clock),
         threads=_ARTIFACTS_THREADS,
-        ready=lambda: _is_ready(database),
+        ready=lambda: not database.problem(),
     )
-
-
-def _is_ready(database: Database) -> bool:
-    try:
-        with database.read() as session:
-            return session.scalar(select(Experiment.experiment_id).limit(1)) is not None
-    except SQLAlchemyError:
-        return False

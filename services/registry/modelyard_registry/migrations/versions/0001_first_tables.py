@@ -11,6 +11,7 @@ branch_labels = None
 depends_on = None
 
 _NAME = sa.String(256)
+_NEVER = "events are never changed or deleted"
 _ONE_HOLDER = sa.text("stage IN ('Staging', 'Production')")
 
 
@@ -110,17 +111,36 @@ def _create_history() -> None:
         sa.Column("previous_hash", sa.String(64), nullable=False),
         sa.Column("hash", sa.String(64), nullable=False),
     )
-    for verb in ("UPDATE", "DELETE"):
-        op.execute(
-            f"CREATE TRIGGER event_refuses_{verb.lower()} BEFORE {verb} ON event "
-            "BEGIN SELECT RAISE(ABORT, 'events are never changed or deleted'); END"
-        )
+    if op.get_bind().dialect.name == "postgresql":
+        _refuse_changes_on_postgres()
+    else:
+        _refuse_changes_on_sqlite()
     clock = op.create_table(
         "clock",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("ticks", sa.BigInteger, nullable=False),
     )
     op.bulk_insert(clock, [{"id": 1, "ticks": 0}])
+
+
+def _refuse_changes_on_sqlite() -> None:
+    for verb in ("UPDATE", "DELETE"):
+        op.execute(
+            f"CREATE TRIGGER event_refuses_{verb.lower()} BEFORE {verb} ON event "
+            f"BEGIN SELECT RAISE(ABORT, '{_NEVER}'); END"
+        )
+
+
+def _refuse_changes_on_postgres() -> None:
+    op.execute(
+        "CREATE FUNCTION refuse_change_of_event() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{_NEVER}'; END $$"
+    )
+    for verb in ("UPDATE", "DELETE", "TRUNCATE"):
+        op.execute(
+            f"CREATE TRIGGER event_refuses_{verb.lower()} BEFORE {verb} ON event "
+            "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_event()"
+        )
 
 
 def _create_replies() -> None:

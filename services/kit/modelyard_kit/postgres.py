@@ -1,0 +1,154 @@
+"""PostgreSQL by psycopg 3: several processes may share one database.
+
+A read is REPEATABLE READ and read-only; a write is READ COMMITTED and locks the rows it depends on.
+Text compares and sorts by code point, as in SQLite, whatever the server's locale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import psycopg
+from sqlalchemy import URL, Connection, create_engine, event, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from modelyard_kit.db import Conflict, Database
+from modelyard_kit.errors import DeadlineExceeded, Error, ResourceExhausted, Unavailable
+
+STATEMENT_TIMEOUT_S = 5.0
+_LOCK_TIMEOUT_S = 2.0
+_IDLE_TIMEOUT_S = 10.0
+_MIGRATION_LOCK = 7_266_347_195
+"""Key of the advisory lock, one for all of our migrations of a database."""
+_CONNECT_TIMEOUT_S = 5
+_RECYCLE_S = 30 * 60
+_KEEPALIVES = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 10_000,  # ms; without it a dead server is found after minutes
+}
+_SETTINGS = {
+    "statement_timeout": STATEMENT_TIMEOUT_S,
+    "lock_timeout": _LOCK_TIMEOUT_S,
+    "idle_in_transaction_session_timeout": _IDLE_TIMEOUT_S,
+}
+_DURABLE = {
+    "fsync": ("on",),
+    "full_page_writes": ("on",),
+    "synchronous_commit": ("on", "remote_apply"),
+}
+"""Values with which an acknowledged commit survives a crash of the server."""
+
+_UNDONE = "nothing was written. Try again."
+_DOWN = f"The database cannot be reached or is shutting down; {_UNDONE}"
+_MEANINGS: dict[str, tuple[type[Error], str]] = {
+    "53100": (
+        ResourceExhausted,
+        "The disk of the database is full; nothing was written. Free some space, then try again.",
+    ),
+    "55P03": (Unavailable, f"Somebody else is writing the same; {_UNDONE}"),
+    "57014": (DeadlineExceeded, "The database took too long over it; nothing was written."),
+    "25006": (Unavailable, f"The database takes no writes now; {_UNDONE}"),
+    "25P03": (Unavailable, f"The transaction was idle for too long; {_UNDONE}"),
+}
+"""By SQLSTATE."""
+_COLLIDED = {"40001", "40P01"}  # serialization failure, deadlock
+_DOWN_CLASSES = ("08", "53", "57P")  # connection, resources, operator
+
+
+class PostgresDatabase(Database):
+    """A database of a PostgreSQL server."""
+
+    def turn(self, timeout_s: float) -> nullcontext[None]:
+        return nullcontext()
+
+    def limit(self, session: Session, timeout_s: float) -> None:
+        if timeout_s < STATEMENT_TIMEOUT_S:
+            timeout_ms = max(int(timeout_s * 1000), 1)
+            session.execute(text(f"SET LOCAL statement_timeout = {timeout_ms}"))
+
+    def explain(self, error: DBAPIError) -> Error | Conflict | None:
+        failure = error.orig
+        if isinstance(failure, psycopg.IntegrityError):
+            return Conflict(failure.sqlstate)
+        if not isinstance(failure, psycopg.Error):
+            return None
+        lost = isinstance(failure, psycopg.OperationalError) and failure.sqlstate is None
+        state = "08000" if lost else failure.sqlstate or ""
+        if state in _COLLIDED:
+            return Conflict(state)
+        down = (Unavailable, _DOWN) if state.startswith(_DOWN_CLASSES) else None
+        meaning = _MEANINGS.get(state, down)
+        return None if meaning is None else meaning[0](meaning[1])
+
+    def risk(self, connection: Connection) -> str:
+        for name, durable in _DURABLE.items():
+            value = connection.scalar(text(f"SELECT current_setting('{name}')"))
+            if value not in durable:
+                return (
+                    f"PostgreSQL runs with {name}={value}, which can lose acknowledged writes; "
+                    f"set it to {' or '.join(durable)}."
+                )
+        return ""
+
+    @contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        with self.engine.begin() as connection:
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
+            connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+            yield connection
+            _sort_by_code_point(connection)
+
+
+def open_postgres(url: URL, pool_size: int) -> PostgresDatabase:
+    """Make a pool for a PostgreSQL database; nothing is connected yet."""
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        pool_recycle=_RECYCLE_S,
+        connect_args={
+            "connect_timeout": _CONNECT_TIMEOUT_S,
+            "application_name": "modelyard",
+            **_KEEPALIVES,
+            **url.query,
+        },
+    )
+    event.listen(engine, "connect", _configure)
+    return PostgresDatabase(
+        engine,
+        reading={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+        writing={"isolation_level": "READ COMMITTED"},
+    )
+
+
+def _configure(connection: Any, _record: Any) -> None:
+    for name, seconds in _SETTINGS.items():
+        connection.execute(f"SET {name} = {int(seconds * 1000)}")
+    connection.commit()
+
+
+def _sort_by_code_point(connection: Connection) -> None:
+    """Give every text column the collation "C": order, ranges and LIKE are then those of SQLite."""
+    columns = connection.execute(
+        text(
+            "SELECT table_name, column_name, data_type, character_maximum_length "
+            "FROM information_schema.columns WHERE table_schema = current_schema() "
+            "AND data_type IN ('character varying', 'text') "
+            "AND collation_name IS DISTINCT FROM 'C'"
+        )
+    ).all()
+    quote = connection.dialect.identifier_preparer.quote
+    for table, column, kind, length in columns:
+        size = "" if length is None else f"({length})"
+        connection.exec_driver_sql(
+            f'ALTER TABLE {quote(table)} ALTER COLUMN {quote(column)} TYPE {kind}{size} COLLATE "C"'
+        )
