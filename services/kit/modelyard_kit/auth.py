@@ -1,21 +1,67 @@
-"""Who may call what: one bearer token, and a permission on every method.
+"""Who may call what: a token, and a permission on every method.
 
-Without a token configured every caller may do everything, which is why such a server listens on
-loopback only (`server.check_address`).
+The services' own token may do everything; named tokens do what their role and scope allow (see
+`modelyard_kit.access`). Without a token configured every caller may do everything, which is why
+such a server listens on loopback only (`server.check_address`).
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hmac
+import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from google.protobuf.descriptor import MethodDescriptor
 
-from modelyard.api.options.v1 import options_pb2
-from modelyard_kit.errors import InvalidArgument, Unauthenticated
+from modelyard.api.options.v1.options_pb2 import Permission, permission
+from modelyard_kit.errors import InvalidArgument, PermissionDenied, Unauthenticated
+from modelyard_kit.roles import EVERYTHING, role_name, roles_with
+from modelyard_kit.scope import EVERYTHING as UNSCOPED
+from modelyard_kit.scope import Scope
 
 MIN_TOKEN_LENGTH = 16
+NAMED = re.compile(r"modelyard_([0-9A-Za-z]{10})_[0-9A-Za-z]{43}")
+"""A named token: its id, which may be known, and its secret."""
+
+_WANTED = "A valid bearer token is needed; set MODELYARD_TOKEN or MODELYARD_TOKEN_FILE."
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Who a caller is, and what it may do.
+
+    Attributes:
+        principal: Whose idempotency keys these are.
+        name: Of its named token, which history says did it; empty if the caller names itself.
+        role: Of its named token; None for others, who may do everything.
+        scope: What its token is good for.
+        expires_ms: When its token ends, Unix time in milliseconds; None for never.
+        permissions: What it may do.
+    """
+
+    principal: str
+    name: str = ""
+    role: int | None = None
+    scope: Scope = UNSCOPED
+    expires_ms: int | None = None
+    permissions: frozenset[int] = EVERYTHING
+
+
+ANYBODY = Grant("anonymous")
+"""A caller of a server that asks for no token."""
+SERVICES = Grant("token")
+"""A bearer of the services' own token."""
+
+
+class NamedTokens(Protocol):
+    """What knows the named tokens; `modelyard_kit.access.Tokens` in a server."""
+
+    def identify(self, token: str) -> Grant:
+        """Return what a token grants; raises `Unauthenticated`, or `Unavailable`."""
 
 
 def read_token(path: Path) -> str:
@@ -42,27 +88,105 @@ def permission_of(method: MethodDescriptor) -> int:
         ValueError: The method has none; a server with such a method must not start.
     """
     extensions: Any = method.GetOptions().Extensions  # the stubs know no editions
-    permission: int = extensions[options_pb2.permission]
-    if permission == options_pb2.PERMISSION_UNSPECIFIED:
+    needed: int = extensions[permission]
+    if needed == Permission.PERMISSION_UNSPECIFIED:
         raise ValueError(f"{method.full_name} has no permission option")
-    return permission
+    return needed
 
 
-def check_token(authorization: str, token: str | None) -> str:
-    """Return the principal behind an `authorization` header.
+def check_token(authorization: str, token: str | None) -> None:
+    """Refuse a caller without the one token that is right.
 
     Args:
-        authorization: The header's value; empty when there is none.
+        authorization: The value of the header `authorization`; empty when there is none.
         token: The token that is right, or None when none is asked for.
 
     Raises:
         Unauthenticated: A token is asked for, and this is not it.
     """
+    if token is not None and not _is(token, token_of(authorization)):
+        raise Unauthenticated(_WANTED)
+
+
+def identify(authorization: str, token: str | None, named: NamedTokens | None) -> Grant:
+    """Return who is behind an `authorization` header.
+
+    Args:
+        authorization: Its value; empty when there is none.
+        token: The services' own token, or None when none is asked for.
+        named: The named tokens, if this server takes them.
+
+    Raises:
+        Unauthenticated: A token is asked for, and this is none.
+        Unavailable: Whether this is one cannot be told now.
+    """
     if token is None:
-        return "anonymous"
-    scheme, _, given = authorization.partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), token.encode()):
-        raise Unauthenticated(
-            "A valid bearer token is needed; set MODELYARD_TOKEN or MODELYARD_TOKEN_FILE."
+        return ANYBODY
+    given = token_of(authorization)
+    if _is(token, given):
+        return SERVICES
+    if named is None or not given:
+        raise Unauthenticated(_WANTED)
+    return named.identify(given)
+
+
+def require(grant: Grant, method: MethodDescriptor, needed: int) -> None:
+    """Refuse a call that its caller may not make.
+
+    Args:
+        grant: Of the caller.
+        method: What is called.
+        needed: The permission it asks for.
+
+    Raises:
+        PermissionDenied: Names the permission, the token, its role and the roles that would do.
+    """
+    if needed not in grant.permissions:
+        raise _denied(grant, method, needed)
+    if needed == Permission.ADMIN and grant.scope:
+        raise PermissionDenied(
+            f"{method.name} is about everything; the token '{grant.name}' is good for "
+            f"{grant.scope} only. Use an admin's token without patterns.",
+            permission=Permission.Name(needed),
         )
-    return "token"
+
+
+def token_of(authorization: str) -> str:
+    """Return the token in an `authorization` header, or nothing.
+
+    It is what follows `Bearer`, or the password of `Basic`, whatever user that names: MLflow's
+    clients send a password so.
+    """
+    scheme, _, given = authorization.partition(" ")
+    match scheme.lower():
+        case "bearer":
+            return given.strip()
+        case "basic":
+            try:
+                credentials = base64.b64decode(given, validate=True).decode()
+            except (binascii.Error, ValueError):
+                return ""
+            return credentials.partition(":")[2]
+    return ""
+
+
+def token_id(authorization: str) -> str:
+    """Return the id of the named token in an `authorization` header, valid or not, for logs."""
+    named = NAMED.fullmatch(token_of(authorization))
+    return named[1] if named else ""
+
+
+def _is(token: str, given: str) -> bool:
+    return hmac.compare_digest(given.encode(), token.encode())
+
+
+def _denied(grant: Grant, method: MethodDescriptor, needed: int) -> PermissionDenied:
+    name = Permission.Name(needed)
+    role = "its role" if grant.role is None else f"the role {role_name(grant.role)}"
+    able = roles_with(needed)
+    would_do = f"{' or '.join(able)} would do" if able else "services only make this call"
+    return PermissionDenied(
+        f"{method.name} needs the permission {name}, which {role} of the token '{grant.name}' "
+        f"does not have; {would_do}.",
+        permission=name,
+    )

@@ -19,10 +19,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from modelyard_kit import idempotency
+from modelyard_kit.auth import Grant
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Conflict, Database, OutcomeUnknown
 from modelyard_kit.errors import Aborted, Cancelled, DeadlineExceeded, Unavailable
 from modelyard_kit.metrics import tx_retries
+from modelyard_kit.scope import Restriction, restrict
 
 DEFAULT_DEADLINE_S = 30.0
 _ATTEMPTS = 4  # of a transaction that collides with others
@@ -36,8 +38,7 @@ class Caller:
     method: MethodDescriptor
     actor: str
     """Who history says did it."""
-    principal: str
-    """Whose idempotency keys these are."""
+    grant: Grant
     request_id: str
     idempotency_key: str
     authorization: str
@@ -53,10 +54,26 @@ class Caller:
         return remaining
 
     def key(self, request: Message) -> idempotency.Key | None:
-        return idempotency.key_of(self.principal, self.idempotency_key, self.method, request)
+        return idempotency.key_of(self.grant.principal, self.idempotency_key, self.method, request)
 
 
 caller: ContextVar[Caller] = ContextVar("caller")
+
+
+def restrict_to_callers(database: Database, restriction: Restriction) -> None:
+    """Let each transaction of a call see only what the caller's token is good for.
+
+    Args:
+        database: Of the service.
+        restriction: Which of its tables are seen in part, and how.
+    """
+
+    def begin(session: Session) -> None:
+        who = caller.get(None)
+        if who is not None and who.grant.scope:
+            restrict(session, who.grant.scope, restriction(who.grant.scope))
+
+    database.on_begin(begin)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ class Database(ABC):
         self.engine = engine
         self._reading = sessionmaker(engine.execution_options(**reading), expire_on_commit=False)
         self._writing = sessionmaker(engine.execution_options(**writing), expire_on_commit=False)
+        self._on_begin: list[Callable[[Session], None]] = []
         self._on_commit: list[Callable[[], None]] = []
         self._require: Callable[[], None] | None = None
 
@@ -58,7 +59,7 @@ class Database(ABC):
         """
         self._check()
         with self._explained(), self._reading() as session:
-            self.limit(session, timeout_s)
+            self._begin(session, timeout_s)
             yield session
 
     @contextmanager
@@ -80,7 +81,7 @@ class Database(ABC):
             committing = False
             try:
                 with self._writing.begin() as session:
-                    self.limit(session, timeout_s)
+                    self._begin(session, timeout_s)
                     yield session
                     session.flush()
                     committing = True
@@ -90,6 +91,10 @@ class Database(ABC):
                 self._raise(error)
         for callback in self._on_commit:
             callback()
+
+    def on_begin(self, callback: Callable[[Session], None]) -> None:
+        """Call `callback` with each transaction before anything is done in it."""
+        self._on_begin.append(callback)
 
     def on_commit(self, callback: Callable[[], None]) -> None:
         """Call `callback` after each committed write."""
@@ -114,6 +119,11 @@ class Database(ABC):
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+    def _begin(self, session: Session, timeout_s: float) -> None:
+        self.limit(session, timeout_s)
+        for callback in self._on_begin:
+            callback(session)
 
     def _check(self) -> None:
         if self._require is not None:

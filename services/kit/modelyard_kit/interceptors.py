@@ -1,4 +1,4 @@
-"""What surrounds every RPC, outermost first: access log, errors, token, fields, deadline.
+"""What surrounds every RPC, outermost first: access log, errors, token, permission, fields.
 
 They are wrapped around a method once, when it is mounted, not looked up on every call.
 """
@@ -23,31 +23,50 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from modelyard_kit import auth, errors, grpc_errors
 from modelyard_kit.calls import DEFAULT_DEADLINE_S, Caller, caller
-from modelyard_kit.metrics import rpc_duration
+from modelyard_kit.metrics import authz_denied, rpc_duration
 from modelyard_kit.validation import validate
 
 logger = logging.getLogger(__name__)
 
 Behavior = Callable[[Any, grpc.ServicerContext], Any]
+Identify = Callable[[str], auth.Grant]
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _MAX_ACTOR_LENGTH = 128
 
 
-def wrap(behavior: Behavior, method: MethodDescriptor, token: str | None) -> Behavior:
+def wrap(
+    behavior: Behavior,
+    method: MethodDescriptor,
+    token: str | None,
+    named: auth.NamedTokens | None = None,
+) -> Behavior:
     """Return `behavior` with everything that surrounds an RPC around it.
 
     What is returned takes the request as bytes: parsing it may fail too, and then says why.
+
+    Args:
+        behavior: Takes the request as a message.
+        method: Of the contract.
+        token: The services' own, or None to ask for none.
+        named: Knows the other tokens, if they are taken.
     """
-    auth.permission_of(method)
+    needed = auth.permission_of(method)
     kind = GetMessageClass(method.input_type)
 
+    def identify(authorization: str) -> auth.Grant:
+        grant = auth.identify(authorization, token, named)
+        auth.require(grant, method, needed)
+        return grant
+
     def unary(data: bytes, context: grpc.ServicerContext) -> Any:
-        with _around(method, token, context):
+        with _around(method, identify, context):
             return behavior(_received(kind, data), context)
 
     def stream(data: bytes, context: grpc.ServicerContext) -> Iterator[Any]:
-        with _around(method, token, context):
-            yield from behavior(_received(kind, data), context)
+        with _around(method, identify, context) as who:
+            for message in behavior(_received(kind, data), context):
+                identify(who.authorization)  # a token may end while it is used
+                yield message
 
     return stream if method.server_streaming else unary
 
@@ -65,16 +84,19 @@ def _received(kind: type[Message], data: bytes) -> Message:
 
 @contextmanager
 def _around(
-    method: MethodDescriptor, token: str | None, context: grpc.ServicerContext
-) -> Iterator[None]:
+    method: MethodDescriptor, identify: Identify, context: grpc.ServicerContext
+) -> Iterator[Caller]:
     metadata = {key: value for key, value in context.invocation_metadata() if key in _READ}
     request_id = _request_id(metadata)
     started = time.monotonic()
     try:
-        who = _identify(method, token, metadata, request_id, context)
+        grant = identify(metadata.get("authorization", ""))
+        who = _caller(method, grant, metadata, request_id, context)
         caller.set(who)  # the next call on this thread sets its own
-        yield
+        yield who
     except Exception as error:  # noqa: BLE001 - every failure becomes a status, here and only here
+        if isinstance(error, errors.Unauthenticated | errors.PermissionDenied):
+            _note_denial(method, error, metadata, request_id)
         _abort(context, error, method, request_id)
     finally:
         _observe(method, context, request_id, time.monotonic() - started)
@@ -88,25 +110,25 @@ def _request_id(metadata: dict[str, Any]) -> str:
     return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
-def _identify(
+def _caller(
     method: MethodDescriptor,
-    token: str | None,
+    grant: auth.Grant,
     metadata: dict[str, Any],
     request_id: str,
     context: grpc.ServicerContext,
 ) -> Caller:
-    authorization = metadata.get("authorization", "")
-    principal = auth.check_token(authorization, token)
     remaining = context.time_remaining()
     # Calls without a deadline report a time far in the future, or None.
     limit = DEFAULT_DEADLINE_S if remaining is None else min(remaining, 3600.0)
     return Caller(
         method=method,
-        actor=metadata.get("x-modelyard-user", "")[:_MAX_ACTOR_LENGTH] or principal,
-        principal=principal,
+        actor=grant.name
+        or metadata.get("x-modelyard-user", "")[:_MAX_ACTOR_LENGTH]
+        or grant.principal,
+        grant=grant,
         request_id=request_id,
         idempotency_key=metadata.get("idempotency-key", ""),
-        authorization=authorization,
+        authorization=metadata.get("authorization", ""),
         deadline=time.monotonic() + limit,
     )
 
@@ -126,6 +148,17 @@ def _abort(
         down = errors.Unavailable(f"The database failed (request id {request_id}). Try again.")
         grpc_errors.abort(context, down, request_id)
     grpc_errors.abort_internal(context, request_id)
+
+
+def _note_denial(
+    method: MethodDescriptor, error: errors.Error, metadata: dict[str, Any], request_id: str
+) -> None:
+    authz_denied.labels(method.full_name, error.reason).inc()
+    logger.warning(
+        "denied",
+        extra={"method": method.full_name, "reason": error.reason, "request": request_id}
+        | {"token": auth.token_id(metadata.get("authorization", ""))},
+    )
 
 
 def _observe(

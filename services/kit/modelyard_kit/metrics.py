@@ -10,6 +10,12 @@ rpc_duration = Histogram(
     ("service", "method", "code"),
 )
 
+authz_denied = Counter(
+    "modelyard_authz_denied",
+    "Calls refused for who made them.",
+    ("method", "reason"),
+)
+
 tx_retries = Counter(
     "modelyard_db_tx_retries",
     "Transactions run again after they collided with another one.",
