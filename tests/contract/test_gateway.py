@@ -45,7 +45,7 @@ def edge(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Edge]:
     server = Server()
     for area, services in SERVICES.items():
         for service in services:
-            server.add(service, object(), ready=partial(ready.__getitem__, area))
+            server.add(service, object(), problem=partial(_problem, ready, area))
     (grpc_port,) = server.start("127.0.0.1:0")
     signer = UrlSigner(b"s" * 32, lambda: "http://127.0.0.1")
     gateway = Gateway(
@@ -62,6 +62,10 @@ def edge(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Edge]:
     http_server.stop()
     listener.close()
     server.drain(5)
+
+
+def _problem(ready: dict[str, bool], area: str) -> str:
+    return "" if ready[area] else "Its database cannot be reached."
 
 
 def test_health_is_ok_when_every_service_is_ready(edge: Edge) -> None:

@@ -39,14 +39,22 @@ _RETRY = {
 }
 
 
-def dial(target: str, *services: ServiceDescriptor) -> grpc.Channel:
+def dial(
+    target: str,
+    *services: ServiceDescriptor,
+    credentials: grpc.ChannelCredentials | None = None,
+) -> grpc.Channel:
     """Open a channel to a neighbour; it connects when first used.
 
     Args:
-        target: `host:port`, `dns:///name:port` or `unix:path`.
+        target: `host:port`, `dns:///name:port`, `ipv4:address:port,address:port` or `unix:path`.
+            Calls go round over all addresses that a name has.
         services: Those that will be called, whose contract decides what is retried.
+        credentials: For TLS; None to dial without.
     """
-    return grpc.insecure_channel(target, options=options(*services))
+    if credentials is None:
+        return grpc.insecure_channel(target, options=options(*services))
+    return grpc.secure_channel(target, credentials, options=options(*services))
 
 
 def options(*services: ServiceDescriptor) -> tuple[tuple[str, int | str], ...]:

@@ -22,7 +22,7 @@ Anything else that escapes an operation is a bug: it is logged, and the caller r
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class Error(Exception):
@@ -34,11 +34,17 @@ class Error(Exception):
     """
 
     reason: ClassVar[str]
+    retry_after_s: float | None = None
 
     def __init__(self, message: str, **metadata: str) -> None:
         super().__init__(message)
         self.message = message
         self.metadata = metadata
+
+    def after(self, seconds: float) -> Self:
+        """Tell the caller that nothing was started, and to try again after so many seconds."""
+        self.retry_after_s = seconds
+        return self
 
 
 class InvalidArgument(Error):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import grpc
@@ -14,6 +15,7 @@ from modelyard_kit import errors
 DOMAIN = "modelyard"
 DETAILS_KEY = "grpc-status-details-bin"
 _ERROR_INFO_URL = "type.googleapis.com/google.rpc.ErrorInfo"
+_RETRY_INFO_URL = "type.googleapis.com/google.rpc.RetryInfo"
 CODES: dict[type[errors.Error], grpc.StatusCode] = {
     errors.InvalidArgument: grpc.StatusCode.INVALID_ARGUMENT,
     errors.NotFound: grpc.StatusCode.NOT_FOUND,
@@ -44,7 +46,11 @@ _ERRORS = {code: error for error, code in CODES.items()}
 
 def abort(context: grpc.ServicerContext, error: errors.Error, request_id: str) -> NoReturn:
     """End the call with the status of `error`."""
-    end(context, CODES[type(error)], error.reason, error.message, request_id, error.metadata)
+    again_s = error.retry_after_s
+    end(
+        *(context, CODES[type(error)], error.reason, error.message, request_id, error.metadata),
+        details=() if again_s is None else (_retry_info(again_s),),
+    )
 
 
 def abort_internal(context: grpc.ServicerContext, request_id: str) -> NoReturn:
@@ -60,16 +66,23 @@ def end(
     message: str,
     request_id: str,
     metadata: dict[str, str],
+    details: Sequence[AnyMessage] = (),
 ) -> NoReturn:
     info = errors_pb2.ErrorInfo(
         reason=reason, domain=DOMAIN, metadata={**metadata, "request_id": request_id}
     )
     detail = AnyMessage(type_url=_ERROR_INFO_URL, value=info.SerializeToString())
-    status = errors_pb2.Status(code=code.value[0], message=message, details=[detail])
+    status = errors_pb2.Status(code=code.value[0], message=message, details=[detail, *details])
     context.set_trailing_metadata(
         (("x-request-id", request_id), (DETAILS_KEY, status.SerializeToString()))
     )
     context.abort(code, message)
+
+
+def _retry_info(seconds: float) -> AnyMessage:
+    info = errors_pb2.RetryInfo()
+    info.retry_delay.FromMilliseconds(int(seconds * 1000))
+    return AnyMessage(type_url=_RETRY_INFO_URL, value=info.SerializeToString())
 
 
 def from_rpc(error: grpc.RpcError, neighbour: str) -> errors.Error:

@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import ipaddress
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 
-from modelyard_kit.errors import InvalidArgument, ResourceExhausted, Unimplemented
+from modelyard_kit.access import Tokens
+from modelyard_kit.errors import (
+    InvalidArgument,
+    ResourceExhausted,
+    Unavailable,
+    Unimplemented,
+)
+from modelyard_kit.health import Health, Readiness
 from modelyard_kit.interceptors import wrap
+from modelyard_kit.tls import ServerTls
 
 _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.so_reuseport", 0),  # a second server on the port must fail, not take half of the calls
@@ -32,9 +40,13 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.http2.ping_timeout_ms", 10_000),  # without it a hung peer is found after 70 s
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    # Clients come anew now and then, and so find replicas that were added.
+    ("grpc.max_connection_age_ms", 30 * 60_000),
+    ("grpc.max_connection_age_grace_ms", 60_000),
 )
 _QUEUED_PER_THREAD = 4
 _HEALTH_THREADS = 2
+_AGAIN_AFTER_S = 1.0
 _STREAMS_END_S = 2.0  # they look once a second; one still open then has a client that does not read
 
 
@@ -43,21 +55,30 @@ class Server:
 
     Args:
         token: The bearer token every call must carry; None asks for none.
+        tls: What its ports show; None to listen without TLS. Sockets need none.
+        tokens: The named tokens that will do as well; None to take no others than `token`.
     """
 
-    def __init__(self, token: str | None = None) -> None:
+    def __init__(
+        self,
+        token: str | None = None,
+        tls: ServerTls | None = None,
+        tokens: Tokens | None = None,
+    ) -> None:
         self._token = token
+        self.tokens = None if token is None else tokens
+        self._credentials = None if tls is None else tls.grpc_credentials()
         self._handlers: list[grpc.GenericRpcHandler] = []
         self._pools: list[ThreadPoolExecutor] = []
         self._limit = 16  # health checks and reflection
         self._closing: list[Callable[[], None]] = []
-        self._ready: dict[str, Callable[[], bool]] = {}
         self._open_streams: set[grpc.ServicerContext] = set()
         self._server: grpc.Server | None = None
         self.unbuilt: list[str] = []
         """Full names of the mounted RPCs that answer UNIMPLEMENTED."""
         self.active = ActiveCalls()
         self.stopping = threading.Event()
+        self.readiness = Readiness(self.stopping)
 
     def add(
         self,
@@ -66,7 +87,7 @@ class Server:
         *,
         threads: int = 16,
         streams: int = 0,
-        ready: Callable[[], bool] = lambda: True,
+        problem: Callable[[], str] = str,
     ) -> None:
         """Mount a service.
 
@@ -76,20 +97,23 @@ class Server:
             servicer: Has a method for each RPC that is built.
             threads: For unary calls; four times as many may wait.
             streams: How many server streams may be open, each on a thread of its own.
-            ready: Whether the service can do its work now, e.g. reach its database.
+            problem: Returns what keeps the service from its work now, such as a database that
+                cannot be reached, in a sentence; nothing if it is ready.
         """
         pool = ThreadPoolExecutor(threads, thread_name_prefix=service.name)
         watching = ThreadPoolExecutor(streams + 1, thread_name_prefix=f"{service.name}-stream")
         slots = threading.BoundedSemaphore(streams) if streams else None
         self._pools += [pool, watching]
         self._limit += threads * (1 + _QUEUED_PER_THREAD) + streams + 1
-        self._ready[service.full_name] = ready
+        self.readiness.add(service.full_name, problem)
         handlers = {}
         for method in service.methods:
             behavior = self._behavior(method, servicer)
             if method.server_streaming:
-                behavior = _capped(behavior, slots, streams, self._open_streams)
-            behavior = self.active.counting(wrap(behavior, method, self._token), method)
+                behavior = self._capped(behavior, slots, streams)
+            behavior = self.active.counting(
+                wrap(behavior, method, self._token, self.tokens), method
+            )
             behavior.experimental_thread_pool = (  # type: ignore[attr-defined]  # read by grpc
                 watching if method.server_streaming else pool
             )
@@ -107,6 +131,29 @@ class Server:
             raise Unimplemented(f"{method.name} is in the contract but not built yet.")
 
         return unimplemented
+
+    def _capped(
+        self, behavior: Callable[..., Any], slots: threading.BoundedSemaphore | None, cap: int
+    ) -> Callable[..., Any]:
+        def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+            if slots is None or not slots.acquire(blocking=False):
+                full = ResourceExhausted(
+                    f"All {cap} streams are taken; try again later.", limit=str(cap)
+                )
+                raise full.after(_AGAIN_AFTER_S)
+            self._open_streams.add(context)
+            try:
+                yield from behavior(request, context)
+                if self.stopping.is_set() and context.is_active():
+                    stopping = Unavailable(
+                        "The server is stopping; ask another one, or this one when it is back."
+                    )
+                    raise stopping.after(_AGAIN_AFTER_S)
+            finally:
+                self._open_streams.discard(context)
+                slots.release()
+
+        return stream
 
     def on_close(self, callback: Callable[[], None]) -> None:
         """Call `callback` after the last call has ended."""
@@ -132,15 +179,14 @@ class Server:
             options=_OPTIONS,
             maximum_concurrent_rpcs=self._limit,
         )
-        health_pb2_grpc.add_HealthServicer_to_server(Health(self._ready), server)
-        ports = [_bind(server, address) for address in addresses]
+        health = Health(self.readiness, self.stopping)
+        health_pb2_grpc.add_HealthServicer_to_server(health, server)
+        ports = [_bind(server, address, self._credentials) for address in addresses]
+        if self.tokens is not None:
+            self.tokens.start()
         server.start()
         self._server = server
         return ports
-
-    def is_ready(self) -> bool:
-        """Whether every service can do its work now."""
-        return all(ready() for ready in self._ready.values())
 
     def drain(self, grace_s: float) -> None:
         """Refuse new calls, let those in flight end, then close everything.
@@ -157,6 +203,8 @@ class Server:
                 stopped.wait()
         for pool in self._pools:
             pool.shutdown(wait=True, cancel_futures=True)
+        if self.tokens is not None:
+            self.tokens.close()
         for callback in reversed(self._closing):
             callback()
 
@@ -200,24 +248,6 @@ class ActiveCalls:
         return False
 
 
-class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # published without types
-    """`grpc.health.v1`: the empty name is liveness, a service's name its readiness."""
-
-    def __init__(self, ready: Mapping[str, Callable[[], bool]]) -> None:
-        self._checks = {"": lambda: True, **ready}
-
-    def Check(self, request: Any, context: grpc.ServicerContext) -> Any:
-        check = self._checks.get(request.service)
-        if check is None:
-            context.abort(grpc.StatusCode.NOT_FOUND, "No service of that name is mounted here.")
-        status = health_pb2.HealthCheckResponse
-        return status(status=status.SERVING if check() else status.NOT_SERVING)
-
-    def Watch(self, _request: Any, context: grpc.ServicerContext) -> Any:
-        # Nobody tells us when a database goes away; a stream would also hold up every stop.
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, "Watch is not offered; call Check instead.")
-
-
 def check_address(address: str, token: str | None) -> None:
     """Refuse a public address that would be open to everybody.
 
@@ -239,35 +269,16 @@ def check_address(address: str, token: str | None) -> None:
         )
 
 
-def _bind(server: grpc.Server, address: str) -> int:
+def _bind(server: grpc.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
     try:
-        return server.add_insecure_port(address)
+        if credentials is None or address.startswith("unix:"):
+            return server.add_insecure_port(address)
+        return server.add_secure_port(address, credentials)
     except RuntimeError:
         raise InvalidArgument(
             f"Cannot listen on {address}: it is taken, or not an address of this machine.",
             address=address,
         ) from None
-
-
-def _capped(
-    behavior: Callable[..., Any],
-    slots: threading.BoundedSemaphore | None,
-    cap: int,
-    open_streams: set[grpc.ServicerContext],
-) -> Callable[..., Any]:
-    def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-        if slots is None or not slots.acquire(blocking=False):
-            raise ResourceExhausted(
-                f"All {cap} streams are taken; try again later.", limit=str(cap)
-            )
-        open_streams.add(context)
-        try:
-            yield from behavior(request, context)
-        finally:
-            open_streams.discard(context)
-            slots.release()
-
-    return stream
 
 
 def _handler(method: MethodDescriptor, behavior: Callable[..., Any]) -> Any:

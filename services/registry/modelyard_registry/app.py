@@ -6,19 +6,25 @@ from pathlib import Path
 
 import grpc
 
+from modelyard.api.access.v1 import access_service_pb2
 from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
 from modelyard.api.registry.v1 import registry_service_pb2
+from modelyard_kit.access import Tokens
 from modelyard_kit.artifacts import ArtifactStore
+from modelyard_kit.calls import restrict_to_callers
 from modelyard_kit.clock import Clock, now_ms
 from modelyard_kit.db import Database
 from modelyard_kit.events import Notifier
 from modelyard_kit.migrations import Tree, require_head
 from modelyard_kit.server import Server
+from modelyard_registry.search import restriction
 from modelyard_registry.servicer import RegistryServicer
+from modelyard_registry.servicer.access import AccessServicer, own_tokens
 
 _WATCHES = 64
+_ACCESS_THREADS = 4
 
-TREE = Tree("registry", Path(__file__).parent / "migrations", "0002")
+TREE = Tree("registry", Path(__file__).parent / "migrations", "0003")
 
 
 def mount(
@@ -38,6 +44,7 @@ def mount(
         clock: Unix time in milliseconds.
     """
     require_head(database, TREE)
+    restrict_to_callers(database, restriction)
     notifier = Notifier()
     database.on_commit(notifier.notify)
     server.add(
@@ -46,5 +53,21 @@ def mount(
             database, store, ArtifactsServiceStub(tracking), clock, notifier, server.stopping.is_set
         ),
         streams=_WATCHES,
-        ready=lambda: not database.problem(),
+        problem=database.problem,
     )
+    server.add(
+        access_service_pb2.DESCRIPTOR.services_by_name["AccessService"],
+        AccessServicer(database, clock, server.tokens),
+        threads=_ACCESS_THREADS,
+        problem=database.problem,
+    )
+
+
+def named_tokens(database: Database, clock: Clock = now_ms) -> Tokens:
+    """Return the named tokens as the registry's own server checks them.
+
+    Args:
+        database: The registry's.
+        clock: Unix time in milliseconds.
+    """
+    return Tokens(own_tokens(database, clock), clock)

@@ -41,11 +41,11 @@ def mount(
         tracking_service_pb2.DESCRIPTOR.services_by_name["TrackingService"],
         TrackingServicer(database, clock),
         threads=_TRACKING_THREADS,
-        ready=lambda: not database.problem(),
+        problem=database.problem,
     )
     server.add(
         artifacts_service_pb2.DESCRIPTOR.services_by_name["ArtifactsService"],
         ArtifactsServicer(database, store, signer, clock),
         threads=_ARTIFACTS_THREADS,
-        ready=lambda: not database.problem(),
+        problem=database.problem,
     )

@@ -21,8 +21,8 @@ class Readiness:
 
     is_ready = False
 
-    def __call__(self) -> bool:
-        return self.is_ready
+    def __call__(self) -> str:
+        return "" if self.is_ready else "The database cannot be reached."
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def readiness() -> Readiness:
 @pytest.fixture
 def target(readiness: Readiness) -> Iterator[str]:
     server = Server()
-    server.add(SERVICE, object(), ready=readiness)
+    server.add(SERVICE, object(), problem=readiness)
     (port,) = server.start("127.0.0.1:0")
     yield f"127.0.0.1:{port}"
     server.drain(5)
