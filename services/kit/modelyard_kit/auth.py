@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from google.protobuf.descriptor import MethodDescriptor
 
+from modelyard.api.access.v1.access_pb2 import Role
 from modelyard.api.options.v1.options_pb2 import Permission, permission
 from modelyard_kit.errors import InvalidArgument, PermissionDenied, Unauthenticated
 from modelyard_kit.roles import EVERYTHING, role_name, roles_with
@@ -45,10 +46,10 @@ class Grant:
 
     principal: str
     name: str = ""
-    role: int | None = None
+    role: Role | None = None
     scope: Scope = UNSCOPED
     expires_ms: int | None = None
-    permissions: frozenset[int] = EVERYTHING
+    permissions: frozenset[Permission] = EVERYTHING
 
 
 ANYBODY = Grant("anonymous")
@@ -81,14 +82,14 @@ def read_token(path: Path) -> str:
     return token
 
 
-def permission_of(method: MethodDescriptor) -> int:
+def permission_of(method: MethodDescriptor) -> Permission:
     """Return the permission a method asks for.
 
     Raises:
         ValueError: The method has none; a server with such a method must not start.
     """
     extensions: Any = method.GetOptions().Extensions  # the stubs know no editions
-    needed: int = extensions[permission]
+    needed: Permission = extensions[permission]
     if needed == Permission.PERMISSION_UNSPECIFIED:
         raise ValueError(f"{method.full_name} has no permission option")
     return needed
@@ -130,7 +131,7 @@ def identify(authorization: str, token: str | None, named: NamedTokens | None) -
     return named.identify(given)
 
 
-def require(grant: Grant, method: MethodDescriptor, needed: int) -> None:
+def require(grant: Grant, method: MethodDescriptor, needed: Permission) -> None:
     """Refuse a call that its caller may not make.
 
     Args:
@@ -180,7 +181,7 @@ def _is(token: str, given: str) -> bool:
     return hmac.compare_digest(given.encode(), token.encode())
 
 
-def _denied(grant: Grant, method: MethodDescriptor, needed: int) -> PermissionDenied:
+def _denied(grant: Grant, method: MethodDescriptor, needed: Permission) -> PermissionDenied:
     name = Permission.Name(needed)
     role = "its role" if grant.role is None else f"the role {role_name(grant.role)}"
     able = roles_with(needed)

@@ -86,7 +86,9 @@ def _received(kind: type[Message], data: bytes) -> Message:
 def _around(
     method: MethodDescriptor, identify: Identify, context: grpc.ServicerContext
 ) -> Iterator[Caller]:
-    metadata = {key: value for key, value in context.invocation_metadata() if key in _READ}
+    metadata: dict[str, Any] = {
+        key: value for key, value in context.invocation_metadata() if key in _READ
+    }
     request_id = _request_id(metadata)
     started = time.monotonic()
     try:

@@ -6,6 +6,7 @@ knows where it stands in the document; events are patches of it. docs/history.md
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKey, ForeignKeyConstraint, Index, String, Text, text
@@ -301,6 +302,42 @@ class RegistryClock(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     ticks: Mapped[int] = mapped_column(BigInteger)
+
+
+class ApiToken(Base):
+    """A named token, which ends by time or by being revoked, and is never deleted."""
+
+    __tablename__ = "api_token"
+
+    id: Mapped[str] = mapped_column(String(10), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    role: Mapped[str] = mapped_column(String(20))
+    models: Mapped[str] = mapped_column(Text)
+    """Patterns, as a JSON list."""
+    experiments: Mapped[str] = mapped_column(Text)
+    created_by: Mapped[str] = mapped_column(String(256))
+    created_ms: Mapped[int] = mapped_column(BigInteger)
+    expires_ms: Mapped[int | None] = mapped_column(BigInteger)
+    revoked_ms: Mapped[int | None] = mapped_column(BigInteger)
+    revoked_by: Mapped[str | None] = mapped_column(String(256))
+
+    @property
+    def model_patterns(self) -> list[str]:
+        return list(json.loads(self.models))
+
+    @property
+    def experiment_patterns(self) -> list[str]:
+        return list(json.loads(self.experiments))
+
+
+class ApiTokenRevision(Base):
+    """One row: how often tokens were made and revoked."""
+
+    __tablename__ = "api_token_revision"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    revision: Mapped[int] = mapped_column(BigInteger)
 
 
 def _cells(row: Base, place: Path, columns: tuple[str, ...]) -> dict[Path, Any]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, not_, select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session, selectinload, with_loader_criteria
+from sqlalchemy.sql.base import ExecutableOption
 
 from modelyard_kit import paging
 from modelyard_kit.errors import InvalidArgument
@@ -24,8 +25,11 @@ from modelyard_kit.filters import (
     where,
 )
 from modelyard_kit.paging import SortKey
+from modelyard_kit.scope import Scope, matches
 from modelyard_registry.models import (
+    Event,
     ModelAlias,
+    ModelName,
     ModelVersion,
     ModelVersionTag,
     RegisteredModel,
@@ -55,6 +59,26 @@ class Search:
     order_by: Sequence[str]
     page_size: int
     page_token: str
+
+
+def restriction(scope: Scope) -> Sequence[ExecutableOption]:
+    """Return what hides the models that a caller's token is not good for, and all they have."""
+    if not scope.models:
+        return ()
+    return [
+        with_loader_criteria(
+            table, matches(table.name.expression, scope.models), include_aliases=True
+        )
+        for table in (
+            ModelName,
+            RegisteredModel,
+            RegisteredModelTag,
+            ModelVersion,
+            ModelVersionTag,
+            ModelAlias,
+            Event,
+        )
+    ]
 
 
 def search_models(session: Session, search: Search) -> tuple[Sequence[RegisteredModel], str]:

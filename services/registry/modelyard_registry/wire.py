@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from modelyard.api.access.v1 import access_pb2
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard_kit.artifacts import ArtifactStore, Digest, Manifest
-from modelyard_registry.models import Event, ModelVersion, RegisteredModel
+from modelyard_kit.auth import Grant
+from modelyard_registry.models import ApiToken, Event, ModelVersion, RegisteredModel
 
 DOWNLOAD_EXPIRES_S = 15 * 60
 
@@ -59,13 +61,11 @@ def model_version(row: ModelVersion) -> pb.ModelVersion:
 
 
 def model_event(row: Event) -> pb.ModelEvent:
-    create_time = Timestamp()
-    create_time.FromMilliseconds(row.at_ms)
     return pb.ModelEvent(
         name=row.name,
         revision=row.revision,
         clock=row.clock,
-        create_time=create_time,
+        create_time=_timestamp(row.at_ms),
         actor=row.actor,
         action=row.action,
         version=None if row.version is None else str(row.version),
@@ -88,3 +88,55 @@ def object_downloads(store: ArtifactStore, manifest: Manifest) -> Iterator[pb.Ob
     for digest, size_bytes in objects.items():
         url = store.presign_get(digest, DOWNLOAD_EXPIRES_S)
         yield pb.ObjectDownload(digest=digest, size_bytes=size_bytes, url=url)
+
+
+def token(row: ApiToken) -> access_pb2.Token:
+    return access_pb2.Token(
+        id=row.id,
+        name=row.name,
+        role=row.role,
+        models=row.model_patterns,
+        experiments=row.experiment_patterns,
+        created_by=row.created_by,
+        create_time=_timestamp(row.created_ms),
+        expire_time=_timestamp(row.expires_ms),
+        revoke_time=_timestamp(row.revoked_ms),
+        revoked_by=row.revoked_by,
+    )
+
+
+def token_checks(revision: int, rows: Sequence[ApiToken]) -> access_pb2.ListTokenChecksResponse:
+    return access_pb2.ListTokenChecksResponse(
+        revision=revision,
+        tokens=[
+            access_pb2.TokenCheck(
+                id=row.id,
+                sha256=row.sha256,
+                name=row.name,
+                role=row.role,
+                models=row.model_patterns,
+                experiments=row.experiment_patterns,
+                expire_time=_timestamp(row.expires_ms),
+            )
+            for row in rows
+        ],
+    )
+
+
+def caller(grant: Grant) -> access_pb2.GetCallerResponse:
+    return access_pb2.GetCallerResponse(
+        name=grant.name,
+        role=grant.role,
+        models=grant.scope.models,
+        experiments=grant.scope.experiments,
+        expire_time=_timestamp(grant.expires_ms),
+        permissions=sorted(grant.permissions),
+    )
+
+
+def _timestamp(time_ms: int | None) -> Timestamp | None:
+    if time_ms is None:
+        return None
+    timestamp = Timestamp()
+    timestamp.FromMilliseconds(time_ms)
+    return timestamp

@@ -8,6 +8,7 @@ from sqlalchemy import update
 
 from modelyard_kit.calls import Call
 from modelyard_kit.errors import NotFound
+from modelyard_kit.scope import check_new_model
 from modelyard_registry.models import Event, ModelName, ModelVersion, RegisteredModel, RegistryClock
 from modelyard_registry.rules.history import (
     FIRST_PREVIOUS_HASH,
@@ -67,7 +68,12 @@ class Change:
 
     @classmethod
     def begin_name(cls, call: Call, name: str) -> Self:
-        """Lock a name that is to be given to a model, for the first time or again."""
+        """Lock a name that is to be given to a model, for the first time or again.
+
+        Raises:
+            PermissionDenied: The caller's token is not good for models of that name.
+        """
+        check_new_model(call.session, name)
         names = call.session.get(ModelName, name, with_for_update=True)
         if names is not None:
             return cls(call, names)

@@ -1,11 +1,15 @@
-"""Page tokens of one key."""
+"""Page tokens of one key, and times."""
 
 from __future__ import annotations
 
 from typing import TypeVar
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from modelyard_kit import paging
 from modelyard_kit.errors import InvalidArgument
+
+_MAX_TIMESTAMP_S = 253_402_300_799  # the end of the year 9999, as the well-known type has it
 
 Key = TypeVar("Key", int, str)
 
@@ -28,3 +32,18 @@ def page_start(token: str, query: str, first: Key) -> Key:
         case (key,) if isinstance(key, type(first)):
             return key
     raise InvalidArgument("Invalid page_token: expected the next_page_token of an earlier answer.")
+
+
+def milliseconds(time: Timestamp, field: str) -> int:
+    """Return a time as Unix time in milliseconds.
+
+    Raises:
+        InvalidArgument: It is before 1970 or after 9999.
+    """
+    if not 0 <= time.seconds <= _MAX_TIMESTAMP_S:
+        raise InvalidArgument(
+            f"Invalid value for parameter '{field}': {time.seconds} seconds of Unix time; "
+            f"it must be from 0 to {_MAX_TIMESTAMP_S}.",
+            field=field,
+        )
+    return time.seconds * 1000 + time.nanos // 1_000_000

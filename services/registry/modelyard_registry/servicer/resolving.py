@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import grpc
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
 from modelyard.api.registry.v1 import registry_pb2 as pb
@@ -9,13 +8,11 @@ from modelyard_kit.artifacts import ArtifactStore, Digest
 from modelyard_kit.calls import Call, reads
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
-from modelyard_kit.errors import InvalidArgument
 from modelyard_registry import wire
 from modelyard_registry.neighbours import seal
 from modelyard_registry.operations import resolving
 from modelyard_registry.rules.references import VersionSource, parse_model_uri
-
-_MAX_TIMESTAMP_S = 253_402_300_799  # the end of the year 9999, as the well-known type has it
+from modelyard_registry.servicer.fields import milliseconds
 
 
 class Resolving:
@@ -60,7 +57,7 @@ class Resolving:
     def _version(
         self, request: pb.ResolveModelRequest, call: Call, source: VersionSource
     ) -> pb.ResolveModelResponse:
-        as_of_ms = _milliseconds(request.as_of) if request.HasField("as_of") else None
+        as_of_ms = milliseconds(request.as_of, "as_of") if request.HasField("as_of") else None
         found, revision = resolving.resolve_version(call.session, source, as_of_ms)
         return pb.ResolveModelResponse(
             model_version=wire.model_version(found),
@@ -70,13 +67,3 @@ class Resolving:
             experiment_id=found.experiment_id,
             revision=revision,
         )
-
-
-def _milliseconds(time: Timestamp) -> int:
-    if not 0 <= time.seconds <= _MAX_TIMESTAMP_S:
-        raise InvalidArgument(
-            f"Invalid value for parameter 'as_of': {time.seconds} seconds of Unix time; "
-            f"it must be from 0 to {_MAX_TIMESTAMP_S}.",
-            field="as_of",
-        )
-    return time.seconds * 1000 + time.nanos // 1_000_000

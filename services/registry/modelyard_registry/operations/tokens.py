@@ -1,0 +1,122 @@
+"""Named tokens: made, revoked, never deleted, so that history's names stay unambiguous."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from modelyard_kit import paging
+from modelyard_kit.calls import Call
+from modelyard_kit.errors import AlreadyExists, NotFound
+from modelyard_kit.paging import SortKey
+from modelyard_registry.models import ApiToken, ApiTokenRevision
+from modelyard_registry.rules.tokens import NewToken, check_expiry, check_id, check_new_token
+
+
+def create_token(call: Call, new: NewToken) -> ApiToken:
+    """Make a token; again with the same fields it is the same token.
+
+    Raises:
+        InvalidArgument: A field is not valid.
+        AlreadyExists: The id or the name is another token's, which may have ended.
+    """
+    check_new_token(new)
+    counter = _lock(call.session)
+    present = call.session.get(ApiToken, new.id)
+    if present is not None:
+        if _described(present) != new:
+            raise AlreadyExists(f"The token {new.id} exists, and is another.", id=new.id)
+        return present
+    check_expiry(new.expires_ms, call.now_ms)
+    if call.session.scalar(select(ApiToken.id).where(ApiToken.name == new.name)) is not None:
+        raise AlreadyExists(
+            f"There is, or was, a token named '{new.name}'. History names who did what, so a name "
+            "is never given twice; choose another.",
+            name=new.name,
+        )
+    token = ApiToken(
+        id=new.id,
+        sha256=new.sha256,
+        name=new.name,
+        role=new.role,
+        models=json.dumps(new.models),
+        experiments=json.dumps(new.experiments),
+        created_by=call.actor,
+        created_ms=call.now_ms,
+        expires_ms=new.expires_ms,
+    )
+    call.session.add(token)
+    counter.revision += 1
+    return token
+
+
+def revoke_token(call: Call, token_id: str) -> ApiToken:
+    """End a token for good; one that was revoked stays as it is.
+
+    Raises:
+        NotFound: There is none.
+    """
+    check_id(token_id)
+    counter = _lock(call.session)
+    token = call.session.get(ApiToken, token_id)
+    if token is None:
+        raise NotFound(
+            f"There is no token with the id {token_id}; ListTokens tells which there are.",
+            id=token_id,
+        )
+    if token.revoked_ms is None:
+        token.revoked_ms, token.revoked_by = call.now_ms, call.actor
+        counter.revision += 1
+    return token
+
+
+def list_tokens(
+    session: Session, page_size: int, page_token: str
+) -> tuple[Sequence[ApiToken], str]:
+    """Return a page of all tokens, the newest first, and the token of the next page."""
+    keys = [
+        SortKey(ApiToken.created_ms.expression, ascending=False, nullable=False),
+        SortKey(ApiToken.id.expression, nullable=False),
+    ]
+    query = paging.fingerprint("tokens")
+    rows = select(ApiToken, *paging.key_columns(keys)).order_by(*paging.order_clauses(keys))
+    cursor = paging.decode(page_token, query)
+    if cursor is not None:
+        rows = rows.where(paging.after(keys, cursor))
+    found = session.execute(rows.limit(page_size + 1)).all()
+    page, next_page_token = paging.cut(found, page_size, keys, query)
+    return [row[0] for row in page], next_page_token
+
+
+def valid_tokens(
+    session: Session, known_revision: int, now_ms: int
+) -> tuple[int, Sequence[ApiToken]]:
+    """Return the present revision, and unless it is known the tokens that count."""
+    revision = session.scalars(select(ApiTokenRevision.revision)).one()
+    if revision == known_revision:
+        return revision, []
+    valid = select(ApiToken).where(
+        ApiToken.revoked_ms.is_(None),
+        or_(ApiToken.expires_ms.is_(None), ApiToken.expires_ms > now_ms),
+    )
+    return revision, session.scalars(valid.order_by(ApiToken.id)).all()
+
+
+def _lock(session: Session) -> ApiTokenRevision:
+    """Return the counter, locked: one change after the other, so that none is overlooked."""
+    return session.get_one(ApiTokenRevision, 1, with_for_update=True)
+
+
+def _described(token: ApiToken) -> NewToken:
+    return NewToken(
+        id=token.id,
+        sha256=token.sha256,
+        name=token.name,
+        role=token.role,
+        models=tuple(token.model_patterns),
+        experiments=tuple(token.experiment_patterns),
+        expires_ms=token.expires_ms,
+    )

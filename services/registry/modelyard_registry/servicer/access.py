@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import grpc
+
+from modelyard.api.access.v1 import access_pb2 as pb
+from modelyard_kit.access import Fetch, Snapshot, Tokens, snapshot_of
+from modelyard_kit.calls import Call, caller, reads, writes
+from modelyard_kit.clock import Clock
+from modelyard_kit.db import Database
+from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.fields import given, page_size
+from modelyard_registry import wire
+from modelyard_registry.operations import tokens
+from modelyard_registry.rules.tokens import NewToken
+from modelyard_registry.servicer.fields import milliseconds
+
+
+class AccessServicer:
+    """Every RPC about named tokens.
+
+    Args:
+        database: The registry's.
+        clock: The time.
+        known: What this server checks tokens with; None if it takes no named ones.
+    """
+
+    def __init__(self, database: Database, clock: Clock, known: Tokens | None) -> None:
+        self.database = database
+        self.clock = clock
+        self._known = known
+
+    def CreateToken(
+        self, request: pb.CreateTokenRequest, context: grpc.ServicerContext
+    ) -> pb.CreateTokenResponse:
+        reply = self._create(request, context)
+        self._heed()
+        return reply
+
+    @writes
+    def _create(self, request: pb.CreateTokenRequest, call: Call) -> pb.CreateTokenResponse:
+        if request.role == pb.ROLE_UNSPECIFIED:
+            roles = ", ".join(pb.Role.keys()[1:])
+            raise InvalidArgument(
+                f"Invalid value 0 for parameter 'role'; it must be one of {roles}.", field="role"
+            )
+        expire_time = given(request, "expire_time")
+        new = NewToken(
+            id=request.id,
+            sha256=request.sha256,
+            name=request.name,
+            role=pb.Role.Name(request.role),
+            models=tuple(request.models),
+            experiments=tuple(request.experiments),
+            expires_ms=None if expire_time is None else milliseconds(expire_time, "expire_time"),
+        )
+        return pb.CreateTokenResponse(token=wire.token(tokens.create_token(call, new)))
+
+    @reads
+    def ListTokens(self, request: pb.ListTokensRequest, call: Call) -> pb.ListTokensResponse:
+        limit = page_size(request, default=100, most=1000)
+        found, next_page_token = tokens.list_tokens(call.session, limit, request.page_token)
+        return pb.ListTokensResponse(tokens=map(wire.token, found), next_page_token=next_page_token)
+
+    def RevokeToken(
+        self, request: pb.RevokeTokenRequest, context: grpc.ServicerContext
+    ) -> pb.RevokeTokenResponse:
+        reply = self._revoke(request, context)
+        self._heed()
+        return reply
+
+    @writes
+    def _revoke(self, request: pb.RevokeTokenRequest, call: Call) -> pb.RevokeTokenResponse:
+        return pb.RevokeTokenResponse(token=wire.token(tokens.revoke_token(call, request.id)))
+
+    @reads
+    def ListTokenChecks(
+        self, request: pb.ListTokenChecksRequest, call: Call
+    ) -> pb.ListTokenChecksResponse:
+        known = request.revision if request.HasField("revision") else -1
+        revision, found = tokens.valid_tokens(call.session, known, call.now_ms)
+        return wire.token_checks(revision, found)
+
+    def GetCaller(
+        self, _request: pb.GetCallerRequest, _context: grpc.ServicerContext
+    ) -> pb.GetCallerResponse:
+        return wire.caller(caller.get().grant)
+
+    def _heed(self) -> None:
+        if self._known is not None:
+            self._known.refresh()
+
+
+def own_tokens(database: Database, clock: Clock) -> Fetch:
+    """Return what reads the tokens from the registry's own database."""
+
+    def fetch(revision: int) -> Snapshot | None:
+        with database.read() as session:
+            present, found = tokens.valid_tokens(session, revision, clock())
+            return snapshot_of(wire.token_checks(present, found), revision)
+
+    return fetch
