@@ -1,8 +1,40 @@
-"""Prints, after the tests, what the contract promises and nobody has built yet."""
+"""Servers that tests of one process share, and what is printed after the tests."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from databases import DIALECTS, Dialect
 from pytest import TerminalReporter  # noqa: PT013 - named in a hook's signature
+
+if TYPE_CHECKING:  # imports boto3 and moto, which few tests need
+    from s3_servers import S3Server
+
+
+@pytest.fixture(scope="module", params=DIALECTS)
+def dialect(request: pytest.FixtureRequest) -> Dialect:
+    """Which database: a test that asks for it runs once on each."""
+    return cast(Dialect, request.param)
+
+
+@pytest.fixture(scope="session")
+def seaweedfs() -> Iterator[S3Server]:
+    """A SeaweedFS, which enforces what is signed; each test takes a bucket of its own."""
+    import s3_servers
+
+    with s3_servers.seaweedfs() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[S3Server]:
+    """A moto, which believes everything; each test takes a bucket of its own."""
+    import s3_servers
+
+    with s3_servers.moto() as server:
+        yield server
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:

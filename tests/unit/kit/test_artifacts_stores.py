@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from s3_servers import S3Server
 
 from modelyard_kit.artifacts import ArtifactStore, Digest, Grant, UrlSigner
 from modelyard_kit.artifacts.local import LocalStore
@@ -20,11 +21,14 @@ DATA = bytes(range(256)) * 10_000  # spans several chunks
 DIGEST = Digest.of(DATA)
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "memory", "moto", "seaweedfs"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
     if request.param == "local":
         return LocalStore(tmp_path / "artifacts", SIGNER)
-    return MemoryStore(SIGNER)
+    if request.param == "memory":
+        return MemoryStore(SIGNER)
+    server: S3Server = request.getfixturevalue(request.param)
+    return server.open_store(prefix="models/")
 
 
 def read(store: ArtifactStore, digest: Digest, start: int = 0, end: int | None = None) -> bytes:
@@ -201,6 +205,7 @@ def test_a_deleted_object_is_not_listed(store: ArtifactStore) -> None:
     assert list(store.list_objects()) == []
 
 
+@pytest.mark.parametrize("store", ["local", "memory"], indirect=True)
 def test_presigned_urls_name_the_object_and_carry_their_permission(store: ArtifactStore) -> None:
     upload = store.presign_put(DIGEST, len(DATA), expires_s=60)
     download = store.presign_get(DIGEST, expires_s=60, filename="model & co.pkl")

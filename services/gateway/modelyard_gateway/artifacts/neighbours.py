@@ -11,10 +11,9 @@ import grpc
 from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
 from modelyard.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from modelyard.api.tracking.v1.tracking_service_pb2_grpc import TrackingServiceStub
-from modelyard_gateway.backends import SERVICES, Backend
+from modelyard_gateway.backends import Backend
 from modelyard_gateway.http import Request
 from modelyard_gateway.transcoder import refused
-from modelyard_kit.channel import dial
 
 _DEADLINE_S = 60.0
 
@@ -32,7 +31,7 @@ class Neighbours:
     def __init__(self, backends: Sequence[Backend], token: str | None) -> None:
         self._token = token
         self._channels: dict[str, grpc.Channel] = {
-            backend.area: dial(backend.target, *SERVICES[backend.area]) for backend in backends
+            backend.area: backend.dial() for backend in backends
         }
 
     def close(self) -> None:

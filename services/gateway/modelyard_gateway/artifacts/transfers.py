@@ -12,11 +12,11 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import quote
 
 from modelyard_gateway.errors import HttpError
 from modelyard_gateway.http import Request, Response
 from modelyard_kit.artifacts import ArtifactStore, Digest
+from modelyard_kit.artifacts.store import attachment
 from modelyard_kit.server import ActiveCalls
 
 STALLED_AFTER_S = 60.0
@@ -88,7 +88,7 @@ class Transfers:
         headers |= {
             "content-length": str(end - start),
             "content-type": download.content_type,
-            "content-disposition": _disposition(download.filename),
+            "content-disposition": attachment(download.filename),
         }
         body = b"" if request.method == "HEAD" else self._read(download, start, end)
         return Response(206 if span else 200, body, headers)
@@ -175,9 +175,3 @@ def _range(request: Request, digest: Digest, size_bytes: int) -> tuple[int, int]
             {"content-range": f"bytes */{size_bytes}"},
         )
     return start, end
-
-
-def _disposition(filename: str | None) -> str:
-    if filename is None:
-        return "attachment"
-    return f"attachment; filename*=UTF-8''{quote(filename, safe='')}"

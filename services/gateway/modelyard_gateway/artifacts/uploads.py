@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,12 +19,11 @@ from modelyard_gateway.errors import HttpError
 from modelyard_gateway.http import Request
 from modelyard_gateway.turns import Turns
 from modelyard_kit.artifacts import ArtifactStore, Digest, ManifestFile, PartHasher
-from modelyard_kit.errors import FailedPrecondition, ResourceExhausted
+from modelyard_kit.artifacts.store import refuse_when_full
+from modelyard_kit.errors import FailedPrecondition
 
 _CHUNK_BYTES = 1 << 20
 Result = TypeVar("Result")
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,22 +141,17 @@ class Uploads:
     def _spooled(
         self, chunks: Iterable[bytes], path: str
     ) -> Iterator[tuple[IO[bytes], ManifestFile]]:
-        try:
-            with tempfile.TemporaryFile(dir=self._limits.folder) as spool:
-                hasher = PartHasher()
-                for chunk in chunks:
-                    hasher.update(chunk)
-                    self._refuse_large(hasher.size_bytes)
-                    spool.write(chunk)
-                spool.flush()
-                yield spool, hasher.file(path)
-        except OSError as error:
-            if error.errno not in _FULL:
-                raise
-            raise ResourceExhausted(
-                "The disk that uploads are spooled to is full; nothing was kept. Free some space, "
-                "then try again."
-            ) from error
+        with (
+            refuse_when_full("that uploads are spooled to"),
+            tempfile.TemporaryFile(dir=self._limits.folder) as spool,
+        ):
+            hasher = PartHasher()
+            for chunk in chunks:
+                hasher.update(chunk)
+                self._refuse_large(hasher.size_bytes)
+                spool.write(chunk)
+            spool.flush()
+            yield spool, hasher.file(path)
 
     def _store_missing(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import tempfile
@@ -22,14 +21,14 @@ from modelyard_kit.artifacts.store import (
     checked,
     checked_end,
     no_object,
+    refuse_when_full,
 )
-from modelyard_kit.errors import DataLoss, ResourceExhausted
+from modelyard_kit.errors import DataLoss
 
 _INCOMING = "incoming"
 _PREFIX = "upload-"
 _SUFFIX = ".part"
 _STALE_AFTER_S = 60 * 60  # a running upload writes more often than this
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class LocalStore:
@@ -65,15 +64,8 @@ class LocalStore:
             return None
 
     def put(self, digest: Digest, chunks: Iterable[bytes], size_bytes: int) -> None:
-        try:
+        with refuse_when_full("of the artifact store"):
             self._put(digest, chunks, size_bytes)
-        except OSError as error:
-            if error.errno not in _FULL:
-                raise
-            raise ResourceExhausted(
-                "The disk of the artifact store is full; nothing was kept. Free some space, then "
-                "try again."
-            ) from error
 
     def _put(self, digest: Digest, chunks: Iterable[bytes], size_bytes: int) -> None:
         descriptor, name = tempfile.mkstemp(_SUFFIX, _PREFIX, self._incoming)

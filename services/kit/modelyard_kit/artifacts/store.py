@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import quote
 
 from modelyard_kit.artifacts.digest import Digest
-from modelyard_kit.errors import InvalidArgument, NotFound
+from modelyard_kit.errors import InvalidArgument, NotFound, ResourceExhausted
 
 CHUNK_BYTES = 1024 * 1024
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True)
@@ -156,3 +160,30 @@ def checked_end(size_bytes: int, start: int, end: int | None) -> int:
 
 def no_object(digest: Digest) -> NotFound:
     return NotFound(f"No object {digest} in the artifact store", digest=digest)
+
+
+@contextmanager
+def refuse_when_full(disk: str) -> Iterator[None]:
+    """Turns what a full disk raises into a refusal.
+
+    Args:
+        disk: Which one, as a message names it.
+
+    Raises:
+        ResourceExhausted: The disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise ResourceExhausted(
+            f"The disk {disk} is full; nothing was kept. Free some space, then try again."
+        ) from error
+
+
+def attachment(filename: str | None) -> str:
+    """The Content-Disposition of a download: a browser saves it, whatever is in it."""
+    if filename is None:
+        return "attachment"
+    return f"attachment; filename*=UTF-8''{quote(filename, safe='')}"

@@ -1,0 +1,111 @@
+"""Which store keeps the objects of an installation."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelyard_kit.artifacts.local import LocalStore
+from modelyard_kit.artifacts.signing import UrlSigner
+from modelyard_kit.artifacts.store import ArtifactStore
+from modelyard_kit.errors import FailedPrecondition, InvalidArgument
+
+_S3 = "s3://"
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_PREFIX = re.compile(r"(?:[A-Za-z0-9_.-]+/)*")
+_MAX_PREFIX_CHARACTERS = 512
+_ENDPOINT = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Where objects are kept. Credentials of S3 are found as boto3 finds them.
+
+    Attributes:
+        artifacts: A folder, `s3://bucket` or `s3://bucket/prefix`.
+        s3_endpoint: The URL of a server other than Amazon's.
+        s3_public_endpoint: The same as clients reach it, if they do by another URL.
+        s3_region: Of the bucket; `us-east-1` where an endpoint is given, else as boto3 finds it.
+    """
+
+    artifacts: str
+    s3_endpoint: str = ""
+    s3_public_endpoint: str = ""
+    s3_region: str = ""
+
+    def __post_init__(self) -> None:
+        _check_endpoint("MODELYARD_S3_ENDPOINT", self.s3_endpoint)
+        _check_endpoint("MODELYARD_S3_PUBLIC_ENDPOINT", self.s3_public_endpoint)
+
+
+def open_store(settings: StoreSettings, signer: UrlSigner) -> ArtifactStore:
+    """Open the store of an installation.
+
+    Args:
+        settings: Which one.
+        signer: Makes the URLs of a store that has no HTTP front of its own.
+
+    Raises:
+        InvalidArgument: The settings name no store.
+        FailedPrecondition: There is no such bucket, or the credentials or the folder's rights do
+            not permit to use it.
+        Unavailable: The endpoint cannot be reached.
+    """
+    if not settings.artifacts.startswith(_S3):
+        return _local(settings.artifacts, signer)
+    bucket, prefix = _bucket_and_prefix(settings.artifacts)
+    try:
+        from modelyard_kit.artifacts.s3 import S3Store
+    except ModuleNotFoundError as error:
+        raise FailedPrecondition(
+            "Artifacts in S3 need boto3: pip install 'modelyard[s3]'."
+        ) from error
+    store = S3Store(
+        bucket,
+        prefix,
+        endpoint=settings.s3_endpoint,
+        public_endpoint=settings.s3_public_endpoint,
+        region=settings.s3_region,
+    )
+    store.check_access()
+    return store
+
+
+def _local(folder: str, signer: UrlSigner) -> LocalStore:
+    if not folder or "://" in folder:
+        raise InvalidArgument(
+            f"Invalid MODELYARD_ARTIFACTS '{folder}': expected a folder, s3://bucket or "
+            "s3://bucket/prefix."
+        )
+    try:
+        return LocalStore(Path(folder), signer)
+    except OSError as error:
+        raise FailedPrecondition(
+            f"The folder of artifacts '{folder}' cannot be used: {error.strerror}."
+        ) from error
+
+
+def _bucket_and_prefix(location: str) -> tuple[str, str]:
+    """Return the bucket, and the prefix with a slash at its end unless it is empty."""
+    bucket, _, prefix = location.removeprefix(_S3).partition("/")
+    if not _BUCKET.fullmatch(bucket):
+        raise InvalidArgument(
+            f"Invalid MODELYARD_ARTIFACTS: '{bucket.rpartition('@')[2]}' is not the name of a "
+            "bucket; expected s3://bucket or s3://bucket/prefix, without credentials."
+        )
+    prefix = f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else ""
+    if not _PREFIX.fullmatch(prefix) or len(prefix) > _MAX_PREFIX_CHARACTERS:
+        raise InvalidArgument(
+            f"Invalid prefix '{prefix[:_MAX_PREFIX_CHARACTERS]}' in MODELYARD_ARTIFACTS: expected "
+            f"at most {_MAX_PREFIX_CHARACTERS} letters, digits and . _ - in segments joined by /."
+        )
+    return bucket, prefix
+
+
+def _check_endpoint(variable: str, endpoint: str) -> None:
+    if endpoint and not _ENDPOINT.fullmatch(endpoint):
+        raise InvalidArgument(
+            f"Invalid {variable} '{endpoint.rpartition('@')[2]}': expected http(s)://host or "
+            "http(s)://host:port, without a path or credentials."
+        )

@@ -1,0 +1,239 @@
+"""Objects in a bucket of Amazon S3, or of a server that speaks its protocol."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from tempfile import SpooledTemporaryFile
+from typing import TYPE_CHECKING, TypedDict
+
+from botocore.exceptions import ClientError
+
+from modelyard_kit.artifacts import s3_check
+from modelyard_kit.artifacts.digest import Digest
+from modelyard_kit.artifacts.s3_connection import connect, refuse_unusable, sender
+from modelyard_kit.artifacts.s3_errors import kit_errors, status_of
+from modelyard_kit.artifacts.store import (
+    CHUNK_BYTES,
+    PresignedPut,
+    StoredObject,
+    attachment,
+    checked,
+    checked_end,
+    no_object,
+    refuse_when_full,
+)
+from modelyard_kit.errors import DataLoss, Unavailable
+
+if TYPE_CHECKING:  # published apart, for development
+    from botocore.response import StreamingBody
+    from types_boto3_s3 import S3Client
+    from types_boto3_s3.type_defs import GetObjectOutputTypeDef
+
+_SPOOL_IN_MEMORY_BYTES = 8 << 20
+_CHECK_EXPIRES_S = 60
+_NOT_FOUND, _OUT_OF_RANGE = 404, 416
+
+
+class S3Store:
+    """An `ArtifactStore` in a bucket, at `<prefix>sha256/ab/cd/<digest>`.
+
+    Clients upload to presigned URLs, which bind checksum and size and permit no overwriting; how
+    far the server enforces that is found out once, by trying.
+
+    Args:
+        bucket: Its name.
+        prefix: Before each key; empty, or with a slash at its end.
+        endpoint: The URL of a server other than Amazon's.
+        public_endpoint: The same as clients reach it, if they do by another URL.
+        region: Of the bucket; `us-east-1` where an endpoint is given, else as boto3 finds it.
+
+    Raises:
+        FailedPrecondition: The region is not known.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str = "",
+        *,
+        endpoint: str = "",
+        public_endpoint: str = "",
+        region: str = "",
+    ) -> None:
+        self._bucket = bucket
+        self._prefix = prefix
+        self._client = connect(bucket, endpoint, region)
+        self._public = connect(bucket, public_endpoint, region) if public_endpoint else self._client
+        self._checking = threading.Lock()
+        self._enforced: s3_check.Enforced | None = None
+
+    def check_access(self) -> None:
+        """See whether the bucket is there and may be used, as an operator must know at start.
+
+        Raises:
+            FailedPrecondition: It is not, or is elsewhere; says what to mend.
+            Unavailable: The endpoint cannot be reached.
+        """
+        refuse_unusable(self._client, self._bucket, self._prefix)
+
+    @property
+    def trusted(self) -> bool:
+        try:
+            return self.enforced().everything
+        except Unavailable:
+            return False
+
+    def enforced(self) -> s3_check.Enforced:
+        """What the server enforces of presigned uploads; found out, and logged, once.
+
+        Raises:
+            Unavailable: It cannot be reached, or refuses this service.
+        """
+        with self._checking:
+            if self._enforced is None:
+                presign = partial(self._presigned_put, self._client, expires_s=_CHECK_EXPIRES_S)
+                self._enforced = s3_check.find_out(self, presign, sender())
+                s3_check.report(self._enforced)
+            return self._enforced
+
+    def has(self, digest: Digest) -> bool:
+        return self.size_bytes(digest) is not None
+
+    def size_bytes(self, digest: Digest) -> int | None:
+        with kit_errors():
+            try:
+                return self._client.head_object(**self._at(digest))["ContentLength"]
+            except ClientError as error:
+                if status_of(error) == _NOT_FOUND:
+                    return None
+                raise
+
+    def put(self, digest: Digest, chunks: Iterable[bytes], size_bytes: int) -> None:
+        with SpooledTemporaryFile(_SPOOL_IN_MEMORY_BYTES) as spool:
+            with refuse_when_full("that uploads are spooled to"):
+                for chunk in checked(digest, chunks, size_bytes):
+                    spool.write(chunk)  # `writelines` would keep all of it in memory
+            spool.seek(0)
+            # Also over an object that is there: the same bytes, or a damaged copy made good.
+            with kit_errors():
+                self._client.put_object(
+                    **self._at(digest), Body=spool, ChecksumSHA256=_checksum(digest)
+                )
+
+    @contextmanager
+    def open(
+        self, digest: Digest, start: int = 0, end: int | None = None
+    ) -> Iterator[Iterator[bytes]]:
+        is_readable = start >= 0 and (end is None or end > start)
+        response = self._get(digest, start, end) if is_readable else None
+        if response is None:
+            size_bytes = self.size_bytes(digest)
+            if size_bytes is None:
+                raise no_object(digest)
+            checked_end(size_bytes, start, end)
+            yield iter(())
+            return
+        with closing(response["Body"]) as body:
+            _, _, size = response.get("ContentRange", "").rpartition("/")
+            end = checked_end(int(size or response["ContentLength"]), start, end)
+            yield _chunks(body, end - start)
+
+    def _get(self, digest: Digest, start: int, end: int | None) -> GetObjectOutputTypeDef | None:
+        """Answer with an object or a range of it; None if it has no such range."""
+        with kit_errors():
+            try:
+                if start == 0 and end is None:
+                    return self._client.get_object(**self._at(digest))
+                last = "" if end is None else end - 1
+                return self._client.get_object(**self._at(digest), Range=f"bytes={start}-{last}")
+            except ClientError as error:
+                if status_of(error) == _NOT_FOUND:
+                    raise no_object(digest) from None
+                if status_of(error) == _OUT_OF_RANGE:
+                    return None
+                raise
+
+    def delete(self, digest: Digest) -> None:
+        with kit_errors():
+            self._client.delete_object(**self._at(digest))
+
+    def verify(self, digest: Digest) -> bool:
+        sha256 = hashlib.sha256()
+        with self.open(digest) as chunks:
+            for chunk in chunks:
+                sha256.update(chunk)
+        return sha256.hexdigest() == digest
+
+    def list_objects(self, after: Digest | None = None) -> Iterator[StoredObject]:
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket,
+            Prefix=f"{self._prefix}sha256/",
+            StartAfter="" if after is None else self._prefix + after.key,
+        )
+        with kit_errors():
+            for page in pages:
+                for found in page.get("Contents", ()):
+                    digest = Digest.at(found["Key"].removeprefix(self._prefix))
+                    if digest is not None:
+                        modified_ms = int(found["LastModified"].timestamp() * 1000)
+                        yield StoredObject(digest, found["Size"], modified_ms)
+
+    def presign_get(self, digest: Digest, expires_s: int, filename: str | None = None) -> str:
+        with kit_errors():
+            return self._public.generate_presigned_url(
+                "get_object",
+                Params={
+                    **self._at(digest),
+                    "ResponseContentDisposition": attachment(filename),
+                    "ResponseContentType": "application/octet-stream",
+                },
+                ExpiresIn=expires_s,
+            )
+
+    def presign_put(self, digest: Digest, size_bytes: int, expires_s: int) -> PresignedPut:
+        return self._presigned_put(self._public, digest, size_bytes, expires_s=expires_s)
+
+    def _presigned_put(
+        self, client: S3Client, digest: Digest, size_bytes: int, *, expires_s: int
+    ) -> PresignedPut:
+        checksum = _checksum(digest)
+        with kit_errors():
+            url = client.generate_presigned_url(
+                "put_object",
+                Params={
+                    **self._at(digest),
+                    "ChecksumSHA256": checksum,
+                    "ContentLength": size_bytes,
+                    "IfNoneMatch": "*",
+                },
+                ExpiresIn=expires_s,
+            )
+        return PresignedPut(url, {"If-None-Match": "*", "x-amz-checksum-sha256": checksum})
+
+    def _at(self, digest: Digest) -> _Place:
+        return {"Bucket": self._bucket, "Key": self._prefix + digest.key}
+
+
+class _Place(TypedDict):
+    Bucket: str
+    Key: str
+
+
+def _checksum(digest: Digest) -> str:
+    return base64.b64encode(bytes.fromhex(digest)).decode()
+
+
+def _chunks(body: StreamingBody, size_bytes: int) -> Iterator[bytes]:
+    left_bytes = size_bytes
+    with kit_errors():
+        while left_bytes:
+            chunk = body.read(min(CHUNK_BYTES, left_bytes))
+            if not chunk:
+                raise DataLoss(f"An object lost its last {left_bytes} bytes while it was read")
+            left_bytes -= len(chunk)
+            yield chunk

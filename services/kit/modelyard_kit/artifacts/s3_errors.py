@@ -1,0 +1,57 @@
+"""What S3 refuses, in words that name no endpoint, bucket or key; the log has the detail."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+from modelyard_kit.errors import Error, ResourceExhausted, Unavailable
+
+logger = logging.getLogger(__name__)
+
+_FULL = {"InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "507"}
+_NOT_NOW = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException"}
+_CLIENT_ERRORS = range(400, 500)
+_TOO_MANY_REQUESTS = 429
+
+
+@contextmanager
+def kit_errors() -> Iterator[None]:
+    """Turns the failures of the SDK into ours.
+
+    Raises:
+        Unavailable: The store cannot be reached, is too busy or refuses this service.
+        ResourceExhausted: The store is full.
+    """
+    try:
+        yield
+    except (BotoCoreError, ClientError, HTTPClientError) as error:
+        raise _kit_error(error) from error
+
+
+def code_of(error: ClientError) -> str:
+    """What S3 calls the error; its status for an answer without a body."""
+    return error.response.get("Error", {}).get("Code", "")
+
+
+def status_of(error: ClientError) -> int:
+    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+
+
+def _kit_error(error: Exception) -> Error:
+    logger.warning("The artifact store failed: %s", error)
+    if not isinstance(error, ClientError):
+        return Unavailable("The artifact store cannot be reached; try again.")
+    if code_of(error) in _FULL:
+        return ResourceExhausted(
+            "The artifact store is full; nothing was kept. Free some space, then try again."
+        )
+    status = status_of(error)
+    if code_of(error) in _NOT_NOW or status == _TOO_MANY_REQUESTS or status not in _CLIENT_ERRORS:
+        return Unavailable("The artifact store is too busy or broken; try again.")
+    return Unavailable(
+        "The artifact store refuses this service; whoever runs it finds the reason in its log."
+    )
