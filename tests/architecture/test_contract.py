@@ -20,7 +20,7 @@ from modelyard.api.options.v1 import options_pb2
 from modelyard_kit.grpc_errors import CODES
 
 ROOT = Path(__file__).parents[2]
-AREAS = ("tracking", "artifacts", "registry", "serving")
+AREAS = ("tracking", "artifacts", "registry", "serving", "access")
 
 
 def service_file(area: str) -> FileDescriptor:

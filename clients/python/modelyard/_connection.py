@@ -75,8 +75,9 @@ class Connection:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def channel(self, area: str) -> Any:
-        """Return the channel to the service of an area: "tracking", "artifacts" or "registry"."""
-        target = self.targets.registry if area == "registry" else self.targets.tracking
+        """Return the channel to the service of an area of the contract, e.g. "registry"."""
+        of_registry = area in {"registry", "access"}
+        target = self.targets.registry if of_registry else self.targets.tracking
         with self._lock:
             if target not in self._channels:
                 self._channels[target] = _dial(target, secure=self.targets.secure)

@@ -32,6 +32,7 @@ _SERVICES = {
     "tracking": "TrackingService",
     "artifacts": "ArtifactsService",
     "registry": "RegistryService",
+    "access": "AccessService",
 }
 
 Reply = TypeVar("Reply", bound=Message)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from modelyard.api.access.v1 import access_service_pb2
 from modelyard.api.artifacts.v1 import artifacts_service_pb2
 from modelyard.api.registry.v1 import registry_service_pb2
 from modelyard.api.serving.v1 import serving_service_pb2
@@ -16,7 +17,7 @@ from modelyard_kit.channel import dial
 
 _CONTRACT = {
     "tracking": (tracking_service_pb2, artifacts_service_pb2),
-    "registry": (registry_service_pb2,),
+    "registry": (registry_service_pb2, access_service_pb2),
     "serving": (serving_service_pb2,),
 }
 SERVICES = {

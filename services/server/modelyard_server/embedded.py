@@ -65,9 +65,11 @@ class Embedded:
             signer = UrlSigner(self._home.secret(), lambda: self.http)
             store = LocalStore(self._home.objects, signer)
             self.socket = self._home.socket()
-            self.server = Server(token)
+            tracking, registry = (self._database(area, undo) for area in ("tracking", "registry"))
+            self.server = Server(token, tokens=modelyard_registry.app.named_tokens(registry))
             undo.callback(self.server.drain, _GRACE_S)
-            grpc_port = self._start_services(settings, store, signer)
+            modelyard_tracking.app.mount(self.server, tracking, store, signer)
+            grpc_port = self._start_services(settings, registry, store)
             self.grpc = _address(_reachable(settings.host), grpc_port)
             gateway = Gateway(
                 [Backend(area, f"unix:{self.socket}", f":{grpc_port}") for area in SERVICES],
@@ -85,20 +87,19 @@ class Embedded:
             undo.callback(self._home.withdraw)
             self._undo = undo.pop_all()
 
-    def _start_services(self, settings: Settings, store: LocalStore, signer: UrlSigner) -> int:
+    def _start_services(self, settings: Settings, registry: Database, store: LocalStore) -> int:
         tracking = dial(f"unix:{self.socket}", *SERVICES["tracking"])
         self.server.on_close(tracking.close)
-        modelyard_tracking.app.mount(self.server, self._database("tracking"), store, signer)
-        modelyard_registry.app.mount(self.server, self._database("registry"), store, tracking)
+        modelyard_registry.app.mount(self.server, registry, store, tracking)
         modelyard_serving.app.mount(self.server)
         address = _address(settings.host, settings.grpc_port)
         port, _ = self.server.start(address, f"unix:{self.socket}")
         self.socket.chmod(0o600)
         return port
 
-    def _database(self, area: str) -> Database:
+    def _database(self, area: str, undo: ExitStack) -> Database:
         database = open_home_database(self._home, area)
-        self.server.on_close(database.close)
+        undo.callback(database.close)
         migrate(database, TREES[area])
         return database
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from modelyard.api.artifacts.v1 import artifacts_service_pb2
 from modelyard.api.tracking.v1 import tracking_service_pb2
 from modelyard_kit.artifacts import ArtifactStore, UrlSigner
+from modelyard_kit.calls import restrict_to_callers
 from modelyard_kit.clock import Clock, now_ms
 from modelyard_kit.db import Database
 from modelyard_kit.migrations import Tree, require_head
 from modelyard_kit.server import Server
+from modelyard_tracking.search.restriction import restriction
 from modelyard_tracking.servicer import ArtifactsServicer, TrackingServicer
 
 TREE = Tree(service="tracking", folder=Path(__file__).parent / "migrations", head="0002")
@@ -37,6 +39,7 @@ def mount(
         clock: The time.
     """
     require_head(database, TREE)
+    restrict_to_callers(database, restriction)
     server.add(
         tracking_service_pb2.DESCRIPTOR.services_by_name["TrackingService"],
         TrackingServicer(database, clock),

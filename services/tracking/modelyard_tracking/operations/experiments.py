@@ -15,6 +15,7 @@ from modelyard_kit.errors import (
     NotFound,
 )
 from modelyard_kit.keys import checked_key
+from modelyard_kit.scope import check_new_experiment
 from modelyard_tracking.models import Experiment, ExperimentTag, Run
 from modelyard_tracking.rules.states import Lifecycle
 from modelyard_tracking.rules.values import (
@@ -35,6 +36,7 @@ def create_experiment(
     Raises:
         AlreadyExists: The name is taken, by a deleted experiment too.
         InvalidArgument: `artifact_location` is not where Modelyard keeps the artifacts anyway.
+        PermissionDenied: The caller's token is not good for experiments of that name.
     """
     _require_free(session, checked_experiment_name(name))
     experiment = Experiment(name=name, created_ms=now_ms, updated_ms=now_ms)
@@ -184,6 +186,7 @@ def delete_experiment_tag(session: Session, experiment_id: str, key: str, now_ms
 
 
 def _require_free(session: Session, name: str) -> None:
+    check_new_experiment(session, name)
     taken = session.scalar(select(Experiment).where(Experiment.name == name))
     if taken is None:
         return

@@ -114,16 +114,16 @@ def log_points(session: Session, run_id: str, curves: Mapping[Curve, Sequence[Po
     if not curves:
         return
     connection = session.connection()
-    _require_models(connection, {curve.model_id for curve in curves if curve.model_id})
+    _require_models(session, {curve.model_id for curve in curves if curve.model_id})
     _append(connection, run_id, curves)
     _keep_latest_of_run(connection, run_id, curves)
     _keep_latest_of_models(connection, run_id, curves)
 
 
-def _require_models(connection: Connection, model_ids: set[str]) -> None:
+def _require_models(session: Session, model_ids: set[str]) -> None:
     if not model_ids:
         return
-    found = connection.scalars(
+    found = session.scalars(
         select(LoggedModel.model_id).where(
             LoggedModel.model_id.in_(model_ids), LoggedModel.lifecycle_stage == Lifecycle.ACTIVE
         )

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from modelyard_kit.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
 from modelyard_kit.keys import checked_key
+from modelyard_kit.scope import is_restricted
 from modelyard_tracking.models import Experiment, Run, RunTag
 from modelyard_tracking.operations.experiments import get_active_experiment
 from modelyard_tracking.rules.run_names import invent_name
@@ -102,11 +103,13 @@ def write_to_run(session: Session, run_id: str) -> int:
         NotFound: There is no such run.
         FailedPrecondition: It is deleted.
     """
+    if is_restricted(session):
+        _require_run(session, run_id)
     experiment_id = session.connection().scalar(_MARK_CHANGED, {"of_run": run_id})
     if experiment_id is not None:
         return int(experiment_id)
-    exists = session.scalar(select(Run.run_id).where(Run.run_id == run_id))
-    raise _not_active(run_id) if exists else _no_run(run_id)
+    _require_run(session, run_id)
+    raise _not_active(run_id)
 
 
 def update_run(
@@ -164,6 +167,11 @@ def restore_run(session: Session, run_id: str) -> None:
     run.lifecycle_stage = Lifecycle.ACTIVE
     run.deleted_with_experiment = False
     run.revision += 1
+
+
+def _require_run(session: Session, run_id: str) -> None:
+    if session.scalar(select(Run.run_id).where(Run.run_id == run_id)) is None:
+        raise _no_run(run_id)
 
 
 def _no_run(run_id: str) -> NotFound:

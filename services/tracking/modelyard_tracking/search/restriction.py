@@ -1,0 +1,28 @@
+"""What callers see whose token is good for some experiments only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import with_loader_criteria
+from sqlalchemy.sql.base import ExecutableOption
+
+from modelyard_kit.scope import Scope, matches
+from modelyard_tracking.models import Dataset, DatasetInput, Experiment, LoggedModel, Run
+
+
+def restriction(scope: Scope) -> Sequence[ExecutableOption]:
+    """Return what hides other experiments, and what is in them.
+
+    All else that runs and logged models have is reached by their ids, which are looked up first.
+    """
+    if not scope.experiments:
+        return ()
+    named = matches(Experiment.name.expression, scope.experiments)
+    visible = select(Experiment.experiment_id).where(named).scalar_subquery()
+    inside = [
+        with_loader_criteria(table, table.experiment_id.in_(visible), include_aliases=True)
+        for table in (Run, LoggedModel, Dataset, DatasetInput)
+    ]
+    return [with_loader_criteria(Experiment, named, include_aliases=True), *inside]
