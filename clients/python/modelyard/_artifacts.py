@@ -1,108 +1,24 @@
-"""Trees of files: to the server, from the server, and models by URI."""
+"""Trees of files from the server, and models by URI."""
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelyard import _cache, _connection, _manifests, _rpc, _transfer
-from modelyard._transfer import PART_BYTES, File, Object
+from modelyard import _cache, _connection, _downloads, _manifests, _rpc
+from modelyard._objects import File, Object
+from modelyard._transfer import Links
+from modelyard._uploads import Owner, upload, upload_content
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.api.registry.v1 import registry_pb2
-from modelyard.exceptions import InvalidParameter, NotFound
+from modelyard.exceptions import InvalidParameter
 from modelyard.models._folder import LocalModel
 
-_FILES_PER_CALL = 1000
-_COMMIT_DEADLINE_S = 60.0
+__all__ = ["Location", "Owner", "download", "fetch_model", "locate", "upload", "upload_content"]
+
 _RESOLVE_DEADLINE_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose tree it is: one of the two."""
-
-    run_id: str | None = None
-    model_id: str | None = None
-
-
-def upload(
-    uri: str | None, owner: Owner, local_path: str | Path, artifact_path: str | None
-) -> None:
-    """Upload a file, or a folder under its own name, into a folder of a tree.
-
-    Raises:
-        NotFound: There is no such local file.
-    """
-    source = Path(local_path)
-    if source.is_dir():
-        name = source.absolute().name
-        folder = f"{artifact_path}/{name}" if artifact_path else name
-        upload_content(uri, owner, source, folder)
-    elif source.is_file():
-        path = f"{artifact_path}/{source.name}" if artifact_path else source.name
-        _upload_files(uri, owner, [(path, source)])
-    else:
-        raise NotFound(f"There is no local file '{local_path}' to upload.")
-
-
-def upload_content(
-    uri: str | None, owner: Owner, local_dir: str | Path, artifact_path: str | None
-) -> None:
-    """Upload what a folder holds into a folder of a tree.
-
-    Raises:
-        NotFound: There is no such local folder.
-    """
-    root = Path(local_dir)
-    if not root.is_dir():
-        raise NotFound(f"There is no local folder '{local_dir}' to upload.")
-    prefix = f"{artifact_path}/" if artifact_path else ""
-    found = [
-        (prefix + (Path(folder) / name).relative_to(root).as_posix(), Path(folder) / name)
-        for folder, _, names in os.walk(root)
-        for name in names
-    ]
-    _upload_files(uri, owner, sorted(found))
-
-
-def _upload_files(uri: str | None, owner: Owner, sources: Sequence[tuple[str, Path]]) -> None:
-    for start in range(0, len(sources), _FILES_PER_CALL):
-        batch = sources[start : start + _FILES_PER_CALL]
-        files = _transfer.in_parallel(lambda pair: _transfer.describe(*pair), batch)
-        messages = [_file_message(file) for file in files]
-        declare = pb.DeclareArtifactsRequest(
-            run_id=owner.run_id, model_id=owner.model_id, files=messages
-        )
-        reply = _rpc.call(uri, declare, pb.DeclareArtifactsResponse)
-        where = {
-            part.digest: (source, index * PART_BYTES)
-            for file, (_, source) in zip(files, batch, strict=True)
-            for index, part in enumerate(file.objects)
-        }
-
-        def put(missing: pb.ObjectUpload, where: dict[str, tuple[Path, int]] = where) -> None:
-            source, offset = where[missing.digest]
-            headers = dict(missing.headers)
-            _transfer.put(missing.url, headers, source, offset, missing.size_bytes)
-
-        _transfer.in_parallel(put, reply.uploads)
-        commit = pb.CommitArtifactsRequest(
-            run_id=owner.run_id, model_id=owner.model_id, files=messages
-        )
-        _rpc.call(uri, commit, pb.CommitArtifactsResponse, timeout_s=_COMMIT_DEADLINE_S)
-
-
-def _file_message(file: File) -> pb.ArtifactFile:
-    message = pb.ArtifactFile(path=file.path, size_bytes=file.size_bytes, digest=file.digest)
-    if len(file.objects) > 1:
-        message.parts.extend(
-            pb.ArtifactPart(digest=part.digest, size_bytes=part.size_bytes) for part in file.objects
-        )
-    return message
 
 
 def download(uri: str | None, owner: Owner, path: str, dst_path: str | Path | None) -> Path:
@@ -120,37 +36,18 @@ def download(uri: str | None, owner: Owner, path: str, dst_path: str | Path | No
     Raises:
         NotFound: There is no such file.
         DataLoss: The bytes differ from their digest.
+        ResourceExhausted: The disk is full.
     """
     request = pb.GetArtifactsRequest(run_id=owner.run_id, model_id=owner.model_id, path=path)
     reply = _rpc.call(uri, request, pb.GetArtifactsResponse)
-    files = [_file(message) for message in reply.files]
-    urls = {item.digest: item.url for item in reply.downloads}
-    return write(files, urls, dst_path) / path
+    links = Links(_urls(reply), lambda: _urls(_rpc.call(uri, request, pb.GetArtifactsResponse)))
+    return (
+        _downloads.write(uri, [_file(message) for message in reply.files], links, dst_path) / path
+    )
 
 
-def write(files: Sequence[File], urls: Mapping[str, str], dst_path: str | Path | None) -> Path:
-    """Download files into a folder, a new temporary one by default, and return it.
-
-    Raises:
-        DataLoss: The bytes differ from their digest.
-    """
-    folder = Path(dst_path) if dst_path else Path(tempfile.mkdtemp(prefix="modelyard-"))
-
-    def receive(file: File) -> None:
-        target = folder / file.path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as made:
-            try:
-                for part in file.objects:
-                    _transfer.get(part, urls[part.digest], file.path, made)
-                made.flush()
-                Path(made.name).replace(target)
-            except BaseException:
-                Path(made.name).unlink(missing_ok=True)
-                raise
-
-    _transfer.in_parallel(receive, files)
-    return folder
+def _urls(reply: pb.GetArtifactsResponse) -> dict[str, str]:
+    return {item.digest: item.url for item in reply.downloads}
 
 
 def _file(message: pb.ArtifactFile) -> File:
@@ -177,22 +74,28 @@ def fetch_model(uri: str, dst_path: str | None = None) -> LocalModel:
         if location.manifest:
             return _fetch_manifest(location, dst_path)
         uri = _model_uri(location)
-    request = registry_pb2.ResolveModelRequest(uri=uri)
-    reply = _rpc.call(
-        _connection.registry_uri(),
-        request,
-        registry_pb2.ResolveModelResponse,
-        timeout_s=_RESOLVE_DEADLINE_S,
-    )
+    reply = _resolve(uri)
     files = list(_manifests.files_of(reply.manifest, reply.digest, uri))
-    urls = {item.digest: item.url for item in reply.downloads}
+    version = reply.model_version
+    # A stage or alias may mean another version by the time an URL has expired.
+    same = f"models:/{version.name}/{version.version}" if version.name else uri
+    links = Links(_manifests.urls(reply), lambda: _manifests.urls(_resolve(same)))
     return LocalModel(
-        path=_model_folder(reply.digest, files, urls, dst_path),
+        path=_model_folder(reply.digest, files, links, dst_path),
         digest=reply.digest,
         name=reply.model_version.name or None,
         version=reply.model_version.version or None,
         model_id=reply.model_id or None,
         run_id=reply.run_id or None,
+    )
+
+
+def _resolve(uri: str) -> registry_pb2.ResolveModelResponse:
+    return _rpc.call(
+        _connection.registry_uri(),
+        registry_pb2.ResolveModelRequest(uri=uri),
+        registry_pb2.ResolveModelResponse,
+        timeout_s=_RESOLVE_DEADLINE_S,
     )
 
 
@@ -203,16 +106,17 @@ def _fetch_manifest(location: Location, dst_path: str | None) -> LocalModel:
         )
     found = _manifests.manifest(location.manifest)
     return LocalModel(
-        path=_model_folder(found.digest, found.files, found.urls, dst_path), digest=found.digest
+        path=_model_folder(found.digest, found.files, found.links, dst_path), digest=found.digest
     )
 
 
 def _model_folder(
-    digest: str, files: Sequence[File], urls: Mapping[str, str], dst_path: str | None
+    digest: str, files: Sequence[File], links: Links[str], dst_path: str | None
 ) -> Path:
+    uri = _connection.registry_uri()
     if dst_path is None:
-        return _cache.model_folder(digest, files, urls)
-    _cache.write_files(Path(dst_path), files, urls)
+        return _cache.model_folder(uri, digest, files, links)
+    _cache.write_files(uri, Path(dst_path), files, links)
     return Path(dst_path)
 
 

@@ -10,12 +10,14 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from modelyard import _transfer
+from modelyard import _connection, _progress
+from modelyard._downloads import made
 from modelyard._locks import locked
-from modelyard._transfer import File, Object
+from modelyard._objects import File, Object, Source, describe_all
+from modelyard._transfer import Links, Transfer
 from modelyard.exceptions import DataLoss, InvalidState
 
 _BLOCK_BYTES = 1 << 20
@@ -38,16 +40,18 @@ def root() -> Path:
     return folder.absolute()
 
 
-def model_folder(digest: str, files: Sequence[File], urls: Mapping[str, str]) -> Path:
+def model_folder(uri: str | None, digest: str, files: Sequence[File], links: Links[str]) -> Path:
     """Return a folder with exactly these files, checked; download what is missing or damaged.
 
     Args:
+        uri: Address of the server.
         digest: Of the manifest the files come from.
         files: Paths must have been checked.
-        urls: Where to GET each object, by digest.
+        links: Where to GET each object.
 
     Raises:
         DataLoss: The store's bytes differ from their digest.
+        ResourceExhausted: The disk is full.
     """
     models = root() / "models"
     models.mkdir(exist_ok=True)
@@ -56,70 +60,74 @@ def model_folder(digest: str, files: Sequence[File], urls: Mapping[str, str]) ->
         return folder
     with locked(models / f"{digest}.lock"):
         if not _is_intact(folder, files):
-            _make(folder, files, urls)
+            _make(uri, folder, files, links)
     return folder
 
 
-def _make(folder: Path, files: Sequence[File], urls: Mapping[str, str]) -> None:
-    made = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
+def _make(uri: str | None, folder: Path, files: Sequence[File], links: Links[str]) -> None:
+    made_here = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
     try:
-        write_files(made, files, urls)
+        write_files(uri, made_here, files, links)
         if folder.exists():
             shutil.rmtree(folder)
-        made.rename(folder)
+        made_here.rename(folder)
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(made_here, ignore_errors=True)
 
 
-def write_files(folder: Path, files: Sequence[File], urls: Mapping[str, str]) -> None:
-    """Write files into a folder, from the cache as far as it has them."""
+def write_files(uri: str | None, folder: Path, files: Sequence[File], links: Links[str]) -> None:
+    """Write files into a folder, from the cache as far as it has them.
 
-    def write(file: File) -> None:
-        target = folder / file.path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as made:
-            try:
-                for part in file.objects:
-                    with _object(part, urls, file.path).open("rb") as source:
-                        shutil.copyfileobj(source, made, _BLOCK_BYTES)
-                Path(made.name).replace(target)
-            except BaseException:
-                Path(made.name).unlink(missing_ok=True)
-                raise
+    An object that has come stays in the cache, so that after an interruption only the others are
+    downloaded.
+    """
+    paths = {part: file.path for file in files for part in file.objects}
+    total_bytes = sum(part.size_bytes for part in paths)
 
-    _transfer.in_parallel(write, files)
+    def fetch(item: tuple[Object, str]) -> None:
+        wanted, path = item
+        kept = _kept(wanted)
+        if _is_there(wanted, kept):
+            transfer.advance(wanted.size_bytes)
+            return
+        with made(kept, path) as sink:
+            transfer.get(wanted, links, path, sink)
+
+    with (
+        _progress.shown("Downloading", total_bytes) as advance,
+        Transfer(_connection.host(uri), advance) as transfer,
+    ):
+        transfer.each(fetch, list(paths.items()))
+        transfer.each(lambda file: _assemble(file, folder / file.path), files)
+
+
+def _assemble(file: File, target: Path) -> None:
+    with made(target, file.path) as sink:
+        for part in file.objects:
+            sha256 = hashlib.sha256()
+            with _kept(part).open("rb") as source:
+                while block := source.read(_BLOCK_BYTES):
+                    sha256.update(block)
+                    sink.write(block)
+            if sha256.hexdigest() != part.digest:
+                raise DataLoss(f"The cache's bytes of '{file.path}' changed. Try again.")
 
 
 def _is_intact(folder: Path, files: Sequence[File]) -> bool:
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
     if found != {file.path for file in files}:
         return False
-    described = _transfer.in_parallel(
-        lambda file: _transfer.describe(file.path, folder / file.path), files
-    )
-    return described == list(files)
+    with Transfer(None) as transfer:
+        sources = [(file.path, Source.of(folder / file.path)) for file in files]
+        return describe_all(sources, transfer.each) == list(files)
 
 
-def _object(wanted: Object, urls: Mapping[str, str], path: str) -> Path:
-    """Return where the cache has an object, checked; download it if it has not."""
-    folder = root() / "sha256" / wanted.digest[:2] / wanted.digest[2:4]
-    kept = folder / wanted.digest
-    if kept.is_file() and _sha256(kept) == wanted.digest:
-        return kept
-    if wanted.digest not in urls:
-        raise DataLoss(f"The server does not say where the bytes of '{path}' are.")
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as made:
-        try:
-            _transfer.get(wanted, urls[wanted.digest], path, made)
-            made.flush()
-            Path(made.name).replace(kept)
-        except BaseException:
-            Path(made.name).unlink(missing_ok=True)
-            raise
-    return kept
+def _kept(wanted: Object) -> Path:
+    return root() / "sha256" / wanted.digest[:2] / wanted.digest[2:4] / wanted.digest
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _is_there(wanted: Object, kept: Path) -> bool:
+    if not kept.is_file():
+        return False
+    with kept.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == wanted.digest

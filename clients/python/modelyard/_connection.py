@@ -89,7 +89,9 @@ def _dial(target: str, *, secure: bool) -> Any:
 
     options = (*_OPTIONS, ("grpc.service_config", json.dumps(_SERVICE_CONFIG)))
     if secure:
-        return grpc.secure_channel(target, grpc.ssl_channel_credentials(), options=options)
+        from modelyard import _tls
+
+        return grpc.secure_channel(target, _tls.channel_credentials(), options=options)
     return grpc.insecure_channel(target, options=options)
 
 
@@ -165,6 +167,11 @@ def connect(uri: str | None) -> Connection:
         if key not in _state.open:
             _state.open[key] = _connect(uri)
         return _state.open[key]
+
+
+def host(uri: str | None) -> str | None:
+    """Return the host name of a server; None for the local home's."""
+    return urllib.parse.urlsplit(uri).hostname if uri else None
 
 
 def disconnect(connection: Connection) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from modelyard import _connection, _rpc
-from modelyard._transfer import File, Object
+from modelyard._objects import File, Object
+from modelyard._transfer import Links
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard.entities import FileInfo
 from modelyard.exceptions import DataLoss, NotFound
@@ -26,12 +27,12 @@ class Manifest:
     Attributes:
         digest: Its own, SHA-256 as 64 hexadecimal digits.
         files: By path.
-        urls: Where to GET each object, by digest.
+        links: Where to GET each object.
     """
 
     digest: str
     files: tuple[File, ...]
-    urls: Mapping[str, str]
+    links: Links[str]
 
     def at(self, path: str) -> Manifest:
         """Return what is at or below a path; all of it if that is empty.
@@ -67,15 +68,25 @@ def manifest(digest: str) -> Manifest:
         NotFound: No version is.
         DataLoss: The answer differs from the digest.
     """
-    request = registry_pb2.GetPinnedManifestRequest(digest=digest)
-    reply = _rpc.call(
+    reply = _pinned(digest)
+    files = tuple(files_of(reply.manifest, digest, f"the manifest {digest}"))
+    return Manifest(digest, files, Links(urls(reply), lambda: urls(_pinned(digest))))
+
+
+def _pinned(digest: str) -> registry_pb2.GetPinnedManifestResponse:
+    return _rpc.call(
         _connection.registry_uri(),
-        request,
+        registry_pb2.GetPinnedManifestRequest(digest=digest),
         registry_pb2.GetPinnedManifestResponse,
         timeout_s=_DEADLINE_S,
     )
-    files = tuple(files_of(reply.manifest, digest, f"the manifest {digest}"))
-    return Manifest(digest, files, {item.digest: item.url for item in reply.downloads})
+
+
+def urls(
+    reply: registry_pb2.GetPinnedManifestResponse | registry_pb2.ResolveModelResponse,
+) -> dict[str, str]:
+    """Return where to GET each object, by digest."""
+    return {item.digest: item.url for item in reply.downloads}
 
 
 def files_of(manifest: bytes, digest: str, uri: str) -> Iterator[File]:

@@ -1,203 +1,384 @@
-"""Bytes between this machine and the store: hashed, in parts, verified.
-
-A file of at most 64 MiB is one object; a larger one is a list of them. An object is known by the
-SHA-256 of its bytes.
-"""
+"""Objects between this machine and the store: in parallel, tried again, verified."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, TypeVar
+import ssl
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from types import TracebackType
+from typing import IO, Generic, Self, TypeVar
 
-from modelyard._http import open_url
+from modelyard import _http, _tls
+from modelyard._objects import Object, Source
+from modelyard._progress import Advance
+from modelyard.api.artifacts.v1.artifacts_pb2 import ObjectUpload
 from modelyard.exceptions import (
     DataLoss,
     InvalidState,
     ModelyardException,
     NotFound,
+    ResourceExhausted,
     Unavailable,
 )
 
-PART_BYTES = 64 << 20
 _BLOCK_BYTES = 1 << 20
-_THREADS = 4
+_THREADS = 8
 _TIMEOUT_S = 60.0  # without a byte
-_ATTEMPTS = 4
+_ATTEMPTS = 4  # without a byte more
 _FIRST_BACKOFF_S = 0.2
+_PARTIAL = 206
+_EXPIRED = {401, 403}
+_PASSING = {408, 409, 429}  # 409: somebody else is writing the same object
 _ALREADY_THERE = 412  # what If-None-Match: * answers
-_TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
-class Object:
-    """Bytes, by their SHA-256 as 64 hexadecimal digits."""
-
-    digest: str
-    size_bytes: int
+class _Stopped(Exception):
+    """Another transfer has failed, or the user has had enough."""
 
 
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file of a tree.
+class Links(Generic[T]):
+    """Where objects are, by digest, as long as it is true.
 
-    Attributes:
-        path: In the tree.
-        digest: SHA-256 of all of it, 64 hexadecimal digits.
-        objects: What it consists of, in order.
+    Args:
+        known: What the server said.
+        ask: Asks it again, after an URL has expired.
     """
 
-    path: str
-    digest: str
-    objects: tuple[Object, ...]
+    def __init__(self, known: Mapping[str, T], ask: Callable[[], Mapping[str, T]]) -> None:
+        self._known = known
+        self._ask = ask
+        self._lock = threading.Lock()
 
-    @property
-    def size_bytes(self) -> int:
-        return sum(part.size_bytes for part in self.objects)
+    def get(self, digest: str) -> T | None:
+        with self._lock:
+            return self._known.get(digest)
 
-
-def in_parallel(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """Return `work` of each item; the first failure is raised after the others have ended."""
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="modelyard-transfer") as pool:
-        return list(pool.map(work, items))
-
-
-def describe(path: str, source: Path) -> File:
-    """Hash a local file.
-
-    Raises:
-        NotFound: It cannot be read.
-    """
-    objects: list[Object] = []
-    whole = hashlib.sha256()
-    try:
-        with source.open("rb") as file:
-            while not objects or objects[-1].size_bytes == PART_BYTES:
-                part = _describe_part(file, whole)
-                if objects and not part.size_bytes:
-                    break
-                objects.append(part)
-    except OSError as error:
-        raise NotFound(f"The file {source} cannot be read: {error.strerror}.") from None
-    return File(path, whole.hexdigest(), tuple(objects))
+    def renewed(self, digest: str, expired: T) -> T | None:
+        """Return what is true now, when `expired` was so before; the server is asked once."""
+        with self._lock:
+            if self._known.get(digest) == expired:
+                self._known = self._ask()
+            return self._known.get(digest)
 
 
-def _describe_part(file: IO[bytes], whole: hashlib._Hash) -> Object:
-    sha256, left = hashlib.sha256(), PART_BYTES
-    while block := file.read(min(_BLOCK_BYTES, left)):
-        sha256.update(block)
-        whole.update(block)
-        left -= len(block)
-    return Object(sha256.hexdigest(), PART_BYTES - left)
+class Transfer:
+    """Threads and connections for moving the objects of one tree; used in a `with` block.
 
-
-class _Part:
-    """A range of a file as HTTP reads it."""
-
-    def __init__(self, file: IO[bytes], size_bytes: int) -> None:
-        self._file, self._left = file, size_bytes
-
-    def read(self, wanted: int = -1) -> bytes:
-        block = self._file.read(self._left if wanted < 0 else min(wanted, self._left))
-        self._left -= len(block)
-        return block
-
-
-def put(url: str, headers: Mapping[str, str], source: Path, offset: int, size_bytes: int) -> None:
-    """Upload a range of a local file.
-
-    Raises:
-        InvalidState: The file has changed since it was hashed, or the URL has expired.
-        Unavailable: The store cannot be reached.
+    Args:
+        server: Host name of the server, which may ask for the client certificate.
+        advance: Is told of every block.
     """
 
-    def send() -> None:
-        with source.open("rb") as file:
-            file.seek(offset)
-            request = urllib.request.Request(  # noqa: S310 - open_url checks the scheme
-                url,
-                data=_Part(file, size_bytes),
-                headers={**headers, "Content-Length": str(size_bytes)},
-                method="PUT",
-            )
-            with open_url(request, _TIMEOUT_S):
-                pass
+    def __init__(self, server: str | None, advance: Advance = lambda _: None) -> None:
+        self.advance = advance
+        self._connections = _http.Connections(server, _TIMEOUT_S)
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="modelyard-transfer")
+        self._stopped = threading.Event()
 
-    try:
-        _trying(send, source.name)
-    except _Refused as refused:
-        if refused.status != _ALREADY_THERE:
-            raise InvalidState(
-                f"The store refused '{source.name}' ({refused.status}): it changed while it was "
-                "uploaded, or the upload took too long. Try again."
-            ) from None
+    def __enter__(self) -> Self:
+        return self
 
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stopped.set()
+        self._pool.shutdown(cancel_futures=True)
+        self._connections.__exit__(kind, error, traceback)
 
-def get(wanted: Object, url: str, path: str, sink: IO[bytes]) -> None:
-    """Download an object into `sink`, at its present position, and check it.
+    def each(self, work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        """Return `work` of each item, in order; after the first failure no other is begun.
 
-    Raises:
-        DataLoss: The bytes differ from the digest; `path` is named.
-        NotFound: The store does not have them.
-        Unavailable: The store cannot be reached.
-    """
-    start = sink.tell()
+        May not be called by `work`.
+        """
+        if len(items) == 1:
+            return [work(items[0])]
+        results: dict[int, R] = {}
+        waiting = iter(range(len(items)))
+        lock = threading.Lock()
 
-    def receive() -> None:
-        sink.seek(start)
-        sink.truncate()
-        sha256, left = hashlib.sha256(), wanted.size_bytes
-        with open_url(urllib.request.Request(url), _TIMEOUT_S) as reply:  # noqa: S310 - open_url checks the scheme
-            while block := reply.read(min(_BLOCK_BYTES, left + 1)):
-                left -= len(block)
-                if left < 0:
-                    break
-                sha256.update(block)
-                sink.write(block)
-        if left or sha256.hexdigest() != wanted.digest:
-            raise DataLoss(
-                f"The bytes of '{path}' differ from their digest sha256:{wanted.digest}."
-            )
+        def some() -> None:
+            while not self._stopped.is_set():
+                with lock:
+                    index = next(waiting, None)
+                if index is None:
+                    return
+                results[index] = work(items[index])
 
-    try:
-        _trying(receive, path)
-    except _Refused as refused:
-        raise NotFound(f"The store does not hand out '{path}' ({refused.status}).") from None
+        _finish([self._pool.submit(some) for _ in range(min(_THREADS, len(items)))], self._stopped)
+        return [results[index] for index in range(len(items))]
 
+    def put(self, wanted: Object, links: Links[ObjectUpload], source: Source, offset: int) -> None:
+        """Upload a range of a local file, unless the store has it.
 
-class _Refused(Exception):
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
+        Raises:
+            InvalidState: The file has changed since it was hashed, or the store refuses it.
+            Unavailable: The store cannot be reached.
+        """
+        link = links.get(wanted.digest)
+        attempts = _Attempts(source.path.name, self._stopped)
+        while link is not None:
+            attempts.go_on()
+            sent = _Sent(source, offset, wanted.size_bytes, self._moved)
+            if self._is_put(sent, link, attempts):
+                return
+            self.advance(-sent.sent_bytes)
+            if attempts.wants_link:
+                link = links.renewed(wanted.digest, link)
+        self.advance(wanted.size_bytes)
 
-
-def _trying(transfer: Callable[[], None], name: str) -> None:
-    """Transfer again after a failure that may pass, waiting 0.2 s, then twice as long each time."""
-    for attempt in range(1, _ATTEMPTS + 1):
+    def _is_put(self, sent: _Sent, link: ObjectUpload, attempts: _Attempts) -> bool:
+        headers = {**link.headers, "Content-Length": str(sent.size_bytes)}
         try:
-            return transfer()
-        except urllib.error.HTTPError as error:
-            with error:
-                passing = error.code >= _SERVER_ERROR or error.code == _TOO_MANY_REQUESTS
-                if not passing:
-                    raise _Refused(error.code) from None
-                failure: ModelyardException = Unavailable(
-                    f"The store failed to transfer '{name}' ({error.code}). Try again."
-                )
+            with self._connections.request("PUT", link.url, headers, sent.send) as reply:
+                reply.read()
+        except _http.Refused as refused:
+            if refused.status == _ALREADY_THERE:
+                self.advance(sent.size_bytes - sent.sent_bytes)
+            elif not attempts.refused(refused.status):
+                raise InvalidState(
+                    f"The store refused '{sent.source.path.name}' ({refused.status}): it changed "
+                    "while it was uploaded, or the upload took too long. Try again."
+                ) from None
+            return refused.status == _ALREADY_THERE
+        except (OSError, HTTPException) as error:
+            attempts.failed(error)
+            return False
+        return True
+
+    def get(self, wanted: Object, links: Links[str], path: str, sink: IO[bytes]) -> None:
+        """Download an object into `sink`, at its present position, and check it.
+
+        What has come before a connection broke is not asked for again.
+
+        Raises:
+            DataLoss: The bytes differ from the digest; `path` is named.
+            NotFound: The store does not have them.
+            Unavailable: The store cannot be reached.
+            ResourceExhausted: The disk is full.
+        """
+        url = links.get(wanted.digest)
+        received = _Received(wanted, sink, path, self._moved)
+        attempts = _Attempts(path, self._stopped)
+        while url is not None:
+            attempts.go_on(received.size_bytes)
+            if self._is_received(received, url, attempts):
+                received.check()
+                return
+            if attempts.wants_link:
+                url = links.renewed(wanted.digest, url)
+        raise NotFound(f"The server does not say where the bytes of '{path}' are.")
+
+    def _is_received(self, received: _Received, url: str, attempts: _Attempts) -> bool:
+        try:
+            with self._connections.request("GET", url, received.headers()) as reply:
+                received.write(reply)
+        except _http.Refused as refused:
+            if attempts.refused(refused.status):
+                return False
+            raise NotFound(
+                f"The store does not hand out '{received.path}' ({refused.status})."
+            ) from None
+        except (OSError, HTTPException) as error:
+            attempts.failed(error)
+            return False
+        return True
+
+    def _moved(self, moved_bytes: int) -> None:
+        if self._stopped.is_set():
+            raise _Stopped
+        self.advance(moved_bytes)
+
+
+def _finish(running: Sequence[Future[None]], stopped: threading.Event) -> None:
+    """Wait for all; raise the failure that came first, after the others have ended."""
+    try:
+        done, others = wait(running, return_when=FIRST_EXCEPTION)
+        if any(future.exception() for future in done):
+            stopped.set()
+        done |= wait(others).done
+    except BaseException:  # ctrl-C comes to this thread only
+        stopped.set()
+        wait(running)
+        raise
+    failures = [error for future in done if (error := future.exception())]
+    failures.sort(key=lambda error: isinstance(error, _Stopped))
+    if failures:
+        raise failures[0]
+
+
+class _Attempts:
+    """How often a transfer is tried: again after what may pass, with 0.2 s, 0.4 s, … between.
+
+    Args:
+        name: Of the file, for messages.
+        stopped: Set when it is no longer wanted.
+    """
+
+    def __init__(self, name: str, stopped: threading.Event) -> None:
+        self._name = name
+        self._stopped = stopped
+        self._failed = 0
+        self._has_new_link = False
+        self._moved_bytes = 0
+        self._failure: ModelyardException | None = None
+        self.wants_link = False
+
+    def go_on(self, moved_bytes: int = 0) -> None:
+        """Wait before the next attempt.
+
+        Args:
+            moved_bytes: How much has come that need not come again.
+
+        Raises:
+            Unavailable: There were enough.
+        """
+        if moved_bytes > self._moved_bytes:
+            self._moved_bytes, self._failed, self._has_new_link = moved_bytes, 0, False
+        if self._failure and self._failed >= _ATTEMPTS:
+            raise self._failure
+        if self._failed:
+            self._stopped.wait(_FIRST_BACKOFF_S * 2 ** (self._failed - 1))
+        if self._stopped.is_set():
+            raise _Stopped
+
+    def refused(self, status: int) -> bool:
+        """Whether to try again after a refusal."""
+        if status >= _SERVER_ERROR or status in _PASSING:
+            self._again(f"The store failed to transfer '{self._name}' ({status}). Try again.")
+            return True
+        self.wants_link = status in _EXPIRED and not self._has_new_link
+        self._has_new_link = True
+        return self.wants_link
+
+    def failed(self, error: Exception) -> None:
+        """Note that the connection broke, or could not be made.
+
+        Raises:
+            Unavailable: The store's certificate is not trusted, which does not pass.
+        """
+        reason = _tls.explained(str(error))
+        said = reason or getattr(error, "strerror", None) or str(error) or type(error).__name__
+        text = f"The store cannot be reached to transfer '{self._name}': {said}."
+        if reason and isinstance(error, ssl.SSLError):
+            raise Unavailable(text) from None
+        self._again(text)
+
+    def _again(self, failure: str) -> None:
+        self._failed += 1
+        self._failure = Unavailable(failure)
+        # A store may close the connection where it would refuse the URL.
+        self.wants_link = self._failed > 1
+
+
+class _Sent:
+    """A range of a local file on its way."""
+
+    def __init__(self, source: Source, offset: int, size_bytes: int, moved: Advance) -> None:
+        self.source = source
+        self._offset = offset
+        self.size_bytes = size_bytes
+        self._moved = moved
+        self.sent_bytes = 0
+
+    def send(self, connection: HTTPConnection) -> None:
+        """Send it, from its start."""
+        self._moved(-self.sent_bytes)
+        self.sent_bytes = 0
+        try:
+            file = self.source.path.open("rb", buffering=0)
         except OSError as error:
-            reason = getattr(error, "reason", error)
-            failure = Unavailable(f"The store cannot be reached to transfer '{name}': {reason}.")
-        if attempt == _ATTEMPTS:
-            raise failure
-        time.sleep(_FIRST_BACKOFF_S * 2 ** (attempt - 1))
-    return None
+            raise InvalidState(
+                f"The file {self.source.path} cannot be read any more: {error.strerror}."
+            ) from None
+        with file:
+            self.source.check(file.fileno())
+            while left := self.size_bytes - self.sent_bytes:
+                count = connection.sock.sendfile(
+                    file, self._offset + self.sent_bytes, min(left, _BLOCK_BYTES)
+                )
+                if not count:
+                    raise self.source.changed()
+                self.sent_bytes += count
+                self._moved(count)
+
+
+class _Received:
+    """An object as far as it has come."""
+
+    def __init__(self, wanted: Object, sink: IO[bytes], path: str, moved: Advance) -> None:
+        self._wanted = wanted
+        self._sink = sink
+        self.path = path
+        self._moved = moved
+        self._start = sink.tell()
+        self._sha256 = hashlib.sha256()
+        self._buffer = memoryview(bytearray(min(_BLOCK_BYTES, wanted.size_bytes + 1)))
+        self.size_bytes = 0
+
+    def headers(self) -> dict[str, str]:
+        return {"Range": f"bytes={self.size_bytes}-"} if self.size_bytes else {}
+
+    def write(self, reply: HTTPResponse) -> None:
+        """Write what an answer brings.
+
+        Raises:
+            ConnectionError: It ended too early.
+        """
+        if self.size_bytes and not self._continues(reply):
+            self._restart()
+        while read := reply.readinto(self._buffer):
+            if self.size_bytes + read > self._wanted.size_bytes:
+                raise self._wrong()
+            block = self._buffer[:read]
+            self._sha256.update(block)
+            try:
+                self._sink.write(block)
+            except OSError as error:
+                raise unwritten(self.path, error) from None
+            self.size_bytes += read
+            self._moved(read)
+        if reply.length:
+            raise ConnectionResetError("the connection broke")
+
+    def check(self) -> None:
+        """Refuse bytes that have another digest."""
+        size_bytes, digest = self._wanted.size_bytes, self._wanted.digest
+        if self.size_bytes != size_bytes or self._sha256.hexdigest() != digest:
+            raise self._wrong()
+
+    def _continues(self, reply: HTTPResponse) -> bool:
+        span = reply.headers.get("content-range", "")
+        return reply.status == _PARTIAL and span.startswith(f"bytes {self.size_bytes}-")
+
+    def _restart(self) -> None:
+        self._sink.seek(self._start)
+        self._sha256 = hashlib.sha256()
+        self._moved(-self.size_bytes)
+        self.size_bytes = 0
+
+    def _wrong(self) -> DataLoss:
+        return DataLoss(
+            f"The bytes of '{self.path}' differ from their digest sha256:{self._wanted.digest}."
+        )
+
+
+def unwritten(path: str, error: OSError) -> ModelyardException:
+    """Return what to say when a file could not be written."""
+    if error.errno in _FULL:
+        return ResourceExhausted(
+            f"There is no room for '{path}' where it is written to: {error.strerror}. Free some "
+            "space, then try again."
+        )
+    return InvalidState(f"'{path}' cannot be written: {error.strerror}.")

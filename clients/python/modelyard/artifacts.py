@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from modelyard import _artifacts, _connection, _manifests
+from modelyard import _artifacts, _connection, _downloads, _manifests
 from modelyard.client import MlflowClient
 from modelyard.entities import FileInfo
 from modelyard.exceptions import InvalidParameter
@@ -42,7 +42,8 @@ def download_artifacts(
     location = _location(artifact_uri, run_id, artifact_path)
     if location.manifest:
         found = _manifests.manifest(location.manifest).at(location.path)
-        return str(_artifacts.write(found.files, found.urls, dst_path) / location.path)
+        uri = _connection.registry_uri()
+        return str(_downloads.write(uri, found.files, found.links, dst_path) / location.path)
     if location.owner is None:
         folder = str(dst_path or tempfile.mkdtemp(prefix="modelyard-"))
         return str(_artifacts.fetch_model(location.model_uri, folder).path)

@@ -6,13 +6,14 @@ import os
 import threading
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 import modelyard
-from modelyard import _artifacts, _cache, _manifests, _transfer
+from modelyard import _artifacts, _cache, _manifests, _objects
 from modelyard.client import MlflowClient
 from modelyard.exceptions import (
     DataLoss,
@@ -87,11 +88,11 @@ def test_a_file_over_64_mib_goes_in_parts(
         for number in range(65):
             file.write(number.to_bytes(4, "big") + block[4:])
         file.write(b"rest")
-    described = _transfer.describe("large", tmp_path / "large")
+    described = _objects.describe("large", tmp_path / "large")
     assert [part.size_bytes for part in described.objects] == [64 << 20, (1 << 20) + 4]
     client.log_artifact(run_id, tmp_path / "large")
     found = client.download_artifacts(run_id, "large", tmp_path / "back")
-    assert _transfer.describe("large", Path(found)) == described
+    assert _objects.describe("large", Path(found)) == described
 
 
 def test_missing_local_files_are_named(client: MlflowClient, run_id: str, tmp_path: Path) -> None:
@@ -301,6 +302,7 @@ def test_two_who_fetch_at_once_get_the_same_folder(
         start.wait()
         return _artifacts.fetch_model(uri).path
 
-    found = _transfer.in_parallel(fetch, range(4))
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(fetch, range(4)))
     assert len(set(found)) == 1
     assert _content(found[0]) == _content(tree)
