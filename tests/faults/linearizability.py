@@ -1,0 +1,186 @@
+"""Whether what clients saw can be explained by one thing that does one operation at a time.
+
+The search of Wing and Gong with the memory of Lowe: take any operation that no other one had to
+precede, see whether the specification gives the result that was seen, go on with the rest, and
+never visit the same remainder in the same state twice. An operation whose outcome nobody knows may
+have happened at any time after it was sent, or never.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+NOBODY = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What one client asked, when, and what it was told.
+
+    Attributes:
+        name: Its own, for people who read the history.
+        started_s: When it was sent, on the machine's monotonic clock.
+        ended_s: When it was answered; infinity if it never was.
+        kind: What was asked; the specification knows it.
+        asked: With which arguments.
+        told: The result; None if nobody knows it.
+    """
+
+    name: str
+    started_s: float
+    ended_s: float
+    kind: str
+    asked: tuple[Any, ...] = ()
+    told: Any = None
+
+    @property
+    def is_known(self) -> bool:
+        return self.ended_s < math.inf
+
+
+State: TypeAlias = Any
+Step: TypeAlias = Callable[[State, Operation], State | None]
+"""A specification: the state after an operation, None if its result is wrong in that state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The result of an operation that was refused because of the state it found."""
+
+    reason: str = "stale"
+
+
+STALE = Refused()
+
+
+def unexplained(history: Sequence[Operation], step: Step, start: Hashable) -> list[str]:
+    """Return nothing if a history is linearizable, else what can be read of it.
+
+    Args:
+        history: At most some hundred operations on one object.
+        step: Its specification.
+        start: Its state before the history, hashable.
+    """
+    operations = sorted(history, key=lambda operation: operation.started_s)
+    known = sum(1 << i for i, operation in enumerate(operations) if operation.is_known)
+    deepest = 0
+    seen: set[tuple[int, Hashable]] = set()
+    path: list[tuple[int, State, Iterator[int]]] = [(0, start, _next(operations, 0))]
+    while path:
+        done, state, candidates = path[-1]
+        if done & known == known:
+            return []
+        for index in candidates:
+            after = step(state, operations[index])
+            place = (done | 1 << index, after)
+            if after is None or place in seen:
+                continue
+            if after == state and not operations[index].is_known:
+                continue  # what changed nothing and told nothing may as well not have happened
+            seen.add(place)
+            if place[0].bit_count() > deepest.bit_count():
+                deepest = place[0]
+            path.append((*place, _next(operations, place[0])))
+            break
+        else:
+            path.pop()
+    return [_readable(operations, deepest)]
+
+
+def _next(operations: Sequence[Operation], done: int) -> Iterator[int]:
+    """Yield what may be done next: whatever was sent before the first answer still to come.
+
+    Those with answers come first, soonest answer first: one without is only tried where nothing
+    else explains what was seen.
+    """
+    first_end = min(
+        (o.ended_s for i, o in enumerate(operations) if not done >> i & 1), default=math.inf
+    )
+    possible = [
+        i for i, o in enumerate(operations) if not done >> i & 1 and o.started_s <= first_end
+    ]
+    return iter(sorted(possible, key=lambda i: operations[i].ended_s))
+
+
+def _readable(operations: Sequence[Operation], explained: int) -> str:
+    """Tell a history: what could be explained at best, and what followed."""
+    origin_s = operations[0].started_s
+    lines = ["no order of these operations gives these results:"]
+    for index, item in enumerate(operations):
+        mark = " " if explained >> index & 1 else "?"
+        end = f"{item.ended_s - origin_s:9.4f}" if item.is_known else "     never"
+        told = item.told if item.is_known else "unknown"
+        lines.append(
+            f"{mark} {item.started_s - origin_s:9.4f} {end}  {item.name:<14} "
+            f"{item.kind}{item.asked} -> {told}"
+        )
+    return "\n".join(lines)
+
+
+def counter(state: int, operation: Operation) -> int | None:
+    """The numbers of a model's versions. State: how many were given.
+
+    `create() -> number`.
+    """
+    number = state + 1
+    return number if not operation.is_known or operation.told == number else None
+
+
+def stage(state: tuple[int, ...], operation: Operation) -> tuple[int, ...] | None:
+    """A stage that one version holds. State: who ever held it, the present holder first.
+
+    `read() -> holder`, `promote(version, expected=None)`, `roll_back() -> holder`; the last two
+    may be refused as stale: another holder than expected, or nobody to roll back to.
+    """
+    holder = state[0] if state else NOBODY
+    match operation.kind:
+        case "read":
+            return state if operation.told == holder else None
+        case "promote":
+            version, expected = operation.asked
+            wrong = expected is not None and expected != holder
+            if operation.told == STALE or (wrong and not operation.is_known):
+                return state if wrong else None
+            return None if wrong else _first(version, state)
+        case "roll_back":
+            if operation.told == STALE or (len(state) < 2 and not operation.is_known):
+                return state if len(state) < 2 else None
+            if len(state) < 2 or (operation.is_known and operation.told != state[1]):
+                return None
+            return _first(state[1], state)
+    raise ValueError(operation.kind)
+
+
+def _first(version: int, state: tuple[int, ...]) -> tuple[int, ...]:
+    return (version, *(other for other in state if other != version))
+
+
+def text(state: tuple[int, str], operation: Operation) -> tuple[int, str] | None:
+    """A text with an etag. State: the etag, which counts changes, and the text.
+
+    `read() -> (etag, text)`, `write(text, expected_etag=None) -> etag`; a write may be refused as
+    stale.
+    """
+    etag, _ = state
+    if operation.kind == "read":
+        return state if operation.told == state else None
+    written, expected = operation.asked
+    wrong = expected is not None and expected != etag
+    if operation.told == STALE or (wrong and not operation.is_known):
+        return state if wrong else None
+    if wrong or (operation.is_known and operation.told != etag + 1):
+        return None
+    return (etag + 1, written)
+
+
+def points(state: frozenset[int], operation: Operation) -> frozenset[int] | None:
+    """The points of a metric. State: their steps.
+
+    `add(*steps)`, `read() -> the steps`. Adding again what is there changes nothing.
+    """
+    if operation.kind == "read":
+        return state if operation.told == state else None
+    return state.union(operation.asked)
