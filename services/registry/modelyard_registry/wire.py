@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from modelyard.api.access.v1 import access_pb2
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard_kit.artifacts import ArtifactStore, Digest, Manifest
-from modelyard_kit.auth import Grant
+from modelyard_kit.auth import ANYBODY, Grant
 from modelyard_registry.models import ApiToken, Event, ModelVersion, RegisteredModel
 
 DOWNLOAD_EXPIRES_S = 15 * 60
@@ -125,7 +125,7 @@ def token_checks(revision: int, rows: Sequence[ApiToken]) -> access_pb2.ListToke
 
 def caller(grant: Grant) -> access_pb2.GetCallerResponse:
     return access_pb2.GetCallerResponse(
-        name=grant.name,
+        name=grant.name or ("" if grant == ANYBODY else grant.principal),
         role=grant.role,
         models=grant.scope.models,
         experiments=grant.scope.experiments,

@@ -1,4 +1,4 @@
-"""`python -m modelyard_server up|demo|migrate`: the server's commands without the SDK's entry."""
+"""`python -m modelyard_server up|demo|migrate|tokens`: the server's commands without the SDK's entry."""
 
 # ruff: noqa: T201 - a command answers by printing
 
@@ -7,7 +7,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-_WORDS = ("up", "demo", "migrate")
+_WORDS = ("up", "demo", "migrate", "tokens")
 
 
 def main() -> int:
