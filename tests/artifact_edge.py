@@ -1,4 +1,4 @@
-"""Tracking, registry and the HTTP edge over one local store, for tests of artifacts over HTTP."""
+"""Tracking, registry and the HTTP edge over one store, for tests of artifacts over HTTP."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from modelyard_gateway.app import Gateway
 from modelyard_gateway.artifacts.uploads import UploadLimits
 from modelyard_gateway.backends import Backend
 from modelyard_gateway.server import HttpServer
-from modelyard_kit.artifacts import UrlSigner
+from modelyard_kit.artifacts import ArtifactStore, UrlSigner
 from modelyard_kit.artifacts.local import LocalStore
 from modelyard_kit.channel import dial
 from modelyard_kit.db import open_database
@@ -43,7 +43,7 @@ class Edge:
 
     port: int
     folder: Path
-    store: LocalStore
+    store: ArtifactStore
     signer: UrlSigner
     server: HttpServer
     tracking: Any
@@ -114,15 +114,19 @@ class Edge:
 
 @contextmanager
 def running_edge(
-    folder: Path, *, token: str | None = None, limits: UploadLimits | None = None
+    folder: Path,
+    *,
+    token: str | None = None,
+    limits: UploadLimits | None = None,
+    store: ArtifactStore | None = None,
 ) -> Iterator[Edge]:
-    """Run an edge over databases and a store in `folder`."""
+    """Run an edge over databases in `folder`, and a store there unless one is given."""
     port = [0]
     signer = UrlSigner(b"s" * 32, lambda: f"http://127.0.0.1:{port[0]}")
     bytes_folder = folder / "bytes"
-    store = LocalStore(bytes_folder / "objects", signer)
+    store = store or LocalStore(bytes_folder / "objects", signer)
     spool = bytes_folder / "spool"
-    spool.mkdir()
+    spool.mkdir(parents=True)
     server = Server(token)
     listener = listen("127.0.0.1", 0)
     port[0] = listener.getsockname()[1]

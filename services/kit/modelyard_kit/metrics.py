@@ -21,3 +21,8 @@ tx_retries = Counter(
     "Transactions run again after they collided with another one.",
     ("sqlstate",),
 )
+
+digest_mismatches = Counter(
+    "modelyard_digest_mismatch",
+    "Objects whose bytes were not those of their digest.",
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from modelyard.api.artifacts.v1 import artifacts_service_pb2
@@ -14,6 +15,8 @@ from modelyard_kit.migrations import Tree, require_head
 from modelyard_kit.server import Server
 from modelyard_tracking.search.restriction import restriction
 from modelyard_tracking.servicer import ArtifactsServicer, TrackingServicer
+
+logger = logging.getLogger(__name__)
 
 TREE = Tree(service="tracking", folder=Path(__file__).parent / "migrations", head="0002")
 
@@ -40,6 +43,8 @@ def mount(
     """
     require_head(database, TREE)
     restrict_to_callers(database, restriction)
+    if not store.trusted:
+        logger.warning("What clients upload is hashed again when it is committed.")
     server.add(
         tracking_service_pb2.DESCRIPTOR.services_by_name["TrackingService"],
         TrackingServicer(database, clock),

@@ -7,7 +7,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
@@ -62,6 +62,10 @@ class LocalStore:
             return self._path(digest).stat().st_size
         except FileNotFoundError:
             return None
+
+    def sizes_bytes(self, digests: Collection[Digest]) -> dict[Digest, int]:
+        sizes = ((digest, self.size_bytes(digest)) for digest in digests)
+        return {digest: size for digest, size in sizes if size is not None}
 
     def put(self, digest: Digest, chunks: Iterable[bytes], size_bytes: int) -> None:
         with refuse_when_full("of the artifact store"):

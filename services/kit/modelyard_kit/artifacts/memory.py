@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from modelyard_kit.artifacts.digest import Digest
@@ -35,6 +35,10 @@ class MemoryStore:
     def size_bytes(self, digest: Digest) -> int | None:
         found = self._objects.get(digest)
         return None if found is None else len(found[0])
+
+    def sizes_bytes(self, digests: Collection[Digest]) -> dict[Digest, int]:
+        sizes = ((digest, self.size_bytes(digest)) for digest in digests)
+        return {digest: size for digest, size in sizes if size is not None}
 
     def put(self, digest: Digest, chunks: Iterable[bytes], size_bytes: int) -> None:
         data = b"".join(checked(digest, chunks, size_bytes))

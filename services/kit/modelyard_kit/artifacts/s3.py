@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import partial
 from tempfile import SpooledTemporaryFile
@@ -36,6 +37,7 @@ if TYPE_CHECKING:  # published apart, for development
 
 _SPOOL_IN_MEMORY_BYTES = 8 << 20
 _CHECK_EXPIRES_S = 60
+_ASKED_AT_ONCE = 16
 _NOT_FOUND, _OUT_OF_RANGE = 404, 416
 
 
@@ -69,6 +71,7 @@ class S3Store:
         self._prefix = prefix
         self._client = connect(bucket, endpoint, region)
         self._public = connect(bucket, public_endpoint, region) if public_endpoint else self._client
+        self._askers = ThreadPoolExecutor(_ASKED_AT_ONCE, thread_name_prefix="s3")
         self._checking = threading.Lock()
         self._enforced: s3_check.Enforced | None = None
 
@@ -112,6 +115,10 @@ class S3Store:
                 if status_of(error) == _NOT_FOUND:
                     return None
                 raise
+
+    def sizes_bytes(self, digests: Collection[Digest]) -> dict[Digest, int]:
+        sizes = zip(digests, self._askers.map(self.size_bytes, digests), strict=True)
+        return {digest: size for digest, size in sizes if size is not None}
 
     def put(self, digest: Digest, chunks: Iterable[bytes], size_bytes: int) -> None:
         with SpooledTemporaryFile(_SPOOL_IN_MEMORY_BYTES) as spool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -65,6 +65,9 @@ class ArtifactStore(Protocol):
 
     def size_bytes(self, digest: Digest) -> int | None:
         """The size of an object, or None if there is no such object."""
+
+    def sizes_bytes(self, digests: Collection[Digest]) -> dict[Digest, int]:
+        """The sizes of those of many objects that are there."""
 
     def put(self, digest: Digest, chunks: Iterable[bytes], size_bytes: int) -> None:
         """Stores an object durably; when it returns, the bytes survive a crash.

@@ -95,6 +95,21 @@ def lease_objects(
     return until_ms
 
 
+def stored_objects(session: Session, digests: Collection[Digest]) -> set[str]:
+    """Return which of some objects were committed or sealed before."""
+    asked, stored = list(digests), set[str]()
+    for start in range(0, len(asked), _KEYS_A_STATEMENT):
+        stored.update(
+            session.scalars(
+                select(StoredObject.digest).where(
+                    StoredObject.digest.in_(asked[start : start + _KEYS_A_STATEMENT]),
+                    StoredObject.state == STORED,
+                )
+            )
+        )
+    return stored
+
+
 def commit_files(session: Session, owner: Owner, files: Sequence[ManifestFile]) -> None:
     """Put checked files into a tree, replacing those of the same path.
 

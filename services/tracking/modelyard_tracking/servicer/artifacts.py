@@ -12,6 +12,7 @@ from modelyard_kit.artifacts import (
     Digest,
     Manifest,
     ManifestFile,
+    PresignedPut,
     UrlSigner,
     logical_path,
 )
@@ -19,6 +20,7 @@ from modelyard_kit.calls import Call, reads, writes
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
 from modelyard_kit.errors import DataLoss, FailedPrecondition, InvalidArgument
+from modelyard_kit.metrics import digest_mismatches
 from modelyard_tracking import wire
 from modelyard_tracking.operations import artifacts, trees
 from modelyard_tracking.rules.artifacts import (
@@ -39,9 +41,9 @@ _DOWNLOAD_S = 15 * 60
 class ArtifactsServicer(Presigning):
     """The RPCs about trees of files. The store is asked before a transaction opens.
 
-    Every adapter of the store hashes what it is given, so an object that is there is the one its
-    digest names. An object that is there counts for whoever knows its digest: with one token,
-    every caller may read every owner.
+    What clients upload to a store that does not refuse other bytes is hashed when it is committed,
+    so an object of any tree is the one its digest names. An object that is there counts for whoever
+    knows its digest: with one token, every caller may read every owner.
 
     Args:
         database: Tracking's.
@@ -88,8 +90,15 @@ class ArtifactsServicer(Presigning):
         if not files:
             return self._ask_to_write(request, context, owner)
         objects = objects_of(files)
-        missing = [digest for digest, size in objects.items() if not self._is_stored(digest, size)]
-        return self._declare(request, context, owner, objects, missing)
+        stored = self._stored(objects)
+        uploads = [
+            _upload(
+                digest, size_bytes, self.store.presign_put(digest, size_bytes, LEASE_MS // 1000)
+            )
+            for digest, size_bytes in objects.items()
+            if digest not in stored
+        ]
+        return self._declare(request, context, owner, objects, uploads)
 
     @reads
     def _ask_to_write(
@@ -106,7 +115,7 @@ class ArtifactsServicer(Presigning):
         call: Call,
         owner: Owner,
         objects: dict[Digest, int],
-        missing: Iterable[Digest],
+        uploads: Iterable[pb.ObjectUpload],
     ) -> pb.DeclareArtifactsResponse:
         trees.root_uri(call.session, owner, request.experiment_id)
         artifacts.require_writable(call.session, owner)
@@ -115,28 +124,48 @@ class ArtifactsServicer(Presigning):
         )
         expire_time = Timestamp()
         expire_time.FromMilliseconds(until_ms)
-        reply = pb.DeclareArtifactsResponse(expire_time=expire_time)
-        for digest in missing:
-            put = self.store.presign_put(digest, objects[digest], LEASE_MS // 1000)
-            reply.uploads.add(
-                digest=digest, size_bytes=objects[digest], url=put.url, headers=put.headers
-            )
-        return reply
+        return pb.DeclareArtifactsResponse(expire_time=expire_time, uploads=uploads)
 
     def CommitArtifacts(
         self, request: pb.CommitArtifactsRequest, context: grpc.ServicerContext
     ) -> pb.CommitArtifactsResponse:
         owner, files = owner_of(request), _files(request)
+        stored = self._stored(objects_of(files))
         for file in files:
             for item in file.parts or (file,):
-                if not self._is_stored(item.digest, item.size_bytes):
+                if item.digest not in stored:
                     raise FailedPrecondition(
                         f"The bytes of '{file.path}' are not in the store: object {item.digest} "
                         "is missing. Declare the files, upload what is missing, then commit.",
                         path=file.path,
                         digest=item.digest,
                     )
+        if not self.store.trusted:
+            self._hash_what_came(files)
         return self._commit(request, context, owner, files)
+
+    def _hash_what_came(self, files: list[ManifestFile]) -> None:
+        """Read what was uploaded to a store that may have taken other bytes.
+
+        What was committed before is not read again: whoever loads it checks its digest.
+
+        Raises:
+            DataLoss: It is other bytes; they are deleted, so that the right ones can be uploaded.
+        """
+        paths = {item.digest: file.path for file in files for item in file.parts or (file,)}
+        with self.database.read() as session:
+            known = artifacts.stored_objects(session, paths)
+        wrong = [digest for digest in paths if digest not in known and not self._is_right(digest)]
+        if wrong:
+            raise _wrong_bytes(f"for '{paths[wrong[0]]}'", wrong[0])
+
+    def _is_right(self, digest: Digest) -> bool:
+        """Whether an object is what it is named; if not, it is deleted."""
+        if self.store.verify(digest):
+            return True
+        digest_mismatches.inc()
+        self.store.delete(digest)
+        return False
 
     @writes
     def _commit(
@@ -189,8 +218,10 @@ class ArtifactsServicer(Presigning):
         owner, folder = owner_of(request), _optional_path(request.path)
         with self.database.read() as session:
             sealable = trees.sealable(session, owner, folder)
-        for digest, size_bytes in objects_of(sealable.files).items():
-            if self.store.size_bytes(digest) != size_bytes:
+        objects = objects_of(sealable.files)
+        stored = self.store.sizes_bytes(objects)
+        for digest, size_bytes in objects.items():
+            if stored.get(digest) != size_bytes:
                 raise DataLoss(
                     f"The object {digest} of {owner} is not in the store; log its file again.",
                     digest=digest,
@@ -223,13 +254,31 @@ class ArtifactsServicer(Presigning):
             model_id=sealed.model_id,
         )
 
-    def _is_stored(self, digest: Digest, size_bytes: int) -> bool:
-        stored_bytes = self.store.size_bytes(digest)
-        if stored_bytes is not None and stored_bytes != size_bytes:
+    def _stored(self, objects: dict[Digest, int]) -> dict[Digest, int]:
+        """Return those of some objects that are in the store, which must have their sizes."""
+        stored = self.store.sizes_bytes(objects)
+        for digest, stored_bytes in stored.items():
+            if stored_bytes == objects[digest]:
+                continue
+            if not self.store.trusted and not self._is_right(digest):
+                raise _wrong_bytes("for it", digest)
             raise InvalidArgument(
-                f"The object {digest} has {stored_bytes} bytes, not {size_bytes}.", digest=digest
+                f"The object {digest} has {stored_bytes} bytes, not {objects[digest]}.",
+                digest=digest,
             )
-        return stored_bytes is not None
+        return stored
+
+
+def _wrong_bytes(what: str, digest: Digest) -> DataLoss:
+    return DataLoss(
+        f"The bytes that came {what} are not the object {digest}; they were deleted, and nothing "
+        "was committed. Declare the files and upload them again.",
+        digest=digest,
+    )
+
+
+def _upload(digest: Digest, size_bytes: int, put: PresignedPut) -> pb.ObjectUpload:
+    return pb.ObjectUpload(digest=digest, size_bytes=size_bytes, url=put.url, headers=put.headers)
 
 
 def _files(
