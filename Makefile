@@ -58,6 +58,7 @@ check: install ## Format, lint, types, import contracts, contract lint and break
 	$(BIN)/buf lint
 	$(BIN)/buf breaking --against protos/baseline.binpb
 	$(BIN)/python tools/gen_stubs.py --check
+	$(BIN)/python tools/check_manifests.py
 
 format: install ## Format code and contract, mend what the linter can
 	$(BIN)/ruff check --fix-only --quiet .

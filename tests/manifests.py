@@ -1,0 +1,110 @@
+"""What deploy/ says, as objects: rendered manifests, the compose file, and who matches whom."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+DEPLOY = ROOT / "deploy"
+_tool = runpy.run_path(str(ROOT / "tools" / "check_manifests.py"))
+FOLDERS: tuple[str, ...] = _tool["FOLDERS"]
+problems = _tool["problems"]
+
+Object = dict[str, Any]
+
+
+@cache
+def rendered(folder: str) -> tuple[Object, ...]:
+    """Return the objects of a folder of deploy/kubernetes."""
+    return tuple(_tool["render"](DEPLOY / "kubernetes" / folder))
+
+
+def of_kind(objects: tuple[Object, ...], *kinds: str) -> list[Object]:
+    return [one for one in objects if one["kind"] in kinds]
+
+
+def workloads(objects: tuple[Object, ...]) -> list[Object]:
+    return of_kind(objects, "Deployment", "StatefulSet", "Job")
+
+
+def pod(workload: Object) -> Object:
+    found: Object = workload["spec"]["template"]["spec"]
+    return found
+
+
+def container(workload: Object) -> Object:
+    (only,) = pod(workload)["containers"]
+    found: Object = only
+    return found
+
+
+def pod_labels(workload: Object) -> dict[str, str]:
+    found: dict[str, str] = workload["spec"]["template"]["metadata"]["labels"]
+    return found
+
+
+def ports(workload: Object) -> dict[str, int]:
+    """Return the numbers of a workload's ports by name."""
+    return {port["name"]: port["containerPort"] for port in container(workload).get("ports", ())}
+
+
+def selects(selector: Object, labels: dict[str, str]) -> bool:
+    """Whether a label selector of Kubernetes means a pod; knows the operators In and NotIn."""
+    for expression in selector.get("matchExpressions", ()):
+        wanted = {"In": True, "NotIn": False}[expression["operator"]]
+        if (labels.get(expression["key"]) in expression["values"]) is not wanted:
+            return False
+    return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
+
+
+def selected(selector: Object, objects: tuple[Object, ...]) -> list[Object]:
+    return [one for one in workloads(objects) if selects(selector, pod_labels(one))]
+
+
+def name(one: Object) -> str:
+    found: str = one["metadata"]["name"]
+    return found
+
+
+def environment(workload: Object, objects: tuple[Object, ...]) -> dict[str, str | None]:
+    """Return what a container finds in its environment; None stands for a secret."""
+    found: dict[str, str | None] = {}
+    for source in container(workload).get("envFrom", ()):
+        (settings,) = (
+            one
+            for one in of_kind(objects, "ConfigMap")
+            if name(one) == source["configMapRef"]["name"]
+        )
+        found |= settings["data"]
+    return found | {one["name"]: one.get("value") for one in container(workload).get("env", ())}
+
+
+def secret_keys(workload: Object) -> Iterator[tuple[str, str | None]]:
+    """Yield the name and key of each secret that a workload refers to; None means all its keys."""
+    for variable in container(workload).get("env", ()):
+        reference = variable.get("valueFrom", {}).get("secretKeyRef")
+        if reference:
+            yield reference["name"], reference["key"]
+    for volume in pod(workload).get("volumes", ()):
+        secret = volume.get("secret")
+        if secret:
+            for item in secret.get("items", [{"key": None}]):
+                yield secret["secretName"], item["key"]
+
+
+def example_secrets() -> dict[str, set[str]]:
+    """Return the keys of each secret of the example."""
+    text = (DEPLOY / "kubernetes" / "secrets.example.yaml").read_text(encoding="utf-8")
+    return {name(one): set(one["stringData"]) for one in yaml.safe_load_all(text)}
+
+
+@cache
+def compose() -> Object:
+    found: Object = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+    return found
