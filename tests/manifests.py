@@ -55,10 +55,10 @@ def ports(workload: Object) -> dict[str, int]:
 
 
 def selects(selector: Object, labels: dict[str, str]) -> bool:
-    """Whether a label selector of Kubernetes means a pod; knows the operators In and NotIn."""
+    """Whether a label selector of Kubernetes means a pod; knows the operator In only."""
     for expression in selector.get("matchExpressions", ()):
-        wanted = {"In": True, "NotIn": False}[expression["operator"]]
-        if (labels.get(expression["key"]) in expression["values"]) is not wanted:
+        assert expression["operator"] == "In"
+        if labels.get(expression["key"]) not in expression["values"]:
             return False
     return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
 
