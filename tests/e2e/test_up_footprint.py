@@ -73,10 +73,10 @@ def test_migrate_tells_the_revision_of_each_database(tmp_path: Path, times: int)
             env=environment(),
         )
 
-    was = " (was at none)" if times == 1 else ""
+    told = "migrated from revision none to N" if times == 1 else "at revision N"
     lines = done.stdout.splitlines()
     assert [re.sub(r"\d{4}", "N", line) for line in lines] == [
-        f"tracking: at revision N{was}",
-        f"registry: at revision N{was}",
+        f"tracking: {told}",
+        f"registry: {told}",
     ]
     assert done.stderr == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -13,7 +14,7 @@ from modelyard.api.artifacts.v1 import artifacts_service_pb2
 from modelyard.api.registry.v1 import registry_service_pb2
 from modelyard.api.serving.v1 import serving_service_pb2
 from modelyard.api.tracking.v1 import tracking_service_pb2
-from modelyard_kit.channel import dial
+from modelyard_kit.channel import dial, options
 
 _CONTRACT = {
     "tracking": (tracking_service_pb2, artifacts_service_pb2),
@@ -38,20 +39,31 @@ class Backend:
         target: What the gateway dials.
         public: What clients are told to dial: `host:port`, or `:port` for the host of the URL
             they asked.
+        credentials: For TLS; None to dial without.
     """
 
     area: str
     target: str
     public: str
+    credentials: grpc.ChannelCredentials | None = None
+
+    def dial(self) -> grpc.Channel:
+        """Open a channel; it connects when first used."""
+        return dial(self.target, *SERVICES[self.area], credentials=self.credentials)
+
+    def dial_on_event_loop(self) -> grpc.aio.Channel:
+        """Open a channel that belongs to the running event loop."""
+        chosen = options(*SERVICES[self.area])
+        if self.credentials is None:
+            return grpc.aio.insecure_channel(self.target, options=chosen)
+        return grpc.aio.secure_channel(self.target, self.credentials, options=chosen)
 
 
 class Readiness:
     """Asks the services themselves, over the channels that requests take."""
 
     def __init__(self, backends: Sequence[Backend]) -> None:
-        self._channels = {
-            backend.area: dial(backend.target, *SERVICES[backend.area]) for backend in backends
-        }
+        self._channels = {backend.area: backend.dial() for backend in backends}
 
     def missing(self) -> list[str]:
         """Return the areas that cannot do their work now; blocks for up to 2 s each."""
@@ -71,6 +83,8 @@ def _serves(channel: grpc.Channel, service: str) -> bool:
         reply = health_pb2_grpc.HealthStub(channel).Check(
             health_pb2.HealthCheckRequest(service=service), timeout=_HEALTH_TIMEOUT_S
         )
-    except grpc.RpcError:
-        return False
+    except grpc.RpcError as error:
+        ended: Any = error  # what a call raises says how it ended
+        # Too busy to say so is busy, and not away.
+        return bool(ended.code() is grpc.StatusCode.RESOURCE_EXHAUSTED)
     return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)

@@ -11,6 +11,7 @@ import uvicorn
 
 from modelyard_gateway.app import Gateway
 from modelyard_gateway.protocol import Protocol
+from modelyard_kit.tls import ServerTls
 
 _KEEP_ALIVE_S = 30
 
@@ -22,9 +23,16 @@ class HttpServer:
         gateway: Answers the requests.
         listener: From `listen`; closed with the server.
         grace_s: How long requests in flight may take after `stop`, whole seconds.
+        tls: What it shows; None for plain HTTP.
     """
 
-    def __init__(self, gateway: Gateway, listener: socket.socket, grace_s: int) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        listener: socket.socket,
+        grace_s: int,
+        tls: ServerTls | None = None,
+    ) -> None:
         self._gateway = gateway
         # Off whoever attaches handlers: it writes URLs with their signatures.
         logging.getLogger("uvicorn.access").disabled = True
@@ -40,6 +48,7 @@ class HttpServer:
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=grace_s,
+            ssl_context_factory=None if tls is None else lambda *_: tls.ssl_context(),
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(

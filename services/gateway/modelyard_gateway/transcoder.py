@@ -24,7 +24,6 @@ from modelyard_gateway.http import Request, Response
 from modelyard_gateway.routes import Routes
 from modelyard_gateway.turns import Turns
 from modelyard_kit import grpc_errors
-from modelyard_kit.channel import options
 from modelyard_kit.errors import Cancelled, InvalidArgument
 
 MAX_BODY_BYTES = 8 << 20
@@ -54,7 +53,7 @@ class Transcoder:
     """
 
     def __init__(self, backends: Sequence[Backend]) -> None:
-        self._targets = {backend.area: backend.target for backend in backends}
+        self._backends = {backend.area: backend for backend in backends}
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._large = Turns(_LARGE_AT_ONCE, _PATIENCE_S, "large requests")
 
@@ -102,9 +101,7 @@ class Transcoder:
     def _channel(self, area: str) -> grpc.aio.Channel:
         """Return the channel to an area, made at its first use: it belongs to the event loop."""
         if area not in self._channels:
-            self._channels[area] = grpc.aio.insecure_channel(
-                self._targets[area], options=options(*SERVICES[area])
-            )
+            self._channels[area] = self._backends[area].dial_on_event_loop()
         return self._channels[area]
 
 

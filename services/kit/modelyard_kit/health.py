@@ -71,14 +71,10 @@ class Probe:
 
 
 class Readiness:
-    """The readiness of the services of one process.
+    """The readiness of the services of one process."""
 
-    Args:
-        stopping: Set when the process takes no new calls.
-    """
-
-    def __init__(self, stopping: threading.Event) -> None:
-        self._stopping = stopping
+    def __init__(self) -> None:
+        self._leaving = threading.Event()
         self._probes: dict[str, Probe] = {}
         self._by_check: dict[Callable[[], str], Probe] = {}
 
@@ -88,13 +84,21 @@ class Readiness:
         self._probes[service] = shared or Probe(area_of(service), check)
         self._by_check[check] = self._probes[service]
 
+    def leave(self) -> None:
+        """Be not ready from now on: the process is about to stop."""
+        self._leaving.set()
+
+    @property
+    def is_leaving(self) -> bool:
+        return self._leaving.is_set()
+
     def services(self) -> Mapping[str, Callable[[], str]]:
         """Return what is wrong with each service, as functions."""
         return {name: probe.problem for name, probe in self._probes.items()}
 
     def problems(self) -> list[str]:
         """Return what keeps this process from its work, e.g. `registry: The database …`."""
-        if self._stopping.is_set():
+        if self.is_leaving:
             return ["Stopping."]
         found = [(probe.name, probe.problem()) for probe in self._by_check.values()]
         return [f"{name}: {problem}" for name, problem in found if problem]
@@ -108,9 +112,9 @@ def area_of(service: str) -> str:
 class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # published without types
     """`grpc.health.v1`: the empty name is liveness, a service's name its readiness."""
 
-    def __init__(self, readiness: Readiness, stopping: threading.Event) -> None:
+    def __init__(self, readiness: Readiness) -> None:
         self._problems: dict[str, Callable[[], str]] = {"": lambda: "", **readiness.services()}
-        self._stopping = stopping
+        self._readiness = readiness
 
     def Check(self, request: Any, context: grpc.ServicerContext) -> Any:
         problem = self._problems.get(request.service)
@@ -118,8 +122,8 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # published
             context.abort(grpc.StatusCode.NOT_FOUND, "No service of that name is mounted here.")
             raise AssertionError  # abort has raised
         status = health_pb2.HealthCheckResponse
-        is_stopping = bool(request.service) and self._stopping.is_set()
-        serves = not is_stopping and not problem()
+        is_leaving = bool(request.service) and self._readiness.is_leaving
+        serves = not is_leaving and not problem()
         return status(status=status.SERVING if serves else status.NOT_SERVING)
 
     def Watch(self, _request: Any, context: grpc.ServicerContext) -> Any:

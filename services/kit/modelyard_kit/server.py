@@ -78,7 +78,7 @@ class Server:
         """Full names of the mounted RPCs that answer UNIMPLEMENTED."""
         self.active = ActiveCalls()
         self.stopping = threading.Event()
-        self.readiness = Readiness(self.stopping)
+        self.readiness = Readiness()
 
     def add(
         self,
@@ -179,7 +179,7 @@ class Server:
             options=_OPTIONS,
             maximum_concurrent_rpcs=self._limit,
         )
-        health = Health(self.readiness, self.stopping)
+        health = Health(self.readiness)
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
         ports = [_bind(server, address, self._credentials) for address in addresses]
         if self.tokens is not None:
@@ -194,6 +194,7 @@ class Server:
         Args:
             grace_s: How long calls in flight may take, seconds; streams end within 2.
         """
+        self.readiness.leave()
         self.stopping.set()
         if self._server is not None:
             stopped = self._server.stop(grace_s)

@@ -1,4 +1,4 @@
-"""`python -m modelyard_server up|demo|migrate|tokens`: the server's commands without the SDK's entry."""
+"""`python -m modelyard_server up|demo|...`: the server's commands without the SDK's entry."""
 
 # ruff: noqa: T201 - a command answers by printing
 
@@ -7,7 +7,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-_WORDS = ("up", "demo", "migrate", "tokens")
+_WORDS = ("up", "demo", "migrate", "tokens", "tracking", "registry", "serving", "gateway")
 
 
 def main() -> int:

@@ -9,8 +9,6 @@ import socket
 from contextlib import ExitStack
 from importlib.metadata import version
 
-from sqlalchemy import URL
-
 import modelyard_registry.app
 import modelyard_serving.app
 import modelyard_tracking.app
@@ -18,22 +16,17 @@ from modelyard_gateway.app import Gateway
 from modelyard_gateway.artifacts.uploads import UploadLimits
 from modelyard_gateway.backends import SERVICES, Backend
 from modelyard_gateway.server import HttpServer
-from modelyard_kit.artifacts import UrlSigner
-from modelyard_kit.artifacts.local import LocalStore
+from modelyard_kit.artifacts import ArtifactStore, UrlSigner
+from modelyard_kit.artifacts.choosing import open_store
 from modelyard_kit.auth import read_token
 from modelyard_kit.channel import dial
-from modelyard_kit.db import Database, open_database
+from modelyard_kit.db import Database
 from modelyard_kit.listening import listen
 from modelyard_kit.migrations import migrate
 from modelyard_kit.server import Server, check_address
-from modelyard_server.home import Home
+from modelyard_server.databases import TREES, open_own
+from modelyard_server.home import Home, url_secret
 from modelyard_server.settings import Settings
-
-TREES = {
-    "tracking": modelyard_tracking.app.TREE,
-    "registry": modelyard_registry.app.TREE,
-}
-"""The schema revisions of the services that have a database, by area."""
 
 _GRACE_S = 20
 
@@ -62,8 +55,8 @@ class Embedded:
             check_address(_address(settings.host, settings.port), token)
             listener = undo.enter_context(listen(settings.host, settings.port))
             self.http = settings.public_url or _url(settings.host, listener)
-            signer = UrlSigner(self._home.secret(), lambda: self.http)
-            store = LocalStore(self._home.objects, signer)
+            signer = UrlSigner(url_secret(self.home, token), lambda: self.http)
+            store = open_store(settings.store, signer)
             self.socket = self._home.socket()
             tracking, registry = (self._database(area, undo) for area in ("tracking", "registry"))
             self.server = Server(token, tokens=modelyard_registry.app.named_tokens(registry))
@@ -87,7 +80,7 @@ class Embedded:
             undo.callback(self._home.withdraw)
             self._undo = undo.pop_all()
 
-    def _start_services(self, settings: Settings, registry: Database, store: LocalStore) -> int:
+    def _start_services(self, settings: Settings, registry: Database, store: ArtifactStore) -> int:
         tracking = dial(f"unix:{self.socket}", *SERVICES["tracking"])
         self.server.on_close(tracking.close)
         modelyard_registry.app.mount(self.server, registry, store, tracking)
@@ -98,7 +91,7 @@ class Embedded:
         return port
 
     def _database(self, area: str, undo: ExitStack) -> Database:
-        database = open_home_database(self._home, area)
+        database = open_own(area, "", self.home)
         undo.callback(database.close)
         migrate(database, TREES[area])
         return database
@@ -106,11 +99,6 @@ class Embedded:
     def stop(self) -> None:
         """Take no new calls, let those in flight end, then close everything."""
         self._undo.close()
-
-
-def open_home_database(home: Home, area: str) -> Database:
-    """Open the database of a service in a home, under no schema in particular."""
-    return open_database(URL.create("sqlite", database=str(home.database(area))))
 
 
 def _address(host: str, port: int) -> str:

@@ -3,12 +3,13 @@
 instance.lock   locked for as long as an instance lives; holds its process id
 instance.json   how to reach it, from when it is ready until it stops
 grpc.sock       its socket, unless the path does not do for one
-url-secret      signs the URLs of artifacts; keeps them valid over a restart
+url-secret      signs the URLs of artifacts where no token is set, also after a restart
 """
 
 from __future__ import annotations
 
 import fcntl
+import hmac
 import json
 import os
 import re
@@ -84,13 +85,6 @@ class Home:
             return f"process {pid}"
         return f"process {pid} ({instance['http']})"
 
-    def database(self, service: str) -> Path:
-        return self.path / f"{service}.db"
-
-    @property
-    def objects(self) -> Path:
-        return self.path / "objects"
-
     def socket(self) -> Path:
         """Return where to bind the socket, with nothing there."""
         path = self.path / "grpc.sock"
@@ -100,13 +94,6 @@ class Home:
             path = self._socket_folder / "grpc.sock"
         path.unlink(missing_ok=True)
         return path
-
-    def secret(self) -> bytes:
-        """Return the secret that signs URLs, made on the first start."""
-        path = self.path / "url-secret"
-        if not path.exists():
-            _write_private(path, secrets.token_bytes(_SECRET_BYTES))
-        return path.read_bytes()
 
     def publish(self, version: str, http: str, grpc: str, socket: Path) -> None:
         """Tell others on this machine how to reach the instance."""
@@ -130,6 +117,42 @@ class Home:
         if self._socket_folder is not None:
             shutil.rmtree(self._socket_folder)
         os.close(self._lock)
+
+
+def url_secret(home: Path, token: str | None) -> bytes:
+    """Return the secret that signs URLs: derived from the services' token, or the home's own.
+
+    Args:
+        home: Where the secret is kept if there is no token; made if it is not there.
+        token: The same for all services of an installation.
+
+    Raises:
+        InvalidArgument: The home's secret cannot be made or read.
+    """
+    if token is not None:
+        return hmac.digest(token.encode(), b"URLs of artifacts", "sha256")
+    path = home.expanduser().resolve() / "url-secret"
+    try:
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_private(path, secrets.token_bytes(_SECRET_BYTES))
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidArgument(
+            f"The secret that signs URLs cannot be kept in {path.parent}: {error.strerror}."
+        ) from None
+
+
+def _make_private(path: Path, data: bytes) -> None:
+    """Writes a file that only its owner can read, unless somebody else has made it meanwhile."""
+    made = path.with_name(f".{path.name}-{os.getpid()}")
+    _write_private(made, data)
+    try:
+        os.link(made, path)
+    except FileExistsError:
+        return
+    finally:
+        made.unlink()
 
 
 def _lock(descriptor: int) -> bool:

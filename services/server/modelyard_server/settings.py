@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelyard_kit.artifacts.choosing import StoreSettings
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.settings import load, refuse_unknown, variables
+from modelyard_server.role_settings import LOG_LEVELS, MAX_PORT, ROLES
 
 SDK_VARIABLES = frozenset(
     {
@@ -30,9 +32,6 @@ SDK_VARIABLES = frozenset(
 SERVING_VARIABLES = frozenset({"MODELYARD_SERVING_MAX_BODY_BYTES", "MODELYARD_SERVING_TIMEOUT_S"})
 """Read by `modelyard models serve`, which may be started from the same shell."""
 
-_MAX_PORT = 65535
-_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-
 
 def default_home() -> Path:
     return Path.home() / ".modelyard"
@@ -49,6 +48,11 @@ class Settings:
         grpc_port: Of gRPC; 0 chooses a free one.
         public_url: Under which clients elsewhere reach HTTP, if not by host and port.
         token_file: Holds the bearer token that every call must carry.
+        artifacts: Where objects are: a folder, `s3://bucket` or `s3://bucket/prefix`; by default in
+            the home.
+        s3_endpoint: The URL of an S3 server other than Amazon's.
+        s3_public_endpoint: The same as clients reach it.
+        s3_region: Of the bucket.
         max_upload_bytes: The largest file one HTTP request may bring, when its digest is not known
             beforehand, as MLflow's clients upload.
         log_level: Of the log on stderr: DEBUG, INFO, WARNING or ERROR.
@@ -60,24 +64,43 @@ class Settings:
     grpc_port: int = 50051
     public_url: str = ""
     token_file: Path | None = None
+    artifacts: str = ""
+    s3_endpoint: str = ""
+    s3_public_endpoint: str = ""
+    s3_region: str = ""
     max_upload_bytes: int = 5 << 30
     log_level: str = "WARNING"
 
     def __post_init__(self) -> None:
         for name, port in (("port", self.port), ("grpc_port", self.grpc_port)):
-            if not 0 <= port <= _MAX_PORT:
-                raise InvalidArgument(f"Invalid {name} {port}: expected 0 to {_MAX_PORT}.")
+            if not 0 <= port <= MAX_PORT:
+                raise InvalidArgument(f"Invalid {name} {port}: expected 0 to {MAX_PORT}.")
         if self.max_upload_bytes < 1:
             raise InvalidArgument(
                 f"Invalid max_upload_bytes {self.max_upload_bytes}: expected at least 1."
             )
-        if self.log_level not in _LOG_LEVELS:
+        if self.log_level not in LOG_LEVELS:
             raise InvalidArgument(
-                f"Invalid log level '{self.log_level}': expected {', '.join(_LOG_LEVELS)}."
+                f"Invalid log level '{self.log_level}': expected {', '.join(LOG_LEVELS)}."
             )
 
+    @property
+    def store(self) -> StoreSettings:
+        folder = self.home.expanduser().resolve() / "objects"
+        return StoreSettings(
+            self.artifacts or str(folder),
+            self.s3_endpoint,
+            self.s3_public_endpoint,
+            self.s3_region,
+        )
 
-KNOWN_VARIABLES = SDK_VARIABLES | SERVING_VARIABLES | set(variables(Settings).values())
+
+ROLE_VARIABLES = frozenset(name for kind in ROLES.values() for name in variables(kind).values())
+"""Read by services in processes of their own, which may be started from the same shell."""
+
+KNOWN_VARIABLES = (
+    SDK_VARIABLES | SERVING_VARIABLES | ROLE_VARIABLES | set(variables(Settings).values())
+)
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:

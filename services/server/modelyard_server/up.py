@@ -24,8 +24,7 @@ from modelyard_kit.errors import Error, InvalidArgument
 from modelyard_kit.server import Server
 from modelyard_server import STARTED_S
 from modelyard_server.settings import Settings, from_environment
-
-_STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+from modelyard_server.stopping import hold_stop_signals, wait_for_stop
 
 
 def run(argv: list[str]) -> int:
@@ -43,8 +42,7 @@ def run(argv: list[str]) -> int:
 
 
 def _serve(settings: Settings, options: argparse.Namespace) -> int:
-    # Before any thread starts, so that all inherit it and only `sigwait` sees these signals.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    hold_stop_signals()
     logs.configure(settings.log_level)
     from modelyard_server.embedded import Embedded
 
@@ -61,10 +59,7 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
     if options.idle_timeout_s is not None:
         idle = (instance.server, options.idle_timeout_s)
         threading.Thread(target=_end_when_idle, args=idle, name="idle", daemon=True).start()
-    signal.sigwait(_STOP_SIGNALS)
-    # A second Ctrl-C ends the process at once.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    wait_for_stop()
     instance.stop()
     return 0
 

@@ -77,8 +77,7 @@ def test_each_change_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_problems_are_told_by_area_and_once() -> None:
-    stopping = threading.Event()
-    readiness = Readiness(stopping)
+    readiness = Readiness()
     readiness.add(REGISTRY, str)
     check = Checked()
     check.outcome = DOWN
@@ -86,5 +85,5 @@ def test_problems_are_told_by_area_and_once() -> None:
         readiness.add(service, check)
     assert readiness.problems() == [f"tracking: {DOWN}"]
     assert check.times == 1
-    stopping.set()
+    readiness.leave()
     assert readiness.problems() == ["Stopping."]

@@ -1,0 +1,33 @@
+"""The databases of the services: their revisions, and where a home has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import URL
+
+import modelyard_registry.app
+import modelyard_tracking.app
+from modelyard_kit.db import Database, open_database
+
+TREES = {
+    "tracking": modelyard_tracking.app.TREE,
+    "registry": modelyard_registry.app.TREE,
+}
+"""The schema revisions of the services that have a database, by area."""
+
+
+def open_own(area: str, url: str, home: Path) -> Database:
+    """Open the database of a service, under no schema in particular.
+
+    Args:
+        area: "tracking" or "registry".
+        url: Where it is; empty for a SQLite file in the home.
+        home: The folder of that.
+
+    Raises:
+        InvalidArgument: The URL is malformed or of a database that is not supported.
+        FailedPrecondition: A SQLite file is in use, or cannot be read and written.
+    """
+    file = home.expanduser().resolve() / f"{area}.db"
+    return open_database(url or URL.create("sqlite", database=str(file)))

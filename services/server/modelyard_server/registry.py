@@ -1,0 +1,36 @@
+"""`modelyard registry`: the registry in a process of its own.
+
+Exit codes: 0 it was stopped; 1 it could not start; 2 usage.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import modelyard_registry.app
+from modelyard.api.artifacts.v1 import artifacts_service_pb2
+from modelyard_kit.artifacts.choosing import open_store
+from modelyard_kit.channel import dial
+from modelyard_kit.server import Server
+from modelyard_server import running
+from modelyard_server.databases import open_own
+from modelyard_server.role_settings import GATEWAY_URL, RegistrySettings
+
+
+def run(argv: list[str]) -> int:
+    """Run the command with its arguments; return the exit code."""
+    return running.run("registry", RegistrySettings, _start, argv)
+
+
+def _start(settings: RegistrySettings, undo: ExitStack) -> running.Running:
+    token = running.own_token(settings)
+    tls = settings.tls
+    store = open_store(settings.store, running.url_signer(settings, token, GATEWAY_URL))
+    artifacts = artifacts_service_pb2.DESCRIPTOR.services_by_name["ArtifactsService"]
+    tracking = dial(settings.tracking_target, artifacts, credentials=tls.channel_credentials())
+    undo.callback(tracking.close)
+    database = open_own("registry", settings.registry_database_url, settings.home)
+    undo.callback(database.close)
+    server = Server(token, tls.server(), tokens=modelyard_registry.app.named_tokens(database))
+    modelyard_registry.app.mount(server, database, store, tracking)
+    return running.listen_grpc(server, "MODELYARD_REGISTRY_LISTEN", settings.registry_listen, undo)

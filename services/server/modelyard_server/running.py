@@ -1,0 +1,156 @@
+"""A process that serves until it is told to stop: its ready line, its signals, its end."""
+
+# ruff: noqa: T201 - a command answers by printing
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TypeVar
+
+from modelyard.api.access.v1 import access_service_pb2
+from modelyard_kit import logs
+from modelyard_kit.access import Tokens, from_registry
+from modelyard_kit.artifacts import UrlSigner
+from modelyard_kit.auth import read_token
+from modelyard_kit.channel import dial
+from modelyard_kit.errors import Error
+from modelyard_kit.health import Readiness
+from modelyard_kit.monitoring import Monitoring
+from modelyard_kit.server import Server, check_address
+from modelyard_kit.settings import PREFIX, refuse_unknown
+from modelyard_server import STARTED_S
+from modelyard_server.home import url_secret
+from modelyard_server.role_settings import (
+    RoleSettings,
+    ServingSettings,
+    TrackingSettings,
+    WithArtifacts,
+    read,
+    split_address,
+)
+from modelyard_server.settings import KNOWN_VARIABLES
+from modelyard_server.stopping import hold_stop_signals, wait_for_second_stop, wait_for_stop
+
+GRACE_S = 20
+
+Settings = TypeVar("Settings", bound=RoleSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A service that listens.
+
+    Attributes:
+        addresses: Where, for people.
+        readiness: Whether it can do its work now.
+    """
+
+    addresses: str
+    readiness: Readiness
+
+
+def run(
+    role: str,
+    kind: type[Settings],
+    start: Callable[[Settings, ExitStack], Running],
+    argv: Sequence[str],
+) -> int:
+    """Run a service with the arguments of its command; return the exit code.
+
+    Args:
+        role: The word that starts it.
+        kind: Its settings.
+        start: Starts it, and puts on the stack how everything ends, in reverse.
+        argv: Its flags.
+    """
+    try:
+        refuse_unknown(os.environ, KNOWN_VARIABLES)
+        settings = read(kind, role, argv, os.environ)
+        hold_stop_signals()
+        logs.configure(settings.log_level)
+        with ExitStack() as last, ExitStack() as undo:
+            running = start(settings, undo)
+            monitoring = _monitoring(settings, role, running.readiness, last)
+            _announce(role, running, monitoring)
+            wait_for_stop()
+            running.readiness.leave()
+            wait_for_second_stop(settings.drain_delay_s)
+    except Error as error:
+        print(f"modelyard {role}: {error.message}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def listen_grpc(server: Server, setting: str, address: str, undo: ExitStack) -> Running:
+    """Start a gRPC server with everything mounted, and have it drained at the end.
+
+    Raises:
+        InvalidArgument: The address is taken, or public while no token is asked for.
+    """
+    host, port = split_address(setting, address)
+    undo.callback(server.drain, GRACE_S)
+    (port,) = server.start(joined(host, port))
+    return Running(f"gRPC {joined(host, port)}", server.readiness)
+
+
+def joined(host: str, port: int) -> str:
+    """Return `host:port`, with the brackets that IPv6 needs."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _monitoring(
+    settings: RoleSettings, role: str, readiness: Readiness, undo: ExitStack
+) -> str | None:
+    name = f"{role}_monitoring"
+    address: str = getattr(settings, name)
+    if not address:
+        return None
+    host, port = split_address(PREFIX + name.upper(), address)
+    check_address(joined(host, port), own_token(settings))
+    monitoring = Monitoring(host, port, readiness.problems)
+    undo.callback(monitoring.close)
+    return f"http://{joined(host, monitoring.port)}"
+
+
+def _announce(role: str, running: Running, monitoring: str | None) -> None:
+    problems = running.readiness.problems()
+    state = "listening, not ready yet" if problems else "ready"
+    where = running.addresses + (f", monitoring {monitoring}" if monitoring else "")
+    took_s = time.monotonic() - STARTED_S
+    print(f"modelyard {role}: {state} after {took_s:.1f} s - {where}", flush=True)
+
+
+def own_token(settings: RoleSettings) -> str | None:
+    """Return the services' own token, or None when none is asked for.
+
+    Raises:
+        InvalidArgument: The file cannot be read, or holds no token.
+    """
+    return None if settings.token_file is None else read_token(settings.token_file)
+
+
+def url_signer(settings: WithArtifacts, token: str | None, gateway_url: str) -> UrlSigner:
+    """Return what signs URLs of artifacts, the same in every service.
+
+    Raises:
+        InvalidArgument: There is no token, and the home's secret cannot be made or read.
+    """
+    base_url = (settings.public_url or gateway_url).rstrip("/")
+    return UrlSigner(url_secret(settings.home, token), lambda: base_url)
+
+
+def named_tokens(
+    settings: TrackingSettings | ServingSettings, token: str | None, undo: ExitStack
+) -> Tokens | None:
+    """Return the named tokens as the registry knows them; None where no token is asked for."""
+    if token is None:
+        return None
+    access = access_service_pb2.DESCRIPTOR.services_by_name["AccessService"]
+    channel = dial(settings.registry_target, access, credentials=settings.tls.channel_credentials())
+    undo.callback(channel.close)
+    return Tokens(from_registry(channel, token))

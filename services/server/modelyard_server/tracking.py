@@ -1,0 +1,32 @@
+"""`modelyard tracking`: the tracking service in a process of its own.
+
+Exit codes: 0 it was stopped; 1 it could not start; 2 usage.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import modelyard_tracking.app
+from modelyard_kit.artifacts.choosing import open_store
+from modelyard_kit.server import Server
+from modelyard_server import running
+from modelyard_server.databases import open_own
+from modelyard_server.role_settings import GATEWAY_URL, TrackingSettings
+
+
+def run(argv: list[str]) -> int:
+    """Run the command with its arguments; return the exit code."""
+    return running.run("tracking", TrackingSettings, _start, argv)
+
+
+def _start(settings: TrackingSettings, undo: ExitStack) -> running.Running:
+    token = running.own_token(settings)
+    tls = settings.tls
+    signer = running.url_signer(settings, token, GATEWAY_URL)
+    store = open_store(settings.store, signer)
+    database = open_own("tracking", settings.tracking_database_url, settings.home)
+    undo.callback(database.close)
+    server = Server(token, tls.server(), tokens=running.named_tokens(settings, token, undo))
+    modelyard_tracking.app.mount(server, database, store, signer)
+    return running.listen_grpc(server, "MODELYARD_TRACKING_LISTEN", settings.tracking_listen, undo)
