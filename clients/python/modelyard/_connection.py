@@ -32,22 +32,9 @@ _OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.max_receive_message_length", 64 << 20),
     # Otherwise a new channel to a restarted server waits out the back-off of the old one.
     ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.dns_min_time_between_resolutions_ms", 5_000),  # a new replica is found within that time
+    ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
 )
-# Every method: each is idempotent by nature, or made so by the key that each call carries.
-_SERVICE_CONFIG = {
-    "methodConfig": [
-        {
-            "name": [{}],
-            "retryPolicy": {
-                "maxAttempts": 4,
-                "initialBackoff": "0.2s",
-                "maxBackoff": "2s",
-                "backoffMultiplier": 2,
-                "retryableStatusCodes": ["UNAVAILABLE"],
-            },
-        }
-    ]
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +53,13 @@ class Connection:
     Attributes:
         uri: As it was given, for messages.
         is_local: Whether it is the instance of the local home, which may end when idle.
+        has_answered: Whether anything has come from there.
     """
 
     uri: str
     targets: Targets
     is_local: bool = False
+    has_answered: bool = False
     _channels: dict[str, Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -87,12 +76,11 @@ class Connection:
 def _dial(target: str, *, secure: bool) -> Any:
     import grpc
 
-    options = (*_OPTIONS, ("grpc.service_config", json.dumps(_SERVICE_CONFIG)))
     if secure:
         from modelyard import _tls
 
-        return grpc.secure_channel(target, _tls.channel_credentials(), options=options)
-    return grpc.insecure_channel(target, options=options)
+        return grpc.secure_channel(target, _tls.channel_credentials(), options=_OPTIONS)
+    return grpc.insecure_channel(target, options=_OPTIONS)
 
 
 class _State:

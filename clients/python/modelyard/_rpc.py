@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import getpass
 import os
+import random
+import time
 import urllib.parse
 import uuid
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import grpc
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
-from modelyard import _connection, exceptions
-from modelyard.api.errors.v1 import errors_pb2
-from modelyard.exceptions import (
-    Cancelled,
-    DeadlineExceeded,
-    InvalidParameter,
-    ModelyardException,
-    ResourceExhausted,
-    Unavailable,
-    Unimplemented,
-)
+from modelyard import _connection
+from modelyard._failures import Failure
+from modelyard.exceptions import InvalidParameter
 
 DEADLINE_S = 10.0
-_DETAILS_KEY = "grpc-status-details-bin"
-_ERROR_INFO_URL = "type.googleapis.com/google.rpc.ErrorInfo"
+READS = ("Get", "List", "Resolve", "Search", "Verify")
+"""How the names of the RPCs begin that change nothing."""
+_ATTEMPTS = 4
+_FIRST_BACKOFF_S = 0.2
+_MAX_BACKOFF_S = 2.0
 _SERVICES = {
     "tracking": "TrackingService",
     "artifacts": "ArtifactsService",
@@ -43,8 +40,10 @@ def call(
 ) -> Reply:
     """Call the RPC that a request belongs to.
 
-    It is sent again when the server cannot be reached, with the same idempotency key, so that it
-    has one effect; a local instance that ended meanwhile is started again.
+    It is sent again, with the same idempotency key, so that it has one effect: after the time a
+    refusal names, when the server is too busy or stopping; after a pause when the connection broke
+    or there is none. A server that has never answered is given up after four times, another one at
+    the deadline. A local instance that ended meanwhile is started again.
 
     Args:
         uri: Address of the server; None for the local home.
@@ -53,21 +52,57 @@ def call(
         timeout_s: For all attempts together, seconds.
 
     Raises:
-        ModelyardException: What the server refused or why it could not be reached.
+        ModelyardException: What the server refused or why it could not be reached; says so when a
+            change may have been made all the same.
     """
     metadata = _metadata(uuid.uuid4().hex)
-    connection = _connection.connect(uri)
-    try:
-        return _send(connection, request, reply, metadata, timeout_s)
-    except grpc.RpcError as error:
-        if not (connection.is_local and _is_transport_failure(error)):
-            raise _exception(error, connection, timeout_s) from None
-    _connection.disconnect(connection)
-    connection = _connection.connect(uri)
-    try:
-        return _send(connection, request, reply, metadata, timeout_s)
-    except grpc.RpcError as error:
-        raise _exception(error, connection, timeout_s) from None
+    deadline = time.monotonic() + timeout_s
+    attempts = _Attempts(is_change=not request.DESCRIPTOR.name.startswith(READS))
+    while True:
+        connection = _connection.connect(uri)
+        try:
+            left_s = max(deadline - time.monotonic(), 0.001)
+            answer = _send(connection, request, reply, metadata, left_s)
+        except grpc.RpcError as error:
+            failure = Failure(error)
+            pause_s = attempts.pause_s(failure, connection)
+            if pause_s is None or time.monotonic() + pause_s >= deadline:
+                raise failure.exception(
+                    connection.uri, timeout_s, may_be_done=attempts.may_be_done
+                ) from None
+        else:
+            connection.has_answered = True
+            return answer
+        if connection.is_local and failure.is_of_transport:
+            _connection.disconnect(connection)
+        time.sleep(pause_s)
+
+
+class _Attempts:
+    """When a call is sent again."""
+
+    def __init__(self, *, is_change: bool) -> None:
+        self._is_change = is_change
+        self._made = 0
+        self.may_be_done = False
+        """Whether a change may have been made by an attempt that failed."""
+
+    def pause_s(self, failure: Failure, connection: _connection.Connection) -> float | None:
+        """Return how long to wait before the next attempt; None when there is to be none."""
+        self._made += 1
+        self.may_be_done |= self._is_change and failure.may_have_arrived
+        if not failure.is_of_transport:
+            connection.has_answered = True
+        if not failure.may_pass:
+            return None
+        # Spread, so that callers that were refused together do not come back together.
+        spread: float = random.uniform(1.0, 1.2)  # noqa: S311 - no secret
+        if failure.retry_after_s is not None:
+            return spread * failure.retry_after_s
+        waits = failure.is_of_transport and connection.has_answered
+        if self._made >= _ATTEMPTS and not waits:
+            return None
+        return spread * min(_FIRST_BACKOFF_S * 2.0 ** (self._made - 1), _MAX_BACKOFF_S)
 
 
 def _send(
@@ -126,55 +161,3 @@ def _token() -> str | None:
     if token and not (token.isascii() and token.isprintable()):
         raise InvalidParameter("The token must be one line of printable ASCII characters.")
     return token
-
-
-def _is_transport_failure(error: grpc.RpcError) -> bool:
-    return error.code() is grpc.StatusCode.UNAVAILABLE and _error_info(error) is None
-
-
-def _exception(
-    error: grpc.RpcError, connection: _connection.Connection, timeout_s: float
-) -> ModelyardException:
-    info = _error_info(error)
-    if info is not None:
-        return _BY_REASON.get(info.reason, ModelyardException)(error.details() or info.reason)
-    server, details = connection.uri, error.details()
-    by_code = {
-        grpc.StatusCode.UNAVAILABLE: Unavailable(
-            f"The server at {server} cannot be reached. Is it running?"
-        ),
-        grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded(
-            f"The server at {server} did not answer within {timeout_s:g} s."
-        ),
-        grpc.StatusCode.UNIMPLEMENTED: Unimplemented(
-            f"The server at {server} does not have this call; is it too old?"
-        ),
-        grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhausted(
-            f"The server at {server} refused: {details}."
-        ),
-        grpc.StatusCode.CANCELLED: Cancelled("The call was cancelled."),
-    }
-    failed = ModelyardException(f"The server at {server} failed: {details}.")
-    return by_code.get(error.code(), failed)
-
-
-def _reasons() -> dict[str, type[ModelyardException]]:
-    known = [kind for kind in vars(exceptions).values() if isinstance(kind, type)]
-    kinds = {kind.code: kind for kind in known if issubclass(kind, ModelyardException)}
-    return {name: kinds[name] for name in errors_pb2.Reason.keys() if name in kinds}  # noqa: SIM118 - an enum wrapper is no dict
-
-
-_BY_REASON = _reasons()
-
-
-def _error_info(error: Any) -> errors_pb2.ErrorInfo | None:
-    for key, value in error.trailing_metadata() or ():
-        if key == _DETAILS_KEY:
-            try:
-                status = errors_pb2.Status.FromString(value)
-                found = [d for d in status.details if d.type_url == _ERROR_INFO_URL]
-                info = errors_pb2.ErrorInfo.FromString(found[0].value) if found else None
-            except DecodeError:
-                return None
-            return info if info is not None and info.domain == "modelyard" else None
-    return None

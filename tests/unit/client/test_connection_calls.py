@@ -6,39 +6,18 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
 import pytest
+from recording_tracking import Recorder, serving
 
 from modelyard import _connection, exceptions
 from modelyard.api.errors.v1 import errors_pb2
-from modelyard.api.tracking.v1 import tracking_pb2, tracking_service_pb2_grpc
 from modelyard.client import MlflowClient
 from modelyard.exceptions import ModelyardException
 from modelyard_kit import errors
-from modelyard_kit.grpc_errors import CODES, abort
-
-
-class Recorder(tracking_service_pb2_grpc.TrackingServiceServicer):
-    """A neighbour that refuses as told and remembers what calls carried."""
-
-    def __init__(self) -> None:
-        self.seen: list[dict[str, Any]] = []
-        self.failures: list[grpc.StatusCode] = []
-        self.error: errors.Error | None = None
-
-    def GetExperiment(
-        self, request: tracking_pb2.GetExperimentRequest, context: grpc.ServicerContext
-    ) -> tracking_pb2.GetExperimentResponse:
-        self.seen.append(dict(context.invocation_metadata()))
-        if self.failures:
-            context.abort(self.failures.pop(0), "as told")
-        if self.error:
-            abort(context, self.error, "0" * 32)
-        experiment = tracking_pb2.Experiment(experiment_id=request.experiment_id)
-        return tracking_pb2.GetExperimentResponse(experiment=experiment)
+from modelyard_kit.grpc_errors import CODES
 
 
 @pytest.fixture
@@ -48,12 +27,8 @@ def recorder() -> Recorder:
 
 @pytest.fixture
 def client(recorder: Recorder) -> Iterator[MlflowClient]:
-    server = grpc.server(ThreadPoolExecutor(2))
-    tracking_service_pb2_grpc.add_TrackingServiceServicer_to_server(recorder, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield MlflowClient(f"grpc://127.0.0.1:{port}")
-    server.stop(None).wait()
+    with serving(recorder) as port:
+        yield MlflowClient(f"grpc://127.0.0.1:{port}")
 
 
 def test_a_call_says_who_and_has_ids_of_its_own(
