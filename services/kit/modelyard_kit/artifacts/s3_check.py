@@ -79,8 +79,9 @@ def report(enforced: Enforced) -> None:
         return
     if not enforced.uploads:
         logger.error(
-            "The artifact store refuses uploads to presigned URLs: clients cannot upload. "
-            "The credentials need s3:PutObject, s3:GetObject, s3:DeleteObject and s3:ListBucket."
+            "The artifact store refuses uploads to presigned URLs: clients cannot upload. See "
+            "that MODELYARD_S3_REGION is the bucket's, and that the credentials permit "
+            "s3:PutObject, s3:GetObject, s3:DeleteObject and s3:ListBucket."
         )
         return
     accepted = [

@@ -28,14 +28,6 @@ _ATTEMPTS = 3
 _CONNECTIONS = 48  # the threads of the edge's doors, and of a service, that use one store
 _DEFAULT_REGION = "us-east-1"
 _FORBIDDEN, _NOT_FOUND = 403, 404
-_ELSEWHERE = {
-    "AuthorizationHeaderMalformed",
-    "IllegalLocationConstraintException",
-    "301",
-    "307",
-    "PermanentRedirect",
-    "TemporaryRedirect",
-}
 
 
 def connect(bucket: str, endpoint: str, region: str) -> S3Client:
@@ -92,7 +84,7 @@ def refuse_unusable(client: S3Client, bucket: str, prefix: str) -> None:
         Unavailable: The endpoint cannot be reached or does not answer as S3 does.
     """
     try:
-        client.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}sha256/", MaxKeys=1)
+        listed = client.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}sha256/", MaxKeys=1)
     except ClientError as error:
         raise _refusal(error, bucket) from error
     except NoCredentialsError as error:
@@ -104,16 +96,17 @@ def refuse_unusable(client: S3Client, bucket: str, prefix: str) -> None:
         raise Unavailable(
             f"The artifact store at {client.meta.endpoint_url} cannot be reached: {error}"
         ) from error
+    region = listed["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
+    # The client follows a bucket to its region, but the URLs it signs lead to its own.
+    if region and region != client.meta.region_name:
+        raise FailedPrecondition(
+            f"The bucket '{bucket}' is in the region {region}, not {client.meta.region_name}; set "
+            f"MODELYARD_S3_REGION={region}."
+        )
 
 
 def _refusal(error: ClientError, bucket: str) -> Error:
     code = code_of(error)
-    if code in _ELSEWHERE:
-        region = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-        name = region.get("x-amz-bucket-region", "its own")
-        return FailedPrecondition(
-            f"The bucket '{bucket}' is in another region; set MODELYARD_S3_REGION to {name}."
-        )
     if status_of(error) == _FORBIDDEN:
         return FailedPrecondition(
             f"The credentials do not permit to use the bucket '{bucket}' ({code}); they need "
