@@ -114,6 +114,14 @@ class Platform:
             reply = connection.getresponse()
             return reply.status, json.loads(reply.read() or b"null")
 
+    def put(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
+        """PUT an object where a signed URL says."""
+        address = self.embedded.http.removeprefix("http://")
+        with closing(http.client.HTTPConnection(address, timeout=30)) as connection:
+            connection.request("PUT", url.removeprefix(self.embedded.http), body, dict(headers))
+            reply = connection.getresponse()
+            assert reply.status < 300, reply.read()
+
 
 @contextmanager
 def running_platform(folder: Path) -> Iterator[Platform]:

@@ -63,7 +63,7 @@ def test_the_http_edge_refuses_the_same(platform: Platform, role: str) -> None:
         if route is None:
             continue
         verb, path = route
-        document = None if verb == "GET" else {}
+        document: object = None if verb == "GET" else {}
         path = re.sub(r"\{\w+\}", "x", path)
         status, answer = platform.http(verb, path, f"Bearer {platform.roles[role]}", document)
         assert status != 401, rpc

@@ -1,0 +1,298 @@
+"""Named tokens: made, used, refused, revoked, on the whole platform behind real sockets."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import re
+import sqlite3
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+from access_platform import METHODS, SERVICES_TOKEN, Platform, first_route, running_platform
+from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from modelyard.api.access.v1 import access_pb2 as pb
+
+CREATE_MODEL = METHODS["RegistryService.CreateRegisteredModel"]
+WATCH = METHODS["RegistryService.WatchModels"]
+ELSEWHERE = "modelyard_Zz9Zz9Zz9Z_" + "q" * 43
+TOO_LONG = "x" * 20_000
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    with running_platform(tmp_path_factory.mktemp("platform")) as running:
+        yield running
+
+
+def refused_credentials(platform: Platform) -> dict[str, str]:
+    """What is no valid `authorization`, by what is wrong with it."""
+    admin = platform.roles["admin"]
+    revoked = platform.token("admin")
+    platform.call("AccessService.RevokeToken", id=revoked.split("_")[1])
+    return {
+        "nothing": "",
+        "another": "Bearer a-guess-at-the-token",
+        "of another deployment": f"Bearer {ELSEWHERE}",
+        "of a known id with another secret": f"Bearer {admin[:-43]}{'0' * 43}",
+        "truncated": f"Bearer {admin[:-1]}",
+        "with more after it": f"Bearer {admin}0",
+        "revoked": f"Bearer {revoked}",
+        "without its scheme": admin,
+        "of an unknown scheme": f"Digest {admin}",
+        "a password that is no base64": "Basic modelyard",
+        "a password of nobody": f"Basic {base64.b64encode(b'ada:lovelace').decode()}",
+    }
+
+
+def test_no_rpc_answers_a_token_that_is_not_valid(platform: Platform) -> None:
+    for what, authorization in refused_credentials(platform).items():
+        for rpc, method in METHODS.items():
+            request = GetMessageClass(method.input_type)()
+            refusal = platform.refusal(method, request, authorization)
+            assert refusal is not None, (what, rpc)
+            assert refusal.code is grpc.StatusCode.UNAUTHENTICATED, (what, rpc, refusal)
+
+
+def test_no_route_answers_a_token_that_is_not_valid(platform: Platform) -> None:
+    credentials = refused_credentials(platform)
+    for rpc, method in METHODS.items():
+        route = first_route(method)
+        if route is None:
+            continue
+        verb, path = route
+        path = re.sub(r"\{\w+\}", "x", path)
+        document: object = None if verb == "GET" else {}
+        for what, authorization in credentials.items():
+            status, answer = platform.http(verb, path, authorization, document)
+            assert (status, answer["error_code"]) == (401, "UNAUTHENTICATED"), (what, rpc)
+
+
+def test_the_transport_refuses_a_token_longer_than_metadata_may_be(platform: Platform) -> None:
+    of_each_service = {method.containing_service.name: method for method in METHODS.values()}
+    for service, method in of_each_service.items():
+        request = GetMessageClass(method.input_type)()
+        refusal = platform.refusal(method, request, f"Bearer {TOO_LONG}")
+        assert refusal is not None
+        assert refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED, service
+
+
+def test_no_route_answers_a_token_that_no_metadata_can_hold(platform: Platform) -> None:
+    for rpc, method in METHODS.items():
+        route = first_route(method)
+        if route is None:
+            continue
+        verb, path = route
+        document: object = None if verb == "GET" else {}
+        path = re.sub(r"\{\w+\}", "x", path)
+        assert platform.http(verb, path, f"Bearer {TOO_LONG}", document)[0] == 431, rpc
+        assert platform.http(verb, path, "Bearer ünlesbar", document)[0] == 400, rpc
+
+
+def test_a_password_is_a_token_whatever_the_user(platform: Platform) -> None:
+    for token, name in ((platform.roles["viewer"], "viewer-"), (SERVICES_TOKEN, "token")):
+        credentials = base64.b64encode(f"ada:{token}".encode()).decode()
+        status, caller = platform.http("GET", "/api/modelyard/v1/caller", f"Basic {credentials}")
+        assert status == 200
+        assert caller["name"].startswith(name)
+
+
+def test_a_caller_is_told_who_it_is_and_what_it_may_do(platform: Platform) -> None:
+    ends = Timestamp(seconds=int(time.time()) + 3600)
+    token = platform.token("approver", name="rosa", models=["fraud-*"], expire_time=ends)
+    caller = platform.call("AccessService.GetCaller", token)
+    assert (caller.name, caller.role) == ("rosa", pb.APPROVER)
+    assert list(caller.models) == ["fraud-*"]
+    assert caller.expire_time == ends
+    assert len(caller.permissions) == 6
+
+
+def test_history_names_the_token_whatever_its_bearer_claims(platform: Platform) -> None:
+    token = platform.token("contributor", name="ci-of-fraud")
+    rpc = platform.channel.unary_unary(
+        f"/{CREATE_MODEL.containing_service.full_name}/{CREATE_MODEL.name}"
+    )
+    request = GetMessageClass(CREATE_MODEL.input_type)(name="claimed")
+    metadata = (("authorization", f"Bearer {token}"), ("x-modelyard-user", "somebody else"))
+    rpc(request.SerializeToString(), timeout=30, metadata=metadata)
+    events = platform.call("RegistryService.ListModelEvents", name="claimed").events
+    assert [event.actor for event in events] == ["ci-of-fraud"]
+
+
+def test_idempotency_keys_of_two_tokens_are_two_keys(platform: Platform) -> None:
+    rpc = platform.channel.unary_unary(
+        f"/{CREATE_MODEL.containing_service.full_name}/{CREATE_MODEL.name}"
+    )
+    for name in ("first-of-key", "second-of-key"):
+        request = GetMessageClass(CREATE_MODEL.input_type)(name=name)
+        token = platform.token("contributor")
+        metadata = (("authorization", f"Bearer {token}"), ("idempotency-key", "one key"))
+        rpc(request.SerializeToString(), timeout=30, metadata=metadata)
+        platform.call("RegistryService.GetRegisteredModel", name=name)
+
+
+def test_a_token_ends_when_its_time_has_come(platform: Platform) -> None:
+    ends = Timestamp()
+    ends.FromMilliseconds(time.time_ns() // 1_000_000 + 300)
+    token = platform.token("viewer", expire_time=ends)
+    method = METHODS["AccessService.GetCaller"]
+    while (refusal := platform.refusal(method, pb.GetCallerRequest(), f"Bearer {token}")) is None:
+        assert time.time() < ends.ToSeconds() + 60
+    assert refusal.code is grpc.StatusCode.UNAUTHENTICATED
+    assert "expired" in refusal.message
+
+
+def test_a_stream_ends_when_the_token_it_was_opened_with_is_revoked(platform: Platform) -> None:
+    token = platform.token("viewer")
+    platform.call("RegistryService.CreateRegisteredModel", name="watched")
+    rpc = platform.channel.unary_stream(
+        f"/{WATCH.containing_service.full_name}/{WATCH.name}",
+        request_serializer=GetMessageClass(WATCH.input_type).SerializeToString,
+        response_deserializer=GetMessageClass(WATCH.output_type).FromString,
+    )
+    request = GetMessageClass(WATCH.input_type)(name="watched")
+    stream: Any = rpc(request, timeout=60, metadata=(("authorization", f"Bearer {token}"),))
+    assert next(stream).position == 1
+    assert next(stream).event.revision == 1
+    platform.call("AccessService.RevokeToken", id=token.split("_")[1])
+    platform.call(
+        "RegistryService.SetRegisteredModelTag", name="watched", key="secret", value="tag"
+    )
+    with pytest.raises(grpc.RpcError) as caught:
+        next(stream)
+    ended: Any = caught.value
+    assert ended.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_revoked_token_is_refused_at_once_where_it_was_revoked(platform: Platform) -> None:
+    token = platform.token("viewer")
+    token_id = token.split("_")[1]
+    platform.call("AccessService.GetCaller", token)
+    first = platform.call("AccessService.RevokeToken", id=token_id).token
+    again = platform.call("AccessService.RevokeToken", id=token_id).token
+    assert first == again
+    assert first.revoked_by == "token"
+    method = METHODS["AccessService.GetCaller"]
+    refusal = platform.refusal(method, pb.GetCallerRequest(), f"Bearer {token}")
+    assert refusal is not None
+    assert refusal.code is grpc.StatusCode.UNAUTHENTICATED
+    listed = {found.id: found for found in platform.call("AccessService.ListTokens").tokens}
+    assert listed[token_id].HasField("revoke_time")
+
+
+def test_a_page_of_tokens_goes_on_where_the_one_before_ended(platform: Platform) -> None:
+    whole = platform.call("AccessService.ListTokens", max_results=1000).tokens
+    seen: list[str] = []
+    page_token = ""
+    while True:
+        page = platform.call("AccessService.ListTokens", max_results=2, page_token=page_token)
+        seen += [token.id for token in page.tokens]
+        page_token = page.next_page_token
+        if not page_token:
+            break
+    assert seen == [token.id for token in whole]
+    assert sorted((t.create_time.ToNanoseconds() for t in whole), reverse=True) == [
+        t.create_time.ToNanoseconds() for t in whole
+    ]
+
+
+def _request(**fields: Any) -> pb.CreateTokenRequest:
+    given: dict[str, Any] = {
+        "id": "abcdefghij",
+        "sha256": "a" * 64,
+        "name": "fitting",
+        "role": pb.VIEWER,
+    }
+    return pb.CreateTokenRequest(**(given | fields))
+
+
+def test_the_same_token_made_again_is_the_same_token(platform: Platform) -> None:
+    method = METHODS["AccessService.CreateToken"]
+    services = f"Bearer {SERVICES_TOKEN}"
+    same = _request(id="samesame00", name="same")
+    again = [platform.send(method, same, services).token for _ in range(2)]
+    assert again[0] == again[1]
+    taken = {
+        "exists, and is another": _request(id="samesame00", name="same", sha256="b" * 64),
+        "There is, or was, a token named 'same'": _request(name="same"),
+    }
+    for message, request in taken.items():
+        refusal = platform.refusal(method, request, services)
+        assert refusal is not None
+        assert refusal.code is grpc.StatusCode.ALREADY_EXISTS
+        assert message in refusal.message
+
+
+@pytest.mark.parametrize(
+    ("field", "request_"),
+    [
+        ("id", _request(id="../secrets")),
+        ("id", _request(id="ä" * 10)),
+        ("sha256", _request(sha256="A" * 64)),
+        ("sha256", _request(sha256="a" * 63)),
+        ("name", _request(name=" ci")),
+        ("name", _request(name="c\ni")),
+        ("name", _request(name="a" * 101)),
+        ("role", _request(role=0)),
+        ("role", _request(role=77)),
+        ("models[1]", _request(models=["a", ""])),
+        ("models[0]", _request(models=["a\n"])),
+        ("models", _request(models=["a"] * 101)),
+        ("experiments[0]", _request(experiments=["a" * 501])),
+        ("expire_time", _request(expire_time=Timestamp(seconds=1))),
+        ("expire_time", _request(expire_time=Timestamp(seconds=2**60))),
+        ("expire_time", _request(expire_time=Timestamp(seconds=-1))),
+    ],
+)
+def test_a_token_that_cannot_be_is_refused(
+    platform: Platform, field: str, request_: pb.CreateTokenRequest
+) -> None:
+    method = METHODS["AccessService.CreateToken"]
+    before = platform.call("AccessService.ListTokenChecks").revision
+    refusal = platform.refusal(method, request_, f"Bearer {SERVICES_TOKEN}")
+    assert refusal is not None
+    assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert refusal.metadata["field"] == field
+    assert platform.call("AccessService.ListTokenChecks").revision == before
+
+
+@pytest.mark.parametrize("token_id", ["", "nosuchtok", "nosuchtok1", "' OR 1=1 -"])
+def test_a_token_that_is_not_there_cannot_be_revoked(platform: Platform, token_id: str) -> None:
+    method = METHODS["AccessService.RevokeToken"]
+    request = pb.RevokeTokenRequest(id=token_id)
+    refusal = platform.refusal(method, request, f"Bearer {SERVICES_TOKEN}")
+    assert refusal is not None
+    expected = "NOT_FOUND" if token_id == "nosuchtok1" else "INVALID_ARGUMENT"
+    assert refusal.code.name == expected
+
+
+def test_neither_logs_nor_database_hold_a_token(
+    platform: Platform, caplog: pytest.LogCaptureFixture
+) -> None:
+    secrets = [*platform.roles.values(), SERVICES_TOKEN]
+    with caplog.at_level(logging.DEBUG):
+        for authorization in refused_credentials(platform).values():
+            platform.refusal(
+                METHODS["AccessService.GetCaller"], pb.GetCallerRequest(), authorization
+            )
+        method = METHODS["AccessService.ListTokens"]
+        for token in secrets:
+            platform.refusal(method, pb.ListTokensRequest(), f"Bearer {token}")
+            platform.http("GET", "/api/modelyard/v1/tokens/list", f"Bearer {token}")
+    logged = str([vars(record) for record in caplog.records])
+    viewer = platform.roles["viewer"].split("_")[1]
+    denied = [vars(record) for record in caplog.records if record.message == "denied"]
+    assert viewer in {line["token"] for line in denied if line["method"] == method.full_name}
+    for service in ("registry", "tracking"):
+        path = platform.embedded.home / f"{service}.db"
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+            logged += "\n".join(connection.iterdump())
+        connection.close()
+    for secret in secrets:
+        assert secret not in logged
+        assert secret[-43:] not in logged

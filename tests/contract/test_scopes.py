@@ -1,0 +1,242 @@
+"""Tokens that are good for some models and experiments only: for their bearers there are no others.
+
+Every RPC is called, with whatever the request names taken from a foreign object, from one that does
+not exist, and from an own one, to show that the call would work.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import grpc
+import pytest
+from access_platform import METHODS, Platform, Refusal, running_platform
+from google.protobuf.message_factory import GetMessageClass
+from scoped_things import MISSING, SCOPED_RPCS, SEARCHES, Things, made, request_about
+
+from modelyard.api.options.v1.options_pb2 import Permission
+from modelyard_kit.auth import permission_of
+
+OWN, FOREIGN = "fraud-own", "secret"
+HIDDEN = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.PERMISSION_DENIED)
+CHANGING = ("Delete", "Rename", "Restore", "Update", "Finalize")
+"""What RPCs are called that leave things in another state: each has things of its own."""
+_numbers = count(1)
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    with running_platform(tmp_path_factory.mktemp("platform")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def foreign(platform: Platform) -> Things:
+    return made(platform, FOREIGN)
+
+
+@pytest.fixture(scope="module")
+def own(platform: Platform) -> Things:
+    return made(platform, OWN)
+
+
+@pytest.fixture(scope="module")
+def scoped(platform: Platform) -> str:
+    """A token that may do everything to what is its own."""
+    return platform.token("admin", models=["fraud-*"], experiments=["fraud-*", "x?z"])
+
+
+def without_identities(refusal: Refusal, things: Things) -> tuple[grpc.StatusCode, str]:
+    text = re.sub(rf"(?<!version=)\b{things.experiment_id}\b", "…", refusal.message)
+    for identity in sorted(things.identities, key=len, reverse=True):
+        text = text.replace(identity, "…")
+    return refusal.code, text
+
+
+@pytest.mark.parametrize("rpc", sorted(SCOPED_RPCS.keys() - SEARCHES))
+def test_what_is_outside_is_like_what_is_missing(
+    platform: Platform, foreign: Things, scoped: str, rpc: str
+) -> None:
+    method = SCOPED_RPCS[rpc]
+    authorization = f"Bearer {scoped}"
+    outside = platform.refusal(method, request_about(method, foreign), authorization)
+    missing = platform.refusal(method, request_about(method, MISSING), authorization)
+    assert outside is not None
+    assert missing is not None
+    assert outside.code in HIDDEN, outside
+    assert without_identities(outside, foreign) == without_identities(missing, MISSING)
+
+
+@pytest.mark.parametrize("rpc", sorted(SCOPED_RPCS.keys() - SEARCHES))
+def test_what_is_inside_is_there(platform: Platform, own: Things, scoped: str, rpc: str) -> None:
+    method = SCOPED_RPCS[rpc]
+    if method.name.startswith(CHANGING):
+        own = made(platform, f"{OWN}-{next(_numbers)}")
+    if method.name == "RestoreExperiment":
+        platform.call("TrackingService.DeleteExperiment", experiment_id=own.experiment_id)
+    refusal = platform.refusal(method, request_about(method, own), f"Bearer {scoped}")
+    # Some are refused for the state their object is in, which tells that it was found.
+    assert refusal is None or refusal.code is grpc.StatusCode.FAILED_PRECONDITION, refusal
+
+
+@pytest.mark.parametrize("rpc", sorted(SEARCHES - {"RegistryService.WatchModels"}))
+def test_a_search_never_finds_what_is_outside(
+    platform: Platform, own: Things, foreign: Things, scoped: str, rpc: str
+) -> None:
+    method = SCOPED_RPCS[rpc]
+    request: Any = GetMessageClass(method.input_type)()
+    if "experiment_ids" in method.input_type.fields_by_name:
+        request.experiment_ids.extend([own.experiment_id, foreign.experiment_id])
+    whole = str(platform.send(method, request, f"Bearer {platform.roles['admin']}"))
+    assert FOREIGN in whole
+    assert OWN in whole
+    seen = str(platform.send(method, request, f"Bearer {scoped}"))
+    assert OWN in seen
+    assert not [identity for identity in foreign.identities if identity in seen]
+
+
+def test_a_page_is_filled_with_what_is_inside(
+    platform: Platform, own: Things, foreign: Things, scoped: str
+) -> None:
+    names: list[str] = []
+    page_token = ""
+    while True:
+        page = platform.call(
+            "RegistryService.SearchRegisteredModels", scoped, max_results=1, page_token=page_token
+        )
+        names += [model.name for model in page.registered_models]
+        page_token = page.next_page_token
+        if not page_token:
+            break
+    assert f"{own.word}-model" in names
+    assert len(names) == len(set(names))
+    assert all(name.startswith("fraud-") for name in names)
+    assert f"{foreign.word}-model" not in names
+
+
+def test_a_watch_of_all_models_leaves_out_the_others(
+    platform: Platform, own: Things, foreign: Things, scoped: str
+) -> None:
+    method = METHODS["RegistryService.WatchModels"]
+    rpc: Any = platform.channel.unary_stream(
+        f"/{method.containing_service.full_name}/{method.name}",
+        request_serializer=GetMessageClass(method.input_type).SerializeToString,
+        response_deserializer=GetMessageClass(method.output_type).FromString,
+    )
+    request = GetMessageClass(method.input_type)()
+    stream = rpc(request, timeout=60, metadata=(("authorization", f"Bearer {scoped}"),))
+    platform.call(
+        "RegistryService.SetRegisteredModelTag", name=f"{foreign.word}-model", key="k", value="v"
+    )
+    name = f"{own.word}-model"
+    platform.call("RegistryService.SetRegisteredModelTag", name=name, key="last", value="v")
+    for message in stream:
+        assert not message.event.name.startswith(FOREIGN)
+        if message.event.name == name and '"last"' in message.event.after:
+            break
+    stream.cancel()
+
+
+def test_a_watch_of_a_model_outside_waits_for_one_that_never_was(
+    platform: Platform, foreign: Things, scoped: str
+) -> None:
+    method = METHODS["RegistryService.WatchModels"]
+    request = GetMessageClass(method.input_type)(name=f"{foreign.word}-model")
+    assert platform.send(method, request, f"Bearer {scoped}").position == 0
+
+
+@pytest.mark.parametrize(
+    ("rpc", "fields"),
+    [
+        ("RegistryService.CreateRegisteredModel", {"name": "fraud"}),
+        ("RegistryService.CreateRegisteredModel", {"name": "Fraud-1"}),
+        ("RegistryService.CreateRegisteredModel", {"name": "secret-model"}),
+        ("RegistryService.RenameRegisteredModel", {"new_name": "secret-model"}),
+        ("TrackingService.CreateExperiment", {"name": "secret-exp"}),
+        ("TrackingService.CreateExperiment", {"name": "xyyz"}),
+        ("TrackingService.UpdateExperiment", {"new_name": "secret-exp"}),
+    ],
+)
+def test_nothing_is_named_out_of_reach(
+    platform: Platform, own: Things, foreign: Things, scoped: str, rpc: str, fields: dict[str, str]
+) -> None:
+    method = METHODS[rpc]
+    about = {"name": f"{own.word}-model", "experiment_id": own.experiment_id} | fields
+    known = {k: v for k, v in about.items() if k in method.input_type.fields_by_name}
+    request = GetMessageClass(method.input_type)(**known)
+    refusal = platform.refusal(method, request, f"Bearer {scoped}")
+    assert refusal is not None
+    assert refusal.code is grpc.StatusCode.PERMISSION_DENIED
+    assert "fraud-*" in refusal.message
+    assert foreign.run_id not in refusal.message
+
+
+def test_patterns_are_literal_but_for_stars_and_question_marks(platform: Platform) -> None:
+    token = platform.token("contributor", models=["a_b%[x]*", "q?"])
+    for name, allowed in {
+        "a_b%[x]": True,
+        "a_b%[x]tail": True,
+        "aXb%[x]": False,
+        "a_bZ[x]": False,
+        "a_b%x": False,
+        "q1": True,
+        "q12": False,
+    }.items():
+        request = {"name": name}
+        method = METHODS["RegistryService.CreateRegisteredModel"]
+        message = GetMessageClass(method.input_type)(**request)
+        assert (platform.refusal(method, message, f"Bearer {token}") is None) == allowed, name
+        if not allowed:
+            platform.call("RegistryService.CreateRegisteredModel", name=name)
+    found = platform.call("RegistryService.SearchRegisteredModels", token).registered_models
+    assert sorted(model.name for model in found) == ["a_b%[x]", "a_b%[x]tail", "q1"]
+
+
+def test_what_is_about_everything_needs_a_token_without_patterns(
+    platform: Platform, scoped: str
+) -> None:
+    for rpc, method in METHODS.items():
+        if permission_of(method) != Permission.ADMIN:
+            continue
+        request = GetMessageClass(method.input_type)()
+        refusal = platform.refusal(method, request, f"Bearer {scoped}")
+        assert refusal is not None, rpc
+        assert refusal.code is grpc.StatusCode.PERMISSION_DENIED
+        assert "is good for models named fraud-* and experiments named" in refusal.message
+
+
+def test_a_scope_of_models_leaves_experiments_alone(platform: Platform, foreign: Things) -> None:
+    token = platform.token("viewer", models=["fraud-*"])
+    platform.call("TrackingService.GetRun", token, run_id=foreign.run_id)
+    resolved = platform.call("RegistryService.ResolveModel", token, uri=f"runs:/{foreign.run_id}/")
+    assert resolved.run_id == foreign.run_id
+
+
+@pytest.mark.parametrize("uri", ["runs:/{0.run_id}/", "models:/{0.model_id}"])
+def test_a_uri_of_a_run_outside_resolves_to_nothing(
+    platform: Platform, foreign: Things, scoped: str, uri: str
+) -> None:
+    method = METHODS["RegistryService.ResolveModel"]
+    request = GetMessageClass(method.input_type)(uri=uri.format(foreign))
+    refusal = platform.refusal(method, request, f"Bearer {scoped}")
+    assert refusal is not None
+    assert refusal.code is grpc.StatusCode.NOT_FOUND
+
+
+def test_a_version_is_not_copied_from_outside(
+    platform: Platform, own: Things, foreign: Things, scoped: str
+) -> None:
+    method = METHODS["RegistryService.CreateModelVersion"]
+    for source in (
+        f"models:/{foreign.word}-model/1",
+        f"models:/{foreign.word}-model@champion",
+        f"mlflow-artifacts:/manifests/{foreign.digest}",
+        f"runs:/{foreign.run_id}/",
+    ):
+        request = GetMessageClass(method.input_type)(name=f"{own.word}-model", source=source)
+        refusal = platform.refusal(method, request, f"Bearer {scoped}")
+        assert refusal is not None
+        assert refusal.code is grpc.StatusCode.NOT_FOUND, source
