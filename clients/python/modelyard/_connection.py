@@ -209,6 +209,7 @@ def check(uri: str) -> urllib.parse.SplitResult:
 def _discover(uri: str, parts: urllib.parse.SplitResult) -> Targets:
     import urllib.error
     import urllib.request
+    from http.client import HTTPException
 
     from modelyard._http import open_url
 
@@ -224,12 +225,32 @@ def _discover(uri: str, parts: urllib.parse.SplitResult) -> Targets:
             ) from None
     except OSError as error:
         reason = getattr(error, "reason", error)
-        raise Unavailable(f"{uri} cannot be reached: {reason}.") from None
+        raise Unavailable(f"{uri} cannot be reached: {_why(reason, parts)}") from None
+    except HTTPException:
+        raise ModelyardException(
+            f"{uri} answered no HTTP; if it is the port of gRPC, use grpc://{parts.netloc}."
+        ) from None
     except (ValueError, TypeError, KeyError, AttributeError):
         raise ModelyardException(
             f"{uri} answered something else than gRPC targets to {_DISCOVERY_PATH}: "
             "it is not a Modelyard server."
         ) from None
+
+
+def _why(reason: object, parts: urllib.parse.SplitResult) -> str:
+    """Return why there was no answer, for people."""
+    import ssl
+
+    from modelyard import _tls
+
+    explained = _tls.explained(str(reason))
+    hung_up = isinstance(reason, ConnectionResetError | ConnectionAbortedError | ssl.SSLError)
+    if parts.scheme == "https" and hung_up and not explained:
+        return (
+            "it closes the connection; does it ask for a client certificate "
+            "(MODELYARD_TLS_CERT_FILE and MODELYARD_TLS_KEY_FILE)?"
+        )
+    return f"{explained or reason}."
 
 
 def targets_of(grpc_targets: dict[str, str], parts: urllib.parse.SplitResult) -> Targets:
