@@ -30,6 +30,13 @@ from modelyard_serving.neighbours import Registry
 from modelyard_serving.runtime.frames import MAX_BODY_BYTES
 
 _ROLE = "SERVING"
+_SERVICE_VARIABLES = {
+    "MODELYARD_SERVING_LISTEN",
+    "MODELYARD_SERVING_MONITORING",
+    "MODELYARD_SERVING_TARGET",
+    "MODELYARD_SERVING_PUBLIC_TARGET",
+}
+"""Of the serving service and of those that call it, which may share an environment with this."""
 _DRAIN_MARGIN_S = 5.0
 _MAX_PORT = 65535
 
@@ -123,7 +130,11 @@ def _port(text: str) -> int:
 
 def _settings() -> Settings:
     start = f"{settings.PREFIX}{_ROLE}_"
-    ours = {name: value for name, value in os.environ.items() if name.startswith(start)}
+    ours = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(start) and name not in _SERVICE_VARIABLES
+    }
     settings.refuse_unknown(ours, settings.variables(Settings, _ROLE).values())
     return settings.load(Settings, ours, _ROLE)
 
