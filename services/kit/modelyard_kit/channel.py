@@ -78,7 +78,7 @@ def service_config(*services: ServiceDescriptor) -> dict[str, Any]:
     }
 
 
-def ask(neighbour: str, rpc: Callable[..., Any], request: Any) -> Any:
+def ask(neighbour: str, rpc: Callable[..., Any], request: Any, *, token: str | None = None) -> Any:
     """Call a neighbour on behalf of the present call.
 
     The caller's identity and request id travel along, and so does its deadline, less 0.1 s.
@@ -87,14 +87,16 @@ def ask(neighbour: str, rpc: Callable[..., Any], request: Any) -> Any:
         neighbour: Its name for messages, e.g. "tracking".
         rpc: A unary method of a stub.
         request: Its request.
+        token: The services' own, to ask for what only services may; None to show the caller's.
 
     Raises:
         Error: What the neighbour raised, or `Unavailable` when it cannot be reached.
     """
     who = caller.get()
     metadata = [("x-request-id", who.request_id), ("x-modelyard-user", who.actor)]
-    if who.authorization:
-        metadata.append(("authorization", who.authorization))
+    authorization = who.authorization if token is None else f"Bearer {token}"
+    if authorization:
+        metadata.append(("authorization", authorization))
     timeout_s = max(who.remaining_s() - NEIGHBOUR_MARGIN_S, 0.01)
     with translated(neighbour):
         return rpc(request, timeout=timeout_s, metadata=metadata)

@@ -26,3 +26,9 @@ digest_mismatches = Counter(
     "modelyard_digest_mismatch",
     "Objects whose bytes were not those of their digest.",
 )
+
+gc_objects = Counter(
+    "modelyard_gc_objects",
+    "Objects that were removed because nothing refers to them.",
+    ("result",),
+)

@@ -61,7 +61,11 @@ class Embedded:
             tracking, registry = (self._database(area, undo) for area in ("tracking", "registry"))
             self.server = Server(token, tokens=modelyard_registry.app.named_tokens(registry))
             undo.callback(self.server.drain, _GRACE_S)
-            modelyard_tracking.app.mount(self.server, tracking, store, signer)
+            channel = dial(f"unix:{self.socket}", *SERVICES["registry"])
+            self.server.on_close(channel.close)
+            modelyard_tracking.app.mount(
+                self.server, tracking, store, signer, registry=channel, token=token
+            )
             grpc_port = self._start_services(settings, registry, store)
             self.grpc = _address(_reachable(settings.host), grpc_port)
             gateway = Gateway(

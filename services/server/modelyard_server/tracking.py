@@ -8,7 +8,9 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 import modelyard_tracking.app
+from modelyard.api.registry.v1 import registry_service_pb2
 from modelyard_kit.artifacts.choosing import open_store
+from modelyard_kit.channel import dial
 from modelyard_kit.server import Server
 from modelyard_server import running
 from modelyard_server.databases import open_own
@@ -28,5 +30,11 @@ def _start(settings: TrackingSettings, undo: ExitStack) -> running.Running:
     database = open_own("tracking", settings.tracking_database_url, settings.home)
     undo.callback(database.close)
     server = Server(token, tls.server(), tokens=running.named_tokens(settings, token, undo))
-    modelyard_tracking.app.mount(server, database, store, signer)
+    registry = dial(
+        settings.registry_target,
+        registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"],
+        credentials=tls.channel_credentials(),
+    )
+    undo.callback(registry.close)
+    modelyard_tracking.app.mount(server, database, store, signer, registry=registry, token=token)
     return running.listen_grpc(server, "MODELYARD_TRACKING_LISTEN", settings.tracking_listen, undo)

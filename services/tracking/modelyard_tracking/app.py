@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import grpc
+
 from modelyard.api.artifacts.v1 import artifacts_service_pb2
 from modelyard.api.tracking.v1 import tracking_service_pb2
 from modelyard_kit.artifacts import ArtifactStore, UrlSigner
@@ -13,6 +15,7 @@ from modelyard_kit.clock import Clock, now_ms
 from modelyard_kit.db import Database
 from modelyard_kit.migrations import Tree, require_head
 from modelyard_kit.server import Server
+from modelyard_tracking.neighbours import Registry
 from modelyard_tracking.search.restriction import restriction
 from modelyard_tracking.servicer import ArtifactsServicer, TrackingServicer
 
@@ -31,6 +34,9 @@ def mount(
     store: ArtifactStore,
     signer: UrlSigner,
     clock: Clock = now_ms,
+    *,
+    registry: grpc.Channel | None = None,
+    token: str | None = None,
 ) -> None:
     """Mount the tracking and artifacts services.
 
@@ -40,6 +46,8 @@ def mount(
         store: Keeps the bytes of artifacts.
         signer: Makes the URLs that the gateway answers.
         clock: The time.
+        registry: A channel to `RegistryService`; without one nothing can be swept.
+        token: The services' own, to ask the registry with; None where none is asked for.
     """
     require_head(database, TREE)
     restrict_to_callers(database, restriction)
@@ -53,7 +61,7 @@ def mount(
     )
     server.add(
         artifacts_service_pb2.DESCRIPTOR.services_by_name["ArtifactsService"],
-        ArtifactsServicer(database, store, signer, clock),
+        ArtifactsServicer(database, store, signer, clock, Registry(registry, token)),
         threads=_ARTIFACTS_THREADS,
         problem=database.problem,
     )

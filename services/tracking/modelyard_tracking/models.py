@@ -286,7 +286,8 @@ class StoredObject(Base):
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(String(16))
-    """`declared` or `stored`."""
+    """`declared`, `stored`, or `sweeping` while a sweep removes it."""
     is_manifest: Mapped[bool] = mapped_column(Boolean, default=False)
     leased_until_ms: Mapped[int] = mapped_column(BigInteger)
-    """Kept at least until then, whether or not anything refers to it."""
+    """Kept at least until then, whether or not anything refers to it; when sweeping, the time
+    until which the sweep may delete it."""

@@ -10,7 +10,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from modelyard_kit.calls import Call
-from modelyard_kit.errors import InvalidArgument, NotFound
+from modelyard_kit.errors import Aborted, InvalidArgument, NotFound
 from modelyard_kit.keys import checked_key
 from modelyard_registry.models import READY, ModelAlias, ModelVersion, ModelVersionTag
 from modelyard_registry.operations.changes import Change, Documented
@@ -96,15 +96,27 @@ def pinned_source(session: Session, said: Registration, kept: Kept) -> tuple[str
         case Pinned():
             source, pinned = said.source, kept
         case VersionSource(name, reference):
-            source, pinned = _copied(said.source, find_version(session, name, reference))
+            source, pinned = _copied(session, said.source, find_version(session, name, reference))
         case ManifestSource(digest):
-            source, pinned = _copied(said.source, _version_of_manifest(session, digest))
+            source, pinned = _copied(session, said.source, _version_of_manifest(session, digest))
     _check_id("run_id", said.run_id, pinned.run_id, source)
     _check_id("model_id", said.model_id, pinned.model_id, source)
     return source, pinned
 
 
-def _copied(source: str, original: ModelVersion) -> tuple[str, Pinned]:
+def _copied(session: Session, source: str, original: ModelVersion) -> tuple[str, Pinned]:
+    # Locked against deletion: bytes that nothing pins for an instant might be swept.
+    still_there = (
+        select(ModelVersion.version)
+        .where(ModelVersion.name == original.name, ModelVersion.version == original.version)
+        .with_for_update(read=True, key_share=True)
+    )
+    if session.scalar(still_there) is None:
+        raise Aborted(
+            f"Version {original.version} of {original.name} was deleted or renamed meanwhile; "
+            "nothing was written. Look which version you want, then try again.",
+            name=original.name,
+        )
     # Bytes that are not kept here are where the original says, even when it is gone.
     return source if original.verified else original.source, pinned_by(original)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
-from modelyard_kit.artifacts import ArtifactStore, Digest, Manifest
-from modelyard_kit.errors import DataLoss, FailedPrecondition, NotFound
+from modelyard_kit.artifacts import Digest
+from modelyard_kit.errors import FailedPrecondition, NotFound
 from modelyard_registry.models import ModelVersion
 from modelyard_registry.operations import history
 from modelyard_registry.operations.model_versions import find_version
@@ -65,20 +65,3 @@ def require_pinned(session: Session, digest: Digest) -> None:
         f"No version has the manifest {digest}; get-download-uri tells the one of a version.",
         digest=digest,
     )
-
-
-def read_manifest(store: ArtifactStore, digest: str) -> tuple[bytes, Manifest]:
-    """Return a manifest, as bytes and as what they say.
-
-    Raises:
-        DataLoss: The bytes are missing or were changed.
-    """
-    known = Digest(digest)
-    try:
-        with store.open(known) as chunks:
-            data = b"".join(chunks)
-    except NotFound:
-        raise DataLoss(f"The manifest {digest} is missing from the store", digest=digest) from None
-    if Digest.of(data) != known:
-        raise DataLoss(f"The manifest {digest} was changed in the store", digest=digest)
-    return data, Manifest.from_bytes(data)

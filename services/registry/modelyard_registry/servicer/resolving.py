@@ -5,6 +5,7 @@ import grpc
 from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard_kit.artifacts import ArtifactStore, Digest
+from modelyard_kit.artifacts.reading import read_manifest
 from modelyard_kit.calls import Call, reads
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
@@ -37,7 +38,7 @@ class Resolving:
                 model_id=sealed.pinned.model_id,
                 experiment_id=sealed.pinned.experiment_id,
             )
-        data, manifest = resolving.read_manifest(self.store, reply.digest)
+        data, manifest = read_manifest(self.store, reply.digest)
         reply.manifest = data
         reply.downloads.extend(wire.object_downloads(self.store, manifest))
         return reply
@@ -48,7 +49,7 @@ class Resolving:
         digest = Digest(request.digest)
         with self.database.read() as session:
             resolving.require_pinned(session, digest)
-        data, manifest = resolving.read_manifest(self.store, digest)
+        data, manifest = read_manifest(self.store, digest)
         return pb.GetPinnedManifestResponse(
             manifest=data, downloads=wire.object_downloads(self.store, manifest)
         )

@@ -5,12 +5,15 @@ The bytes themselves are in the store, which the servicer asks before it opens a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, case, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from modelyard_kit.artifacts import Digest, ManifestFile
+from modelyard_kit.db import EXCLUSIVE
+from modelyard_kit.errors import Unavailable
 from modelyard_tracking.models import ArtifactFile, ArtifactPart, StoredObject
 from modelyard_tracking.operations.experiments import get_active_experiment
 from modelyard_tracking.operations.logged_models import get_logged_model
@@ -25,7 +28,8 @@ from modelyard_tracking.rules.artifacts import (
 )
 
 _KEYS_A_STATEMENT = 5_000  # databases bind some ten thousand values at most
-DECLARED, STORED = "declared", "stored"
+_SWEPT_WITHIN_S = 5.0
+DECLARED, STORED, SWEEPING = "declared", "stored", "sweeping"
 
 
 def require_writable(session: Session, owner: Owner) -> None:
@@ -54,6 +58,8 @@ def lease_objects(
 ) -> int:
     """Keep objects for the next hour, whether or not anything refers to them.
 
+    Whoever looks at the store after that finds what will be there until the lease ends.
+
     Args:
         session: The transaction.
         objects: Sizes in bytes by digest.
@@ -63,51 +69,85 @@ def lease_objects(
 
     Returns:
         When the lease ends: Unix time, milliseconds.
+
+    Raises:
+        Unavailable: One of them is being removed by a sweep.
     """
     until_ms = now_ms + LEASE_MS
-    digests = list(objects)
-    present: set[str] = set()
-    for start in range(0, len(digests), _KEYS_A_STATEMENT):
-        some = digests[start : start + _KEYS_A_STATEMENT]
-        changes = {"leased_until_ms": until_ms}
-        present.update(
+    present = _prolong(session, objects, now_ms, until_ms, state)
+    absent = [digest for digest in objects if digest not in present]
+    _refuse_swept(session, absent)
+    if absent:
+        session.execute(
+            insert(StoredObject),
+            [
+                {
+                    "digest": digest,
+                    "size_bytes": objects[digest],
+                    "state": state,
+                    "is_manifest": is_manifest,
+                    "leased_until_ms": until_ms,
+                }
+                for digest in absent
+            ],
+        )
+    return until_ms
+
+
+def _prolong(
+    session: Session, digests: Iterable[Digest], now_ms: int, until_ms: int, state: str
+) -> set[str]:
+    """Lease those objects that have a row and are not being swept; return them."""
+    # What an unfinished sweep has claimed may be gone already.
+    declared = case((StoredObject.state == SWEEPING, DECLARED), else_=StoredObject.state)
+    prolonged: set[str] = set()
+    for some in batches(digests):
+        prolonged.update(
             session.scalars(
                 update(StoredObject)
-                .where(StoredObject.digest.in_(some))
-                .values(changes if state == DECLARED else {**changes, "state": state})
+                .where(
+                    StoredObject.digest.in_(some),
+                    or_(StoredObject.state != SWEEPING, StoredObject.leased_until_ms < now_ms),
+                )
+                .values(leased_until_ms=until_ms, state=declared if state == DECLARED else STORED)
                 .returning(StoredObject.digest)
                 .execution_options(synchronize_session=False)
             )
         )
-    new = [
-        {
-            "digest": digest,
-            "size_bytes": size_bytes,
-            "state": state,
-            "is_manifest": is_manifest,
-            "leased_until_ms": until_ms,
-        }
-        for digest, size_bytes in objects.items()
-        if digest not in present
-    ]
-    if new:
-        session.execute(insert(StoredObject), new)
-    return until_ms
+    return prolonged
 
 
-def stored_objects(session: Session, digests: Collection[Digest]) -> set[str]:
-    """Return which of some objects were committed or sealed before."""
-    asked, stored = list(digests), set[str]()
-    for start in range(0, len(asked), _KEYS_A_STATEMENT):
-        stored.update(
-            session.scalars(
-                select(StoredObject.digest).where(
-                    StoredObject.digest.in_(asked[start : start + _KEYS_A_STATEMENT]),
-                    StoredObject.state == STORED,
-                )
-            )
+def _refuse_swept(session: Session, digests: Iterable[Digest]) -> None:
+    for some in batches(digests):
+        swept = session.scalar(
+            select(StoredObject.digest)
+            .where(StoredObject.digest.in_(some), StoredObject.state == SWEEPING)
+            .limit(1)
         )
-    return stored
+        if swept is not None:
+            raise Unavailable(
+                f"The object {swept} is being removed, because nothing referred to it any more; "
+                "nothing was written. Declare it again in a moment.",
+                digest=swept,
+            ).after(_SWEPT_WITHIN_S)
+
+
+def batches(digests: Iterable[Digest]) -> Iterator[list[Digest]]:
+    """Yield digests in lists that fit one statement."""
+    left = iter(digests)
+    while some := list(islice(left, _KEYS_A_STATEMENT)):
+        yield some
+
+
+def known_objects(session: Session, digests: Iterable[Digest]) -> dict[Digest, StoredObject]:
+    """Return the rows of those objects that were declared or stored and are not being swept."""
+    known: dict[Digest, StoredObject] = {}
+    for some in batches(digests):
+        rows = select(StoredObject).where(
+            StoredObject.digest.in_(some), StoredObject.state != SWEEPING
+        )
+        known.update((Digest(row.digest), row) for row in session.scalars(rows))
+    return known
 
 
 def commit_files(session: Session, owner: Owner, files: Sequence[ManifestFile]) -> None:
@@ -121,6 +161,7 @@ def commit_files(session: Session, owner: Owner, files: Sequence[ManifestFile]) 
     Raises:
         InvalidArgument: A path is a folder of the tree, or is below one of its files.
     """
+    _lock_tree(session, owner)
     paths = [file.path for file in files]
     _refuse_files_above(session, owner, paths)
     replaced = set(
@@ -144,12 +185,21 @@ def delete_files(session: Session, owner: Owner, path: str) -> bool:
     Returns:
         Whether there were any. Those of a logged model that a run's tree shows are not the run's.
     """
+    _lock_tree(session, owner)
     gone = session.scalars(
         delete(ArtifactFile).where(*_of(owner), at_or_below(path)).returning(ArtifactFile.path)
     ).all()
     for start in range(0, len(gone), _KEYS_A_STATEMENT):
         _remove(session, owner, gone[start : start + _KEYS_A_STATEMENT])
     return bool(gone)
+
+
+def _lock_tree(session: Session, owner: Owner) -> None:
+    # That no path is a file and also a folder is no constraint of the table: one writer of a tree.
+    if owner.kind is OwnerKind.RUN:
+        get_active_run(session, owner.owner_id, EXCLUSIVE)
+    else:
+        get_logged_model(session, owner.owner_id, EXCLUSIVE)
 
 
 def _remove(session: Session, owner: Owner, paths: Collection[str]) -> None:

@@ -9,7 +9,17 @@ from enum import StrEnum
 from modelyard_kit.artifacts import PART_BYTES, Digest, ManifestFile, logical_path
 from modelyard_kit.errors import InvalidArgument
 
+MAX_FILE_BYTES = 10_000 * PART_BYTES  # the contract's limit of parts
 LEASE_MS = 60 * 60 * 1000
+"""How long objects are kept that nothing refers to yet; also how long they may be uploaded."""
+GRACE_MS = 15 * 60 * 1000
+"""How long a lease must have been over before a sweep: clocks differ, and pinning takes a while."""
+CLAIM_MS = 5 * 60 * 1000
+"""How long a sweep may take over the objects that it removes together."""
+CLAIM_MARGIN_MS = 60 * 1000
+"""How long before the end of its claim a sweep stops to delete."""
+STRAY_MS = 24 * 60 * 60 * 1000
+"""How old an object is before a sweep takes it for one that nobody will declare any more."""
 
 
 class OwnerKind(StrEnum):
@@ -84,6 +94,12 @@ def _check_parts(file: ManifestFile) -> None:
     sizes = [part.size_bytes for part in file.parts]
     if min([file.size_bytes, *sizes]) < 0:
         raise InvalidArgument(f"The file '{file.path}' has a negative size.", path=file.path)
+    if file.size_bytes > MAX_FILE_BYTES:
+        raise InvalidArgument(
+            f"The file '{file.path}' of {file.size_bytes} bytes is too large; at most "
+            f"{MAX_FILE_BYTES} are allowed.",
+            path=file.path,
+        )
     expected = _part_sizes(file.size_bytes) if file.size_bytes > PART_BYTES else []
     if sizes == expected:
         return

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -16,12 +16,14 @@ from modelyard_kit.artifacts import (
     UrlSigner,
     logical_path,
 )
-from modelyard_kit.calls import Call, reads, writes
+from modelyard_kit.calls import Call, caller, reads, writes
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
-from modelyard_kit.errors import DataLoss, FailedPrecondition, InvalidArgument
+from modelyard_kit.errors import DataLoss, FailedPrecondition, InvalidArgument, Unavailable
 from modelyard_kit.metrics import digest_mismatches
 from modelyard_tracking import wire
+from modelyard_tracking.models import StoredObject
+from modelyard_tracking.neighbours import Registry
 from modelyard_tracking.operations import artifacts, trees
 from modelyard_tracking.rules.artifacts import (
     LEASE_MS,
@@ -33,12 +35,13 @@ from modelyard_tracking.rules.artifacts import (
 from modelyard_tracking.rules.values import checked_model_id, run_id_of
 from modelyard_tracking.servicer.owners import owner_of
 from modelyard_tracking.servicer.presigning import Presigning
+from modelyard_tracking.servicer.sweeping import Sweeping
 
 _ENTRIES_A_PAGE = 1_000
 _DOWNLOAD_S = 15 * 60
 
 
-class ArtifactsServicer(Presigning):
+class ArtifactsServicer(Presigning, Sweeping):
     """The RPCs about trees of files. The store is asked before a transaction opens.
 
     What clients upload to a store that does not refuse other bytes is hashed when it is committed,
@@ -50,15 +53,23 @@ class ArtifactsServicer(Presigning):
         store: Keeps the bytes.
         signer: Makes URLs of files that are not one object of the store.
         clock: The time.
+        registry: Knows what registered versions need.
     """
 
     def __init__(
-        self, database: Database, store: ArtifactStore, signer: UrlSigner, clock: Clock
+        self,
+        database: Database,
+        store: ArtifactStore,
+        signer: UrlSigner,
+        clock: Clock,
+        registry: Registry,
     ) -> None:
         self.database = database
         self.store = store
         self.signer = signer
         self.clock = clock
+        self.registry = registry
+        self._sweeping = threading.Lock()
 
     @reads
     def ListArtifacts(
@@ -90,15 +101,13 @@ class ArtifactsServicer(Presigning):
         if not files:
             return self._ask_to_write(request, context, owner)
         objects = objects_of(files)
-        stored = self._stored(objects)
-        uploads = [
-            _upload(
-                digest, size_bytes, self.store.presign_put(digest, size_bytes, LEASE_MS // 1000)
-            )
-            for digest, size_bytes in objects.items()
-            if digest not in stored
-        ]
-        return self._declare(request, context, owner, objects, uploads)
+        reply = self._declare(request, context, owner, objects)
+        stored = self._stored(objects)  # after they are leased: what is there stays
+        for digest, size_bytes in objects.items():
+            if digest not in stored:
+                put = self.store.presign_put(digest, size_bytes, LEASE_MS // 1000)
+                reply.uploads.append(_upload(digest, size_bytes, put))
+        return reply
 
     @reads
     def _ask_to_write(
@@ -115,22 +124,45 @@ class ArtifactsServicer(Presigning):
         call: Call,
         owner: Owner,
         objects: dict[Digest, int],
-        uploads: Iterable[pb.ObjectUpload],
     ) -> pb.DeclareArtifactsResponse:
         trees.root_uri(call.session, owner, request.experiment_id)
         artifacts.require_writable(call.session, owner)
-        until_ms = artifacts.lease_objects(
-            call.session, objects, call.now_ms, state=artifacts.DECLARED
-        )
-        expire_time = Timestamp()
-        expire_time.FromMilliseconds(until_ms)
-        return pb.DeclareArtifactsResponse(expire_time=expire_time, uploads=uploads)
+        return _lease(call, objects)
 
     def CommitArtifacts(
         self, request: pb.CommitArtifactsRequest, context: grpc.ServicerContext
     ) -> pb.CommitArtifactsResponse:
         owner, files = owner_of(request), _files(request)
-        stored = self._stored(objects_of(files))
+        objects = objects_of(files)
+        known = self._known(objects)
+        if len(known) < len(objects) or _held_until_ms(known) <= self.clock():
+            self._hold(request, context, owner, objects)
+            known = self._known(objects)
+        self._require_bytes(files, objects, known)
+        return self._commit(request, context, owner, files, _held_until_ms(known))
+
+    @writes
+    def _hold(
+        self,
+        _request: pb.CommitArtifactsRequest,
+        call: Call,
+        owner: Owner,
+        objects: dict[Digest, int],
+    ) -> pb.DeclareArtifactsResponse:
+        artifacts.require_writable(call.session, owner)
+        return _lease(call, objects)
+
+    def _known(self, objects: dict[Digest, int]) -> dict[Digest, StoredObject]:
+        with self.database.read(caller.get().remaining_s()) as session:
+            return artifacts.known_objects(session, objects)
+
+    def _require_bytes(
+        self,
+        files: list[ManifestFile],
+        objects: dict[Digest, int],
+        known: dict[Digest, StoredObject],
+    ) -> None:
+        stored = self._stored(objects)
         for file in files:
             for item in file.parts or (file,):
                 if item.digest not in stored:
@@ -141,10 +173,9 @@ class ArtifactsServicer(Presigning):
                         digest=item.digest,
                     )
         if not self.store.trusted:
-            self._hash_what_came(files)
-        return self._commit(request, context, owner, files)
+            self._hash_what_came(files, known)
 
-    def _hash_what_came(self, files: list[ManifestFile]) -> None:
+    def _hash_what_came(self, files: list[ManifestFile], known: dict[Digest, StoredObject]) -> None:
         """Read what was uploaded to a store that may have taken other bytes.
 
         What was committed before is not read again: whoever loads it checks its digest.
@@ -153,9 +184,8 @@ class ArtifactsServicer(Presigning):
             DataLoss: It is other bytes; they are deleted, so that the right ones can be uploaded.
         """
         paths = {item.digest: file.path for file in files for item in file.parts or (file,)}
-        with self.database.read() as session:
-            known = artifacts.stored_objects(session, paths)
-        wrong = [digest for digest in paths if digest not in known and not self._is_right(digest)]
+        came = [digest for digest in paths if known[digest].state == artifacts.DECLARED]
+        wrong = [digest for digest in came if not self._is_right(digest)]
         if wrong:
             raise _wrong_bytes(f"for '{paths[wrong[0]]}'", wrong[0])
 
@@ -174,8 +204,13 @@ class ArtifactsServicer(Presigning):
         call: Call,
         owner: Owner,
         files: list[ManifestFile],
+        held_until_ms: int,
     ) -> pb.CommitArtifactsResponse:
         artifacts.require_writable(call.session, owner)
+        if call.now_ms >= held_until_ms:  # what was looked at may have been swept since
+            raise Unavailable(
+                "The files were checked too long ago; nothing was written. Try again."
+            )
         artifacts.lease_objects(
             call.session, objects_of(files), call.now_ms, state=artifacts.STORED
         )
@@ -216,9 +251,8 @@ class ArtifactsServicer(Presigning):
         self, request: pb.SealManifestRequest, context: grpc.ServicerContext
     ) -> pb.SealManifestResponse:
         owner, folder = owner_of(request), _optional_path(request.path)
-        with self.database.read() as session:
-            sealable = trees.sealable(session, owner, folder)
-        objects = objects_of(sealable.files)
+        reply = self._seal(request, context, owner, folder)
+        objects = objects_of(Manifest.from_bytes(reply.manifest).files)
         stored = self.store.sizes_bytes(objects)
         for digest, size_bytes in objects.items():
             if stored.get(digest) != size_bytes:
@@ -226,25 +260,21 @@ class ArtifactsServicer(Presigning):
                     f"The object {digest} of {owner} is not in the store; log its file again.",
                     digest=digest,
                 )
-        manifest = Manifest(sealable.files)
-        data = manifest.to_bytes()
-        self.store.put(manifest.digest, [data], len(data))
-        return self._seal(request, context, sealable, manifest.digest, data)
+        self.store.put(Digest(reply.digest), [reply.manifest], len(reply.manifest))
+        return reply
 
     @writes
     def _seal(
-        self,
-        request: pb.SealManifestRequest,
-        call: Call,
-        sealed: trees.Sealable,
-        digest: Digest,
-        data: bytes,
+        self, request: pb.SealManifestRequest, call: Call, owner: Owner, folder: str
     ) -> pb.SealManifestResponse:
-        # Leased until the registry has pinned the manifest.
-        objects = objects_of(sealed.files)
-        artifacts.lease_objects(call.session, objects, call.now_ms, state=artifacts.STORED)
+        """Lease the files of a tree and their manifest until the registry has pinned it."""
+        sealed = trees.sealable(call.session, owner, folder)
+        manifest = Manifest(sealed.files)
+        data, digest = manifest.to_bytes(), manifest.digest
+        session, now_ms = call.session, call.now_ms
+        artifacts.lease_objects(session, objects_of(sealed.files), now_ms, state=artifacts.STORED)
         artifacts.lease_objects(
-            call.session, {digest: len(data)}, call.now_ms, state=artifacts.STORED, is_manifest=True
+            session, {digest: len(data)}, now_ms, state=artifacts.DECLARED, is_manifest=True
         )
         return pb.SealManifestResponse(
             digest=digest,
@@ -267,6 +297,17 @@ class ArtifactsServicer(Presigning):
                 digest=digest,
             )
         return stored
+
+
+def _held_until_ms(known: dict[Digest, StoredObject]) -> int:
+    return min((row.leased_until_ms for row in known.values()), default=0)
+
+
+def _lease(call: Call, objects: dict[Digest, int]) -> pb.DeclareArtifactsResponse:
+    until_ms = artifacts.lease_objects(call.session, objects, call.now_ms, state=artifacts.DECLARED)
+    expire_time = Timestamp()
+    expire_time.FromMilliseconds(until_ms)
+    return pb.DeclareArtifactsResponse(expire_time=expire_time)
 
 
 def _wrong_bytes(what: str, digest: Digest) -> DataLoss:
