@@ -23,11 +23,12 @@ if TYPE_CHECKING:  # published apart, for development
     from types_boto3_s3 import S3Client
 
 _CONNECT_S = 3
-_READ_S = 30
+_READ_S = 20
 _ATTEMPTS = 3
 _CONNECTIONS = 48  # the threads of the edge's doors, and of a service, that use one store
 _DEFAULT_REGION = "us-east-1"
 _FORBIDDEN, _NOT_FOUND = 403, 404
+_NOT_NOW = {429, 503}
 
 
 def connect(bucket: str, endpoint: str, region: str) -> S3Client:
@@ -43,7 +44,8 @@ def connect(bucket: str, endpoint: str, region: str) -> S3Client:
             f"The region of the bucket '{bucket}' is not known; set MODELYARD_S3_REGION."
         )
     # What it logs at DEBUG has signatures in it, which are permissions.
-    logging.getLogger("botocore").setLevel(logging.INFO)
+    botocore = logging.getLogger("botocore")
+    botocore.setLevel(max(logging.INFO, botocore.getEffectiveLevel()))
     by_path = bool(endpoint) or "." in bucket  # such a host would not fit Amazon's certificate
     client: S3Client = session.client(
         "s3",
@@ -129,6 +131,8 @@ def sender() -> Send:
         request = AWSRequest("PUT", upload.url, headers, data).prepare()
         with kit_errors():
             status: int = session.send(request).status_code
+        if status in _NOT_NOW:
+            raise Unavailable("The artifact store is too busy to be tried; try again.")
         return status
 
     return send
