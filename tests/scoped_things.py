@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from access_platform import METHODS, Platform
-from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -110,7 +110,7 @@ def request_about(method: MethodDescriptor, things: Things) -> Message:
 
 def _fill(message: Message, things: Things, rpc: str) -> None:
     for field in message.DESCRIPTOR.fields:
-        value = _value(field, things, rpc)
+        value = _value(field.name, things, rpc)
         if value is None:
             continue
         if field.is_repeated:
@@ -119,15 +119,14 @@ def _fill(message: Message, things: Things, rpc: str) -> None:
             setattr(message, field.name, value)
     for field in message.DESCRIPTOR.fields:
         if (message.DESCRIPTOR.name, field.name) in _NESTED:
-            item = GetMessageClass(field.message_type)(
-                **_NESTED[message.DESCRIPTOR.name, field.name]
-            )
+            made_of: Any = field.message_type
+            item = GetMessageClass(made_of)(**_NESTED[message.DESCRIPTOR.name, field.name])
             getattr(message, field.name).append(item)
 
 
-def _value(field: FieldDescriptor, things: Things, rpc: str) -> Any:
-    special = _SPECIAL.get((rpc, field.name))
-    value = _FIELDS.get(field.name) if special is None else special
+def _value(field: str, things: Things, rpc: str) -> Any:
+    special = _SPECIAL.get((rpc, field))
+    value = _FIELDS.get(field) if special is None else special
     if not isinstance(value, str):
         return value
     for name in ("word", "experiment_id", "run_id", "model_id", "digest"):
