@@ -74,8 +74,10 @@ def run(
         hold_stop_signals()
         logs.configure(settings.log_level)
         with ExitStack() as last, ExitStack() as undo:
+            started: list[Running] = []
+            monitoring = _monitoring(settings, role, started, last)
             running = start(settings, undo)
-            monitoring = _monitoring(settings, role, running.readiness, last)
+            started.append(running)
             _announce(role, running, monitoring)
             wait_for_stop()
             running.readiness.leave()
@@ -104,7 +106,7 @@ def joined(host: str, port: int) -> str:
 
 
 def _monitoring(
-    settings: RoleSettings, role: str, readiness: Readiness, undo: ExitStack
+    settings: RoleSettings, role: str, started: list[Running], undo: ExitStack
 ) -> str | None:
     name = f"{role}_monitoring"
     address: str = getattr(settings, name)
@@ -112,7 +114,11 @@ def _monitoring(
         return None
     host, port = split_address(PREFIX + name.upper(), address)
     check_address(joined(host, port), own_token(settings))
-    monitoring = Monitoring(host, port, readiness.problems)
+
+    def problems() -> list[str]:
+        return started[0].readiness.problems() if started else ["Starting."]
+
+    monitoring = Monitoring(host, port, problems)
     undo.callback(monitoring.close)
     return f"http://{joined(host, monitoring.port)}"
 
