@@ -32,6 +32,8 @@ CODES: dict[type[errors.Error], grpc.StatusCode] = {
     errors.Unimplemented: grpc.StatusCode.UNIMPLEMENTED,
     errors.Cancelled: grpc.StatusCode.CANCELLED,
 }
+_MAX_MESSAGE_BYTES = 1_200  # it travels twice, once with three bytes for each that is not ASCII
+_MAX_VALUE_BYTES = 200
 _ENDED = (grpc.Call, grpc.aio.AioRpcError)
 """Errors that say how a call ended."""
 _UNREACHED = (
@@ -68,8 +70,10 @@ def end(
     metadata: dict[str, str],
     details: Sequence[AnyMessage] = (),
 ) -> NoReturn:
+    message = _cut(message, _MAX_MESSAGE_BYTES)
+    given = {key: _cut(value, _MAX_VALUE_BYTES) for key, value in metadata.items()}
     info = errors_pb2.ErrorInfo(
-        reason=reason, domain=DOMAIN, metadata={**metadata, "request_id": request_id}
+        reason=reason, domain=DOMAIN, metadata={**given, "request_id": request_id}
     )
     detail = AnyMessage(type_url=_ERROR_INFO_URL, value=info.SerializeToString())
     status = errors_pb2.Status(code=code.value[0], message=message, details=[detail, *details])
@@ -77,6 +81,14 @@ def end(
         (("x-request-id", request_id), (DETAILS_KEY, status.SerializeToString()))
     )
     context.abort(code, message)
+
+
+def _cut(text: str, limit_bytes: int) -> str:
+    """Shorten what quotes a long value: larger than 8 KiB, the end of a call would not arrive."""
+    data = text.encode()
+    if len(data) <= limit_bytes:
+        return text
+    return data[:limit_bytes].decode(errors="ignore") + "…"
 
 
 def _retry_info(seconds: float) -> AnyMessage:

@@ -65,7 +65,7 @@ class ModelStatus(StrEnum):
         """
         if status is cls.PENDING:
             raise InvalidArgument(
-                "A logged model is finalized as LOGGED_MODEL_READY or LOGGED_MODEL_UPLOAD_FAILED, "
-                "not as LOGGED_MODEL_PENDING."
+                "A logged model is finalized with the status LOGGED_MODEL_READY or "
+                "LOGGED_MODEL_UPLOAD_FAILED, not LOGGED_MODEL_PENDING."
             )
         return status
