@@ -17,16 +17,20 @@ EXCLUSIVE_STAGES = ("Staging", "Production")
 
 @dataclass(frozen=True)
 class Done:
-    """A call that was acknowledged, sent as often as it took.
+    """A call that a client made, sent as often as it took.
 
     Attributes:
-        call: Its own name, which no other call has.
+        call: Its own name, which no other call has; also its request id.
         kind: What it did, e.g. "create_version".
-        model: To which model; empty for tracking.
+        model: To which model, or to which run.
         started_s: When it was first sent, on the machine's monotonic clock.
-        ended_s: When it was first acknowledged.
+        ended_s: When it was first answered; infinity if nobody knows what became of it.
         replies: A digest of each reply, the same for the same bytes.
-        number: The version it made or moved; 0 for none.
+        told: What of the reply matters.
+        asked: With which arguments.
+        outcome: "ok"; "no": it was refused and did nothing; "unknown": it may have been done or
+            not, and may still be done.
+        said: Code and words of each refusal and failure on the way.
     """
 
     call: str
@@ -34,8 +38,19 @@ class Done:
     model: str
     started_s: float
     ended_s: float
-    replies: Sequence[str]
-    number: int = 0
+    replies: Sequence[str] = ()
+    told: Any = None
+    asked: Sequence[Any] = ()
+    outcome: str = "ok"
+    said: Sequence[tuple[str, str]] = ()
+
+    @property
+    def is_ok(self) -> bool:
+        return self.outcome == "ok"
+
+    @property
+    def is_read(self) -> bool:
+        return self.kind.startswith("read_")
 
 
 @dataclass(frozen=True)
@@ -82,16 +97,21 @@ def repeated_effects(done: Iterable[Done], found: Iterable[str]) -> list[str]:
 
 
 def wrong_numbers(created: Sequence[Done], versions: Sequence[Version]) -> list[str]:
-    """P1: the numbers of one model are 1, 2, 3, … and never smaller than an earlier call's."""
+    """P1: the numbers of one model are 1, 2, 3, … and never smaller than an earlier call's.
+
+    Args:
+        created: Those that were acknowledged.
+        versions: All that there are.
+    """
     numbers = [version.number for version in versions]
     wrong = []
     if sorted(numbers) != list(range(1, len(numbers) + 1)):
         wrong.append(f"the numbers are {sorted(numbers)}")
     made_by = {version.number: version.made_by for version in versions}
     wrong += [
-        f"{item.call} was told {item.number}, which {made_by.get(item.number)} made"
+        f"{item.call} was told {item.told}, which {made_by.get(item.told)} made"
         for item in created
-        if made_by.get(item.number) != item.call
+        if made_by.get(item.told) != item.call
     ]
     return wrong + _out_of_order(created)
 
@@ -103,10 +123,10 @@ def _out_of_order(created: Sequence[Done]) -> list[str]:
     greatest, position = 0, 0
     for item in sorted(created, key=lambda item: item.started_s):
         while position < len(ended) and ended[position].ended_s < item.started_s:
-            greatest = max(greatest, ended[position].number)
+            greatest = max(greatest, ended[position].told)
             position += 1
-        if item.number <= greatest:
-            wrong.append(f"{item.call} got {item.number} after {greatest} had been given")
+        if item.told <= greatest:
+            wrong.append(f"{item.call} got {item.told} after {greatest} had been given")
     return wrong
 
 
@@ -133,14 +153,21 @@ def wrong_events(events: Sequence[Event], done: Iterable[Done], table: Any) -> l
 
     Args:
         events: The history of one model, oldest first.
-        done: Its acknowledged changes.
+        done: All calls that would change it. One that was acknowledged has one event, one that was
+            refused has none, one of which nobody knows has one at most.
         table: What the tables say, as far as the document of the history says it.
     """
     wrong = _broken_chain(events)
-    told = Counter(event.covered["action"] for event in events)
-    happened = Counter(_ACTIONS[item.kind] for item in done)
-    if told != happened:
-        wrong.append(f"the events are {dict(told)}, the changes were {dict(happened)}")
+    told = Counter((event.covered["request_id"], event.covered["action"]) for event in events)
+    asked = {(item.call, ACTIONS[item.kind]): item for item in done}
+    wrong += [
+        f"{call} made an event {action}, and no call did that"
+        for call, action in told.keys() - asked.keys()
+    ]
+    for made, item in asked.items():
+        allowed = {"ok": (1,), "no": (0,), "unknown": (0, 1)}[item.outcome]
+        if told[made] not in allowed:
+            wrong.append(f"{item.call}, whose outcome is {item.outcome}, made {told[made]} events")
     document: Any = {}
     for event in events:
         document = merged(document, json.loads(event.covered["after"]))
@@ -149,12 +176,16 @@ def wrong_events(events: Sequence[Event], done: Iterable[Done], table: Any) -> l
     return wrong
 
 
-_ACTIONS = {
+ACTIONS = {
     "create_model": "MODEL_CREATED",
     "create_version": "VERSION_CREATED",
-    "transition": "STAGE_CHANGED",
-    "rollback": "STAGE_ROLLED_BACK",
+    "delete_version": "VERSION_DELETED",
+    "edit": "VERSION_UPDATED",
+    "move": "STAGE_CHANGED",
+    "promote": "STAGE_CHANGED",
+    "roll_back": "STAGE_ROLLED_BACK",
 }
+"""The action of the event that a kind of call makes."""
 
 
 def _broken_chain(events: Sequence[Event]) -> list[str]:
@@ -197,3 +228,74 @@ def _within(document: Any, pattern: Any) -> Any:
         for number, version in document.get("versions", {}).items()
     }
     return {"versions": versions}
+
+
+def wrong_watches(
+    told: Sequence[tuple[int, str]], events: Sequence[tuple[int, str]], watcher: str
+) -> list[str]:
+    """P6: a watcher is told of every change once, in order.
+
+    Args:
+        told: Position and hash of each event it was told of, in that order.
+        events: The same of all events there are, oldest first.
+        watcher: Its name, for people.
+    """
+    if list(told) == list(events):
+        return []
+    wrong = [f"{watcher} was told of {len(told)} events, there are {len(events)}"]
+    positions = [position for position, _ in told]
+    if sorted(set(positions)) != positions:
+        repeated = [p for p, times in Counter(positions).items() if times > 1]
+        wrong.append(f"{watcher}: told twice or out of order: {repeated or positions}")
+    wrong += [
+        f"{watcher}: never told of event {position}"
+        for position, hash_ in events
+        if (position, hash_) not in set(told)
+    ]
+    return wrong
+
+
+def wrong_points(done: Iterable[Done], found: Sequence[int], run: str) -> list[str]:
+    """P12: each acknowledged point is there once, and of a batch all points or none.
+
+    Args:
+        done: What was logged to one metric of a run; asked are the steps.
+        found: The steps that are read back.
+        run: For people.
+    """
+    count = Counter(found)
+    wrong = [f"{run}: point {step} is there {n} times" for step, n in count.items() if n > 1]
+    sent: set[int] = set()
+    for item in done:
+        sent.update(item.asked)
+        there = [step for step in item.asked if step in count]
+        if item.is_ok and len(there) < len(item.asked):
+            wrong.append(f"{run}: {item.call} was acknowledged, of {item.asked} {there} are there")
+        elif there and len(there) < len(item.asked):
+            wrong.append(f"{run}: of the batch {item.call} {item.asked} {there} are there")
+        elif there and item.outcome == "no":
+            wrong.append(f"{run}: {item.call} was refused, and {there} are there")
+    return wrong + [f"{run}: nobody logged point {step}" for step in count.keys() - sent]
+
+
+def unexpected(done: Iterable[Done], *, calm: bool) -> list[str]:
+    """No failure but those that the workload and the faults provoke.
+
+    Args:
+        done: All calls.
+        calm: Whether nothing was done to the services, so that each call has an answer.
+    """
+    wrong = []
+    for item in done:
+        for code, words in item.said:
+            provoked = (code, item.kind) in _PROVOKED and not words.startswith(_COLLIDED)
+            unanswered = code in _UNANSWERED and not words.startswith(_BUG) and not calm
+            if not provoked and not unanswered:
+                wrong.append(f"{item.call} ({item.kind}) was answered {code}: {words}")
+    return wrong
+
+
+_PROVOKED = {("ABORTED", "promote"), ("ABORTED", "edit"), ("FAILED_PRECONDITION", "roll_back")}
+_COLLIDED = "Somebody else"
+_UNANSWERED = {"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "UNKNOWN", "INTERNAL"}
+_BUG = "internal error"

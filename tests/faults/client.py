@@ -1,145 +1,265 @@
 """One client process: does things at random until it is told to stop, and records them.
 
-    python client.py SOCKET RECORD SEED
+    python client.py DOORS RECORD SEED PROGRESS
 
-A call that fails without a definite answer is sent again under its idempotency key until it gets
-one. Each answered call is one line of JSON in RECORD. It stops when its standard input closes.
+DOORS is JSON, `host:port` by service; PROGRESS is a pipe that gets a byte for each call that ended.
+Each line on standard input names the round and its run; it stops when its standard input closes.
+Most calls are sent until they are answered, under one idempotency key; the others once, without
+one, and then nobody may know what became of them. Each call is one line of JSON in RECORD.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import select
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import grpc
+from faults.doors import INDEFINITE, HttpDoor, dial, registry_stub, tracking_stub
 
-from modelyard.api.registry.v1 import registry_pb2, registry_service_pb2_grpc
-from modelyard.api.tracking.v1 import tracking_pb2, tracking_service_pb2_grpc
-
-PROMOTED = "promoted"
-"""A model that only ever gets promotions and rollbacks: Production is never empty."""
+from modelyard.api.registry.v1 import registry_pb2
+from modelyard.api.tracking.v1 import tracking_pb2
 
 MOVED = "moved"
-"""A model whose versions go anywhere."""
+"""The model whose versions go anywhere, the same in all rounds."""
 
 VERSIONS_AT_START = 6
 METRIC = "steps"
+ONE_VERSION = "1"
+_SOURCE = "s3://elsewhere/model"
 _STAGES = ("None", "Staging", "Production", "Archived")
-_INDEFINITE = {
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.DEADLINE_EXCEEDED,
-    grpc.StatusCode.CANCELLED,
-}
-_TIMEOUT_S = 5.0
-_RESENT = 0.2
-_OPTIONS = [
-    ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
-    ("grpc.max_reconnect_backoff_ms", 100),
-]
+_EVERY_FOURTH_BY_HTTP = 4
+_TIMEOUT_S = 4.0
+_SENT_ONCE = 0.2
+_RESENT = 0.15
+
+
+def held(round_: str) -> str:
+    """The model of a round that only gets versions, promotions and roll-backs."""
+    return f"held-{round_}"
+
+
+def edited(round_: str) -> str:
+    """The model of a round whose first version's description is edited."""
+    return f"edited-{round_}"
 
 
 class Client:
-    def __init__(self, socket: str, record: Path, seed: int) -> None:
+    def __init__(self, doors: dict[str, str], record: Path, seed: int, progress: int) -> None:
         self.random = random.Random(seed)  # noqa: S311 - a workload, not a secret
         self.seed = seed
-        channel = grpc.insecure_channel(socket, options=_OPTIONS)
-        self.registry = registry_service_pb2_grpc.RegistryServiceStub(channel)
-        self.tracking = tracking_service_pb2_grpc.TrackingServiceStub(channel)
+        if seed % _EVERY_FOURTH_BY_HTTP == 0:
+            self.registry: Any = HttpDoor(doors["gateway"])
+            self.tracking: Any = self.registry
+        else:
+            self.registry = registry_stub(dial(doors["registry"]))
+            self.tracking = tracking_stub(dial(doors["tracking"]))
         self.record = record.open("w", buffering=1)
+        self.progress = progress
+        os.set_blocking(progress, False)
         self.calls = 0
-        self.run_id = ""
-        self.step = 0
+        self.steps = 0
+        self.round = self.run_id = ""
+        self.holder = 1
+        self.etag = ""
 
     def work_until_stdin_closes(self) -> None:
-        name = f"{self.seed}-run"
-        reply = self.do("create_run", self.tracking.CreateRun, _run(name), name=name)
-        self.run_id = reply.run.info.run_id
-        works = (self.log_metric, self.create_version, self.promote, self.move, self.roll_back)
-        while not select.select([sys.stdin], [], [], 0)[0]:
+        works = (
+            *(self.log_metric, self.log_metric, self.read_metric, self.create_run),
+            *(self.create_version, self.promote, self.promote, self.read_holder, self.roll_back),
+            *(self.move, self.move, self.edit, self.edit, self.read_text),
+        )
+        while self.is_told_to_go_on():
             self.random.choice(works)()
 
-    def log_metric(self) -> None:
-        self.step += 1
-        request = tracking_pb2.LogMetricRequest(
-            run_id=self.run_id, key=METRIC, value=self.step, timestamp=1, step=self.step
+    def is_told_to_go_on(self) -> bool:
+        """Read what the parent said, if anything; wait for the first round."""
+        while not self.round or select.select([0], [], [], 0)[0]:
+            said = os.read(0, 4096).decode()
+            if not said:
+                return False
+            self.round, self.run_id = said.splitlines()[-1].split()
+            self.etag = ""
+        return True
+
+    def create_run(self) -> None:
+        request = tracking_pb2.CreateRunRequest(
+            experiment_id="0", run_name=self.next_name(), start_time=1
         )
-        name = f"{self.run_id}/{self.step}"
-        self.do("log_metric", self.tracking.LogMetric, request, name=name)
+        self.do("create_run", self.tracking.CreateRun, request)
+
+    def log_metric(self) -> None:
+        """One point, or two in a batch, of a curve that all clients extend."""
+        steps = [self.next_step() for _ in range(self.random.choice([1, 1, 2]))]
+        metrics = [tracking_pb2.Metric(key=METRIC, value=s, timestamp=1, step=s) for s in steps]
+        request = tracking_pb2.LogBatchRequest(run_id=self.run_id, metrics=metrics)
+        self.next_name()
+        self.do("add", self.tracking.LogBatch, request, self.run_id, asked=steps)
+
+    def read_metric(self) -> None:
+        request = tracking_pb2.GetMetricHistoryRequest(
+            run_id=self.run_id, metric_key=METRIC, max_results=25_000
+        )
+        self.read(
+            "read_points",
+            self.tracking.GetMetricHistory,
+            request,
+            self.run_id,
+            lambda reply: [point.step for point in reply.metrics],
+        )
 
     def create_version(self) -> None:
-        name = self.next_name()
+        model = self.random.choice([MOVED, held(self.round)])
         request = registry_pb2.CreateModelVersionRequest(
-            name=MOVED, source="s3://elsewhere/model", description=name
+            name=model, source=_SOURCE, description=self.next_name()
         )
-        create = self.registry.CreateModelVersion
-        self.do("create_version", create, request, name=name, model=MOVED)
+        rpc = self.registry.CreateModelVersion
+        self.do("create_version", rpc, request, model, told=_number)
 
     def promote(self) -> None:
-        self.transition(PROMOTED, "Production")
-
-    def move(self) -> None:
-        self.transition(MOVED, self.random.choice(_STAGES))
-
-    def transition(self, model: str, stage: str) -> None:
+        version = self.random.randint(1, VERSIONS_AT_START)
+        expected = self.holder if self.random.random() < 0.4 else None
         request = registry_pb2.TransitionModelVersionStageRequest(
-            name=model,
-            version=str(self.random.randint(1, VERSIONS_AT_START)),
-            stage=stage,
-            archive_existing_versions=stage == "Production" and self.random.random() < 0.5,
+            name=held(self.round),
+            version=str(version),
+            stage="Production",
+            archive_existing_versions=self.random.random() < 0.5,
+            expected_holder=None if expected is None else str(expected),
         )
-        move = self.registry.TransitionModelVersionStage
-        self.do("transition", move, request, name=self.next_name(), model=model)
+        self.next_name()
+        rpc = self.registry.TransitionModelVersionStage
+        self.do("promote", rpc, request, request.name, asked=[version, expected])
 
     def roll_back(self) -> None:
-        model = self.random.choice([PROMOTED, MOVED])
-        request = registry_pb2.RollbackStageRequest(name=model, stage="Production")
-        self.do(
-            "rollback", self.registry.RollbackStage, request, name=self.next_name(), model=model
+        request = registry_pb2.RollbackStageRequest(name=held(self.round), stage="Production")
+        self.next_name()
+        rpc = self.registry.RollbackStage
+        self.do("roll_back", rpc, request, request.name, told=_number)
+
+    def read_holder(self) -> None:
+        request = registry_pb2.GetModelVersionRequest(name=held(self.round), version="Production")
+        seen = self.read(
+            "read_holder", self.registry.GetModelVersion, request, request.name, _number
         )
+        self.holder = seen or self.holder
+
+    def move(self) -> None:
+        request = registry_pb2.TransitionModelVersionStageRequest(
+            name=MOVED,
+            version=str(self.random.randint(1, VERSIONS_AT_START)),
+            stage=self.random.choice(_STAGES),
+        )
+        self.next_name()
+        self.do("move", self.registry.TransitionModelVersionStage, request, MOVED)
+
+    def edit(self) -> None:
+        text = self.next_name()
+        expected = self.etag if self.random.random() < 0.7 else ""
+        request = registry_pb2.UpdateModelVersionRequest(
+            name=edited(self.round), version=ONE_VERSION, description=text, etag=expected
+        )
+        rpc = self.registry.UpdateModelVersion
+        asked = [text, int(expected) if expected else None]
+        done = self.do("edit", rpc, request, request.name, asked=asked, told=_etag)
+        self.etag = str(done or "")
+
+    def read_text(self) -> None:
+        request = registry_pb2.GetModelVersionRequest(name=edited(self.round), version=ONE_VERSION)
+        seen = self.read("read_text", self.registry.GetModelVersion, request, request.name, _text)
+        self.etag = str(seen[0]) if seen else self.etag
 
     def next_name(self) -> str:
         self.calls += 1
-        return f"{self.seed}-{self.calls}"
+        return self.name
 
-    def do(self, kind: str, rpc: Any, request: Any, *, name: str, model: str = "") -> Any:
-        """Send until it is answered, now and then once more; record what was acknowledged."""
+    @property
+    def name(self) -> str:
+        return f"c{self.seed}-{self.calls}"
+
+    def next_step(self) -> int:
+        self.steps += 1
+        return self.seed * 1_000_000 + self.steps
+
+    def read(
+        self, kind: str, rpc: Any, request: Any, model: str, told: Callable[[Any], Any]
+    ) -> Any:
+        """Ask once; what a read that failed would have said does not matter."""
+        self.next_name()
+        return self.do(kind, rpc, request, model, told=told, is_read=True)
+
+    def do(
+        self,
+        kind: str,
+        rpc: Any,
+        request: Any,
+        model: str = "",
+        *,
+        asked: Any = (),
+        told: Callable[[Any], Any] = lambda _: None,
+        is_read: bool = False,
+    ) -> Any:
+        """Send, once or until it is answered, now and then once more; record what became of it."""
+        insists = not is_read and self.random.random() >= _SENT_ONCE
+        metadata = [("x-request-id", self.name)]
+        if insists:
+            metadata.append(("idempotency-key", self.name))
         started_s = time.monotonic()
-        reply = self.send(rpc, request, name)
-        ended_s = time.monotonic()
-        if reply is None:
-            return None
-        replies = [_digest(reply)]
-        if self.random.random() < _RESENT:
-            replies.append(_digest(self.send(rpc, request, name)))
-        done: dict[str, Any] = {"call": name, "kind": kind, "model": model}
-        done |= {"started_s": started_s, "ended_s": ended_s, "replies": replies}
-        if kind == "create_version":
-            done["number"] = int(reply.model_version.version)
+        reply, said = self.send(rpc, request, metadata, insists=insists)
+        known = reply is not None or all(code not in _UNKNOWN for code, _ in said)
+        done: dict[str, Any] = {"call": self.name, "kind": kind, "model": model, "asked": asked}
+        done |= {"started_s": started_s, "ended_s": time.monotonic() if known else None}
+        done |= {"outcome": "ok" if reply is not None else "no" if known else "unknown"}
+        done |= {"said": said, "replies": [], "told": None}
+        if reply is not None:
+            done |= {"replies": [_digest(reply)], "told": told(reply)}
+            if insists and self.random.random() < _RESENT:
+                again, said_again = self.send(rpc, request, metadata, insists=True)
+                done["replies"].append("nothing" if again is None else _digest(again))
+                done["said"] += said_again
         self.record.write(json.dumps(done) + "\n")
-        return reply
+        with suppress(BlockingIOError):  # nobody counts just now
+            os.write(self.progress, b".")
+        return done["told"]
 
-    def send(self, rpc: Any, request: Any, key: str) -> Any:
-        """The reply, or None for a definite refusal that the workload provokes."""
+    def send(
+        self, rpc: Any, request: Any, metadata: list[tuple[str, str]], *, insists: bool
+    ) -> tuple[Any, list[tuple[str, str]]]:
+        """The reply, or None for a refusal; and the code and words of each failure on the way."""
+        said = []
         while True:
             try:
-                return rpc(request, timeout=_TIMEOUT_S, metadata=[("idempotency-key", key)])
+                reply = rpc(request, timeout=_TIMEOUT_S, metadata=metadata, wait_for_ready=True)
             except grpc.RpcError as error:
-                if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
-                    return None
-                if error.code() not in _INDEFINITE:
-                    raise
-                time.sleep(0.02)  # nothing tells when a killed server is back
+                said.append((error.code().name, str(error.details())))
+                if error.code() in INDEFINITE:
+                    time.sleep(0.02)  # nothing tells when a killed server is back
+                if error.code() not in INDEFINITE or not insists:
+                    return None, said
+            else:
+                return reply, said
 
 
-def _run(name: str) -> tracking_pb2.CreateRunRequest:
-    return tracking_pb2.CreateRunRequest(experiment_id="0", run_name=name, start_time=1)
+_UNKNOWN = {code.name for code in INDEFINITE}
+
+
+def _number(reply: Any) -> int:
+    return int(reply.model_version.version)
+
+
+def _etag(reply: Any) -> int:
+    return int(reply.model_version.etag)
+
+
+def _text(reply: Any) -> tuple[int, str]:
+    return int(reply.model_version.etag), reply.model_version.description
 
 
 def _digest(reply: Any) -> str:
@@ -147,4 +267,5 @@ def _digest(reply: Any) -> str:
 
 
 if __name__ == "__main__":
-    Client(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])).work_until_stdin_closes()
+    doors, record, seed, progress = sys.argv[1:]
+    Client(json.loads(doors), Path(record), int(seed), int(progress)).work_until_stdin_closes()

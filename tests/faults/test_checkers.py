@@ -16,9 +16,12 @@ from faults.checkers import (
     lost_writes,
     merged,
     repeated_effects,
+    unexpected,
     wrong_events,
     wrong_holders,
     wrong_numbers,
+    wrong_points,
+    wrong_watches,
 )
 
 
@@ -34,6 +37,7 @@ def event(revision: int, action: str, after: dict[str, Any], previous: str) -> E
     covered = {
         "revision": revision,
         "action": action,
+        "request_id": f"call-{revision}",
         "after": json.dumps(after),
         "previous_hash": previous,
     }
@@ -48,7 +52,10 @@ def history() -> list[Event]:
     return [first, second, event(3, "STAGE_CHANGED", moved, second.hash)]
 
 
-CHANGES = [replace(GOOD[0], kind=kind) for kind in ("create_model", "create_version", "transition")]
+CHANGES = [
+    replace(GOOD[0], call=f"call-{number}", kind=kind)
+    for number, kind in enumerate(("create_model", "create_version", "promote"), start=1)
+]
 TABLE = {"versions": {"1": {"stage": "Staging", "description": "a"}}}
 
 
@@ -108,12 +115,38 @@ def test_a_gap_in_the_middle_of_a_promotion_is_found() -> None:
 def test_a_change_without_an_event_is_found() -> None:
     wrong = wrong_events(history()[:2], CHANGES, TABLE)
 
-    assert any("the changes were" in sentence for sentence in wrong)
+    assert "call-3, whose outcome is ok, made 0 events" in wrong
     assert any("the tables say" in sentence for sentence in wrong)
 
 
 def test_an_event_without_a_change_is_found() -> None:
-    assert any("the changes were" in s for s in wrong_events(history(), CHANGES[:2], TABLE))
+    assert wrong_events(history(), CHANGES[:2], TABLE) == [
+        "call-3 made an event STAGE_CHANGED, and no call did that"
+    ]
+
+
+def test_an_event_of_a_call_that_was_refused_is_found() -> None:
+    refused = [*CHANGES[:2], replace(CHANGES[2], outcome="no")]
+
+    assert wrong_events(history(), refused, TABLE) == ["call-3, whose outcome is no, made 1 events"]
+
+
+def test_a_call_of_which_nobody_knows_has_one_event_or_none() -> None:
+    unknown = [*CHANGES[:2], replace(CHANGES[2], outcome="unknown")]
+    before = {"versions": {"1": {"stage": "None", "description": "a"}}}
+
+    assert wrong_events(history(), unknown, TABLE) == []
+    assert wrong_events(history()[:2], unknown, before) == []
+
+
+def test_two_events_of_one_call_are_found() -> None:
+    first, second, third = history()
+    covered = {**third.covered, "revision": 4, "previous_hash": third.hash}
+    again = Event(covered, hash_of(covered))
+
+    assert wrong_events([first, second, third, again], CHANGES, TABLE) == [
+        "call-3, whose outcome is ok, made 2 events"
+    ]
 
 
 def test_an_event_that_was_rewritten_is_found() -> None:
@@ -164,3 +197,77 @@ def test_a_merge_patch_is_applied_as_its_standard_says(
     document: Any, patch: Any, result: Any
 ) -> None:
     assert merged(document, patch) == result
+
+
+EVENTS = [(1, "a"), (2, "b"), (3, "c")]
+
+
+def test_a_watch_of_everything_passes() -> None:
+    assert wrong_watches(EVENTS, EVENTS, "w") == []
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ([EVENTS[0], EVENTS[2]], "w: never told of event 2"),
+        (EVENTS[:2], "w: never told of event 3"),
+        ([EVENTS[0], *EVENTS], "w: told twice or out of order: [1]"),
+        ([EVENTS[1], EVENTS[0], EVENTS[2]], "w: told twice or out of order: [2, 1, 3]"),
+        ([EVENTS[0], (2, "x"), EVENTS[2]], "w: never told of event 2"),
+    ],
+    ids=["skipped", "behind", "twice", "out of order", "another event"],
+)
+def test_a_watch_that_is_not_the_history_is_found(told: list[tuple[int, str]], said: str) -> None:
+    assert said in wrong_watches(told, EVENTS, "w")
+
+
+def logged(call: str, *steps: int, outcome: str = "ok") -> Done:
+    return Done(call, "add", "run", 0, 1, asked=steps, outcome=outcome)
+
+
+def test_points_that_were_logged_pass() -> None:
+    calls = [logged("a", 1), logged("b", 2, 3), logged("c", 4, outcome="unknown")]
+
+    assert wrong_points(calls, [1, 2, 3], "run") == []
+    assert wrong_points(calls, [4, 3, 2, 1], "run") == []
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ([1, 2], "run: b was acknowledged, of (2, 3) [2] are there"),
+        ([2, 3], "run: a was acknowledged, of (1,) [] are there"),
+        ([1, 1, 2, 3], "run: point 1 is there 2 times"),
+        ([1, 2, 3, 4], "run: of the batch c (4, 5) [4] are there"),
+        ([1, 2, 3, 6], "run: d was refused, and [6] are there"),
+        ([1, 2, 3, 7], "run: nobody logged point 7"),
+    ],
+)
+def test_points_that_are_wrong_are_found(found: list[int], said: str) -> None:
+    calls = [
+        *(logged("a", 1), logged("b", 2, 3)),
+        *(logged("c", 4, 5, outcome="unknown"), logged("d", 6, outcome="no")),
+    ]
+
+    assert wrong_points(calls, found, "run") == [said]
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "words", "in_a_calm", "under_fire"),
+    [
+        ("promote", "ABORTED", "Production was expected to be held by version 1", False, False),
+        ("promote", "ABORTED", "Somebody else wrote the same each time", True, True),
+        ("move", "ABORTED", "anything", True, True),
+        ("move", "UNAVAILABLE", "the server is down", True, False),
+        ("move", "INTERNAL", "Received RST_STREAM", True, False),
+        ("move", "INTERNAL", "internal error (request id x)", True, True),
+        ("roll_back", "FAILED_PRECONDITION", "nothing to roll back to", False, False),
+    ],
+)
+def test_a_failure_that_nothing_provoked_is_found(
+    kind: str, code: str, words: str, *, in_a_calm: bool, under_fire: bool
+) -> None:
+    calls = [Done("a", kind, "iris", 0, 1, said=[(code, words)])]
+
+    assert bool(unexpected(calls, calm=True)) is in_a_calm
+    assert bool(unexpected(calls, calm=False)) is under_fire
