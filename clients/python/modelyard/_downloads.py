@@ -124,8 +124,7 @@ class _Partial:
         self._had_bytes = os.fstat(self._descriptor).st_size
 
     def _open(self) -> tuple[Path, int]:
-        name = hashlib.sha256(self._target.name.encode()).hexdigest()[:8]
-        path = self._target.with_name(f".{self._file.digest[:32]}-{name}.partial")
+        path = partial_path(self._file, self._target)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if _locked(path, descriptor):
             return path, descriptor
@@ -166,6 +165,12 @@ class _Partial:
                     self._path.replace(self._target)
         except OSError as error:
             raise unwritten(self._file.path, error) from None
+
+
+def partial_path(file: File, target: Path) -> Path:
+    """Return where a file of several parts is until it is whole."""
+    name = hashlib.sha256(target.name.encode()).hexdigest()[:8]  # which may be too long to add to
+    return target.with_name(f".{file.digest[:32]}-{name}.partial")
 
 
 def _locked(path: Path, descriptor: int) -> bool:

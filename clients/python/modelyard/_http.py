@@ -8,7 +8,7 @@ import threading
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from types import TracebackType
 from typing import Self, cast
@@ -138,16 +138,10 @@ class Connections:
             idle = self._idle.get((parts.scheme, parts.netloc))
             kept = idle.pop() if idle else None
         if kept is not None:
-            try:
-                return kept, _send(kept, method, parts, headers, body)
-            except (ConnectionError, ssl.SSLError, HTTPException):
-                kept.close()  # closed by the other side while it was idle
-        connection = self._connection(parts)
-        try:
-            return connection, _send(connection, method, parts, headers, body)
-        except BaseException:
-            connection.close()
-            raise
+            with suppress(ConnectionError, ssl.SSLError, HTTPException):
+                # Otherwise it was closed by the other side while it was idle.
+                return _exchanged(kept, method, parts, headers, body)
+        return _exchanged(self._connection(parts), method, parts, headers, body)
 
     def _connection(self, parts: urllib.parse.SplitResult) -> HTTPConnection:
         proxy = _proxy(parts)
@@ -186,6 +180,20 @@ def _authorization(proxy: urllib.parse.SplitResult) -> dict[str, str]:
     user, password = (urllib.parse.unquote(text or "") for text in (proxy.username, proxy.password))
     credentials = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
     return {"Proxy-Authorization": f"Basic {credentials}"}
+
+
+def _exchanged(
+    connection: HTTPConnection,
+    method: str,
+    parts: urllib.parse.SplitResult,
+    headers: Mapping[str, str],
+    body: Body | None,
+) -> tuple[HTTPConnection, HTTPResponse]:
+    try:
+        return connection, _send(connection, method, parts, headers, body)
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _send(
