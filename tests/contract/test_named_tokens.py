@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import logging
 import re
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import grpc
@@ -15,6 +17,7 @@ import pytest
 from access_platform import METHODS, SERVICES_TOKEN, Platform, first_route, running_platform
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
+from prometheus_client import REGISTRY
 
 from modelyard.api.access.v1 import access_pb2 as pb
 
@@ -297,3 +300,25 @@ def test_neither_logs_nor_database_hold_a_token(
     for secret in secrets:
         assert secret not in logged
         assert secret[-43:] not in logged
+
+
+def test_refusals_are_counted_by_method_and_reason(platform: Platform) -> None:
+    method = METHODS["AccessService.ListTokens"]
+    for reason, token in (
+        ("UNAUTHENTICATED", ELSEWHERE),
+        ("PERMISSION_DENIED", platform.roles["viewer"]),
+    ):
+        labels = {"method": method.full_name, "reason": reason}
+        before = REGISTRY.get_sample_value("modelyard_authz_denied_total", labels) or 0
+        platform.refusal(method, pb.ListTokensRequest(), f"Bearer {token}")
+        assert REGISTRY.get_sample_value("modelyard_authz_denied_total", labels) == before + 1
+
+
+def test_a_client_without_a_token_is_told_which_kind_is_wanted(platform: Platform) -> None:
+    with closing(http.client.HTTPConnection(platform.embedded.http[7:], timeout=30)) as connection:
+        connection.request("GET", "/api/modelyard/v1/caller")
+        reply = connection.getresponse()
+        assert (reply.status, reply.getheader("WWW-Authenticate")) == (
+            401,
+            'Bearer realm="modelyard"',
+        )

@@ -93,3 +93,12 @@ def test_the_services_token_may_do_everything(platform: Platform) -> None:
     assert caller.name == "token"
     assert not caller.HasField("role")
     assert set(caller.permissions) == EVERYTHING
+
+
+def test_the_document_has_the_same_table() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "access.md").read_text(encoding="utf-8")
+    for permission in EVERYTHING:
+        name = Permission.Name(permission)
+        (line,) = re.findall(rf"^\| `{name}` \|.*\|$", text, re.MULTILINE)
+        told = [cell.strip() for cell in line.split("|")[3:-1]]
+        assert told == ["yes" if permission in ROLES[role] else "no" for role in ROLES], name

@@ -28,8 +28,12 @@ STATUS = {
     "DEADLINE_EXCEEDED": 504,
 }
 """HTTP status by the reason of an error; the contract lists the reasons."""
-_AGAIN = frozenset({"RESOURCE_EXHAUSTED", "TEMPORARILY_UNAVAILABLE"})
-"""Reasons that a client may try again after, which it does after a second."""
+_HEADERS = {
+    "RESOURCE_EXHAUSTED": {"retry-after": "1"},
+    "TEMPORARILY_UNAVAILABLE": {"retry-after": "1"},
+    "UNAUTHENTICATED": {"www-authenticate": 'Bearer realm="modelyard"'},
+}
+"""What an answer says besides, by reason: what to do about it."""
 
 
 class HttpError(Exception):
@@ -60,7 +64,7 @@ def response(error: HttpError | errors.Error, request_id: str) -> Response:
     """Return the answer to a refused request."""
     if isinstance(error, HttpError):
         return _response(error.status, error.error_code, error.message, request_id, error.headers)
-    headers = {"retry-after": "1"} if error.reason in _AGAIN else {}
+    headers = _HEADERS.get(error.reason, {})
     return _response(STATUS[error.reason], error.reason, error.message, request_id, headers)
 
 

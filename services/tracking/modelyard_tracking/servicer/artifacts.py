@@ -46,7 +46,7 @@ class ArtifactsServicer(Presigning, Sweeping):
 
     What clients upload to a store that does not refuse other bytes is hashed when it is committed,
     so an object of any tree is the one its digest names. An object that is there counts for whoever
-    knows its digest: with one token, every caller may read every owner.
+    knows its digest, whatever the caller's scope (docs/access.md): a digest cannot be guessed.
 
     Args:
         database: Tracking's.
