@@ -255,6 +255,14 @@ def test_a_store_that_fails_is_told_without_its_secrets(
         assert secret not in caught.value.message
 
 
+def test_a_store_that_is_too_busy_is_tried_again_later(broken: str) -> None:
+    store = S3Store("503-SlowDown", endpoint=broken)
+
+    assert not store.trusted
+    with pytest.raises(Unavailable, match="too busy"):
+        store.enforced()
+
+
 def test_a_store_that_cannot_be_reached_is_unavailable() -> None:
     store = S3Store("bucket", endpoint="http://127.0.0.1:9")
 

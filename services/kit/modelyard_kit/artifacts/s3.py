@@ -125,7 +125,7 @@ class S3Store:
             with refuse_when_full("that uploads are spooled to"):
                 for chunk in checked(digest, chunks, size_bytes):
                     spool.write(chunk)  # `writelines` would keep all of it in memory
-            spool.seek(0)
+                spool.seek(0)
             # Also over an object that is there: the same bytes, or a damaged copy made good.
             with kit_errors():
                 self._client.put_object(
