@@ -12,6 +12,8 @@ from typing import Any
 
 import grpc
 import pytest
+from databases import Dialect, open_migrated
+from sqlalchemy import select
 
 from modelyard.api.artifacts.v1 import artifacts_pb2, artifacts_service_pb2
 from modelyard.api.registry.v1 import registry_pb2 as pb
@@ -21,10 +23,10 @@ from modelyard_kit import errors, grpc_errors
 from modelyard_kit.artifacts import Digest, Manifest, ManifestFile, ManifestPart, UrlSigner
 from modelyard_kit.artifacts.memory import MemoryStore
 from modelyard_kit.channel import dial
-from modelyard_kit.db import Database, open_database
-from modelyard_kit.migrations import migrate
+from modelyard_kit.db import Database
 from modelyard_kit.server import Server
 from modelyard_registry.app import TREE, mount
+from modelyard_registry.models import Base
 
 RUN = hashlib.md5(b"run", usedforsecurity=False).hexdigest()
 OTHER_RUN = hashlib.md5(b"other run", usedforsecurity=False).hexdigest()
@@ -163,22 +165,23 @@ class Registry:
         found = self.call("SearchModelVersions", request).model_versions
         return [f"{version.name}/{version.version}" for version in found]
 
-    def rows(self) -> str:
-        """Return all that the tables hold, as SQL."""
-        with self.database.engine.connect() as connection:
-            raw: Any = connection.connection.driver_connection
-            return "\n".join(raw.iterdump())
+    def rows(self) -> dict[str, list[str]]:
+        """Return all that the tables hold."""
+        with self.database.read() as session:
+            return {
+                table.name: [str(row) for row in session.execute(select(table).order_by(*table.c))]
+                for table in Base.metadata.sorted_tables
+            }
 
 
 @contextmanager
-def running_registry(folder: Path) -> Iterator[Registry]:
+def running_registry(folder: Path, dialect: Dialect = "sqlite") -> Iterator[Registry]:
     store = MemoryStore(UrlSigner(b"0" * 32, lambda: "http://gateway.test"))
     tracking = SealingTracking(store)
     tracking_server = Server()
     tracking_server.add(TRACKING, tracking)
     [tracking_port] = tracking_server.start("127.0.0.1:0")
-    database = open_database(f"sqlite:///{folder}/registry.db")
-    migrate(database, TREE)
+    database = open_migrated(dialect, folder, TREE)
     server, time = Server(), Time()
     with dial(f"127.0.0.1:{tracking_port}", TRACKING) as channel:
         mount(server, database, store, channel, time)

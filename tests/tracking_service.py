@@ -1,4 +1,4 @@
-"""A tracking service of its own for a test: real server, socket and SQLite file."""
+"""A tracking service of its own for a test: real server, socket and database."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 import pytest
+from databases import Dialect, open_migrated
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as artifacts
 from modelyard.api.artifacts.v1 import artifacts_service_pb2_grpc as artifacts_rpc
@@ -17,9 +18,7 @@ from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard.api.tracking.v1 import tracking_service_pb2_grpc as tracking_rpc
 from modelyard_kit.artifacts import Digest, UrlSigner
 from modelyard_kit.artifacts.memory import MemoryStore
-from modelyard_kit.db import open_database
 from modelyard_kit.grpc_errors import error_info
-from modelyard_kit.migrations import migrate
 from modelyard_kit.server import Server
 from modelyard_tracking.app import TREE, mount
 
@@ -86,10 +85,11 @@ def file_message(path: str, data: bytes) -> artifacts.ArtifactFile:
 
 
 @contextmanager
-def tracking_at(folder: Path, token: str | None = None) -> Iterator[Tracking]:
-    """Run a tracking service over a database in `folder`."""
-    database = open_database(f"sqlite:///{folder}/tracking.db")
-    migrate(database, TREE)
+def tracking_at(
+    folder: Path, dialect: Dialect = "sqlite", token: str | None = None
+) -> Iterator[Tracking]:
+    """Run a tracking service over its database; the same one each time for a folder."""
+    database = open_migrated(dialect, folder, TREE)
     signer = UrlSigner(b"s" * 32, lambda: "http://store.test")
     store = MemoryStore(signer)
     server = Server(token)

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from databases import Dialect
 from tracking_service import START_MS, Tracking, file_message, refused, tracking_at
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
@@ -15,8 +16,8 @@ MODEL_FILES = {"MLmodel": b"flavors: {}", "data/model.skops": b"weights"}
 
 
 @pytest.fixture
-def tracking(tmp_path: Path) -> Iterator[Tracking]:
-    with tracking_at(tmp_path) as service:
+def tracking(tmp_path: Path, dialect: Dialect) -> Iterator[Tracking]:
+    with tracking_at(tmp_path, dialect) as service:
         yield service
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import Dialect
 from tracking_service import Tracking, file_message, refused, tracking_at
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
@@ -12,8 +13,8 @@ from modelyard.api.tracking.v1 import tracking_pb2
 
 
 @pytest.fixture
-def tracking(tmp_path: Path) -> Iterator[Tracking]:
-    with tracking_at(tmp_path) as service:
+def tracking(tmp_path: Path, dialect: Dialect) -> Iterator[Tracking]:
+    with tracking_at(tmp_path, dialect) as service:
         yield service
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
+from databases import Dialect
 from tracking_service import START_MS, Tracking, refused, tracking_at
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
@@ -19,8 +20,8 @@ START_S = START_MS // 1000
 
 
 @pytest.fixture
-def tracking(tmp_path: Path) -> Iterator[Tracking]:
-    with tracking_at(tmp_path) as service:
+def tracking(tmp_path: Path, dialect: Dialect) -> Iterator[Tracking]:
+    with tracking_at(tmp_path, dialect) as service:
         yield service
 
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from databases import Dialect
 from registry_service import SOURCE, Registry, in_threads, refused, running_registry
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
@@ -19,8 +20,8 @@ CLIENTS = 8
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
-    with running_registry(tmp_path) as running:
+def registry(tmp_path: Path, dialect: Dialect) -> Iterator[Registry]:
+    with running_registry(tmp_path, dialect) as running:
         running.create_model()
         yield running
 

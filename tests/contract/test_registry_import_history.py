@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from databases import Dialect
 from registry_originals import (
     import_model,
     import_version,
@@ -30,8 +31,8 @@ from modelyard_kit.errors import (
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
-    with running_registry(tmp_path) as running:
+def registry(tmp_path: Path, dialect: Dialect) -> Iterator[Registry]:
+    with running_registry(tmp_path, dialect) as running:
         yield running
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from databases import Dialect
 from registry_originals import (
     FOREIGN,
     ORIGIN,
@@ -39,8 +40,8 @@ from modelyard_kit.errors import (
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
-    with running_registry(tmp_path) as running:
+def registry(tmp_path: Path, dialect: Dialect) -> Iterator[Registry]:
+    with running_registry(tmp_path, dialect) as running:
         yield running
 
 

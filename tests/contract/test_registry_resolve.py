@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import Dialect
 from registry_service import (
     LOGGED_MODEL,
     OTHER_RUN,
@@ -28,8 +29,8 @@ from modelyard_kit.errors import (
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
-    with running_registry(tmp_path) as running:
+def registry(tmp_path: Path, dialect: Dialect) -> Iterator[Registry]:
+    with running_registry(tmp_path, dialect) as running:
         running.create_model()
         running.create_version()
         running.create_version(source=f"runs:/{OTHER_RUN}/model")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from databases import Dialect
 from registry_service import OTHER_RUN, RUN, SOURCE, Registry, refused, running_registry
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
@@ -11,10 +12,10 @@ from modelyard_kit.errors import InvalidArgument
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+def registry(tmp_path_factory: pytest.TempPathFactory, dialect: Dialect) -> Iterator[Registry]:
     """Two models: iris with three versions, roses with one; nothing below changes them."""
     folder: Path = tmp_path_factory.mktemp("registry")
-    with running_registry(folder) as running:
+    with running_registry(folder, dialect) as running:
         running.create_model(
             "iris", description="Flowers", tags=[pb.RegisteredModelTag(key="team", value="ds")]
         )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from databases import Dialect
 from registry_service import Registry, refused, running_registry
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
@@ -11,8 +12,8 @@ from modelyard_kit.errors import Aborted, FailedPrecondition, InvalidArgument, N
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
-    with running_registry(tmp_path) as running:
+def registry(tmp_path: Path, dialect: Dialect) -> Iterator[Registry]:
+    with running_registry(tmp_path, dialect) as running:
         running.create_model()
         running.create_version()
         running.create_version()

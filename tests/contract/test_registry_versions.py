@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from databases import Dialect
 from registry_service import (
     LOGGED_MODEL,
     OTHER_RUN,
@@ -19,8 +20,8 @@ from modelyard_kit.errors import Aborted, InvalidArgument, NotFound, Unavailable
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
-    with running_registry(tmp_path) as running:
+def registry(tmp_path: Path, dialect: Dialect) -> Iterator[Registry]:
+    with running_registry(tmp_path, dialect) as running:
         running.create_model()
         yield running
 

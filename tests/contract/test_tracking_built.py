@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from databases import Dialect
 from tracking_service import refused, tracking_at
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
@@ -28,8 +29,8 @@ def test_everything_but_workspaces_is_built(tmp_path: Path) -> None:
     }
 
 
-def test_an_rpc_that_is_not_built_says_so(tmp_path: Path) -> None:
-    with tracking_at(tmp_path) as tracking, refused("NOT_IMPLEMENTED", "ListWorkspaces"):
+def test_an_rpc_that_is_not_built_says_so(tmp_path: Path, dialect: Dialect) -> None:
+    with tracking_at(tmp_path, dialect) as tracking, refused("NOT_IMPLEMENTED", "ListWorkspaces"):
         tracking.rpc.ListWorkspaces(pb.ListWorkspacesRequest())
 
 
@@ -38,23 +39,31 @@ def test_it_is_ready_only_with_its_tables(tmp_path: Path) -> None:
     server = Server()
     signer = UrlSigner(b"s" * 32, lambda: "http://store.test")
     mount(server, database, MemoryStore(signer), signer)
-    assert not server.is_ready()
+    (problem,) = server.readiness.problems()
+    assert problem == (
+        f"tracking: The tracking database is at revision none, this version needs {TREE.head}. "
+        "Run `modelyard migrate`."
+    )
     migrate(database, TREE)
-    assert server.is_ready()
+    assert server.readiness.problems() == []
     database.close()
 
 
-def test_what_was_logged_is_there_after_a_restart(tmp_path: Path) -> None:
-    with tracking_at(tmp_path) as tracking:
+def test_what_was_logged_is_there_after_a_restart(tmp_path: Path, dialect: Dialect) -> None:
+    with tracking_at(tmp_path, dialect) as tracking:
         run_id = tracking.create_run()
         tracking.rpc.LogMetric(pb.LogMetricRequest(run_id=run_id, key="m", value=1.0))
         run = tracking.get_run(run_id)
-        with pytest.raises(FailedPrecondition, match="open in another process"):
-            open_database(f"sqlite:///{tmp_path}/tracking.db")
-    with tracking_at(tmp_path) as tracking:
+        if dialect == "sqlite":
+            with pytest.raises(FailedPrecondition, match="open in another process"):
+                open_database(f"sqlite:///{tmp_path}/tracking.db")
+    with tracking_at(tmp_path, dialect) as tracking:
         assert tracking.get_run(run_id) == run
 
 
-def test_a_call_without_the_token_is_refused(tmp_path: Path) -> None:
-    with tracking_at(tmp_path, token="secret-token") as tracking, refused("UNAUTHENTICATED"):
+def test_a_call_without_the_token_is_refused(tmp_path: Path, dialect: Dialect) -> None:
+    with (
+        tracking_at(tmp_path, dialect, token="secret-token") as tracking,
+        refused("UNAUTHENTICATED"),
+    ):
         tracking.create_run()

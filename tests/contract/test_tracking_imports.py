@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from databases import Dialect
 from tracking_originals import (
     MODEL,
     RUN,
@@ -30,8 +31,8 @@ from modelyard.api.tracking.v1 import tracking_pb2 as pb
 
 
 @pytest.fixture
-def tracking(tmp_path: Path) -> Iterator[Tracking]:
-    with tracking_at(tmp_path) as service:
+def tracking(tmp_path: Path, dialect: Dialect) -> Iterator[Tracking]:
+    with tracking_at(tmp_path, dialect) as service:
         yield service
 
 

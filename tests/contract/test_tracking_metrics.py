@@ -6,14 +6,15 @@ from pathlib import Path
 
 import grpc
 import pytest
+from databases import Dialect
 from tracking_service import START_MS, Tracking, refused, tracking_at
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 
 
 @pytest.fixture
-def tracking(tmp_path: Path) -> Iterator[Tracking]:
-    with tracking_at(tmp_path) as service:
+def tracking(tmp_path: Path, dialect: Dialect) -> Iterator[Tracking]:
+    with tracking_at(tmp_path, dialect) as service:
         yield service
 
 

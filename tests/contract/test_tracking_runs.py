@@ -2,14 +2,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from databases import Dialect
 from tracking_service import Tracking, refused, tracking_at
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 
 
 @pytest.fixture
-def tracking(tmp_path: Path) -> Iterator[Tracking]:
-    with tracking_at(tmp_path) as service:
+def tracking(tmp_path: Path, dialect: Dialect) -> Iterator[Tracking]:
+    with tracking_at(tmp_path, dialect) as service:
         yield service
 
 

@@ -3,15 +3,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from databases import Dialect
 from tracking_service import Tracking, refused, tracking_at
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 
 
 @pytest.fixture(scope="module")
-def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracking]:
+def tracking(tmp_path_factory: pytest.TempPathFactory, dialect: Dialect) -> Iterator[Tracking]:
     """Four runs, a to d, the later the letter the later the start."""
-    with tracking_at(tmp_path_factory.mktemp("search")) as service:
+    with tracking_at(tmp_path_factory.mktemp("search"), dialect) as service:
         for start, name in enumerate("abcd"):
             run_id = service.create_run(run_name=name, start_time=start, user_id="ada")
             service.rpc.LogBatch(
@@ -178,8 +179,8 @@ def test_a_token_of_another_search_is_refused(tracking: Tracking) -> None:
             tracking.rpc.SearchRuns(request)
 
 
-def test_experiments_are_searched(tmp_path: Path) -> None:
-    with tracking_at(tmp_path) as tracking:
+def test_experiments_are_searched(tmp_path: Path, dialect: Dialect) -> None:
+    with tracking_at(tmp_path, dialect) as tracking:
         for name in ("iris", "wine", "Iris-2"):
             tracking.rpc.CreateExperiment(
                 pb.CreateExperimentRequest(
@@ -210,8 +211,8 @@ def test_experiments_are_searched(tmp_path: Path) -> None:
             found(max_results=50_001)
 
 
-def test_logged_models_are_searched(tmp_path: Path) -> None:
-    with tracking_at(tmp_path) as tracking:
+def test_logged_models_are_searched(tmp_path: Path, dialect: Dialect) -> None:
+    with tracking_at(tmp_path, dialect) as tracking:
         run_id = tracking.create_run()
         models = {}
         for name, loss in (("a", 0.5), ("b", 0.25), ("c", math.nan)):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
@@ -19,6 +19,19 @@ from modelyard_kit.errors import Error, FailedPrecondition, InvalidArgument, Una
 
 DEFAULT_POOL_SIZE = 16
 _DEFAULT_TIMEOUT_S = 30.0
+
+Lock: TypeAlias = dict[str, Any] | None
+"""How a row is read: as `with_for_update` of `Session.get` and, unpacked, of `select`.
+
+A write that decides from a row must lock it, or rely on a constraint. SQLite has one writer at a
+time and ignores this.
+"""
+UNLOCKED: Final[Lock] = None
+SHARED: Final[dict[str, Any]] = {"read": True}
+"""Nobody changes the row before this transaction ends; several may hold it so."""
+EXCLUSIVE: Final[dict[str, Any]] = {"key_share": True}
+"""Nobody else locks or changes the row before this transaction ends; others may refer to it."""
+
 _EXPECTED = "expected postgresql://user@host/database or sqlite:////folder/file.db"
 
 
@@ -38,6 +51,9 @@ class Database(ABC):
         reading: Execution options of a read transaction.
         writing: Execution options of a write transaction.
     """
+
+    remedy = "Check where it is, its disk and permissions, or restore it from a backup."
+    """What to do when it cannot be used, for whoever runs the service."""
 
     def __init__(self, engine: Engine, reading: dict[str, Any], writing: dict[str, Any]) -> None:
         self.engine = engine
@@ -107,13 +123,15 @@ class Database(ABC):
     def problem(self) -> str:
         """Return why no transaction can be run now, or nothing if one can."""
         try:
-            self._check()
-            with self._explained(), self.engine.connect() as connection:
+            self._pass_check()
+            with self.engine.connect() as connection:
                 connection.exec_driver_sql("SELECT 1")
         except Error as error:
             return error.message
+        except DBAPIError as error:
+            return f"The database cannot be used: {said(error)}. {self.remedy}"
         except SQLAlchemyError:
-            return "The database cannot be reached."
+            return "The database cannot be used: all connections to it are busy."
         return ""
 
     def close(self) -> None:
@@ -126,9 +144,12 @@ class Database(ABC):
             callback(session)
 
     def _check(self) -> None:
+        with self._explained():
+            self._pass_check()
+
+    def _pass_check(self) -> None:
         if self._require is not None:
-            with self._explained():
-                self._require()
+            self._require()
             self._require = None
 
     @contextmanager
@@ -179,7 +200,7 @@ def open_database(url: str | URL, pool_size: int = DEFAULT_POOL_SIZE) -> Databas
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # of a port that is no number
         raise InvalidArgument(f"The database URL cannot be read; {_EXPECTED}.") from None
     match parsed.drivername:
         case "sqlite":
@@ -205,11 +226,12 @@ def _open_postgres(url: URL, pool_size: int) -> Database:
 
 
 @contextmanager
-def usable(name: str) -> Iterator[None]:
+def usable(name: str, remedy: str = Database.remedy) -> Iterator[None]:
     """Say in one line why a database cannot be used, while a command runs.
 
     Args:
         name: Of the database, for the message.
+        remedy: What to do about it.
 
     Raises:
         FailedPrecondition: It is damaged, read-only, on a full disk or cannot be reached, whatever
@@ -218,11 +240,13 @@ def usable(name: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        said = " ".join(str(error.orig).split())
         raise FailedPrecondition(
-            f"The database {name} cannot be used: {said}. Check where it is, its disk and "
-            "permissions, or restore it from a backup.",
-            database=name,
+            f"The database {name} cannot be used: {said(error)}. {remedy}", database=name
         ) from error
     except Unavailable as error:
         raise FailedPrecondition(f"The database {name} cannot be used: {error.message}") from error
+
+
+def said(error: DBAPIError) -> str:
+    """Return what a database says of a failure, in one line; for whoever runs the service."""
+    return " ".join(str(error.orig).split()).rstrip(".?")

@@ -39,7 +39,7 @@ def current(database: Database, tree: Tree) -> str | None:
     Raises:
         FailedPrecondition: The database cannot be read.
     """
-    with usable(tree.service), database.engine.connect() as connection:
+    with usable(tree.service, database.remedy), database.engine.connect() as connection:
         return _revision(connection, tree)
 
 
@@ -97,7 +97,7 @@ def migrate(database: Database, tree: Tree) -> None:
     config.set_main_option("script_location", str(tree.folder))
     scripts = ScriptDirectory.from_config(config)
     with (
-        usable(tree.service),
+        usable(tree.service, database.remedy),
         database.migrating() as connection,
         EnvironmentContext(
             config,

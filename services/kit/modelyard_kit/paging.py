@@ -27,8 +27,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
-    Integer,
     Label,
     Row,
     UnaryExpression,
@@ -201,8 +201,8 @@ def _columns(keys: Sequence[SortKey]) -> list[_Column]:
 def _class_of(classes: list[tuple[ColumnElement[bool], int]]) -> ColumnElement[int]:
     # Numbers in the text, not parameters: the same expression must be the same text to PostgreSQL.
     return case(
-        *((condition, literal_column(str(number), Integer())) for condition, number in classes),
-        else_=literal_column(str(_NUMBER), Integer()),
+        *((condition, literal_column(str(number), BigInteger())) for condition, number in classes),
+        else_=literal_column(str(_NUMBER), BigInteger()),
     )
 
 
@@ -226,7 +226,7 @@ def _is_value(value: object) -> bool:
         return value in _INT64
     if isinstance(value, float):
         return not math.isnan(value)
-    return value is None or isinstance(value, str)
+    return value is None or (isinstance(value, str) and "\0" not in value)
 
 
 def _label(position: int) -> str:

@@ -6,26 +6,39 @@ Text compares and sorts by code point, as in SQLite, whatever the server's local
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL, Connection, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from modelyard_kit.db import Conflict, Database
-from modelyard_kit.errors import DeadlineExceeded, Error, ResourceExhausted, Unavailable
+from modelyard_kit.errors import (
+    DeadlineExceeded,
+    Error,
+    InvalidArgument,
+    ResourceExhausted,
+    Unavailable,
+)
+
+logger = logging.getLogger(__name__)
+
+OLDEST_VERSION = 14
 
 STATEMENT_TIMEOUT_S = 5.0
 _LOCK_TIMEOUT_S = 2.0
 _IDLE_TIMEOUT_S = 10.0
 _MIGRATION_LOCK = 7_266_347_195
 """Key of the advisory lock, one for all of our migrations of a database."""
-_CONNECT_TIMEOUT_S = 5
 _RECYCLE_S = 30 * 60
-_KEEPALIVES = {
+_CONNECT = {
+    "connect_timeout": 5,  # seconds
+    "application_name": "modelyard",
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 2,
@@ -54,6 +67,10 @@ _MEANINGS: dict[str, tuple[type[Error], str]] = {
     "57014": (DeadlineExceeded, "The database took too long over it; nothing was written."),
     "25006": (Unavailable, f"The database takes no writes now; {_UNDONE}"),
     "25P03": (Unavailable, f"The transaction was idle for too long; {_UNDONE}"),
+    "22001": (
+        InvalidArgument,
+        "A text is longer than the database keeps; nothing was written. Shorten it.",
+    ),
 }
 """By SQLSTATE."""
 _COLLIDED = {"40001", "40P01"}  # serialization failure, deadlock
@@ -62,6 +79,11 @@ _DOWN_CLASSES = ("08", "53", "57P")  # connection, resources, operator
 
 class PostgresDatabase(Database):
     """A database of a PostgreSQL server."""
+
+    remedy = (
+        "Check its URL, whether the server runs, and what the role may do; each service needs a "
+        "database or a schema of its own."
+    )
 
     def turn(self, timeout_s: float) -> nullcontext[None]:
         return nullcontext()
@@ -86,6 +108,9 @@ class PostgresDatabase(Database):
         return None if meaning is None else meaning[0](meaning[1])
 
     def risk(self, connection: Connection) -> str:
+        version = int(str(connection.scalar(text("SHOW server_version_num")))) // 10_000
+        if version < OLDEST_VERSION:
+            return f"PostgreSQL {version} is too old; use {OLDEST_VERSION} or newer."
         for name, durable in _DURABLE.items():
             value = connection.scalar(text(f"SELECT current_setting('{name}')"))
             if value not in durable:
@@ -93,6 +118,11 @@ class PostgresDatabase(Database):
                     f"PostgreSQL runs with {name}={value}, which can lose acknowledged writes; "
                     f"set it to {' or '.join(durable)}."
                 )
+        if connection.scalar(text("SHOW data_checksums")) != "on":
+            logger.warning(
+                "PostgreSQL runs without data checksums: it would not notice what a disk changes; "
+                "switch them on with pg_checksums --enable"
+            )
         return ""
 
     @contextmanager
@@ -102,12 +132,23 @@ class PostgresDatabase(Database):
             connection.execute(text("SET LOCAL lock_timeout = 0"))
             connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+            others = _texts(connection)
             yield connection
-            _sort_by_code_point(connection)
+            _sort_by_code_point(connection, _texts(connection) - others)
 
 
 def open_postgres(url: URL, pool_size: int) -> PostgresDatabase:
-    """Make a pool for a PostgreSQL database; nothing is connected yet."""
+    """Make a pool for a PostgreSQL database; nothing is connected yet.
+
+    Raises:
+        InvalidArgument: The URL has an option that there is not.
+    """
+    try:
+        make_conninfo("", **dict.fromkeys(url.query, "x"))
+    except psycopg.ProgrammingError as error:
+        raise InvalidArgument(
+            f"The database URL cannot be used: {str(error).splitlines()[0]}."
+        ) from None
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         pool_size=pool_size,
@@ -115,12 +156,8 @@ def open_postgres(url: URL, pool_size: int) -> PostgresDatabase:
         pool_timeout=10,
         pool_pre_ping=True,
         pool_recycle=_RECYCLE_S,
-        connect_args={
-            "connect_timeout": _CONNECT_TIMEOUT_S,
-            "application_name": "modelyard",
-            **_KEEPALIVES,
-            **url.query,
-        },
+        hide_parameters=True,  # what users log does not belong into our log
+        connect_args={name: value for name, value in _CONNECT.items() if name not in url.query},
     )
     event.listen(engine, "connect", _configure)
     return PostgresDatabase(
@@ -131,21 +168,32 @@ def open_postgres(url: URL, pool_size: int) -> PostgresDatabase:
 
 
 def _configure(connection: Any, _record: Any) -> None:
-    for name, seconds in _SETTINGS.items():
-        connection.execute(f"SET {name} = {int(seconds * 1000)}")
+    connection.execute(
+        "; ".join(f"SET {name} = {int(seconds * 1000)}" for name, seconds in _SETTINGS.items())
+    )
     connection.commit()
 
 
-def _sort_by_code_point(connection: Connection) -> None:
-    """Give every text column the collation "C": order, ranges and LIKE are then those of SQLite."""
-    columns = connection.execute(
+def _texts(connection: Connection) -> set[tuple[str, str, str, int | None]]:
+    """Return the text columns that sort as the server's locale does: (table, column, type, length).
+
+    Ours must not.
+    """
+    found = connection.execute(
         text(
             "SELECT table_name, column_name, data_type, character_maximum_length "
             "FROM information_schema.columns WHERE table_schema = current_schema() "
             "AND data_type IN ('character varying', 'text') "
             "AND collation_name IS DISTINCT FROM 'C'"
         )
-    ).all()
+    )
+    return {(table, column, kind, length) for table, column, kind, length in found}
+
+
+def _sort_by_code_point(
+    connection: Connection, columns: set[tuple[str, str, str, int | None]]
+) -> None:
+    """Give text columns the collation "C": order, ranges and LIKE are then those of SQLite."""
     quote = connection.dialect.identifier_preparer.quote
     for table, column, kind, length in columns:
         size = "" if length is None else f"({length})"

@@ -74,8 +74,8 @@ def where(tree: Node, resolve: Callable[[Comparison], ColumnElement[bool]]) -> C
 def text_condition(column: ColumnElement[Any], comparison: Comparison) -> ColumnElement[bool]:
     """Compares a text column.
 
-    LIKE is case-sensitive and ILIKE is not, for all letters on PostgreSQL and for A to Z on
-    SQLite, whose connections must have ``PRAGMA case_sensitive_like = ON``.
+    LIKE is case-sensitive and ILIKE is not, for A to Z. Connections of SQLite must have
+    ``PRAGMA case_sensitive_like = ON``, columns of PostgreSQL the collation "C".
 
     Raises:
         InvalidArgument: The operator is not one of `TEXT_OPERATORS` or the value is a number.

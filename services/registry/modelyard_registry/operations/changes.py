@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol, Self
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from modelyard_kit.calls import Call
 from modelyard_kit.errors import NotFound
@@ -52,6 +52,12 @@ class Change:
         self._before: Document = {}
         self._after: Document = {}
         self._counted: set[int] = set()
+
+    @staticmethod
+    def lock(call: Call, names: set[str]) -> None:
+        """Lock several names in order, so that nobody who does the same waits for the other."""
+        wanted = select(ModelName).where(ModelName.name.in_(names)).order_by(ModelName.name)
+        call.session.scalars(wanted.with_for_update()).all()
 
     @classmethod
     def begin(cls, call: Call, name: str) -> tuple[Self, RegisteredModel]:

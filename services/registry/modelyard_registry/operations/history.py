@@ -196,12 +196,13 @@ def verify(session: Session, name: str) -> ModelName:
     names = get_names(session, name)
     previous_hash, revision = FIRST_PREVIOUS_HASH, 0
     events = select(Event).where(Event.name == name).order_by(Event.revision)
-    for event in session.scalars(events.execution_options(yield_per=_ROWS_AT_ONCE)):
-        revision += 1
-        chained = (event.revision, event.previous_hash) == (revision, previous_hash)
-        if not chained or event_hash(event.hashed) != event.hash:
-            raise _broken(name, revision)
-        previous_hash = event.hash
+    with session.scalars(events.execution_options(yield_per=_ROWS_AT_ONCE)) as rows:
+        for event in rows:
+            revision += 1
+            chained = (event.revision, event.previous_hash) == (revision, previous_hash)
+            if not chained or event_hash(event.hashed) != event.hash:
+                raise _broken(name, revision)
+            previous_hash = event.hash
     if (revision, previous_hash) != (names.revision, names.head_hash):
         raise _broken(name, revision + 1)
     return names

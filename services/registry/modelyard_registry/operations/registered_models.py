@@ -109,6 +109,7 @@ def update_model(
 def rename_model(call: Call, name: str, new_name: str, *, comment: str) -> RegisteredModel:
     """Move a model with all it has; the old name keeps its history and its counter."""
     check_model_name(new_name)
+    Change.lock(call, {name, new_name})
     leaving, model = Change.begin(call, name)
     if call.session.get(RegisteredModel, new_name) is not None:
         raise _taken(new_name)

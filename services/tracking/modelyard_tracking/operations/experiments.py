@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
+from modelyard_kit.db import EXCLUSIVE, UNLOCKED, Lock
 from modelyard_kit.errors import (
     Aborted,
     AlreadyExists,
@@ -25,6 +26,11 @@ from modelyard_tracking.rules.values import (
     experiment_number,
 )
 
+_COUNT_ON = text(
+    "SELECT setval(counter, :number) "
+    "FROM pg_get_serial_sequence('experiment', 'experiment_id') AS counter "
+    "WHERE :number > coalesce(pg_sequence_last_value(counter), 0)"
+)
 _KEYS_A_STATEMENT = 5_000  # databases bind some ten thousand values at most
 
 
@@ -58,8 +64,14 @@ def create_experiment(
     return experiment
 
 
-def get_experiment(session: Session, experiment_id: str) -> Experiment:
-    found = session.get(Experiment, experiment_number(experiment_id))
+def count_on_from(session: Session, number: int) -> None:
+    """Have new experiments get ids after one that was kept; SQLite does by itself."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(_COUNT_ON, {"number": number})
+
+
+def get_experiment(session: Session, experiment_id: str, lock: Lock = UNLOCKED) -> Experiment:
+    found = session.get(Experiment, experiment_number(experiment_id), with_for_update=lock)
     if found is None:
         raise NotFound(f"No Experiment with id={experiment_id} exists", experiment_id=experiment_id)
     return found
@@ -72,13 +84,15 @@ def get_experiment_by_name(session: Session, name: str) -> Experiment:
     return found
 
 
-def get_active_experiment(session: Session, experiment_id: str) -> Experiment:
+def get_active_experiment(
+    session: Session, experiment_id: str, lock: Lock = UNLOCKED
+) -> Experiment:
     """Return an experiment that may be written to.
 
     Raises:
         FailedPrecondition: It is deleted.
     """
-    found = get_experiment(session, experiment_id)
+    found = get_experiment(session, experiment_id, lock)
     if found.lifecycle_stage != Lifecycle.ACTIVE:
         raise FailedPrecondition(
             f"The experiment {experiment_id} must be in the 'active' state. "
@@ -103,7 +117,7 @@ def tags_of(session: Session, experiments: Sequence[Experiment]) -> dict[int, li
 def rename_experiment(
     session: Session, experiment_id: str, name: str, etag: str, now_ms: int
 ) -> None:
-    experiment = get_active_experiment(session, experiment_id)
+    experiment = get_active_experiment(session, experiment_id, EXCLUSIVE)
     if etag and etag != experiment.etag:
         raise Aborted(
             f"The experiment {experiment_id} changed since it was read; read it again.",
@@ -118,7 +132,7 @@ def rename_experiment(
 
 def delete_experiment(session: Session, experiment_id: str, now_ms: int) -> None:
     """Delete an experiment and those of its runs that are not deleted yet."""
-    experiment = get_experiment(session, experiment_id)
+    experiment = get_experiment(session, experiment_id, EXCLUSIVE)
     if experiment.lifecycle_stage != Lifecycle.ACTIVE:
         raise NotFound(
             f"No active Experiment with id={experiment_id} exists; it is deleted already.",
@@ -141,7 +155,7 @@ def delete_experiment(session: Session, experiment_id: str, now_ms: int) -> None
 
 def restore_experiment(session: Session, experiment_id: str, now_ms: int) -> None:
     """Restore an experiment and the runs that were deleted with it, not those deleted before."""
-    experiment = get_experiment(session, experiment_id)
+    experiment = get_experiment(session, experiment_id, EXCLUSIVE)
     if experiment.lifecycle_stage != Lifecycle.DELETED:
         raise NotFound(
             f"No deleted Experiment with id={experiment_id} exists; it is active.",
@@ -163,7 +177,7 @@ def restore_experiment(session: Session, experiment_id: str, now_ms: int) -> Non
 def set_experiment_tag(
     session: Session, experiment_id: str, key: str, value: str, now_ms: int
 ) -> None:
-    experiment = get_active_experiment(session, experiment_id)
+    experiment = get_active_experiment(session, experiment_id, EXCLUSIVE)
     session.merge(
         ExperimentTag(
             experiment_id=experiment.experiment_id, key=checked_key(key, "key"), value=value
@@ -173,7 +187,7 @@ def set_experiment_tag(
 
 
 def delete_experiment_tag(session: Session, experiment_id: str, key: str, now_ms: int) -> None:
-    experiment = get_active_experiment(session, experiment_id)
+    experiment = get_active_experiment(session, experiment_id, EXCLUSIVE)
     tag = session.get(ExperimentTag, (experiment.experiment_id, key))
     if tag is None:
         raise NotFound(

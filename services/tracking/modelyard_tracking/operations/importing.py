@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from modelyard_kit.db import EXCLUSIVE, SHARED
 from modelyard_kit.errors import InvalidArgument
 from modelyard_tracking.models import (
     Experiment,
@@ -25,6 +26,7 @@ from modelyard_tracking.models import (
     RunTag,
 )
 from modelyard_tracking.operations.experiments import (
+    count_on_from,
     delete_experiment,
     get_active_experiment,
     get_experiment,
@@ -32,7 +34,7 @@ from modelyard_tracking.operations.experiments import (
 )
 from modelyard_tracking.operations.inputs import NewDatasetInput, add_inputs, add_outputs
 from modelyard_tracking.operations.logged_models import log_logged_model_params
-from modelyard_tracking.operations.origins import Kind, id_here, remember
+from modelyard_tracking.operations.origins import Kind, claim
 from modelyard_tracking.operations.params_and_tags import log_params
 from modelyard_tracking.operations.runs import get_run
 from modelyard_tracking.rules.states import Lifecycle, ModelStatus, RunStatus
@@ -110,10 +112,11 @@ def import_experiment(
     checked_experiment_name(original.name)
     if original.name == DEFAULT_EXPERIMENT_NAME or original.experiment_id == "0":
         return _add_to_default(session, origin, original), False
-    known = id_here(session, origin, Kind.EXPERIMENT, original.experiment_id)
-    experiment = None if known is None else session.get(Experiment, int(known))
-    created = experiment is None
-    if experiment is None:
+    note = claim(session, origin, Kind.EXPERIMENT, original.experiment_id)
+    created = not note.id_here
+    if not created:
+        experiment = get_experiment(session, note.id_here, EXCLUSIVE)
+    else:
         experiment = Experiment(
             experiment_id=_free_experiment_number(session, original.experiment_id),
             name=_free_name(session, original.name, None),
@@ -122,8 +125,8 @@ def import_experiment(
         )
         session.add(experiment)
         session.flush()
-        number = str(experiment.experiment_id)
-        remember(session, origin, Kind.EXPERIMENT, original.experiment_id, number)
+        count_on_from(session, experiment.experiment_id)
+        note.id_here = str(experiment.experiment_id)
     _set_experiment_stage(session, origin, experiment, original.lifecycle_stage, now_ms)
     values = {"name": _free_name(session, original.name, experiment.experiment_id)}
     times = {"created_ms": original.created_ms, "updated_ms": original.updated_ms}
@@ -149,14 +152,16 @@ def import_run(session: Session, origin: str, original: OriginalRun) -> tuple[Ru
             another.
     """
     if original.lifecycle_stage == Lifecycle.ACTIVE:
-        experiment = get_active_experiment(session, original.experiment_id)
+        experiment = get_active_experiment(session, original.experiment_id, SHARED)
     else:
-        experiment = get_experiment(session, original.experiment_id)
-    known = id_here(session, origin, Kind.RUN, original.run_id)
-    run = None if known is None else session.get(Run, known)
-    created = run is None
-    if run is None:
-        run = _new_run(session, origin, original, experiment.experiment_id)
+        experiment = get_experiment(session, original.experiment_id, SHARED)
+    note = claim(session, origin, Kind.RUN, original.run_id)
+    created = not note.id_here
+    if created:
+        run = _new_run(session, original, experiment.experiment_id)
+        note.id_here = run.run_id
+    else:
+        run = get_run(session, note.id_here, EXCLUSIVE)
     _refuse_move(run.experiment_id, experiment.experiment_id, f"run {run.run_id}")
     name = original.name or original.tags.get(RUN_NAME_TAG, "") or run.run_id
     is_deleted = original.lifecycle_stage == Lifecycle.DELETED
@@ -196,13 +201,14 @@ def import_logged_model(
     if original.source_run_id is not None:
         run = get_run(session, original.source_run_id)
         _refuse_move(run.experiment_id, experiment.experiment_id, f"run {run.run_id}")
-    known = id_here(session, origin, Kind.MODEL, original.model_id)
-    model = None
-    if known is not None:
-        model = session.scalar(select(LoggedModel).where(LoggedModel.model_id == known))
-    created = model is None
-    if model is None:
-        model = _new_model(session, origin, original, experiment.experiment_id)
+    note = claim(session, origin, Kind.MODEL, original.model_id)
+    created = not note.id_here
+    if created:
+        model = _new_model(session, original, experiment.experiment_id)
+        note.id_here = model.model_id
+    else:
+        known = select(LoggedModel).where(LoggedModel.model_id == note.id_here)
+        model = session.scalars(known.with_for_update(**EXCLUSIVE)).one()
     _refuse_move(model.experiment_id, experiment.experiment_id, f"logged model {model.model_id}")
     model.lifecycle_stage = Lifecycle.ACTIVE
     session.flush()
@@ -221,9 +227,9 @@ def import_logged_model(
 
 
 def _add_to_default(session: Session, origin: str, original: OriginalExperiment) -> Experiment:
-    default = session.get_one(Experiment, DEFAULT_EXPERIMENT)
     number = str(DEFAULT_EXPERIMENT)
-    remember(session, origin, Kind.EXPERIMENT, original.experiment_id, number)
+    claim(session, origin, Kind.EXPERIMENT, original.experiment_id).id_here = number
+    default = get_experiment(session, number, EXCLUSIVE)
     rows = session.execute(
         select(ExperimentTag.key, ExperimentTag.value).where(
             ExperimentTag.experiment_id == DEFAULT_EXPERIMENT
@@ -278,7 +284,7 @@ def _names_like(name: str) -> Iterator[str]:
         yield name[: MAX_EXPERIMENT_NAME_CHARACTERS - len(suffix)] + suffix
 
 
-def _new_run(session: Session, origin: str, original: OriginalRun, experiment_id: int) -> Run:
+def _new_run(session: Session, original: OriginalRun, experiment_id: int) -> Run:
     keeps_id = may_keep_run_id(original.run_id) and session.get(Run, original.run_id) is None
     run = Run(
         run_id=original.run_id if keeps_id else new_run_id(),
@@ -290,13 +296,10 @@ def _new_run(session: Session, origin: str, original: OriginalRun, experiment_id
     )
     session.add(run)
     session.flush()
-    remember(session, origin, Kind.RUN, original.run_id, run.run_id)
     return run
 
 
-def _new_model(
-    session: Session, origin: str, original: OriginalModel, experiment_id: int
-) -> LoggedModel:
+def _new_model(session: Session, original: OriginalModel, experiment_id: int) -> LoggedModel:
     taken = session.scalar(
         select(LoggedModel.model_id).where(LoggedModel.model_id == original.model_id)
     )
@@ -311,7 +314,6 @@ def _new_model(
     )
     session.add(model)
     session.flush()
-    remember(session, origin, Kind.MODEL, original.model_id, model.model_id)
     return model
 
 

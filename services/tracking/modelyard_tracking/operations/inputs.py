@@ -168,12 +168,13 @@ def datasets_of_experiments(
         DatasetInput.digest.expression,
         DatasetInputTag.value.label("context"),
     ]
+    *first, context_column = columns
     return session.execute(
         select(*columns)
         .outerjoin(DatasetInputTag, context)
         .where(DatasetInput.experiment_id.in_(experiment_numbers))
         .distinct()
-        .order_by(*columns)
+        .order_by(*first, context_column.nulls_first())
         .limit(most)
     ).all()
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from modelyard_kit.db import EXCLUSIVE, UNLOCKED, Lock
 from modelyard_kit.errors import FailedPrecondition, InvalidArgument, NotFound
 from modelyard_kit.keys import checked_key
 from modelyard_tracking.models import LoggedModel, LoggedModelParam, LoggedModelTag
@@ -65,13 +66,12 @@ def create_logged_model(
     return model
 
 
-def get_logged_model(session: Session, model_id: str) -> LoggedModel:
-    found = session.scalar(
-        select(LoggedModel).where(
-            LoggedModel.model_id == model_id, LoggedModel.lifecycle_stage == Lifecycle.ACTIVE
-        )
-    )
-    if found is None:
+def get_logged_model(session: Session, model_id: str, lock: Lock = UNLOCKED) -> LoggedModel:
+    wanted = select(LoggedModel).where(LoggedModel.model_id == model_id)
+    if lock is not None:
+        wanted = wanted.with_for_update(**lock).execution_options(populate_existing=True)
+    found = session.scalar(wanted)
+    if found is None or found.lifecycle_stage != Lifecycle.ACTIVE:
         raise NotFound(f"Logged model with ID '{model_id}' not found.", model_id=model_id)
     return found
 
@@ -80,14 +80,14 @@ def finalize_logged_model(
     session: Session, model_id: str, status: ModelStatus, now_ms: int
 ) -> LoggedModel:
     """Mark a logged model as ready or failed."""
-    model = get_logged_model(session, model_id)
+    model = get_logged_model(session, model_id, EXCLUSIVE)
     model.status = ModelStatus.final(status)
     model.updated_ms = now_ms
     return model
 
 
 def delete_logged_model(session: Session, model_id: str, now_ms: int) -> None:
-    model = get_logged_model(session, model_id)
+    model = get_logged_model(session, model_id, EXCLUSIVE)
     model.lifecycle_stage = Lifecycle.DELETED
     model.updated_ms = now_ms
 
@@ -95,7 +95,7 @@ def delete_logged_model(session: Session, model_id: str, now_ms: int) -> None:
 def set_logged_model_tags(
     session: Session, model_id: str, tags: Mapping[str, str], now_ms: int
 ) -> LoggedModel:
-    model = get_logged_model(session, model_id)
+    model = get_logged_model(session, model_id, EXCLUSIVE)
     for key, value in tags.items():
         checked_key(key, "tags.key")
         session.merge(LoggedModelTag(model_id=model_id, key=key, value=value))
@@ -104,7 +104,7 @@ def set_logged_model_tags(
 
 
 def delete_logged_model_tag(session: Session, model_id: str, key: str, now_ms: int) -> None:
-    model = get_logged_model(session, model_id)
+    model = get_logged_model(session, model_id, EXCLUSIVE)
     tag = session.get(LoggedModelTag, (model_id, key))
     if tag is None:
         raise NotFound(
@@ -124,7 +124,7 @@ def log_logged_model_params(
     Raises:
         InvalidArgument: A param has another value already.
     """
-    model = get_logged_model(session, model_id)
+    model = get_logged_model(session, model_id, EXCLUSIVE)
     for key, value in params.items():
         present = session.get(LoggedModelParam, (model_id, checked_key(key, "params.key")))
         if present is None:

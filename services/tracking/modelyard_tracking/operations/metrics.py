@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from modelyard_kit.db import EXCLUSIVE, UNLOCKED, Lock
 from modelyard_kit.errors import NotFound
 from modelyard_tracking.models import LatestMetric, LatestModelMetric, LoggedModel, MetricChunk
 from modelyard_tracking.rules.points import (
@@ -76,12 +77,14 @@ _EXTEND_CHUNKS = (
 class _Latest:
     """A table of latest points, by its primary key, and its statements."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, lock: Lock) -> None:
         self.identity = [column.name for column in table.primary_key.columns]
         columns = list(table.primary_key.columns)
         self.find = select(
             *columns, table.c.step, table.c.timestamp_ms, table.c.value, table.c.is_nan
         ).where(tuple_(*columns).in_(bindparam("identities", expanding=True)))
+        if lock is not None:
+            self.find = self.find.order_by(*columns).with_for_update(**lock)
         self.add = insert(table)
         self.replace = (
             update(table)
@@ -96,8 +99,9 @@ class _Latest:
         )
 
 
-_latest_of_runs = _Latest(cast(Table, LatestMetric.__table__))
-_latest_of_models = _Latest(cast(Table, LatestModelMetric.__table__))
+# Whoever logs to a run has locked it; several runs may log for one model at once.
+_latest_of_runs = _Latest(cast(Table, LatestMetric.__table__), UNLOCKED)
+_latest_of_models = _Latest(cast(Table, LatestModelMetric.__table__), EXCLUSIVE)
 
 
 def log_points(session: Session, run_id: str, curves: Mapping[Curve, Sequence[Point]]) -> None:

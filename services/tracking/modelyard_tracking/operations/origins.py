@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
+from modelyard_kit.db import EXCLUSIVE
 from modelyard_tracking.models import Imported
 
 
@@ -15,11 +16,15 @@ class Kind(StrEnum):
     MODEL = "model"
 
 
-def id_here(session: Session, origin: str, kind: Kind, origin_id: str) -> str | None:
-    """Return the id that something was given by an earlier import, or None."""
-    found = session.get(Imported, (origin, kind, origin_id))
-    return None if found is None else found.id_here
+def claim(session: Session, origin: str, kind: Kind, origin_id: str) -> Imported:
+    """Return what an earlier import noted, or a new note without an id here.
 
-
-def remember(session: Session, origin: str, kind: Kind, origin_id: str, id_here: str) -> None:
-    session.merge(Imported(origin=origin, kind=kind, origin_id=origin_id, id_here=id_here))
+    It is locked: one import of one thing at a time.
+    """
+    key = (origin, kind, origin_id)
+    found = session.get(Imported, key, with_for_update=EXCLUSIVE)
+    if found is None:
+        found = Imported(origin=origin, kind=kind, origin_id=origin_id, id_here="")
+        session.add(found)
+        session.flush()
+    return found

@@ -7,6 +7,7 @@ from typing import cast
 from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
+from modelyard_kit.db import EXCLUSIVE, SHARED, UNLOCKED, Lock
 from modelyard_kit.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
 from modelyard_kit.keys import checked_key
 from modelyard_kit.scope import is_restricted
@@ -49,7 +50,8 @@ def create_run(
         start_ms: Unix time, milliseconds.
         tags: Its first tags.
     """
-    experiment = get_active_experiment(session, experiment_id)
+    # Held: deleting the experiment deletes its runs, and must not miss this one.
+    experiment = get_active_experiment(session, experiment_id, SHARED)
     tagged_name = tags.get(RUN_NAME_TAG, "")
     if name and tagged_name and name != tagged_name:
         raise InvalidArgument(
@@ -74,20 +76,20 @@ def create_run(
     return run
 
 
-def get_run(session: Session, run_id: str) -> Run:
-    found = session.get(Run, run_id)
+def get_run(session: Session, run_id: str, lock: Lock = UNLOCKED) -> Run:
+    found = session.get(Run, run_id, with_for_update=lock)
     if found is None:
         raise _no_run(run_id)
     return found
 
 
-def get_active_run(session: Session, run_id: str) -> Run:
+def get_active_run(session: Session, run_id: str, lock: Lock = UNLOCKED) -> Run:
     """Return a run that may be written to.
 
     Raises:
         FailedPrecondition: It is deleted.
     """
-    found = get_run(session, run_id)
+    found = get_run(session, run_id, lock)
     if found.lifecycle_stage != Lifecycle.ACTIVE:
         raise _not_active(run_id)
     return found
@@ -126,7 +128,7 @@ def update_run(
     Raises:
         Aborted: `etag` is given and is not the run's.
     """
-    run = get_active_run(session, run_id)
+    run = get_active_run(session, run_id, EXCLUSIVE)
     if etag and etag != run.etag:
         raise Aborted(f"The run {run_id} changed since it was read; read it again.", etag=run.etag)
     if status is not None:
@@ -142,7 +144,7 @@ def update_run(
 
 def delete_run(session: Session, run_id: str) -> None:
     """Delete a run, as one of its own: restoring its experiment will not restore it."""
-    run = get_run(session, run_id)
+    run = get_run(session, run_id, EXCLUSIVE)
     if run.lifecycle_stage == Lifecycle.ACTIVE:
         run.lifecycle_stage = Lifecycle.DELETED
         run.revision += 1
@@ -154,10 +156,12 @@ def restore_run(session: Session, run_id: str) -> None:
     Raises:
         FailedPrecondition: Its experiment is deleted.
     """
-    run = get_run(session, run_id)
+    # An experiment before its runs, as where it is deleted: nobody waits for the other.
+    number = get_run(session, run_id).experiment_id
+    experiment = session.get_one(Experiment, number, with_for_update=SHARED)
+    run = get_run(session, run_id, EXCLUSIVE)
     if run.lifecycle_stage == Lifecycle.ACTIVE:
         return
-    experiment = session.get_one(Experiment, run.experiment_id)
     if experiment.lifecycle_stage != Lifecycle.ACTIVE:
         raise FailedPrecondition(
             f"The experiment {run.experiment_id} of the run {run_id} is deleted; "
