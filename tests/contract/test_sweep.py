@@ -1,0 +1,342 @@
+"""The sweep leaves no orphan and takes nothing live, whatever happens at the same time."""
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from databases import Dialect
+from sqlalchemy import select
+from swept_platform import Platform, swept_platform
+from tracking_service import file_message, refused
+
+from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
+from modelyard_kit.artifacts import Digest
+from modelyard_tracking.models import StoredObject
+from modelyard_tracking.rules.artifacts import CLAIM_MS, STRAY_MS
+
+ONE, TWO = b"one", b"two"
+D1, D2 = Digest.of(ONE), Digest.of(TWO)
+
+
+@pytest.fixture
+def platform(tmp_path: Path, dialect: Dialect) -> Iterator[Platform]:
+    with swept_platform(tmp_path, dialect) as running:
+        yield running
+
+
+def rows(platform: Platform) -> dict[str, str]:
+    """States by digest."""
+    with platform.database.read() as session:
+        return {
+            row.digest: row.state
+            for row in session.execute(select(StoredObject.digest, StoredObject.state))
+        }
+
+
+def unused(platform: Platform, *contents: bytes) -> str:
+    """Leave objects behind that nothing refers to or leases; return the run that had them."""
+    run_id = platform.tracking.create_run()
+    files = {f"f{number}": data for number, data in enumerate(contents)}
+    platform.tracking.log_files(files, run_id=run_id)
+    platform.delete_files(run_id)
+    platform.clock.end_leases()
+    return run_id
+
+
+def declare(platform: Platform, run_id: str, data: bytes) -> pb.DeclareArtifactsResponse:
+    reply: pb.DeclareArtifactsResponse = platform.tracking.artifacts.DeclareArtifacts(
+        pb.DeclareArtifactsRequest(run_id=run_id, files=[file_message("a", data)])
+    )
+    return reply
+
+
+def test_what_was_deleted_goes_when_its_lease_is_over(platform: Platform) -> None:
+    run_id = platform.tracking.create_run()
+    platform.tracking.log_files({"a": ONE, "b": TWO}, run_id=run_id)
+    platform.delete_files(run_id, "a")
+    assert platform.sweep() == set()
+    platform.clock.end_leases()
+    assert platform.sweep() == {D1}
+    assert platform.objects == {D2}
+    assert rows(platform) == {D2: "stored"}
+
+
+def test_an_upload_that_was_given_up_goes(platform: Platform) -> None:
+    run_id = platform.tracking.create_run()
+    declare(platform, run_id, ONE)
+    platform.store.put(D1, [ONE], len(ONE))
+    declare(platform, run_id, TWO)
+    platform.clock.end_leases()
+    assert platform.sweep() == {D1, D2}
+    assert (platform.objects, rows(platform)) == (set(), {})
+
+
+def test_a_dry_run_names_the_same_and_changes_nothing(platform: Platform) -> None:
+    unused(platform, ONE, TWO)
+    before = rows(platform)
+    assert platform.sweep(dry_run=True) == {D1, D2}
+    assert (rows(platform), platform.objects) == (before, {D1, D2})
+    assert platform.sweep() == {D1, D2}
+
+
+def test_an_object_that_another_run_has_too_stays(platform: Platform) -> None:
+    other = platform.tracking.create_run()
+    platform.tracking.log_files({"same": ONE}, run_id=other)
+    unused(platform, ONE)
+    assert platform.sweep() == set()
+
+
+def test_a_registered_version_keeps_its_bytes_until_it_is_deleted(platform: Platform) -> None:
+    run_id = platform.tracking.create_run()
+    platform.tracking.log_files({"model/MLmodel": ONE, "other": TWO}, run_id=run_id)
+    first, second = platform.register(run_id), platform.register(run_id)
+    platform.delete_files(run_id)
+    platform.clock.end_leases()
+    assert platform.sweep() == {D2}
+    platform.delete_version(first)
+    assert platform.sweep() == set()
+    platform.delete_version(second)
+    assert len(platform.sweep()) == 2
+    assert (platform.objects, rows(platform)) == (set(), {})
+
+
+def test_nothing_is_swept_while_the_registry_cannot_be_reached(platform: Platform) -> None:
+    unused(platform, ONE)
+    platform.registry_server.drain(1)
+    with refused("TEMPORARILY_UNAVAILABLE", "registry"):
+        platform.sweep()
+    assert platform.objects == {D1}
+
+
+def test_nothing_is_swept_while_a_registered_manifest_is_missing(platform: Platform) -> None:
+    run_id = platform.tracking.create_run()
+    platform.tracking.log_files({"model/MLmodel": TWO}, run_id=run_id)
+    platform.register(run_id)
+    (manifest,) = platform.needed() - {D2}
+    platform.store.delete(manifest)
+    unused(platform, ONE)
+    with refused("DATA_LOSS", manifest):
+        platform.sweep()
+    assert D1 in platform.objects
+
+
+def test_objects_that_no_row_knows_go_after_a_day(platform: Platform) -> None:
+    run_id = platform.tracking.create_run()
+    platform.tracking.log_files({"model/MLmodel": TWO}, run_id=run_id)
+    platform.register(run_id)
+    platform.store.put(D1, [ONE], len(ONE))
+    with platform.database.write() as session:  # as after an older backup was restored
+        for row in session.scalars(select(StoredObject)):
+            session.delete(row)
+    assert platform.sweep() == set()
+    platform.clock.ahead_ms += STRAY_MS + 1000
+    assert platform.sweep(dry_run=True) == {D1}
+    assert platform.sweep() == {D1}
+    assert platform.objects == platform.needed()
+    assert rows(platform) == {}
+
+
+def test_a_sweep_goes_on_where_its_last_page_ended(platform: Platform) -> None:
+    digests = {Digest.of(str(number).encode()) for number in range(1_500)}
+    with platform.database.write() as session:
+        session.add_all(
+            StoredObject(digest=digest, size_bytes=1, state="declared", leased_until_ms=0)
+            for digest in digests
+        )
+    first = platform.sweep_page()
+    assert (first.examined, len(first.objects)) == (1_000, 1_000)
+    assert [item.digest for item in first.objects] == sorted(digests)[:1_000]
+    second = platform.sweep_page(first.next_page_token)
+    assert (second.examined, len(second.objects)) == (500, 500)
+    assert platform.sweep_page(second.next_page_token).next_page_token == ""
+    assert rows(platform) == {}
+
+
+def test_a_page_token_of_something_else_is_refused(platform: Platform) -> None:
+    with refused("INVALID_PARAMETER_VALUE", "page_token"):
+        platform.sweep_page("bm90IG9uZQ")
+
+
+def test_declaring_what_is_being_removed_waits_and_then_asks_for_the_bytes(
+    platform: Platform,
+) -> None:
+    run_id = unused(platform, ONE)
+
+    def declared_meanwhile() -> None:
+        with refused("TEMPORARILY_UNAVAILABLE", D1, "Declare it again"):
+            declare(platform, run_id, ONE)
+
+    platform.store.after["delete"] = declared_meanwhile
+    assert platform.sweep() == {D1}
+    assert [upload.digest for upload in declare(platform, run_id, ONE).uploads] == [D1]
+
+
+def test_what_is_declared_while_a_sweep_looks_is_not_removed(platform: Platform) -> None:
+    run_id = unused(platform, ONE)
+    kept = platform.tracking.create_run()
+    platform.tracking.log_files({"model/MLmodel": TWO}, run_id=kept)
+    platform.register(kept)
+
+    def declared_meanwhile() -> None:
+        assert not declare(platform, run_id, ONE).uploads
+        platform.tracking.log_files({"a": ONE}, run_id=run_id)
+
+    platform.store.before["open"] = declared_meanwhile  # the sweep reads the manifests
+    assert platform.sweep() == set()
+    assert platform.objects >= {D1, D2}
+
+
+def test_what_a_commit_has_looked_at_stays_until_it_is_committed(platform: Platform) -> None:
+    run_id = unused(platform, ONE)
+    swept = []
+    platform.store.after["sizes_bytes"] = lambda: swept.append(platform.sweep())
+    files = [file_message("a", ONE)]  # declared long ago: its lease is over
+    platform.tracking.artifacts.CommitArtifacts(
+        pb.CommitArtifactsRequest(run_id=run_id, files=files)
+    )
+    assert (swept, platform.objects) == ([set()], {D1})
+
+
+def test_a_commit_after_the_sweep_misses_the_bytes(platform: Platform) -> None:
+    run_id = unused(platform, ONE)
+    platform.sweep()
+    files = [file_message("a", ONE)]
+    with refused("INVALID_STATE", D1, "Declare the files"):
+        platform.tracking.artifacts.CommitArtifacts(
+            pb.CommitArtifactsRequest(run_id=run_id, files=files)
+        )
+
+
+def test_what_is_being_registered_is_not_swept(platform: Platform) -> None:
+    run_id = platform.tracking.create_run()
+    platform.tracking.log_files({"model/MLmodel": ONE}, run_id=run_id)
+    platform.clock.end_leases()
+    swept = []
+
+    def deleted_and_swept_meanwhile() -> None:
+        platform.delete_files(run_id)
+        swept.append(platform.sweep())
+
+    platform.store.before["put"] = deleted_and_swept_meanwhile  # of the manifest
+    platform.register(run_id)
+    assert swept == [set()]
+    assert platform.objects == platform.needed()
+
+
+def test_a_crash_while_bytes_are_deleted_is_made_good_by_the_next_sweep(
+    platform: Platform,
+) -> None:
+    unused(platform, ONE, TWO)
+
+    def crash() -> None:
+        raise OSError("the disk is gone")
+
+    platform.store.after["delete"] = crash
+    with refused("INTERNAL_ERROR"):
+        platform.sweep()
+    assert set(rows(platform).values()) == {"sweeping"}
+    assert platform.sweep() == set()  # somebody may be at it
+    platform.clock.end_leases()
+    assert platform.sweep() == {D1, D2}
+    assert (platform.objects, rows(platform)) == (set(), {})
+
+
+def test_an_object_of_a_crashed_sweep_can_be_declared_when_its_claim_is_over(
+    platform: Platform,
+) -> None:
+    run_id = unused(platform, ONE)
+
+    def crash() -> None:
+        raise OSError("the disk is gone")
+
+    platform.store.after["delete"] = crash
+    with refused("INTERNAL_ERROR"):
+        platform.sweep()
+    with refused("TEMPORARILY_UNAVAILABLE"):
+        declare(platform, run_id, ONE)
+    platform.clock.ahead_ms += CLAIM_MS + 1000
+    assert [upload.digest for upload in declare(platform, run_id, ONE).uploads] == [D1]
+    assert rows(platform) == {D1: "declared"}
+
+
+def test_a_sweep_that_was_stopped_for_too_long_deletes_nothing_more(platform: Platform) -> None:
+    unused(platform, ONE)
+    # When it began, the end of its claim, the transaction of that, then the first deletion.
+    platform.clock.calls_until_jump, platform.clock.jump_ms = 3, CLAIM_MS
+    assert platform.sweep_page().objects == []
+    assert (platform.objects, rows(platform)) == ({D1}, {D1: "sweeping"})
+
+
+def test_a_second_sweep_at_the_same_time_is_refused(platform: Platform) -> None:
+    unused(platform, ONE)
+
+    def swept_meanwhile() -> None:
+        with refused("ABORTED", "running already"):
+            platform.sweep()
+
+    platform.store.before["delete"] = swept_meanwhile
+    assert platform.sweep() == {D1}
+
+
+class People:
+    """Log, share, register, delete and give up, at random."""
+
+    def __init__(self, platform: Platform, seed: int) -> None:
+        self.platform = platform
+        self._choose = random.Random(seed)  # noqa: S311 - no secret
+        self._contents = [f"object {number}".encode() for number in range(8)]
+        self._trees: dict[str, dict[str, bytes]] = {}
+        self._versions: list[str] = []
+
+    @property
+    def needed(self) -> set[Digest]:
+        trees = {Digest.of(data) for files in self._trees.values() for data in files.values()}
+        return trees | self.platform.needed()
+
+    def do_something(self) -> None:
+        choices: list[Callable[[], object]] = [self._log, self._log, self._delete, self._register]
+        choices += [self._delete_version, self._give_up, self._let_time_pass, self.platform.sweep]
+        self._choose.choice(choices)()
+
+    def _log(self) -> None:
+        run_id = self._choose.choice([*self._trees, self.platform.tracking.create_run()])
+        names = (f"model/{self._choose.randrange(3)}" for _ in range(2))
+        files = {name: self._choose.choice(self._contents) for name in names}
+        self.platform.tracking.log_files(files, run_id=run_id)
+        self._trees.setdefault(run_id, {}).update(files)
+
+    def _delete(self) -> None:
+        if run_id := self._choose.choice([*self._trees, ""]):
+            self.platform.delete_files(run_id)
+            del self._trees[run_id]
+
+    def _register(self) -> None:
+        if run_id := self._choose.choice([*self._trees, ""]):
+            self._versions.append(self.platform.register(run_id))
+
+    def _delete_version(self) -> None:
+        if self._versions:
+            at = self._choose.randrange(len(self._versions))
+            self.platform.delete_version(self._versions.pop(at))
+
+    def _give_up(self) -> None:
+        data = self._choose.choice(self._contents)
+        declare(self.platform, self.platform.tracking.create_run(), data)
+        self.platform.store.put(Digest.of(data), [data], len(data))
+
+    def _let_time_pass(self) -> None:
+        self.platform.clock.ahead_ms += self._choose.randrange(5_000_000)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_whatever_is_logged_shared_and_deleted_the_store_holds_what_is_live(
+    platform: Platform, seed: int
+) -> None:
+    people = People(platform, seed)
+    for _ in range(60):
+        people.do_something()
+        assert people.needed <= platform.objects
+    platform.clock.ahead_ms += STRAY_MS
+    platform.sweep()
+    assert platform.objects == people.needed
