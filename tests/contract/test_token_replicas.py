@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ import modelyard_tracking.app
 from modelyard.api.access.v1 import access_pb2 as pb
 from modelyard.api.access.v1 import access_service_pb2
 from modelyard.api.access.v1.access_service_pb2_grpc import AccessServiceStub
+from modelyard.api.registry.v1 import registry_pb2
+from modelyard.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from modelyard.api.tracking.v1 import tracking_pb2
 from modelyard.api.tracking.v1.tracking_service_pb2_grpc import TrackingServiceStub
 from modelyard_kit.access import Tokens, from_registry
@@ -47,13 +50,26 @@ class Replica:
     rpc: str
 
     def refusal(self, token: str) -> grpc.StatusCode | None:
-        try:
-            getattr(self.stub, self.rpc)(self.request, timeout=30, metadata=metadata(token))
-        except grpc.RpcError as error:
-            ended: Any = error
-            code: grpc.StatusCode = ended.code()
-            return code
-        return None
+        rpc = getattr(self.stub, self.rpc)
+        return refusal_of(lambda: rpc(self.request, timeout=30, metadata=metadata(token)))
+
+
+def refusal_of(call: Callable[[], object]) -> grpc.StatusCode | None:
+    """Return how a call was refused, or None if it was answered."""
+    try:
+        call()
+    except grpc.RpcError as error:
+        ended: Any = error
+        code: grpc.StatusCode = ended.code()
+        return code
+    return None
+
+
+def ask(replica: Replica, rpc: str, token: str = SERVICES_TOKEN, **fields: Any) -> Any:
+    """Call an RPC of the same contract file as the one a replica is asked for."""
+    package = sys.modules[type(replica.request).__module__]
+    request = getattr(package, f"{rpc}Request")(**fields)
+    return getattr(replica.stub, rpc)(request, timeout=30, metadata=metadata(token))
 
 
 @contextmanager
@@ -94,12 +110,13 @@ class Deployment:
     first: Replica
     second: Replica
     tracking: Replica
-    tracking_url: str
+    models: Replica
+    """The registry's other service, at the first server."""
 
-    def make_token(self) -> None:
+    def make_token(self, role: pb.Role = pb.VIEWER, **scope: Any) -> None:
         digest = hashlib.sha256(TOKEN.encode()).hexdigest()
         request = pb.CreateTokenRequest(
-            id=TOKEN.split("_")[1], sha256=digest, name="ci", role=pb.VIEWER
+            id=TOKEN.split("_")[1], sha256=digest, name="ci", role=role, **scope
         )
         self.first.stub.CreateToken(request, timeout=30, metadata=metadata(SERVICES_TOKEN))
 
@@ -117,7 +134,11 @@ def deployment(tmp_path: Path, dialect: Dialect) -> Iterator[Deployment]:
         first, target = stack.enter_context(running_registry(one, stack))
         second, _ = stack.enter_context(running_registry(other, stack))
         tracking = stack.enter_context(running_tracking(tracking_url, target))
-        yield Deployment(first, second, tracking, tracking_url)
+        channel = stack.enter_context(grpc.insecure_channel(target))
+        request = registry_pb2.GetRegisteredModelRequest(name="x")
+        stub: Any = RegistryServiceStub(channel)
+        models = Replica(first.server, stub, request, "GetRegisteredModel")
+        yield Deployment(first, second, tracking, models)
 
 
 def test_a_token_made_at_one_server_is_good_at_all_at_once(deployment: Deployment) -> None:
@@ -150,6 +171,30 @@ def test_tokens_go_on_at_tracking_while_the_registry_is_down(deployment: Deploym
         assert deployment.tracking.refusal(TOKEN) is None
     unknown = TOKEN[:-1] + "x"
     assert deployment.tracking.refusal(unknown) is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_scope_means_the_same_on_every_database(deployment: Deployment) -> None:
+    deployment.make_token(pb.CONTRIBUTOR, models=["fraud_?-*"], experiments=["fraud_?-*"])
+    runs: dict[str, str] = {}
+    for name in ("fraud_1-a", "fraudX1-a", "fraud_12"):
+        experiment_id = ask(deployment.tracking, "CreateExperiment", name=name).experiment_id
+        run = ask(deployment.tracking, "CreateRun", experiment_id=experiment_id).run
+        runs[name] = run.info.run_id
+        ask(deployment.models, "CreateRegisteredModel", name=name)
+    seen = ask(deployment.tracking, "SearchExperiments", TOKEN).experiments
+    assert [found.name for found in seen] == ["fraud_1-a"]
+    models = ask(deployment.models, "SearchRegisteredModels", TOKEN).registered_models
+    assert [found.name for found in models] == ["fraud_1-a"]
+    key = {"key": "k", "value": "v"}
+    for name, run_id in runs.items():
+        is_own = name == "fraud_1-a"
+        for replica, rpc, about in (
+            (deployment.tracking, "GetRun", {"run_id": run_id}),
+            (deployment.tracking, "SetTag", {"run_id": run_id} | key),
+            (deployment.models, "SetRegisteredModelTag", {"name": name} | key),
+        ):
+            code = refusal_of(lambda: ask(replica, rpc, TOKEN, **about))  # noqa: B023 - called at once
+            assert code is (None if is_own else grpc.StatusCode.NOT_FOUND), (name, rpc)
 
 
 def test_a_server_that_never_reached_the_registry_takes_the_services_token_only(
