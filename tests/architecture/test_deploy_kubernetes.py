@@ -27,6 +27,7 @@ from manifests import (
     workloads,
 )
 
+from modelyard_gateway.artifacts.uploads import UploadLimits
 from modelyard_server.settings import KNOWN_VARIABLES
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
@@ -145,6 +146,15 @@ def test_roles_listen_where_services_and_probes_look(overlay: str) -> None:
         assert given[f"MODELYARD_{role.upper()}_MONITORING"] == "0.0.0.0:9090"
         main = "http" if role == "gateway" else "grpc"
         assert ports(roles(overlay)[role]) == {main: port, "monitoring": 9090}
+
+
+@all_overlays
+def test_the_gateway_has_room_for_all_uploads_it_takes_at_once(overlay: str) -> None:
+    gateway = roles(overlay)["gateway"]
+    (spool,) = (volume for volume in pod(gateway)["volumes"] if volume["name"] == "tmp")
+    limit = environment(gateway, rendered(overlay))["MODELYARD_MAX_UPLOAD_BYTES"] or ""
+    size_gib = int(spool["emptyDir"]["sizeLimit"].removesuffix("Gi"))
+    assert size_gib << 30 > UploadLimits().at_once * int(limit)
 
 
 @all_overlays

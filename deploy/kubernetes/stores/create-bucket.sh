@@ -13,12 +13,12 @@ cat > /tmp/policy.json <<'JSON'
   "Statement": [
     {
       "Effect": "Allow",
-      "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
+      "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
       "Resource": "arn:aws:s3:::modelyard/*"
     },
     {
       "Effect": "Allow",
-      "Action": ["s3:ListBucket", "s3:GetBucketLocation"],
+      "Action": "s3:ListBucket",
       "Resource": "arn:aws:s3:::modelyard"
     }
   ]
