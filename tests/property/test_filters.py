@@ -1,22 +1,23 @@
 """Filters against an evaluator in Python, and back through their own text."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from hypothesis import given
+import pytest
+from databases import Dialect, with_tables
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
     Double,
+    Engine,
     MetaData,
     String,
     Table,
-    create_engine,
     select,
-    text,
 )
 
 from modelyard_kit import filters
@@ -117,7 +118,12 @@ RUNS = Table(
     Column("step", BigInteger),
     Column("loss", Double),
 )
-ENGINE = create_engine("sqlite://")
+
+
+@pytest.fixture(scope="module")
+def engine(dialect: Dialect, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with with_tables(dialect, tmp_path_factory.mktemp("runs"), RUNS.metadata) as database:
+        yield database.engine
 
 
 @dataclass(frozen=True)
@@ -140,13 +146,15 @@ run_filters = trees(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(runs, max_size=6), run_filters)
-def test_sqlite_selects_what_a_plain_evaluator_selects(rows: list[Run], tree: Node) -> None:
-    with ENGINE.connect() as connection:
-        connection.execute(text("PRAGMA case_sensitive_like = ON"))
-        RUNS.metadata.create_all(connection)
-        for number, row in enumerate(rows):
-            connection.execute(RUNS.insert().values(id=number, **vars(row)))
+def test_a_database_selects_what_a_plain_evaluator_selects(
+    engine: Engine, rows: list[Run], tree: Node
+) -> None:
+    with engine.connect() as connection:
+        if rows:
+            values = [{"id": number, **vars(row)} for number, row in enumerate(rows)]
+            connection.execute(RUNS.insert(), values)
         found = connection.scalars(select(RUNS.c.id).where(filters.where(tree, resolve)))
         assert set(found) == {i for i, row in enumerate(rows) if matches(row, tree)}
         connection.rollback()

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from contextlib import closing
 
 import pytest
+from databases import Dialect, open_migrated
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelyard_kit.db import Database, open_database
-from modelyard_kit.migrations import migrate
+from modelyard_kit.db import Database
 from modelyard_tracking.app import TREE
 from modelyard_tracking.operations import history, metrics, runs
 from modelyard_tracking.rules.points import Curve, Point, history_order, rank
@@ -29,12 +28,9 @@ batches = st.lists(st.lists(points, min_size=1, max_size=6), max_size=8)
 
 
 @pytest.fixture(scope="module")
-def database() -> Iterator[Database]:
-    with tempfile.TemporaryDirectory() as folder:
-        opened = open_database(f"sqlite:///{Path(folder)}/tracking.db")
-        migrate(opened, TREE)
+def database(dialect: Dialect, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    with closing(open_migrated(dialect, tmp_path_factory.mktemp("metrics"), TREE)) as opened:
         yield opened
-        opened.close()
 
 
 def logged(database: Database, batches: list[list[Point]]) -> str:
@@ -50,7 +46,7 @@ def as_text(found: Sequence[tuple[int, int, float]]) -> list[str]:
     return [f"{timestamp_ms} {step} {value}" for timestamp_ms, step, value in found]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(batches, st.integers(1, 4), st.integers(0, 8))
 def test_history_is_each_point_once_in_order(
     database: Database, batches: list[list[Point]], page_size: int, again: int
@@ -70,7 +66,7 @@ def test_history_is_each_point_once_in_order(
     assert as_text(found) == as_text(expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(batches)
 def test_the_latest_point_is_the_greatest_of_all(
     database: Database, batches: list[list[Point]]
@@ -87,7 +83,7 @@ def test_the_latest_point_is_the_greatest_of_all(
     assert rank(kept) == rank(max(everything, key=rank))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(batches, st.integers(-2, 2), st.integers(-2, 2))
 def test_an_interval_is_the_part_of_the_history_in_it(
     database: Database, batches: list[list[Point]], first: int, last: int

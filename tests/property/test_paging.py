@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cmp_to_key
 
-from hypothesis import given
+import pytest
+from databases import Dialect, with_tables
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import (
     BigInteger,
@@ -14,10 +16,10 @@ from sqlalchemy import (
     Column,
     Connection,
     Double,
+    Engine,
     MetaData,
     String,
     Table,
-    create_engine,
     select,
 )
 
@@ -33,7 +35,6 @@ RUNS = Table(
     Column("loss", Double),
     Column("loss_is_nan", Boolean),
 )
-ENGINE = create_engine("sqlite://")
 COLUMNS = ("name", "step", "loss")
 MOST_ROWS = 30  # more than any example has: pages that repeat fail here instead of going on
 
@@ -63,24 +64,32 @@ numbered_runs = st.lists(runs, max_size=12).map(
 orders = st.lists(st.builds(Order, st.sampled_from(COLUMNS), st.booleans()), max_size=4)
 
 
+@pytest.fixture(scope="module")
+def engine(dialect: Dialect, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with with_tables(dialect, tmp_path_factory.mktemp("runs"), RUNS.metadata) as database:
+        yield database.engine
+
+
 @contextmanager
-def database(rows: list[Run]) -> Iterator[Connection]:
-    with ENGINE.connect() as connection:
-        RUNS.metadata.create_all(connection)
-        for row in rows:
-            insert(connection, row)
+def holding(engine: Engine, rows: list[Run]) -> Iterator[Connection]:
+    with engine.connect() as connection:
+        insert(connection, rows)
         yield connection
         connection.rollback()
 
 
-def insert(connection: Connection, row: Run) -> None:
-    is_nan = row.loss is not None and math.isnan(row.loss)
-    loss = row.nan_placeholder if is_nan else row.loss
-    # A missing value has no flag either, as after an outer join.
-    flag = None if row.loss is None else is_nan
-    connection.execute(
-        RUNS.insert().values(id=row.id, name=row.name, step=row.step, loss=loss, loss_is_nan=flag)
-    )
+def insert(connection: Connection, rows: list[Run]) -> None:
+    values = []
+    for row in rows:
+        is_nan = row.loss is not None and math.isnan(row.loss)
+        loss = row.nan_placeholder if is_nan else row.loss
+        # A missing value has no flag either, as after an outer join.
+        flag = None if row.loss is None else is_nan
+        values.append(
+            {"id": row.id, "name": row.name, "step": row.step, "loss": loss, "loss_is_nan": flag}
+        )
+    if values:
+        connection.execute(RUNS.insert(), values)
 
 
 def sort_keys(order_by: list[Order]) -> list[SortKey]:
@@ -125,11 +134,12 @@ def place(value: object) -> int:
     return 1 if isinstance(value, float) and math.isnan(value) else 0
 
 
+@settings(max_examples=40, deadline=None)
 @given(numbered_runs, orders, st.integers(1, 5))
 def test_pages_concatenated_are_the_whole_in_order(
-    rows: list[Run], order_by: list[Order], size: int
+    engine: Engine, rows: list[Run], order_by: list[Order], size: int
 ) -> None:
-    with database(rows) as connection:
+    with holding(engine, rows) as connection:
         found, token = read_page(connection, order_by, size, "")
         while token and len(found) < MOST_ROWS:
             page, token = read_page(connection, order_by, size, token)
@@ -138,14 +148,15 @@ def test_pages_concatenated_are_the_whole_in_order(
     assert found == in_order(rows, order_by)
 
 
+@settings(max_examples=40, deadline=None)
 @given(numbered_runs, orders, st.integers(1, 3), st.lists(runs, max_size=12))
 def test_rows_inserted_between_pages_repeat_nothing_and_hide_no_older_row(
-    rows: list[Run], order_by: list[Order], size: int, latecomers: list[Run]
+    engine: Engine, rows: list[Run], order_by: list[Order], size: int, latecomers: list[Run]
 ) -> None:
-    with database(rows) as connection:
+    with holding(engine, rows) as connection:
         found, token = read_page(connection, order_by, size, "")
         for number, latecomer in enumerate(latecomers):
-            insert(connection, replace(latecomer, id=10 * number + 5))
+            insert(connection, [replace(latecomer, id=10 * number + 5)])
             if token:
                 page, token = read_page(connection, order_by, size, token)
                 found += page
@@ -157,12 +168,13 @@ def test_rows_inserted_between_pages_repeat_nothing_and_hide_no_older_row(
     assert [number for number in found if number % 10 == 0] == in_order(rows, order_by)
 
 
+@settings(max_examples=40, deadline=None)
 @given(numbered_runs.filter(bool), orders, st.data())
 def test_rows_deleted_between_pages_hide_no_other_row(
-    rows: list[Run], order_by: list[Order], data: st.DataObject
+    engine: Engine, rows: list[Run], order_by: list[Order], data: st.DataObject
 ) -> None:
     victim = data.draw(st.sampled_from(rows)).id
-    with database(rows) as connection:
+    with holding(engine, rows) as connection:
         found, token = read_page(connection, order_by, 1, "")
         connection.execute(RUNS.delete().where(RUNS.c.id == victim))
         while token and len(found) < MOST_ROWS:

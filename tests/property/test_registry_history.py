@@ -11,15 +11,14 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+from databases import Dialect, open_migrated
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from sqlalchemy import Connection, text
 
 from modelyard_kit.calls import Call
-from modelyard_kit.db import open_database
 from modelyard_kit.errors import Error
-from modelyard_kit.migrations import migrate
 from modelyard_registry.app import TREE
 from modelyard_registry.operations import (
     aliases,
@@ -52,13 +51,14 @@ PINNED = Pinned("0" * 64, "run", "7", None)
 class Histories(RuleBasedStateMachine):
     """Does anything to three names, and reads after each step."""
 
+    dialect: Dialect = "sqlite"
+
     def __init__(self) -> None:
         super().__init__()
         self.closing = ExitStack()
         folder = self.closing.enter_context(tempfile.TemporaryDirectory())
-        self.database = open_database(f"sqlite:///{Path(folder)}/registry.db")
+        self.database = open_migrated(self.dialect, Path(folder), TREE)
         self.closing.callback(self.database.close)
-        migrate(self.database, TREE)
         self.now_ms = 1
         self.names = [*NAMES]
         self.numbers_given: dict[str, list[int]] = defaultdict(list)
@@ -302,14 +302,24 @@ def document_in_tables(connection: Connection, name: str) -> Document:
     return document
 
 
+class HistoriesOnPostgres(Histories):
+    dialect: Dialect = "postgresql"
+
+
+HISTORIES: dict[Dialect, type[Histories]] = {
+    "sqlite": Histories,
+    "postgresql": HistoriesOnPostgres,
+}
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(max_examples=12, stateful_step_count=40, deadline=None)
+TestHistoriesOnPostgres = HistoriesOnPostgres.TestCase
+TestHistoriesOnPostgres.settings = settings(max_examples=4, stateful_step_count=40, deadline=None)
 
 
-def test_a_long_random_history_replays_to_the_tables() -> None:
+def test_a_long_random_history_replays_to_the_tables(dialect: Dialect) -> None:
     """Hypothesis prefers short histories of few kinds; this one is long and of all."""
     chance = random.Random(20)  # noqa: S311 - not for secrets
-    machine = Histories()
+    machine = HISTORIES[dialect]()
     names_in_use = [*NAMES]
     machine.names = names_in_use
 

@@ -1,6 +1,8 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from databases import Dialect, with_tables
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -10,9 +12,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    create_engine,
     select,
-    text,
 )
 
 from modelyard_kit import filters
@@ -29,11 +29,11 @@ VERSIONS = Table(
 
 
 @pytest.fixture
-def connection() -> Iterator[Connection]:
-    engine = create_engine("sqlite://")
-    with engine.connect() as connection:
-        connection.execute(text("PRAGMA case_sensitive_like = ON"))
-        VERSIONS.metadata.create_all(connection)
+def connection(dialect: Dialect, tmp_path: Path) -> Iterator[Connection]:
+    with (
+        with_tables(dialect, tmp_path, VERSIONS.metadata) as database,
+        database.engine.connect() as connection,
+    ):
         connection.execute(
             VERSIONS.insert(),
             [
@@ -46,7 +46,6 @@ def connection() -> Iterator[Connection]:
             ],
         )
         yield connection
-    engine.dispose()
 
 
 def resolve(comparison: Comparison) -> ColumnElement[bool]:
@@ -124,3 +123,9 @@ def test_a_comparison_that_the_column_cannot_make_is_refused(
         numbers(connection, text)
 
     assert refusal.value.message.removesuffix(", IS NULL, IS NOT NULL") == message
+
+
+def test_a_pattern_without_case_knows_that_of_a_to_z_only(connection: Connection) -> None:
+    connection.execute(VERSIONS.insert(), {"number": 6, "name": "Été", "score": None})
+    assert numbers(connection, "name ILIKE 'ÉT%'") == [6]
+    assert numbers(connection, "name ILIKE 'é%'") == []

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Double,
+    Integer,
     String,
     and_,
     false,
@@ -39,6 +40,8 @@ NUMBER_OPERATORS = (
 
 # The wildcards are % and _ alone, on every database: the escape character is escaped away.
 _ESCAPE = "!"
+
+_INT64_END = 2**63
 
 _ORDERINGS: dict[Operator, Callable[[Any, Any], ColumnElement[bool]]] = {
     Operator.EQ: operator.eq,
@@ -129,18 +132,35 @@ def _condition(column: ColumnElement[Any], comparison: Comparison) -> ColumnElem
         case Operator.IS_NOT_NULL:
             return column.is_not(None)
         case Operator.IN:
-            return column.in_(map(_bound, _literals(comparison)))
+            return or_(*(column.in_(some) for some in _bound_lists(column, comparison)))
         case Operator.NOT_IN:
-            return column.not_in(map(_bound, _literals(comparison)))
+            return and_(*(column.not_in(some) for some in _bound_lists(column, comparison)))
         case ordering:
-            return _ORDERINGS[ordering](column, _bound(*_literals(comparison)))
+            return _ORDERINGS[ordering](column, _bound(column, *_literals(comparison)))
 
 
-def _bound(value: Literal) -> ColumnElement[Any]:
+def _bound_lists(
+    column: ColumnElement[Any], comparison: Comparison
+) -> Iterable[list[ColumnElement[Any]]]:
+    # PostgreSQL gives a list one type: beside a fraction, large integers would be rounded.
+    lists: dict[type[Any], list[ColumnElement[Any]]] = {}
+    for value in _literals(comparison):
+        bound = _bound(column, value)
+        lists.setdefault(type(bound.type), []).append(bound)
+    return lists.values()
+
+
+def _bound(column: ColumnElement[Any], value: Literal) -> ColumnElement[Any]:
     # By its own type: as the column's, 2.5 would be rounded to compare with an integer.
+    if isinstance(value, float) and isinstance(column.type, Integer):
+        value = _whole(value)  # PostgreSQL rounds integers to compare them with a float
     if isinstance(value, str):
         return literal(value, String())
     return literal(value, BigInteger() if isinstance(value, int) else Double())
+
+
+def _whole(value: float) -> Literal:
+    return int(value) if value.is_integer() and abs(value) < _INT64_END else value
 
 
 def _literals(comparison: Comparison) -> tuple[Literal, ...]:
