@@ -359,7 +359,9 @@ def test_something_else_in_the_place_of_its_files_is_refused_by_name(home: Path,
 
     said = refused("up", "--home", home, "--port", "0", "--grpc-port", "0")
 
-    assert said.startswith(f"modelyard up: {home} cannot be used as a home: ")
+    what = f"The folder of artifacts '{home}/objects' cannot be used: "
+    asked = what if name == "objects" else f"{home} cannot be used as a home: "
+    assert said.startswith(f"modelyard up: {asked}")
 
 
 def test_an_upload_to_a_full_disk_is_refused_and_later_ones_go_on(home: Path) -> None:

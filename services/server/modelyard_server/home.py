@@ -139,7 +139,7 @@ def url_secret(home: Path, token: str | None) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise InvalidArgument(
-            f"The secret that signs URLs cannot be kept in {path.parent}: {error.strerror}."
+            f"{path.parent} cannot be used as a home: {path}: {error.strerror}."
         ) from None
 
 
