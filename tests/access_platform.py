@@ -114,6 +114,15 @@ class Platform:
             reply = connection.getresponse()
             return reply.status, json.loads(reply.read() or b"null")
 
+    def status(self, path: str, token: str) -> int:
+        """GET something that need not be JSON, and return the status."""
+        address = self.embedded.http.removeprefix("http://")
+        with closing(http.client.HTTPConnection(address, timeout=30)) as connection:
+            connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
+            reply = connection.getresponse()
+            reply.read()
+            return reply.status
+
     def put(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
         """PUT an object where a signed URL says."""
         address = self.embedded.http.removeprefix("http://")

@@ -240,3 +240,17 @@ def test_a_version_is_not_copied_from_outside(
         refusal = platform.refusal(method, request, f"Bearer {scoped}")
         assert refusal is not None
         assert refusal.code is grpc.StatusCode.NOT_FOUND, source
+
+
+def test_the_doors_of_artifacts_are_closed_too(
+    platform: Platform, own: Things, foreign: Things, scoped: str
+) -> None:
+    place = "/api/2.0/mlflow-artifacts/artifacts"
+    statuses = []
+    for things in (own, foreign):
+        below = f"{place}/{things.experiment_id}/{things.run_id}/artifacts/a/b.bin"
+        pinned = f"{place}/manifests/{things.digest}/a/b.bin"
+        by_run = f"/get-artifact?run_id={things.run_id}&path=a/b.bin"
+        by_version = f"/model-versions/get-artifact?name={things.word}-model&version=1&path=a/b.bin"
+        statuses.append([platform.status(p, scoped) for p in (below, pinned, by_run, by_version)])
+    assert statuses == [[200] * 4, [404] * 4]

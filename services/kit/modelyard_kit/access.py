@@ -117,13 +117,9 @@ class Tokens:
             raise Unauthenticated(f"The token '{grant.name}' has expired; ask for a new one.")
 
     def refresh(self) -> None:
-        """Ask for the tokens now.
-
-        Raises:
-            Exception: They cannot be had; the last snapshot goes on counting.
-        """
+        """Ask for the tokens now; if they cannot be had, the last snapshot goes on counting."""
         with self._asking:
-            self._ask()
+            self._try()
 
     def _find(self, token_id: str) -> KnownToken | None:
         snapshot = self._snapshot
