@@ -7,6 +7,7 @@ import json
 import re
 import secrets
 import socket
+import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -104,10 +105,16 @@ def _ready(role: str, process: subprocess.Popen[str]) -> Service:
     return Service(role, process, line.strip())
 
 
-def get(address: str, path: str, token: str = "") -> tuple[int, bytes]:
-    """Ask by plain HTTP."""
+def get(
+    address: str, path: str, token: str = "", tls: ssl.SSLContext | None = None
+) -> tuple[int, bytes]:
+    """Ask by HTTP, without TLS unless a context for it is given."""
     host, _, port = address.rpartition(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=30)
+    connection = (
+        http.client.HTTPConnection(host, int(port), timeout=60)
+        if tls is None
+        else http.client.HTTPSConnection(host, int(port), timeout=60, context=tls)
+    )
     try:
         connection.request("GET", path, headers={"authorization": f"Bearer {token}"})
         reply = connection.getresponse()
@@ -158,9 +165,15 @@ class Installation:
         for role in roles:
             self.services.pop(role).kill()
 
+    def get(self, path: str, token: str = "") -> tuple[int, bytes]:
+        """Ask the gateway."""
+        ca = self.settings.get("MODELYARD_TLS_CA_FILE")
+        tls = ssl.create_default_context(cafile=ca) if ca else None
+        return get(self.settings["MODELYARD_GATEWAY_LISTEN"], path, token, tls)
+
     def health(self) -> tuple[int, str]:
         """What the gateway says of all; a status and OK or the message."""
-        status, body = get(self.settings["MODELYARD_GATEWAY_LISTEN"], "/health")
+        status, body = self.get("/health")
         return status, body.decode() if status == http.client.OK else json.loads(body)["message"]
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The tutorial on an installation: four processes, PostgreSQL, an S3 server, a token."""
+"""The tutorial on an installation: four processes, PostgreSQL, S3, a token, mutual TLS."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 
 import postgres
 import pytest
+from certificates import Authority
 from s3_servers import S3Server, seaweedfs
-from service_processes import TOKEN, Installation, get, installation
+from service_processes import TOKEN, Installation, installation
 from serving_parts import ask, serving
 from up_process import environment
 
@@ -41,6 +42,7 @@ def platform(store: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "MODELYARD_S3_ENDPOINT": store.endpoint,
     }
     folder = tmp_path_factory.mktemp("installation")
+    settings |= Authority(folder / "authority").variables(mutual=True)
     with installation(folder, token=TOKEN, **settings, **store.environ) as running:
         yield running
 
@@ -79,11 +81,10 @@ def run(scripts: list[Path], platform: Installation, cache: Path) -> list[str]:
 
 
 def test_nothing_is_answered_without_the_token(platform: Installation) -> None:
-    address = platform.services["gateway"].address
     path = "/api/2.0/mlflow/registered-models/search"
-    assert get(address, path)[0] == 401
-    assert get(address, path, "another-token-of-some-length")[0] == 401
-    assert get(address, path, TOKEN)[0] == 200
+    assert platform.get(path)[0] == 401
+    assert platform.get(path, "another-token-of-some-length")[0] == 401
+    assert platform.get(path, TOKEN)[0] == 200
 
 
 def test_all_of_it_is_ready_and_ends_in_order(platform: Installation) -> None:
