@@ -89,6 +89,17 @@ def migrate(database: Database, tree: Tree) -> None:
     """
     if current(database, tree) == tree.head:
         return
+    with usable(tree.service, database.remedy), database.migrating() as connection:
+        upgrade(connection, tree, tree.head)
+
+
+def upgrade(connection: Connection, tree: Tree, revision: str) -> None:
+    """Bring a database to a revision in the transaction of `Database.migrating`.
+
+    Raises:
+        FailedPrecondition: The database is at a revision this version does not know, or is to be
+            brought to one.
+    """
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
     from alembic.script import ScriptDirectory
@@ -96,23 +107,19 @@ def migrate(database: Database, tree: Tree) -> None:
     config = Config()
     config.set_main_option("script_location", str(tree.folder))
     scripts = ScriptDirectory.from_config(config)
-    with (
-        usable(tree.service, database.remedy),
-        database.migrating() as connection,
-        EnvironmentContext(
-            config,
-            scripts,
-            fn=lambda revision, _: scripts._upgrade_revs(tree.head, revision),  # noqa: SLF001 - how Alembic's own command calls it
-        ) as environment,
-    ):
+    known = {script.revision for script in scripts.walk_revisions()}
+    with EnvironmentContext(
+        config,
+        scripts,
+        fn=lambda present, _: scripts._upgrade_revs(revision, present),  # noqa: SLF001 - how Alembic's own command calls it
+    ) as environment:
         present = _revision(connection, tree)  # another process may have migrated meanwhile
-        if present is not None and present not in {
-            script.revision for script in scripts.walk_revisions()
-        }:
-            raise FailedPrecondition(
-                f"The {tree.service} database is at revision {present}, which this version does "
-                f"not know; it needs {tree.head}. Use a newer Modelyard.",
-                revision=present,
-            )
+        for needed in (present, revision):
+            if needed is not None and needed not in known:
+                raise FailedPrecondition(
+                    f"The {tree.service} database is at revision {needed}, which this version does "
+                    f"not know; it needs {tree.head}. Use a newer Modelyard.",
+                    revision=needed,
+                )
         environment.configure(connection=connection, version_table=tree.version_table)
         environment.run_migrations()

@@ -7,7 +7,19 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-_WORDS = ("up", "demo", "migrate", "tokens", "tracking", "registry", "serving", "gateway")
+_WORDS = (
+    "up",
+    "demo",
+    "migrate",
+    "tokens",
+    "gc",
+    "backup",
+    "restore",
+    "tracking",
+    "registry",
+    "serving",
+    "gateway",
+)
 
 
 def main() -> int:

@@ -1,0 +1,299 @@
+"""A backup of a running platform comes back elsewhere, whole or not at all."""
+
+import gzip
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from databases import Dialect, empty_url
+from filled_home import Platform, running
+from sqlalchemy import column, func, select, table
+
+from modelyard.api.registry.v1 import registry_pb2
+from modelyard_kit.db import open_database
+from modelyard_kit.migrations import Tree, current, migrate
+from modelyard_server import backup, restore
+from modelyard_server.backups import contents
+from modelyard_server.backups.contents import Contents, TableFile
+from modelyard_server.backups.rows import read_rows, write_rows
+from modelyard_server.databases import TREES
+
+
+@pytest.fixture(scope="module")
+def backed_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a backup that tests only read."""
+    folder = tmp_path_factory.mktemp("backed-up")
+    with running(folder / "home") as platform:
+        platform.fill()
+        assert backup.run([str(folder / "backup"), "--home", str(platform.home)]) == 0
+    return folder / "backup"
+
+
+@pytest.fixture
+def copied(backed_up: Path, tmp_path: Path) -> Path:
+    """A copy of the backup that a test may damage."""
+    folder = tmp_path / "backup"
+    for path in backed_up.rglob("*"):
+        if path.is_file():
+            target = folder / path.relative_to(backed_up)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    return folder
+
+
+def rows_of(folder: Path) -> dict[str, list[str]]:
+    """All rows of a backup by service and table, in an order of their own."""
+    found = contents.read(folder)
+    return {
+        table.file: sorted(map(repr, read_rows(folder / table.file, table.rows)))
+        for dump in found.services.values()
+        for table in dump.tables.values()
+    }
+
+
+def databases_in(folder: Path, dialect: Dialect) -> tuple[list[str], dict[str, str]]:
+    """Return what names new databases to the commands, and their URLs."""
+    urls = {}
+    for area in TREES:
+        (folder / area).mkdir(parents=True)
+        urls[area] = empty_url(dialect, folder / area)
+    flags = [part for area, url in urls.items() for part in (f"--{area}-database-url", url)]
+    return [*flags, "--home", str(folder / "home")], urls
+
+
+def is_refused(
+    capsys: pytest.CaptureFixture[str], command: Callable[[list[str]], int], argv: list[str]
+) -> str:
+    capsys.readouterr()
+    assert command(argv) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    return said.err
+
+
+def test_a_backup_under_load_has_what_was_acknowledged_before(tmp_path: Path) -> None:
+    stop, failed = threading.Event(), list[BaseException]()
+
+    def go_on(platform: Platform) -> None:
+        try:
+            number = 100
+            while not stop.is_set():
+                platform.register(platform.log_run(number))
+                number += 1
+        except BaseException as error:  # noqa: BLE001 - raised again by the test
+            failed.append(error)
+
+    with running(tmp_path / "home") as platform:
+        platform.fill()
+        before = platform.versions()
+        writer = threading.Thread(target=go_on, args=(platform,))
+        writer.start()
+        code = backup.run([str(tmp_path / "backup"), "--home", str(platform.home)])
+        stop.set()
+        writer.join()
+    assert (code, failed) == (0, [])
+    target = tmp_path / "elsewhere"
+    assert restore.run([str(tmp_path / "backup"), "--home", str(target), "--verify"]) == 0
+    with running(target) as platform:
+        assert before.items() <= platform.versions().items()
+        numbers = sorted(int(v.partition("/")[2]) for v in platform.versions() if "iris" in v)
+        assert numbers == list(range(2, numbers[-1] + 1))
+        for number in numbers:
+            uri = f"models:/iris/{number}"
+            resolved = platform.registry.ResolveModel(registry_pb2.ResolveModelRequest(uri=uri))
+            assert b"weights" in resolved.manifest
+        assert platform.register(platform.log_run(0)) == str(numbers[-1] + 1)
+
+
+def test_it_goes_from_sqlite_to_postgresql_and_back_unchanged(
+    backed_up: Path, tmp_path: Path
+) -> None:
+    flags, urls = databases_in(tmp_path / "p", "postgresql")
+    assert restore.run([str(backed_up), *flags]) == 0
+    again = tmp_path / "again"
+    assert backup.run([str(again), *flags]) == 0
+    assert rows_of(again) == rows_of(backed_up)
+    for area, url in urls.items():
+        database = open_database(url)
+        assert current(database, TREES[area]) == TREES[area].head
+        database.close()
+    home = tmp_path / "back"
+    assert restore.run([str(again), "--home", str(home)]) == 0
+    with running(home) as platform:
+        assert platform.versions() == {"iris/2": "None", "iris/3": "Production"}
+        assert platform.create_experiment("third") == "2"
+
+
+def test_postgresql_numbers_new_rows_after_the_old_ones(backed_up: Path, tmp_path: Path) -> None:
+    flags, urls = databases_in(tmp_path / "p", "postgresql")
+    assert restore.run([str(backed_up), *flags]) == 0
+    database = open_database(urls["tracking"])
+    with database.engine.begin() as connection:
+        for name in ("experiment", "metric_chunk"):
+            key = f"{name.rpartition('_')[2]}_id"
+            last: int = connection.execute(
+                select(func.max(column(key))).select_from(table(name))
+            ).scalar_one()
+            sequence = func.pg_get_serial_sequence(name, key)
+            assert connection.scalar(select(func.nextval(sequence))) == last + 1
+    database.close()
+
+
+def test_a_backup_of_an_older_revision_is_brought_to_this_one(
+    tmp_path: Path, dialect: Dialect
+) -> None:
+    flags, urls = databases_in(tmp_path / "old", dialect)
+    for area, url in urls.items():
+        database = open_database(url)
+        migrate(database, Tree(area, TREES[area].folder, "0001"))
+        database.close()
+    assert backup.run([str(tmp_path / "backup"), *flags]) == 0
+    assert contents.read(tmp_path / "backup").services["registry"].revision == "0001"
+    assert restore.run([str(tmp_path / "backup"), "--home", str(tmp_path / "new")]) == 0
+    with running(tmp_path / "new") as platform:
+        platform.fill()
+
+
+def test_objects_kept_apart_are_copied_once(tmp_path: Path) -> None:
+    shared = tmp_path / "objects"
+    with running(tmp_path / "home") as platform:
+        platform.fill()
+        home = ["--home", str(platform.home), "--objects", str(shared)]
+        assert backup.run([str(tmp_path / "monday"), *home]) == 0
+        first = {path: path.stat().st_ino for path in shared.rglob("*") if path.is_file()}
+        platform.log_run(77)
+        assert backup.run([str(tmp_path / "tuesday"), *home]) == 0
+    second = {path: path.stat().st_ino for path in shared.rglob("*") if path.is_file()}
+    assert first.items() < second.items()
+    for day in ("monday", "tuesday"):
+        flags = ["--home", str(tmp_path / f"of-{day}"), "--objects", str(shared)]
+        assert restore.run([str(tmp_path / day), *flags]) == 0
+
+
+def test_objects_that_are_left_out_must_be_in_the_store(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running(tmp_path / "home") as platform:
+        platform.fill()
+        argv = [str(tmp_path / "backup"), "--home", str(platform.home), "--no-objects"]
+        assert backup.run(argv) == 0
+    assert not (tmp_path / "backup" / "objects").exists()
+    argv = [str(tmp_path / "backup"), "--home", str(tmp_path / "new")]
+    assert "missing from the store" in is_refused(capsys, restore.run, argv)
+    argv += ["--objects", str(tmp_path / "home" / "objects")]
+    assert restore.run(argv) == 0
+
+
+def test_nothing_is_overwritten(
+    backed_up: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert restore.run([str(backed_up), "--home", str(tmp_path / "home")]) == 0
+    again = is_refused(capsys, restore.run, [str(backed_up), "--home", str(tmp_path / "home")])
+    assert "not empty: it is at revision" in again
+    argv = [str(backed_up), "--home", str(tmp_path / "home")]
+    assert "is not empty" in is_refused(capsys, backup.run, argv)
+    with running(tmp_path / "home") as platform:
+        said = is_refused(capsys, restore.run, [str(backed_up), "--home", str(platform.home)])
+        assert "is in use" in said
+
+
+def test_there_must_be_something_to_back_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = [str(tmp_path / "backup"), "--home", str(tmp_path / "nothing")]
+    assert "There is no database" in is_refused(capsys, backup.run, argv)
+    assert "holds no backup" in is_refused(capsys, restore.run, [str(tmp_path / "backup")])
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def _remove(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize("damage", [_cut, _flip, _remove])
+@pytest.mark.parametrize(
+    "what", ["backup.json", "registry/event.jsonl.gz", "tracking/param.jsonl.gz", "object"]
+)
+def test_a_damaged_backup_is_refused_and_nothing_is_written(
+    copied: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    damage: Callable[[Path], None],
+    what: str,
+) -> None:
+    files = [path for path in (copied / "objects").rglob("*") if path.is_file()]
+    damaged = min(files) if what == "object" else copied / what
+    damage(damaged)
+    home = tmp_path / "home"
+    said = is_refused(capsys, restore.run, [str(copied), "--home", str(home)])
+    assert (damaged.name if what == "object" else what) in said
+    for area, tree in TREES.items():
+        database = open_database(f"sqlite:///{home}/{area}.db")
+        assert current(database, tree) is None
+        database.close()
+
+
+def _rewritten(folder: Path, table: str, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change rows of the registry in a backup, whose hashes fit again."""
+    found = contents.read(folder)
+    dump = found.services["registry"]
+    file = dump.tables[table]
+    rows = [
+        dict(zip(file.columns, row, strict=True))
+        for row in read_rows(folder / file.file, file.rows)
+    ]
+    for row in rows:
+        change(row)
+    (folder / file.file).unlink()
+    count, sha256 = write_rows(folder / file.file, [list(row.values()) for row in rows])
+    tables = {**dump.tables, table: TableFile(file.file, file.columns, count, sha256)}
+    services = {**found.services, "registry": type(dump)(dump.revision, tables)}
+    contents.write(
+        folder,
+        Contents(found.modelyard, found.began, services, found.objects, found.objects_bytes),
+    )
+
+
+def test_a_forged_history_is_refused(
+    copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def blame(row: dict[str, Any]) -> None:
+        row["actor"] = "somebody else"
+
+    _rewritten(copied, "event", blame)
+    said = is_refused(capsys, restore.run, [str(copied), "--home", str(tmp_path / "home")])
+    assert "does not verify" in said
+    database = open_database(f"sqlite:///{tmp_path}/home/registry.db")
+    assert current(database, TREES["registry"]) is None
+    database.close()
+
+
+def test_a_backup_of_a_newer_version_is_refused(
+    copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = contents.read(copied)
+    newer = {area: type(dump)("9999", dump.tables) for area, dump in found.services.items()}
+    contents.write(copied, Contents("9.9", found.began, newer, None, None))
+    said = is_refused(capsys, restore.run, [str(copied), "--home", str(tmp_path / "home")])
+    assert "9999, which this version does not know" in said
+
+
+def test_rows_are_readable_by_people(backed_up: Path) -> None:
+    document = json.loads((backed_up / "backup.json").read_text())
+    version = document["services"]["registry"]["tables"]["model_version"]
+    with gzip.open(backed_up / version["file"], "rt", encoding="utf-8") as file:
+        first = dict(zip(version["columns"], json.loads(file.readline()), strict=True))
+    assert (first["name"], first["version"]) == ("iris", 2)
