@@ -89,6 +89,16 @@ def test_our_containers_are_contained() -> None:
         assert service(name)["security_opt"] == ["no-new-privileges:true"], name
 
 
+def test_models_are_cached_and_uploads_spooled_on_disk_not_in_memory() -> None:
+    assert service("gateway")["tmpfs"] == []
+    mounts = {
+        name: one["volumes"] for name, one in compose()["services"].items() if "volumes" in one
+    }
+    assert mounts["gateway"] == ["gateway-spool:/tmp"]
+    assert mounts["serving"] == ["serving-cache:/var/cache/modelyard"]
+    assert mounts["iris"] == ["iris-cache:/var/cache/modelyard"]
+
+
 def test_each_container_has_its_limits() -> None:
     for name in compose()["services"]:
         limits = service(name)["deploy"]["resources"]["limits"]

@@ -157,6 +157,16 @@ def test_the_gateway_has_room_for_all_uploads_it_takes_at_once(overlay: str) -> 
     assert size_gib << 30 > UploadLimits().at_once * int(limit)
 
 
+@all_folders
+def test_models_are_unpacked_where_there_is_room(folder: str) -> None:
+    dockerfile = (DEPLOY / "docker" / "Dockerfile").read_text(encoding="utf-8")
+    assert "ENV TMPDIR=/var/cache/modelyard\n" in dockerfile.partition(" AS serving\n")[2]
+    for workload in workloads(rendered(folder)):
+        if container(workload)["image"].startswith("modelyard-serving:"):
+            mounts = [mount["mountPath"] for mount in container(workload)["volumeMounts"]]
+            assert "/var/cache/modelyard" in mounts
+
+
 @all_overlays
 def test_neighbours_are_dialled_at_headless_services(overlay: str) -> None:
     services = {name(one): one["spec"] for one in of_kind(rendered(overlay), "Service")}
