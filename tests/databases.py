@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -17,22 +16,38 @@ from modelyard_kit.migrations import Tree, migrate
 Dialect: TypeAlias = Literal["sqlite", "postgresql"]
 DIALECTS: tuple[Dialect, ...] = ("sqlite", "postgresql")
 
+_urls: dict[tuple[Dialect, Path, str], str] = {}
 
-@cache
-def migrated_url(dialect: Dialect, folder: Path, tree: Tree) -> str:
-    """Return the URL of a service's database, the same one each time; made when first asked for.
+
+def empty_url(dialect: Dialect, folder: Path, name: str = "x") -> str:
+    """Make a database without tables and return its URL.
 
     Args:
         dialect: Which kind.
-        folder: Of the test: SQLite's file is in it, and tells the databases of tests apart.
-        tree: The service's revisions, to whose head the database is brought.
+        folder: Of the test: SQLite's file is in it, and it tells the databases of tests apart.
+        name: Of the service, for the databases of services.
     """
+    file = f"sqlite:///{folder}/{name}.db"
+    url = postgres.server().create() if dialect == "postgresql" else file
+    _urls[dialect, folder, name] = url
+    return url
+
+
+def migrated_url(dialect: Dialect, folder: Path, tree: Tree) -> str:
+    """Return the URL of a service's database: that of the folder, made if there is none yet.
+
+    A database that is made here is at the head of the service's revisions.
+    """
+    known = _urls.get((dialect, folder, tree.service))
+    if known is not None:
+        return known
     if dialect == "postgresql":
-        return postgres.server().migrated(tree)
-    url = f"sqlite:///{folder}/{tree.service}.db"
-    database = open_database(url)
-    migrate(database, tree)
-    database.close()
+        url = postgres.server().migrated(tree)
+        _urls[dialect, folder, tree.service] = url
+        return url
+    url = empty_url(dialect, folder, tree.service)
+    with closing(open_database(url)) as database:
+        migrate(database, tree)
     return url
 
 
@@ -48,10 +63,3 @@ def with_tables(dialect: Dialect, folder: Path, tables: MetaData) -> Iterator[Da
         with database.migrating() as connection:
             tables.create_all(connection)
         yield database
-
-
-def empty_url(dialect: Dialect, folder: Path) -> str:
-    """Make a database without tables and return its URL."""
-    if dialect == "postgresql":
-        return postgres.server().create()
-    return f"sqlite:///{folder}/x.db"

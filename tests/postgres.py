@@ -81,6 +81,12 @@ class Postgres:
         """Stop it: `fast` ends connections, `immediate` is a crash."""
         self._run("pg_ctl", "stop", "-w", "-s", "-m", mode)
 
+    def ask_for_passwords(self) -> None:
+        """Let nobody in over TCP without a password from now on."""
+        rules = self._data / "pg_hba.conf"
+        rules.write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+        self._run("pg_ctl", "reload", "-s")
+
     def crash(self) -> None:
         """End every process of the server at once; what is started next must recover."""
         self.stop("immediate")

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
+import postgres
 import pytest
+from databases import Dialect, empty_url
 from sqlalchemy import inspect, text
 
 from modelyard_kit.db import Database, open_database
-from modelyard_kit.errors import FailedPrecondition
-from modelyard_kit.migrations import Tree, current, migrate
+from modelyard_kit.errors import FailedPrecondition, Unavailable
+from modelyard_kit.migrations import Tree, current, migrate, require_head
 
 REVISION = """
 from alembic import op
@@ -26,10 +30,9 @@ def upgrade() -> None:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = open_database(f"sqlite:///{tmp_path}/x.db")
-    yield database
-    database.close()
+def database(dialect: Dialect, tmp_path: Path) -> Iterator[Database]:
+    with closing(open_database(empty_url(dialect, tmp_path))) as database:
+        yield database
 
 
 @pytest.fixture
@@ -87,3 +90,73 @@ def test_a_database_from_a_newer_version_is_refused(database: Database, folder: 
         session.execute(text("UPDATE notes_version SET version_num = '0009'"))
     with pytest.raises(FailedPrecondition, match="revision 0009, which this version does not know"):
         migrate(database, tree)
+
+
+NOTE = 'op.create_table("note", sa.Column("n", sa.Integer), sa.Column("s", sa.Text))'
+
+
+def test_a_service_waits_for_its_revision_and_says_which(database: Database, folder: Path) -> None:
+    first = revision(folder, "0001", None, NOTE)
+    second = revision(folder, "0002", "0001", 'op.add_column("note", sa.Column("m", sa.Integer))')
+    require_head(database, second)
+    told = "The notes database is at revision {}, this version needs 0002. Run `modelyard migrate`."
+    assert database.problem() == told.format("none")
+    migrate(database, first)
+    assert database.problem() == told.format("0001")
+    with pytest.raises(Unavailable, match="needs 0002"), database.write():
+        pytest.fail("it wrote to a schema it does not know")
+    migrate(database, second)
+    assert database.problem() == ""
+    with database.read() as session:
+        assert session.scalar(text("SELECT count(*) FROM note")) == 0
+
+
+def test_a_service_does_not_work_with_a_newer_schema(database: Database, folder: Path) -> None:
+    first = revision(folder, "0001", None, NOTE)
+    migrate(database, revision(folder, "0002", "0001", "pass"))
+    require_head(database, first)
+    assert database.problem() == (
+        "The notes database is at revision 0002, this version needs 0001. Use a newer Modelyard."
+    )
+
+
+def test_of_many_processes_that_migrate_at_once_one_does(folder: Path) -> None:
+    tree = revision(folder, "0001", None, NOTE)
+    url = postgres.server().create()
+
+    def work(_: int) -> str | None:
+        with closing(open_database(url)) as database:
+            migrate(database, tree)
+            return current(database, tree)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(work, range(4))) == ["0001"] * 4
+
+
+def test_new_text_columns_sort_by_code_point_and_those_of_others_are_left_alone(
+    folder: Path,
+) -> None:
+    with closing(open_database(postgres.server().create())) as database:
+        with database.write() as session:
+            session.execute(text("CREATE TABLE theirs (s TEXT)"))
+        migrate(database, revision(folder, "0001", None, NOTE))
+        later = 'op.add_column("note", sa.Column("later", sa.String(9)))'
+        migrate(database, revision(folder, "0002", "0001", later))
+        with database.read() as session:
+            found = session.execute(
+                text(
+                    "SELECT table_name, column_name, collation_name "
+                    "FROM information_schema.columns WHERE column_name IN ('s', 'later')"
+                )
+            )
+            collations = {(table, column): collation for table, column, collation in found}
+    assert collations == {("note", "s"): "C", ("note", "later"): "C", ("theirs", "s"): None}
+
+
+def test_a_database_that_holds_something_else_is_refused(folder: Path, database: Database) -> None:
+    with database.write() as session:
+        session.execute(text("CREATE TABLE note (n INTEGER)"))
+    with pytest.raises(
+        FailedPrecondition, match=r'^The database notes cannot be used: .*note"? already exists'
+    ):
+        migrate(database, revision(folder, "0001", None, NOTE))

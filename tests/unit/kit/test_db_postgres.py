@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import postgres
+import pytest
+from postgres import Postgres
+from sqlalchemy import URL, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from modelyard_kit.db import Conflict, Database, OutcomeUnknown, open_database
+from modelyard_kit.errors import DeadlineExceeded, InvalidArgument, Unavailable
+
+
+@pytest.fixture
+def database() -> Iterator[Database]:
+    with closing(open_database(postgres.server().create())) as database:
+        with database.write() as session:
+            session.execute(text("CREATE TABLE t (n INTEGER PRIMARY KEY, s VARCHAR(3))"))
+        yield database
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[Postgres]:
+    """A server of which tests change the settings, or which they stop."""
+    server = Postgres(["fsync=off"])
+    yield server
+    server.close()
+
+
+def insert(database: Database, number: int = 1) -> None:
+    with database.write() as session:
+        session.execute(text("INSERT INTO t VALUES (:n)"), {"n": number})
+
+
+def numbers(database: Database) -> list[int]:
+    with database.read() as session:
+        return list(session.scalars(text("SELECT n FROM t ORDER BY n")))
+
+
+def run_alone(database: Database, statement: str) -> list[Any]:
+    """Run a statement on another connection of the server's."""
+    with database.engine.connect() as connection:
+        found = connection.execute(text(statement))
+        rows = list(found.scalars()) if found.returns_rows else []
+        connection.commit()
+        return rows
+
+
+def end_connections(database: Database) -> None:
+    with closing(open_database(database.engine.url)) as other:
+        run_alone(
+            other,
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+
+
+@contextmanager
+def locked(database: Database) -> Iterator[None]:
+    """Somebody else holds the one row there is."""
+    insert(database)
+    with database.engine.begin() as connection:
+        connection.execute(text("SELECT * FROM t FOR UPDATE"))
+        yield
+
+
+def test_a_session_has_its_limits_and_a_name(database: Database) -> None:
+    limits = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+    with database.read() as session:
+        assert [session.scalar(text(f"SHOW {name}")) for name in limits] == ["5s", "2s", "10s"]
+        assert session.scalar(text("SHOW application_name")) == "modelyard"
+
+
+def test_a_read_is_of_one_instant_and_writes_nothing(database: Database) -> None:
+    with database.read() as session:
+        assert session.scalar(text("SHOW transaction_isolation")) == "repeatable read"
+        with pytest.raises(DBAPIError, match="read-only transaction"):
+            session.execute(text("INSERT INTO t VALUES (1)"))
+
+
+def test_who_waits_for_a_row_until_the_deadline_is_told_and_waits_no_longer(
+    database: Database,
+) -> None:
+    with locked(database):
+        with (
+            pytest.raises(DeadlineExceeded, match="nothing was written"),
+            database.write(timeout_s=0.2) as session,
+        ):
+            session.execute(text("UPDATE t SET n = 2"))
+        waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        assert run_alone(database, waiting) == []
+    assert numbers(database) == [1]
+
+
+def test_who_waits_for_a_row_for_too_long_is_told_to_come_again(database: Database) -> None:
+    with (
+        locked(database),
+        pytest.raises(Unavailable, match=r"writing the same; nothing was written\. Try again"),
+        database.write() as session,
+    ):
+        session.execute(text("SET LOCAL lock_timeout = 50"))
+        session.execute(text("UPDATE t SET n = 2"))
+
+
+def test_what_breaks_a_constraint_may_be_run_again(database: Database) -> None:
+    insert(database)
+    with pytest.raises(Conflict):
+        insert(database)
+
+
+def test_of_two_that_wait_for_each_other_one_may_be_run_again(database: Database) -> None:
+    insert(database, 1)
+    insert(database, 2)
+    both = threading.Barrier(2)
+    ended: list[str] = []
+
+    def write(first: int, second: int) -> None:
+        try:
+            with database.write() as session:
+                lock = text("SELECT n FROM t WHERE n = :n FOR UPDATE")
+                session.execute(lock, {"n": first})
+                both.wait()
+                session.execute(lock, {"n": second})
+        except Conflict as conflict:
+            ended.append(str(conflict))
+        else:
+            ended.append("committed")
+
+    threads = [threading.Thread(target=write, args=pair) for pair in ((1, 2), (2, 1))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(ended) == ["40P01", "committed"]
+
+
+def test_a_text_that_is_too_long_is_refused(database: Database) -> None:
+    with (
+        pytest.raises(InvalidArgument, match="longer than the database keeps"),
+        database.write() as session,
+    ):
+        session.execute(text("INSERT INTO t VALUES (1, 'four')"))
+
+
+def test_the_pool_heals_after_every_connection_was_ended(database: Database) -> None:
+    with database.read(), database.read():
+        pass  # two connections
+    end_connections(database)
+    insert(database)
+    assert numbers(database) == [1]
+
+
+def test_a_connection_lost_before_the_commit_wrote_nothing(database: Database) -> None:
+    with (
+        pytest.raises(Unavailable, match="nothing was written"),
+        database.write() as session,
+    ):
+        session.execute(text("INSERT INTO t VALUES (1)"))
+        end_connections(database)
+        session.execute(text("INSERT INTO t VALUES (2)"))
+    assert numbers(database) == []
+
+
+def test_of_a_connection_lost_at_the_commit_the_outcome_is_not_known(database: Database) -> None:
+    # A deferred trigger runs when the transaction is committed.
+    run_alone(
+        database,
+        "CREATE FUNCTION leave() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$",
+    )
+    run_alone(
+        database,
+        "CREATE CONSTRAINT TRIGGER leaves AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION leave()",
+    )
+    with pytest.raises(OutcomeUnknown):
+        insert(database)
+    assert numbers(database) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "remedy"),
+    [
+        ("synchronous_commit = off", "set it to on or remote_apply"),
+        ("synchronous_commit = local", "synchronous_commit=local"),
+    ],
+)
+def test_a_server_that_may_lose_commits_is_named(
+    database: Database, setting: str, remedy: str
+) -> None:
+    name = database.engine.url.database
+    run_alone(database, f"ALTER DATABASE {name} SET {setting}")
+    with (
+        closing(open_database(database.engine.url)) as again,
+        again.engine.connect() as connection,
+    ):
+        assert remedy in again.risk(connection)
+    with database.engine.connect() as connection:
+        assert database.risk(connection) == ""
+
+
+def test_a_server_that_does_not_write_to_the_disk_is_named(own_server: Postgres) -> None:
+    with (
+        closing(open_database(own_server.url)) as database,
+        database.engine.connect() as connection,
+    ):
+        assert database.risk(connection) == (
+            "PostgreSQL runs with fsync=off, which can lose acknowledged writes; set it to on."
+        )
+
+
+def test_the_pool_heals_after_a_crash_of_the_server(own_server: Postgres) -> None:
+    with closing(open_database(own_server.create())) as database:
+        run_alone(database, "CREATE TABLE t (n INTEGER)")
+        own_server.crash()
+        assert "Connection refused" in database.problem()
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            insert(database)
+        own_server.start()
+        assert database.problem() == ""
+        insert(database)
+
+
+PASSWORD = "p@ss/w:rd%?#é"
+
+
+def test_a_password_may_have_any_character_and_is_never_told(
+    own_server: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(open_database(own_server.url)) as database:
+        run_alone(database, f"CREATE ROLE ada LOGIN PASSWORD '{PASSWORD}'")
+    own_server.ask_for_passwords()
+    url = make_url(own_server.url).set(username="ada", password=PASSWORD)
+    assert problem_of(url) == ""
+    with caplog.at_level(logging.DEBUG):
+        wrong = problem_of(url.set(password=f"x{PASSWORD}"))
+    assert 'password authentication failed for user "ada"' in wrong
+    assert PASSWORD not in wrong + caplog.text
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"database": "none"}, 'database "none" does not exist'),
+        ({"username": "nobody"}, 'role "nobody" does not exist'),
+        ({"host": "db.invalid"}, "failed to resolve host 'db.invalid'"),
+        ({"port": 1}, "port 1 failed: Connection refused"),
+        ({"query": {"connect_timeout": "soon"}}, "bad value for connect_timeout: 'soon'"),
+    ],
+)
+def test_what_is_wrong_with_an_address_is_said_in_one_line(
+    change: dict[str, Any], told: str
+) -> None:
+    problem = problem_of(make_url(postgres.server().url).set(**change))
+    assert problem.startswith("The database cannot be used: ")
+    assert told in problem
+    assert problem.endswith("each service needs a database or a schema of its own.")
+    assert "\n" not in problem
+
+
+def problem_of(url: URL) -> str:
+    with closing(open_database(url)) as database:
+        return database.problem()

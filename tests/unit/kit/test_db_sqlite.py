@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, event, text
+
+from modelyard_kit.db import Database, open_database
+from modelyard_kit.errors import FailedPrecondition, ResourceExhausted, Unavailable
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = open_database(f"sqlite:///{tmp_path}/x.db")
+    with database.write() as session:
+        session.execute(text("CREATE TABLE t (n INTEGER)"))
+    yield database
+    database.close()
+
+
+def rows(database: Database) -> int:
+    with database.read() as session:
+        count: int = session.execute(text("SELECT count(*) FROM t")).scalar_one()
+        return count
+
+
+def insert(database: Database) -> None:
+    with database.write() as session:
+        session.execute(text("INSERT INTO t VALUES (1)"))
+
+
+def test_a_writer_that_waits_too_long_is_refused_and_has_started_nothing(
+    database: Database,
+) -> None:
+    with (
+        database.write(),
+        pytest.raises(Unavailable, match="nothing was written"),
+        database.write(timeout_s=0.05),
+    ):
+        pytest.fail("a second writer got in")
+    insert(database)
+
+
+def _open_in_another_process(url: str, answer: multiprocessing.Queue[str]) -> None:
+    try:
+        open_database(url).close()
+        answer.put("opened")
+    except FailedPrecondition as error:
+        answer.put(error.message)
+
+
+@pytest.mark.usefixtures("database")
+def test_a_second_process_is_refused_and_told_why(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    answer: multiprocessing.Queue[str] = context.Queue()
+    other = context.Process(
+        target=_open_in_another_process, args=(f"sqlite:///{tmp_path}/x.db", answer)
+    )
+    other.start()
+    assert answer.get(timeout=60) == (
+        "The database x.db is open in another process; one at a time may use it."
+    )
+    other.join()
+
+
+def test_sqlite_is_opened_durable_and_with_a_case_sensitive_like(database: Database) -> None:
+    with database.read() as session:
+        assert session.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
+        assert session.execute(text("PRAGMA synchronous")).scalar_one() == 2  # FULL
+        assert session.execute(text("SELECT 'A' LIKE 'a'")).scalar_one() == 0
+
+
+def damage(path: Path) -> None:
+    path.write_bytes(b"not a database" * 1000)
+
+
+def make_unopenable(path: Path) -> None:
+    path.mkdir()
+
+
+def make_lock_unopenable(path: Path) -> None:
+    path.with_name(f"{path.name}.lock").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (damage, "file is not a database"),
+        (make_unopenable, "unable to open database file"),
+        (make_lock_unopenable, "Is a directory"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_in_one_line(
+    tmp_path: Path, spoil: Callable[[Path], None], why: str
+) -> None:
+    path = tmp_path / "x.db"
+    spoil(path)
+    with pytest.raises(
+        FailedPrecondition, match=f"^The database x.db cannot be used: {why}\\.[^\n]*$"
+    ):
+        open_database(f"sqlite:///{path}")
+
+
+def test_a_refused_file_can_be_opened_once_it_is_mended(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    damage(path)
+    with pytest.raises(FailedPrecondition):
+        open_database(f"sqlite:///{path}")
+    path.unlink()
+    open_database(f"sqlite:///{path}").close()
+
+
+def test_a_write_to_a_full_disk_is_refused_and_leaves_nothing(database: Database) -> None:
+    @event.listens_for(database.engine, "begin")
+    def limit(connection: Connection) -> None:
+        connection.exec_driver_sql("PRAGMA max_page_count = 8")
+
+    with (
+        pytest.raises(ResourceExhausted, match="disk of the database is full; nothing was written"),
+        database.write() as session,
+    ):
+        session.execute(text("INSERT INTO t VALUES (1)"))
+        session.execute(text("INSERT INTO t VALUES (randomblob(1000000))"))
+    assert rows(database) == 0
+    insert(database)
+    assert rows(database) == 1
