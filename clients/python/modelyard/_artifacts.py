@@ -19,6 +19,7 @@ from modelyard.models._folder import LocalModel
 __all__ = ["Location", "Owner", "download", "fetch_model", "locate", "upload", "upload_content"]
 
 _RESOLVE_DEADLINE_S = 60.0
+_SIGN_DEADLINE_S = 60.0  # of a tree with an URL for each object
 
 
 def download(uri: str | None, owner: Owner, path: str, dst_path: str | Path | None) -> Path:
@@ -39,8 +40,12 @@ def download(uri: str | None, owner: Owner, path: str, dst_path: str | Path | No
         ResourceExhausted: The disk is full.
     """
     request = pb.GetArtifactsRequest(run_id=owner.run_id, model_id=owner.model_id, path=path)
-    reply = _rpc.call(uri, request, pb.GetArtifactsResponse)
-    links = Links(_urls(reply), lambda: _urls(_rpc.call(uri, request, pb.GetArtifactsResponse)))
+
+    def ask() -> pb.GetArtifactsResponse:
+        return _rpc.call(uri, request, pb.GetArtifactsResponse, timeout_s=_SIGN_DEADLINE_S)
+
+    reply = ask()
+    links = Links(_urls(reply), lambda: _urls(ask()))
     return (
         _downloads.write(uri, [_file(message) for message in reply.files], links, dst_path) / path
     )

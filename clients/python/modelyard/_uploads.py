@@ -15,6 +15,7 @@ from modelyard.exceptions import NotFound
 
 _FILES_PER_CALL = 1000
 _OBJECTS_PER_CALL = 10_000  # whose URLs come in one reply
+_DECLARE_DEADLINE_S = 60.0  # a store is asked for each object
 _COMMIT_DEADLINE_S = 60.0
 _HASHED_BYTES_PER_S = 50e6  # by a server that must read again what came to its store
 
@@ -124,7 +125,9 @@ class _Batch:
 
     def _declare(self) -> Mapping[str, pb.ObjectUpload]:
         request = pb.DeclareArtifactsRequest(**self._owner, files=self._messages)
-        reply = _rpc.call(self._uri, request, pb.DeclareArtifactsResponse)
+        reply = _rpc.call(
+            self._uri, request, pb.DeclareArtifactsResponse, timeout_s=_DECLARE_DEADLINE_S
+        )
         return {item.digest: item for item in reply.uploads}
 
 
