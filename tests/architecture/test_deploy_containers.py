@@ -17,8 +17,8 @@ from modelyard_server.settings import KNOWN_VARIABLES
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DOCKERFILE = (DEPLOY / "docker" / "Dockerfile").read_text(encoding="utf-8")
 ROLES = ("tracking", "registry", "serving", "gateway")
-OURS = (*ROLES, "iris", "migrate")
-ONCE = ("migrate", "create-bucket")
+OURS = (*ROLES, "iris", "migrate", "tools")
+ONCE = ("migrate", "create-bucket", "tools")
 PUBLISHED = {
     "gateway": 5000,
     "iris": 5001,
@@ -153,6 +153,7 @@ def test_only_those_who_need_a_secret_see_it() -> None:
             "s3_secret_key",
         },
         "migrate": set(),
+        "tools": {"token", "s3_credentials"},
         "tracking": {"token", "s3_credentials"},
         "registry": {"token", "s3_credentials"},
         "serving": {"token"},
