@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import postgres
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, insert, text
 
 from modelyard_kit.db import Database, open_database
 from modelyard_kit.migrations import Tree, migrate
@@ -63,3 +64,39 @@ def with_tables(dialect: Dialect, folder: Path, tables: MetaData) -> Iterator[Da
         with database.migrating() as connection:
             tables.create_all(connection)
         yield database
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table as a revision has it."""
+
+    revision: str
+    """That made the table."""
+    table: str
+    values: dict[str, Any]
+
+
+def revisions_before_head(tree: Tree) -> list[str]:
+    """Return the revisions from which a database may have to be brought to the head."""
+    found = sorted(file.name[:4] for file in (tree.folder / "versions").glob("[0-9]*.py"))
+    assert found[-1] == tree.head
+    return found[:-1]
+
+
+def upgrade(dialect: Dialect, folder: Path, tree: Tree, revision: str, rows: list[Row]) -> None:
+    """Make a database of a revision, fill each of its tables, and bring it to the head."""
+    with closing(open_database(empty_url(dialect, folder, tree.service))) as database:
+        migrate(database, replace(tree, head=revision))
+        tables = MetaData()
+        tables.reflect(database.engine)
+        present = [row for row in rows if row.revision <= revision]
+        with database.write() as session:
+            for row in present:
+                session.execute(insert(tables.tables[row.table]).values(**row.values))
+            filled = {
+                name
+                for name in tables.tables
+                if session.scalar(text(f"SELECT count(*) FROM {name}"))  # noqa: S608 - as reflected
+            }
+        assert filled == set(tables.tables), "a table has no row: add one to the test"
+        migrate(database, tree)

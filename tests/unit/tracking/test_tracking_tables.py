@@ -1,31 +1,29 @@
 """The tables themselves: migrations, chunks, leases."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from databases import Dialect, open_migrated
 from sqlalchemy import select
 
 from modelyard_kit.artifacts import Digest
-from modelyard_kit.db import Database, open_database
-from modelyard_kit.migrations import migrate
+from modelyard_kit.db import Database
 from modelyard_tracking.app import TREE
 from modelyard_tracking.models import Base, MetricChunk, StoredObject
-from modelyard_tracking.operations import artifacts, inputs, metrics, origins, runs
+from modelyard_tracking.operations import artifacts, inputs, metrics, runs
 from modelyard_tracking.rules.points import CHUNK_POINTS, MERGED_POINTS, Curve, Point
 
 CURVE = Curve("m", "", "", "")
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = open_database(f"sqlite:///{tmp_path}/tracking.db")
-    migrate(opened, TREE)
-    yield opened
-    opened.close()
+def database(dialect: Dialect, tmp_path: Path) -> Iterator[Database]:
+    with closing(open_migrated(dialect, tmp_path, TREE)) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -55,18 +53,6 @@ def test_migrations_make_the_tables_of_the_models(database: Database) -> None:
             },
         )
         assert compare_metadata(context, Base.metadata) == []
-
-
-def test_an_upgrade_from_the_first_tables_keeps_what_they_hold(tmp_path: Path) -> None:
-    opened = open_database(f"sqlite:///{tmp_path}/tracking.db")
-    migrate(opened, replace(TREE, head="0001"))
-    with opened.write() as session:
-        run_id = runs.create_run(session, "0", "kept", "ada", 0, {}).run_id
-    migrate(opened, TREE)
-    with opened.write() as session:
-        assert runs.get_run(session, run_id).name == "kept"
-        assert origins.claim(session, "there", origins.Kind.RUN, "1").id_here == ""
-    opened.close()
 
 
 def test_the_first_datasets_are_told_of_too_many(database: Database, run_id: str) -> None:

@@ -1,0 +1,93 @@
+"""A registry's database of any earlier revision, with rows in each table, works after `migrate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from databases import Dialect, Row, revisions_before_head, upgrade
+from registry_service import RUN, SOURCE, running_registry
+
+from modelyard.api.registry.v1 import registry_pb2 as pb
+from modelyard_registry.app import TREE
+from modelyard_registry.rules.history import FIRST_PREVIOUS_HASH, event_hash
+
+TIMES = {"created_ms": 1, "updated_ms": 2}
+EVENT = {
+    "name": "iris",
+    "revision": 1,
+    "clock": 0,
+    "at_ms": 1,
+    "actor": "ada",
+    "action": "MODEL_CREATED",
+    "before": "{}",
+    "after": "{}",
+    "comment": "",
+    "request_id": "r",
+    "previous_hash": FIRST_PREVIOUS_HASH,
+}
+HASH = event_hash(EVENT | {"version": ""})
+VERSION = {
+    "name": "iris",
+    "version": 3,
+    "stage": "Production",
+    "source": SOURCE,
+    "run_id": RUN,
+    "experiment_id": "7",
+    "user_id": "ada",
+    "status": "READY",
+    "digest": "0" * 64,
+    "revision": 2,
+    **TIMES,
+}
+ROWS = [
+    Row(
+        "0001",
+        "model_name",
+        {"name": "iris", "revision": 1, "next_version": 4, "head_hash": HASH},
+    ),
+    Row(
+        "0001",
+        "registered_model",
+        {"name": "iris", "user_id": "ada", "deletion_protection": True, **TIMES},
+    ),
+    Row("0001", "registered_model_tag", {"name": "iris", "key": "team", "value": "x"}),
+    Row("0001", "model_version", VERSION),
+    Row("0001", "model_version_tag", {"name": "iris", "version": 3, "key": "k", "value": "v"}),
+    Row("0001", "model_alias", {"name": "iris", "alias": "champion", "version": 3}),
+    Row("0001", "event", EVENT | {"hash": HASH}),
+    Row(
+        "0001",
+        "idempotent_reply",
+        {
+            "principal": "p",
+            "key": "k",
+            "method": "m",
+            "request_sha256": "",
+            "reply": b"",
+            "created_ms": 1,
+        },
+    ),
+    Row(
+        "0002",
+        "imported",
+        {"origin": "there", "kind": "model", "origin_id": "Iris", "name": "iris"},
+    ),
+]
+
+
+@pytest.mark.parametrize("revision", revisions_before_head(TREE))
+def test_what_an_earlier_revision_held_is_read_and_written_on(
+    tmp_path: Path, dialect: Dialect, revision: str
+) -> None:
+    upgrade(dialect, tmp_path, TREE, revision, ROWS)
+    with running_registry(tmp_path, dialect) as registry:
+        model = registry.get_model()
+        assert [(tag.key, tag.value) for tag in model.tags] == [("team", "x")]
+        assert [(alias.alias, alias.version) for alias in model.aliases] == [("champion", "3")]
+        version = registry.get_version("champion")
+        assert (version.current_stage, version.run_id) == ("Production", RUN)
+        assert [(tag.key, tag.value) for tag in version.tags] == [("k", "v")]
+        registry.call("VerifyHistory", pb.VerifyHistoryRequest(name="iris"))
+        assert registry.create_version().version == "4"
+        registry.call("VerifyHistory", pb.VerifyHistoryRequest(name="iris"))
