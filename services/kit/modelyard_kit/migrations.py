@@ -40,10 +40,11 @@ def current(database: Database, tree: Tree) -> str | None:
         FailedPrecondition: The database cannot be read.
     """
     with usable(tree.service, database.remedy), database.engine.connect() as connection:
-        return _revision(connection, tree)
+        return current_in(connection, tree)
 
 
-def _revision(connection: Connection, tree: Tree) -> str | None:
+def current_in(connection: Connection, tree: Tree) -> str | None:
+    """Return the revision of the database behind a connection, or None for an empty one."""
     if not inspect(connection).has_table(tree.version_table):
         return None
     found = connection.execute(text(f"SELECT version_num FROM {tree.version_table}"))  # noqa: S608 - our own constant
@@ -59,7 +60,7 @@ def require_head(database: Database, tree: Tree) -> None:
 
     def check() -> None:
         with database.engine.connect() as connection:
-            found = _revision(connection, tree)
+            found = current_in(connection, tree)
             risk = database.risk(connection)
         if found != tree.head:
             raise Unavailable(
@@ -113,7 +114,7 @@ def upgrade(connection: Connection, tree: Tree, revision: str) -> None:
         scripts,
         fn=lambda present, _: scripts._upgrade_revs(revision, present),  # noqa: SLF001 - how Alembic's own command calls it
     ) as environment:
-        present = _revision(connection, tree)  # another process may have migrated meanwhile
+        present = current_in(connection, tree)  # another process may have migrated meanwhile
         for needed in (present, revision):
             if needed is not None and needed not in known:
                 raise FailedPrecondition(

@@ -15,6 +15,7 @@ _WORDS = (
     "gc",
     "backup",
     "restore",
+    "doctor",
     "tracking",
     "registry",
     "serving",

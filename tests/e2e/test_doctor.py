@@ -1,0 +1,269 @@
+"""The doctor names what is wrong, and only that."""
+
+import http.server
+import json
+import os
+import shutil
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+import trustme
+from access_platform import SERVICES_TOKEN, running_platform
+from databases import empty_url
+from filled_home import running
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from modelyard_server import doctor
+from modelyard_server.doctor import client
+
+SECRET = "a-password-nobody-may-see"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in os.environ:
+        if name.startswith(("MODELYARD_", "MLFLOW_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("MODELYARD_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MODELYARD_CACHE", str(tmp_path / "cache"))
+    with socket.socket() as one, socket.socket() as two:
+        for probe, name in ((one, "MODELYARD_PORT"), (two, "MODELYARD_GRPC_PORT")):
+            probe.bind(("127.0.0.1", 0))
+            monkeypatch.setenv(name, str(probe.getsockname()[1]))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    folder = tmp_path / "home"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+class Found:
+    """What the doctor said, as JSON, with its exit code."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
+        capsys.readouterr()
+        self.code = doctor.run(["--json", *arguments])
+        self.text = capsys.readouterr().out
+        self._findings = json.loads(self.text)
+
+    def of(self, check: str, state: str) -> str:
+        """Return what was said in a state; a remedy comes with what is not good."""
+        found = [f for f in self._findings if (f["check"], f["state"]) == (check, state)]
+        assert found, self.text
+        assert all(bool(finding["remedy"]) == (state != "ok") for finding in found)
+        return " ".join(f"{finding['said']} {finding['remedy']}" for finding in found)
+
+    @property
+    def failed(self) -> set[str]:
+        return {finding["check"] for finding in self._findings if finding["state"] == "fail"}
+
+
+def test_nothing_is_wrong_with_a_running_platform(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running(home) as platform:
+        found = Found(capsys)
+        by_address = Found(capsys, "--tracking-uri", platform.http)
+    for each in (found, by_address):
+        assert (each.code, each.failed) == (0, set())
+        assert "came back" in each.of("objects", "ok")
+        assert "RegistryService is ready" in each.of("health", "ok")
+        each.of("clock", "ok")
+        each.of("cache", "ok")
+        assert "runs in this home" in each.of("ports", "ok")
+
+
+def test_people_read_a_line_for_each_check(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELYARD_PUBLIC_URL", "models.example")
+    assert doctor.run([]) == 1
+    said = capsys.readouterr().out
+    assert f"ok   home: {home}, for its owner only\n" in said
+    assert "fail public URL: MODELYARD_PUBLIC_URL is 'models.example'\n     → Set it to" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "check", "state", "fragment"),
+    [
+        ("MODELYARD_HOEM", "x", "settings", "fail", "Unknown setting MODELYARD_HOEM"),
+        ("MODELYARD_PORT", "x", "settings", "fail", "MODELYARD_PORT must be of type int"),
+        ("MODELYARD_TOKEN_FILE", "/nowhere", "token file", "fail", "cannot be read"),
+        ("MODELYARD_ARTIFACTS", "http://x", "store", "fail", "Invalid MODELYARD_ARTIFACTS"),
+        ("MODELYARD_PUBLIC_URL", "http://models.example", "public URL", "warn", "without TLS"),
+        ("MODELYARD_REGISTRY_TARGET", "127.0.0.1:1", "neighbours", "fail", "registry does not"),
+        ("MODELYARD_TRACKING_URI", "http://127.0.0.1:1", "address", "fail", "cannot be reached"),
+        ("MODELYARD_TRACKING_URI", "sqlite:///x", "address", "fail", "Invalid tracking URI"),
+        (
+            "MODELYARD_TRACKING_DATABASE_URL",
+            f"postgresql://me:{SECRET}@127.0.0.1:1/x",
+            "database of tracking",
+            "fail",
+            "refused",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("home")
+def test_a_wrong_setting_is_named(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+    check: str,
+    state: str,
+    fragment: str,
+) -> None:
+    monkeypatch.setenv(name, value)
+    found = Found(capsys)
+    assert fragment in found.of(check, state)
+    assert found.failed == ({check} if state == "fail" else set())
+    assert SECRET not in found.text
+
+
+def test_what_others_may_read_is_named(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home.chmod(0o755)
+    token = tmp_path / "token"
+    token.write_text(SECRET)
+    token.chmod(0o644)
+    monkeypatch.setenv("MODELYARD_TOKEN_FILE", str(token))
+    found = Found(capsys)
+    assert "chmod 700" in found.of("home", "warn")
+    assert "chmod 600" in found.of("token file", "warn")
+    assert SECRET not in found.text
+
+
+@pytest.mark.usefixtures("home")
+def test_a_port_that_is_taken_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        monkeypatch.setenv("MODELYARD_PORT", str(port))
+        assert f"127.0.0.1:{port} cannot be" in Found(capsys).of("ports", "fail")
+
+
+def test_a_damaged_database_is_named(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "registry.db").write_bytes(b"no database at all" * 1000)
+    found = Found(capsys)
+    assert "not a database" in found.of("database of registry", "fail")
+    assert found.failed == {"database of registry"}
+
+
+@pytest.mark.usefixtures("home")
+def test_a_database_that_is_not_migrated_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    found = Found(capsys, "--tracking-database-url", empty_url("postgresql", tmp_path))
+    assert "at revision none" in found.of("database of tracking", "fail")
+    assert "modelyard migrate" in found.of("database of tracking", "fail")
+
+
+class Usage(NamedTuple):
+    free: int
+
+
+@pytest.mark.usefixtures("home")
+def test_a_full_disk_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(free=1 << 20))
+    assert "0.0 GiB free" in Found(capsys).of("disk", "fail")
+
+
+def test_a_cache_that_cannot_be_made_is_named(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MODELYARD_CACHE", str(tmp_path / "file" / "cache"))
+    with running(home):
+        found = Found(capsys)
+    assert "cannot be made" in found.of("cache", "fail")
+
+
+class _Other(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_error(404)
+
+    def log_message(self, *_: object) -> None:
+        """Nobody reads it."""
+
+
+@contextmanager
+def another_server() -> Iterator[str]:
+    with http.server.HTTPServer(("127.0.0.1", 0), _Other) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.usefixtures("home")
+def test_a_server_of_another_kind_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with another_server() as uri:
+        said = Found(capsys, "--tracking-uri", uri).of("address", "fail")
+    assert "not a Modelyard server" in said
+
+
+@pytest.mark.usefixtures("home")
+def test_a_token_is_looked_at(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    in_two_days = Timestamp(seconds=int(time.time()) + 2 * 24 * 60 * 60)
+    with running_platform(tmp_path) as platform:
+        uri = platform.embedded.http
+        looked: dict[str, Found] = {}
+        tokens = {
+            "none": "",
+            "wrong": "not-the-token-of-the-services",
+            "services": SERVICES_TOKEN,
+            "viewer": platform.roles["viewer"],
+            "ending": platform.token("contributor", expire_time=in_two_days),
+        }
+        for name, token in tokens.items():
+            monkeypatch.setenv("MODELYARD_TOKEN", token)
+            looked[name] = Found(capsys, "--tracking-uri", uri)
+            assert not token or token not in looked[name].text
+    for name in ("none", "wrong"):
+        assert "MODELYARD_TOKEN" in looked[name].of("token", "fail")
+    assert "the services' own" in looked["services"].of("token", "ok")
+    assert "may not write" in looked["viewer"].of("objects", "ok")
+    assert "ends in 2 days" in looked["ending"].of("token", "warn")
+    assert "came back" in looked["ending"].of("objects", "ok")
+
+
+def test_a_certificate_that_ends_soon_is_named(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    in_three_days = datetime.now(UTC) + timedelta(days=3)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", not_after=in_three_days).configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+
+    def accept() -> None:
+        secured.accept()[0].close()
+
+    with (
+        pytest.MonkeyPatch.context() as settings,
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        context.wrap_socket(listening, server_side=True) as secured,
+    ):
+        settings.setenv("MODELYARD_TLS_CA_FILE", str(tmp_path / "ca.pem"))
+        thread = threading.Thread(target=accept)
+        thread.start()
+        port = secured.getsockname()[1]
+        (found,) = client.certificate(urlsplit(f"https://127.0.0.1:{port}"))
+        thread.join()
+    assert (found.state, found.said) == ("warn", "the certificate of 127.0.0.1 ends in 3 days")
