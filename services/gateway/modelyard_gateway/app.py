@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from urllib.parse import urlsplit
 
-from prometheus_client import CONTENT_TYPE_LATEST, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from modelyard_gateway import errors, openapi, server_info, unsupported
 from modelyard_gateway.artifacts.doors import Artifacts
@@ -26,21 +26,19 @@ from modelyard_gateway.http import (
     json_response,
     send_response,
 )
+from modelyard_gateway.metrics import http_duration
 from modelyard_gateway.routes import Handler, Route, Routes
 from modelyard_gateway.transcoder import Transcoder
+from modelyard_kit import auth
 from modelyard_kit import errors as kit_errors
 from modelyard_kit.artifacts import ArtifactStore, UrlSigner
 from modelyard_kit.server import ActiveCalls
 
 logger = logging.getLogger(__name__)
 
-http_duration = Histogram(
-    "modelyard_http_duration_seconds",
-    "Time from the arrival of an HTTP request to the end of its answer.",
-    ("route", "method", "status"),
-)
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+_SERVER_ERROR = 500
 
 
 class Gateway:
@@ -189,9 +187,21 @@ def _handler(route: Route | None, request: Request) -> Handler:
 def _observe(request: Request, status: int, seconds: float) -> None:
     method = request.method if request.method in _METHODS else "other"
     http_duration.labels(request.label, method, str(status)).observe(seconds)
+    attributes: dict[str, str | int] = {"http.route": request.label}
+    attributes["http.response.status_code"] = status
+    name = f"{method} {request.label}"
+    request.span.end(attributes, failed=status >= _SERVER_ERROR, name=name)
     logger.info(
         "http",
-        # Without the query: the signature of a URL is a permission.
-        extra={"method": method, "path": request.path[:200], "status": status}
-        | {"ms": round(seconds * 1000, 1), "request": request.request_id},
+        extra={
+            "method": method,
+            "path": request.path[:200],  # without the query: a signature is a permission
+            "status": status,
+            "ms": round(seconds * 1000, 1),
+            "request": request.request_id,
+            "trace": request.span.trace_id,
+            "token": auth.token_id(request.headers.get("authorization", "")),
+            "received_bytes": request.received_bytes,
+            "sent_bytes": request.sent_bytes,
+        },
     )

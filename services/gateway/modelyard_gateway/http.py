@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
+from modelyard_kit import tracing
 from modelyard_kit.errors import InvalidArgument
 
 Scope = MutableMapping[str, Any]
@@ -64,6 +65,9 @@ class Request:
         variables: What stands in the path where its route has `{name}`, decoded once.
         label: The route that answers it, for metrics.
         body_read: Whether all of the body has arrived.
+        received_bytes: How much of the body has.
+        sent_bytes: How much of the answer's body was sent.
+        span: Which trace it is part of.
     """
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
@@ -78,6 +82,9 @@ class Request:
         self.variables: dict[str, str] = {}
         self.label = "unknown"
         self.body_read = False
+        self.received_bytes = self.sent_bytes = 0
+        named = {"http.request.method": self.method[:20], "url.path": self.path[:200]}
+        self.span = tracing.Span(self.headers.get(tracing.HEADER, ""), "HTTP", named)
         self._body_begun = False
         self._query_string: bytes = scope["query_string"]
         self._receive = receive
@@ -148,6 +155,7 @@ class Request:
             raise ConnectionError("the client went away")
         self.body_read = not message.get("more_body", False)
         body: bytes = message.get("body", b"")
+        self.received_bytes += len(body)
         return body
 
     @property
@@ -194,6 +202,7 @@ async def send_response(request: Request, response: Response, send: Send) -> Non
         body = b"" if request.method == "HEAD" else response.body
         left = has_body and not request.body_read and not request.awaits_leave
         await send({"type": "http.response.body", "body": body, "more_body": left})
+        request.sent_bytes = len(body)
         if not left:
             return
         # A client that still sends would lose the answer with the connection.
@@ -209,6 +218,7 @@ async def _send_chunks(request: Request, body: AsyncGenerator[bytes], send: Send
         async with aclosing(body) as chunks:
             async for chunk in chunks:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                request.sent_bytes += len(chunk)
                 if gone.done():  # what is sent to nobody need not be read
                     return
     finally:

@@ -23,7 +23,7 @@ from modelyard_gateway.errors import HttpError
 from modelyard_gateway.http import Request, Response
 from modelyard_gateway.routes import Routes
 from modelyard_gateway.turns import Turns
-from modelyard_kit import grpc_errors
+from modelyard_kit import grpc_errors, tracing
 from modelyard_kit.errors import Cancelled, InvalidArgument
 
 MAX_BODY_BYTES = 8 << 20
@@ -206,7 +206,7 @@ def metadata_of(request: Request) -> tuple[tuple[str, str], ...]:
         InvalidArgument: A header holds what metadata cannot.
         HttpError: A header is too long.
     """
-    found = [("x-request-id", request.request_id)]
+    found = list(trace_of(request))
     for name in _FORWARDED:
         if value := request.headers.get(name):
             if not (value.isascii() and value.isprintable()):
@@ -216,6 +216,13 @@ def metadata_of(request: Request) -> tuple[tuple[str, str], ...]:
                 raise HttpError(431, "INVALID_PARAMETER_VALUE", message)
             found.append((name, value))
     return tuple(found)
+
+
+def trace_of(request: Request) -> tuple[tuple[str, str], ...]:
+    """Return how the calls made for a request are found, as metadata."""
+    known = (("x-request-id", request.request_id),)
+    traceparent = request.span.traceparent
+    return (*known, (tracing.HEADER, traceparent)) if traceparent else known
 
 
 def refused(area: str, error: grpc.RpcError, request_id: str) -> Exception:

@@ -45,6 +45,8 @@ class Caller:
     """The caller's own `authorization`, forwarded to neighbours."""
     deadline: float
     """On the monotonic clock, seconds."""
+    traceparent: str
+    """Sent to neighbours, so that their part of a trace is found; empty for none."""
 
     def remaining_s(self) -> float:
         """Return how long the caller still waits; raise DeadlineExceeded if it does not."""

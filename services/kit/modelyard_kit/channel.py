@@ -15,7 +15,7 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 
-from modelyard_kit import grpc_errors
+from modelyard_kit import grpc_errors, tracing
 from modelyard_kit.calls import NEIGHBOUR_MARGIN_S, caller
 
 _OPTIONS: tuple[tuple[str, int], ...] = (
@@ -97,6 +97,8 @@ def ask(neighbour: str, rpc: Callable[..., Any], request: Any, *, token: str | N
     authorization = who.authorization if token is None else f"Bearer {token}"
     if authorization:
         metadata.append(("authorization", authorization))
+    if who.traceparent:
+        metadata.append((tracing.HEADER, who.traceparent))
     timeout_s = max(who.remaining_s() - NEIGHBOUR_MARGIN_S, 0.01)
     with translated(neighbour):
         return rpc(request, timeout=timeout_s, metadata=metadata)

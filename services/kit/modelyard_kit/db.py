@@ -10,12 +10,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, TypeAlias
+from weakref import WeakSet
 
 from sqlalchemy import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import QueuePool
 
 from modelyard_kit.errors import Error, FailedPrecondition, InvalidArgument, Unavailable
+from modelyard_kit.metrics import db_pool_in_use
 
 DEFAULT_POOL_SIZE = 16
 _DEFAULT_TIMEOUT_S = 30.0
@@ -62,6 +65,7 @@ class Database(ABC):
         self._on_begin: list[Callable[[Session], None]] = []
         self._on_commit: list[Callable[[], None]] = []
         self._require: Callable[[], None] | None = None
+        _open.add(self)
 
     @contextmanager
     def read(self, timeout_s: float = _DEFAULT_TIMEOUT_S) -> Iterator[Session]:
@@ -184,6 +188,17 @@ class Database(ABC):
     @abstractmethod
     def migrating(self) -> AbstractContextManager[Connection]:
         """Open the transaction of a migration, one at a time over all processes."""
+
+
+_open: WeakSet[Database] = WeakSet()
+
+
+def _connections_in_use() -> int:
+    pools = [database.engine.pool for database in tuple(_open)]
+    return sum(pool.checkedout() for pool in pools if isinstance(pool, QueuePool))
+
+
+db_pool_in_use.set_function(_connections_in_use)
 
 
 def open_database(url: str | URL, pool_size: int = DEFAULT_POOL_SIZE) -> Database:

@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.metrics import idempotent_replays
 
 KEPT_MS = 25 * 60 * 60 * 1000
 MAX_KEY_LENGTH = 128
@@ -91,6 +92,7 @@ def find(session: Session, key: Key) -> Message | None:
             "make a new key for each call.",
             key=key.key,
         )
+    idempotent_replays.inc()
     reply_type = GetMessageClass(key.method.output_type)
     return reply_type.FromString(row.reply)
 

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import grpc
@@ -21,9 +22,9 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import StaleDataError
 
-from modelyard_kit import auth, errors, grpc_errors
+from modelyard_kit import auth, errors, grpc_errors, tracing
 from modelyard_kit.calls import DEFAULT_DEADLINE_S, Caller, caller
-from modelyard_kit.metrics import authz_denied, rpc_duration
+from modelyard_kit.metrics import authz_denied, rpc_duration, rpc_inflight
 from modelyard_kit.validation import validate
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,9 @@ Behavior = Callable[[Any, grpc.ServicerContext], Any]
 Identify = Callable[[str], auth.Grant]
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _MAX_ACTOR_LENGTH = 128
+_READ = {"authorization", "idempotency-key", "x-request-id", "x-modelyard-user", tracing.HEADER}
+_FAULTS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
+"""Codes that a trace shows as the server's doing."""
 
 
 def wrap(
@@ -42,7 +46,8 @@ def wrap(
 ) -> Behavior:
     """Return `behavior` with everything that surrounds an RPC around it.
 
-    What is returned takes the request as bytes: parsing it may fail too, and then says why.
+    What is returned takes the request as bytes, since parsing it may fail too and then says why,
+    and returns bytes.
 
     Args:
         behavior: Takes the request as a message.
@@ -59,14 +64,19 @@ def wrap(
         return grant
 
     def unary(data: bytes, context: grpc.ServicerContext) -> Any:
-        with _around(method, identify, context):
-            return behavior(_received(kind, data), context)
+        with _around(method, identify, context, len(data)) as exchange:
+            reply: bytes = behavior(_received(kind, data), context).SerializeToString()
+            exchange.sent_bytes = len(reply)
+            return reply
 
     def stream(data: bytes, context: grpc.ServicerContext) -> Iterator[Any]:
-        with _around(method, identify, context) as who:
+        with _around(method, identify, context, len(data)) as exchange:
+            authorization = caller.get().authorization
             for message in behavior(_received(kind, data), context):
-                identify(who.authorization)  # a token may end while it is used
-                yield message
+                identify(authorization)  # a token may end while it is used
+                part: bytes = message.SerializeToString()
+                exchange.sent_bytes += len(part)
+                yield part
 
     return stream if method.server_streaming else unary
 
@@ -82,29 +92,47 @@ def _received(kind: type[Message], data: bytes) -> Message:
     return request
 
 
+@dataclass(slots=True)
+class _Exchange:
+    """What the log will say of a call."""
+
+    method: MethodDescriptor
+    request_id: str
+    span: tracing.Span
+    received_bytes: int
+    sent_bytes: int = 0
+    principal: str = ""
+
+
 @contextmanager
 def _around(
-    method: MethodDescriptor, identify: Identify, context: grpc.ServicerContext
-) -> Iterator[Caller]:
+    method: MethodDescriptor, identify: Identify, context: grpc.ServicerContext, received_bytes: int
+) -> Iterator[_Exchange]:
     metadata: dict[str, Any] = {
         key: value for key, value in context.invocation_metadata() if key in _READ
     }
     request_id = _request_id(metadata)
+    service = method.containing_service
+    name = f"{service.full_name}/{method.name}"
+    named = {"rpc.system.name": "grpc", "rpc.method": name}
+    span = tracing.Span(str(metadata.get(tracing.HEADER, "")), name, named)
+    exchange = _Exchange(method, request_id, span, received_bytes)
+    inflight = rpc_inflight.labels(service.name)
+    inflight.inc()
     started = time.monotonic()
     try:
         grant = identify(metadata.get("authorization", ""))
-        who = _caller(method, grant, metadata, request_id, context)
-        caller.set(who)  # the next call on this thread sets its own
-        yield who
+        exchange.principal = grant.name or grant.principal
+        # The next call on this thread sets its own.
+        caller.set(_caller(method, grant, metadata, request_id, context, span.traceparent))
+        yield exchange
     except Exception as error:  # noqa: BLE001 - every failure becomes a status, here and only here
         if isinstance(error, errors.Unauthenticated | errors.PermissionDenied):
             _note_denial(method, error, metadata, request_id)
         _abort(context, error, method, request_id)
     finally:
-        _observe(method, context, request_id, time.monotonic() - started)
-
-
-_READ = {"authorization", "idempotency-key", "x-request-id", "x-modelyard-user"}
+        inflight.dec()
+        _observe(exchange, context, time.monotonic() - started)
 
 
 def _request_id(metadata: dict[str, Any]) -> str:
@@ -118,6 +146,7 @@ def _caller(
     metadata: dict[str, Any],
     request_id: str,
     context: grpc.ServicerContext,
+    traceparent: str,
 ) -> Caller:
     remaining = context.time_remaining()
     # Calls without a deadline report a time far in the future, or None.
@@ -132,6 +161,7 @@ def _caller(
         idempotency_key=metadata.get("idempotency-key", ""),
         authorization=metadata.get("authorization", ""),
         deadline=time.monotonic() + limit,
+        traceparent=traceparent,
     )
 
 
@@ -163,15 +193,24 @@ def _note_denial(
     )
 
 
-def _observe(
-    method: MethodDescriptor, context: grpc.ServicerContext, request_id: str, seconds: float
-) -> None:
+def _observe(exchange: _Exchange, context: grpc.ServicerContext, seconds: float) -> None:
     ended = grpc.StatusCode.OK if context.is_active() else grpc.StatusCode.CANCELLED
     code = (context.code() or ended).name  # type: ignore[attr-defined]  # missing from the stubs
+    method = exchange.method
     service = method.containing_service.name
     rpc_duration.labels(service, method.name, code).observe(seconds)
+    exchange.span.end({"rpc.response.status_code": code}, failed=code in _FAULTS)
     logger.info(
         "rpc",
-        extra={"method": method.full_name, "code": code, "ms": round(seconds * 1000, 1)}
-        | {"request": request_id},
+        extra={
+            "service": service,
+            "method": method.name,
+            "code": code,
+            "ms": round(seconds * 1000, 1),
+            "request": exchange.request_id,
+            "trace": exchange.span.trace_id,
+            "principal": exchange.principal,
+            "received_bytes": exchange.received_bytes,
+            "sent_bytes": exchange.sent_bytes,
+        },
     )

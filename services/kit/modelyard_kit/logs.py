@@ -7,6 +7,10 @@ import logging
 import sys
 from typing import TextIO
 
+from modelyard_kit.errors import InvalidArgument
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+"""How much is logged; INFO has a line for each call."""
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -24,6 +28,16 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+def check_level(level: str) -> None:
+    """Refuse a level that there is not.
+
+    Raises:
+        InvalidArgument: Names those that there are.
+    """
+    if level not in LEVELS:
+        raise InvalidArgument(f"Invalid log level '{level}': expected {', '.join(LEVELS)}.")
 
 
 def configure(level: str = "INFO", stream: TextIO | None = None) -> None:

@@ -1,13 +1,34 @@
-"""Prometheus metrics that every service has. No label has unbounded values."""
+"""Prometheus metrics of what goes by gRPC. No label has unbounded values.
+
+Each is listed in docs/observability.md. Metrics of the registry and of tracking are here too, since
+the two have no module for them: they carry no name that a user chose.
+"""
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram
+from importlib.metadata import version
+
+from prometheus_client import Counter, Gauge, Histogram, Info
+
+build = Info("modelyard_build", "Which version of Modelyard runs.")
+build.info({"version": version("modelyard")})
 
 rpc_duration = Histogram(
     "modelyard_rpc_duration_seconds",
     "Time from the arrival of an RPC to its answer.",
     ("service", "method", "code"),
+)
+
+rpc_inflight = Gauge(
+    "modelyard_rpc_inflight",
+    "RPCs that are being answered, server streams too.",
+    ("service",),
+)
+
+rpc_shed = Counter(
+    "modelyard_rpc_shed",
+    "RPCs refused before anything was started, because there are too many.",
+    ("reason",),
 )
 
 authz_denied = Counter(
@@ -20,6 +41,32 @@ tx_retries = Counter(
     "modelyard_db_tx_retries",
     "Transactions run again after they collided with another one.",
     ("sqlstate",),
+)
+
+db_pool_in_use = Gauge(
+    "modelyard_db_pool_in_use",
+    "Connections to databases in use by this process.",
+)
+
+idempotent_replays = Counter(
+    "modelyard_idempotent_replays",
+    "Calls answered with the reply that was kept under their idempotency key.",
+)
+
+transitions = Counter(
+    "modelyard_transition",
+    "Versions asked to move from one stage to another.",
+    ("from", "to", "result"),
+)
+
+watch_streams = Gauge(
+    "modelyard_watch_streams",
+    "Server streams that are open.",
+)
+
+watch_lag = Histogram(
+    "modelyard_watch_lag_seconds",
+    "Time from a change to its being sent to a watcher that was there before it.",
 )
 
 digest_mismatches = Counter(

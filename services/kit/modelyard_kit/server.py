@@ -14,10 +14,10 @@ from typing import Any
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2_grpc
 
 from modelyard_kit.access import Tokens
+from modelyard_kit.admission import AGAIN_AFTER_S, Admission, Places
 from modelyard_kit.errors import (
     InvalidArgument,
     ResourceExhausted,
@@ -26,6 +26,7 @@ from modelyard_kit.errors import (
 )
 from modelyard_kit.health import Health, Readiness
 from modelyard_kit.interceptors import wrap
+from modelyard_kit.metrics import rpc_shed, watch_streams
 from modelyard_kit.tls import ServerTls
 
 _OPTIONS: tuple[tuple[str, int], ...] = (
@@ -44,9 +45,9 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_connection_age_ms", 30 * 60_000),
     ("grpc.max_connection_age_grace_ms", 60_000),
 )
-_QUEUED_PER_THREAD = 4
 _HEALTH_THREADS = 2
-_AGAIN_AFTER_S = 1.0
+_REFUSING_THREADS = 2
+_REFUSED_AT_ONCE = 1024  # what comes beyond is refused by gRPC, health checks too
 _STREAMS_END_S = 2.0  # they look once a second; one still open then has a client that does not read
 
 
@@ -69,8 +70,9 @@ class Server:
         self.tokens = None if token is None else tokens
         self._credentials = None if tls is None else tls.grpc_credentials()
         self._handlers: list[grpc.GenericRpcHandler] = []
-        self._pools: list[ThreadPoolExecutor] = []
-        self._limit = 16  # health checks and reflection
+        self._refusing = ThreadPoolExecutor(_REFUSING_THREADS, thread_name_prefix="refusing")
+        self._pools: list[ThreadPoolExecutor] = [self._refusing]
+        self._limit = _REFUSED_AT_ONCE
         self._closing: list[Callable[[], None]] = []
         self._open_streams: set[grpc.ServicerContext] = set()
         self._server: grpc.Server | None = None
@@ -100,11 +102,11 @@ class Server:
             problem: Returns what keeps the service from its work now, such as a database that
                 cannot be reached, in a sentence; nothing if it is ready.
         """
-        pool = ThreadPoolExecutor(threads, thread_name_prefix=service.name)
+        places = Places(threads, service.name)
         watching = ThreadPoolExecutor(streams + 1, thread_name_prefix=f"{service.name}-stream")
         slots = threading.BoundedSemaphore(streams) if streams else None
-        self._pools += [pool, watching]
-        self._limit += threads * (1 + _QUEUED_PER_THREAD) + streams + 1
+        self._pools += [places, watching]
+        self._limit += places.count + streams + 1
         self.readiness.add(service.full_name, problem)
         handlers = {}
         for method in service.methods:
@@ -115,10 +117,10 @@ class Server:
                 wrap(behavior, method, self._token, self.tokens), method
             )
             behavior.experimental_thread_pool = (  # type: ignore[attr-defined]  # read by grpc
-                watching if method.server_streaming else pool
+                watching if method.server_streaming else places
             )
             handlers[method.name] = _handler(method, behavior)
-        self._handlers.append(grpc.method_handlers_generic_handler(service.full_name, handlers))
+        self._handlers.append(Admission(service.full_name, handlers, places, self._refusing))
 
     def _behavior(self, method: MethodDescriptor, servicer: object) -> Callable[..., Any]:
         behavior = getattr(servicer, method.name, None)
@@ -137,19 +139,22 @@ class Server:
     ) -> Callable[..., Any]:
         def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
             if slots is None or not slots.acquire(blocking=False):
+                rpc_shed.labels("streams").inc()
                 full = ResourceExhausted(
                     f"All {cap} streams are taken; try again later.", limit=str(cap)
                 )
-                raise full.after(_AGAIN_AFTER_S)
+                raise full.after(AGAIN_AFTER_S)
             self._open_streams.add(context)
+            watch_streams.inc()
             try:
                 yield from behavior(request, context)
                 if self.stopping.is_set() and context.is_active():
                     stopping = Unavailable(
                         "The server is stopping; ask another one, or this one when it is back."
                     )
-                    raise stopping.after(_AGAIN_AFTER_S)
+                    raise stopping.after(AGAIN_AFTER_S)
             finally:
+                watch_streams.dec()
                 self._open_streams.discard(context)
                 slots.release()
 
@@ -288,7 +293,4 @@ def _handler(method: MethodDescriptor, behavior: Callable[..., Any]) -> Any:
         if method.server_streaming
         else grpc.unary_unary_rpc_method_handler
     )
-    return make(
-        behavior,  # parses the request itself
-        response_serializer=GetMessageClass(method.output_type).SerializeToString,
-    )
+    return make(behavior)  # from bytes to bytes

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 from modelyard_kit.artifacts.choosing import StoreSettings
 from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.logs import check_level
 from modelyard_kit.settings import PREFIX, load
 from modelyard_kit.tls import TlsFiles
 
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 GATEWAY_URL = "http://127.0.0.1:5000"
 MAX_PORT = 65535
 _TARGETS = {"tracking_target", "registry_target", "serving_target"}
@@ -43,10 +43,7 @@ class RoleSettings:
     tls_client_ca_file: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.log_level not in LOG_LEVELS:
-            raise InvalidArgument(
-                f"Invalid log level '{self.log_level}': expected {', '.join(LOG_LEVELS)}."
-            )
+        check_level(self.log_level)
         if not 0 <= self.drain_delay_s <= _MAX_DELAY_S:
             raise InvalidArgument(
                 f"Invalid drain_delay_s {self.drain_delay_s}: expected 0 to {_MAX_DELAY_S:g}."

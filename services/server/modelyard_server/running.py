@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from modelyard.api.access.v1 import access_service_pb2
-from modelyard_kit import logs
+from modelyard_kit import logs, tracing
 from modelyard_kit.access import Tokens, from_registry
 from modelyard_kit.artifacts import UrlSigner
 from modelyard_kit.auth import read_token
@@ -73,7 +73,8 @@ def run(
         settings = read(kind, role, argv, os.environ)
         hold_stop_signals()
         logs.configure(settings.log_level)
-        with ExitStack() as last, ExitStack() as undo:
+        traced = tracing.exported(f"modelyard-{role}", os.environ)
+        with traced, ExitStack() as last, ExitStack() as undo:
             started: list[Running] = []
             monitoring = _monitoring(settings, role, started, last)
             running = start(settings, undo)

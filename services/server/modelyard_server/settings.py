@@ -9,8 +9,9 @@ from pathlib import Path
 
 from modelyard_kit.artifacts.choosing import StoreSettings
 from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.logs import check_level
 from modelyard_kit.settings import load, refuse_unknown, variables
-from modelyard_server.role_settings import LOG_LEVELS, MAX_PORT, ROLES
+from modelyard_server.role_settings import MAX_PORT, ROLES
 
 SDK_VARIABLES = frozenset(
     {
@@ -79,10 +80,7 @@ class Settings:
             raise InvalidArgument(
                 f"Invalid max_upload_bytes {self.max_upload_bytes}: expected at least 1."
             )
-        if self.log_level not in LOG_LEVELS:
-            raise InvalidArgument(
-                f"Invalid log level '{self.log_level}': expected {', '.join(LOG_LEVELS)}."
-            )
+        check_level(self.log_level)
 
     @property
     def store(self) -> StoreSettings:

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from modelyard_kit import logs
+from modelyard_kit import logs, tracing
 from modelyard_kit.errors import Error, InvalidArgument
 from modelyard_kit.server import Server
 from modelyard_server import STARTED_S
@@ -44,6 +44,12 @@ def run(argv: list[str]) -> int:
 def _serve(settings: Settings, options: argparse.Namespace) -> int:
     hold_stop_signals()
     logs.configure(settings.log_level)
+    with tracing.exported("modelyard", os.environ):
+        _run(settings, options)
+    return 0
+
+
+def _run(settings: Settings, options: argparse.Namespace) -> None:
     from modelyard_server.embedded import Embedded
 
     with _usable(settings.home):
@@ -61,7 +67,6 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
         threading.Thread(target=_end_when_idle, args=idle, name="idle", daemon=True).start()
     wait_for_stop()
     instance.stop()
-    return 0
 
 
 @contextmanager

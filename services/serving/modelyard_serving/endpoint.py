@@ -9,11 +9,12 @@ import asyncio
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from modelyard_kit.errors import Unavailable
+from modelyard_serving import metrics
 from modelyard_serving.runtime.lane import Lane
 from modelyard_serving.runtime.process import Request
 
@@ -65,7 +66,9 @@ class Served:
 
     async def predict(self, request: Request) -> bytes:
         """Return the JSON answer to a request; raises as `Lane.ask`."""
-        return await self.lane.ask(request)
+        who = self.identity
+        with metrics.predict_duration.labels(who.name, who.version).time():
+            return await self.lane.ask(request)
 
     @contextmanager
     def leased(self) -> Iterator[None]:
@@ -83,6 +86,7 @@ class Served:
         """Wait for its last request, then stop its worker. It must have been replaced before."""
         await self._unused.wait()
         await self.lane.close()
+        metrics.predict_duration.remove(self.identity.name, self.identity.version)
         if self._scratch is not None:
             await asyncio.to_thread(shutil.rmtree, self._scratch)
 
@@ -136,6 +140,9 @@ class Endpoint:
     def flip(self, served: Served) -> Served | None:
         """Answer from `served` from now on; return the one before, to be retired."""
         before, self.served = self.served, served
+        if before is not None:
+            metrics.model_active.remove(*astuple(before.identity))
+        metrics.model_active.labels(*astuple(served.identity)).set(1)
         self.report(State.SERVING)
         self.loaded.set()
         return before

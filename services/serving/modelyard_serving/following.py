@@ -13,6 +13,7 @@ import re
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -131,6 +132,7 @@ class Follower:
 
     async def _bring_in(self, resolution: Resolution) -> Served:
         """Load a version in a new worker and warm it."""
+        began_s = time.monotonic()
         scratch = Path(tempfile.mkdtemp(prefix="modelyard-serving-"))
         try:
             folder = await _in_thread(partial(self._registry.fetch, resolution, scratch))
@@ -138,6 +140,7 @@ class Follower:
                 Process.start, folder, allow_pickle=self._allow_pickle, timeout_s=LOAD_TIMEOUT_S
             )
             lane = Lane(await start(), start, self._timeout_s)
+            metrics.model_load.observe(time.monotonic() - began_s)
         except BaseException:
             shutil.rmtree(scratch)
             raise

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from modelyard_kit import auth, errors
+from modelyard_kit import auth, errors, tracing
 from modelyard_serving import media, metrics
 from modelyard_serving.endpoint import Endpoint, Identity
 from modelyard_serving.runtime.process import ModelFailed, Request
@@ -26,6 +26,7 @@ MAX_REQUESTS = 256
 
 _DISCARDED_BYTES = 64 << 20  # a client that is cut off while it sends never reads the refusal
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_SERVER_ERROR = 500
 _PRINTABLE = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~ "
 _STATUSES: dict[type[errors.Error], tuple[int, str]] = {
     errors.InvalidArgument: (400, "BAD_REQUEST"),
@@ -61,6 +62,8 @@ class Exchange:
     given: dict[bytes, bytes]
     receive: Receive
     request_id: str
+    span: tracing.Span
+    received_bytes: int = 0
     headers: Headers = field(default_factory=list)
 
 
@@ -103,7 +106,9 @@ class App:
         given = dict(scope["headers"])
         wanted = given.get(b"x-request-id", b"").decode("latin-1")
         request_id = wanted if _REQUEST_ID.fullmatch(wanted) else uuid.uuid4().hex
-        exchange = Exchange(scope["method"], scope["path"], given, receive, request_id)
+        method, path = scope["method"], scope["path"]
+        span = _span(given, method, path)
+        exchange = Exchange(method, path, given, receive, request_id, span)
         began_s = time.perf_counter()
         try:
             reply = await self._routed(exchange)
@@ -113,12 +118,15 @@ class App:
         except errors.Error as error:
             reply = _error(exchange, *_STATUSES[type(error)], error.message)
         except Exception:  # noqa: BLE001 - a bug is an answer too, and a line in the log
-            _log.exception("bug", extra={"request_id": request_id})
+            _log.exception("bug", extra={"request": request_id})
             reply = _error(exchange, 500, "INTERNAL_ERROR", "internal error")
+        took_s = time.perf_counter() - began_s
         if exchange.path == "/invocations":
-            took_s = time.perf_counter() - began_s
             metrics.request_duration.labels(str(reply.status)).observe(took_s)
+        failed = reply.status >= _SERVER_ERROR
+        exchange.span.end({"http.response.status_code": reply.status}, failed=failed)
         await _send(send, exchange, reply)
+        _log_line(exchange, reply, took_s)
 
     async def _routed(self, exchange: Exchange) -> Reply:
         if exchange.path not in self._routes:
@@ -175,6 +183,7 @@ class App:
             if message["type"] == "http.disconnect":
                 raise Refused(400, "BAD_REQUEST", "The request ended before its body did.")
             size_bytes += len(message["body"])
+            exchange.received_bytes = size_bytes
             if size_bytes <= self._max_body_bytes:
                 parts.append(message["body"])
             else:
@@ -219,6 +228,12 @@ class App:
         return Reply(200, CONTENT_TYPE_LATEST.encode(), generate_latest())
 
 
+def _span(given: dict[bytes, bytes], method: str, path: str) -> tracing.Span:
+    traceparent = given.get(tracing.HEADER.encode(), b"").decode("latin-1")
+    named = {"http.request.method": method[:20], "url.path": path[:200]}
+    return tracing.Span(traceparent, f"{method[:20]} {path[:200]}", named)
+
+
 def _media_type(exchange: Exchange) -> str:
     if b"content-encoding" in exchange.given:
         raise Refused(415, "UNSUPPORTED_MEDIA_TYPE", "Send the body without Content-Encoding.")
@@ -241,6 +256,22 @@ def _identity(identity: Identity) -> Headers:
 def _error(exchange: Exchange, status: int, code: str, message: str) -> Reply:
     document = {"error_code": code, "message": message, "request_id": exchange.request_id}
     return Reply(status, b"application/json", orjson.dumps(document))
+
+
+def _log_line(exchange: Exchange, reply: Reply, took_s: float) -> None:
+    _log.info(
+        "http",
+        extra={
+            "method": exchange.method[:20],
+            "path": exchange.path[:200],
+            "status": reply.status,
+            "ms": round(took_s * 1000, 1),
+            "request": exchange.request_id,
+            "trace": exchange.span.trace_id,
+            "received_bytes": exchange.received_bytes,
+            "sent_bytes": len(reply.body),
+        },
+    )
 
 
 async def _send(send: Send, exchange: Exchange, reply: Reply) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import uvicorn
 
-from modelyard_kit import auth, logs, settings
+from modelyard_kit import auth, logs, settings, tracing
 from modelyard_kit.errors import Error, InvalidArgument
 from modelyard_kit.listening import listen
 from modelyard_kit.server import check_address
@@ -68,8 +68,10 @@ class Settings:
 def run(argv: list[str]) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code."""
     arguments = _parser().parse_args(argv)
-    logs.configure()
+    level = os.environ.get("MODELYARD_LOG_LEVEL") or "INFO"
     try:
+        logs.check_level(level)
+        logs.configure(level)
         chosen = _settings()
         token = _token()
         check_address(f"{arguments.host}:{arguments.port}", token)
@@ -79,7 +81,7 @@ def run(argv: list[str]) -> int:
         listener = listen(arguments.host, arguments.port)
     except Error as error:
         return _complain(error.message, 1)
-    with listener:
+    with listener, tracing.exported("modelyard-endpoint", os.environ):
         asyncio.run(_serve(arguments, chosen, token, listener))
     return 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 request_duration = Histogram(
     "modelyard_serving_request_duration_seconds",
@@ -13,6 +13,22 @@ swaps = Counter(
     "modelyard_serving_swaps_total",
     "Versions that were brought in, and those that failed to be.",
     ("outcome",),
+)
+model_load = Histogram(
+    "modelyard_model_load_seconds",
+    "Time it took to fetch a version, load it in a worker and warm it.",
+    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250),
+)
+# The versions that this process serves are few; those it no longer serves are taken out.
+model_active = Gauge(
+    "modelyard_model_active_info",
+    "1 for the version that answers now.",
+    ("model", "version", "digest"),
+)
+predict_duration = Histogram(
+    "modelyard_predict_duration_seconds",
+    "Time from a request's being understood to the model's answer, with its waiting.",
+    ("model", "version"),
 )
 worker_deaths = Counter(
     "modelyard_serving_worker_deaths_total", "Workers that ended while their version served."

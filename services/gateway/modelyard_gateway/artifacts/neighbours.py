@@ -13,7 +13,7 @@ from modelyard.api.registry.v1.registry_service_pb2_grpc import RegistryServiceS
 from modelyard.api.tracking.v1.tracking_service_pb2_grpc import TrackingServiceStub
 from modelyard_gateway.backends import Backend
 from modelyard_gateway.http import Request
-from modelyard_gateway.transcoder import refused
+from modelyard_gateway.transcoder import refused, trace_of
 
 _DEADLINE_S = 60.0
 
@@ -40,7 +40,7 @@ class Neighbours:
 
     def own_identity(self, request: Request) -> Identity:
         """Return the gateway's own identity: for a request whose URL is its permission."""
-        own = (("x-request-id", request.request_id),)
+        own = trace_of(request)
         return own if self._token is None else (*own, ("authorization", f"Bearer {self._token}"))
 
     @cached_property

@@ -17,6 +17,7 @@ from modelyard_gateway.artifacts.places import Owned
 from modelyard_gateway.artifacts.transfers import STALLED_AFTER_S, body_of, spans
 from modelyard_gateway.errors import HttpError
 from modelyard_gateway.http import Request
+from modelyard_gateway.metrics import uploads_pending
 from modelyard_gateway.turns import Turns
 from modelyard_kit.artifacts import ArtifactStore, Digest, ManifestFile, PartHasher
 from modelyard_kit.artifacts.store import refuse_when_full
@@ -134,8 +135,9 @@ class Uploads:
         Raises:
             ResourceExhausted: No turn came.
         """
-        async with self._turns.one():
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        with uploads_pending.track_inprogress():
+            async with self._turns.one():
+                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     @contextmanager
     def _spooled(

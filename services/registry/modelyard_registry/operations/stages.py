@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
 from modelyard_kit.calls import Call
 from modelyard_kit.errors import FailedPrecondition
+from modelyard_kit.metrics import transitions
 from modelyard_registry.models import ModelVersion
 from modelyard_registry.operations import history
 from modelyard_registry.operations.changes import Change
@@ -46,6 +47,7 @@ def transition_stage(
         check_exclusive(stage, "expected_holder")
     change, model = Change.begin(call, name)
     version = get_version(call.session, name, number)
+    _count(call.session, version.stage, stage)
     check_etag(etag, version.etag)
     occupant = holder(call.session, name, stage)
     check_holder(stage, expected_holder, _number(occupant))
@@ -80,12 +82,20 @@ def roll_back(
             name=name,
             stage=stage,
         )
+    _count(call.session, earlier.stage, stage)
     if present is not None:
         change.set(present, stage=Stage.ARCHIVED, updated_ms=call.now_ms)
     change.set(earlier, stage=stage, updated_ms=call.now_ms)
     change.set(model, updated_ms=call.now_ms)
     change.record(Action.STAGE_ROLLED_BACK, earlier.version, comment)
     return earlier
+
+
+def _count(session: Session, before: str, after: str) -> None:
+    """Count a move when the transaction it is asked for in has ended."""
+    for ending, result in (("after_commit", "done"), ("after_rollback", "undone")):
+        count = transitions.labels(before, after, result).inc
+        event.listen(session, ending, lambda _session, count=count: count(), once=True)
 
 
 def holder(session: Session, name: str, stage: Stage) -> ModelVersion | None:

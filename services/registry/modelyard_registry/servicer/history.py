@@ -12,6 +12,7 @@ from modelyard_kit.db import Database
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.events import Notifier, follow
 from modelyard_kit.fields import page_size
+from modelyard_kit.metrics import watch_lag
 from modelyard_registry import wire
 from modelyard_registry.models import Event
 from modelyard_registry.operations import history
@@ -58,6 +59,8 @@ class History:
         with self.database.read() as session:
             history.check_position(session, name, position)
 
+        opened_ms = self.clock()
+
         def read() -> Sequence[Event]:
             with self.database.read() as session:
                 if name:
@@ -73,6 +76,8 @@ class History:
                     newest = history.position(session, name)
                 yield pb.WatchModelsResponse(position=newest)
                 continue
+            if event.at_ms >= opened_ms:
+                watch_lag.observe(max(self.clock() - event.at_ms, 0) / 1000)
             position = event.revision if name else event.clock
             yield pb.WatchModelsResponse(event=wire.model_event(event), position=position)
 

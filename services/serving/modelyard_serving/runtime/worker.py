@@ -92,7 +92,7 @@ def _reply(model: scoring.Predicts, request: Frame) -> bytes:
 
 def _failed(header: dict[str, Any]) -> bytes:
     """Keep the traceback in the log; a model's messages may hold somebody's data."""
-    _log.exception("the model failed", extra={"request_id": header["request_id"]})
+    _log.exception("the model failed", extra={"request": header["request_id"]})
     return frames.pack({"status": "failed"})
 
 
