@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
+import grpc
 from faults.checkers import Done, Event, Holders, Version
 from faults.client import METRIC, MOVED, ONE_VERSION, VERSIONS_AT_START, edited, held
 from faults.deployment import Deployment
@@ -120,10 +121,12 @@ def run(
         progress = Progress(working)
         stack.callback(progress.close)
         observer = stack.enter_context(_script("observer", doors, folder, str(seed)))
-        _prepare_moved(deployment, record)
+        prepare_moved(deployment, record)
         rounds = {
-            str(number): _prepare(deployment, record, str(number)) for number in range(len(faults))
+            str(number): prepare_run(deployment, str(number)) for number in range(len(faults))
         }
+        for round_ in rounds:
+            prepare_models(deployment, record, round_)
         for number in range(clients):
             arguments = (doors, folder / f"client-{number}", str(seed * 100 + number))
             working.append(stack.enter_context(_script("client", *arguments, pipe=progress.writer)))
@@ -174,7 +177,7 @@ def _end(*processes: subprocess.Popen[bytes]) -> None:
     assert [process.wait(_NO_PROGRESS_S) for process in processes] == [0] * len(processes)
 
 
-class _Start:
+class Start:
     """Calls that lay the ground of a round, recorded like those of a client."""
 
     def __init__(self, deployment: Deployment, record: Record, name: str) -> None:
@@ -220,17 +223,22 @@ class _Start:
         )
 
 
-def _prepare_moved(deployment: Deployment, record: Record) -> None:
-    with _Start(deployment, record, "start") as start:
+def prepare_moved(deployment: Deployment, record: Record) -> None:
+    """Make the model of all rounds."""
+    with Start(deployment, record, "start") as start:
         start.model(MOVED, VERSIONS_AT_START)
 
 
-def _prepare(deployment: Deployment, record: Record, round_: str) -> str:
-    """Make the models of a round, and the run whose id is returned."""
-    with _Start(deployment, record, f"start-{round_}") as start:
+def prepare_models(deployment: Deployment, record: Record, round_: str) -> None:
+    """Make the models of a round."""
+    with Start(deployment, record, f"start-{round_}") as start:
         start.model(held(round_), VERSIONS_AT_START)
         start.promote(held(round_))
         start.model(edited(round_), 1)
+
+
+def prepare_run(deployment: Deployment, round_: str) -> str:
+    """Make the run of a round and return its id."""
     request = tracking_pb2.CreateRunRequest(experiment_id="0", run_name=f"round-{round_}")
     with dial(deployment.targets["tracking"]) as channel:
         reply = tracking_stub(channel).CreateRun(request, timeout=_TIMEOUT_S, wait_for_ready=True)
@@ -239,34 +247,62 @@ def _prepare(deployment: Deployment, record: Record, round_: str) -> str:
 
 def _collect(folder: Path, record: Record) -> None:
     """Add what the other processes wrote."""
+    collect_calls(folder, record)
+    record.seen += [Holders(**line) for line in read_lines(folder / "observer")]
+    for path in sorted(folder.glob("watcher-*")):
+        record.watched[path.name] = read_lines(path)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    return list(map(json.loads, path.read_text().splitlines()))
+
+
+def collect_calls(folder: Path, record: Record) -> None:
+    """Add the calls that clients recorded."""
     for path in sorted(folder.glob("client-*")):
-        for line in path.read_text().splitlines():
-            item = json.loads(line)
+        for item in read_lines(path):
             item["ended_s"] = math.inf if item["ended_s"] is None else item["ended_s"]
             item["said"] = [tuple(pair) for pair in item["said"]]
             record.done.append(Done(**item))
-    lines = (folder / "observer").read_text().splitlines()
-    record.seen += [Holders(**json.loads(line)) for line in lines]
-    for path in sorted(folder.glob("watcher-*")):
-        record.watched[path.name] = list(map(json.loads, path.read_text().splitlines()))
 
 
 def _read_back(deployment: Deployment, record: Record, rounds: Mapping[str, str]) -> None:
     models = [MOVED, *(name(round_) for round_ in rounds for name in (held, edited))]
+    read_registry(deployment, record, models)
+    read_tracking(deployment, record, list(rounds.values()))
+
+
+def read_registry(deployment: Deployment, record: Record, models: Sequence[str]) -> None:
+    """Add what the registry says of some models."""
     with dial(deployment.targets["registry"]) as channel:
         registry = registry_stub(channel)
         for model in models:
             record.versions[model] = read_versions(registry, model)
             record.events[model] = read_events(registry, model)
-            request = registry_pb2.VerifyHistoryRequest(name=model)
-            record.verified[model] = registry.VerifyHistory(request).revision
+            record.verified[model] = verified(registry, model)
             record.done += _last_reads(model, record.versions[model])
+
+
+def read_tracking(deployment: Deployment, record: Record, runs: Sequence[str]) -> None:
+    """Add what tracking says of some runs, and the names of all."""
     with dial(deployment.targets["tracking"]) as channel:
         tracking = tracking_stub(channel)
         record.runs = _read_runs(tracking)
-        for run_id in rounds.values():
+        for run_id in runs:
             record.points[run_id] = read_points(tracking, run_id)
             record.done.append(_last("read_points", run_id, record.points[run_id]))
+
+
+def verified(stub: Any, model: str) -> int:
+    """Return up to which revision a model's history verifies; -1 if it does not."""
+    request = registry_pb2.VerifyHistoryRequest(name=model)
+    try:
+        revision: int = stub.VerifyHistory(request, timeout=_TIMEOUT_S).revision
+    except grpc.RpcError as error:
+        if error.code() is not grpc.StatusCode.DATA_LOSS:
+            raise
+        return -1
+    return revision
 
 
 def _last_reads(model: str, versions: Sequence[Version]) -> list[Done]:

@@ -18,7 +18,7 @@ import select
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +56,14 @@ class Client:
     def __init__(self, doors: dict[str, str], record: Path, seed: int, progress: int) -> None:
         self.random = random.Random(seed)  # noqa: S311 - a workload, not a secret
         self.seed = seed
+        self._open = ExitStack()
         if seed % _EVERY_FOURTH_BY_HTTP == 0:
             self.registry: Any = HttpDoor(doors["gateway"])
             self.tracking: Any = self.registry
         else:
-            self.registry = registry_stub(dial(doors["registry"]))
-            self.tracking = tracking_stub(dial(doors["tracking"]))
-        self.record = record.open("w", buffering=1)
+            self.registry = registry_stub(self._open.enter_context(dial(doors["registry"])))
+            self.tracking = tracking_stub(self._open.enter_context(dial(doors["tracking"])))
+        self.record = self._open.enter_context(record.open("w", buffering=1))
         self.progress = progress
         os.set_blocking(progress, False)
         self.calls = 0
@@ -70,6 +71,9 @@ class Client:
         self.round = self.run_id = ""
         self.holder = 1
         self.etag = ""
+
+    def close(self) -> None:
+        self._open.close()
 
     def work_until_stdin_closes(self) -> None:
         works = (
@@ -117,7 +121,12 @@ class Client:
         )
 
     def create_version(self) -> None:
-        model = self.random.choice([MOVED, held(self.round)])
+        self.create_version_of(self.random.choice([MOVED, held(self.round)]))
+
+    def create_held_version(self) -> None:
+        self.create_version_of(held(self.round))
+
+    def create_version_of(self, model: str) -> None:
         request = registry_pb2.CreateModelVersionRequest(
             name=model, source=_SOURCE, description=self.next_name()
         )

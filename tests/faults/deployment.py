@@ -126,7 +126,7 @@ def deployed(
     """
     ports = dict(zip(ROLES, free_ports(len(ROLES)), strict=True))
     targets = {role: f"127.0.0.1:{port}" for role, port in ports.items()}
-    urls = {
+    urls: dict[str, str] = {
         area: _fresh(postgres, folder, area) for area in ("tracking", "registry") if area in roles
     }
     with ExitStack() as running:

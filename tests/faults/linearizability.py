@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 NOBODY = 0
+_LINE = 160
+"""What is longer, such as a set of many points, is cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +115,9 @@ def _readable(operations: Sequence[Operation], explained: int) -> str:
         mark = " " if explained >> index & 1 else "?"
         end = f"{item.ended_s - origin_s:9.4f}" if item.is_known else "     never"
         told = item.told if item.is_known else "unknown"
-        lines.append(
-            f"{mark} {item.started_s - origin_s:9.4f} {end}  {item.name:<14} "
-            f"{item.kind}{item.asked} -> {told}"
-        )
+        times = f"{mark} {item.started_s - origin_s:9.4f} {end}"
+        line = f"{times}  {item.name:<14} {item.kind}{item.asked} -> {told}"
+        lines.append(line if len(line) <= _LINE else f"{line[:_LINE]}…")
     return "\n".join(lines)
 
 

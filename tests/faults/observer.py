@@ -37,9 +37,13 @@ class Watcher:
         record: Gets a line for each event.
         name: Of the model to follow; empty for all.
         seed: Of its whims.
+        longest: How many events it hears at most over one connection.
     """
 
-    def __init__(self, stub: Any, record: Path, name: str, seed: int) -> None:
+    def __init__(
+        self, stub: Any, record: Path, name: str, seed: int, longest: int = _LONGEST_WATCH
+    ) -> None:
+        self._longest = longest
         self._stub = stub
         self._record = record
         self._name = name
@@ -70,7 +74,7 @@ class Watcher:
     def _watch_once(self, lines: Any) -> None:
         after = "after_revision" if self._name else "after_clock"
         request = registry_pb2.WatchModelsRequest(name=self._name, **{after: self._position})
-        left = self._random.randint(1, _LONGEST_WATCH)
+        left = self._random.randint(1, self._longest)
         self._call = self._stub.WatchModels(request, wait_for_ready=True, timeout=30)
         for reply in self._call:
             if reply.HasField("event"):
@@ -89,7 +93,7 @@ class Observer:
         stub = registry_stub(dial(doors["registry"]))
         self._stub = stub
         self._seen = (folder / "observer").open("w", buffering=1)
-        self._models = (MOVED,)
+        self._models: tuple[str, ...] = (MOVED,)
         names = [""] * WATCHERS_OF_ALL + [MOVED] * WATCHERS_OF_MOVED
         self._watchers = [
             Watcher(stub, folder / f"watcher-{index}-{name}", name, seed + index)
