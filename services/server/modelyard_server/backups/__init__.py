@@ -1,1 +1,1 @@
-"""What a backup holds, and how it is written and read; docs/backup.md describes it."""
+"""What a backup holds, and how it is written and read; docs/maintenance.md describes it."""
