@@ -262,9 +262,9 @@ def test_more_calls_than_it_takes_are_refused_at_once_and_it_stays_up(tmp_path: 
                 for stub in stubs
             ]
             running.process.send_signal(signal.SIGCONT)
+            assert health(running.address) == health_pb2.HealthCheckResponse.SERVING
             assert running.readiness == (200, "ok")
             codes.update(call.code() for call in calls)
         assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
         assert codes[grpc.StatusCode.OK] >= ROUNDS * TAKEN_AT_ONCE
-        assert health(running.address) == health_pb2.HealthCheckResponse.SERVING
         stubs[0].SearchRegisteredModels(request, metadata=metadata)

@@ -7,6 +7,7 @@ import threading
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from notebook import SERVICE, TOKEN, Notebook, Stub, create, failure
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
@@ -29,6 +30,32 @@ def test_streams_beyond_the_cap_are_refused_and_unary_calls_go_on(
     )
     assert stub.GetRegisteredModel(pb.GetRegisteredModelRequest(name="a"))
     notebook.proceed.set()
+
+
+def test_calls_beyond_the_places_are_refused_at_once_and_health_is_told(
+    server: Server, notebook: Notebook
+) -> None:
+    slow = pb.GetRegisteredModelRequest(name="slow")
+    (port,) = server.start("127.0.0.1:0")
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = registry_service_pb2_grpc.RegistryServiceStub(channel)
+        create(stub, "slow")
+        taken = [stub.GetRegisteredModel.future(slow, timeout=60) for _ in range(20)]
+        for _ in range(4):
+            assert notebook.entered.acquire(timeout=30)
+        refused = [stub.GetRegisteredModel.future(slow, timeout=60) for _ in range(100)]
+        for call in refused:
+            code, reason, message = failure(call.exception())
+            assert (code, reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "RESOURCE_EXHAUSTED")
+            assert message.startswith("RegistryService has too much to do: 20 calls run or wait.")
+            details = dict(call.trailing_metadata())["grpc-status-details-bin"]
+            assert b"google.rpc.RetryInfo" in details
+        request = health_pb2.HealthCheckRequest(service=SERVICE.full_name)
+        health = health_pb2_grpc.HealthStub(channel).Check(request, timeout=60)
+        assert health.status == health_pb2.HealthCheckResponse.SERVING
+        notebook.proceed.set()
+        assert {call.code() for call in taken} == {grpc.StatusCode.OK}
+        assert stub.GetRegisteredModel(slow, timeout=60)
 
 
 def test_a_stream_that_fails_midway_carries_its_reason(stub: Stub) -> None:
