@@ -29,6 +29,7 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.min_reconnect_backoff_ms", 5_000),  # how long a connection may take to be made, too
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.max_receive_message_length", 64 << 20),
+    ("grpc.dns_min_time_between_resolutions_ms", 5_000),  # how soon new replicas are found
 )
 _RETRY = {
     "maxAttempts": 4,

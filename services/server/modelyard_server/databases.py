@@ -16,6 +16,8 @@ TREES = {
 }
 """The schema revisions of the services that have a database, by area."""
 
+_CONNECTIONS = 24  # for the 20 threads of calls, and watches, tokens and probes beside them
+
 
 def open_own(area: str, url: str, home: Path) -> Database:
     """Open the database of a service, under no schema in particular.
@@ -30,4 +32,4 @@ def open_own(area: str, url: str, home: Path) -> Database:
         FailedPrecondition: A SQLite file is in use, or cannot be read and written.
     """
     file = home.expanduser().resolve() / f"{area}.db"
-    return open_database(url or URL.create("sqlite", database=str(file)))
+    return open_database(url or URL.create("sqlite", database=str(file)), _CONNECTIONS)

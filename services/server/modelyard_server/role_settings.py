@@ -20,6 +20,11 @@ _TARGETS = {"tracking_target", "registry_target", "serving_target"}
 _MAX_DELAY_S = 600.0
 
 
+def objects_in(home: Path) -> str:
+    """Return the folder of artifacts in a home."""
+    return str(home.expanduser().resolve() / "objects")
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RoleSettings:
     """What every service in a process of its own can be told.
@@ -84,13 +89,8 @@ class WithArtifacts(RoleSettings):
 
     @property
     def store(self) -> StoreSettings:
-        folder = self.home.expanduser().resolve() / "objects"
-        return StoreSettings(
-            self.artifacts or str(folder),
-            self.s3_endpoint,
-            self.s3_public_endpoint,
-            self.s3_region,
-        )
+        s3 = (self.s3_endpoint, self.s3_public_endpoint, self.s3_region)
+        return StoreSettings(self.artifacts or objects_in(self.home), *s3)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
