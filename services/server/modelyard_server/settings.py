@@ -11,7 +11,7 @@ from modelyard_kit.artifacts.choosing import StoreSettings
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.logs import check_level
 from modelyard_kit.settings import load, refuse_unknown, variables
-from modelyard_server.role_settings import MAX_PORT, ROLES
+from modelyard_server.role_settings import MAX_PORT, ROLES, objects_in
 
 SDK_VARIABLES = frozenset(
     {
@@ -84,13 +84,8 @@ class Settings:
 
     @property
     def store(self) -> StoreSettings:
-        folder = self.home.expanduser().resolve() / "objects"
-        return StoreSettings(
-            self.artifacts or str(folder),
-            self.s3_endpoint,
-            self.s3_public_endpoint,
-            self.s3_region,
-        )
+        s3 = (self.s3_endpoint, self.s3_public_endpoint, self.s3_region)
+        return StoreSettings(self.artifacts or objects_in(self.home), *s3)
 
 
 ROLE_VARIABLES = frozenset(name for kind in ROLES.values() for name in variables(kind).values())
