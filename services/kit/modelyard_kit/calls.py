@@ -159,7 +159,10 @@ def writes(
             return _until_it_goes_through(attempt)  # type: ignore[no-any-return]  # of the RPC's reply type
         except OutcomeUnknown:
             # Never run again blindly: whether it was committed can be told by its key only.
-            kept = kept_reply(self, request)
+            try:
+                kept = kept_reply(self, request)
+            except (Unavailable, DeadlineExceeded):
+                kept = None  # and what these say of writing nothing is not so here
             if kept is None:
                 raise Unavailable(
                     "The database broke off at the commit: what was asked for may have been done. "

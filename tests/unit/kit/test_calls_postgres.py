@@ -1,0 +1,117 @@
+"""Calls whose transaction PostgreSQL delays, or breaks off at the commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import grpc
+import postgres
+import pytest
+from faults.proxy import Cut, Direction, Proxy
+from notebook import SERVICE, Notebook, Stub, create, failure, notes
+from sqlalchemy import make_url, text
+
+from modelyard.api.registry.v1 import registry_pb2 as pb
+from modelyard.api.registry.v1 import registry_service_pb2_grpc
+from modelyard_kit import idempotency
+from modelyard_kit.db import Database, open_database
+from modelyard_kit.server import Server
+
+LOST_REPLY = Cut(Direction.REPLY, b"COMMIT\0")
+"""Of the database: it has committed and nobody hears of it."""
+
+
+@pytest.fixture
+def database() -> Iterator[Database]:
+    with closing(open_database(postgres.server().create())) as database:
+        with database.write() as session:
+            idempotency.replies.metadata.create_all(session.connection())
+            session.execute(text("CREATE TABLE note (name TEXT)"))
+        yield database
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    with Proxy(postgres.server().port) as proxy:
+        yield proxy
+
+
+@contextmanager
+def serving(database: Database) -> Iterator[Stub]:
+    server = Server()
+    server.add(SERVICE, Notebook(database))
+    (port,) = server.start("127.0.0.1:0")
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield registry_service_pb2_grpc.RegistryServiceStub(channel)
+    server.drain(5)
+
+
+@pytest.fixture
+def stub(database: Database, proxy: Proxy) -> Iterator[Stub]:
+    """A service of which every word to the database goes through the proxy."""
+    with (
+        closing(open_database(database.engine.url.set(port=proxy.port), pool_size=1)) as far,
+        serving(far) as stub,
+    ):
+        create(stub, "first")  # a new connection commits its settings
+        yield stub
+
+
+def test_a_commit_that_nobody_heard_of_is_not_said_to_have_failed(
+    stub: Stub, proxy: Proxy, database: Database
+) -> None:
+    proxy.arm(LOST_REPLY)
+    with pytest.raises(grpc.RpcError) as caught:
+        create(stub, "a")
+    code, _, details = failure(caught.value)
+    assert code is grpc.StatusCode.UNAVAILABLE
+    assert "what was asked for may have been done" in details
+    assert notes(database) == 2
+
+
+def test_a_commit_that_nobody_heard_of_is_found_by_its_key(
+    stub: Stub, proxy: Proxy, database: Database
+) -> None:
+    proxy.arm(LOST_REPLY)
+    reply = create(stub, "a", key="k")
+    assert proxy.was_cut.is_set()
+    assert create(stub, "a", key="k") == reply
+    assert notes(database) == 2
+
+
+def test_when_nothing_can_be_found_by_the_key_either_nothing_is_claimed(
+    stub: Stub, proxy: Proxy, database: Database
+) -> None:
+    name = make_url(database.engine.url).database
+    database.close()  # or the server would not refuse the connections to come
+    with closing(open_database(postgres.server().url)) as other, other.engine.connect() as alone:
+        proxy.arm(LOST_REPLY)
+        alone.execution_options(isolation_level="AUTOCOMMIT")
+        alone.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
+        with pytest.raises(grpc.RpcError) as caught:
+            create(stub, "a", key="k")
+        alone.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
+    assert "may have been done" in failure(caught.value)[2]
+    assert notes(database) == 2
+
+
+def test_when_the_caller_waits_no_longer_the_database_does_not_either(
+    database: Database,
+) -> None:
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with serving(database) as stub, database.engine.connect() as connection:
+        connection.execute(text("LOCK TABLE note"))
+        call = stub.CreateRegisteredModel.future(
+            pb.CreateRegisteredModelRequest(name="a"), timeout=0.5
+        )
+        with pytest.raises(grpc.RpcError) as caught:
+            call.result()
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        while connection.scalar(waiting):
+            pass  # the lock is held all the while: it ends by the deadline alone
+        connection.rollback()
+        assert notes(database) == 0
