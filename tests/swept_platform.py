@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from tracking_service import Tracking
 import modelyard_registry.app
 import modelyard_tracking.app
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
+from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from modelyard_gateway.backends import SERVICES
@@ -92,7 +93,10 @@ class Platform:
     store: HookedStore
     clock: MovedClock
     database: Database
+    registry_database: Database
     registry_server: Server
+    replica: Callable[[], AbstractContextManager[Any]]
+    """Runs a second tracking service on the same database; its stub."""
 
     @property
     def objects(self) -> set[Digest]:
@@ -172,8 +176,27 @@ def swept_platform(folder: Path, dialect: Dialect) -> Iterator[Platform]:
         registry_server.start(socket)
         asking = grpc.intercept_channel(to_tracking, _WithToken())
         registry: Any = RegistryServiceStub(grpc.intercept_channel(to_registry, _WithToken()))
+
+        @contextmanager
+        def replica() -> Iterator[Any]:
+            server = Server(TOKEN)
+            modelyard_tracking.app.mount(
+                server, tracking_db, store, signer, clock, registry=to_registry, token=TOKEN
+            )
+            server.start(f"unix:{folder}/replica.sock")
+            with dial(f"unix:{folder}/replica.sock", *SERVICES["tracking"]) as channel:
+                yield ArtifactsServiceStub(grpc.intercept_channel(channel, _WithToken()))
+            server.drain(5)
+
         yield Platform(
-            Tracking(asking, store), registry, store, clock, tracking_db, registry_server
+            Tracking(asking, store),
+            registry,
+            store,
+            clock,
+            tracking_db,
+            registry_db,
+            registry_server,
+            replica,
         )
         tracking_server.drain(5)
         registry_server.drain(5)

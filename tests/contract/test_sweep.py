@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 from databases import Dialect
-from sqlalchemy import select
+from sqlalchemy import delete, select, text
 from swept_platform import Platform, swept_platform
 from tracking_service import file_message, refused
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard_kit.artifacts import Digest
+from modelyard_kit.errors import Unavailable
+from modelyard_registry.models import ModelVersion
+from modelyard_registry.operations.model_versions import Registration, pinned_source
+from modelyard_registry.rules.references import VersionSource
 from modelyard_tracking.models import StoredObject
 from modelyard_tracking.rules.artifacts import CLAIM_MS, STRAY_MS
 
@@ -277,6 +281,38 @@ def test_a_second_sweep_at_the_same_time_is_refused(platform: Platform) -> None:
 
     platform.store.before["delete"] = swept_meanwhile
     assert platform.sweep() == {D1}
+
+
+def test_two_replicas_that_sweep_at_once_share_the_work(platform: Platform) -> None:
+    unused(platform, ONE, TWO)
+    removed = []
+    with platform.replica() as other:
+        request = pb.SweepObjectsRequest()
+        platform.store.before["delete"] = lambda: removed.extend(
+            other.SweepObjects(request).objects
+        )
+        assert platform.sweep() == {D1, D2}
+    assert removed == []
+    assert (platform.objects, rows(platform)) == (set(), {})
+
+
+def test_a_copy_keeps_its_original_from_being_deleted(platform: Platform, dialect: Dialect) -> None:
+    if dialect == "sqlite":
+        pytest.skip("has one writer")
+    run_id = platform.tracking.create_run()
+    platform.tracking.log_files({"model/MLmodel": ONE}, run_id=run_id)
+    platform.register(run_id)
+    copy = Registration("models:/iris/1", "", "", None, None, [])
+    gone = delete(ModelVersion).where(ModelVersion.version == 1)
+    database = platform.registry_database
+    with database.write() as copying:
+        _, pinned = pinned_source(copying, copy, VersionSource("iris", 1))
+        with pytest.raises(Unavailable), database.write() as deleting:
+            deleting.execute(text("SET LOCAL lock_timeout = 100"))
+            deleting.execute(gone)
+    assert pinned.digest is not None
+    with database.write() as deleting:
+        deleting.execute(gone)
 
 
 class People:

@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,15 @@ from typing import Any
 import pytest
 from databases import Dialect, empty_url
 from filled_home import Platform, running
+from s3_servers import S3Server
 from sqlalchemy import column, func, select, table
 
 from modelyard.api.registry.v1 import registry_pb2
+from modelyard_kit.artifacts import Digest
 from modelyard_kit.db import open_database
 from modelyard_kit.migrations import Tree, current, migrate
-from modelyard_server import backup, restore
-from modelyard_server.backups import contents
+from modelyard_server import backup, gc, restore
+from modelyard_server.backups import contents, objects
 from modelyard_server.backups.contents import Contents, TableFile
 from modelyard_server.backups.rows import read_rows, write_rows
 from modelyard_server.databases import TREES
@@ -297,3 +301,80 @@ def test_rows_are_readable_by_people(backed_up: Path) -> None:
     with gzip.open(backed_up / version["file"], "rt", encoding="utf-8") as file:
         first = dict(zip(version["columns"], json.loads(file.readline()), strict=True))
     assert (first["name"], first["version"]) == ("iris", 2)
+
+
+def test_objects_go_into_s3_and_out_of_it(
+    backed_up: Path,
+    tmp_path: Path,
+    seaweedfs: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in seaweedfs.environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MODELYARD_ARTIFACTS", f"s3://{seaweedfs.make_bucket()}/models")
+    monkeypatch.setenv("MODELYARD_S3_ENDPOINT", seaweedfs.endpoint)
+    home = ["--home", str(tmp_path / "home")]
+    assert restore.run([str(backed_up), *home]) == 0
+    assert not (tmp_path / "home" / "objects").exists()
+    assert backup.run([str(tmp_path / "again"), *home]) == 0
+    needed = objects.needed(
+        backed_up, contents.read(backed_up), objects.open_folder(backed_up / "objects")
+    )
+    again = {path.name for path in (tmp_path / "again/objects").rglob("*") if path.is_file()}
+    assert again == set(needed)
+    monkeypatch.setenv("MODELYARD_ARTIFACTS", f"s3://{seaweedfs.make_bucket()}")
+    bare = [str(tmp_path / "bare"), *home, "--no-objects"]
+    assert backup.run(bare) == 0
+    said = is_refused(
+        capsys, restore.run, [str(tmp_path / "bare"), "--home", str(tmp_path / "other")]
+    )
+    assert "missing" in said
+
+
+def test_what_is_swept_while_objects_are_copied_is_in_the_backup(tmp_path: Path) -> None:
+    """The first round of copying comes before the databases, the second after."""
+    with running(tmp_path / "home") as platform:
+        platform.fill()
+        store = objects.open_folder(platform.home / "objects")
+        target = objects.open_folder(tmp_path / "objects")
+        objects.copy_all(store, target)
+        before = {found.digest for found in store.list_objects()}
+        for digest in before:
+            store.delete(digest)
+        argv = [str(tmp_path / "backup"), "--home", str(platform.home)]
+        assert backup.run([*argv, "--objects", str(tmp_path / "objects")]) == 0
+
+
+def test_an_object_that_the_store_lost_fails_the_backup(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running(tmp_path / "home") as platform:
+        platform.fill()
+        lost = min(objects.open_folder(platform.home / "objects").list_objects(), key=str).digest
+        objects.open_folder(platform.home / "objects").delete(lost)
+        argv = [str(tmp_path / "backup"), "--home", str(platform.home)]
+        assert lost in is_refused(capsys, backup.run, argv)
+    assert "holds no backup" in is_refused(capsys, restore.run, [str(tmp_path / "backup")])
+
+
+def test_gc_says_what_it_removed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MODELYARD_TOKEN", raising=False)
+    with running(tmp_path / "home") as platform:
+        platform.fill()
+        digest = Digest.of(b"stray")
+        store = objects.open_folder(platform.home / "objects")
+        store.put(digest, [b"stray"], 5)
+        two_days_ago = time.time() - 2 * 24 * 60 * 60
+        os.utime(platform.home / "objects" / digest.key, (two_days_ago, two_days_ago))
+        monkeypatch.setenv("MODELYARD_TRACKING_URI", platform.http)
+        assert gc.run(["--dry-run"]) == 0
+        assert "1 unused objects would be removed, 5 bytes in all" in capsys.readouterr().out
+        assert gc.run(["--json"]) == 0
+        report = json.loads(capsys.readouterr().out)
+        assert (report["objects"], report["bytes"], report["dry_run"]) == (1, 5, False)
+        assert store.size_bytes(digest) is None
+    monkeypatch.setenv("MODELYARD_TRACKING_URI", "http://127.0.0.1:1")
+    assert "cannot be reached" in is_refused(capsys, gc.run, [])

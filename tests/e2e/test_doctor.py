@@ -99,6 +99,9 @@ def test_people_read_a_line_for_each_check(
     [
         ("MODELYARD_HOEM", "x", "settings", "fail", "Unknown setting MODELYARD_HOEM"),
         ("MODELYARD_PORT", "x", "settings", "fail", "MODELYARD_PORT must be of type int"),
+        ("MODELYARD_SERVING_LISTEN", "x", "settings", "fail", "MODELYARD_SERVING_LISTEN 'x'"),
+        ("MODELYARD_TLS_CA_FILE", "/nowhere", "TLS files", "fail", "MODELYARD_TLS_CA_FILE"),
+        ("MODELYARD_TLS_CERT_FILE", "/nowhere", "TLS files", "fail", "MODELYARD_TLS_KEY_FILE"),
         ("MODELYARD_TOKEN_FILE", "/nowhere", "token file", "fail", "cannot be read"),
         ("MODELYARD_ARTIFACTS", "http://x", "store", "fail", "Invalid MODELYARD_ARTIFACTS"),
         ("MODELYARD_PUBLIC_URL", "http://models.example", "public URL", "warn", "without TLS"),

@@ -16,10 +16,11 @@ from collections.abc import Iterator, Mapping
 
 from modelyard import _instance
 from modelyard_kit.errors import Error
-from modelyard_kit.settings import PREFIX
+from modelyard_kit.settings import PREFIX, load
 from modelyard_server import installation
 from modelyard_server.doctor import client, server
 from modelyard_server.doctor.finding import Finding, State, fail, ok
+from modelyard_server.role_settings import ROLES
 from modelyard_server.settings import Settings, from_environment
 
 
@@ -57,11 +58,13 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
 
 def _settings(environ: Mapping[str, str]) -> tuple[Settings, Finding]:
     """Return the settings as far as they can be used, and what is wrong with them."""
+    given = {name: text for name, text in environ.items() if text}  # empty is as good as unset
     try:
         settings = from_environment(environ)
+        for kind in ROLES.values():
+            load(kind, given)
     except Error as error:
-        home = environ.get("MODELYARD_HOME")
-        usable = {} if home is None else {"MODELYARD_HOME": home}
+        usable = {name: given[name] for name in ("MODELYARD_HOME",) if name in given}
         return from_environment(usable), fail("settings", error.message, _CORRECT)
     count = sum(name.startswith(PREFIX) for name in environ)
     return settings, ok("settings", f"{count} set, all known")

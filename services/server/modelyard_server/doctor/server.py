@@ -19,10 +19,12 @@ from modelyard import _instance
 from modelyard_kit.auth import read_token
 from modelyard_kit.db import open_database, usable
 from modelyard_kit.migrations import current, current_in
+from modelyard_kit.settings import load
 from modelyard_server.backups.snapshot import snapshot
 from modelyard_server.databases import TREES
 from modelyard_server.doctor.finding import Finding, fail, guarded, ok, warn
 from modelyard_server.installation import Installation
+from modelyard_server.role_settings import RoleSettings
 
 _OTHERS = 0o077
 _GIB = 1 << 30
@@ -45,12 +47,16 @@ def check(here: Installation, environ: Mapping[str, str]) -> Iterator[Finding]:
     yield from guarded("store", _STORE, lambda: _store(here))
     if here.is_in_home:
         yield from _ports(here)
+    yield from guarded("TLS files", _PEM, partial(_tls, environ))
     yield from _public_url(here)
     yield from _neighbours(environ)
 
 
 _ONE_LINE = "Put one line of at least 16 random characters into it, e.g. of `openssl rand -hex 32`."
 _STORE = "See MODELYARD_ARTIFACTS and, for S3, MODELYARD_S3_ENDPOINT and the AWS_* credentials."
+
+
+_PEM = "Name files in PEM that the service may read; cert-manager and openssl write such files."
 
 
 def _home(home: Path) -> Iterator[Finding]:
@@ -162,6 +168,13 @@ def _ports(here: Installation) -> Iterator[Finding]:
                 yield fail("ports", said, remedy)
                 continue
         yield ok("ports", f"{settings.host}:{port} is free")
+
+
+def _tls(environ: Mapping[str, str]) -> Iterator[Finding]:
+    files = load(RoleSettings, {name: text for name, text in environ.items() if text}).tls
+    shown, trusted = files.server(), files.channel_credentials()
+    if shown is not None or trusted is not None:
+        yield ok("TLS files", "can be used")
 
 
 def _public_url(here: Installation) -> Iterator[Finding]:
