@@ -115,6 +115,7 @@ def deployed(
     postgres: Postgres | None = None,
     roles: tuple[str, ...] = ROLES,
     mutant: str = "",
+    **variables: str,
 ) -> Iterator[Deployment]:
     """Run services on fresh databases; everything is killed at the end.
 
@@ -123,6 +124,7 @@ def deployed(
         postgres: Has the databases; None for SQLite files.
         roles: Which services to run.
         mutant: What to break in each of them.
+        variables: More of the environment, or other than by default.
     """
     ports = dict(zip(ROLES, free_ports(len(ROLES)), strict=True))
     targets = {role: f"127.0.0.1:{port}" for role, port in ports.items()}
@@ -138,7 +140,7 @@ def deployed(
             proxies["database"] = running.enter_context(Proxy(postgres.port))
             direct, through = f":{postgres.port}/", f":{proxies['database'].port}/"
             behind["registry"] = urls["registry"].replace(direct, through)
-        settings = _settings(folder, targets, behind)
+        settings = _settings(folder, targets, behind) | variables
         services = {role: Service(role, settings, folder, mutant) for role in roles}
         for service in services.values():
             running.callback(service.kill)
