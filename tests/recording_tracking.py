@@ -23,7 +23,10 @@ class Recorder(tracking_service_pb2_grpc.TrackingServiceServicer):
         refusals: The same with details.
         error: To refuse every call with.
         on_call: Called first.
+        server: It runs on, while it does.
     """
+
+    server: grpc.Server
 
     def __init__(self) -> None:
         self.seen: list[dict[str, Any]] = []
@@ -76,6 +79,7 @@ def serving(
     else:
         bound = server.add_insecure_port(address)
     server.start()
+    recorder.server = server
     try:
         yield bound
     finally:

@@ -32,7 +32,8 @@ _CROWDED = "Concurrent RPC limit exceeded"
 _CROWDED_FOR_S = 0.5
 # Without details of ours these are gRPC's own, and nothing was started; other codes tell nothing.
 _NOT_STARTED = {grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.RESOURCE_EXHAUSTED}
-_PASSING = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED}
+# A server that stops cancels calls that it gets at that moment; nobody else does.
+_BROKEN_OFF = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 _UNKNOWN_OUTCOME = " What was asked for may have been done: look before you try again."
 
 Detail = TypeVar("Detail", bound=Message)
@@ -58,16 +59,15 @@ class Failure:
         self._info = _detail(status, errors_pb2.ErrorInfo)
         if self._info is not None and self._info.domain != "modelyard":
             self._info = None
-        self.is_of_transport = self._code is grpc.StatusCode.UNAVAILABLE and self._info is None
+        self.is_of_transport = self._code in _BROKEN_OFF and self._info is None
         self.may_have_arrived = (
             self._info is None
             and self._code not in _NOT_STARTED
             and not (self.is_of_transport and self._is_unreached())
         )
         self.retry_after_s = self._retry_after_s(status)
-        self.may_pass = (
-            self._code is grpc.StatusCode.UNAVAILABLE and self._distrust() is None
-        ) or (self._code in _PASSING and self.retry_after_s is not None)
+        is_down = self.is_of_transport or self._code is grpc.StatusCode.UNAVAILABLE
+        self.may_pass = self.retry_after_s is not None or (is_down and self._distrust() is None)
 
     def _is_unreached(self) -> bool:
         return any(text in self._details for text in _UNREACHED)

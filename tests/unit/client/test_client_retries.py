@@ -263,6 +263,28 @@ def test_no_call_is_lost_with_a_replica(replicas: tuple[str, Recorder, Recorder,
     assert len(two.seen) > 20
 
 
+@pytest.mark.parametrize("grace_s", [5.0, None], ids=["drained", "stopped"])
+def test_no_call_is_lost_when_a_replica_stops(
+    replicas: tuple[str, Recorder, Recorder, Proxy], grace_s: float | None
+) -> None:
+    uri, one, two, _ = replicas
+    client = MlflowClient(uri)
+    while not (one.seen and two.seen):
+        client.get_experiment("7")
+    stopping = threading.Event()
+
+    def leave() -> None:
+        if len(two.seen) > 20 and not stopping.is_set():
+            stopping.set()
+            threading.Thread(target=two.server.stop, args=(grace_s,)).start()
+
+    two.on_call = leave
+    with ThreadPoolExecutor(4) as pool:
+        names = [f"e{number}" for number in range(300)]
+        assert list(pool.map(client.create_experiment, names)) == [f"id-of-{n}" for n in names]
+    assert stopping.is_set()
+
+
 @pytest.mark.parametrize("target", ["dns:///tracking-headless:50051", "ipv4:10.0.0.1:1,10.0.0.2:1"])
 def test_targets_of_replicas_are_passed_on(target: str) -> None:
     parts = _connection.check("http://gateway:5000")

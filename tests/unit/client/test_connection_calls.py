@@ -106,7 +106,7 @@ def test_every_reason_of_the_contract_has_an_exception() -> None:
 def test_a_failure_without_details_still_has_its_kind(
     client: MlflowClient, recorder: Recorder, code: grpc.StatusCode, kind: type[ModelyardException]
 ) -> None:
-    recorder.failures = [code]
+    recorder.failures = [code] * 4
     with pytest.raises(kind) as refused:
         client.get_experiment("7")
     assert type(refused.value) is kind
