@@ -35,6 +35,12 @@ def registry(tmp_path_factory: pytest.TempPathFactory, dialect: Dialect) -> Iter
         yield running
 
 
+def test_a_number_of_more_than_64_bits_is_no_version(registry: Registry) -> None:
+    with refused(registry, InvalidArgument, "Model version must be an integer such as 3"):
+        registry.search(f"version = '{2**63}'")
+    assert registry.search(f"version = {2**63}") == []
+
+
 def search_models(registry: Registry, filter_text: str, *order_by: str) -> list[str]:
     request = pb.SearchRegisteredModelsRequest(filter=filter_text, order_by=order_by)
     found = registry.call("SearchRegisteredModels", request).registered_models

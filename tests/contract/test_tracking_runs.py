@@ -18,6 +18,13 @@ def tags_of(run: pb.Run) -> dict[str, str]:
     return {tag.key: tag.value for tag in run.data.tags}
 
 
+def test_a_user_in_a_tag_may_be_as_long_as_one_in_the_field(tracking: Tracking) -> None:
+    run_id = tracking.create_run(tags=[pb.RunTag(key="mlflow.user", value="x" * 250)])
+    assert tracking.get_run(run_id).info.user_id == "x" * 250
+    with refused("INVALID_PARAMETER_VALUE", "mlflow.user", "251 characters"):
+        tracking.create_run(tags=[pb.RunTag(key="mlflow.user", value="x" * 251)])
+
+
 def test_a_new_run_has_an_id_a_name_and_an_artifact_folder(tracking: Tracking) -> None:
     reply = tracking.rpc.CreateRun(
         pb.CreateRunRequest(experiment_id="0"), metadata=(("x-modelyard-user", "ada"),)

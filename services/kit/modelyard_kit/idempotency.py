@@ -23,6 +23,7 @@ from sqlalchemy import (
     delete,
     insert,
     select,
+    tuple_,
 )
 from sqlalchemy.orm import Session
 
@@ -31,6 +32,7 @@ from modelyard_kit.metrics import idempotent_replays
 
 KEPT_MS = 25 * 60 * 60 * 1000
 MAX_KEY_LENGTH = 128
+_FORGOTTEN_AT_ONCE = 100
 
 _columns = MetaData()
 replies = Table(
@@ -98,8 +100,14 @@ def find(session: Session, key: Key) -> Message | None:
 
 
 def keep(session: Session, key: Key, reply: Message, now_ms: int) -> None:
-    """Keep the reply in the caller's transaction, and forget replies over 25 hours old."""
-    session.execute(delete(replies).where(replies.c.created_ms < now_ms - KEPT_MS))
+    """Keep the reply in the caller's transaction, and forget some that are over 25 hours old."""
+    identity = tuple_(replies.c.principal, replies.c.key)
+    expired = select(replies.c.principal, replies.c.key).where(
+        replies.c.created_ms < now_ms - KEPT_MS
+    )
+    # Those that somebody else is forgetting just now are not waited for.
+    some = expired.limit(_FORGOTTEN_AT_ONCE).with_for_update(skip_locked=True)
+    session.execute(delete(replies).where(identity.in_(some)))
     session.execute(
         insert(replies).values(
             principal=key.principal,

@@ -35,7 +35,7 @@ from modelyard_registry.models import (
     RegisteredModel,
     RegisteredModelTag,
 )
-from modelyard_registry.rules.names import is_number
+from modelyard_registry.rules.names import is_number, version_number
 from modelyard_registry.rules.stages import Stage
 
 _ATTRIBUTES = {None, "attribute", "attributes", "attr"}
@@ -242,7 +242,7 @@ def _converted(comparison: Comparison, convert: Callable[[Any], Any]) -> Compari
 
 
 def _unquoted(value: float | str) -> float | str:
-    return int(value) if isinstance(value, str) and is_number(value) else value
+    return version_number(value) if isinstance(value, str) and is_number(value) else value
 
 
 def _canonical_stage(value: float | str) -> float | str:

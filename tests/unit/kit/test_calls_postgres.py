@@ -115,3 +115,16 @@ def test_when_the_caller_waits_no_longer_the_database_does_not_either(
             pass  # the lock is held all the while: it ends by the deadline alone
         connection.rollback()
         assert notes(database) == 0
+
+
+def test_replies_that_somebody_else_forgets_are_not_waited_for(database: Database) -> None:
+    with serving(database) as stub:
+        create(stub, "a", key="old")
+        create(stub, "b", key="older")
+        with database.engine.begin() as connection:
+            connection.execute(text("UPDATE idempotent_reply SET created_ms = 0"))
+        with database.engine.begin() as connection:
+            connection.execute(text("SELECT * FROM idempotent_reply WHERE key = 'old' FOR UPDATE"))
+            create(stub, "c", key="new")
+    with database.read() as session:
+        assert set(session.scalars(text("SELECT key FROM idempotent_reply"))) == {"old", "new"}

@@ -19,6 +19,7 @@ from modelyard_tracking.rules.values import (
     RUN_NAME_TAG,
     checked_run_name,
     checked_time_ms,
+    checked_user,
     new_run_id,
 )
 
@@ -63,7 +64,7 @@ def create_run(
         run_id=new_run_id(),
         experiment_id=experiment.experiment_id,
         name=name,
-        user_id=user_id,
+        user_id=checked_user(user_id),
         start_ms=checked_time_ms(start_ms, "start_time"),
         end_ms=None,
     )

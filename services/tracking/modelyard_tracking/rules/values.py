@@ -14,6 +14,7 @@ MAX_BATCH_ITEMS = 1_000
 MAX_SERIES_POINTS = 100_000
 MAX_EXPERIMENT_NAME_CHARACTERS = 500
 MAX_RUN_NAME_CHARACTERS = 250
+MAX_USER_CHARACTERS = 250
 RUN_NAME_TAG = "mlflow.runName"
 USER_TAG = "mlflow.user"
 CONTEXT_TAG = "mlflow.data.context"
@@ -116,6 +117,15 @@ def checked_run_name(name: str) -> str:
         raise InvalidArgument(
             f"Invalid run name: it has {len(name):,} characters, "
             f"at most {MAX_RUN_NAME_CHARACTERS} are allowed."
+        )
+    return name
+
+
+def checked_user(name: str) -> str:
+    if len(name) > MAX_USER_CHARACTERS:
+        raise InvalidArgument(
+            f"Invalid user, from user_id or the tag '{USER_TAG}': it has {len(name):,} characters, "
+            f"at most {MAX_USER_CHARACTERS} are allowed."
         )
     return name
 
