@@ -13,7 +13,7 @@ from modelyard_serving.main import Settings as ServingSettings
 
 REPOSITORY = Path(__file__).parents[2]
 MAX_RESIDENT_BYTES = 150 << 20
-NEVER = {"numpy", "pandas", "sklearn", "scipy", "skops", "boto3", "rich", "yaml"}
+NEVER = {"numpy", "pandas", "sklearn", "scipy", "skops", "boto3", "rich", "yaml", "opentelemetry"}
 
 
 def imported_by_up(home: Path) -> set[str]:

@@ -11,6 +11,7 @@ from modelyard_kit.errors import InvalidArgument
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 """How much is logged; INFO has a line for each call."""
+_ENCODER = json.JSONEncoder(default=str)
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -27,7 +28,7 @@ class JsonFormatter(logging.Formatter):
         line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return _ENCODER.encode(line)
 
 
 def check_level(level: str) -> None:
