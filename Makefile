@@ -82,7 +82,7 @@ soak: install ## Run the fault tests long: SIGKILL loops, many clients
 	MODELYARD_SOAK=1 $(BIN)/python -m pytest -q tests/faults --timeout 3600
 
 bench: install clients ## Print each RPC beside its floor, the edge beside gRPC and beside MLflow's server
-	$(BIN)/python -m benchmarks.rpc
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.rpc
 	$(BIN)/python -m benchmarks.http
 
 clean: ## Delete what make has made

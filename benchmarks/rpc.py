@@ -1,65 +1,41 @@
-"""Time the hot RPCs beside their floor, in one run.
+"""Time the hot RPCs beside their floor, on SQLite and on PostgreSQL.
 
 The floor of a read is an empty unary call over gRPC to a server without anything around it; the
-floor of a write is that call with one durable SQLite commit of one small row in it. Both run in
-processes of their own, and calls to floor and product alternate, so that a drift of the machine
-hits both. Quote the ratios.
+floor of a write is that call with one durable commit of one small row in it, in that database.
+Tracking, registry and gateway run in processes of their own, and so does the floor; calls to floor
+and product alternate, so that a drift of the machine hits both. Quote the ratios. PostgreSQL comes
+from the tests, with its data on the disk.
 
-    python -m benchmarks.rpc [rounds]
+    PYTHONPATH=tests python -m benchmarks.rpc [rounds]
 """
 
 from __future__ import annotations
 
 import json
 import multiprocessing
-import signal
-import sqlite3
+import os
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from multiprocessing.connection import Connection
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import grpc
+from benchmarks import floors
 
 from modelyard.api.artifacts.v1 import artifacts_pb2
 from modelyard.api.registry.v1 import registry_pb2, registry_service_pb2_grpc
 from modelyard.api.tracking.v1 import tracking_pb2, tracking_service_pb2_grpc
+from modelyard_kit.db import open_database
+from modelyard_kit.migrations import migrate
+from modelyard_server.databases import TREES
 
 WARM_UP = 50
-
-
-def floor_server(folder: str, ready: Connection) -> None:
-    """Serve `/floor/Empty` and `/floor/Commit` until the parent goes away."""
-    database = sqlite3.connect(f"{folder}/floor.db", isolation_level=None, check_same_thread=False)
-    database.execute("PRAGMA journal_mode=WAL")
-    database.execute("PRAGMA synchronous=FULL")
-    database.execute("CREATE TABLE row (n INTEGER)")
-
-    def empty(request: bytes, _context: grpc.ServicerContext) -> bytes:
-        return request
-
-    def commit(request: bytes, _context: grpc.ServicerContext) -> bytes:
-        database.execute("BEGIN IMMEDIATE")
-        database.execute("INSERT INTO row VALUES (1)")
-        database.execute("COMMIT")
-        return request
-
-    server = grpc.server(ThreadPoolExecutor(1))
-    handlers: dict[str, Any] = {
-        name: grpc.unary_unary_rpc_method_handler(behavior)
-        for name, behavior in (("Empty", empty), ("Commit", commit))
-    }
-    server.add_registered_method_handlers("floor", handlers)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("floor", handlers),))
-    ready.send(server.add_insecure_port("127.0.0.1:0"))
-    server.start()
-    server.wait_for_termination()
 
 
 def start_platform(home: Path) -> tuple[subprocess.Popen[str], dict[str, str]]:
@@ -76,10 +52,10 @@ def start_platform(home: Path) -> tuple[subprocess.Popen[str], dict[str, str]]:
     return platform, json.loads((home / "instance.json").read_text())
 
 
-def prepare(channel: grpc.Channel) -> tuple[str, list[str]]:
+def prepare(to_tracking: grpc.Channel, to_registry: grpc.Channel) -> tuple[str, list[str]]:
     """Make a run with some metrics and a model with two versions; return the run's id."""
-    tracking = tracking_service_pb2_grpc.TrackingServiceStub(channel)
-    registry = registry_service_pb2_grpc.RegistryServiceStub(channel)
+    tracking = tracking_service_pb2_grpc.TrackingServiceStub(to_tracking)
+    registry = registry_service_pb2_grpc.RegistryServiceStub(to_registry)
     run_id = tracking.CreateRun(tracking_pb2.CreateRunRequest(experiment_id="0")).run.info.run_id
     tracking.LogBatch(
         tracking_pb2.LogBatchRequest(
@@ -88,7 +64,7 @@ def prepare(channel: grpc.Channel) -> tuple[str, list[str]]:
             params=[tracking_pb2.Param(key=f"p{i}", value="v") for i in range(10)],
         )
     )
-    seal_source(channel, run_id)
+    seal_source(to_tracking, run_id)
     registry.CreateRegisteredModel(registry_pb2.CreateRegisteredModelRequest(name="iris"))
     source = f"runs:/{run_id}/model"
     request = registry_pb2.CreateModelVersionRequest(name="iris", source=source)
@@ -148,28 +124,74 @@ def compare(
     print(f"{name:<28}{ours:>9.2f}{theirs:>9.2f}{ratio:>8.2f}")
 
 
-def main(rounds: int = 500) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        context = multiprocessing.get_context("spawn")
-        parent, child = context.Pipe()
-        floors = context.Process(target=floor_server, args=(folder, child), daemon=True)
-        floors.start()
-        floor = grpc.insecure_channel(f"127.0.0.1:{parent.recv()}")
+@contextmanager
+def services(folder: Path, urls: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Run tracking, registry and gateway over migrated databases; yield their addresses."""
+    roles = ("tracking", "registry", "gateway")
+    with ExitStack() as probes:
+        sockets = [probes.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in roles]
+        ports = [probe.getsockname()[1] for probe in sockets]
+    targets = {role: f"127.0.0.1:{port}" for role, port in zip(roles, ports, strict=True)}
+    variables = {
+        "MODELYARD_HOME": str(folder / "home"),
+        "MODELYARD_ARTIFACTS": str(folder / "objects"),
+        "MODELYARD_PUBLIC_URL": f"http://{targets['gateway']}",
+        **{f"MODELYARD_{role.upper()}_LISTEN": target for role, target in targets.items()},
+        **{f"MODELYARD_{area.upper()}_TARGET": targets[area] for area in urls},
+        **{f"MODELYARD_{area.upper()}_DATABASE_URL": url for area, url in urls.items()},
+    }
+    running = []
+    try:
+        for role in roles:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "modelyard_server", role],
+                env=os.environ | variables,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+            running.append(process)
+            if process.stdout is None or not process.stdout.readline():
+                raise SystemExit(f"{role} did not start")
+        yield targets
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait()
+
+
+def measure(name: str, folder: Path, urls: dict[str, str], floor_url: str, rounds: int) -> None:
+    """Print the table of one database.
+
+    Args:
+        name: Of the database, for people.
+        folder: For files.
+        urls: Of migrated databases, by service.
+        floor_url: Of one for the floor.
+        rounds: How often each RPC is timed.
+    """
+    context = multiprocessing.get_context("spawn")
+    parent, child = context.Pipe()
+    context.Process(target=floors.serve, args=(floor_url, child), daemon=True).start()
+    with (
+        grpc.insecure_channel(f"127.0.0.1:{parent.recv()}") as floor,
+        services(folder, urls) as targets,
+        grpc.insecure_channel(targets["tracking"]) as to_tracking,
+        grpc.insecure_channel(targets["registry"]) as to_registry,
+    ):
         empty: Any = floor.unary_unary("/floor/Empty")
         commit: Any = floor.unary_unary("/floor/Commit")
-        platform, addresses = start_platform(Path(folder) / "home")
-        channel = grpc.insecure_channel(addresses["grpc"])
-        run_id, versions = prepare(channel)
-        tracking = tracking_service_pb2_grpc.TrackingServiceStub(channel)
-        registry = registry_service_pb2_grpc.RegistryServiceStub(channel)
+        run_id, versions = prepare(to_tracking, to_registry)
+        tracking = tracking_service_pb2_grpc.TrackingServiceStub(to_tracking)
+        registry = registry_service_pb2_grpc.RegistryServiceStub(to_registry)
         steps = iter(range(10**9))
-        print(f"{'median of ' + str(rounds):<28}{'ms':>9}{'floor':>9}{'ratio':>8}")
+        print(f"{name + ', median of ' + str(rounds):<28}{'ms':>9}{'floor':>9}{'ratio':>8}")
 
         def log_metric() -> None:
-            step = next(steps)
             tracking.LogMetric(
                 tracking_pb2.LogMetricRequest(
-                    run_id=run_id, key="loss", value=0.5, timestamp=1, step=step
+                    run_id=run_id, key="loss", value=0.5, timestamp=1, step=next(steps)
                 )
             )
 
@@ -183,14 +205,30 @@ def main(rounds: int = 500) -> None:
             uri = "models:/iris/Production"
             registry.ResolveModel(registry_pb2.ResolveModelRequest(uri=uri))
 
-        try:
-            compare("log_metric / commit", log_metric, lambda: commit(b"x"), rounds)
-            compare("transition / commit", promote, lambda: commit(b"x"), rounds)
-            compare("get_run / empty call", get_run, lambda: empty(b"x"), rounds)
-            compare("resolve / empty call", resolve, lambda: empty(b"x"), rounds)
-        finally:
-            platform.send_signal(signal.SIGTERM)
-            platform.wait()
+        compare("log_metric / commit", log_metric, lambda: commit(b"x"), rounds)
+        compare("transition / commit", promote, lambda: commit(b"x"), rounds)
+        compare("get_run / empty call", get_run, lambda: empty(b"x"), rounds)
+        compare("resolve / empty call", resolve, lambda: empty(b"x"), rounds)
+
+
+def migrated(urls: dict[str, str]) -> dict[str, str]:
+    for area, url in urls.items():
+        with closing(open_database(url)) as database:
+            migrate(database, TREES[area])
+    return urls
+
+
+def main(rounds: int = 500) -> None:
+    from postgres import Postgres  # of the tests, which other benchmarks need not find
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        files = migrated({area: f"sqlite:///{folder}/{area}.db" for area in TREES})
+        measure("SQLite", folder / "sqlite", files, f"sqlite:///{folder}/floor.db", rounds)
+        with closing(Postgres(on_disk=True)) as server:
+            urls = migrated({area: server.create() for area in TREES})
+            print()
+            measure("PostgreSQL", folder / "postgresql", urls, server.create(), rounds)
 
 
 if __name__ == "__main__":

@@ -34,12 +34,12 @@ class Postgres:
 
     Args:
         settings: Of `postgresql.conf`.
+        on_disk: Keep the data where commits cost what they do in production.
     """
 
-    def __init__(self, settings: Sequence[str] = ()) -> None:
-        self._folder = Path(
-            tempfile.mkdtemp(prefix="postgres-", dir=_RAM if _RAM.is_dir() else None)
-        )
+    def __init__(self, settings: Sequence[str] = (), *, on_disk: bool = False) -> None:
+        where = _RAM if _RAM.is_dir() and not on_disk else None
+        self._folder = Path(tempfile.mkdtemp(prefix="postgres-", dir=where))
         self._binaries = _binaries(self._folder)
         self._user = _NOBODY if os.geteuid() == 0 else None
         self._data = self._folder / "data"
