@@ -52,6 +52,11 @@ def migrated_url(dialect: Dialect, folder: Path, tree: Tree) -> str:
     return url
 
 
+def use(folder: Path, tree: Tree, url: str) -> None:
+    """Have a folder's PostgreSQL database of a service be reached by another URL from now on."""
+    _urls["postgresql", folder, tree.service] = url
+
+
 def open_migrated(dialect: Dialect, folder: Path, tree: Tree) -> Database:
     """Open a service's database at the head of its revisions."""
     return open_database(migrated_url(dialect, folder, tree))
