@@ -17,6 +17,7 @@ from modelyard_registry.models import ModelVersion
 from modelyard_registry.operations.model_versions import Registration, pinned_source
 from modelyard_registry.rules.references import VersionSource
 from modelyard_tracking.models import StoredObject
+from modelyard_tracking.operations import sweeping
 from modelyard_tracking.rules.artifacts import CLAIM_MS, STRAY_MS
 
 ONE, TWO = b"one", b"two"
@@ -176,7 +177,10 @@ def test_declaring_what_is_being_removed_waits_and_then_asks_for_the_bytes(
     assert [upload.digest for upload in declare(platform, run_id, ONE).uploads] == [D1]
 
 
-def test_what_is_declared_while_a_sweep_looks_is_not_removed(platform: Platform) -> None:
+@pytest.mark.parametrize("committed", [False, True])
+def test_what_is_declared_while_a_sweep_looks_is_not_removed(
+    platform: Platform, *, committed: bool
+) -> None:
     run_id = unused(platform, ONE)
     kept = platform.tracking.create_run()
     platform.tracking.log_files({"model/MLmodel": TWO}, run_id=kept)
@@ -184,11 +188,34 @@ def test_what_is_declared_while_a_sweep_looks_is_not_removed(platform: Platform)
 
     def declared_meanwhile() -> None:
         assert not declare(platform, run_id, ONE).uploads
-        platform.tracking.log_files({"a": ONE}, run_id=run_id)
+        if committed:
+            platform.tracking.log_files({"a": ONE}, run_id=run_id)
 
     platform.store.before["open"] = declared_meanwhile  # the sweep reads the manifests
     assert platform.sweep() == set()
     assert platform.objects >= {D1, D2}
+
+
+def test_what_a_declaration_has_seen_in_the_store_stays_there(platform: Platform) -> None:
+    run_id = unused(platform, ONE)
+    swept = []
+    platform.store.after["sizes_bytes"] = lambda: swept.append(platform.sweep())
+    assert not declare(platform, run_id, ONE).uploads
+    assert (swept, platform.objects) == ([set()], {D1})
+
+
+def test_a_sweep_forgets_only_what_it_claimed_itself(platform: Platform) -> None:
+    unused(platform, ONE)
+    now_ms = platform.clock()
+    with platform.database.write() as session:
+        assert sweeping.claim(session, [D1], now_ms, now_ms + CLAIM_MS) == [D1]
+    platform.clock.end_leases()
+    later_ms = platform.clock()
+    with platform.database.write() as session:
+        assert sweeping.claim(session, [D1], later_ms, later_ms + CLAIM_MS) == [D1]
+    with platform.database.write() as session:
+        sweeping.forget(session, [D1], now_ms + CLAIM_MS)
+    assert rows(platform) == {D1: "sweeping"}
 
 
 def test_what_a_commit_has_looked_at_stays_until_it_is_committed(platform: Platform) -> None:
