@@ -370,7 +370,7 @@ def test_an_upload_to_a_full_disk_is_refused_and_later_ones_go_on(home: Path) ->
         limits = resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (100_000, limits[1]))
         status, body = running.put(path, DATA)
-        assert (status, json.loads(body)["error_code"]) == (429, "RESOURCE_EXHAUSTED")
+        assert (status, json.loads(body)["error_code"]) == (507, "RESOURCE_EXHAUSTED")
         assert "The disk of the artifact store is full" in json.loads(body)["message"]
         resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, limits)
         assert running.put(path, DATA)[0] == 200

@@ -35,6 +35,7 @@ _EXPIRED = {401, 403}
 _PASSING = {408, 409, 429}  # 409: somebody else is writing the same object
 _ALREADY_THERE = 412  # what If-None-Match: * answers
 _SERVER_ERROR = 500
+_NO_ROOM = 507
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 T = TypeVar("T")
@@ -254,7 +255,15 @@ class _Attempts:
             raise _Stopped
 
     def refused(self, status: int) -> bool:
-        """Whether to try again after a refusal."""
+        """Whether to try again after a refusal.
+
+        Raises:
+            ResourceExhausted: The store is full, which does not pass.
+        """
+        if status == _NO_ROOM:
+            raise ResourceExhausted(
+                f"The store is full: there is no room for '{self._name}'. Free some space there."
+            )
         if status >= _SERVER_ERROR or status in _PASSING:
             self._again(f"The store failed to transfer '{self._name}' ({status}). Try again.")
             return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 
 import orjson
 
@@ -20,7 +21,8 @@ STATUS = {
     "PERMISSION_DENIED": 403,
     "RESOURCE_DOES_NOT_EXIST": 404,
     "ABORTED": 409,
-    "RESOURCE_EXHAUSTED": 429,
+    # What does not pass by itself, as a full disk: of the 5xx one that is not retried.
+    "RESOURCE_EXHAUSTED": 507,
     "CANCELLED": 499,
     "INTERNAL_ERROR": 500,
     "NOT_IMPLEMENTED": 501,
@@ -28,12 +30,8 @@ STATUS = {
     "DEADLINE_EXCEEDED": 504,
 }
 """HTTP status by the reason of an error; the contract lists the reasons."""
-_HEADERS = {
-    "RESOURCE_EXHAUSTED": {"retry-after": "1"},
-    "TEMPORARILY_UNAVAILABLE": {"retry-after": "1"},
-    "UNAUTHENTICATED": {"www-authenticate": 'Bearer realm="modelyard"'},
-}
-"""What an answer says besides, by reason: what to do about it."""
+_TOO_MANY_REQUESTS = 429
+_AUTHENTICATE = {"www-authenticate": 'Bearer realm="modelyard"'}
 
 
 class HttpError(Exception):
@@ -64,8 +62,22 @@ def response(error: HttpError | errors.Error, request_id: str) -> Response:
     """Return the answer to a refused request."""
     if isinstance(error, HttpError):
         return _response(error.status, error.error_code, error.message, request_id, error.headers)
-    headers = _HEADERS.get(error.reason, {})
-    return _response(STATUS[error.reason], error.reason, error.message, request_id, headers)
+    return _response(_status(error), error.reason, error.message, request_id, _headers(error))
+
+
+def _status(error: errors.Error) -> int:
+    passes = isinstance(error, errors.ResourceExhausted) and error.retry_after_s is not None
+    return _TOO_MANY_REQUESTS if passes else STATUS[error.reason]
+
+
+def _headers(error: errors.Error) -> dict[str, str]:
+    """Return what an answer says besides: what to do about it."""
+    if isinstance(error, errors.Unauthenticated):
+        return _AUTHENTICATE
+    again_s = error.retry_after_s
+    if isinstance(error, errors.Unavailable):
+        again_s = again_s or 1
+    return {} if again_s is None else {"retry-after": str(ceil(again_s))}
 
 
 def internal(request_id: str) -> Response:

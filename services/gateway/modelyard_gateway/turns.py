@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 
 from modelyard_kit.errors import ResourceExhausted
 
+_AGAIN_AFTER_S = 1.0
+
 
 class Turns:
     """So many at once; more wait for a while.
@@ -34,7 +36,7 @@ class Turns:
             async with asyncio.timeout(self._patience_s):
                 await self._turns.acquire()
         except TimeoutError:
-            raise ResourceExhausted(self._refusal) from None
+            raise ResourceExhausted(self._refusal).after(_AGAIN_AFTER_S) from None
         try:
             yield
         finally:

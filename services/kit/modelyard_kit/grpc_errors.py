@@ -34,6 +34,7 @@ CODES: dict[type[errors.Error], grpc.StatusCode] = {
 }
 _MAX_MESSAGE_BYTES = 1_200  # it travels twice, once with three bytes for each that is not ASCII
 _MAX_VALUE_BYTES = 200
+_AGAIN_AFTER_S = 1.0
 _ENDED = (grpc.Call, grpc.aio.AioRpcError)
 """Errors that say how a call ended."""
 _UNREACHED = (
@@ -108,11 +109,14 @@ def from_rpc(error: grpc.RpcError, neighbour: str) -> errors.Error:
     info = error_info(error)
     if info is not None and code in _ERRORS:
         metadata = {key: value for key, value in info.metadata.items() if key != "request_id"}
-        return _ERRORS[code](str(error.details()), **metadata)
+        raised = _ERRORS[code](str(error.details()), **metadata)
+        raised.retry_after_s = _retry_after_s(error)
+        return raised
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return errors.DeadlineExceeded(f"{neighbour} did not answer in time.")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        return errors.ResourceExhausted(f"{neighbour} has too much to do; try again.")
+        busy = errors.ResourceExhausted(f"{neighbour} has too much to do; try again.")
+        return busy.after(_AGAIN_AFTER_S)
     if code is grpc.StatusCode.CANCELLED:
         return errors.Cancelled(f"The call to {neighbour} was cancelled.")
     # Not that nothing was written: an earlier attempt of a call that is retried may have arrived.
@@ -127,16 +131,28 @@ def from_rpc(error: grpc.RpcError, neighbour: str) -> errors.Error:
 
 def error_info(error: grpc.RpcError) -> errors_pb2.ErrorInfo | None:
     """Return the `ErrorInfo` of a failed call, or None when it carries none of ours."""
+    try:
+        found = _detail(error, _ERROR_INFO_URL)
+        info = None if found is None else errors_pb2.ErrorInfo.FromString(found)
+    except DecodeError:
+        return None
+    return info if info is not None and info.domain == DOMAIN else None
+
+
+def _retry_after_s(error: grpc.RpcError) -> float | None:
+    """Return when a call that carries our details may be sent again."""
+    found = _detail(error, _RETRY_INFO_URL)
+    if found is None:
+        return None
+    return errors_pb2.RetryInfo.FromString(found).retry_delay.ToMilliseconds() / 1000
+
+
+def _detail(error: grpc.RpcError, type_url: str) -> bytes | None:
     if not isinstance(error, _ENDED):
         return None
     trailing: Any = error.trailing_metadata() or ()
     for key, value in trailing:
         if key == DETAILS_KEY:
-            try:
-                status = errors_pb2.Status.FromString(value)
-                found = [d for d in status.details if d.type_url == _ERROR_INFO_URL]
-                info = errors_pb2.ErrorInfo.FromString(found[0].value) if found else None
-            except DecodeError:
-                return None
-            return info if info is not None and info.domain == DOMAIN else None
+            status = errors_pb2.Status.FromString(value)
+            return next((d.value for d in status.details if d.type_url == type_url), None)
     return None

@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 TREE = Tree(service="tracking", folder=Path(__file__).parent / "migrations", head="0002")
 
 # Together no more than the connections of one database: a call never waits for one.
-_TRACKING_THREADS = 12
-_ARTIFACTS_THREADS = 4
+_TRACKING_THREADS = 8
+_ARTIFACTS_THREADS = 8  # with those that wait, more than the calls one gateway makes at a time
 
 
 def mount(
