@@ -265,6 +265,14 @@ def test_a_token_that_cannot_be_is_refused(
     assert platform.call("AccessService.ListTokenChecks").revision == before
 
 
+def test_a_token_given_in_place_of_its_hash_is_not_told(platform: Platform) -> None:
+    method = METHODS["AccessService.CreateToken"]
+    refusal = platform.refusal(method, _request(sha256=ELSEWHERE), f"Bearer {SERVICES_TOKEN}")
+    assert refusal is not None
+    assert refusal.metadata["field"] == "sha256"
+    assert ELSEWHERE not in f"{refusal.message} {refusal.metadata}"
+
+
 @pytest.mark.parametrize("token_id", ["", "nosuchtok", "nosuchtok1", "' OR 1=1 -"])
 def test_a_token_that_is_not_there_cannot_be_revoked(platform: Platform, token_id: str) -> None:
     method = METHODS["AccessService.RevokeToken"]

@@ -153,7 +153,7 @@ def _token() -> str | None:
     path = os.environ.get("MODELYARD_TOKEN_FILE")
     if not token and path:
         try:
-            token = Path(path).read_text(encoding="utf-8").strip()
+            token = Path(path).read_text(encoding="utf-8-sig").strip()
         except (OSError, UnicodeDecodeError):
             raise InvalidParameter(
                 f"MODELYARD_TOKEN_FILE names '{path}', which cannot be read."

@@ -66,18 +66,20 @@ class NamedTokens(Protocol):
 
 
 def read_token(path: Path) -> str:
-    """Read a token file: its first line, without surrounding space.
+    """Read a token file: its one line, without surrounding space or a byte order mark.
 
     Raises:
-        InvalidArgument: The file cannot be read, or the token is shorter than 16 characters.
+        InvalidArgument: The file cannot be read, or holds anything but one line of at least 16
+            printable ASCII characters, which are what a header can carry.
     """
     try:
-        token = path.read_text(encoding="utf-8").strip()
+        token = path.read_text(encoding="utf-8-sig", errors="replace").strip()
     except OSError as error:
         raise InvalidArgument(f"The token file cannot be read: {error.strerror}.") from None
-    if len(token) < MIN_TOKEN_LENGTH or "\n" in token:
+    if len(token) < MIN_TOKEN_LENGTH or not (token.isascii() and token.isprintable()):
         raise InvalidArgument(
-            f"The token file must hold one line of at least {MIN_TOKEN_LENGTH} characters."
+            f"The token file must hold one line of at least {MIN_TOKEN_LENGTH} printable ASCII "
+            "characters."
         )
     return token
 

@@ -53,7 +53,7 @@ def test_the_token_goes_along(
     in_file: bool,  # noqa: FBT001
 ) -> None:
     if in_file:
-        (tmp_path / "token").write_text("secret-of-sixteen\n")
+        (tmp_path / "token").write_text("secret-of-sixteen\r\n", encoding="utf-8-sig")
         monkeypatch.setenv("MODELYARD_TOKEN_FILE", str(tmp_path / "token"))
     else:
         monkeypatch.setenv("MODELYARD_TOKEN", "secret-of-sixteen")

@@ -36,7 +36,12 @@ def check_new_token(new: NewToken) -> None:
     """
     check_id(new.id)
     if not _SHA256.fullmatch(new.sha256):
-        raise _invalid("sha256", new.sha256, "the SHA-256 of the token as 64 lower-case digits")
+        # Not shown: a token is as long, and may have been given in its place.
+        raise InvalidArgument(
+            "Invalid value for parameter 'sha256': expected the SHA-256 of the token as 64 "
+            "lower-case hexadecimal digits.",
+            field="sha256",
+        )
     if not _NAME.fullmatch(new.name):
         expected = "letters, digits and . _ @ + -, at most 100, the first a letter or a digit"
         raise _invalid("name", new.name, expected)

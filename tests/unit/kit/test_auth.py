@@ -1,0 +1,51 @@
+"""Token files as they come: from editors, shells and secret stores of any system."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from modelyard_kit.auth import read_token
+from modelyard_kit.errors import InvalidArgument
+
+TOKEN = "a-token-of-some-length"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        TOKEN.encode(),
+        f"{TOKEN}\n".encode(),
+        f"{TOKEN}\r\n".encode(),
+        f"  {TOKEN}\t\n\n".encode(),
+        f"{TOKEN}\r\n".encode("utf-8-sig"),
+    ],
+)
+def test_a_token_is_read_whatever_wrote_its_file(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "token"
+    path.write_bytes(content)
+    assert read_token(path) == TOKEN
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"too-short",
+        f"{TOKEN}\n{TOKEN}\n".encode(),
+        f"{TOKEN}\r{TOKEN}".encode(),
+        f"{TOKEN}\n".encode("utf-16"),
+        f"{TOKEN}-ä".encode(),
+        f"{TOKEN}-ä".encode("latin-1"),
+        f"{TOKEN}\0".encode(),
+    ],
+)
+def test_a_file_whose_content_no_header_can_carry_is_refused_without_telling_it(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "token"
+    path.write_bytes(content)
+    with pytest.raises(InvalidArgument, match="at least 16 printable ASCII characters") as refused:
+        read_token(path)
+    assert TOKEN not in str(refused.value)
