@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 from databases import Dialect, open_migrated
-from tracking_service import Tracking
+from tracking_service import Tracking, file_message
 
 import modelyard_registry.app
 import modelyard_tracking.app
@@ -117,6 +117,13 @@ class Platform:
             page_token = reply.next_page_token
             if not page_token:
                 return removed
+
+    def declare(self, run_id: str, data: bytes) -> pb.DeclareArtifactsResponse:
+        """Declare a file of a run, without uploading it."""
+        reply: pb.DeclareArtifactsResponse = self.tracking.artifacts.DeclareArtifacts(
+            pb.DeclareArtifactsRequest(run_id=run_id, files=[file_message("a", data)])
+        )
+        return reply
 
     def delete_files(self, run_id: str, path: str = "") -> None:
         self.tracking.artifacts.DeleteArtifacts(pb.DeleteArtifactsRequest(run_id=run_id, path=path))

@@ -1,7 +1,6 @@
 """The sweep leaves no orphan and takes nothing live, whatever happens at the same time."""
 
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,13 +48,6 @@ def unused(platform: Platform, *contents: bytes) -> str:
     return run_id
 
 
-def declare(platform: Platform, run_id: str, data: bytes) -> pb.DeclareArtifactsResponse:
-    reply: pb.DeclareArtifactsResponse = platform.tracking.artifacts.DeclareArtifacts(
-        pb.DeclareArtifactsRequest(run_id=run_id, files=[file_message("a", data)])
-    )
-    return reply
-
-
 def test_what_was_deleted_goes_when_its_lease_is_over(platform: Platform) -> None:
     run_id = platform.tracking.create_run()
     platform.tracking.log_files({"a": ONE, "b": TWO}, run_id=run_id)
@@ -69,9 +61,9 @@ def test_what_was_deleted_goes_when_its_lease_is_over(platform: Platform) -> Non
 
 def test_an_upload_that_was_given_up_goes(platform: Platform) -> None:
     run_id = platform.tracking.create_run()
-    declare(platform, run_id, ONE)
+    platform.declare(run_id, ONE)
     platform.store.put(D1, [ONE], len(ONE))
-    declare(platform, run_id, TWO)
+    platform.declare(run_id, TWO)
     platform.clock.end_leases()
     assert platform.sweep() == {D1, D2}
     assert (platform.objects, rows(platform)) == (set(), {})
@@ -170,11 +162,11 @@ def test_declaring_what_is_being_removed_waits_and_then_asks_for_the_bytes(
 
     def declared_meanwhile() -> None:
         with refused("TEMPORARILY_UNAVAILABLE", D1, "Declare it again"):
-            declare(platform, run_id, ONE)
+            platform.declare(run_id, ONE)
 
     platform.store.after["delete"] = declared_meanwhile
     assert platform.sweep() == {D1}
-    assert [upload.digest for upload in declare(platform, run_id, ONE).uploads] == [D1]
+    assert [upload.digest for upload in platform.declare(run_id, ONE).uploads] == [D1]
 
 
 @pytest.mark.parametrize("committed", [False, True])
@@ -187,7 +179,7 @@ def test_what_is_declared_while_a_sweep_looks_is_not_removed(
     platform.register(kept)
 
     def declared_meanwhile() -> None:
-        assert not declare(platform, run_id, ONE).uploads
+        assert not platform.declare(run_id, ONE).uploads
         if committed:
             platform.tracking.log_files({"a": ONE}, run_id=run_id)
 
@@ -200,7 +192,7 @@ def test_what_a_declaration_has_seen_in_the_store_stays_there(platform: Platform
     run_id = unused(platform, ONE)
     swept = []
     platform.store.after["sizes_bytes"] = lambda: swept.append(platform.sweep())
-    assert not declare(platform, run_id, ONE).uploads
+    assert not platform.declare(run_id, ONE).uploads
     assert (swept, platform.objects) == ([set()], {D1})
 
 
@@ -285,9 +277,9 @@ def test_an_object_of_a_crashed_sweep_can_be_declared_when_its_claim_is_over(
     with refused("INTERNAL_ERROR"):
         platform.sweep()
     with refused("TEMPORARILY_UNAVAILABLE"):
-        declare(platform, run_id, ONE)
+        platform.declare(run_id, ONE)
     platform.clock.ahead_ms += CLAIM_MS + 1000
-    assert [upload.digest for upload in declare(platform, run_id, ONE).uploads] == [D1]
+    assert [upload.digest for upload in platform.declare(run_id, ONE).uploads] == [D1]
     assert rows(platform) == {D1: "declared"}
 
 
@@ -340,66 +332,3 @@ def test_a_copy_keeps_its_original_from_being_deleted(platform: Platform, dialec
     assert pinned.digest is not None
     with database.write() as deleting:
         deleting.execute(gone)
-
-
-class People:
-    """Log, share, register, delete and give up, at random."""
-
-    def __init__(self, platform: Platform, seed: int) -> None:
-        self.platform = platform
-        self._choose = random.Random(seed)  # noqa: S311 - no secret
-        self._contents = [f"object {number}".encode() for number in range(8)]
-        self._trees: dict[str, dict[str, bytes]] = {}
-        self._versions: list[str] = []
-
-    @property
-    def needed(self) -> set[Digest]:
-        trees = {Digest.of(data) for files in self._trees.values() for data in files.values()}
-        return trees | self.platform.needed()
-
-    def do_something(self) -> None:
-        choices: list[Callable[[], object]] = [self._log, self._log, self._delete, self._register]
-        choices += [self._delete_version, self._give_up, self._let_time_pass, self.platform.sweep]
-        self._choose.choice(choices)()
-
-    def _log(self) -> None:
-        run_id = self._choose.choice([*self._trees, self.platform.tracking.create_run()])
-        names = (f"model/{self._choose.randrange(3)}" for _ in range(2))
-        files = {name: self._choose.choice(self._contents) for name in names}
-        self.platform.tracking.log_files(files, run_id=run_id)
-        self._trees.setdefault(run_id, {}).update(files)
-
-    def _delete(self) -> None:
-        if run_id := self._choose.choice([*self._trees, ""]):
-            self.platform.delete_files(run_id)
-            del self._trees[run_id]
-
-    def _register(self) -> None:
-        if run_id := self._choose.choice([*self._trees, ""]):
-            self._versions.append(self.platform.register(run_id))
-
-    def _delete_version(self) -> None:
-        if self._versions:
-            at = self._choose.randrange(len(self._versions))
-            self.platform.delete_version(self._versions.pop(at))
-
-    def _give_up(self) -> None:
-        data = self._choose.choice(self._contents)
-        declare(self.platform, self.platform.tracking.create_run(), data)
-        self.platform.store.put(Digest.of(data), [data], len(data))
-
-    def _let_time_pass(self) -> None:
-        self.platform.clock.ahead_ms += self._choose.randrange(5_000_000)
-
-
-@pytest.mark.parametrize("seed", range(2))
-def test_whatever_is_logged_shared_and_deleted_the_store_holds_what_is_live(
-    platform: Platform, seed: int
-) -> None:
-    people = People(platform, seed)
-    for _ in range(60):
-        people.do_something()
-        assert people.needed <= platform.objects
-    platform.clock.ahead_ms += STRAY_MS
-    platform.sweep()
-    assert platform.objects == people.needed
