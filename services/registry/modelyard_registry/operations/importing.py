@@ -134,8 +134,8 @@ def import_version(
     name = _name_here(call.session, origin, original.name)
     if name is None:
         raise InvalidArgument(
-            f"The Registered Model {original.name} was not imported from the origin {origin}; import it "
-            "before its versions.",
+            f"The Registered Model {original.name} was not imported from the origin {origin}; "
+            "import it before its versions.",
             name=original.name,
         )
     change, _ = Change.begin(call, name)
