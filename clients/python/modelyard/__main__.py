@@ -22,7 +22,36 @@ from modelyard import _instance
 from modelyard.exceptions import ModelyardException
 
 _GROUP = "modelyard.commands"
-_WORDS = ("down",)
+_COMMANDS = {
+    "on one machine": {
+        "up": "run the whole platform in one process",
+        "down": "stop it",
+        "demo": "the whole life of a model, in a throw-away home",
+    },
+    "in production, a process each": {
+        "tracking": "run the service of runs, metrics and artifacts",
+        "registry": "run the service of models, versions and stages",
+        "serving": "run the service of the serving API",
+        "gateway": "run the HTTP edge",
+        "migrate": "bring databases to the schema of this version",
+    },
+    "for models": {
+        "models serve": "answer predictions from whichever version a reference means",
+    },
+    "for those who run it": {
+        "tokens": "make, list and revoke named tokens",
+        "doctor": "say what is wrong with an installation, and what to do about it",
+        "backup": "write databases and objects into a folder",
+        "restore": "bring a backup back",
+        "gc": "remove objects that nothing refers to",
+    },
+    "from and to MLflow": {
+        "import mlflow": "bring in what an MLflow installation has",
+        "export mlflow": "bring what is here to an MLflow server",
+    },
+}
+"""What there is, by what it is for. Told without importing it: its extra may be missing."""
+_WIDTH = 15
 _STOP_TIMEOUT_S = 60.0
 _POLL_S = 0.05
 _USAGE_ERROR = 2
@@ -41,14 +70,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    # `modelyard models serve …` is the entry point `models-serve`.
-    for words in (2, 1):
-        name = "-".join(arguments[:words])
-        if len(arguments) >= words and name in entry_points(group=_GROUP).names:
-            return _run_entry_point(name, arguments[:words], arguments[words:])
-    if arguments and arguments[0] not in {*_WORDS, "-h", "--help", "--version"}:
-        known = ", ".join(sorted({*_WORDS, *_server_words()}))
-        print(f"modelyard: unknown command '{arguments[0]}'; known are {known}", file=sys.stderr)
+    known = {words for group in _COMMANDS.values() for words in group}
+    for count in (2, 1):
+        words = arguments[:count]
+        # `modelyard models serve …` is the entry point `models-serve`.
+        name = "-".join(words)
+        if " ".join(words) in known and name in entry_points(group=_GROUP).names:
+            return _run_entry_point(name, words, arguments[count:])
+    if arguments and arguments[0] not in {"down", "-h", "--help", "--version"}:
+        said = f"unknown command '{arguments[0]}'; known are {', '.join(sorted(known))}"
+        print(f"modelyard: {said}", file=sys.stderr)
         return _USAGE_ERROR
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
@@ -72,19 +103,27 @@ def _run_entry_point(name: str, words: list[str], arguments: list[str]) -> int:
     return command(arguments)
 
 
-def _server_words() -> list[str]:
-    return sorted(name.replace("models-", "models ") for name in entry_points(group=_GROUP).names)
+def _listed() -> str:
+    lines = []
+    for purpose, commands in _COMMANDS.items():
+        lines += ["", f"{purpose}:"]
+        lines += [f"  {words:<{_WIDTH}}{what}" for words, what in commands.items()]
+    return "\n".join([*lines, "", "Each has its own --help."])
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="modelyard",
-        description="Track runs, register and stage models, serve what is in a stage.",
-        epilog=f"Commands of servers: {', '.join(_server_words())}. Each has its own --help.",
+        usage="modelyard [-h] [--version] command ...",
+        description="Track runs, register and stage models, serve what is in a stage.\n"
+        + _listed(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"modelyard {version('modelyard')}")
-    words = parser.add_subparsers(metavar="command", required=True)
-    down = words.add_parser("down", help="stop the instance of a home")
+    words = parser.add_subparsers(
+        prog="modelyard", metavar="command", required=True, help=argparse.SUPPRESS
+    )
+    down = words.add_parser("down", description="Stop the instance of a home.")
     down.add_argument(
         "--home", type=Path, default=_instance.home(), help="its folder (%(default)s)"
     )

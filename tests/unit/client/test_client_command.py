@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,6 +17,21 @@ def test_an_unknown_command_names_the_known_ones(capsys: pytest.CaptureFixture[s
     assert "down" in said
     assert "models serve" in said
     assert said.count("\n") == 1
+
+
+def test_help_lists_each_command_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
+    names = project["project"]["entry-points"]["modelyard.commands"]
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    said = re.findall(r"^  ([a-z]+(?: [a-z]+)?)  +\S.{,62}$", capsys.readouterr().out, re.MULTILINE)
+    assert sorted(said) == sorted({"down", *(name.replace("-", " ") for name in names)})
+
+
+def test_a_command_is_spelt_one_way(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["import-mlflow", "--help"]) == 2
+    assert "import mlflow" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["down", "--nothing"]])
