@@ -15,6 +15,8 @@ from modelyard_kit.paging import SortKey
 from modelyard_registry.models import ApiToken, ApiTokenRevision
 from modelyard_registry.rules.tokens import NewToken, check_expiry, check_id, check_new_token
 
+_KEPT_MS = 24 * 60 * 60 * 1000
+
 
 def create_token(call: Call, new: NewToken) -> ApiToken:
     """Make a token; again with the same fields it is the same token.
@@ -94,13 +96,17 @@ def list_tokens(
 def valid_tokens(
     session: Session, known_revision: int, now_ms: int
 ) -> tuple[int, Sequence[ApiToken]]:
-    """Return the present revision, and unless it is known the tokens that count."""
+    """Return the present revision, and unless it is known the tokens that may count.
+
+    Those that expired less than a day ago are among them: who asks keeps the answer until the
+    revision changes and looks at its own clock, and this one may be put back meanwhile.
+    """
     revision = session.scalars(select(ApiTokenRevision.revision)).one()
     if revision == known_revision:
         return revision, []
     valid = select(ApiToken).where(
         ApiToken.revoked_ms.is_(None),
-        or_(ApiToken.expires_ms.is_(None), ApiToken.expires_ms > now_ms),
+        or_(ApiToken.expires_ms.is_(None), ApiToken.expires_ms > now_ms - _KEPT_MS),
     )
     return revision, session.scalars(valid.order_by(ApiToken.id)).all()
 
