@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -35,6 +36,8 @@ _PRAGMAS = (
     "PRAGMA case_sensitive_like=ON",  # LIKE is case-sensitive in the filter grammar
     "PRAGMA busy_timeout=20000",
 )
+_LEAST_FREE_BYTES = 1 << 20
+"""With less than this no write is sure to succeed."""
 _IMMEDIATE = {"sqlite_begin": "BEGIN IMMEDIATE"}
 
 
@@ -49,6 +52,7 @@ class SqliteDatabase(Database):
     def __init__(self, engine: Engine, lock_file: int) -> None:
         super().__init__(engine, reading={}, writing=_IMMEDIATE)
         self._lock_file: int | None = lock_file
+        self._folder = Path(str(engine.url.database)).parent
         self._writer = threading.Lock()
 
     @contextmanager
@@ -62,6 +66,13 @@ class SqliteDatabase(Database):
 
     def limit(self, session: Session, timeout_s: float) -> None:
         """Statements run to their end: the one writer before them was waited for."""
+
+    def problem(self) -> str:
+        problem = super().problem()
+        free_bytes = shutil.disk_usage(self._folder).free
+        if problem or free_bytes >= _LEAST_FREE_BYTES:
+            return problem
+        return "The disk of the database is full: nothing can be written. Free some space."
 
     def explain(self, error: DBAPIError) -> Error | None:
         if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
