@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from registry_service import Registry, in_threads, running_registry
+from sqlalchemy import text
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
 
@@ -66,3 +68,38 @@ def test_versions_made_by_both_at_once_have_numbers_without_gaps(
     numbers: list[int] = []
     in_threads(6, lambda index: numbers.append(int(replicas[index % 2].create_version().version)))
     assert sorted(numbers) == list(range(1, 7))
+
+
+def test_a_move_that_arrives_twice_at_once_is_done_once_and_answered_alike(
+    replicas: tuple[Registry, Registry],
+) -> None:
+    one, other = replicas
+    one.create_model()
+    version = one.create_version()
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+
+    def move(registry: Registry) -> pb.ModelVersion:
+        request = pb.TransitionModelVersionStageRequest(
+            name="iris", version="1", stage="Production", etag=version.etag
+        )
+        reply = registry.call("TransitionModelVersionStage", request, idempotency_key="k")
+        return cast(pb.ModelVersion, reply.model_version)
+
+    with (
+        ThreadPoolExecutor(2) as threads,
+        one.database.engine.connect() as held,
+        one.database.engine.connect() as seen,
+    ):
+        held.execute(text("SELECT ticks FROM clock FOR UPDATE"))
+        moves = []
+        for registry in (one, other):
+            moves.append(threads.submit(move, registry))
+            while seen.scalar(waiting) != len(moves):
+                seen.rollback()
+        held.rollback()
+        first, second = (done.result() for done in moves)
+    assert first == second
+    assert [event.action for event in one.events()].count(pb.ModelEvent.STAGE_CHANGED) == 1

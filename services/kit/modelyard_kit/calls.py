@@ -22,12 +22,23 @@ from modelyard_kit import idempotency
 from modelyard_kit.auth import Grant
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Conflict, Database, OutcomeUnknown
-from modelyard_kit.errors import Aborted, Cancelled, DeadlineExceeded, Unavailable
+from modelyard_kit.errors import (
+    Aborted,
+    AlreadyExists,
+    Cancelled,
+    DeadlineExceeded,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    Unavailable,
+)
 from modelyard_kit.metrics import tx_retries
 from modelyard_kit.scope import Restriction, restrict
 
 DEFAULT_DEADLINE_S = 30.0
 _ATTEMPTS = 4  # of a transaction that collides with others
+_DECIDED = (Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound)
+"""What an operation raises because of what it read."""
 NEIGHBOUR_MARGIN_S = 0.1  # so that a caller still hears which neighbour was too slow
 
 
@@ -157,6 +168,12 @@ def writes(
 
         try:
             return _until_it_goes_through(attempt)  # type: ignore[no-any-return]  # of the RPC's reply type
+        except _DECIDED:
+            # The same call may have been sent twice at once, and be what this one ran into.
+            kept = kept_reply(self, request)
+            if kept is None:
+                raise
+            return kept  # type: ignore[no-any-return]  # of the RPC's reply type
         except OutcomeUnknown:
             # Never run again blindly: whether it was committed can be told by its key only.
             try:
