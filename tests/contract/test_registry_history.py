@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard_kit import grpc_errors, paging
-from modelyard_kit.errors import DataLoss, InvalidArgument, NotFound, OutOfRange
+from modelyard_kit.errors import DataLoss, InvalidArgument, NotFound, OutOfRange, Unavailable
 
 
 @pytest.fixture
@@ -196,8 +196,10 @@ def test_a_watch_from_beyond_the_history_is_out_of_range(registry: Registry) -> 
     assert isinstance(refusal(watch(registry, name="iris", after_revision=-1)), InvalidArgument)
 
 
-def test_a_watch_ends_when_the_server_stops(registry: Registry) -> None:
+def test_a_watch_ends_when_the_server_stops_and_says_why(registry: Registry) -> None:
     stream = watch(registry, name="iris", after_revision=3)
     next(stream)
     registry.server.drain(grace_s=5)
-    assert list(stream) == []
+    stopped = refusal(stream)
+    assert isinstance(stopped, Unavailable)
+    assert "stopping" in stopped.message

@@ -335,5 +335,7 @@ def test_a_version_of_a_model_that_was_not_imported_is_refused(registry: Registr
     registry.create_model()
     import_model(registry, model("other"), "elsewhere")
     for name in ("iris", "other", "unknown"):
-        with refused(registry, InvalidArgument, f"{name} was not imported from {ORIGIN}"):
+        with refused(
+            registry, InvalidArgument, f"{name} was not imported from the origin {ORIGIN}"
+        ):
             import_version(registry, version(1, name))
