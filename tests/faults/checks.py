@@ -31,6 +31,8 @@ CLIENTS = 8
 _TIMES = 8
 _TIMES_UNTIL_KILLED = 3
 _TIMEOUT_S = 10
+_PATIENCE_S = 15.0
+"""Longer than a restart; a mutant may have broken its database for good."""
 _SOURCE = "s3://elsewhere/model"
 _REFUSED = re.compile("unique|event", re.IGNORECASE)
 _names = iter(range(1, 10_000))
@@ -213,6 +215,7 @@ def _work(
             seed = next(_names) * 4 + 1  # by gRPC
             client = Client(deployment.targets, folder / f"client-{number}", seed, nobody.fileno())
             client.round, client.run_id = round_, run
+            client.patience_s = _PATIENCE_S
             start.wait()
             for _ in range(times):
                 getattr(client, client.random.choice(works))()

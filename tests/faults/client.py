@@ -38,6 +38,7 @@ _SOURCE = "s3://elsewhere/model"
 _STAGES = ("None", "Staging", "Production", "Archived")
 _EVERY_FOURTH_BY_HTTP = 4
 _TIMEOUT_S = 4.0
+_PATIENCE_S = 60.0
 _SENT_ONCE = 0.2
 _RESENT = 0.15
 
@@ -66,6 +67,8 @@ class Client:
         self.record = self._open.enter_context(record.open("w", buffering=1))
         self.progress = progress
         os.set_blocking(progress, False)
+        self.patience_s = _PATIENCE_S
+        """How long it goes on sending a call that nobody answers definitely."""
         self.calls = 0
         self.steps = 0
         self.round = self.run_id = ""
@@ -243,6 +246,7 @@ class Client:
     ) -> tuple[Any, list[tuple[str, str]]]:
         """The reply, or None for a refusal; and the code and words of each failure on the way."""
         said = []
+        deadline_s = time.monotonic() + self.patience_s
         while True:
             try:
                 reply = rpc(request, timeout=_TIMEOUT_S, metadata=metadata, wait_for_ready=True)
@@ -250,7 +254,8 @@ class Client:
                 said.append((error.code().name, str(error.details())))
                 if error.code() in INDEFINITE:
                     time.sleep(0.02)  # nothing tells when a killed server is back
-                if error.code() not in INDEFINITE or not insists:
+                gives_up = not insists or time.monotonic() > deadline_s
+                if error.code() not in INDEFINITE or gives_up:
                     return None, said
             else:
                 return reply, said

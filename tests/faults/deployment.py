@@ -115,7 +115,7 @@ def deployed(
     postgres: Postgres | None = None,
     roles: tuple[str, ...] = ROLES,
     mutant: str = "",
-    **variables: str,
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[Deployment]:
     """Run services on fresh databases; everything is killed at the end.
 
@@ -140,7 +140,7 @@ def deployed(
             proxies["database"] = running.enter_context(Proxy(postgres.port))
             direct, through = f":{postgres.port}/", f":{proxies['database'].port}/"
             behind["registry"] = urls["registry"].replace(direct, through)
-        settings = _settings(folder, targets, behind) | variables
+        settings = _settings(folder, targets, behind) | dict(variables or {})
         services = {role: Service(role, settings, folder, mutant) for role in roles}
         for service in services.values():
             running.callback(service.kill)

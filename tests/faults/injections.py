@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Callable
 from functools import partial
 
 from faults.chaos import Fault, Progress
@@ -84,16 +83,36 @@ def _wait(pause_s: float) -> None:
 
 def faults(deployment: Deployment, pause_s: float) -> list[Fault]:
     """Return each fault that can be done to a deployment, once."""
-    chosen: list[Callable[..., None]] = [
-        *(partial(kill, role) for role in ("registry", "tracking", "gateway")),
-        *(partial(cut, link) for link in deployment.proxies),
+    return [*_common(pause_s), *_of_tracking(), *_of_a_server(deployment, pause_s)]
+
+
+def some_faults(deployment: Deployment, pause_s: float) -> list[Fault]:
+    """Return a choice, so that each fault is done on one of the two databases at least."""
+    of_a_server = _of_a_server(deployment, pause_s)
+    return of_a_server + _common(pause_s)[:2] if of_a_server else _common(pause_s) + _of_tracking()
+
+
+def _common(pause_s: float) -> list[Fault]:
+    return [
+        partial(kill, "registry"),
+        partial(cut, "registry"),
+        partial(kill, "gateway"),
         partial(stall, "registry", pause_s),
         partial(pause, "registry", pause_s),
     ]
-    if deployment.postgres is not None:
-        chosen += [
-            crash_database,
-            partial(stall, "database", pause_s),
-            partial(pause_backend, pause_s),
-        ]
-    return list(chosen)
+
+
+def _of_tracking() -> list[Fault]:
+    return [partial(kill, "tracking"), partial(cut, "tracking")]
+
+
+def _of_a_server(deployment: Deployment, pause_s: float) -> list[Fault]:
+    if deployment.postgres is None:
+        return []
+    return [
+        crash_database,
+        partial(kill, "tracking"),
+        partial(cut, "database"),
+        partial(stall, "database", pause_s),
+        partial(pause_backend, pause_s),
+    ]

@@ -40,7 +40,7 @@ _MOST_WAIT_S = 0.2
 
 @pytest.fixture(params=["folder", "s3"] if SOAK else ["folder"])
 def deployment(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Deployment]:
-    variables = {}
+    variables: dict[str, str] = {}
     if request.param == "s3":
         store: S3Server = request.getfixturevalue("seaweedfs")
         variables = {
@@ -48,7 +48,7 @@ def deployment(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Deplo
             "MODELYARD_S3_ENDPOINT": store.endpoint,
             **store.environ,
         }
-    with deployed(tmp_path, **variables) as running:
+    with deployed(tmp_path, variables=variables) as running:
         yield running
 
 
@@ -110,7 +110,14 @@ def test_a_flipped_byte_in_the_store_is_never_read_as_the_version(
 @contextmanager
 def uploading(deployment: Deployment, seed: int, most: str = "") -> Iterator[subprocess.Popen[str]]:
     gateway = f"http://{deployment.targets['gateway']}"
-    arguments = [sys.executable, _UPLOADER, gateway, _NAME, str(seed), *([most] if most else [])]
+    arguments = [
+        sys.executable,
+        str(_UPLOADER),
+        gateway,
+        _NAME,
+        str(seed),
+        *([most] if most else []),
+    ]
     process = subprocess.Popen(
         arguments, stdout=subprocess.PIPE, text=True, env=environment(GRPC_VERBOSITY="NONE")
     )

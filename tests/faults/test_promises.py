@@ -17,12 +17,12 @@ from faults import chaos, judging
 from faults.chaos import Record
 from faults.checkers import unexpected
 from faults.deployment import Dialect, deployed
-from faults.injections import LONG_PAUSE_S, SHORT_PAUSE_S, faults
+from faults.injections import LONG_PAUSE_S, SHORT_PAUSE_S, faults, some_faults
 from postgres import Postgres
 
 SOAK = bool(os.environ.get("MODELYARD_SOAK"))
 CLIENTS = 16 if SOAK else 8
-CALLS = 150 if SOAK else 40
+CALLS = 150 if SOAK else 25
 CYCLES = int(os.environ.get("MODELYARD_SOAK", "0"))
 SEED = int(os.environ.get("MODELYARD_SEED", "0")) or random.SystemRandom().randrange(1, 10_000)
 """Printed with each run; MODELYARD_SEED repeats the choices of one, though not its timing."""
@@ -37,7 +37,11 @@ def record(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     postgres = Postgres() if dialect == "postgresql" else None
     try:
         with deployed(folder, postgres) as deployment:
-            todo = faults(deployment, LONG_PAUSE_S if SOAK else SHORT_PAUSE_S) * max(CYCLES, 1)
+            todo = (
+                faults(deployment, LONG_PAUSE_S) * CYCLES
+                if SOAK
+                else some_faults(deployment, SHORT_PAUSE_S)
+            )
             random.Random(SEED).shuffle(todo)  # noqa: S311 - faults, not secrets
             made = chaos.run(deployment, records, todo, clients=CLIENTS, calls=CALLS, seed=SEED)
     finally:
