@@ -180,3 +180,38 @@ def test_what_was_committed_is_not_read_again(lying: Edge, moto: S3Server) -> No
 
     assert mismatches() == before
     assert not lying.store.verify(Digest.of(files["a"]))
+
+
+def test_what_is_uploaded_again_is_hashed_again(lying: Edge, moto: S3Server) -> None:
+    run_id, files = lying.create_run(), {"a": b"right, but lost since"}
+    (upload,) = declare(lying, run_id, files).values()
+    assert put(upload, files["a"]) == 200
+    commit(lying, run_id, files)
+    bucket, _, key = urlsplit(upload.url).path[1:].partition("/")
+    moto.client.delete_object(Bucket=bucket, Key=key)
+
+    other = lying.create_run()
+    (upload,) = declare(lying, other, files).values()
+    assert put(upload, b"wrong".ljust(len(files["a"]))) == 200
+    with refused("DATA_LOSS", "for 'a' are not the object"):
+        commit(lying, other, files)
+
+    assert listed(lying, other) == []
+    assert not lying.store.has(Digest.of(files["a"]))
+
+
+def test_a_file_that_is_sealed_vouches_for_no_bytes_that_came_since(
+    lying: Edge, moto: S3Server
+) -> None:
+    run_id, files = lying.create_run(), {"a": b"right, lost, and sealed"}
+    (upload,) = declare(lying, run_id, files).values()
+    assert put(upload, files["a"]) == 200
+    commit(lying, run_id, files)
+    bucket, _, key = urlsplit(upload.url).path[1:].partition("/")
+    moto.client.delete_object(Bucket=bucket, Key=key)
+
+    (upload,) = declare(lying, run_id, files).values()
+    assert put(upload, b"wrong".ljust(len(files["a"]))) == 200
+    lying.artifacts.SealManifest(pb.SealManifestRequest(run_id=run_id))
+    with refused("DATA_LOSS", "for 'a' are not the object"):
+        commit(lying, lying.create_run(), files)

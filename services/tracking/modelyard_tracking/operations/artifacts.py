@@ -64,7 +64,8 @@ def lease_objects(
         session: The transaction.
         objects: Sizes in bytes by digest.
         now_ms: Unix time, milliseconds.
-        state: `DECLARED`, or `STORED` for objects that are in the store.
+        state: `STORED` for objects whose bytes are known to be right; `DECLARED` to leave those
+            that are known so.
         is_manifest: Whether the object is a sealed manifest.
 
     Returns:
@@ -92,6 +93,17 @@ def lease_objects(
             ],
         )
     return until_ms
+
+
+def expect_objects(session: Session, digests: Iterable[Digest]) -> None:
+    """Have objects taken for stored no more, since they have to be uploaded again."""
+    for some in batches(digests):
+        session.execute(
+            update(StoredObject)
+            .where(StoredObject.digest.in_(some), StoredObject.state == STORED)
+            .values(state=DECLARED)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def _prolong(

@@ -103,11 +103,21 @@ class ArtifactsServicer(Presigning, Sweeping):
         objects = objects_of(files)
         reply = self._declare(request, context, owner, objects)
         stored = self._stored(objects)  # after they are leased: what is there stays
-        for digest, size_bytes in objects.items():
-            if digest not in stored:
-                put = self.store.presign_put(digest, size_bytes, LEASE_MS // 1000)
-                reply.uploads.append(_upload(digest, size_bytes, put))
+        missing = {digest: size for digest, size in objects.items() if digest not in stored}
+        if missing and not self.store.trusted:
+            self._expect(request, context, missing)
+        for digest, size_bytes in missing.items():
+            put = self.store.presign_put(digest, size_bytes, LEASE_MS // 1000)
+            reply.uploads.append(_upload(digest, size_bytes, put))
         return reply
+
+    @writes
+    def _expect(
+        self, _request: pb.DeclareArtifactsRequest, call: Call, missing: dict[Digest, int]
+    ) -> pb.DeclareArtifactsResponse:
+        """Have what the store lost be hashed when it comes again, though it was committed once."""
+        artifacts.expect_objects(call.session, missing)
+        return pb.DeclareArtifactsResponse()
 
     @reads
     def _ask_to_write(
@@ -178,7 +188,8 @@ class ArtifactsServicer(Presigning, Sweeping):
     def _hash_what_came(self, files: list[ManifestFile], known: dict[Digest, StoredObject]) -> None:
         """Read what was uploaded to a store that may have taken other bytes.
 
-        What was committed before is not read again: whoever loads it checks its digest.
+        What was committed before, and not lost since, is not read again: whoever loads it checks
+        its digest.
 
         Raises:
             DataLoss: It is other bytes; they are deleted, so that the right ones can be uploaded.
@@ -272,7 +283,8 @@ class ArtifactsServicer(Presigning, Sweeping):
         manifest = Manifest(sealed.files)
         data, digest = manifest.to_bytes(), manifest.digest
         session, now_ms = call.session, call.now_ms
-        artifacts.lease_objects(session, objects_of(sealed.files), now_ms, state=artifacts.STORED)
+        # Of a file that the store lost, other bytes may be coming: sealing vouches for none.
+        artifacts.lease_objects(session, objects_of(sealed.files), now_ms, state=artifacts.DECLARED)
         artifacts.lease_objects(
             session, {digest: len(data)}, now_ms, state=artifacts.DECLARED, is_manifest=True
         )
