@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
@@ -168,24 +169,8 @@ def writes(
 
         try:
             return _until_it_goes_through(attempt)  # type: ignore[no-any-return]  # of the RPC's reply type
-        except _DECIDED:
-            # The same call may have been sent twice at once, and be what this one ran into.
-            kept = kept_reply(self, request)
-            if kept is None:
-                raise
-            return kept  # type: ignore[no-any-return]  # of the RPC's reply type
-        except OutcomeUnknown:
-            # Never run again blindly: whether it was committed can be told by its key only.
-            try:
-                kept = kept_reply(self, request)
-            except (Unavailable, DeadlineExceeded):
-                kept = None  # and what these say of writing nothing is not so here
-            if kept is None:
-                raise Unavailable(
-                    "The database broke off at the commit: what was asked for may have been done. "
-                    "Look before you try again, unless it carries an idempotency key."
-                ) from None
-            return kept  # type: ignore[no-any-return]  # of the RPC's reply type
+        except (*_DECIDED, OutcomeUnknown) as failure:
+            return _first_reply(self, request, failure)  # type: ignore[no-any-return]  # as above
 
     return handle
 
@@ -202,6 +187,26 @@ def _until_it_goes_through(attempt: Callable[[], Any]) -> Any:
         if isinstance(conflict.__cause__, IntegrityError):
             raise conflict.__cause__ from None  # nobody else's doing: the same each time
         raise Aborted("Somebody else wrote the same each time; nothing was written.") from conflict
+
+
+def _first_reply(servicer: Servicer, request: Message, failure: Exception) -> Any:
+    """Return the reply kept under the call's key after all, or raise why there is none.
+
+    The same call may have been sent twice at once: the second ran into what the first did. Whether
+    a commit that broke off happened can be told by the key only, so it is never run again blindly.
+    """
+    kept = None
+    # What these say of writing nothing need not be so here.
+    with suppress(Unavailable, DeadlineExceeded):
+        kept = kept_reply(servicer, request)
+    if kept is not None:
+        return kept
+    if isinstance(failure, OutcomeUnknown):
+        raise Unavailable(
+            "The database broke off at the commit: what was asked for may have been done. "
+            "Look before you try again, unless it carries an idempotency key."
+        ) from None
+    raise failure
 
 
 def kept_reply(servicer: Servicer, request: Message) -> Any:

@@ -161,6 +161,8 @@ class Database(ABC):
         try:
             yield
         except DBAPIError as error:
+            if isinstance(self.explain(error), Conflict):
+                raise Unavailable("The tables are being changed. Try again.") from error
             self._raise(error)
 
     def _raise(self, error: DBAPIError) -> None:

@@ -71,6 +71,10 @@ _MEANINGS: dict[str, tuple[type[Error], str]] = {
         InvalidArgument,
         "A text is longer than the database keeps; nothing was written. Shorten it.",
     ),
+    "54000": (
+        InvalidArgument,
+        "Names and keys are longer than an index of the database holds; nothing was written.",
+    ),
 }
 """By SQLSTATE."""
 _COLLIDED = {"40001", "40P01"}  # serialization failure, deadlock

@@ -3,13 +3,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any
 
 import postgres
 import pytest
 from postgres import Postgres
-from sqlalchemy import URL, make_url, text
+from sqlalchemy import URL, Connection, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from modelyard_kit.db import Conflict, Database, OutcomeUnknown, open_database
@@ -145,6 +146,39 @@ def test_a_text_that_is_too_long_is_refused(database: Database) -> None:
         database.write() as session,
     ):
         session.execute(text("INSERT INTO t VALUES (1, 'four')"))
+
+
+def test_a_text_that_no_index_holds_is_refused(database: Database) -> None:
+    run_alone(database, "CREATE TABLE named (name TEXT PRIMARY KEY)")
+    long = "SELECT string_agg(md5(n::text), '') FROM generate_series(1, 200) AS n"
+    with (
+        pytest.raises(InvalidArgument, match="than an index of the database holds"),
+        database.write() as session,
+    ):
+        session.execute(text(f"INSERT INTO named {long}"))
+
+
+def test_a_read_that_meets_a_change_of_tables_may_be_tried_again(database: Database) -> None:
+    run_alone(database, "CREATE TABLE other (n INTEGER)")
+    waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+
+    def change(held: Connection) -> None:
+        held.execute(text("LOCK TABLE t"))
+        held.rollback()
+
+    with (
+        ThreadPoolExecutor(1) as threads,
+        database.engine.connect() as held,
+        pytest.raises(Unavailable, match="tables are being changed"),
+        database.read() as session,
+    ):
+        session.execute(text("SET LOCAL deadlock_timeout = 10"))
+        session.execute(text("SELECT * FROM t"))
+        held.execute(text("LOCK TABLE other"))
+        threads.submit(change, held)
+        while not run_alone(database, waiting):
+            pass
+        session.execute(text("SELECT * FROM other"))
 
 
 def test_the_pool_heals_after_every_connection_was_ended(database: Database) -> None:
