@@ -26,6 +26,8 @@ from modelyard_kit.migrations import Tree, migrate
 _NOBODY = 65534  # the server refuses to run as root
 _RAM = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 _STARTS_WITHIN_S = 60
+_WHEN_WE_ARE_GONE = 'cat; "$0" stop -w -m immediate -D "$1"; rm -rf "${1%/*}"'
+"""Its input ends with the test process, also with one that is killed."""
 _names = itertools.count()
 
 
@@ -58,6 +60,11 @@ class Postgres:
         self._run(
             "initdb", "-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "-N", "-k"
         )
+        self._survivor = subprocess.Popen(
+            ["/bin/sh", "-c", _WHEN_WE_ARE_GONE, self._binaries / "pg_ctl", self._data],
+            user=self._user, group=self._user, cwd="/", start_new_session=True,
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
         atexit.register(self.close)
         self.start()
 
@@ -105,8 +112,7 @@ class Postgres:
     def close(self) -> None:
         """Stop the server and delete its data."""
         atexit.unregister(self.close)
-        if (self._data / "postmaster.pid").exists():
-            self.stop("immediate")
+        self._survivor.communicate()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _run(self, program: str, *arguments: str) -> None:
