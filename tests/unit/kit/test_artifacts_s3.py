@@ -1,6 +1,7 @@
 """What only a store in S3 does: presigned URLs, finding out what is enforced, failing in words."""
 
 import http.client
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -272,6 +273,16 @@ def test_a_store_that_cannot_be_reached_is_unavailable() -> None:
     with pytest.raises(Unavailable):
         list(store.list_objects())
     assert not store.trusted
+
+
+def test_no_log_has_a_signature(seaweedfs: S3Server, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    unreachable = S3Store("bucket", endpoint="http://127.0.0.1:9")
+    for store in (seaweedfs.open_store(), unreachable):
+        caplog.clear()
+        assert store.trusted != (store is unreachable)
+        assert "artifact store" in caplog.text
+        assert "Signature=" not in caplog.text
 
 
 def test_an_object_that_breaks_off_is_not_taken_for_whole(broken: str) -> None:

@@ -43,9 +43,10 @@ def connect(bucket: str, endpoint: str, region: str) -> S3Client:
         raise FailedPrecondition(
             f"The region of the bucket '{bucket}' is not known; set MODELYARD_S3_REGION."
         )
-    # What it logs at DEBUG has signatures in it, which are permissions.
-    botocore = logging.getLogger("botocore")
-    botocore.setLevel(max(logging.INFO, botocore.getEffectiveLevel()))
+    # What they log at DEBUG has signatures in it, which are permissions.
+    for name in ("botocore", "urllib3"):
+        library = logging.getLogger(name)
+        library.setLevel(max(logging.INFO, library.getEffectiveLevel()))
     by_path = bool(endpoint) or "." in bucket  # such a host would not fit Amazon's certificate
     client: S3Client = session.client(
         "s3",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,6 +17,7 @@ _FULL = {"InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "507"}
 _NOT_NOW = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException"}
 _CLIENT_ERRORS = range(400, 500)
 _TOO_MANY_REQUESTS = 429
+_QUERY = re.compile(r"\?[^\s\"']*")
 
 
 @contextmanager
@@ -42,7 +44,8 @@ def status_of(error: ClientError) -> int:
 
 
 def _kit_error(error: Exception) -> Error:
-    logger.warning("The artifact store failed: %s", error)
+    # Without the queries of URLs, which may be signed: a signature is a permission.
+    logger.warning("The artifact store failed: %s", _QUERY.sub("?…", str(error)))
     if not isinstance(error, ClientError):
         return Unavailable("The artifact store cannot be reached; try again.")
     if code_of(error) in _FULL:
