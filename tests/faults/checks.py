@@ -29,10 +29,11 @@ from modelyard.api.registry.v1 import registry_pb2
 Check: TypeAlias = Callable[[Deployment, Path], list[str]]
 CLIENTS = 8
 _TIMES = 8
-_TIMES_UNTIL_KILLED = 3
+_TIMES_UNTIL_KILLED = 2
 _TIMEOUT_S = 10
-_PATIENCE_S = 15.0
-"""Longer than a restart; a mutant may have broken its database for good."""
+_PATIENCE_S = 1.0
+_PATIENCE_WITH_KILLS_S = 15.0
+"""Longer than a restart. A mutant may have broken its database for good."""
 _SOURCE = "s3://elsewhere/model"
 _REFUSED = re.compile("unique|event", re.IGNORECASE)
 _names = iter(range(1, 10_000))
@@ -75,8 +76,12 @@ def kills(deployment: Deployment, folder: Path) -> list[str]:
     with ThreadPoolExecutor(1) as killing:
         killed = killing.submit(kill)
         works = ("promote", "create_held_version", "edit")
-        times = 2 * _TIMES_UNTIL_KILLED
-        _work(deployment, folder, works, round_, "", times=times, ended=answered.release)
+        _work(
+            *(deployment, folder, works, round_, ""),
+            times=3 * _TIMES_UNTIL_KILLED,
+            patience_s=_PATIENCE_WITH_KILLS_S,
+            acknowledged=answered.release,
+        )
         killed.result()
     _read(deployment, folder, record, round_)
     created = record.acknowledged("create_version", held(round_))
@@ -205,7 +210,8 @@ def _work(
     run: str,
     *,
     times: int = _TIMES,
-    ended: Callable[[], object] = lambda: None,
+    patience_s: float = _PATIENCE_S,
+    acknowledged: Callable[[], object] | None = None,
 ) -> None:
     """Have eight clients do some kinds of work at random, at once."""
     start = threading.Barrier(CLIENTS)
@@ -215,11 +221,16 @@ def _work(
             seed = next(_names) * 4 + 1  # by gRPC
             client = Client(deployment.targets, folder / f"client-{number}", seed, nobody.fileno())
             client.round, client.run_id = round_, run
-            client.patience_s = _PATIENCE_S
+            client.patience_s = patience_s
+            if acknowledged is not None:
+                client.resent = 0  # who is told at once can act at once
             start.wait()
             for _ in range(times):
                 getattr(client, client.random.choice(works))()
-                ended()
+                if acknowledged is not None and client.outcome == "ok":
+                    acknowledged()
+                if client.gave_up:
+                    break
             client.close()
 
         for end in [working.submit(work, number) for number in range(CLIENTS)]:

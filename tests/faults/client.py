@@ -69,6 +69,11 @@ class Client:
         os.set_blocking(progress, False)
         self.patience_s = _PATIENCE_S
         """How long it goes on sending a call that nobody answers definitely."""
+        self.gave_up = False
+        self.resent = _RESENT
+        """Of the calls that were acknowledged, how many are sent once more."""
+        self.outcome = ""
+        """Of the last call."""
         self.calls = 0
         self.steps = 0
         self.round = self.run_id = ""
@@ -228,11 +233,11 @@ class Client:
         known = reply is not None or all(code not in _UNKNOWN for code, _ in said)
         done: dict[str, Any] = {"call": self.name, "kind": kind, "model": model, "asked": asked}
         done |= {"started_s": started_s, "ended_s": time.monotonic() if known else None}
-        done |= {"outcome": "ok" if reply is not None else "no" if known else "unknown"}
-        done |= {"said": said, "replies": [], "told": None}
+        self.outcome = "ok" if reply is not None else "no" if known else "unknown"
+        done |= {"outcome": self.outcome, "said": said, "replies": [], "told": None}
         if reply is not None:
             done |= {"replies": [_digest(reply)], "told": told(reply)}
-            if insists and self.random.random() < _RESENT:
+            if insists and self.random.random() < self.resent:
                 again, said_again = self.send(rpc, request, metadata, insists=True)
                 done["replies"].append("nothing" if again is None else _digest(again))
                 done["said"] += said_again
@@ -254,8 +259,10 @@ class Client:
                 said.append((error.code().name, str(error.details())))
                 if error.code() in INDEFINITE:
                     time.sleep(0.02)  # nothing tells when a killed server is back
-                gives_up = not insists or time.monotonic() > deadline_s
-                if error.code() not in INDEFINITE or gives_up:
+                if error.code() not in INDEFINITE or not insists:
+                    return None, said
+                if time.monotonic() > deadline_s:
+                    self.gave_up = True
                     return None, said
             else:
                 return reply, said

@@ -19,7 +19,7 @@ from sqlalchemy import Engine, event, func, insert, select
 from sqlalchemy.orm import Session
 
 _WINDOW_S = 0.03
-_ACKNOWLEDGED_EARLY_BY_S = 0.06
+_ACKNOWLEDGED_EARLY_BY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
