@@ -96,17 +96,17 @@ def is_right(place: Place, value: Any, status: int, body: bytes) -> bool:
         # A service may still miss another field, or find this one too small.
         return status == 200 or (status == 400 and " supplied: expected" not in message)
     named = f"parameter '{place.steps[0].name}" in message
-    return bool(status == 400 and named and place.field.name in message)
+    return status == 400 and named and place.field.name in message
 
 
 def fits(field: FieldDescriptor, value: Any) -> bool:
     if field.is_repeated:
-        return value == []
+        return type(value) is list and not value
     kinds = FITTING[field.type]
     if field.message_type is not None:
         kinds = KNOWN.get(field.message_type.full_name, kinds)
     if field.enum_type is not None:
-        return type(value) is int and value in field.enum_type.values_by_number
+        return type(value) is int and value in set(field.enum_type.values_by_number)
     return type(value) in kinds
 
 
