@@ -119,6 +119,17 @@ def test_a_file_cannot_also_be_a_folder(tracking: Tracking, present: str, added:
     assert seal(tracking, run_id=run_id).manifest.count(b'"path"') == 1
 
 
+def test_of_many_files_the_one_that_is_a_folder_is_named(tracking: Tracking) -> None:
+    run_id = tracking.create_run()
+    tracking.log_files({"f150/a/b": b"x"}, run_id=run_id)
+    many = {f"f{number}": b"y" for number in range(200)}
+    with refused("INVALID_PARAMETER_VALUE", "The path 'f150' would be a file and also a folder"):
+        tracking.log_files(many, run_id=run_id)
+    del many["f150"]
+    tracking.log_files(many, run_id=run_id)
+    assert len(listed(tracking, run_id)) == 200
+
+
 def test_names_that_sort_between_a_folder_and_its_files_are_no_clash(tracking: Tracking) -> None:
     run_id = tracking.create_run()
     tracking.log_files({"a-b": b"1", "a/b": b"2", "a0": b"3", "a.b": b"4"}, run_id=run_id)

@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import pytest
 from databases import Dialect
+from prometheus_client import REGISTRY
 from tracking_service import Tracking, file_message, tracking_at
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as artifacts
@@ -45,6 +46,11 @@ def at_once(work: Callable[[int], Any], clients: int = CLIENTS) -> list[Any]:
 def create_experiment(tracking: Tracking, name: str) -> str:
     reply = tracking.rpc.CreateExperiment(pb.CreateExperimentRequest(name=name))
     return str(reply.experiment_id)
+
+
+def deadlocks() -> float:
+    labels = {"sqlstate": "40P01"}
+    return REGISTRY.get_sample_value("modelyard_db_tx_retries_total", labels) or 0
 
 
 def test_runs_that_log_for_one_model_leave_its_greatest_point(tracking: Tracking) -> None:
@@ -182,16 +188,21 @@ def test_a_path_never_becomes_a_file_and_a_folder(tracking: Tracking) -> None:
         assert not any(other.startswith(f"{path}/") for other in kept)
 
 
-def test_objects_declared_by_many_at_once_in_any_order_are_leased(tracking: Tracking) -> None:
+def test_objects_declared_by_many_at_once_in_any_order_are_leased_without_deadlocks(
+    tracking: Tracking,
+) -> None:
     run_id = tracking.create_run()
-    messages = [file_message(f"f{number}", str(number).encode()) for number in range(50)]
+    messages = [file_message(f"f{number}", str(number).encode()) for number in range(300)]
+    before = deadlocks()
 
     def declare(index: int) -> int:
         files = messages if index % 2 else messages[::-1]
         request = artifacts.DeclareArtifactsRequest(run_id=run_id, files=files)
         return len(tracking.artifacts.DeclareArtifacts(request).uploads)
 
-    assert at_once(declare) == [50] * CLIENTS
+    assert at_once(declare) == [300] * CLIENTS
+    assert at_once(declare) == [300] * CLIENTS
+    assert deadlocks() == before
 
 
 def test_many_runs_read_one_new_dataset(tracking: Tracking) -> None:

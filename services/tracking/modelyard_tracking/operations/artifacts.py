@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
-from sqlalchemy import ColumnElement, case, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from modelyard_kit.artifacts import Digest, ManifestFile
@@ -28,6 +28,7 @@ from modelyard_tracking.rules.artifacts import (
 )
 
 _KEYS_A_STATEMENT = 5_000  # databases bind some ten thousand values at most
+_RANGES_A_STATEMENT = 100
 _SWEPT_WITHIN_S = 5.0
 DECLARED, STORED, SWEEPING = "declared", "stored", "sweeping"
 
@@ -76,7 +77,7 @@ def lease_objects(
     """
     until_ms = now_ms + LEASE_MS
     present = _prolong(session, objects, now_ms, until_ms, state)
-    absent = [digest for digest in objects if digest not in present]
+    absent = sorted(objects.keys() - present)  # in order, as they are locked
     _refuse_swept(session, absent)
     if absent:
         session.execute(
@@ -114,13 +115,16 @@ def _prolong(
     declared = case((StoredObject.state == SWEEPING, DECLARED), else_=StoredObject.state)
     prolonged: set[str] = set()
     for some in batches(digests):
+        free = select(StoredObject.digest).where(
+            StoredObject.digest.in_(some),
+            or_(StoredObject.state != SWEEPING, StoredObject.leased_until_ms < now_ms),
+        )
+        # In order, so that nobody who leases the same waits for the other.
+        locked = free.order_by(StoredObject.digest).with_for_update(**EXCLUSIVE)
         prolonged.update(
             session.scalars(
                 update(StoredObject)
-                .where(
-                    StoredObject.digest.in_(some),
-                    or_(StoredObject.state != SWEEPING, StoredObject.leased_until_ms < now_ms),
-                )
+                .where(StoredObject.digest.in_(locked))
                 .values(leased_until_ms=until_ms, state=declared if state == DECLARED else STORED)
                 .returning(StoredObject.digest)
                 .execution_options(synchronize_session=False)
@@ -179,9 +183,7 @@ def commit_files(session: Session, owner: Owner, files: Sequence[ManifestFile]) 
     replaced = set(
         session.scalars(select(ArtifactFile.path).where(*_of(owner), ArtifactFile.path.in_(paths)))
     )
-    for path in paths:
-        if path not in replaced:
-            _refuse_folder(session, owner, path)
+    _refuse_folders(session, owner, [path for path in paths if path not in replaced])
     _remove(session, owner, replaced)
     _add(session, owner, files)
 
@@ -260,15 +262,16 @@ def _refuse_files_above(session: Session, owner: Owner, paths: Sequence[str]) ->
             raise file_and_folder(clash)
 
 
-def _refuse_folder(session: Session, owner: Owner, path: str) -> None:
-    inside = session.scalar(
-        select(ArtifactFile.path)
+def _refuse_folders(session: Session, owner: Owner, paths: Sequence[str]) -> None:
+    for start in range(0, len(paths), _RANGES_A_STATEMENT):
         # "0" is the character after "/".
-        .where(*_of(owner), ArtifactFile.path > f"{path}/", ArtifactFile.path < f"{path}0")
-        .limit(1)
-    )
-    if inside is not None:
-        raise file_and_folder(path)
+        inside = (
+            and_(ArtifactFile.path > f"{path}/", ArtifactFile.path < f"{path}0")
+            for path in paths[start : start + _RANGES_A_STATEMENT]
+        )
+        found = session.scalar(select(ArtifactFile.path).where(*_of(owner), or_(*inside)).limit(1))
+        if found is not None:
+            raise file_and_folder(next(path for path in ancestors(found) if path in set(paths)))
 
 
 def _of(owner: Owner) -> tuple[ColumnElement[bool], ...]:

@@ -222,10 +222,11 @@ class ArtifactsServicer(Presigning, Sweeping):
             raise Unavailable(
                 "The files were checked too long ago; nothing was written. Try again."
             )
+        artifacts.commit_files(call.session, owner, files)
+        # Last: others wait for these objects, and runs share some.
         artifacts.lease_objects(
             call.session, objects_of(files), call.now_ms, state=artifacts.STORED
         )
-        artifacts.commit_files(call.session, owner, files)
         return pb.CommitArtifactsResponse()
 
     @reads
