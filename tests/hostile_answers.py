@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from hostile_requests import World, valid
 from hostile_values import Place
 
-_REFUSED = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND}
+REFUSED = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND}
 _ALSO = {
     "etag": grpc.StatusCode.ABORTED,  # somebody else wrote first
     "expected_holder": grpc.StatusCode.ABORTED,
@@ -53,7 +53,7 @@ def fault(attacked: Attacked, name: str, place: Place, value: object) -> str:
     if refusal is None:
         return ""
     said = f"{place}={str(value)[:40]!r}: {refusal.code.name} {refusal.message[:200]!r}"
-    if refusal.code not in _REFUSED and refusal.code != _ALSO.get(place.field.name):
+    if refusal.code not in REFUSED and refusal.code != _ALSO.get(place.field.name):
         return said
     if attacked.state(name) != before:
         return f"changed something: {said}"
