@@ -91,6 +91,20 @@ def test_a_token_is_revoked_by_id_or_name(
     assert listed(capsys)[name]["state"] == "revoked"
 
 
+def test_a_token_that_got_about_is_revoked_by_itself_and_not_repeated(
+    platform: Platform, capsys: pytest.CaptureFixture[str]
+) -> None:
+    token = platform.token("viewer", name="got-about")
+    foreign = f"modelyard_Zz9Zz9Zz9Z_{'q' * 43}"
+    assert tokens.run(["revoke", token]) == 0
+    assert tokens.run(["revoke", foreign]) == 1
+    said = capsys.readouterr()
+    assert "The token 'got-about'" in said.out
+    assert "the id or the name 'Zz9Zz9Zz9Z'" in said.err
+    assert not {token, foreign} & set(re.findall(r"\w+", said.out + said.err))
+    assert listed(capsys)["got-about"]["state"] == "revoked"
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

@@ -23,6 +23,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from modelyard import _connection, _rpc
 from modelyard.api.access.v1 import access_pb2 as pb
 from modelyard.exceptions import ModelyardException, NotFound
+from modelyard_kit.auth import NAMED
 
 _ALPHABET = string.digits + string.ascii_letters
 _ID_LENGTH, _SECRET_LENGTH = 10, 43  # 62^43 > 2^256
@@ -84,13 +85,15 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _revoke(options: argparse.Namespace) -> None:
+    whole = NAMED.fullmatch(options.token)
+    wanted = whole[1] if whole else options.token
     known = {token.id: token for token in _tokens()}
     named = {token.name: token for token in known.values()}
-    found = known.get(options.token) or named.get(options.token)
+    found = known.get(wanted) or named.get(wanted)
     if found is None:
         raise NotFound(
-            f"There is no token with the id or the name '{options.token}'; modelyard tokens list "
-            "shows all."
+            f"There is no token with the id or the name '{wanted}'; modelyard tokens list shows "
+            "all."
         )
     request = pb.RevokeTokenRequest(id=found.id)
     token = _rpc.call(_connection.registry_uri(), request, pb.RevokeTokenResponse).token
@@ -201,6 +204,6 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--json", action="store_true", help="for machines")
     listing.set_defaults(command=_list)
     revoke = words.add_parser("revoke", help="end a token for good")
-    revoke.add_argument("token", metavar="ID|NAME")
+    revoke.add_argument("token", metavar="ID|NAME|TOKEN")
     revoke.set_defaults(command=_revoke)
     return parser
