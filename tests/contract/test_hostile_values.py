@@ -11,13 +11,11 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
 
-import grpc
 import pytest
 from access_platform import METHODS, SERVICES_TOKEN, Platform, Refusal, running_platform
 from google.protobuf.message import Message
-from hostile_answers import REFUSED, areas, fault
+from hostile_answers import areas, fault
 from hostile_requests import VALID, World, valid
 from hostile_values import hostile, places, some
 
@@ -80,46 +78,3 @@ def test_hostile_values_are_refused_by_name_and_change_nothing(
 
 def _short(full_name: str) -> str:
     return ".".join(full_name.rsplit(".", 2)[1:])
-
-
-@pytest.mark.parametrize("name", sorted(VALID))
-def test_bytes_that_are_no_request_are_never_a_bug(attacked: Embedded, name: str) -> None:
-    for broken in BROKEN:
-        code = sent(attacked, name, broken)
-        assert code not in {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}, broken
-    request = valid(attacked.world, METHODS[name]).SerializeToString()
-    if request:
-        assert sent(attacked, name, request[:-1]) in {*REFUSED, grpc.StatusCode.OK}
-    request = valid(attacked.world, METHODS[name]).SerializeToString()
-    code = sent(attacked, name, request + UNKNOWN_FIELD)
-    assert code in {grpc.StatusCode.OK, grpc.StatusCode.NOT_FOUND}  # it may be deleted already
-
-
-BROKEN = (
-    b"\xff" * 12,
-    b"\x0a\xff\xff\xff\xff\x0f",  # longer than it is
-    b"\x0a\x01\xff",  # not UTF-8
-    b"\x08\x01",  # a number where text may be wanted
-    b"\x0b" * 200,  # groups in groups
-    b"\x0a\x00" * 100_000,
-)
-UNKNOWN_FIELD = b"\xfa\xff\x1f\x01x"  # number 65535
-
-
-def sent(attacked: Embedded, name: str, data: bytes) -> grpc.StatusCode:
-    """Send bytes as a request, and return how the call ended."""
-    method = METHODS[name]
-    channel = attacked.platform.channel
-    make: Any = channel.unary_stream if method.server_streaming else channel.unary_unary
-    rpc = make(f"/{method.containing_service.full_name}/{method.name}")
-    metadata = [("authorization", f"Bearer {SERVICES_TOKEN}")]
-    try:
-        answer = rpc(data, timeout=30, metadata=metadata)
-        if method.server_streaming:
-            next(answer)
-            answer.cancel()
-    except grpc.RpcError as error:
-        ended: Any = error  # what a call raises says how it ended
-        code: grpc.StatusCode = ended.code()
-        return code
-    return grpc.StatusCode.OK
