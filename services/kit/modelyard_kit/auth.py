@@ -84,6 +84,21 @@ def read_token(path: Path) -> str:
     return token
 
 
+def read_services_token(path: Path) -> str:
+    """Read the file of the services' own token, as `read_token` does.
+
+    Raises:
+        InvalidArgument: Or it holds a named token, whose bearer could do everything here.
+    """
+    token = read_token(path)
+    if NAMED.fullmatch(token):
+        raise InvalidArgument(
+            "The token file holds a named token; a server needs the services' own, which may do "
+            "everything: a long random text that no person or job is given."
+        )
+    return token
+
+
 def permission_of(method: MethodDescriptor) -> Permission:
     """Return the permission a method asks for.
 

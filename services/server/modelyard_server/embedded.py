@@ -18,7 +18,7 @@ from modelyard_gateway.backends import SERVICES, Backend
 from modelyard_gateway.server import HttpServer
 from modelyard_kit.artifacts import ArtifactStore, UrlSigner
 from modelyard_kit.artifacts.choosing import open_store
-from modelyard_kit.auth import read_token
+from modelyard_kit.auth import read_services_token
 from modelyard_kit.channel import dial
 from modelyard_kit.db import Database
 from modelyard_kit.listening import listen
@@ -51,7 +51,9 @@ class Embedded:
             self._home = Home(settings.home)
             undo.callback(self._home.close)
             self.home = self._home.path
-            token = None if settings.token_file is None else read_token(settings.token_file)
+            token = (
+                None if settings.token_file is None else read_services_token(settings.token_file)
+            )
             check_address(_address(settings.host, settings.port), token)
             listener = undo.enter_context(listen(settings.host, settings.port))
             self.http = settings.public_url or _url(settings.host, listener)

@@ -16,7 +16,7 @@ from modelyard.api.access.v1 import access_service_pb2
 from modelyard_kit import logs, tracing
 from modelyard_kit.access import Tokens, from_registry
 from modelyard_kit.artifacts import UrlSigner
-from modelyard_kit.auth import read_token
+from modelyard_kit.auth import read_services_token
 from modelyard_kit.channel import dial
 from modelyard_kit.errors import Error
 from modelyard_kit.health import Readiness
@@ -136,9 +136,9 @@ def own_token(settings: RoleSettings) -> str | None:
     """Return the services' own token, or None when none is asked for.
 
     Raises:
-        InvalidArgument: The file cannot be read, or holds no token.
+        InvalidArgument: The file cannot be read, or holds no token of the services.
     """
-    return None if settings.token_file is None else read_token(settings.token_file)
+    return None if settings.token_file is None else read_services_token(settings.token_file)
 
 
 def url_signer(settings: WithArtifacts, token: str | None, gateway_url: str) -> UrlSigner:
