@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from databases import Dialect, empty_url
 from filled_home import Platform, running
 from s3_servers import S3Server
-from sqlalchemy import column, func, select, table
+from sqlalchemy import column, func, select, table, text
 
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard_kit.artifacts import Digest
@@ -160,6 +161,44 @@ def test_a_backup_of_an_older_revision_is_brought_to_this_one(
     assert restore.run([str(tmp_path / "backup"), "--home", str(tmp_path / "new")]) == 0
     with running(tmp_path / "new") as platform:
         platform.fill()
+
+
+def test_tables_of_others_are_left_alone(backed_up: Path, tmp_path: Path) -> None:
+    flags, urls = databases_in(tmp_path / "p", "postgresql")
+    for url in urls.values():
+        with closing(open_database(url)) as database, database.engine.begin() as connection:
+            connection.execute(text("CREATE TABLE others AS SELECT now() AS at"))
+    assert restore.run([str(backed_up), *flags]) == 0
+    assert backup.run([str(tmp_path / "again"), *flags]) == 0
+    assert rows_of(tmp_path / "again") == rows_of(backed_up)
+    with closing(open_database(urls["tracking"])) as database, database.read() as session:
+        assert session.scalar(text("SELECT count(*) FROM others")) == 1
+
+
+def test_a_database_of_a_newer_version_is_not_backed_up(
+    tmp_path: Path, dialect: Dialect, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags, urls = databases_in(tmp_path / "new", dialect)
+    for area, url in urls.items():
+        with closing(open_database(url)) as database:
+            migrate(database, TREES[area])
+            with database.engine.begin() as connection:
+                newer = text(f"UPDATE {area}_version SET version_num = '9999'")  # noqa: S608 - ours
+                connection.execute(newer)
+    said = is_refused(capsys, backup.run, [str(tmp_path / "backup"), *flags])
+    assert "at revision 9999" in said
+    assert "Use a newer Modelyard" in said
+
+
+@pytest.mark.parametrize("url", ["postgresql://ada:secret@db:port/x", "x", "oracle://db/x"])
+def test_an_address_that_cannot_be_read_is_said_in_one_line(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--tracking-database-url", url, "--registry-database-url", url]
+    argv = [str(tmp_path / "backup"), "--home", str(tmp_path / "home"), *flags]
+    said = is_refused(capsys, backup.run, argv)
+    assert "secret" not in said
+    assert "database" in said.lower()
 
 
 def test_objects_kept_apart_are_copied_once(tmp_path: Path) -> None:

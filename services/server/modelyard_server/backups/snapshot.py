@@ -27,10 +27,17 @@ from sqlalchemy.pool import NullPool
 from modelyard_kit.db import open_database
 from modelyard_kit.errors import FailedPrecondition, InvalidArgument
 from modelyard_kit.migrations import Tree
+from modelyard_registry.models import Base as RegistryBase
 from modelyard_server.backups.contents import ServiceDump, TableFile
 from modelyard_server.backups.rows import write_rows
+from modelyard_tracking.models import Base as TrackingBase
 
 _ROWS_AT_ONCE = 1_000
+# Revisions only add, so the newest has the tables of all.
+_OURS = {
+    "registry": frozenset(RegistryBase.metadata.tables),
+    "tracking": frozenset(TrackingBase.metadata.tables),
+}
 
 
 @contextmanager
@@ -46,7 +53,7 @@ def snapshot(url: str | URL) -> Iterator[Connection]:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # of a port that is no number
         raise InvalidArgument("The database URL cannot be read.") from None
     opened = _sqlite(parsed) if parsed.drivername == "sqlite" else _postgres(parsed)
     with opened as connection:
@@ -86,7 +93,10 @@ def _postgres(url: URL) -> Iterator[Connection]:
 
 
 def tables_of(connection: Connection, tree: Tree) -> list[Table]:
-    """Return the tables of a service as they are, each after those that it refers to."""
+    """Return the tables of a service as they are, each after those that it refers to.
+
+    A schema of PostgreSQL may hold tables of others.
+    """
     inspector = inspect(connection)
     ordered = [name for name, _ in inspector.get_sorted_table_and_fkc_names() if name is not None]
     return [
@@ -96,7 +106,7 @@ def tables_of(connection: Connection, tree: Tree) -> list[Table]:
             *(Column(column["name"], column["type"]) for column in inspector.get_columns(name)),
         )
         for name in ordered
-        if name != tree.version_table
+        if name in _OURS[tree.service]
     ]
 
 
@@ -104,13 +114,19 @@ def dump(connection: Connection, tree: Tree, folder: Path) -> ServiceDump:
     """Write every row of a service's tables into a folder of the backup, named as the service.
 
     Raises:
-        FailedPrecondition: The database has no schema of the service.
+        FailedPrecondition: The database has no schema of the service, or a newer one.
     """
     if not inspect(connection).has_table(tree.version_table):
         raise FailedPrecondition(
             f"The {tree.service} database is empty: there is nothing to back up. Check its URL."
         )
     revision = connection.scalar(text(f"SELECT version_num FROM {tree.version_table}"))  # noqa: S608 - our own constant
+    if str(revision) > tree.head:  # they are numbered
+        raise FailedPrecondition(
+            f"The {tree.service} database is at revision {revision}; this version knows those up "
+            f"to {tree.head}. Use a newer Modelyard.",
+            revision=str(revision),
+        )
     (folder / tree.service).mkdir(mode=0o700)
     tables = {
         table.name: _dump_table(connection, table, folder, tree.service)
