@@ -15,7 +15,7 @@ import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from modelyard_kit.errors import Error
+from modelyard_kit.errors import Error, InvalidArgument
 from modelyard_kit.migrations import current, migrate
 from modelyard_server.settings import from_environment
 
@@ -29,6 +29,11 @@ def run(argv: list[str]) -> int:
         options = _parser(settings.home).parse_args(argv)
         chosen = (options.tracking_database_url, options.registry_database_url)
         urls = {area: url for area, url in zip(AREAS, chosen, strict=True) if url}
+        if len(set(urls.values())) < len(urls):
+            raise InvalidArgument(
+                "Tracking and the registry have the same database URL; each needs a database or a "
+                "schema of its own."
+            )
         behind = _migrate(urls, options)
     except Error as error:
         print(f"modelyard migrate: {error.message}", file=sys.stderr)
