@@ -6,20 +6,18 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from databases import Dialect, empty_url
+from backups import is_refused
 from filled_home import Platform, running
 from s3_servers import S3Server
-from sqlalchemy import column, func, select, table, text
 
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard_kit.artifacts import Digest
 from modelyard_kit.db import open_database
-from modelyard_kit.migrations import Tree, current, migrate
+from modelyard_kit.migrations import current
 from modelyard_server import backup, gc, restore
 from modelyard_server.backups import contents, objects
 from modelyard_server.backups.contents import Contents, TableFile
@@ -47,37 +45,6 @@ def copied(backed_up: Path, tmp_path: Path) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes())
     return folder
-
-
-def rows_of(folder: Path) -> dict[str, list[str]]:
-    """All rows of a backup by service and table, in an order of their own."""
-    found = contents.read(folder)
-    return {
-        table.file: sorted(map(repr, read_rows(folder / table.file, table.rows)))
-        for dump in found.services.values()
-        for table in dump.tables.values()
-    }
-
-
-def databases_in(folder: Path, dialect: Dialect) -> tuple[list[str], dict[str, str]]:
-    """Return what names new databases to the commands, and their URLs."""
-    urls = {}
-    for area in TREES:
-        (folder / area).mkdir(parents=True)
-        urls[area] = empty_url(dialect, folder / area)
-    flags = [part for area, url in urls.items() for part in (f"--{area}-database-url", url)]
-    return [*flags, "--home", str(folder / "home")], urls
-
-
-def is_refused(
-    capsys: pytest.CaptureFixture[str], command: Callable[[list[str]], int], argv: list[str]
-) -> str:
-    capsys.readouterr()
-    assert command(argv) == 1
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.count("\n") == 1
-    return said.err
 
 
 def test_a_backup_under_load_has_what_was_acknowledged_before(tmp_path: Path) -> None:
@@ -112,93 +79,6 @@ def test_a_backup_under_load_has_what_was_acknowledged_before(tmp_path: Path) ->
             resolved = platform.registry.ResolveModel(registry_pb2.ResolveModelRequest(uri=uri))
             assert b"weights" in resolved.manifest
         assert platform.register(platform.log_run(0)) == str(numbers[-1] + 1)
-
-
-def test_it_goes_from_sqlite_to_postgresql_and_back_unchanged(
-    backed_up: Path, tmp_path: Path
-) -> None:
-    flags, urls = databases_in(tmp_path / "p", "postgresql")
-    assert restore.run([str(backed_up), *flags]) == 0
-    again = tmp_path / "again"
-    assert backup.run([str(again), *flags]) == 0
-    assert rows_of(again) == rows_of(backed_up)
-    for area, url in urls.items():
-        database = open_database(url)
-        assert current(database, TREES[area]) == TREES[area].head
-        database.close()
-    home = tmp_path / "back"
-    assert restore.run([str(again), "--home", str(home)]) == 0
-    with running(home) as platform:
-        assert platform.versions() == {"iris/2": "None", "iris/3": "Production"}
-        assert platform.create_experiment("third") == "2"
-
-
-def test_postgresql_numbers_new_rows_after_the_old_ones(backed_up: Path, tmp_path: Path) -> None:
-    flags, urls = databases_in(tmp_path / "p", "postgresql")
-    assert restore.run([str(backed_up), *flags]) == 0
-    database = open_database(urls["tracking"])
-    with database.engine.begin() as connection:
-        for name in ("experiment", "metric_chunk"):
-            key = f"{name.rpartition('_')[2]}_id"
-            last: int = connection.execute(
-                select(func.max(column(key))).select_from(table(name))
-            ).scalar_one()
-            sequence = func.pg_get_serial_sequence(name, key)
-            assert connection.scalar(select(func.nextval(sequence))) == last + 1
-    database.close()
-
-
-def test_a_backup_of_an_older_revision_is_brought_to_this_one(
-    tmp_path: Path, dialect: Dialect
-) -> None:
-    flags, urls = databases_in(tmp_path / "old", dialect)
-    for area, url in urls.items():
-        database = open_database(url)
-        migrate(database, Tree(area, TREES[area].folder, "0001"))
-        database.close()
-    assert backup.run([str(tmp_path / "backup"), *flags]) == 0
-    assert contents.read(tmp_path / "backup").services["registry"].revision == "0001"
-    assert restore.run([str(tmp_path / "backup"), "--home", str(tmp_path / "new")]) == 0
-    with running(tmp_path / "new") as platform:
-        platform.fill()
-
-
-def test_tables_of_others_are_left_alone(backed_up: Path, tmp_path: Path) -> None:
-    flags, urls = databases_in(tmp_path / "p", "postgresql")
-    for url in urls.values():
-        with closing(open_database(url)) as database, database.engine.begin() as connection:
-            connection.execute(text("CREATE TABLE others AS SELECT now() AS at"))
-    assert restore.run([str(backed_up), *flags]) == 0
-    assert backup.run([str(tmp_path / "again"), *flags]) == 0
-    assert rows_of(tmp_path / "again") == rows_of(backed_up)
-    with closing(open_database(urls["tracking"])) as database, database.read() as session:
-        assert session.scalar(text("SELECT count(*) FROM others")) == 1
-
-
-def test_a_database_of_a_newer_version_is_not_backed_up(
-    tmp_path: Path, dialect: Dialect, capsys: pytest.CaptureFixture[str]
-) -> None:
-    flags, urls = databases_in(tmp_path / "new", dialect)
-    for area, url in urls.items():
-        with closing(open_database(url)) as database:
-            migrate(database, TREES[area])
-            with database.engine.begin() as connection:
-                newer = text(f"UPDATE {area}_version SET version_num = '9999'")  # noqa: S608 - ours
-                connection.execute(newer)
-    said = is_refused(capsys, backup.run, [str(tmp_path / "backup"), *flags])
-    assert "at revision 9999" in said
-    assert "Use a newer Modelyard" in said
-
-
-@pytest.mark.parametrize("url", ["postgresql://ada:secret@db:port/x", "x", "oracle://db/x"])
-def test_an_address_that_cannot_be_read_is_said_in_one_line(
-    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    flags = ["--tracking-database-url", url, "--registry-database-url", url]
-    argv = [str(tmp_path / "backup"), "--home", str(tmp_path / "home"), *flags]
-    said = is_refused(capsys, backup.run, argv)
-    assert "secret" not in said
-    assert "database" in said.lower()
 
 
 def test_objects_kept_apart_are_copied_once(tmp_path: Path) -> None:

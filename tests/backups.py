@@ -1,0 +1,44 @@
+"""What tests of backups have in common: their rows, new databases to restore into, refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from databases import Dialect, empty_url
+
+from modelyard_server.backups import contents
+from modelyard_server.backups.rows import read_rows
+from modelyard_server.databases import TREES
+
+
+def rows_of(folder: Path) -> dict[str, list[str]]:
+    """All rows of a backup by service and table, in an order of their own."""
+    found = contents.read(folder)
+    return {
+        table.file: sorted(map(repr, read_rows(folder / table.file, table.rows)))
+        for dump in found.services.values()
+        for table in dump.tables.values()
+    }
+
+
+def databases_in(folder: Path, dialect: Dialect) -> tuple[list[str], dict[str, str]]:
+    """Return what names new databases to the commands, and their URLs."""
+    urls = {}
+    for area in TREES:
+        (folder / area).mkdir(parents=True)
+        urls[area] = empty_url(dialect, folder / area)
+    flags = [part for area, url in urls.items() for part in (f"--{area}-database-url", url)]
+    return [*flags, "--home", str(folder / "home")], urls
+
+
+def is_refused(
+    capsys: pytest.CaptureFixture[str], command: Callable[[list[str]], int], argv: list[str]
+) -> str:
+    capsys.readouterr()
+    assert command(argv) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    return said.err
