@@ -285,6 +285,26 @@ def test_the_migration_is_a_job_of_the_version_that_refers_to_nothing_that_chang
     assert "ttlSecondsAfterFinished" not in job["spec"]  # it would run again at each apply
 
 
+def test_what_is_watched_is_scraped_from_a_port_that_a_service_has() -> None:
+    services = of_kind(rendered("overlays/production") + rendered("model-server"), "Service")
+    monitors = of_kind(rendered("overlays/production"), "ServiceMonitor")
+    scraped = {
+        name(service)
+        for monitor in monitors
+        for service in services
+        if monitor["spec"]["selector"]["matchLabels"].items()
+        <= service["metadata"]["labels"].items()
+        and monitor["spec"]["endpoints"][0]["port"] in {p["name"] for p in service["spec"]["ports"]}
+    }
+    assert scraped == {"tracking", "registry", "serving", "gateway", "iris"}
+
+
+def test_calls_that_are_refused_before_they_are_counted_wake_somebody_too() -> None:
+    (rules,) = of_kind(rendered("overlays/production"), "PrometheusRule")
+    alerts = {alert["alert"]: alert["expr"] for alert in rules["spec"]["groups"][0]["rules"]}
+    assert "modelyard_rpc_shed_total" in alerts["ModelyardRefusesLoad"]
+
+
 def test_alerts_name_metrics_that_are_measured() -> None:
     code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "services").rglob("*.py"))
     for rule in of_kind(rendered("overlays/production"), "PrometheusRule"):
