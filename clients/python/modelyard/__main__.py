@@ -124,15 +124,13 @@ def _parser() -> argparse.ArgumentParser:
         prog="modelyard", metavar="command", required=True, help=argparse.SUPPRESS
     )
     down = words.add_parser("down", description="Stop the instance of a home.")
-    down.add_argument(
-        "--home", type=Path, default=_instance.home(), help="its folder (%(default)s)"
-    )
+    down.add_argument("--home", type=Path, help="its folder (MODELYARD_HOME, or ~/.modelyard)")
     down.set_defaults(command=_down)
     return parser
 
 
 def _down(options: argparse.Namespace) -> int:
-    folder: Path = options.home.absolute()
+    folder: Path = _instance.home() if options.home is None else options.home.absolute()
     pid = _instance.holder_pid(folder)
     if pid is None:
         print(f"modelyard: nothing runs in {folder}")

@@ -29,9 +29,15 @@ def root() -> Path:
     Raises:
         InvalidState: It cannot be made.
     """
-    folder = Path(os.environ.get("MODELYARD_CACHE") or "~/.cache/modelyard").expanduser()
+    folder = Path(os.environ.get("MODELYARD_CACHE") or "~/.cache/modelyard")
     try:
+        folder = folder.expanduser()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except RuntimeError:
+        raise InvalidState(
+            f"The cache {folder} cannot be made: HOME is not set, and this user has none. "
+            "Set MODELYARD_CACHE to a folder."
+        ) from None
     except OSError as error:
         raise InvalidState(
             f"The cache {folder} cannot be made: {error.strerror}. "

@@ -45,8 +45,19 @@ class Instance:
 
 
 def home() -> Path:
-    """Return the local home: `MODELYARD_HOME`, or `~/.modelyard`."""
-    return Path(os.environ.get("MODELYARD_HOME") or "~/.modelyard").expanduser().absolute()
+    """Return the local home: `MODELYARD_HOME`, or `~/.modelyard`.
+
+    Raises:
+        InvalidState: It is not known whose home `~` is.
+    """
+    folder = Path(os.environ.get("MODELYARD_HOME") or "~/.modelyard")
+    try:
+        return folder.expanduser().absolute()
+    except RuntimeError:
+        raise InvalidState(
+            f"{folder} is not known: HOME is not set, and this user has none. Set MODELYARD_HOME "
+            "to a folder, or MODELYARD_TRACKING_URI to a server."
+        ) from None
 
 
 def running(folder: Path) -> Instance | None:

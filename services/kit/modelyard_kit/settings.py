@@ -8,6 +8,7 @@ it is a typing mistake that would otherwise go unnoticed.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -56,8 +57,11 @@ def refuse_unknown(environ: Mapping[str, str], known: Iterable[str]) -> None:
     names = set(known)
     for variable in sorted(environ):
         if variable.startswith(PREFIX) and variable not in names:
+            near = difflib.get_close_matches(variable, sorted(names))
             raise InvalidArgument(
-                f"Unknown setting {variable}; known are {', '.join(sorted(names))}.",
+                f"Unknown setting {variable}; nearest are {', '.join(near)}."
+                if near
+                else f"Unknown setting {variable}; docs/settings.md lists all.",
                 variable=variable,
             )
 

@@ -9,6 +9,7 @@ from sqlalchemy import URL
 import modelyard_registry.app
 import modelyard_tracking.app
 from modelyard_kit.db import Database, open_database
+from modelyard_server.home import resolved
 
 TREES = {
     "tracking": modelyard_tracking.app.TREE,
@@ -28,8 +29,11 @@ def open_own(area: str, url: str, home: Path) -> Database:
         home: The folder of that.
 
     Raises:
-        InvalidArgument: The URL is malformed or of a database that is not supported.
+        InvalidArgument: The URL is malformed or of a database that is not supported, or it is not
+            known where the home is.
         FailedPrecondition: A SQLite file is in use, or cannot be read and written.
     """
-    file = home.expanduser().resolve() / f"{area}.db"
-    return open_database(url or URL.create("sqlite", database=str(file)), _CONNECTIONS)
+    if not url:
+        file = resolved(home) / f"{area}.db"
+        return open_database(URL.create("sqlite", database=str(file)), _CONNECTIONS)
+    return open_database(url, _CONNECTIONS)

@@ -29,6 +29,21 @@ _LOCK_TIMEOUT_S = 0.5  # who looks whether an instance runs holds the lock for a
 _LOCK_POLL_S = 0.02
 
 
+def resolved(home: Path) -> Path:
+    """Return the path of a home, with `~` expanded.
+
+    Raises:
+        InvalidArgument: It is not known whose home `~` is.
+    """
+    try:
+        return home.expanduser().resolve()
+    except RuntimeError:
+        raise InvalidArgument(
+            f"{home} cannot be used as a home: HOME is not set, and this user has none. Set "
+            "MODELYARD_HOME to a folder."
+        ) from None
+
+
 class Home:
     """One process's hold on a home folder.
 
@@ -42,7 +57,7 @@ class Home:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.expanduser().resolve()
+        self.path = resolved(path)
         self._socket_folder: Path | None = None
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -131,7 +146,7 @@ def url_secret(home: Path, token: str | None) -> bytes:
     """
     if token is not None:
         return hmac.digest(token.encode(), b"URLs of artifacts", "sha256")
-    path = home.expanduser().resolve() / "url-secret"
+    path = resolved(home) / "url-secret"
     try:
         if not path.exists():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from sqlalchemy import URL
 
 from modelyard_kit.artifacts import ArtifactStore, UrlSigner
 from modelyard_kit.artifacts.choosing import open_store
+from modelyard_server.home import resolved
 from modelyard_server.settings import Settings
 
 AREAS = ("tracking", "registry")
@@ -39,7 +40,7 @@ class Installation:
 
     @property
     def home(self) -> Path:
-        return self.settings.home.expanduser().resolve()
+        return resolved(self.settings.home)
 
     @property
     def is_in_home(self) -> bool:
@@ -47,8 +48,9 @@ class Installation:
         return not self.urls
 
     def database_url(self, area: str) -> str | URL:
-        file = self.home / f"{area}.db"
-        return self.urls.get(area) or URL.create("sqlite", database=str(file))
+        if area in self.urls:
+            return self.urls[area]
+        return URL.create("sqlite", database=str(self.home / f"{area}.db"))
 
     def open_store(self) -> ArtifactStore:
         """Open where the objects are.

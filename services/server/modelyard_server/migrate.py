@@ -42,7 +42,12 @@ def run(argv: list[str]) -> int:
 
 
 def _parser(home: Path) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="modelyard migrate", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="modelyard migrate",
+        description="Bring databases to the schema of this version: those of the services whose "
+        "URLs are given, or else those of the home. Exit code 1 with --check if anything is to be "
+        "done.",
+    )
     parser.add_argument("--home", type=Path, default=home, help="(%(default)s)")
     for area in AREAS:
         variable = f"MODELYARD_{area.upper()}_DATABASE_URL"

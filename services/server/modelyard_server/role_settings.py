@@ -13,6 +13,7 @@ from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.logs import check_level
 from modelyard_kit.settings import PREFIX, load
 from modelyard_kit.tls import TlsFiles
+from modelyard_server.home import resolved
 
 GATEWAY_URL = "http://127.0.0.1:5000"
 MAX_PORT = 65535
@@ -22,7 +23,19 @@ _MAX_DELAY_S = 600.0
 
 def objects_in(home: Path) -> str:
     """Return the folder of artifacts in a home."""
-    return str(home.expanduser().resolve() / "objects")
+    return str(resolved(home) / "objects")
+
+
+def check_max_upload(max_upload_bytes: int) -> None:
+    """Refuse a limit that no upload keeps to.
+
+    Raises:
+        InvalidArgument: It is below 1.
+    """
+    if max_upload_bytes < 1:
+        raise InvalidArgument(
+            f"Invalid MODELYARD_MAX_UPLOAD_BYTES {max_upload_bytes}: expected at least 1."
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +64,8 @@ class RoleSettings:
         check_level(self.log_level)
         if not 0 <= self.drain_delay_s <= _MAX_DELAY_S:
             raise InvalidArgument(
-                f"Invalid drain_delay_s {self.drain_delay_s}: expected 0 to {_MAX_DELAY_S:g}."
+                f"Invalid MODELYARD_DRAIN_DELAY_S {self.drain_delay_s:g}: expected 0 to "
+                f"{_MAX_DELAY_S:g}."
             )
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -143,6 +157,11 @@ class GatewaySettings(WithArtifacts):
     serving_public_target: str = ""
     max_upload_bytes: int = 5 << 30
 
+    def __post_init__(self) -> None:
+        # By name: with slots, dataclasses make the class anew, and `super()` would not find it.
+        RoleSettings.__post_init__(self)
+        check_max_upload(self.max_upload_bytes)
+
 
 _HELP = {
     "token_file": "holds the services' own bearer token",
@@ -200,7 +219,10 @@ def read(
     Raises:
         InvalidArgument: A value is not what its setting takes.
     """
-    parser = argparse.ArgumentParser(prog=f"modelyard {role}", description=kind.__doc__)
+    parser = argparse.ArgumentParser(
+        prog=f"modelyard {role}",
+        description=f"Run the service `{role}` in a process of its own, until it is told to stop.",
+    )
     for field in dataclasses.fields(kind):
         variable = PREFIX + field.name.upper()
         parser.add_argument(

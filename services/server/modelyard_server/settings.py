@@ -11,7 +11,7 @@ from modelyard_kit.artifacts.choosing import StoreSettings
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.logs import check_level
 from modelyard_kit.settings import load, refuse_unknown, variables
-from modelyard_server.role_settings import MAX_PORT, ROLES, objects_in
+from modelyard_server.role_settings import MAX_PORT, ROLES, check_max_upload, objects_in
 
 SDK_VARIABLES = frozenset(
     {
@@ -32,10 +32,6 @@ SDK_VARIABLES = frozenset(
 
 SERVING_VARIABLES = frozenset({"MODELYARD_SERVING_MAX_BODY_BYTES", "MODELYARD_SERVING_TIMEOUT_S"})
 """Read by `modelyard models serve`, which may be started from the same shell."""
-
-
-def default_home() -> Path:
-    return Path.home() / ".modelyard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +72,7 @@ class Settings:
         for name, port in (("port", self.port), ("grpc_port", self.grpc_port)):
             if not 0 <= port <= MAX_PORT:
                 raise InvalidArgument(f"Invalid {name} {port}: expected 0 to {MAX_PORT}.")
-        if self.max_upload_bytes < 1:
-            raise InvalidArgument(
-                f"Invalid max_upload_bytes {self.max_upload_bytes}: expected at least 1."
-            )
+        check_max_upload(self.max_upload_bytes)
         check_level(self.log_level)
 
     @property
@@ -97,10 +90,11 @@ KNOWN_VARIABLES = (
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings from `MODELYARD_*`.
+    """Read the settings from `MODELYARD_*`; an empty variable is as good as unset.
 
     Raises:
         InvalidArgument: A variable is unknown, or its value is of another type.
     """
     refuse_unknown(environ, KNOWN_VARIABLES)
-    return load(Settings, {"MODELYARD_HOME": str(default_home()), **environ})
+    given = {name: text for name, text in environ.items() if text}
+    return load(Settings, {"MODELYARD_HOME": "~/.modelyard", **given})

@@ -23,6 +23,7 @@ from modelyard_kit import logs, tracing
 from modelyard_kit.errors import Error, InvalidArgument
 from modelyard_kit.server import Server
 from modelyard_server import STARTED_S
+from modelyard_server.home import resolved
 from modelyard_server.settings import Settings, from_environment
 from modelyard_server.stopping import hold_stop_signals, wait_for_stop
 
@@ -33,7 +34,7 @@ def run(argv: list[str]) -> int:
         settings = from_environment()
         options = _parser(settings).parse_args(argv)
         if options.background and options.ready_fd is None:
-            return _start_in_background(argv, options.home)
+            return _start_in_background(argv, resolved(options.home))
         chosen = {name: getattr(options, name) for name in ("home", "host", "port", "grpc_port")}
         return _serve(dataclasses.replace(settings, **chosen), options)
     except Error as error:

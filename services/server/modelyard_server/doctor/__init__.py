@@ -13,10 +13,11 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from modelyard import _instance
 from modelyard_kit.errors import Error
-from modelyard_kit.settings import PREFIX, load
+from modelyard_kit.settings import PREFIX, load, variables
 from modelyard_server import installation
 from modelyard_server.doctor import client, server
 from modelyard_server.doctor.finding import Finding, State, fail, ok
@@ -64,10 +65,19 @@ def _settings(environ: Mapping[str, str]) -> tuple[Settings, Finding]:
         for kind in ROLES.values():
             load(kind, given)
     except Error as error:
-        usable = {name: given[name] for name in ("MODELYARD_HOME",) if name in given}
-        return from_environment(usable), fail("settings", error.message, _CORRECT)
+        return _usable(given), fail("settings", error.message, _CORRECT)
     count = sum(name.startswith(PREFIX) for name in environ)
     return settings, ok("settings", f"{count} set, all known")
+
+
+def _usable(given: Mapping[str, str]) -> Settings:
+    """Return what can be read, so that the rest is looked at where it is."""
+    usable: dict[str, str] = {}
+    for name in sorted(variables(Settings).values() & given.keys()):
+        with suppress(Error):
+            from_environment({**usable, name: given[name]})
+            usable[name] = given[name]
+    return from_environment(usable)
 
 
 _CORRECT = "Correct that variable, or unset it; docs/settings.md lists all."

@@ -13,10 +13,13 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import grpc
 from sqlalchemy import URL, make_url
 
 from modelyard import _instance
+from modelyard_kit import tls
 from modelyard_kit.auth import read_token
+from modelyard_kit.channel import dial
 from modelyard_kit.db import open_database, usable
 from modelyard_kit.migrations import current, current_in
 from modelyard_kit.settings import load
@@ -30,6 +33,8 @@ _OTHERS = 0o077
 _GIB = 1 << 30
 _LOW_BYTES, _FULL_BYTES = 5 * _GIB, _GIB // 4
 _TIMEOUT_S = 3.0
+_TLS_FILES = {tls.CERT, tls.KEY, tls.CA, tls.CLIENT_CA}
+_DIALLED = ("TRACKING", "REGISTRY", "SERVING")
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -49,7 +54,7 @@ def check(here: Installation, environ: Mapping[str, str]) -> Iterator[Finding]:
         yield from _ports(here)
     yield from guarded("TLS files", _PEM, partial(_tls, environ))
     yield from _public_url(here)
-    yield from _neighbours(environ)
+    yield from guarded("neighbours", _PEM, partial(_neighbours, environ))
 
 
 _ONE_LINE = "Put one line of at least 16 random characters into it, e.g. of `openssl rand -hex 32`."
@@ -171,10 +176,15 @@ def _ports(here: Installation) -> Iterator[Finding]:
 
 
 def _tls(environ: Mapping[str, str]) -> Iterator[Finding]:
-    files = load(RoleSettings, {name: text for name, text in environ.items() if text}).tls
+    files = _tls_files(environ)
     shown, trusted = files.server(), files.channel_credentials()
     if shown is not None or trusted is not None:
         yield ok("TLS files", "can be used")
+
+
+def _tls_files(environ: Mapping[str, str]) -> tls.TlsFiles:
+    given = {name: text for name, text in environ.items() if name in _TLS_FILES and text}
+    return load(RoleSettings, given).tls
 
 
 def _public_url(here: Installation) -> Iterator[Finding]:
@@ -205,16 +215,26 @@ def _is_loopback(host: str) -> bool:
 
 
 def _neighbours(environ: Mapping[str, str]) -> Iterator[Finding]:
-    for role in ("TRACKING", "REGISTRY", "SERVING"):
-        target = environ.get(f"MODELYARD_{role}_TARGET", "")
-        if not target or target.startswith("unix:"):
-            continue
-        host, _, port = target.rpartition("/")[2].rpartition(":")
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), _TIMEOUT_S).close()
-        except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or str(error)
-            said = f"{role.lower()} does not answer at {target}: {why}"
-            yield fail("neighbours", said, f"Start it, or correct MODELYARD_{role}_TARGET.")
-        else:
+    named = {role: environ.get(f"MODELYARD_{role}_TARGET") for role in _DIALLED}
+    targets = {role: target for role, target in named.items() if target}
+    credentials = _tls_files(environ).channel_credentials() if targets else None
+    or_tls = ", or what MODELYARD_TLS_CA_FILE trusts" if credentials else ""
+    for role, target in targets.items():
+        if _answers(target, credentials):
             yield ok("neighbours", f"{role.lower()} answers at {target}")
+        else:
+            said = f"{role.lower()} does not answer at {target}"
+            yield fail("neighbours", said, f"Start it, or correct MODELYARD_{role}_TARGET{or_tls}.")
+
+
+def _answers(target: str, credentials: grpc.ChannelCredentials | None) -> bool:
+    """Whether a service can be dialled at a target, in any way that gRPC writes one."""
+    with dial(target, credentials=credentials) as channel:
+        ready = grpc.channel_ready_future(channel)
+        try:
+            ready.result(timeout=_TIMEOUT_S)
+        except grpc.FutureTimeoutError:
+            return False
+        finally:
+            ready.cancel()
+    return True
