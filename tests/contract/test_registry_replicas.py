@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
+import registry_originals as originals
 from registry_service import Registry, in_threads, running_registry
 from sqlalchemy import text
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
+from modelyard_kit.db import Database
 
 
 @pytest.fixture
@@ -70,36 +72,53 @@ def test_versions_made_by_both_at_once_have_numbers_without_gaps(
     assert sorted(numbers) == list(range(1, 7))
 
 
+def overlapping(database: Database, first: Callable[[], Any], second: Callable[[], Any]) -> Any:
+    """Begin the second change when the first has all but ended; return what they return."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with (
+        ThreadPoolExecutor(2) as threads,
+        database.engine.connect() as held,
+        database.engine.connect() as seen,
+    ):
+        held.execute(text("SELECT ticks FROM clock FOR UPDATE"))  # what a change takes last
+        begun: list[Future[Any]] = []
+        for change in (first, second):
+            begun.append(threads.submit(change))
+            while seen.scalar(waiting) != len(begun) and not begun[-1].done():
+                seen.rollback()
+        held.rollback()
+        return [change.result() for change in begun]
+
+
 def test_a_move_that_arrives_twice_at_once_is_done_once_and_answered_alike(
     replicas: tuple[Registry, Registry],
 ) -> None:
     one, other = replicas
     one.create_model()
     version = one.create_version()
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    request = pb.TransitionModelVersionStageRequest(
+        name="iris", version="1", stage="Production", etag=version.etag
     )
-
-    def move(registry: Registry) -> pb.ModelVersion:
-        request = pb.TransitionModelVersionStageRequest(
-            name="iris", version="1", stage="Production", etag=version.etag
-        )
-        reply = registry.call("TransitionModelVersionStage", request, idempotency_key="k")
-        return cast(pb.ModelVersion, reply.model_version)
-
-    with (
-        ThreadPoolExecutor(2) as threads,
-        one.database.engine.connect() as held,
-        one.database.engine.connect() as seen,
-    ):
-        held.execute(text("SELECT ticks FROM clock FOR UPDATE"))
-        moves = []
-        for registry in (one, other):
-            moves.append(threads.submit(move, registry))
-            while seen.scalar(waiting) != len(moves):
-                seen.rollback()
-        held.rollback()
-        first, second = (done.result() for done in moves)
+    first, second = overlapping(
+        one.database,
+        lambda: one.call("TransitionModelVersionStage", request, idempotency_key="k"),
+        lambda: other.call("TransitionModelVersionStage", request, idempotency_key="k"),
+    )
     assert first == second
     assert [event.action for event in one.events()].count(pb.ModelEvent.STAGE_CHANGED) == 1
+
+
+def test_a_version_is_imported_into_its_model_which_is_being_renamed(
+    replicas: tuple[Registry, Registry],
+) -> None:
+    one, other = replicas
+    originals.import_model(one, originals.model())
+    overlapping(
+        one.database,
+        lambda: originals.rename(one, "roses"),
+        lambda: originals.import_version(other, originals.version(1)),
+    )
+    assert one.get_version(1, "roses").version == "1"

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from modelyard_kit.calls import Call
+from modelyard_kit.db import SHARED, UNLOCKED, Lock
 from modelyard_kit.errors import AlreadyExists, FailedPrecondition, InvalidArgument
 from modelyard_registry.models import (
     Imported,
@@ -89,7 +90,7 @@ def import_model(call: Call, origin: str, original: OriginalModel) -> tuple[Regi
     """
     check_model_name(original.name)
     check_tag_keys(key for key, _ in original.tags)
-    name = _name_here(call.session, origin, original.name)
+    name = _name_here(call.session, origin, original.name, SHARED)
     created = name is None
     if name is None:
         change, model = _new_model(call, origin, original)
@@ -131,7 +132,7 @@ def import_version(
     check_tag_keys(key for key, _ in original.said.tags)
     for alias in original.aliases:
         check_alias(alias)
-    name = _name_here(call.session, origin, original.name)
+    name = _name_here(call.session, origin, original.name, SHARED)
     if name is None:
         raise InvalidArgument(
             f"The Registered Model {original.name} was not imported from the origin {origin}; "
@@ -161,8 +162,8 @@ def pinned_before(session: Session, origin: str, original: OriginalVersion) -> P
     return pinned_by(version) if version is not None and version.verified else None
 
 
-def _name_here(session: Session, origin: str, name: str) -> str | None:
-    found = session.get(Imported, (origin, _MODEL, name))
+def _name_here(session: Session, origin: str, name: str, lock: Lock = UNLOCKED) -> str | None:
+    found = session.get(Imported, (origin, _MODEL, name), with_for_update=lock)
     return None if found is None else found.name
 
 
