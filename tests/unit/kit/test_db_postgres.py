@@ -297,6 +297,20 @@ def test_what_is_wrong_with_an_address_is_said_in_one_line(
     assert "\n" not in problem
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"database": "secret"}, {"username": "secret"}, {"host": "secret.invalid"}, {"port": 1}],
+)
+def test_a_caller_is_not_told_where_the_database_is(change: dict[str, Any]) -> None:
+    url = make_url(postgres.server().url).set(**change)
+    told = "The database cannot be reached or is shutting down; nothing was written. Try again."
+    with closing(open_database(url)) as database:
+        for transaction in (database.read, database.write):
+            with pytest.raises(Unavailable) as caught, transaction() as session:
+                session.execute(text("SELECT 1"))
+            assert caught.value.message == told
+
+
 def problem_of(url: URL) -> str:
     with closing(open_database(url)) as database:
         return database.problem()
