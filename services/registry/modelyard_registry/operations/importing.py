@@ -15,7 +15,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from modelyard_kit.calls import Call
-from modelyard_kit.db import SHARED, UNLOCKED, Lock
 from modelyard_kit.errors import AlreadyExists, FailedPrecondition, InvalidArgument
 from modelyard_registry.models import (
     Imported,
@@ -90,7 +89,7 @@ def import_model(call: Call, origin: str, original: OriginalModel) -> tuple[Regi
     """
     check_model_name(original.name)
     check_tag_keys(key for key, _ in original.tags)
-    name = _name_here(call.session, origin, original.name, SHARED)
+    name = _locked_name_here(call.session, origin, original.name)
     created = name is None
     if name is None:
         change, model = _new_model(call, origin, original)
@@ -132,7 +131,7 @@ def import_version(
     check_tag_keys(key for key, _ in original.said.tags)
     for alias in original.aliases:
         check_alias(alias)
-    name = _name_here(call.session, origin, original.name, SHARED)
+    name = _locked_name_here(call.session, origin, original.name)
     if name is None:
         raise InvalidArgument(
             f"The Registered Model {original.name} was not imported from the origin {origin}; "
@@ -162,9 +161,22 @@ def pinned_before(session: Session, origin: str, original: OriginalVersion) -> P
     return pinned_by(version) if version is not None and version.verified else None
 
 
-def _name_here(session: Session, origin: str, name: str, lock: Lock = UNLOCKED) -> str | None:
-    found = session.get(Imported, (origin, _MODEL, name), with_for_update=lock)
-    return None if found is None else found.name
+def _name_here(session: Session, origin: str, name: str) -> str | None:
+    return session.scalar(
+        select(Imported.name).where(
+            Imported.origin == origin, Imported.kind == _MODEL, Imported.origin_id == name
+        )
+    )
+
+
+def _locked_name_here(session: Session, origin: str, name: str) -> str | None:
+    """Return the name that a model has here, and will have until the transaction ends."""
+    here = _name_here(session, origin, name)
+    locked = None
+    while here is not None and here != locked:
+        session.get(ModelName, here, with_for_update=True)
+        locked, here = here, _name_here(session, origin, name)
+    return here
 
 
 def _version_id(original: OriginalVersion) -> str:
