@@ -39,6 +39,11 @@ def environment(name: str) -> dict[str, str]:
     return found
 
 
+def test_commands_can_write_where_they_keep_what_they_download() -> None:
+    assert service("tools")["read_only"] is True
+    assert service("tools")["environment"]["MODELYARD_CACHE"].startswith("/tmp/")  # noqa: S108 - a tmpfs
+
+
 def test_there_is_an_image_per_role_that_starts_it() -> None:
     stages = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)
     images = dict(

@@ -61,12 +61,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _run(arguments)
+        code = _run(arguments)
+        if sys.stdout is not None:  # it is None where it was closed before the start
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # As of `modelyard tokens list | head -1`; what is still buffered must go somewhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print("modelyard: nobody reads what it prints; it has ended", file=sys.stderr)
+        return 1
     except ModelyardException as error:
         print(f"modelyard: {error.message}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    return code
 
 
 def _run(arguments: list[str]) -> int:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +30,18 @@ def test_help_lists_each_command_in_a_line(capsys: pytest.CaptureFixture[str]) -
     assert ended.value.code == 0
     said = re.findall(r"^  ([a-z]+(?: [a-z]+)?)  +\S.{,62}$", capsys.readouterr().out, re.MULTILINE)
     assert sorted(said) == sorted({"down", *(name.replace("-", " ") for name in names)})
+
+
+def test_output_that_nobody_reads_ends_a_command_in_one_line(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(
+        [sys.executable, "-m", "modelyard", "down", "--home", tmp_path],
+        stdout=writing, stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    os.close(writing)
+    assert ended.returncode == 1
+    assert ended.stderr == "modelyard: nobody reads what it prints; it has ended\n"
 
 
 def test_a_command_is_spelt_one_way(capsys: pytest.CaptureFixture[str]) -> None:
