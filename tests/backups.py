@@ -7,10 +7,20 @@ from pathlib import Path
 
 import pytest
 from databases import Dialect, empty_url
+from filled_home import running
 
+from modelyard_server import backup
 from modelyard_server.backups import contents
 from modelyard_server.backups.rows import read_rows
 from modelyard_server.databases import TREES
+
+
+def back_up(folder: Path) -> Path:
+    """Fill a platform and return the folder of its backup."""
+    with running(folder / "home") as platform:
+        platform.fill()
+        assert backup.run([str(folder / "backup"), "--home", str(platform.home)]) == 0
+    return folder / "backup"
 
 
 def rows_of(folder: Path) -> dict[str, list[str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backups import is_refused
+from backups import back_up, is_refused
 from filled_home import Platform, running
 from s3_servers import S3Server
 
@@ -28,11 +28,7 @@ from modelyard_server.databases import TREES
 @pytest.fixture(scope="module")
 def backed_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a backup that tests only read."""
-    folder = tmp_path_factory.mktemp("backed-up")
-    with running(folder / "home") as platform:
-        platform.fill()
-        assert backup.run([str(folder / "backup"), "--home", str(platform.home)]) == 0
-    return folder / "backup"
+    return back_up(tmp_path_factory.mktemp("backed-up"))
 
 
 @pytest.fixture

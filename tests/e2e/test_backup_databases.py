@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from backups import databases_in, is_refused, rows_of
+from backups import back_up, databases_in, is_refused, rows_of
 from databases import Dialect
 from filled_home import running
 from sqlalchemy import column, func, select, table, text
@@ -21,11 +21,7 @@ from modelyard_server.databases import TREES
 @pytest.fixture(scope="module")
 def backed_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a backup that tests only read."""
-    folder = tmp_path_factory.mktemp("backed-up")
-    with running(folder / "home") as platform:
-        platform.fill()
-        assert backup.run([str(folder / "backup"), "--home", str(platform.home)]) == 0
-    return folder / "backup"
+    return back_up(tmp_path_factory.mktemp("backed-up"))
 
 
 def test_it_goes_from_sqlite_to_postgresql_and_back_unchanged(
