@@ -14,8 +14,21 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 NOBODY = 0
+_MOST_PLACES = 1_000_000
+"""A bound on the search, which takes exponential time at worst; what is not found is not right."""
+
 _LINE = 160
 """What is longer, such as a set of many points, is cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The result of an operation that was refused because of the state it found."""
+
+    reason: str = "stale"
+
+
+STALE = Refused()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +55,15 @@ class Operation:
     def is_known(self) -> bool:
         return self.ended_s < math.inf
 
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether it is a read, or was refused, so that it only tells what the state was."""
+        return self.kind == "read" or self.told == STALE
+
 
 State: TypeAlias = Any
 Step: TypeAlias = Callable[[State, Operation], State | None]
 """A specification: the state after an operation, None if its result is wrong in that state."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The result of an operation that was refused because of the state it found."""
-
-    reason: str = "stale"
-
-
-STALE = Refused()
 
 
 def unexplained(history: Sequence[Operation], step: Step, start: Hashable) -> list[str]:
@@ -70,41 +78,51 @@ def unexplained(history: Sequence[Operation], step: Step, start: Hashable) -> li
     known = sum(1 << i for i, operation in enumerate(operations) if operation.is_known)
     deepest = 0
     seen: set[tuple[int, Hashable]] = set()
-    path: list[tuple[int, State, Iterator[int]]] = [(0, start, _next(operations, 0))]
+    path = [(0, _next(operations, 0, start, step))]
     while path:
-        done, state, candidates = path[-1]
+        done, candidates = path[-1]
         if done & known == known:
             return []
-        for index in candidates:
-            after = step(state, operations[index])
+        for index, after in candidates:
             place = (done | 1 << index, after)
-            if after is None or place in seen:
+            if place in seen:
                 continue
-            if after == state and not operations[index].is_known:
-                continue  # what changed nothing and told nothing may as well not have happened
             seen.add(place)
             if place[0].bit_count() > deepest.bit_count():
                 deepest = place[0]
-            path.append((*place, _next(operations, place[0])))
+            path.append((place[0], _next(operations, place[0], after, step)))
             break
         else:
             path.pop()
+        if len(seen) > _MOST_PLACES:
+            return [f"after {len(seen)} tries, {_readable(operations, deepest)}"]
     return [_readable(operations, deepest)]
 
 
-def _next(operations: Sequence[Operation], done: int) -> Iterator[int]:
-    """Yield what may be done next: whatever was sent before the first answer still to come.
+def _next(
+    operations: Sequence[Operation], done: int, state: State, step: Step
+) -> Iterator[tuple[int, State]]:
+    """Yield what may be done next, and the state after it: whatever was sent before the first end.
 
-    Those with answers come first, soonest answer first: one without is only tried where nothing
-    else explains what was seen.
+    What only tells the state, such as a read, is done at once: it is right here, so nothing is
+    gained by trying it later. Otherwise those with answers come first, soonest answer first: one
+    without is only tried where nothing else explains what was seen.
     """
-    first_end = min(
-        (o.ended_s for i, o in enumerate(operations) if not done >> i & 1), default=math.inf
-    )
-    possible = [
-        i for i, o in enumerate(operations) if not done >> i & 1 and o.started_s <= first_end
-    ]
-    return iter(sorted(possible, key=lambda i: operations[i].ended_s))
+    left = [i for i in range(len(operations)) if not done >> i & 1]
+    first_end = min((operations[i].ended_s for i in left), default=math.inf)
+    possible = []
+    for index in left:
+        operation = operations[index]
+        if operation.started_s > first_end:
+            break  # they are in the order of their starts
+        after = step(state, operation)
+        if after is None:
+            continue
+        if operation.changes_nothing:
+            return iter([(index, after)])
+        if after != state or operation.is_known:
+            possible.append((index, after))
+    return iter(sorted(possible, key=lambda place: operations[place[0]].ended_s))
 
 
 def _readable(operations: Sequence[Operation], explained: int) -> str:

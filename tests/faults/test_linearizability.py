@@ -70,6 +70,11 @@ GOOD: dict[str, tuple[Step, Any, Sequence[tuple[Any, ...]]]] = {
     "a stale promotion that nobody heard of did nothing": (
         stage, (1,), [promote(0, NEVER, 2, 5), read(1, 2, 1)],
     ),
+    "a promotion of the holder may be what brings it back": (
+        stage,
+        (1,),
+        [promote(0, 9, 1), promote(1, 2, 2), read(3, 4, 1)],
+    ),
     "a roll-back twice returns": (
         stage, (1,),
         [promote(0, 1, 2), (2, 3, "roll_back", (), 1), (4, 5, "roll_back", (), 2), read(6, 7, 2)],
