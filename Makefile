@@ -78,12 +78,13 @@ lock: ## Pin versions and hashes of all dependencies anew (needs uv)
 	  --generate-hashes --no-header --no-emit-index-url --no-annotate --quiet \
 	  --output-file $${f%.in}.txt || exit 1; done
 
-soak: install ## Run the fault tests long: each fault N times (3), 5 s pauses, 16 clients
-	MODELYARD_SOAK=$(or $(N),3) $(BIN)/python -m pytest -q -s tests/faults --timeout 7200
+soak: install ## Run the fault tests long (each fault N times (3), 5 s pauses, 16 clients), and every hostile value
+	MODELYARD_SOAK=$(or $(N),3) $(BIN)/python -m pytest -q -s tests/faults tests/contract/test_hostile_*.py --timeout 7200
 
-bench: install clients ## Print each RPC beside its floor, the edge beside gRPC and beside MLflow's server
+bench: install clients ## Print RPCs on both databases and transfers beside their floors, the edge beside gRPC and MLflow's server
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.rpc
 	$(BIN)/python -m benchmarks.http
+	$(BIN)/python -m benchmarks.transfers
 
 clean: ## Delete what make has made
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .home dist
