@@ -251,6 +251,20 @@ def test_a_neighbour_is_dialled_as_grpc_writes_it(
     assert "serving does not answer at 127.0.0.1" in found.of("neighbours", "fail")
 
 
+def test_a_registry_with_an_address_of_its_own_is_looked_at_there(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    another = Server()
+    (port,) = another.start("127.0.0.1:0")
+    with running(home) as platform:
+        monkeypatch.setenv("MODELYARD_REGISTRY_URI", platform.http)
+        found = Found(capsys, "--tracking-uri", f"grpc://127.0.0.1:{port}")
+    another.drain(0)
+    assert "RegistryService is ready" in found.of("health", "ok")
+    assert "TrackingService does not say" in found.of("health", "fail")
+    found.of("token", "ok")
+
+
 @pytest.mark.usefixtures("home")
 def test_a_token_is_looked_at(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path

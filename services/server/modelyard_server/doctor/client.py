@@ -8,7 +8,7 @@ import ssl
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from modelyard import MlflowClient, _cache, _connection, _http, _rpc, _tls
+from modelyard._environment import setting
 from modelyard.api.access.v1 import access_pb2
 from modelyard.api.options.v1.options_pb2 import Permission
 from modelyard_gateway.backends import SERVICES
@@ -35,9 +36,11 @@ def check(uri: str) -> Iterator[Finding]:
     """Look at an installation from here.
 
     Args:
-        uri: Its address, as MODELYARD_TRACKING_URI has it.
+        uri: Its address, as MODELYARD_TRACKING_URI has it. The registry may have another.
     """
-    address = list(guarded("address", _START, lambda: _address(uri)))
+    registry_uri = setting("REGISTRY_URI") or uri
+    uris = {"tracking": uri, "registry": registry_uri}
+    address = list(guarded("address", _START, lambda: _address(uris)))
     yield from address
     if any(finding.state != "ok" for finding in address):
         return
@@ -46,11 +49,11 @@ def check(uri: str) -> Iterator[Finding]:
         yield from guarded("version", _START, lambda: _document(uri))
     if parts.scheme in {"https", "grpcs"}:
         yield from guarded("certificate", _START, lambda: certificate(parts))
-    yield from _health(uri)
-    token = list(guarded("token", _ADMIN, lambda: _token(uri)))
+    yield from _health(uris)
+    token = list(guarded("token", _ADMIN, lambda: _token(registry_uri)))
     yield from token
     if all(finding.state != "fail" for finding in token):
-        yield from guarded("objects", _STORE, lambda: _round_trip(uri))
+        yield from guarded("objects", _STORE, lambda: _round_trip(uri, registry_uri))
     yield from guarded("cache", "Set MODELYARD_CACHE to a folder of yours.", _cache_folder)
 
 
@@ -65,10 +68,11 @@ _STORE = (
 )
 
 
-def _address(uri: str) -> Iterator[Finding]:
-    connection = _connection.connect(uri)
-    targets = connection.targets
-    for area, target in (("tracking", targets.tracking), ("registry", targets.registry)):
+def _address(uris: Mapping[str, str]) -> Iterator[Finding]:
+    targets = {}
+    for area, uri in uris.items():
+        connection = _connection.connect(uri)
+        target = targets[area] = getattr(connection.targets, area)
         ready = grpc.channel_ready_future(connection.channel(area))
         try:
             ready.result(timeout=_TIMEOUT_S)
@@ -81,7 +85,8 @@ def _address(uri: str) -> Iterator[Finding]:
             )
         finally:
             ready.cancel()
-    yield ok("address", f"{uri} answers; tracking {targets.tracking}, registry {targets.registry}")
+    where = ", ".join(f"{area} {target}" for area, target in targets.items())
+    yield ok("address", f"{uris['tracking']} answers; {where}")
 
 
 def _document(uri: str) -> Iterator[Finding]:
@@ -131,10 +136,9 @@ def certificate(parts: SplitResult) -> Iterator[Finding]:
         yield ok("certificate", said)
 
 
-def _health(uri: str) -> Iterator[Finding]:
-    connection = _connection.connect(uri)
-    for area in ("tracking", "registry"):
-        stub = health_pb2_grpc.HealthStub(connection.channel(area))
+def _health(uris: Mapping[str, str]) -> Iterator[Finding]:
+    for area, uri in uris.items():
+        stub = health_pb2_grpc.HealthStub(_connection.connect(uri).channel(area))
         for service in SERVICES[area]:
             request = health_pb2.HealthCheckRequest(service=service.full_name)
             try:
@@ -168,8 +172,8 @@ def _token(uri: str) -> Iterator[Finding]:
         yield ok("token", said)
 
 
-def _round_trip(uri: str) -> Iterator[Finding]:
-    caller = _rpc.call(uri, access_pb2.GetCallerRequest(), access_pb2.GetCallerResponse)
+def _round_trip(uri: str, registry_uri: str) -> Iterator[Finding]:
+    caller = _rpc.call(registry_uri, access_pb2.GetCallerRequest(), access_pb2.GetCallerResponse)
     needed = {Permission.TRACKING_WRITE, Permission.TRACKING_DELETE}
     if caller.name and not needed <= set(caller.permissions):
         yield ok("objects", "not tried: this token may not write")
