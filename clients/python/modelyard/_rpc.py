@@ -158,6 +158,8 @@ def _token() -> str | None:
             raise InvalidParameter(
                 f"MODELYARD_TOKEN_FILE names '{path}', which cannot be read."
             ) from None
+    for twin in ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD"):
+        token = token or os.environ.get(twin)
     if token and not (token.isascii() and token.isprintable()):
         raise InvalidParameter("The token must be one line of printable ASCII characters.")
     return token

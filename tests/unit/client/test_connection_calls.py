@@ -6,7 +6,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
 import grpc
 import pytest
@@ -44,19 +44,27 @@ def test_a_call_says_who_and_has_ids_of_its_own(
         assert first[name] != second[name]
 
 
-@pytest.mark.parametrize("in_file", [False, True])
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "MODELYARD_TOKEN",
+        "MODELYARD_TOKEN_FILE",
+        "MLFLOW_TRACKING_TOKEN",
+        "MLFLOW_TRACKING_PASSWORD",
+    ],
+)
 def test_the_token_goes_along(
     client: MlflowClient,
     recorder: Recorder,
     monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Any,
-    in_file: bool,  # noqa: FBT001
+    tmp_path: Path,
+    variable: str,
 ) -> None:
-    if in_file:
+    if variable == "MODELYARD_TOKEN_FILE":
         (tmp_path / "token").write_text("secret-of-sixteen\r\n", encoding="utf-8-sig")
-        monkeypatch.setenv("MODELYARD_TOKEN_FILE", str(tmp_path / "token"))
+        monkeypatch.setenv(variable, str(tmp_path / "token"))
     else:
-        monkeypatch.setenv("MODELYARD_TOKEN", "secret-of-sixteen")
+        monkeypatch.setenv(variable, "secret-of-sixteen")
     client.get_experiment("1")
     assert recorder.seen[0]["authorization"] == "Bearer secret-of-sixteen"
 
