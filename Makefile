@@ -5,6 +5,8 @@ BIN := .venv/bin
 # Examples are left out: scripts as users write them.
 PACKAGES := clients/python/modelyard services tools benchmarks tests
 CLIENTS := .cache/clients
+# One more than there are cores: tests wait for processes they start.
+WORKERS := $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')
 # Wheels are unpacked once and linked into each environment.
 UV := UV_CACHE_DIR=.cache/uv $(CLIENTS)/uv/bin/uv
 
@@ -43,7 +45,7 @@ $(CLIENTS)/uv/installed: tests/compat/requirements-uv.txt
 	@touch $@
 
 test: install clients ## Run the test suite (T=path for a part of it)
-	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder $(T)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(T)
 
 compat-table: install clients ## Compare with MLflow's server and client, and write docs/compatibility.md
 	COMPATIBILITY_PAGE=write $(BIN)/python -m pytest -q tests/compat/test_conformance.py

@@ -79,7 +79,7 @@ def test_a_taken_port_is_refused(role: str, capsys: pytest.CaptureFixture[str]) 
         ("tracking", "TRACKING_LISTEN", "::1:5", "expected host:port"),
         ("registry", "REGISTRY_MONITORING", "here", "Invalid MODELYARD_REGISTRY_MONITORING 'here'"),
         ("registry", "LOG_LEVEL", "LOUD", "Invalid log level 'LOUD'"),
-        ("registry", "DRAIN_DELAY_S", "-1", "Invalid drain_delay_s -1.0"),
+        ("registry", "DRAIN_DELAY_S", "-1", "Invalid MODELYARD_DRAIN_DELAY_S -1"),
         ("registry", "DRAIN_DELAY_S", "soon", "MODELYARD_DRAIN_DELAY_S must be of type float"),
         ("registry", "REGISTRY_PROT", "1", "Unknown setting MODELYARD_REGISTRY_PROT"),
         ("serving", "TOKEN_FILE", "/nowhere", "The token file cannot be read"),

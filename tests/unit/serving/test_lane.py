@@ -140,7 +140,7 @@ def test_an_exception_in_the_model_is_logged_and_not_told(
     run(scenario)
 
     logged = json.loads(capfd.readouterr().err.splitlines()[0])
-    assert logged["request_id"] == "r-1"
+    assert logged["request"] == "r-1"
     assert "ValueError" in logged["traceback"]
 
 
