@@ -10,7 +10,6 @@ import atexit
 import itertools
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import warnings
@@ -19,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 import psycopg
+from ports import free_port
 
 from modelyard_kit.db import open_database
 from modelyard_kit.migrations import Tree, migrate
@@ -48,7 +48,7 @@ class Postgres:
         if self._user is not None:
             os.chown(self._folder, self._user, self._user)
             self._folder.chmod(0o755)
-        self.port = _free_port()
+        self.port = free_port()
         self._settings = (
             f"port={self.port}",
             "listen_addresses=127.0.0.1",
@@ -157,10 +157,3 @@ def _binaries(folder: Path) -> Path:
     copied = folder / "pginstall"
     shutil.copytree(installed, copied, symlinks=True)
     return copied / "bin"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -5,8 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import secrets
-import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -14,23 +12,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ports import free_port
 from up_process import STOP_TIMEOUT_S, command, environment
 
 ROLES = ("tracking", "registry", "serving", "gateway")
 TOKEN = "the-services-own-token"
-_FREE_PORTS = range(20_000, 30_000)  # below those that the system gives to others meanwhile
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    while True:
-        port = secrets.choice(_FREE_PORTS)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
 
 
 @dataclass

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from typing import Literal, TypeAlias
 
 from databases import migrated_url
 from faults.proxy import Proxy
+from ports import free_port
 from postgres import Postgres
 from up_process import environment
 
@@ -126,7 +126,7 @@ def deployed(
         mutant: What to break in each of them.
         variables: More of the environment, or other than by default.
     """
-    ports = dict(zip(ROLES, free_ports(len(ROLES)), strict=True))
+    ports = {role: free_port() for role in ROLES}
     targets = {role: f"127.0.0.1:{port}" for role, port in ports.items()}
     urls: dict[str, str] = {
         area: _fresh(postgres, folder, area) for area in ("tracking", "registry") if area in roles
@@ -168,15 +168,6 @@ def _settings(folder: Path, targets: Mapping[str, str], urls: Mapping[str, str])
         settings[f"MODELYARD_{area.upper()}_DATABASE_URL"] = url
         settings[f"MODELYARD_{area.upper()}_TARGET"] = targets[area]
     return settings
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports on which nobody listens."""
-    with ExitStack() as open_for_now:
-        probes = [open_for_now.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 def paused_backend(postgres: Postgres) -> int | None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from compat import running
+from ports import free_port
 from up_process import environment
 
 VERSION = "3.17"
@@ -21,7 +22,7 @@ def mlflow_server(python: Path, folder: Path) -> Iterator[tuple[str, int]]:
         python: Of the environment that holds MLflow.
         folder: An empty one.
     """
-    port = running.free_port()
+    port = free_port()
     words = ("server", "--backend-store-uri", "sqlite:///mlflow.db", "--artifacts-destination")
     command = [str(python), "-m", "mlflow", *words, "artifacts", "--workers", "1"]
     env = environment(MLFLOW_DISABLE_TELEMETRY="true", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
