@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
@@ -17,6 +18,15 @@ if TYPE_CHECKING:  # imports boto3 and moto, which few tests need
 def dialect(request: pytest.FixtureRequest) -> Dialect:
     """Which database: a test that asks for it runs once on each."""
     return cast(Dialect, request.param)
+
+
+@pytest.fixture(autouse=True)
+def no_kept_connections() -> Iterator[None]:
+    """No test calls the server of another one that had the same port."""
+    yield
+    connections = sys.modules.get("modelyard._connection")
+    if connections:
+        connections._state.open.clear()  # noqa: SLF001 - nobody else may forget all of them
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from answering_store import Answer, answering_store
 from forging import edit_schema
 from serving_parts import (
     NAME,
@@ -226,6 +227,26 @@ def test_a_registry_that_is_away_stops_no_prediction_and_is_followed_again(
         until_version(served.port, "2")
         assert registry.watched_from[-1] >= 1  # resumed, not started over
     server.drain(0)
+
+
+def test_a_registry_that_came_back_elsewhere_is_followed_there(registry: FewLineRegistry) -> None:
+    registry.promote("1")
+    server, port = start_registry(registry)
+    with answering_store() as discovery:
+        discovery.answer = lambda _: _naming(port)
+        address = discovery.url.partition("/object")[0]
+        with serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
+            registry.wait_until_watched(1)
+            server.drain(0)
+            registry.promote("2")
+            server, port = start_registry(registry)
+            until_version(served.port, "2")
+        server.drain(0)
+
+
+def _naming(port: int) -> Answer:
+    document = {"grpc": {"tracking": f":{port}", "registry": f":{port}"}}
+    return Answer(body=json.dumps(document).encode())
 
 
 def test_a_registry_that_was_put_back_is_followed_from_where_it_is(

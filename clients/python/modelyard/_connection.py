@@ -10,6 +10,7 @@ import json
 import os
 import threading
 import urllib.parse
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,11 +67,18 @@ class Connection:
     def channel(self, area: str) -> Any:
         """Return the channel to the service of an area of the contract, e.g. "registry"."""
         of_registry = area in {"registry", "access"}
-        target = self.targets.registry if of_registry else self.targets.tracking
         with self._lock:
+            target = self.targets.registry if of_registry else self.targets.tracking
             if target not in self._channels:
                 self._channels[target] = _dial(target, secure=self.targets.secure)
             return self._channels[target]
+
+    def move(self, targets: Targets) -> None:
+        """Call other targets from now on."""
+        with self._lock:
+            if targets != self.targets:
+                # Not closed: other threads may be about to call through them, and fail as this did.
+                self.targets, self._channels = targets, {}
 
 
 def _dial(target: str, *, secure: bool) -> Any:
@@ -171,6 +179,26 @@ def disconnect(connection: Connection) -> None:
                 del _state.open[key]
 
 
+def look_again(connection: Connection, timeout_s: float) -> None:
+    """Find out where a server is now, after a call did not get through.
+
+    An instance of the local home is looked for by the next call, which starts it if it has ended. A
+    gateway may have been started again with other targets. If it tells none, the known ones stay.
+
+    Args:
+        connection: Of the call.
+        timeout_s: How long to wait for the gateway, seconds.
+    """
+    if connection.is_local:
+        disconnect(connection)
+        return
+    parts = check(connection.uri)
+    if parts.scheme in {"http", "https"}:
+        # Without an answer the call fails once more, and says so.
+        with suppress(ModelyardException):
+            connection.move(_discover(connection.uri, parts, min(timeout_s, _DISCOVERY_TIMEOUT_S)))
+
+
 def _connect(uri: str | None) -> Connection:
     if uri is None:
         from modelyard import _instance
@@ -181,7 +209,7 @@ def _connect(uri: str | None) -> Connection:
     parts = check(uri)
     if parts.scheme in {"grpc", "grpcs"}:
         return Connection(uri, Targets(parts.netloc, parts.netloc, secure=parts.scheme == "grpcs"))
-    return Connection(uri, _discover(uri, parts))
+    return Connection(uri, _discover(uri, parts, _DISCOVERY_TIMEOUT_S))
 
 
 def check(uri: str) -> urllib.parse.SplitResult:
@@ -206,7 +234,7 @@ def check(uri: str) -> urllib.parse.SplitResult:
     return parts
 
 
-def _discover(uri: str, parts: urllib.parse.SplitResult) -> Targets:
+def _discover(uri: str, parts: urllib.parse.SplitResult, timeout_s: float) -> Targets:
     import urllib.error
     import urllib.request
     from http.client import HTTPException
@@ -215,7 +243,7 @@ def _discover(uri: str, parts: urllib.parse.SplitResult) -> Targets:
 
     url = uri.rstrip("/") + _DISCOVERY_PATH
     try:
-        with open_url(urllib.request.Request(url), timeout_s=_DISCOVERY_TIMEOUT_S) as reply:  # noqa: S310 - `check` allows http(s) only
+        with open_url(urllib.request.Request(url), timeout_s=timeout_s) as reply:  # noqa: S310 - `check` allows http(s) only
             document = json.loads(reply.read(_MAX_DISCOVERY_BYTES))
         return targets_of(document["grpc"], parts)
     except urllib.error.HTTPError as error:

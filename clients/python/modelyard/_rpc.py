@@ -73,8 +73,8 @@ def call(
         else:
             connection.has_answered = True
             return answer
-        if connection.is_local and failure.is_of_transport:
-            _connection.disconnect(connection)
+        if failure.is_of_transport:
+            _connection.look_again(connection, deadline - time.monotonic() - pause_s)
         time.sleep(pause_s)
 
 

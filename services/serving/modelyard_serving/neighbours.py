@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import grpc
-
 from modelyard import _connection
 from modelyard.api.registry.v1 import registry_pb2, registry_service_pb2_grpc
 from modelyard_kit.channel import translated
-from modelyard_kit.errors import DataLoss, FailedPrecondition
+from modelyard_kit.errors import DataLoss, FailedPrecondition, Unavailable
 from modelyard_serving.endpoint import Identity
 
 _DEADLINE_S = 10.0
@@ -67,7 +65,7 @@ class Registry:
         self._token = token
         self._allow_unverified = allow_unverified
         self._lock = threading.Lock()
-        self._channel: grpc.Channel | None = None
+        self._connection: _connection.Connection | None = None
         self._watching: Any = None
 
     def resolve(self, uri: str) -> Resolution:
@@ -127,12 +125,16 @@ class Registry:
             Error: The stream ended or could not be opened.
         """
         request = registry_pb2.WatchModelsRequest(name=name, after_revision=after_revision)
-        with translated("The registry"):
-            self._watching = self._stub().WatchModels(request, metadata=self._metadata())
-            for message in self._watching:
-                event = message.HasField("event")
-                revision = message.event.revision if event else message.position
-                yield Change(revision, is_heartbeat=not event)
+        try:
+            with translated("The registry"):
+                self._watching = self._stub().WatchModels(request, metadata=self._metadata())
+                for message in self._watching:
+                    event = message.HasField("event")
+                    revision = message.event.revision if event else message.position
+                    yield Change(revision, is_heartbeat=not event)
+        except Unavailable:
+            self._look_again()
+            raise
 
     def close(self) -> None:
         """End the watch."""
@@ -140,12 +142,16 @@ class Registry:
             self._watching.cancel()
 
     def _stub(self) -> Any:
-        # Looked for once: looking again would start a local instance that was stopped on purpose.
         with self._lock:
-            if self._channel is None:
-                uri = _connection.registry_uri()
-                self._channel = _connection.connect(uri).channel("registry")
-            return registry_service_pb2_grpc.RegistryServiceStub(self._channel)
+            if self._connection is None:
+                self._connection = _connection.connect(_connection.registry_uri())
+            channel = self._connection.channel("registry")
+            return registry_service_pb2_grpc.RegistryServiceStub(channel)
+
+    def _look_again(self) -> None:
+        # Looking for a local instance would start one that was stopped on purpose.
+        if self._connection is not None and not self._connection.is_local:
+            _connection.look_again(self._connection, _DEADLINE_S)
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         who = (("x-request-id", uuid.uuid4().hex), ("x-modelyard-user", f"serving-{os.getpid()}"))

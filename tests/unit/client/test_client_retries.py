@@ -299,3 +299,36 @@ def test_a_name_with_several_addresses_is_dialled(recorder: Recorder, port: int)
         uri = discovery.url.partition("/object")[0]
         assert MlflowClient(uri).get_experiment("7").experiment_id == "7"
     assert len(recorder.seen) == 1
+
+
+def test_a_gateway_that_came_back_with_other_targets_is_followed(recorder: Recorder) -> None:
+    with answering_store() as discovery:
+        client = MlflowClient(discovery.url.partition("/object")[0])
+        with serving(recorder) as first:
+            discovery.answer = lambda _: _naming(first)
+            assert client.get_experiment("7").experiment_id == "7"
+        with serving(recorder) as second:
+            discovery.answer = lambda _: _naming(second)
+            assert client.create_experiment("iris") == "id-of-iris"
+            asked = len(discovery.requests)
+            assert client.get_experiment("8").experiment_id == "8"
+            assert len(discovery.requests) == asked
+
+
+def test_a_gateway_that_is_away_leaves_its_targets_as_they_were(
+    proxy: Proxy, recorder: Recorder
+) -> None:
+    with answering_store() as discovery:
+        discovery.answer = lambda _: _naming(proxy.port)
+        client = MlflowClient(discovery.url.partition("/object")[0])
+        assert client.get_experiment("7").experiment_id == "7"
+        discovery.answer = lambda _: Answer(503)
+        recorder.seen.clear()
+        _lose(1, recorder, proxy)
+        assert client.create_experiment("iris") == "id-of-iris"
+        assert len(discovery.requests) == 2
+
+
+def _naming(port: int) -> Answer:
+    document = {"grpc": {"tracking": f":{port}", "registry": f":{port}"}}
+    return Answer(body=json.dumps(document).encode())
