@@ -24,12 +24,14 @@ from modelyard_tracking.operations import (
     artifacts,
     experiments,
     history,
+    importing,
     logged_models,
     metrics,
     runs,
 )
 from modelyard_tracking.rules.artifacts import Owner, OwnerKind
 from modelyard_tracking.rules.points import Curve, Point
+from modelyard_tracking.rules.states import Lifecycle
 
 Work = Callable[[Session], Any]
 
@@ -152,3 +154,15 @@ def test_nothing_is_logged_to_a_run_that_is_being_deleted(database: Database, ru
             lambda session: runs.delete_run(session, run_id),
             lambda session: runs.write_to_run(session, run_id),
         )
+
+
+def test_an_import_sees_the_number_and_name_of_an_experiment_that_is_just_made(
+    database: Database,
+) -> None:
+    original = importing.OriginalExperiment("1", "a", Lifecycle.ACTIVE, 0, 0, {})
+    imported, created = overlapping(
+        database,
+        lambda session: experiments.create_experiment(session, "a", "", {}, 0),
+        lambda session: importing.import_experiment(session, "there", original, 0),
+    )
+    assert (imported.experiment_id, imported.name, created) == (2, "a (2)", True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from modelyard_kit.calls import Call
@@ -45,6 +45,7 @@ from modelyard_registry.rules.references import Pinned
 from modelyard_registry.rules.stages import Stage
 
 _MODEL, _VERSION = "model", "version"
+_FIRST_IMPORTS = text("SELECT pg_advisory_xact_lock(7266347196)")
 
 Tag = TypeVar("Tag", RegisteredModelTag, ModelVersionTag)
 
@@ -90,6 +91,10 @@ def import_model(call: Call, origin: str, original: OriginalModel) -> tuple[Regi
     check_model_name(original.name)
     check_tag_keys(key for key, _ in original.tags)
     name = _locked_name_here(call.session, origin, original.name)
+    if name is None and call.session.get_bind().dialect.name == "postgresql":
+        # One at a time: each sees which names those before it took.
+        call.session.execute(_FIRST_IMPORTS)
+        name = _locked_name_here(call.session, origin, original.name)
     created = name is None
     if name is None:
         change, model = _new_model(call, origin, original)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, TypeAlias
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from modelyard_kit.db import EXCLUSIVE, SHARED
@@ -52,6 +52,9 @@ from modelyard_tracking.rules.values import (
     new_model_id,
     new_run_id,
 )
+
+# Whoever makes or renames an experiment waits, and has taken no number from the sequence yet.
+_NUMBERS_AND_NAMES = text("LOCK TABLE experiment IN SHARE ROW EXCLUSIVE MODE")
 
 _TagTable: TypeAlias = type[ExperimentTag] | type[RunTag] | type[LoggedModelTag]
 
@@ -116,7 +119,9 @@ def import_experiment(
     created = not note.id_here
     if not created:
         experiment = get_experiment(session, note.id_here, EXCLUSIVE)
-    else:
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(_NUMBERS_AND_NAMES)
+    if created:
         experiment = Experiment(
             experiment_id=_free_experiment_number(session, original.experiment_id),
             name=_free_name(session, original.name, None),
