@@ -133,11 +133,14 @@ class Platform:
 
 
 @contextmanager
-def running_platform(folder: Path) -> Iterator[Platform]:
-    """Run the platform in this process, on free ports."""
+def running_platform(folder: Path, **settings: str) -> Iterator[Platform]:
+    """Run the platform in this process, on free ports, with more settings if they are given."""
     token_file = folder / "token"
     token_file.write_text(SERVICES_TOKEN)
-    embedded = Embedded(Settings(home=folder / "home", port=0, grpc_port=0, token_file=token_file))
+    home = folder / "home"
+    embedded = Embedded(
+        Settings(home=home, port=0, grpc_port=0, token_file=token_file, **settings)  # type: ignore[arg-type]  # texts only
+    )
     try:
         with grpc.insecure_channel(embedded.grpc) as channel:
             platform = Platform(embedded, channel)

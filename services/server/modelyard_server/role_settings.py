@@ -91,7 +91,7 @@ class WithArtifacts(RoleSettings):
         s3_endpoint: The URL of an S3 server other than Amazon's.
         s3_public_endpoint: The same as clients reach it.
         s3_region: Of the bucket.
-        public_url: The gateway as clients reach it: signed URLs begin with it.
+        public_url: The gateway as clients reach it: signed URLs begin with it, unless S3 is meant.
     """
 
     home: Path = Path("~/.modelyard")

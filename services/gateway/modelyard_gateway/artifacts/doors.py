@@ -42,7 +42,7 @@ class Artifacts:
     ) -> None:
         self._neighbours = Neighbours(backends, token)
         self._transfers = Transfers(store, active)
-        self._uploads = Uploads(store, self._neighbours, limits)
+        self._uploads = Uploads(store, signer, self._neighbours, limits)
         files = Files(store, signer, self._neighbours, self._transfers)
         self._objects = objects.Objects(store, signer, self._transfers, self._uploads)
         self._signed = SignedFiles(signer, self._neighbours, files, self._transfers, self._uploads)

@@ -47,7 +47,9 @@ class Objects:
                     f"expected {size_bytes}, got {declared}"
                 )
             chunks = body_of(request, asyncio.get_running_loop())
-            await self._uploads.in_turn(lambda: self._store.put(grant.digest, chunks, size_bytes))
+            await self._uploads.in_turn(
+                lambda: self._uploads.put(grant.digest, chunks, size_bytes, grant.sender)
+            )
             return Response(200, headers={"etag": f'"{grant.digest}"'})
 
     async def get(self, request: Request) -> Response:

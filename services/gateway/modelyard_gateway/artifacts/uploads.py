@@ -19,7 +19,7 @@ from modelyard_gateway.errors import HttpError
 from modelyard_gateway.http import Request
 from modelyard_gateway.metrics import uploads_pending
 from modelyard_gateway.turns import Turns
-from modelyard_kit.artifacts import ArtifactStore, Digest, ManifestFile, PartHasher
+from modelyard_kit.artifacts import ArtifactStore, Digest, ManifestFile, PartHasher, UrlSigner
 from modelyard_kit.artifacts.store import refuse_when_full
 from modelyard_kit.errors import FailedPrecondition
 
@@ -51,12 +51,20 @@ class Uploads:
 
     Args:
         store: Where their bytes go.
+        signer: Writes receipts.
         neighbours: Tracking is asked before a byte is read, and told when all of them are kept.
         limits: Of space and time.
     """
 
-    def __init__(self, store: ArtifactStore, neighbours: Neighbours, limits: UploadLimits) -> None:
+    def __init__(
+        self,
+        store: ArtifactStore,
+        signer: UrlSigner,
+        neighbours: Neighbours,
+        limits: UploadLimits,
+    ) -> None:
         self._store = store
+        self._signer = signer
         self._neighbours = neighbours
         self._limits = limits
         self._turns = Turns(limits.at_once, limits.patience_s, "uploads")
@@ -64,6 +72,15 @@ class Uploads:
 
     def close(self) -> None:
         self._threads.shutdown(cancel_futures=True)
+
+    def put(
+        self, digest: Digest, chunks: Iterable[bytes], size_bytes: int, sender: str = ""
+    ) -> None:
+        """Store an object, and a receipt for whoever sent it, if one is asked for; blocks."""
+        self._store.put(digest, chunks, size_bytes)
+        if sender:
+            receipt = self._signer.receipt(digest, sender)
+            self._store.put(Digest.of(receipt), [receipt], len(receipt))
 
     def ask(self, place: Owned, who: Identity) -> None:
         """Ask tracking whether `who` may write there now.
@@ -167,12 +184,13 @@ class Uploads:
         reply: pb.DeclareArtifactsResponse = self._neighbours.artifacts(
             "DeclareArtifacts", request, who
         )
-        missing = {upload.digest for upload in reply.uploads}
+        missing = {upload.digest: upload.url for upload in reply.uploads}
         at = 0
         for item in file.parts or (file,):
             end = at + item.size_bytes
             if item.digest in missing:
-                self._store.put(item.digest, read(at, end), item.size_bytes)
+                sender = self._signer.sender_in(missing[item.digest])
+                self.put(item.digest, read(at, end), item.size_bytes, sender)
             at = end
 
     def _commit(self, file: ManifestFile, place: Owned, who: Identity) -> None:

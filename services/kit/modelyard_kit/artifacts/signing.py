@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from modelyard_kit.artifacts.digest import Digest
 from modelyard_kit.errors import PermissionDenied
@@ -28,18 +28,20 @@ class Grant:
         digest: The object.
         size_bytes: The exact size to upload; None for a GET.
         filename: The name to save a download under, chosen by whoever uploaded the file.
+        sender: Who gets a receipt for an upload; empty for nobody.
     """
 
     digest: Digest
     size_bytes: int | None
     filename: str | None
+    sender: str = ""
 
 
 class UrlSigner:
     """Makes URLs that carry their own permission, and checks them.
 
     The form is ``{base_url}/artifacts/objects/<digest>?method=…&expires=<unix s>&signature=<hex>``
-    with ``size`` for a PUT and ``filename`` where one was given, or
+    with ``size`` for a PUT, and ``sender`` and ``filename`` where they were given, or
     ``{base_url}/artifacts/files/<logical path>?…`` for a file that has no digest yet, or several
     objects. The signature is an HMAC-SHA-256 over the digest or path and all other parameters.
 
@@ -59,11 +61,28 @@ class UrlSigner:
         extra = {} if filename is None else {"filename": filename}
         return self._url(digest, {"method": "GET", "expires": str(expires_at_s), **extra})
 
-    def put_url(self, digest: Digest, size_bytes: int, expires_at_s: int) -> str:
-        """An URL to upload an object until `expires_at_s`, in seconds of Unix time."""
-        return self._url(
-            digest, {"method": "PUT", "size": str(size_bytes), "expires": str(expires_at_s)}
-        )
+    def put_url(
+        self, digest: Digest, size_bytes: int, expires_at_s: int, sender: str | None = None
+    ) -> str:
+        """An URL to upload an object until `expires_at_s`, in seconds of Unix time.
+
+        Args:
+            digest: The object.
+            size_bytes: Its size.
+            expires_at_s: Until when.
+            sender: Who gets a receipt.
+        """
+        extra = {} if sender is None else {"sender": sender}
+        signed = {"method": "PUT", "size": str(size_bytes), "expires": str(expires_at_s)}
+        return self._url(digest, {**signed, **extra})
+
+    def receipt(self, digest: Digest, sender: str) -> bytes:
+        """What only these services can write: that a sender had the bytes of an object.
+
+        It is kept as an object, so that every service finds it, and is swept as what nothing
+        refers to.
+        """
+        return self._signature(digest, {"method": "RECEIPT", "sender": sender}).encode()
 
     def file_url(self, method: Method, path: str, expires_at_s: int, **extra: str) -> str:
         """An URL to download or upload the file at a logical path until `expires_at_s`.
@@ -93,7 +112,12 @@ class UrlSigner:
         """
         parameters = self.check(method, digest, query, now_s)
         size = parameters.get("size")
-        return Grant(digest, None if size is None else int(size), parameters.get("filename"))
+        return Grant(
+            digest,
+            None if size is None else int(size),
+            parameters.get("filename"),
+            parameters.get("sender", ""),
+        )
 
     def sign(self, subject: str, parameters: Mapping[str, str]) -> dict[str, str]:
         """Returns parameters with their signature.
@@ -123,6 +147,11 @@ class UrlSigner:
         if now_s >= int(parameters["expires"]):
             raise PermissionDenied(_EXPIRED)
         return parameters
+
+    @staticmethod
+    def sender_in(url: str) -> str:
+        """Who gets a receipt for what is uploaded to an URL; empty for nobody."""
+        return parse_qs(urlsplit(url).query).get("sender", [""])[0]
 
     def _url(self, digest: Digest, parameters: dict[str, str]) -> str:
         signed = self.sign(digest, parameters)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Set as AbstractSet
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -34,6 +35,7 @@ from modelyard_tracking.rules.artifacts import (
 )
 from modelyard_tracking.rules.values import checked_model_id, run_id_of
 from modelyard_tracking.servicer.owners import owner_of
+from modelyard_tracking.servicer.possession import Possession
 from modelyard_tracking.servicer.presigning import Presigning
 from modelyard_tracking.servicer.sweeping import Sweeping
 
@@ -41,12 +43,12 @@ _ENTRIES_A_PAGE = 1_000
 _DOWNLOAD_S = 15 * 60
 
 
-class ArtifactsServicer(Presigning, Sweeping):
+class ArtifactsServicer(Possession, Presigning, Sweeping):
     """The RPCs about trees of files. The store is asked before a transaction opens.
 
     What clients upload to a store that does not refuse other bytes is hashed when it is committed,
-    so an object of any tree is the one its digest names. An object that is there counts for whoever
-    knows its digest, whatever the caller's scope (docs/access.md): a digest cannot be guessed.
+    so an object of any tree is the one its digest names. For a caller with a scope, an object that
+    is there counts only if a tree that it sees has it, or if it sent the bytes itself.
 
     Args:
         database: Tracking's.
@@ -102,18 +104,22 @@ class ArtifactsServicer(Presigning, Sweeping):
             return self._ask_to_write(request, context, owner)
         objects = objects_of(files)
         reply = self._declare(request, context, owner, objects)
-        stored = self._stored(objects)  # after they are leased: what is there stays
+        withheld = self.withheld(objects)
+        stored = self._stored(objects, withheld)  # after they are leased: what is there stays
         missing = {digest: size for digest, size in objects.items() if digest not in stored}
-        if missing and not self.store.trusted:
-            self._expect(request, context, missing)
+        if missing.keys() - withheld and not self.store.trusted:
+            self._expect(request, context, missing.keys() - withheld)
         for digest, size_bytes in missing.items():
-            put = self.store.presign_put(digest, size_bytes, LEASE_MS // 1000)
+            if digest in withheld:
+                put = self.presign_withheld(digest, size_bytes)
+            else:
+                put = self.store.presign_put(digest, size_bytes, LEASE_MS // 1000)
             reply.uploads.append(_upload(digest, size_bytes, put))
         return reply
 
     @writes
     def _expect(
-        self, _request: pb.DeclareArtifactsRequest, call: Call, missing: dict[Digest, int]
+        self, _request: pb.DeclareArtifactsRequest, call: Call, missing: AbstractSet[Digest]
     ) -> pb.DeclareArtifactsResponse:
         """Have what the store lost be hashed when it comes again, though it was committed once."""
         artifacts.expect_objects(call.session, missing)
@@ -172,7 +178,7 @@ class ArtifactsServicer(Presigning, Sweeping):
         objects: dict[Digest, int],
         known: dict[Digest, StoredObject],
     ) -> None:
-        stored = self._stored(objects)
+        stored = self._stored(objects, self.withheld(objects))
         for file in files:
             for item in file.parts or (file,):
                 if item.digest not in stored:
@@ -297,9 +303,11 @@ class ArtifactsServicer(Presigning, Sweeping):
             model_id=sealed.model_id,
         )
 
-    def _stored(self, objects: dict[Digest, int]) -> dict[Digest, int]:
+    def _stored(
+        self, objects: dict[Digest, int], withheld: AbstractSet[Digest]
+    ) -> dict[Digest, int]:
         """Return those of some objects that are in the store, which must have their sizes."""
-        stored = self.store.sizes_bytes(objects)
+        stored = self.store.sizes_bytes(objects.keys() - withheld)
         for digest, stored_bytes in stored.items():
             if stored_bytes == objects[digest]:
                 continue
