@@ -65,6 +65,8 @@ def put(edge: Edge, name: str) -> bytes:
         b"Transfer-Encoding : chunked\r\n",
         b"X-A: b\r\n Content-Length: 2\r\n",
         b"Host: elsewhere.example\r\nContent-Length: 2\r\n",
+        b"Authorization: Bearer a\r\nAuthorization: Bearer b\r\nContent-Length: 2\r\n",
+        b"Authorization: Bearer a\r\nauthorization: Bearer a\r\nContent-Length: 2\r\n",
     ],
 )
 def test_a_head_that_two_readers_may_read_differently_is_refused(edge: Edge, head: bytes) -> None:

@@ -13,7 +13,8 @@ MAX_HEAD_BYTES = 64 << 10
 
 _NOT_HTTP = "This is not an HTTP/1.1 request."
 _LARGE = f"The URL and headers are larger than {MAX_HEAD_BYTES >> 10} KiB."
-_HOSTS = "The header Host is given twice, expected once."
+_ONCE = {b"host": "Host", b"authorization": "Authorization"}
+"""Headers that two readers of a request must not read differently."""
 _CODED = "A Transfer-Encoding other than chunked is not understood; send the body as it is."
 _UPGRADE = (
     "A body may not come with an Upgrade to another protocol, which this server does not speak; "
@@ -87,8 +88,9 @@ class Protocol(HttpToolsProtocol):
 
     def _check_head(self) -> None:
         names = [name for name, _ in self.headers]
-        if names.count(b"host") > 1:
-            self._refuse(400, _HOSTS)
+        for name, shown in _ONCE.items():
+            if names.count(name) > 1:
+                self._refuse(400, f"The header {shown} is given twice, expected once.")
         codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
         if any(coding != b"chunked" for coding in codings):
             self._refuse(400, _CODED)
