@@ -292,7 +292,7 @@ def test_a_taken_port_is_refused(home: Path, taken_port: int, option: str) -> No
             {"MODELYARD_HOEM": "/x"},
             "Unknown setting MODELYARD_HOEM; nearest are MODELYARD_HOME",
         ),
-        ([], {"MODELYARD_LOG_LEVEL": "loud"}, "Invalid log level 'loud': expected DEBUG, INFO"),
+        ([], {"MODELYARD_LOG_LEVEL": "loud"}, "Invalid MODELYARD_LOG_LEVEL 'loud': expected"),
         ([], {"MODELYARD_TOKEN_FILE": "/nowhere"}, "The token file cannot be read: No such file"),
     ],
 )

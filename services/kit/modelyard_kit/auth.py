@@ -75,11 +75,13 @@ def read_token(path: Path) -> str:
     try:
         token = path.read_text(encoding="utf-8-sig", errors="replace").strip()
     except OSError as error:
-        raise InvalidArgument(f"The token file cannot be read: {error.strerror}.") from None
+        raise InvalidArgument(
+            f"The token file cannot be read: {error.strerror}. MODELYARD_TOKEN_FILE names '{path}'."
+        ) from None
     if len(token) < MIN_TOKEN_LENGTH or not (token.isascii() and token.isprintable()):
         raise InvalidArgument(
             f"The token file must hold one line of at least {MIN_TOKEN_LENGTH} printable ASCII "
-            "characters."
+            f"characters. MODELYARD_TOKEN_FILE names '{path}'."
         )
     return token
 

@@ -33,7 +33,8 @@ def listen(host: str, port: int) -> socket.socket:
         if listener is not None:
             listener.close()
         raise InvalidArgument(
-            f"Cannot listen on {host}:{port}: it is taken, or not an address of this machine.",
+            f"Cannot listen on {host}:{port}: it is taken, or not an address of this machine. "
+            "Stop what listens there, or choose another address.",
             address=f"{host}:{port}",
         ) from None
     return listener

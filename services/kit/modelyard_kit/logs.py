@@ -38,7 +38,9 @@ def check_level(level: str) -> None:
         InvalidArgument: Names those that there are.
     """
     if level not in LEVELS:
-        raise InvalidArgument(f"Invalid log level '{level}': expected {', '.join(LEVELS)}.")
+        raise InvalidArgument(
+            f"Invalid MODELYARD_LOG_LEVEL '{level}': expected {', '.join(LEVELS)}."
+        )
 
 
 def configure(level: str = "INFO", stream: TextIO | None = None) -> None:

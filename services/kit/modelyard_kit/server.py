@@ -282,7 +282,8 @@ def _bind(server: grpc.Server, address: str, credentials: grpc.ServerCredentials
         return server.add_secure_port(address, credentials)
     except RuntimeError:
         raise InvalidArgument(
-            f"Cannot listen on {address}: it is taken, or not an address of this machine.",
+            f"Cannot listen on {address}: it is taken, or not an address of this machine. "
+            "Stop what listens there, or choose another address.",
             address=address,
         ) from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ GATEWAY_URL = "http://127.0.0.1:5000"
 MAX_PORT = 65535
 _TARGETS = {"tracking_target", "registry_target", "serving_target"}
 _MAX_DELAY_S = 600.0
+_PUBLIC_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 
 
 def objects_in(home: Path) -> str:
@@ -35,6 +37,19 @@ def check_max_upload(max_upload_bytes: int) -> None:
     if max_upload_bytes < 1:
         raise InvalidArgument(
             f"Invalid MODELYARD_MAX_UPLOAD_BYTES {max_upload_bytes}: expected at least 1."
+        )
+
+
+def check_public_url(url: str) -> None:
+    """Refuse a base of URLs that no client could follow.
+
+    Raises:
+        InvalidArgument: It is no URL of HTTP, or has more than a path.
+    """
+    if not _PUBLIC_URL.fullmatch(url):
+        raise InvalidArgument(
+            f"Invalid MODELYARD_PUBLIC_URL '{url.rpartition('@')[2]}': expected what clients use, "
+            "e.g. https://models.example.com."
         )
 
 
@@ -73,6 +88,13 @@ class RoleSettings:
                 split_address(PREFIX + field.name.upper(), value)
             elif field.name in _TARGETS and not value:
                 raise InvalidArgument(f"{PREFIX}{field.name.upper()} must not be empty.")
+            elif field.name.endswith("_target") and value.startswith(("http:", "https:")):
+                raise InvalidArgument(
+                    f"Invalid {PREFIX}{field.name.upper()} '{value}': expected a target of gRPC, "
+                    "e.g. registry:50052 or dns:///registry:50052."
+                )
+            elif field.name == "public_url" and value:
+                check_public_url(value)
 
     @property
     def tls(self) -> TlsFiles:
