@@ -1,20 +1,23 @@
 """PostgreSQL by psycopg 3: several processes may share one database.
 
 A read is REPEATABLE READ and read-only; a write is READ COMMITTED and locks the rows it depends on.
-Text compares and sorts by code point, as in SQLite, whatever the server's locale.
+What begins a transaction is sent with its first statement, and a connection from the pool is looked
+at, not tried: neither costs a round trip. Text compares and sorts by code point, as in SQLite,
+whatever the server's locale.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import select
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, Self, cast
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL, Connection, create_engine, event, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import Session
 
 from modelyard_kit.db import Conflict, Database
@@ -81,6 +84,50 @@ _COLLIDED = {"40001", "40P01"}  # serialization failure, deadlock
 _DOWN_CLASSES = ("08", "53", "57P")  # connection, resources, operator
 
 
+_BEGIN_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_READING = {"postgresql_begin": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
+
+
+class _Session(psycopg.Connection[Any]):
+    """A connection that sends what begins a transaction together with its first statement.
+
+    psycopg would wait for each. It is in autocommit mode, so psycopg begins nothing by itself.
+    """
+
+    opening: tuple[str, ...] = ()
+    """What is to be sent before the next statement."""
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Send what begins the transaction together with what is executed inside."""
+        if not self.opening:
+            yield
+            return
+        with self.pipeline():
+            self.open()
+            yield
+
+    def open(self) -> None:
+        statements, self.opening = self.opening, ()
+        for statement in statements:
+            psycopg.Cursor(self).execute(statement.encode())
+
+    def cursor(self, name: str = "", **options: Any) -> Any:
+        if name:  # of the server's kind, which a transaction has to be there for
+            self.open()
+        return super().cursor(name, **options)
+
+
+class _Cursor(psycopg.Cursor[Any]):
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
+        with cast(_Session, self.connection).opened():
+            return super().execute(query, params, **options)
+
+    def executemany(self, query: Any, params_seq: Iterable[Any], **options: Any) -> None:
+        with cast(_Session, self.connection).opened():
+            super().executemany(query, params_seq, **options)
+
+
 class PostgresDatabase(Database):
     """A database of a PostgreSQL server."""
 
@@ -95,7 +142,9 @@ class PostgresDatabase(Database):
     def limit(self, session: Session, timeout_s: float) -> None:
         if timeout_s < STATEMENT_TIMEOUT_S:
             timeout_ms = max(int(timeout_s * 1000), 1)
-            session.execute(text(f"SET LOCAL statement_timeout = {timeout_ms}"))
+            _session_of(session.connection()).opening += (
+                f"SET LOCAL statement_timeout = {timeout_ms}",
+            )
 
     def explain(self, error: DBAPIError) -> Error | Conflict | None:
         failure = error.orig
@@ -158,24 +207,48 @@ def open_postgres(url: URL, pool_size: int) -> PostgresDatabase:
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=10,
-        pool_pre_ping=True,
         pool_recycle=_RECYCLE_S,
+        isolation_level="AUTOCOMMIT",  # SQLAlchemy's begin event says BEGIN
         hide_parameters=True,  # what users log does not belong into our log
         connect_args={name: value for name, value in _CONNECT.items() if name not in url.query},
     )
+    event.listen(engine, "do_connect", _connect)
     event.listen(engine, "connect", _configure)
-    return PostgresDatabase(
-        engine,
-        reading={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
-        writing={"isolation_level": "READ COMMITTED"},
-    )
+    event.listen(engine, "checkout", _replace_if_lost)
+    event.listen(engine, "begin", _begin)
+    return PostgresDatabase(engine, reading=_READING, writing={})
 
 
-def _configure(connection: Any, _record: Any) -> None:
+def _connect(_dialect: Any, _record: Any, args: Any, options: dict[str, Any]) -> _Session:
+    return _Session.connect(*args, cursor_factory=_Cursor, **options)
+
+
+def _configure(connection: _Session, _record: Any) -> None:
     connection.execute(
         "; ".join(f"SET {name} = {int(seconds * 1000)}" for name, seconds in _SETTINGS.items())
     )
-    connection.commit()
+
+
+def _replace_if_lost(connection: _Session, _record: Any, _checked_out: Any) -> None:
+    """Have another connection made instead of one that the server has ended.
+
+    A server that says something unasked says goodbye. One that vanished is found by keepalives.
+    """
+    heard = select.poll()
+    if not connection.closed:
+        heard.register(connection.fileno(), select.POLLIN)
+    if connection.closed or heard.poll(0):
+        raise DisconnectionError
+
+
+def _begin(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    if "isolation_level" not in options:  # else psycopg begins as it says, if at all
+        _session_of(connection).opening = (options.get("postgresql_begin", _BEGIN_WRITE),)
+
+
+def _session_of(connection: Connection) -> _Session:
+    return cast(_Session, connection.connection.dbapi_connection)
 
 
 def _texts(connection: Connection) -> set[tuple[str, str, str, int | None]]:

@@ -189,6 +189,21 @@ def test_the_pool_heals_after_every_connection_was_ended(database: Database) -> 
     assert numbers(database) == [1]
 
 
+@pytest.mark.parametrize("options", [{"stream_results": True}, {}])
+def test_whatever_is_executed_first_is_executed_in_the_transaction(
+    database: Database, options: dict[str, Any]
+) -> None:
+    with database.read(timeout_s=1) as session:
+        setting = text("SELECT current_setting('transaction_read_only')")
+        assert session.scalars(setting, execution_options=options).all() == ["on"]
+        assert session.scalar(text("SHOW statement_timeout")) == "1s"
+    with pytest.raises(Conflict), database.write() as session:
+        session.execute(text("INSERT INTO t VALUES (:n)"), [{"n": 1}, {"n": 2}])
+        insert(database, 3)  # by itself
+        session.execute(text("INSERT INTO t VALUES (3)"))
+    assert numbers(database) == [3]
+
+
 def test_a_connection_lost_before_the_commit_wrote_nothing(database: Database) -> None:
     with (
         pytest.raises(Unavailable, match="nothing was written"),
