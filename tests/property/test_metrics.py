@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from modelyard_kit.db import Database
 from modelyard_tracking.app import TREE
 from modelyard_tracking.operations import history, metrics, runs
+from modelyard_tracking.operations.whole_runs import whole_runs
 from modelyard_tracking.rules.points import Curve, Point, history_order, rank
 
 KEY = "m"
@@ -35,7 +36,7 @@ def database(dialect: Dialect, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 def logged(database: Database, batches: list[list[Point]]) -> str:
     with database.write() as session:
-        run_id = runs.create_run(session, "0", "", "ada", 0, {}).run_id
+        run_id = runs.create_run(session, "0", "", "ada", 0, {}).run.run_id
     for batch in batches:
         with database.write() as session:
             metrics.log_points(session, run_id, {Curve(KEY, "", "", ""): batch})
@@ -74,12 +75,12 @@ def test_the_latest_point_is_the_greatest_of_all(
     run_id = logged(database, batches)
     everything = [point for batch in batches for point in batch]
     with database.read() as session:
-        rows = history.latest_of_runs(session, [run_id])[run_id]
+        [whole] = whole_runs(session, [runs.get_run(session, run_id)])
     if not everything:
-        assert rows == []
+        assert whole.metrics == []
         return
-    (row,) = rows
-    kept = Point(row.timestamp_ms, row.step, math.nan if row.is_nan else row.value)
+    (row,) = whole.metrics
+    kept = Point(row.timestamp_ms, row.step, math.nan if row.is_nan else row.number)
     assert rank(kept) == rank(max(everything, key=rank))
 
 

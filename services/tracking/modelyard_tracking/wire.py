@@ -21,8 +21,9 @@ from modelyard_tracking.models import (
     Run,
 )
 from modelyard_tracking.operations.history import HistoryPoint
-from modelyard_tracking.operations.inputs import NewDatasetInput, Uses
+from modelyard_tracking.operations.inputs import NewDatasetInput
 from modelyard_tracking.operations.trees import Entry
+from modelyard_tracking.operations.whole_runs import WholeRun
 from modelyard_tracking.rules.points import Curve, Point
 from modelyard_tracking.rules.states import ModelStatus, RunStatus, View
 from modelyard_tracking.rules.values import (
@@ -52,18 +53,6 @@ _VIEWS = {
 }
 _STATUSES_OF_RUNS = {number: status for status, number in _RUN_STATUSES.items()}
 _STATUSES_OF_MODELS = {number: status for status, number in _MODEL_STATUSES.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class RunParts:
-    """A run with all that a reply says of it."""
-
-    run: Run
-    metrics: Sequence[Row[Any]]
-    """Of `latest_metric`."""
-    params: Sequence[Row[Any]]
-    tags: Sequence[Row[Any]]
-    uses: Uses
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,38 +94,43 @@ def run_info(row: Run) -> pb.RunInfo:
     )
 
 
-def run(parts: RunParts) -> pb.Run:
+def run(whole: WholeRun) -> pb.Run:
     return pb.Run(
-        info=run_info(parts.run),
+        info=run_info(whole.run),
         data=pb.RunData(
-            metrics=[latest_metric(row) for row in parts.metrics],
-            params=[pb.Param(key=row.key, value=row.value) for row in parts.params],
-            tags=[pb.RunTag(key=row.key, value=row.value) for row in parts.tags],
+            metrics=[latest_metric(row) for row in whole.metrics],
+            params=[pb.Param(key=row.key, value=row.value) for row in whole.params],
+            tags=[pb.RunTag(key=row.key, value=row.value) for row in whole.tags],
         ),
         inputs=pb.RunInputs(
-            dataset_inputs=[
-                pb.DatasetInput(
-                    dataset=pb.Dataset(
-                        name=dataset.name,
-                        digest=dataset.digest,
-                        source_type=dataset.source_type,
-                        source=dataset.source,
-                        schema=dataset.schema or None,
-                        profile=dataset.profile or None,
-                    ),
-                    tags=[pb.InputTag(key=tag.key, value=tag.value) for tag in tags],
-                )
-                for dataset, tags in parts.uses.datasets
-            ],
-            model_inputs=[pb.ModelInput(model_id=row.model_id) for row in parts.uses.model_inputs],
+            dataset_inputs=[_dataset_input(row, whole.labels) for row in whole.datasets],
+            model_inputs=[pb.ModelInput(model_id=row.model_id) for row in whole.model_inputs],
         ),
         outputs=pb.RunOutputs(
             model_outputs=[
-                pb.ModelOutput(model_id=row.model_id, step=row.step)
-                for row in parts.uses.model_outputs
+                pb.ModelOutput(model_id=row.model_id, step=row.step) for row in whole.model_outputs
             ]
         ),
-        etag=parts.run.etag,
+        etag=whole.run.etag,
+    )
+
+
+def _dataset_input(used: Row[Any], labels: Iterable[Row[Any]]) -> pb.DatasetInput:
+    use = (used.dataset_name, used.dataset_digest)
+    return pb.DatasetInput(
+        dataset=pb.Dataset(
+            name=used.dataset_name,
+            digest=used.dataset_digest,
+            source_type=used.source_type,
+            source=used.source,
+            schema=used.schema or None,
+            profile=used.profile or None,
+        ),
+        tags=[
+            pb.InputTag(key=label.key, value=label.value)
+            for label in labels
+            if (label.dataset_name, label.dataset_digest) == use
+        ],
     )
 
 
@@ -144,7 +138,7 @@ def latest_metric(row: Row[Any]) -> pb.Metric:
     """Return the last point of a metric; the run it belongs to is named around it."""
     return pb.Metric(
         key=row.key,
-        value=math.nan if row.is_nan else row.value,
+        value=math.nan if row.is_nan else row.number,
         timestamp=row.timestamp_ms,
         step=row.step,
         model_id=row.model_id or None,

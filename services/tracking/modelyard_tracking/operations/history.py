@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from modelyard_kit import paging
 from modelyard_kit.errors import InvalidArgument
-from modelyard_tracking.models import LatestMetric, LatestModelMetric, MetricChunk
+from modelyard_tracking.models import LatestModelMetric, MetricChunk
 from modelyard_tracking.rules.points import Curve, Packed, Point, history_order
 
 _NOT_OURS = (
@@ -19,16 +19,10 @@ _NOT_OURS = (
     "or an empty one for the first page"
 )
 
-# Built once, and of rows rather than entities: every get and search of runs reads these.
-_latest = cast(Table, LatestMetric.__table__)
-_LATEST_OF_RUNS = (
-    select(_latest)
-    .where(_latest.c.run_id.in_(bindparam("run_ids", expanding=True)))
-    .order_by(_latest.c.key)
-)
+# Built once, and of rows rather than entities: every get and search of models reads these.
 _latest_of_models = cast(Table, LatestModelMetric.__table__)
 _LATEST_OF_MODELS = (
-    select(_latest_of_models)
+    select(_latest_of_models, _latest_of_models.c.value.label("number"))
     .where(_latest_of_models.c.model_id.in_(bindparam("model_ids", expanding=True)))
     .order_by(
         _latest_of_models.c.key,
@@ -146,14 +140,6 @@ def points_between(
         if (first_step is None or point.step >= first_step)
         and (last_step is None or point.step <= last_step)
     )
-
-
-def latest_of_runs(session: Session, run_ids: Sequence[str]) -> dict[str, list[Row[Any]]]:
-    """Return rows of `latest_metric` for each run, by key."""
-    found: dict[str, list[Row[Any]]] = {run_id: [] for run_id in run_ids}
-    for row in session.execute(_LATEST_OF_RUNS, {"run_ids": list(run_ids)}):
-        found[row.run_id].append(row)
-    return found
 
 
 def latest_of_models(session: Session, model_ids: Sequence[str]) -> dict[str, list[Row[Any]]]:

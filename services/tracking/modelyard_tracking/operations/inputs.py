@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Row, and_, bindparam, select
+from sqlalchemy import ColumnElement, Row, and_, select
 from sqlalchemy.orm import Session
 
 from modelyard_kit.errors import InvalidArgument
@@ -21,33 +21,6 @@ from modelyard_tracking.operations.logged_models import get_logged_model
 from modelyard_tracking.operations.runs import write_to_run
 from modelyard_tracking.rules.values import CONTEXT_TAG
 
-# Built once: every get and search of runs reads these.
-_run_ids: BindParameter[str] = bindparam("run_ids", expanding=True)
-_INPUT_TAGS = (
-    select(DatasetInputTag)
-    .where(DatasetInputTag.run_id.in_(_run_ids))
-    .order_by(DatasetInputTag.key)
-)
-_DATASET_INPUTS = (
-    select(DatasetInput.run_id, Dataset)
-    .join(
-        Dataset,
-        (Dataset.experiment_id == DatasetInput.experiment_id)
-        & (Dataset.name == DatasetInput.name)
-        & (Dataset.digest == DatasetInput.digest),
-    )
-    .where(DatasetInput.run_id.in_(_run_ids))
-    .order_by(DatasetInput.name, DatasetInput.digest)
-)
-_MODEL_INPUTS = (
-    select(ModelInput).where(ModelInput.run_id.in_(_run_ids)).order_by(ModelInput.model_id)
-)
-_MODEL_OUTPUTS = (
-    select(ModelOutput)
-    .where(ModelOutput.run_id.in_(_run_ids))
-    .order_by(ModelOutput.step, ModelOutput.model_id)
-)
-
 
 @dataclass(frozen=True, slots=True)
 class NewDatasetInput:
@@ -60,15 +33,6 @@ class NewDatasetInput:
     schema: str
     profile: str
     tags: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Uses:
-    """What one run read and produced."""
-
-    datasets: list[tuple[Dataset, list[DatasetInputTag]]]
-    model_inputs: list[ModelInput]
-    model_outputs: list[ModelOutput]
 
 
 def log_inputs(
@@ -130,23 +94,6 @@ def add_outputs(session: Session, run_id: str, steps: Iterable[tuple[str, int]])
                 model_id=model_id,
             )
     return changed
-
-
-def uses_of(session: Session, run_ids: Sequence[str]) -> dict[str, Uses]:
-    """Return inputs and outputs of runs."""
-    asked = {"run_ids": list(run_ids)}
-    found = {run_id: Uses([], [], []) for run_id in run_ids}
-    tags: dict[tuple[str, str, str], list[DatasetInputTag]] = {}
-    for tag in session.scalars(_INPUT_TAGS, asked):
-        tags.setdefault((tag.run_id, tag.name, tag.digest), []).append(tag)
-    for run_id, dataset in session.execute(_DATASET_INPUTS, asked):
-        labels = tags.get((run_id, dataset.name, dataset.digest), [])
-        found[run_id].datasets.append((dataset, labels))
-    for taken in session.scalars(_MODEL_INPUTS, asked):
-        found[taken.run_id].model_inputs.append(taken)
-    for made in session.scalars(_MODEL_OUTPUTS, asked):
-        found[made.run_id].model_outputs.append(made)
-    return found
 
 
 def datasets_of_experiments(

@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
-from sqlalchemy import Row, Table, bindparam, delete, insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from modelyard_kit.errors import FailedPrecondition, InvalidArgument, NotFound
 from modelyard_tracking.models import Param, Run, RunTag
 from modelyard_tracking.rules.values import MODEL_HISTORY_TAG, RUN_NAME_TAG, checked_run_name
-
-# Built once, and of rows rather than entities: every get and search of runs reads these.
-_params = cast(Table, Param.__table__)
-_PARAMS = (
-    select(_params)
-    .where(_params.c.run_id.in_(bindparam("run_ids", expanding=True)))
-    .order_by(_params.c.key)
-)
-_tags = cast(Table, RunTag.__table__)
-_TAGS = (
-    select(_tags)
-    .where(_tags.c.run_id.in_(bindparam("run_ids", expanding=True)))
-    .order_by(_tags.c.key)
-)
 
 
 def log_params(session: Session, run_id: str, params: Mapping[str, str]) -> bool:
@@ -113,20 +99,3 @@ def append_model(session: Session, run_id: str, description: dict[str, Any]) -> 
     if description not in descriptions:
         descriptions.append(description)
     set_tags(session, run_id, {MODEL_HISTORY_TAG: json.dumps(descriptions)})
-
-
-def params_of(session: Session, run_ids: Sequence[str]) -> dict[str, list[Row[Any]]]:
-    """Return rows of `param` for each run, by key."""
-    return _by_run(session.execute(_PARAMS, {"run_ids": list(run_ids)}), run_ids)
-
-
-def tags_of(session: Session, run_ids: Sequence[str]) -> dict[str, list[Row[Any]]]:
-    """Return rows of `run_tag` for each run, by key."""
-    return _by_run(session.execute(_TAGS, {"run_ids": list(run_ids)}), run_ids)
-
-
-def _by_run(rows: Iterable[Row[Any]], run_ids: Sequence[str]) -> dict[str, list[Row[Any]]]:
-    found: dict[str, list[Row[Any]]] = {run_id: [] for run_id in run_ids}
-    for row in rows:
-        found[row.run_id].append(row)
-    return found

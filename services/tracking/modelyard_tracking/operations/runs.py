@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
-from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy import Row, Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from modelyard_kit.db import EXCLUSIVE, SHARED, UNLOCKED, Lock
@@ -13,6 +13,7 @@ from modelyard_kit.keys import checked_key
 from modelyard_kit.scope import is_restricted
 from modelyard_tracking.models import Experiment, Run, RunTag
 from modelyard_tracking.operations.experiments import get_active_experiment
+from modelyard_tracking.operations.whole_runs import WholeRun
 from modelyard_tracking.rules.run_names import invent_name
 from modelyard_tracking.rules.states import Lifecycle, RunStatus
 from modelyard_tracking.rules.values import (
@@ -40,7 +41,7 @@ def create_run(
     user_id: str,
     start_ms: int,
     tags: dict[str, str],
-) -> Run:
+) -> WholeRun:
     """Start a run in an active experiment.
 
     Args:
@@ -70,11 +71,12 @@ def create_run(
     )
     session.add(run)
     session.flush()
-    session.add_all(
+    first_tags: list[Row[Any] | RunTag] = [
         RunTag(run_id=run.run_id, key=checked_key(key, "tags.key"), value=value)
-        for key, value in {**tags, RUN_NAME_TAG: name}.items()
-    )
-    return run
+        for key, value in sorted({**tags, RUN_NAME_TAG: name}.items())
+    ]
+    session.add_all(first_tags)
+    return WholeRun(run, tags=first_tags)
 
 
 def get_run(session: Session, run_id: str, lock: Lock = UNLOCKED) -> Run:

@@ -12,7 +12,8 @@ from modelyard_kit.fields import given, page_size
 from modelyard_kit.keys import checked_key
 from modelyard_tracking import wire
 from modelyard_tracking.models import Run
-from modelyard_tracking.operations import history, inputs, params_and_tags, runs
+from modelyard_tracking.operations import inputs, params_and_tags, runs
+from modelyard_tracking.operations.whole_runs import whole_runs
 from modelyard_tracking.rules.values import (
     USER_TAG,
     checked_run_id,
@@ -44,12 +45,12 @@ class Runs:
             request.start_time if request.HasField("start_time") else call.now_ms,
             tags,
         )
-        return pb.CreateRunResponse(run=whole_runs(call.session, [created])[0])
+        return pb.CreateRunResponse(run=wire.run(created))
 
     @reads
     def GetRun(self, request: pb.GetRunRequest, call: Call) -> pb.GetRunResponse:
         found = runs.get_run(call.session, run_id_of(request.run_id, request.run_uuid))
-        return pb.GetRunResponse(run=whole_runs(call.session, [found])[0])
+        return pb.GetRunResponse(run=_messages(call.session, [found])[0])
 
     @reads
     def SearchRuns(self, request: pb.SearchRunsRequest, call: Call) -> pb.SearchRunsResponse:
@@ -65,7 +66,7 @@ class Runs:
         reply = pb.SearchRunsResponse()
         while len(reply.runs) < len(page.found) and reply.ByteSize() < _ENOUGH_BYTES:
             done = len(reply.runs)
-            reply.runs.extend(whole_runs(call.session, page.found[done : done + _RUNS_AT_ONCE]))
+            reply.runs.extend(_messages(call.session, page.found[done : done + _RUNS_AT_ONCE]))
         reply.next_page_token = page.token_after(len(reply.runs))
         return reply
 
@@ -139,19 +140,5 @@ class Runs:
         return pb.LogOutputsResponse()
 
 
-def whole_runs(session: Session, found: Sequence[Run]) -> list[pb.Run]:
-    """Return runs with all they have logged, by one statement a table."""
-    session.flush()
-    run_ids = [run.run_id for run in found]
-    metrics = history.latest_of_runs(session, run_ids)
-    params = params_and_tags.params_of(session, run_ids)
-    tags = params_and_tags.tags_of(session, run_ids)
-    uses = inputs.uses_of(session, run_ids)
-    return [
-        wire.run(
-            wire.RunParts(
-                run, metrics[run.run_id], params[run.run_id], tags[run.run_id], uses[run.run_id]
-            )
-        )
-        for run in found
-    ]
+def _messages(session: Session, found: Sequence[Run]) -> list[pb.Run]:
+    return [wire.run(whole) for whole in whole_runs(session, found)]
