@@ -310,6 +310,11 @@ def test_neither_logs_nor_database_hold_a_token(
         assert secret[-43:] not in logged
 
 
+def test_metrics_at_the_port_of_clients_are_for_the_services_token(platform: Platform) -> None:
+    assert platform.status("/metrics", platform.roles["admin"]) == 401
+    assert platform.status("/metrics", SERVICES_TOKEN) == 200
+
+
 def test_refusals_are_counted_by_method_and_reason(platform: Platform) -> None:
     method = METHODS["AccessService.ListTokens"]
     for reason, token in (

@@ -51,7 +51,8 @@ class Gateway:
         active: Counts transfers of bytes, beside the calls it counts already.
         host: The address it listens on, or None to answer whatever name it is called by. Without
             a token a page of another site could otherwise reach it through a name it controls.
-        token: The gateway's own, for requests that carry a signature instead of a token.
+        token: The gateway's own, for requests that carry a signature instead of a token; also
+            what `/metrics` then asks for.
         uploads: Limits of uploads of files of unknown digest.
     """
 
@@ -69,6 +70,7 @@ class Gateway:
         self._readiness = Readiness(backends)
         self._checking = ThreadPoolExecutor(1, thread_name_prefix="health")
         self._artifacts = Artifacts(backends, store, signer, active, token, uploads)
+        self._token = token
         self._hosts = None if host is None else _LOOPBACK | {host}
         self._version = version("modelyard")
         self.stopping = False
@@ -154,6 +156,7 @@ class Gateway:
         return json_response({"version": self._version, "grpc": targets})
 
     async def _metrics(self, request: Request) -> Response:
+        auth.check_token(request.headers.get("authorization", ""), self._token)
         return Response(200, generate_latest(), {"content-type": CONTENT_TYPE_LATEST})
 
 
