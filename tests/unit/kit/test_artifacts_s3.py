@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from urllib.parse import parse_qs, urlsplit
 
@@ -335,9 +336,9 @@ def test_wrong_or_missing_credentials_are_refused_at_start(
         with monkeypatch.context() as patch:
             patch.setenv(f"AWS_{name}", value)
             store = S3Store(bucket, endpoint=seaweedfs.endpoint)
-        with pytest.raises(FailedPrecondition, match="credentials do not permit") as caught:
+        with pytest.raises(FailedPrecondition, match="does not accept the credentials") as caught:
             store.check_access()
-        assert "s3:ListBucket" in caught.value.message
+        assert "correct AWS_ACCESS_KEY_ID" in caught.value.message
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     store = S3Store(bucket, endpoint=seaweedfs.endpoint)
@@ -345,6 +346,41 @@ def test_wrong_or_missing_credentials_are_refused_at_start(
         store.check_access()
     with pytest.raises(Unavailable):
         store.presign_get(DIGEST, 60)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("AWS_PROFILE", "nobody"),
+        ("AWS_CONFIG_FILE", "{malformed}"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "{malformed}"),
+        ("AWS_SECRET_ACCESS_KEY", ""),
+        ("AWS_DEFAULT_REGION", "eu west"),
+    ],
+)
+def test_what_boto3_cannot_read_is_refused_at_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    malformed = tmp_path / "malformed"
+    malformed.write_text("not an ini file")
+    if variable == "AWS_SHARED_CREDENTIALS_FILE":
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv(variable, value.format(malformed=malformed))
+    with pytest.raises(FailedPrecondition, match=r"boto3 refuses .* correct the AWS_\* variables"):
+        S3Store("bucket", endpoint="http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("RequestTimeTooSkewed", "clock of this machine differs"),
+        ("ExpiredToken", "does not accept the credentials"),
+        ("AccessDenied", "need s3:ListBucket on it"),
+    ],
+)
+def test_why_a_store_refuses_is_told_apart_at_start(broken: str, code: str, said: str) -> None:
+    with pytest.raises(FailedPrecondition, match=said):
+        S3Store(f"403-{code}", endpoint=broken).check_access()
 
 
 def test_a_bucket_in_another_region_is_refused_at_start(broken: str) -> None:

@@ -29,14 +29,26 @@ _CONNECTIONS = 48  # the threads of the edge's doors, and of a service, that use
 _DEFAULT_REGION = "us-east-1"
 _FORBIDDEN, _NOT_FOUND = 403, 404
 _NOT_NOW = {429, 503}
+_UNKNOWN = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
+_SKEWED = "RequestTimeTooSkewed"
 
 
 def connect(bucket: str, endpoint: str, region: str) -> S3Client:
     """Make a client, which any thread may use; nothing is sent yet.
 
     Raises:
-        FailedPrecondition: The region is not known.
+        FailedPrecondition: The region is not known, or boto3 cannot read its settings.
     """
+    try:
+        return _connected(bucket, endpoint, region)
+    except BotoCoreError as error:
+        raise FailedPrecondition(
+            f"boto3 refuses its settings: {error}; correct the AWS_* variables or the files that "
+            "they name."
+        ) from error
+
+
+def _connected(bucket: str, endpoint: str, region: str) -> S3Client:
     session = boto3.Session(botocore_session=_session(), region_name=region or None)
     region = session.region_name or (_DEFAULT_REGION if endpoint else "")
     if not region:
@@ -110,6 +122,15 @@ def refuse_unusable(client: S3Client, bucket: str, prefix: str) -> None:
 
 def _refusal(error: ClientError, bucket: str) -> Error:
     code = code_of(error)
+    if code == _SKEWED:
+        return FailedPrecondition(
+            f"The clock of this machine differs from that of the artifact store ({code}); set it."
+        )
+    if code in _UNKNOWN:
+        return FailedPrecondition(
+            f"The artifact store does not accept the credentials ({code}); correct "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or whatever else boto3 reads."
+        )
     if status_of(error) == _FORBIDDEN:
         return FailedPrecondition(
             f"The credentials do not permit to use the bucket '{bucket}' ({code}); they need "
