@@ -141,6 +141,8 @@ class Change:
     def record(self, action: Action, version: int | None = None, comment: str = "") -> None:
         """Insert the event that says what was done since `begin`."""
         names = self.names
+        before, after = canonical(self._before), canonical(self._after)
+        # From here on all changes wait.
         event = Event(
             name=names.name,
             revision=names.revision + 1,
@@ -149,8 +151,8 @@ class Change:
             actor=self._call.actor,
             action=action,
             version=version,
-            before=canonical(self._before),
-            after=canonical(self._after),
+            before=before,
+            after=after,
             comment=comment,
             request_id=self._call.request_id,
             previous_hash=names.head_hash,

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from sqlalchemy import func, select, tuple_, update
+from sqlalchemy import Executable, delete, func, insert, literal, select, tuple_, update
 from sqlalchemy.orm import Session, selectinload
 
 from modelyard_kit.calls import Call
 from modelyard_kit.errors import AlreadyExists, FailedPrecondition
 from modelyard_kit.keys import checked_key
-from modelyard_registry.models import ModelVersion, RegisteredModel, RegisteredModelTag
+from modelyard_registry.models import (
+    Base,
+    Imported,
+    ModelAlias,
+    ModelVersion,
+    ModelVersionTag,
+    RegisteredModel,
+    RegisteredModelTag,
+)
 from modelyard_registry.operations.changes import Change, Documented, no_model
 from modelyard_registry.rules.history import Action
 from modelyard_registry.rules.names import (
@@ -19,6 +27,10 @@ from modelyard_registry.rules.names import (
     check_tag_keys,
 )
 from modelyard_registry.rules.stages import Stage
+
+_PARTS = (ModelVersion, ModelVersionTag, RegisteredModelTag, ModelAlias)
+"""What a model has, each after what its rows stand in."""
+_TABLES = [Base.metadata.tables[row.__tablename__] for row in (RegisteredModel, *_PARTS)]
 
 
 def create_model(
@@ -120,21 +132,20 @@ def rename_model(call: Call, name: str, new_name: str, *, comment: str) -> Regis
             "choose a name that was never used.",
             name=new_name,
         )
-    for row in _rows(model):
+    rows = _rows(call.session, model)
+    for row in rows:
         leaving.lose(row)
+    for row in reversed(rows):
+        arriving.gain(row)
+    # The keys have `ON UPDATE CASCADE`; a database follows them row by row, in one long statement.
+    for statement in (*_copying(name, new_name), *_deleting(name)):
+        call.session.execute(statement)
+    renamed = get_model(call.session, new_name)
     # An event says what changes: a model that comes again from the same name must change it.
     leaving.set(leaving.names, renamed_from=None)
-    leaving.record(Action.MODEL_RENAMED, comment=comment)
-    # The foreign keys carry the new name to everything the model has.
-    call.session.execute(
-        update(RegisteredModel).where(RegisteredModel.name == name).values(name=new_name)
-    )
-    call.session.expire_all()
-    renamed = get_model(call.session, new_name)
-    for row in reversed(_rows(renamed)):
-        arriving.gain(row)
     arriving.set(arriving.names, next_version=leaving.names.next_version, renamed_from=name)
     arriving.set(renamed, updated_ms=call.now_ms)
+    leaving.record(Action.MODEL_RENAMED, comment=comment)
     arriving.record(Action.MODEL_RENAMED, comment=comment)
     return renamed
 
@@ -143,8 +154,10 @@ def delete_model(call: Call, name: str, *, force: bool, comment: str) -> None:
     """Delete a model with all it has, for good; its name keeps its history and its counter."""
     change, model = Change.begin(call, name)
     check_deletable(model, force=force)
-    for row in _rows(model):
-        change.remove(row)
+    for row in _rows(call.session, model):
+        change.lose(row)
+    for statement in _deleting(name):
+        call.session.execute(statement)
     change.record(Action.MODEL_DELETED, comment=comment)
 
 
@@ -185,12 +198,28 @@ def delete_tag(call: Call, name: str, key: str) -> None:
         change.record(Action.MODEL_TAG_DELETED)
 
 
-def _rows(model: RegisteredModel) -> Sequence[Documented]:
+def _rows(session: Session, model: RegisteredModel) -> Sequence[Documented]:
     """Return a model and all it has, what stands in something before what it stands in."""
-    rows: list[Documented] = [*model.aliases, *model.tags]
-    for version in model.versions:
-        rows += [*version.tags, version]
+    rows: list[Documented] = []
+    for part in reversed(_PARTS):
+        rows += session.scalars(select(part).where(part.name == model.name))
     return [*rows, model]
+
+
+def _copying(name: str, new_name: str) -> Iterator[Executable]:
+    for table in _TABLES:
+        values = {
+            column.name: literal(new_name) if column.name == "name" else column
+            for column in table.columns
+        }
+        rows = select(*values.values()).where(table.c.name == name)
+        yield insert(table).from_select(list(values), rows)
+    yield update(Imported).where(Imported.name == name).values(name=new_name)
+
+
+def _deleting(name: str) -> Iterator[Executable]:
+    for table in reversed(_TABLES):
+        yield delete(table).where(table.c.name == name)
 
 
 def _taken(name: str) -> AlreadyExists:
