@@ -146,6 +146,9 @@ class ModelVersion(Base):
         viewonly=True, order_by="ModelVersionTag.key"
     )
     aliases: Mapped[list[ModelAlias]] = relationship(viewonly=True, order_by="ModelAlias.alias")
+    names: Mapped[ModelName] = relationship(
+        viewonly=True, primaryjoin="foreign(ModelVersion.name) == ModelName.name"
+    )
 
     @property
     def etag(self) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from sqlalchemy import Select, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm.attributes import set_committed_value
 
 from modelyard_kit.calls import Call
 from modelyard_kit.errors import Aborted, InvalidArgument, NotFound
@@ -26,6 +27,13 @@ from modelyard_registry.rules.references import (
     VersionSource,
 )
 from modelyard_registry.rules.stages import Stage
+
+# Tags are a statement of their own: with both joined, rows would multiply.
+TO_SHOW = (
+    joinedload(ModelVersion.aliases),
+    joinedload(ModelVersion.names, innerjoin=True),
+)
+"""Loads with a version what nearly every reply says of it."""
 
 Kept: TypeAlias = Pinned | VersionSource | ManifestSource | ForeignSource
 """What a version is made from: what tracking pinned, or what the registry can tell by itself."""
@@ -77,9 +85,16 @@ def create_version(call: Call, name: str, said: Registration, kept: Kept) -> Mod
     change.set(change.names, next_version=version.version + 1)
     change.set(model, updated_ms=call.now_ms)
     change.add(version)
-    for key, value in said.tags:
-        change.add(ModelVersionTag(name=name, version=version.version, key=key, value=value))
+    tags = [
+        ModelVersionTag(name=name, version=version.version, key=key, value=value)
+        for key, value in sorted(said.tags)
+    ]
+    for tag in tags:
+        change.add(tag)
     change.record(Action.VERSION_CREATED, version.version)
+    # What a new version has need not be looked up.
+    set_committed_value(version, "tags", tags)
+    set_committed_value(version, "aliases", [])
     return version
 
 
@@ -151,7 +166,7 @@ def _check_id(parameter: str, given: str, known: str | None, source: str) -> Non
 
 
 def get_version(session: Session, name: str, number: int) -> ModelVersion:
-    found = session.get(ModelVersion, (name, number))
+    found = session.get(ModelVersion, (name, number), options=TO_SHOW)
     if found is None:
         raise NotFound(
             f"Model Version (name={name}, version={number}) not found",
@@ -179,24 +194,31 @@ def find_version(session: Session, name: str, reference: Reference) -> ModelVers
 def version_by_alias(session: Session, name: str, alias: str) -> ModelVersion:
     """Return the version an alias points at; `latest` is the highest one."""
     if alias == LATEST:
-        found = session.scalars(_highest(name)).one_or_none()
+        found = session.scalars(_highest(name)).unique().one_or_none()
         if found is None:
             get_model(session, name)
             raise NotFound(f"Registered Model {name} has no versions", name=name)
         return found
-    pointer = session.get(ModelAlias, (name, alias))
-    if pointer is None:
+    pointed_at = (
+        select(ModelVersion)
+        .join(ModelVersion.aliases)
+        .where(ModelAlias.name == name, ModelAlias.alias == alias)
+        .options(*TO_SHOW)
+    )
+    found = session.scalars(pointed_at).unique().one_or_none()
+    if found is None:
         get_model(session, name)
         raise NotFound(
             f"Registered Model {name} has no alias {alias}, and there is no stage of that name",
             name=name,
             alias=alias,
         )
-    return get_version(session, name, pointer.version)
+    return found
 
 
 def _highest_in_stage(session: Session, name: str, stage: Stage) -> ModelVersion:
-    found = session.scalars(_highest(name).where(ModelVersion.stage == stage)).one_or_none()
+    in_stage = _highest(name).where(ModelVersion.stage == stage)
+    found = session.scalars(in_stage).unique().one_or_none()
     if found is None:
         get_model(session, name)
         raise NotFound(
@@ -206,7 +228,7 @@ def _highest_in_stage(session: Session, name: str, stage: Stage) -> ModelVersion
 
 
 def _highest(name: str) -> Select[ModelVersion]:
-    of_model = select(ModelVersion).where(ModelVersion.name == name)
+    of_model = select(ModelVersion).where(ModelVersion.name == name).options(*TO_SHOW)
     return of_model.order_by(ModelVersion.version.desc()).limit(1)
 
 

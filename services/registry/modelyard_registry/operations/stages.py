@@ -11,7 +11,7 @@ from modelyard_kit.metrics import transitions
 from modelyard_registry.models import ModelVersion
 from modelyard_registry.operations import history
 from modelyard_registry.operations.changes import Change
-from modelyard_registry.operations.model_versions import get_version
+from modelyard_registry.operations.model_versions import TO_SHOW, get_version
 from modelyard_registry.rules.history import Action
 from modelyard_registry.rules.names import check_etag
 from modelyard_registry.rules.stages import Stage, check_exclusive, check_holder
@@ -46,10 +46,9 @@ def transition_stage(
     if expected_holder:
         check_exclusive(stage, "expected_holder")
     change, model = Change.begin(call, name)
-    version = get_version(call.session, name, number)
+    version, occupant = _version_and_holder(call.session, name, number, stage)
     _count(call.session, version.stage, stage)
     check_etag(etag, version.etag)
-    occupant = holder(call.session, name, stage)
     check_holder(stage, expected_holder, _number(occupant))
     if occupant is not None and occupant is not version:
         vacant = Stage.ARCHIVED if archive_existing else Stage.NONE
@@ -105,6 +104,19 @@ def holder(session: Session, name: str, stage: Stage) -> ModelVersion | None:
     return session.scalars(
         select(ModelVersion).where(ModelVersion.name == name, ModelVersion.stage == stage)
     ).one_or_none()
+
+
+def _version_and_holder(
+    session: Session, name: str, number: int, stage: Stage
+) -> tuple[ModelVersion, ModelVersion | None]:
+    """Return a version, and the one that holds a stage alone, read in one statement."""
+    wanted = ModelVersion.version == number
+    if stage.is_exclusive:
+        wanted |= ModelVersion.stage == stage
+    found = select(ModelVersion).where(ModelVersion.name == name, wanted).options(*TO_SHOW)
+    both = session.scalars(found).unique().all()
+    occupant = next((row for row in both if stage.is_exclusive and row.stage == stage), None)
+    return get_version(session, name, number), occupant
 
 
 def _earlier_holder(

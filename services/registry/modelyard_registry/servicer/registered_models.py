@@ -93,10 +93,11 @@ class RegisteredModels:
         self, request: pb.GetLatestVersionsRequest, call: Call
     ) -> pb.GetLatestVersionsResponse:
         stages = [Stage.parse(text) for text in request.stages] or list(Stage)
-        model = registered_models.get_model(call.session, request.name)
-        latest = registered_models.latest_versions(call.session, [model.name], stages)
+        latest = registered_models.latest_versions(call.session, [request.name], stages)
+        if not latest[request.name]:
+            registered_models.get_model(call.session, request.name)  # must be there
         return pb.GetLatestVersionsResponse(
-            model_versions=map(wire.model_version, latest[model.name])
+            model_versions=map(wire.model_version, latest[request.name])
         )
 
     @writes
