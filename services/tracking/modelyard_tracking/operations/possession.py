@@ -37,7 +37,10 @@ def hidden_objects(session: Session, digests: Iterable[Digest]) -> set[Digest]:
 
 
 def _is_seen(table: type[ArtifactFile | ArtifactPart]) -> ColumnElement[bool]:
+    # Looked up one by one: a scope may have many runs, of which an object needs one.
+    run = select(Run.run_id).where(Run.run_id == table.owner_id).exists()
+    model = select(LoggedModel.model_id).where(LoggedModel.model_id == table.owner_id).exists()
     return or_(
-        and_(table.owner_kind == OwnerKind.RUN, table.owner_id.in_(select(Run.run_id))),
-        and_(table.owner_kind == OwnerKind.MODEL, table.owner_id.in_(select(LoggedModel.model_id))),
+        and_(table.owner_kind == OwnerKind.RUN, run),
+        and_(table.owner_kind == OwnerKind.MODEL, model),
     )
