@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -47,9 +49,18 @@ def migrated_url(dialect: Dialect, folder: Path, tree: Tree) -> str:
         _urls[dialect, folder, tree.service] = url
         return url
     url = empty_url(dialect, folder, tree.service)
-    with closing(open_database(url)) as database:
-        migrate(database, tree)
+    (folder / f"{tree.service}.db").write_bytes(_migrated_file(tree))
     return url
+
+
+@cache
+def _migrated_file(tree: Tree) -> bytes:
+    """Return a SQLite file at the head of a service's revisions."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "x.db"
+        with closing(open_database(f"sqlite:///{file}")) as database:
+            migrate(database, tree)
+        return file.read_bytes()
 
 
 def use(folder: Path, tree: Tree, url: str) -> None:

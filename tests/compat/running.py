@@ -24,8 +24,8 @@ def variables(tracking_uri: str, **more: str) -> dict[str, str]:
         "GIT_PYTHON_REFRESH": "quiet",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         # Where a model is logged without requirements, MLflow loads it in another process to see
-        # what it imports, and writes down its defaults if that takes longer than this.
-        "MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT": "1",
+        # what it imports, and writes down its defaults if that takes longer than this: always.
+        "MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT": "0",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "PYTHONPATH": str(Path(__file__).parents[1]),
     }

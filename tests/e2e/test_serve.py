@@ -92,7 +92,7 @@ def test_promotions_and_a_rollback_under_load_fail_no_request(
     wrong: list[object] = []
 
     def keep_asking(port: int) -> None:
-        while not over.wait(0.005):
+        while not over.wait(0.02):
             try:
                 answered = ask(port, body=CURL)
                 expected = [float(answered.headers["x-model-version"])]
