@@ -109,7 +109,8 @@ def refuse_unusable(client: S3Client, bucket: str, prefix: str) -> None:
         ) from error
     except (BotoCoreError, HTTPClientError) as error:
         raise Unavailable(
-            f"The artifact store at {client.meta.endpoint_url} cannot be reached: {error}"
+            f"The artifact store at {client.meta.endpoint_url} cannot be reached: {error}. See "
+            "MODELYARD_S3_ENDPOINT and, for TLS, AWS_CA_BUNDLE, which names whom to trust."
         ) from error
     region = listed["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
     # The client follows a bucket to its region, but the URLs it signs lead to its own.
