@@ -46,7 +46,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 def run_id(database: Database) -> str:
     with database.write() as session:
         experiments.create_experiment(session, "a", "", {}, 0)
-        return runs.create_run(session, "1", "", "ada", 0, {}).run_id
+        return runs.create_run(session, "1", "", "ada", 0, {}).run.run_id
 
 
 def overlapping(database: Database, first: Work, second: Work) -> Any:
@@ -81,7 +81,7 @@ def test_the_latest_point_of_a_model_is_the_greatest_of_both(
 ) -> None:
     with database.write() as session:
         model = logged_models.create_logged_model(session, "1", "m", "", run_id, {}, {}, 0)
-        other = runs.create_run(session, "1", "", "ada", 0, {}).run_id
+        other = runs.create_run(session, "1", "", "ada", 0, {}).run.run_id
     curve = Curve("loss", model.model_id, "", "")
 
     def log(run_id: str, step: int) -> Work:
@@ -126,7 +126,7 @@ def test_an_experiment_is_deleted_with_a_run_that_was_just_begun(
     begun: list[str] = []
     overlapping(
         database,
-        lambda session: begun.append(runs.create_run(session, "1", "", "ada", 0, {}).run_id),
+        lambda session: begun.append(runs.create_run(session, "1", "", "ada", 0, {}).run.run_id),
         lambda session: experiments.delete_experiment(session, "1", 1),
     )
     with database.read() as session:

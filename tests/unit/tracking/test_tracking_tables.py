@@ -29,7 +29,7 @@ def database(dialect: Dialect, tmp_path: Path) -> Iterator[Database]:
 @pytest.fixture
 def run_id(database: Database) -> str:
     with database.write() as session:
-        return runs.create_run(session, "0", "", "ada", 0, {}).run_id
+        return runs.create_run(session, "0", "", "ada", 0, {}).run.run_id
 
 
 def log(database: Database, run_id: str, steps: range, curve: Curve = CURVE) -> None:
