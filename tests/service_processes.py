@@ -63,14 +63,15 @@ class Service:
 @contextmanager
 def service(role: str, *arguments: str | Path, **variables: str) -> Iterator[Service]:
     """Run a service until the block ends, then kill it if it still runs."""
-    with _started(role, *arguments, **variables) as process:
+    with starting(role, *arguments, **variables) as process:
         yield _ready(role, process)
 
 
 @contextmanager
-def _started(
+def starting(
     role: str, *arguments: str | Path, **variables: str
 ) -> Iterator[subprocess.Popen[str]]:
+    """Start a service, which may not get ready; it is killed when the block ends."""
     words = (role, "--monitoring", "127.0.0.1:0", "--log-level", "ERROR", *arguments)
     process = subprocess.Popen(
         command(*words), stdout=subprocess.PIPE, text=True, env=environment(**variables)
@@ -142,7 +143,7 @@ class Installation:
     def start(self, *roles: str) -> None:
         """Start services side by side; those that ran before are where they were."""
         started = [
-            (role, self._processes.enter_context(_started(role, **self.settings))) for role in roles
+            (role, self._processes.enter_context(starting(role, **self.settings))) for role in roles
         ]
         for role, process in started:
             self.services[role] = _ready(role, process)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import signal
+import socket
 import ssl
 import threading
 from collections import Counter
@@ -17,7 +18,7 @@ import postgres
 import pytest
 from certificates import Authority
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from service_processes import TOKEN, Service, service
+from service_processes import TOKEN, Service, service, starting
 
 import modelyard_registry.app
 from modelyard.api.registry.v1 import registry_pb2 as pb
@@ -26,6 +27,7 @@ from modelyard.api.registry.v1.registry_service_pb2_grpc import RegistryServiceS
 from modelyard_kit.channel import dial
 from modelyard_kit.db import open_database
 from modelyard_kit.migrations import migrate
+from modelyard_server.running import GRACE_S
 
 REGISTRY = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"]
 HEAD = modelyard_registry.app.TREE.head
@@ -101,6 +103,25 @@ def test_a_database_that_goes_away_makes_a_service_not_ready_and_leaves_it_alive
             until(lambda: running.readiness == (200, "ok"))
     finally:
         server.close()
+
+
+@pytest.mark.parametrize("role", ["tracking", "gateway"])
+def test_a_service_that_waits_for_a_store_to_answer_stops_when_told(
+    role: str, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = {
+            "MODELYARD_HOME": str(tmp_path),
+            "MODELYARD_ARTIFACTS": "s3://bucket",
+            "MODELYARD_S3_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "AWS_ACCESS_KEY_ID": "a",
+            "AWS_SECRET_ACCESS_KEY": "a",
+        }
+        with starting(role, **settings) as process:
+            asked, _ = silent.accept()
+            process.terminate()
+            assert process.wait(GRACE_S) == 0
+            asked.close()
 
 
 def test_services_show_and_ask_for_certificates(tmp_path: Path) -> None:

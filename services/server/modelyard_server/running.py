@@ -34,7 +34,12 @@ from modelyard_server.role_settings import (
     split_address,
 )
 from modelyard_server.settings import KNOWN_VARIABLES
-from modelyard_server.stopping import hold_stop_signals, wait_for_second_stop, wait_for_stop
+from modelyard_server.stopping import (
+    ended_by_stop,
+    hold_stop_signals,
+    wait_for_second_stop,
+    wait_for_stop,
+)
 
 GRACE_S = 20
 
@@ -76,8 +81,9 @@ def run(
         traced = tracing.exported(f"modelyard-{role}", os.environ)
         with traced, ExitStack() as last, ExitStack() as undo:
             started: list[Running] = []
-            monitoring = _monitoring(settings, role, started, last)
-            running = start(settings, undo)
+            with ended_by_stop():
+                monitoring = _monitoring(settings, role, started, last)
+                running = start(settings, undo)
             started.append(running)
             _announce(role, running, monitoring)
             wait_for_stop()

@@ -25,7 +25,7 @@ from modelyard_kit.server import Server
 from modelyard_server import STARTED_S
 from modelyard_server.home import resolved
 from modelyard_server.settings import Settings, from_environment
-from modelyard_server.stopping import hold_stop_signals, wait_for_stop
+from modelyard_server.stopping import ended_by_stop, hold_stop_signals, wait_for_stop
 
 
 def run(argv: list[str]) -> int:
@@ -53,7 +53,7 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
 def _run(settings: Settings, options: argparse.Namespace) -> None:
     from modelyard_server.embedded import Embedded
 
-    with _usable(settings.home):
+    with _usable(settings.home), ended_by_stop():
         instance = Embedded(settings)
     ready = (
         f"modelyard: ready in {time.monotonic() - STARTED_S:.1f} s - {instance.http} "
