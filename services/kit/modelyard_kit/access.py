@@ -153,7 +153,11 @@ class Tokens:
         except Exception as error:  # noqa: BLE001 - whatever it is, the last snapshot goes on counting
             if not was_failing:
                 cause = error.message if isinstance(error, Error) else type(error).__name__
-                logger.warning("tokens cannot be refreshed", extra={"cause": cause})
+                rpc: Any = error.__cause__  # such as a certificate that is not trusted
+                detail = str(rpc.details()) if isinstance(rpc, grpc.Call) else ""
+                logger.warning(
+                    "tokens cannot be refreshed", extra={"cause": cause, "detail": detail}
+                )
 
     def _ask(self) -> None:
         asked_at = time.monotonic()

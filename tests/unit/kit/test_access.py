@@ -12,7 +12,8 @@ import pytest
 
 from modelyard.api.access.v1 import access_pb2 as pb
 from modelyard_kit import auth
-from modelyard_kit.access import Snapshot, Tokens, snapshot_of
+from modelyard_kit.access import Snapshot, Tokens, from_registry, snapshot_of
+from modelyard_kit.channel import dial
 from modelyard_kit.errors import Unauthenticated, Unavailable
 from modelyard_kit.roles import ROLES
 
@@ -159,6 +160,14 @@ def test_the_registry_coming_back_is_noticed(
     registry.is_down = False
     tokens.refresh()
     assert tokens.identify(token).name == "token 1"
+
+
+def test_why_the_registry_cannot_be_asked_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with dial("127.0.0.1:1") as channel:
+        Tokens(from_registry(channel, "the-services-own")).refresh()
+    (record,) = caplog.records
+    assert "onnect" in vars(record)["detail"]
+    assert "the-services-own" not in str(vars(record))
 
 
 def test_text_that_is_no_token_is_not_asked_for(registry: Registry, tokens: Tokens) -> None:
