@@ -30,11 +30,18 @@ def of_kind(objects: tuple[Object, ...], *kinds: str) -> list[Object]:
 
 
 def workloads(objects: tuple[Object, ...]) -> list[Object]:
-    return of_kind(objects, "Deployment", "StatefulSet", "Job")
+    return of_kind(objects, "Deployment", "StatefulSet", "Job", "CronJob")
+
+
+def template(workload: Object) -> Object:
+    """Return what a workload makes pods of."""
+    spec = workload["spec"]
+    found: Object = spec.get("jobTemplate", {"spec": spec})["spec"]["template"]
+    return found
 
 
 def pod(workload: Object) -> Object:
-    found: Object = workload["spec"]["template"]["spec"]
+    found: Object = template(workload)["spec"]
     return found
 
 
@@ -45,7 +52,7 @@ def container(workload: Object) -> Object:
 
 
 def pod_labels(workload: Object) -> dict[str, str]:
-    found: dict[str, str] = workload["spec"]["template"]["metadata"]["labels"]
+    found: dict[str, str] = template(workload)["metadata"]["labels"]
     return found
 
 

@@ -18,6 +18,7 @@ CALLS = {
     ("gateway", "registry"),
     ("gateway", "serving"),
 }
+EXAMINED = {("doctor", role) for role in ("tracking", "registry", "serving")}
 STORED = {
     ("tracking", "postgres"),
     ("registry", "postgres"),
@@ -71,7 +72,7 @@ def may_leave(overlay: str, client: Object, server: Object, number: int) -> bool
 
 @pytest.mark.parametrize(
     ("overlay", "expected"),
-    [("overlays/small", CALLS | STORED), ("overlays/production", CALLS)],
+    [("overlays/small", CALLS | STORED), ("overlays/production", CALLS | EXAMINED)],
 )
 def test_pods_reach_those_they_call_and_nobody_else(
     overlay: str, expected: set[tuple[str, str]]
@@ -144,6 +145,9 @@ def test_production_leaves_the_cluster_for_databases_and_objects_only() -> None:
         ("tracking", 5432),
         ("registry", 5432),
         ("migrate-0-1-0", 5432),
+        ("backup", 5432),
+        ("doctor", 5432),
+        ("doctor", 443),
         ("tracking", 443),
         ("registry", 443),
         ("serving", 443),
