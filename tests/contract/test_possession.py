@@ -2,10 +2,11 @@
 
 import http.client
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import Any
 from unittest import mock
 from urllib.parse import urlsplit
@@ -15,7 +16,9 @@ import pytest
 from access_platform import Platform, running_platform
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
+from modelyard.tracking import MlflowClient
 from modelyard_kit.artifacts import PART_BYTES, Digest
+from modelyard_kit.artifacts.local import LocalStore
 
 MISSING = grpc.StatusCode.FAILED_PRECONDITION
 _numbers = count(1)
@@ -65,6 +68,12 @@ class Team:
         assert "are not in the store" in error.details()
         code: grpc.StatusCode = error.code()
         return code
+
+    def put_as_mlflow(self, data: bytes) -> int:
+        run = self.platform.call("TrackingService.GetRun", run_id=self.run_id).run.info
+        place = f"{run.experiment_id}/{run.run_id}/artifacts/a.bin"
+        url = f"{self.platform.embedded.http}/api/2.0/mlflow-artifacts/artifacts/{place}"
+        return ask("PUT", url, data, {"Authorization": f"Bearer {self.token}"})[0]
 
     def got(self, file: pb.ArtifactFile) -> bytes:
         reply = self.platform.call(
@@ -191,16 +200,59 @@ def test_a_digest_claimed_for_a_file_in_parts_shows_no_object(owner: Team, stran
     assert stranger.status_of_commit(file) is MISSING
 
 
-def test_a_file_of_mlflows_clients_is_a_proof_by_itself(
-    platform: Platform, owner: Team, stranger: Team
-) -> None:
+def test_a_file_of_mlflows_clients_is_a_proof_by_itself(owner: Team, stranger: Team) -> None:
     data = secret()
     file = owner.log(data)
-    run = platform.call("TrackingService.GetRun", run_id=stranger.run_id).run.info
-    place = f"{run.experiment_id}/{run.run_id}/artifacts/{file.path}"
-    url = f"{platform.embedded.http}/api/2.0/mlflow-artifacts/artifacts/{place}"
-    assert ask("PUT", url, data, {"Authorization": f"Bearer {stranger.token}"})[0] == 200
+    assert stranger.put_as_mlflow(data) == 200
     assert stranger.got(file) == data
+
+
+@pytest.fixture
+def rival(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> Callable[[], pb.ArtifactFile]:
+    """Somebody else who commits the same bytes just when they have come."""
+    others = team(platform)
+    logged: list[pb.ArtifactFile] = []
+    put_first = LocalStore.put
+
+    def put(store: LocalStore, digest: Digest, *what: Any) -> None:
+        put_first(store, digest, *what)
+        if digest == Digest.of(data) and not logged:
+            logged.append(file_of(data))
+            others.commit(*logged)
+
+    monkeypatch.setattr(LocalStore, "put", put)
+    return lambda: logged[0]
+
+
+@pytest.fixture
+def data() -> bytes:
+    return secret()
+
+
+@pytest.mark.parametrize("platform", ["folder"], indirect=True)
+def test_the_sdk_sends_again_what_somebody_else_committed_meanwhile(
+    stranger: Team,
+    rival: Callable[[], pb.ArtifactFile],
+    data: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MODELYARD_TOKEN", stranger.token)
+    path = tmp_path / "a.bin"
+    path.write_bytes(data)
+    client = MlflowClient(stranger.platform.embedded.http)
+    client.log_artifact(stranger.run_id, str(path))
+    assert stranger.got(rival()) == data
+
+
+@pytest.mark.parametrize("platform", ["folder"], indirect=True)
+def test_the_gateway_sends_again_what_somebody_else_committed_meanwhile(
+    stranger: Team, rival: Callable[[], pb.ArtifactFile], data: bytes
+) -> None:
+    assert stranger.put_as_mlflow(data) == 200
+    assert stranger.got(rival()) == data
 
 
 def test_bytes_that_are_nowhere_yet_go_where_everybodys_do(stranger: Team) -> None:

@@ -11,7 +11,7 @@ from modelyard import _connection, _progress, _rpc
 from modelyard._objects import PART_BYTES, File, Source, describe_all
 from modelyard._transfer import Links, Transfer
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
-from modelyard.exceptions import NotFound
+from modelyard.exceptions import InvalidState, NotFound
 
 _FILES_PER_CALL = 1000
 _OBJECTS_PER_CALL = 10_000  # whose URLs come in one reply
@@ -113,12 +113,23 @@ class _Batch:
         self._size_bytes = sum(file.size_bytes for file in files)
 
     def upload(self, transfer: Transfer) -> None:
+        self._send(transfer)
+        try:
+            self._commit()
+        except InvalidState:
+            # Somebody out of our sight committed the same bytes meanwhile: ours prove we have them.
+            self._send(transfer)
+            self._commit()
+
+    def _send(self, transfer: Transfer) -> None:
         missing = self._declare()
         links = Links(missing, self._declare)
         wanted = [item for item in self._where if item.digest in missing]
         there_bytes = self._size_bytes - sum(item.size_bytes for item in wanted)
         transfer.advance(there_bytes)
         transfer.each(lambda item: transfer.put(item, links, *self._where[item]), wanted)
+
+    def _commit(self) -> None:
         commit = pb.CommitArtifactsRequest(**self._owner, files=self._messages)
         timeout_s = _COMMIT_DEADLINE_S + self._size_bytes / _HASHED_BYTES_PER_S
         _rpc.call(self._uri, commit, pb.CommitArtifactsResponse, timeout_s=timeout_s)

@@ -119,9 +119,8 @@ class Uploads:
 
         def work() -> ManifestFile:
             with self._spooled(chunks, place.path) as (spool, file):
-                self._store_missing(file, place, who, lambda start, end: _span(spool, start, end))
-            if not is_part:
-                self._commit(file, place, who)
+                store = self._store_missing if is_part else self._store_and_commit
+                store(file, place, who, lambda start, end: _span(spool, start, end))
             return file
 
         return await self.in_turn(work)
@@ -139,10 +138,9 @@ class Uploads:
             for chunk in self._joined(sized, 0, sum(size for _, size in sized)):
                 hasher.update(chunk)
             file = hasher.file(place.path)
-            self._store_missing(
+            self._store_and_commit(
                 file, place, who, lambda start, end: self._joined(sized, start, end)
             )
-            self._commit(file, place, who)
 
         await self.in_turn(work)
 
@@ -171,6 +169,21 @@ class Uploads:
                 spool.write(chunk)
             spool.flush()
             yield spool, hasher.file(path)
+
+    def _store_and_commit(
+        self,
+        file: ManifestFile,
+        place: Owned,
+        who: Identity,
+        read: Callable[[int, int], Iterator[bytes]],
+    ) -> None:
+        self._store_missing(file, place, who, read)
+        try:
+            self._commit(file, place, who)
+        except FailedPrecondition:
+            # Somebody out of their sight committed the same bytes meanwhile: these prove theirs.
+            self._store_missing(file, place, who, read)
+            self._commit(file, place, who)
 
     def _store_missing(
         self,
