@@ -35,6 +35,13 @@ SHARED: Final[dict[str, Any]] = {"read": True}
 EXCLUSIVE: Final[dict[str, Any]] = {"key_share": True}
 """Nobody else locks or changes the row before this transaction ends; others may refer to it."""
 
+LATER: Final = {"later": True}
+"""Execution option of an UPDATE or DELETE of which nobody asks how many rows it found.
+
+PostgreSQL is sent it, and every INSERT that returns nothing, with the next statement or the commit,
+so that nobody waits for it alone.
+"""
+
 _EXPECTED = "expected postgresql://user@host/database or sqlite:////folder/file.db"
 
 

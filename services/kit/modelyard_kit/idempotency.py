@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from modelyard_kit.db import LATER
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.metrics import idempotent_replays
 
@@ -107,7 +108,7 @@ def keep(session: Session, key: Key, reply: Message, now_ms: int) -> None:
     )
     # Those that somebody else is forgetting just now are not waited for.
     some = expired.limit(_FORGOTTEN_AT_ONCE).with_for_update(skip_locked=True)
-    session.execute(delete(replies).where(identity.in_(some)))
+    session.execute(delete(replies).where(identity.in_(some)), execution_options=LATER)
     session.execute(
         insert(replies).values(
             principal=key.principal,

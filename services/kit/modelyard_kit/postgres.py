@@ -12,15 +12,19 @@ import logging
 import select
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any, Self, cast
+from functools import partial
+from typing import Any, NamedTuple, Self, cast
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL, Connection, create_engine, event, text
+from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.exc import StaleDataError
+from sqlalchemy.sql.compiler import SQLCompiler
 
-from modelyard_kit.db import Conflict, Database
+from modelyard_kit.db import LATER, Conflict, Database
 from modelyard_kit.errors import (
     DeadlineExceeded,
     Error,
@@ -30,6 +34,8 @@ from modelyard_kit.errors import (
 )
 
 logger = logging.getLogger(__name__)
+# It warns that what follows an error in a pipeline was not run.
+logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 OLDEST_VERSION = 14
 
@@ -84,47 +90,95 @@ _COLLIDED = {"40001", "40P01"}  # serialization failure, deadlock
 _DOWN_CLASSES = ("08", "53", "57P")  # connection, resources, operator
 
 
+_MOST_WAITING = 100
+"""More writes than these, and more rows in one, are not kept in memory but sent."""
 _BEGIN_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _READING = {"postgresql_begin": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
 
 
-class _Session(psycopg.Connection[Any]):
-    """A connection that sends what begins a transaction together with its first statement.
+class _Later(NamedTuple):
+    """A statement that is sent with the next one, or with the commit."""
 
-    psycopg would wait for each. It is in autocommit mode, so psycopg begins nothing by itself.
+    statement: str
+    parameters: Any = None
+    is_many: bool = False
+    rows: int | None = None
+    """How many rows it must find; None for any number."""
+
+
+class _Session(psycopg.Connection[Any]):
+    """A connection that sends together what need not be waited for one by one.
+
+    That is what begins a transaction, and writes that return nothing: they are sent in one round
+    trip with the next statement or, unless rows must be there for them, with the commit. An error
+    of theirs is raised then; the server runs nothing that comes after it. psycopg itself begins
+    nothing: it is in autocommit mode.
     """
 
-    opening: tuple[str, ...] = ()
-    """What is to be sent before the next statement."""
+    waiting: tuple[_Later, ...] = ()
 
     @contextmanager
-    def opened(self) -> Iterator[None]:
-        """Send what begins the transaction together with what is executed inside."""
-        if not self.opening:
+    def sending(self) -> Iterator[None]:
+        """Send what waits together with what is executed inside."""
+        if not self.waiting:
             yield
             return
+        waiting, self.waiting = self.waiting, ()
+        sent: list[tuple[_Later, psycopg.Cursor[Any]]] = []
         with self.pipeline():
-            self.open()
+            for later in waiting:
+                cursor = psycopg.Cursor(self)
+                execute: Any = cursor.executemany if later.is_many else cursor.execute
+                execute(later.statement, later.parameters)
+                sent.append((later, cursor))
             yield
+        for later, cursor in sent:
+            if later.rows not in {None, cursor.rowcount}:
+                raise StaleDataError(
+                    f"{cursor.rowcount} rows were there of {later.rows} for: {later.statement}"
+                )
 
-    def open(self) -> None:
-        statements, self.opening = self.opening, ()
-        for statement in statements:
-            psycopg.Cursor(self).execute(statement.encode())
+    def send(self) -> None:
+        with self.sending():
+            pass
+
+    def commit(self) -> None:
+        if any(later.rows is not None for later in self.waiting):
+            self.send()
+        if self.waiting:
+            self.waiting += (_Later("COMMIT"),)
+            self.send()
+        else:
+            super().commit()
+
+    def rollback(self) -> None:
+        self.waiting = ()
+        super().rollback()
 
     def cursor(self, name: str = "", **options: Any) -> Any:
         if name:  # of the server's kind, which a transaction has to be there for
-            self.open()
+            self.send()
         return super().cursor(name, **options)
 
 
 class _Cursor(psycopg.Cursor[Any]):
+    rows: int | None = None
+    """Of a statement that waits."""
+
+    @property
+    def session(self) -> _Session:
+        return cast(_Session, self.connection)
+
+    @property
+    def rowcount(self) -> int:
+        return super().rowcount if self.rows is None else self.rows
+
     def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
-        with cast(_Session, self.connection).opened():
+        with self.session.sending():
             return super().execute(query, params, **options)
 
     def executemany(self, query: Any, params_seq: Iterable[Any], **options: Any) -> None:
-        with cast(_Session, self.connection).opened():
+        with self.session.sending():
             super().executemany(query, params_seq, **options)
 
 
@@ -142,9 +196,8 @@ class PostgresDatabase(Database):
     def limit(self, session: Session, timeout_s: float) -> None:
         if timeout_s < STATEMENT_TIMEOUT_S:
             timeout_ms = max(int(timeout_s * 1000), 1)
-            _session_of(session.connection()).opening += (
-                f"SET LOCAL statement_timeout = {timeout_ms}",
-            )
+            limit = _Later(f"SET LOCAL statement_timeout = {timeout_ms}")
+            _session_of(session.connection()).waiting += (limit,)
 
     def explain(self, error: DBAPIError) -> Error | Conflict | None:
         failure = error.orig
@@ -216,6 +269,8 @@ def open_postgres(url: URL, pool_size: int) -> PostgresDatabase:
     event.listen(engine, "connect", _configure)
     event.listen(engine, "checkout", _replace_if_lost)
     event.listen(engine, "begin", _begin)
+    event.listen(engine, "do_execute", partial(_send_later, is_many=False))
+    event.listen(engine, "do_executemany", partial(_send_later, is_many=True))
     return PostgresDatabase(engine, reading=_READING, writing={})
 
 
@@ -244,7 +299,33 @@ def _replace_if_lost(connection: _Session, _record: Any, _checked_out: Any) -> N
 def _begin(connection: Connection) -> None:
     options = connection.get_execution_options()
     if "isolation_level" not in options:  # else psycopg begins as it says, if at all
-        _session_of(connection).opening = (options.get("postgresql_begin", _BEGIN_WRITE),)
+        _session_of(connection).waiting = (_Later(options.get("postgresql_begin", _BEGIN_WRITE)),)
+
+
+def _send_later(
+    cursor: psycopg.Cursor[Any],
+    statement: str,
+    parameters: Any,
+    context: DefaultExecutionContext,
+    *,
+    is_many: bool,
+) -> bool:
+    """Have a write wait whose result nobody needs now; false for any other statement."""
+    compiled, options = context.compiled, context.execution_options
+    if not isinstance(cursor, _Cursor) or not isinstance(compiled, SQLCompiler):
+        return False
+    count = len(parameters) if is_many else 1
+    is_too_much = len(cursor.session.waiting) + count > _MOST_WAITING
+    if is_too_much or compiled.effective_returning or _READING.items() <= options.items():
+        return False  # in a read it is refused at once
+    changes = context.isupdate or context.isdelete
+    # With this option the unit of work changes rows, which must be there.
+    if changes and "compiled_cache" in options:
+        cursor.rows = count
+    elif not context.isinsert and not (changes and LATER.items() <= options.items()):
+        return False
+    cursor.session.waiting += (_Later(statement, parameters, is_many, cursor.rows),)
+    return True
 
 
 def _session_of(connection: Connection) -> _Session:

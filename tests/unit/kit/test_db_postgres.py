@@ -10,11 +10,24 @@ from typing import Any
 import postgres
 import pytest
 from postgres import Postgres
-from sqlalchemy import URL, Connection, make_url, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import URL, Connection, make_url, text, update
+from sqlalchemy import insert as insert_rows
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm.exc import StaleDataError
 
-from modelyard_kit.db import Conflict, Database, OutcomeUnknown, open_database
+from modelyard_kit.db import LATER, Conflict, Database, OutcomeUnknown, open_database
 from modelyard_kit.errors import DeadlineExceeded, InvalidArgument, Unavailable
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Numbered(Base):
+    __tablename__ = "t"
+    n: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    s: Mapped[str | None]
 
 
 @pytest.fixture
@@ -189,6 +202,55 @@ def test_the_pool_heals_after_every_connection_was_ended(database: Database) -> 
     assert numbers(database) == [1]
 
 
+def test_a_write_that_waits_is_sent_before_what_is_executed_next(database: Database) -> None:
+    with database.write() as session:
+        session.add_all([Numbered(n=1), Numbered(n=2)])
+        session.flush()
+        change = update(Numbered).where(Numbered.n == 2).values(n=3)
+        session.execute(change, execution_options={**LATER, "synchronize_session": False})
+        assert list(session.scalars(text("SELECT n FROM t ORDER BY n"))) == [1, 3]
+
+
+def test_many_rows_do_not_wait(database: Database) -> None:
+    with database.write() as session:
+        with pytest.raises(IntegrityError):
+            session.execute(insert_rows(Numbered), [{"n": n % 500} for n in range(1000)])
+        session.rollback()
+
+
+def test_a_write_that_waits_is_undone_with_its_transaction(database: Database) -> None:
+    with pytest.raises(KeyError), database.write() as session:
+        session.add(Numbered(n=1))
+        session.flush()
+        raise KeyError
+    assert numbers(database) == []
+
+
+def test_a_write_that_waits_may_collide_at_the_commit(database: Database) -> None:
+    insert(database)
+    with pytest.raises(Conflict), database.write() as session:
+        session.add(Numbered(n=2))
+        session.flush()
+        session.add(Numbered(n=1))
+    assert numbers(database) == [1]
+
+
+def test_a_change_of_a_row_that_is_gone_is_never_committed(database: Database) -> None:
+    insert(database)
+    with pytest.raises(StaleDataError, match="0 rows were there of 1"), database.write() as session:
+        row = session.get_one(Numbered, 1)
+        run_alone(database, "DELETE FROM t")
+        session.add(Numbered(n=2))
+        row.s = "x"
+    assert numbers(database) == []
+
+
+def test_nothing_is_written_in_a_read(database: Database) -> None:
+    with pytest.raises(Unavailable, match="takes no writes now"), database.read() as session:
+        session.add(Numbered(n=1))
+        session.flush()
+
+
 @pytest.mark.parametrize("options", [{"stream_results": True}, {}])
 def test_whatever_is_executed_first_is_executed_in_the_transaction(
     database: Database, options: dict[str, Any]
@@ -229,6 +291,8 @@ def test_of_a_connection_lost_at_the_commit_the_outcome_is_not_known(database: D
     )
     with pytest.raises(OutcomeUnknown):
         insert(database)
+    with pytest.raises(OutcomeUnknown), database.write() as session:
+        session.add(Numbered(n=1))  # is sent with the commit
     assert numbers(database) == []
 
 

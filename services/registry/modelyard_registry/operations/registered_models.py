@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Executable, delete, func, insert, literal, select, tuple_, update
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session, joinedload, selectinload
 
 from modelyard_kit.calls import Call
 from modelyard_kit.errors import AlreadyExists, FailedPrecondition
@@ -82,10 +82,10 @@ def latest_versions(
     rows = session.scalars(
         select(ModelVersion)
         .where(tuple_(ModelVersion.name, ModelVersion.version).in_(highest))
-        .options(selectinload(ModelVersion.tags), selectinload(ModelVersion.aliases))
+        .options(selectinload(ModelVersion.tags), joinedload(ModelVersion.aliases))
         .order_by(ModelVersion.name, ModelVersion.version)
     )
-    for row in rows:
+    for row in rows.unique():
         found[row.name].append(row)
     return found
 

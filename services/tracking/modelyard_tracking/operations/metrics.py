@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from modelyard_kit.db import EXCLUSIVE, UNLOCKED, Lock
+from modelyard_kit.db import EXCLUSIVE, LATER, UNLOCKED, Lock
 from modelyard_kit.errors import NotFound
 from modelyard_tracking.models import LatestMetric, LatestModelMetric, LoggedModel, MetricChunk
 from modelyard_tracking.rules.points import (
@@ -71,6 +71,7 @@ _EXTEND_CHUNKS = (
             )
         }
     )
+    .execution_options(**LATER)
 )
 
 
@@ -96,6 +97,7 @@ class _Latest:
                     if not column.primary_key
                 }
             )
+            .execution_options(**LATER)
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
+from modelyard_kit.db import LATER
 from modelyard_kit.errors import FailedPrecondition, InvalidArgument, NotFound
 from modelyard_tracking.models import Param, Run, RunTag
 from modelyard_tracking.rules.values import MODEL_HISTORY_TAG, RUN_NAME_TAG, checked_run_name
@@ -53,7 +54,8 @@ def set_tags(session: Session, run_id: str, tags: Mapping[str, str]) -> None:
     """Set tags of an active run, by checked key; the tag `mlflow.runName` renames the run."""
     if not tags:
         return
-    session.execute(delete(RunTag).where(RunTag.run_id == run_id, RunTag.key.in_(tags)))
+    replaced = delete(RunTag).where(RunTag.run_id == run_id, RunTag.key.in_(tags))
+    session.execute(replaced.execution_options(synchronize_session=False, **LATER))
     session.execute(
         insert(RunTag),
         [{"run_id": run_id, "key": key, "value": value} for key, value in tags.items()],
@@ -63,7 +65,7 @@ def set_tags(session: Session, run_id: str, tags: Mapping[str, str]) -> None:
             update(Run)
             .where(Run.run_id == run_id)
             .values(name=checked_run_name(tags[RUN_NAME_TAG]))
-            .execution_options(synchronize_session=False)
+            .execution_options(synchronize_session=False, **LATER)
         )
 
 
