@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,15 @@ import pytest
 from artifact_edge import FILES, running_edge
 from measured import measured
 from registry_service import running_registry
-from serving_parts import NAME, FewLineRegistry, ask, constant_model, get, serving, start_registry
+from serving_parts import (
+    NAME,
+    FewLineRegistry,
+    ask,
+    constant_function,
+    get,
+    serving,
+    start_registry,
+)
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard_kit.errors import Aborted
@@ -76,12 +85,14 @@ def test_an_upload_is_pending_until_it_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_served_model_tells_who_answers_and_how_long_it_took(tmp_path: Path) -> None:
-    registry = FewLineRegistry({str(k): constant_model(tmp_path / str(k), k) for k in (1, 2)})
+    registry = FewLineRegistry({str(k): constant_function(tmp_path / str(k), k) for k in (1, 2)})
     registry.promote("1")
     server, port = start_registry(registry)
     uri = f"models:/{NAME}/Production"
     address = f"grpc://127.0.0.1:{port}"
-    with serving(uri, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
+    with serving(
+        uri, "--allow-unverified", "--allow-pickle", MODELYARD_TRACKING_URI=address
+    ) as served:
         first = metrics(served.port)
         assert ask(served.port).status == 200
         assert "modelyard_model_load_seconds_count 1.0" in first
@@ -91,13 +102,13 @@ def test_a_served_model_tells_who_answers_and_how_long_it_took(tmp_path: Path) -
 
         registry.promote("2")
         while active(metrics(served.port)) != {f'digest="",model="{NAME}",version="2"'}:
-            pass
+            time.sleep(0.02)  # the server needs the processor more
         assert ask(served.port).status == 200
         now = metrics(served.port)
         assert "modelyard_model_load_seconds_count 2.0" in now
         assert predicted % 2 in now
         while 'version="1"' in metrics(served.port):
-            pass  # until the worker of the one before has ended
+            time.sleep(0.02)  # until the worker of the one before has ended
         assert 'modelyard_serving_request_duration_seconds_count{code="200"} 2.0' in now
         assert 'modelyard_serving_swaps_total{outcome="done"} 2.0' in now
     server.drain(5)

@@ -20,6 +20,7 @@ from serving_parts import (
     Answered,
     FewLineRegistry,
     ask,
+    constant_function,
     constant_model,
     get,
     obedient_model,
@@ -31,14 +32,16 @@ from serving_parts import (
 from modelyard.models import Model
 
 PRODUCTION = f"models:/{NAME}/Production"
+ALLOWED = ("--allow-unverified", "--allow-pickle")
 CLIENTS = 4
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Version k predicts k; version 8 would run a command, version 9 is damaged."""
+    """Version k predicts k; 4 and 5 are no pickles, 8 would run a command, 9 is damaged."""
     models = tmp_path_factory.mktemp("models")
-    made = {str(k): constant_model(models / str(k), k) for k in (1, 2, 3, 8, 9)}
+    made = {str(k): constant_function(models / str(k), k) for k in (1, 2, 3)}
+    made |= {str(k): constant_model(models / str(k), k) for k in (4, 5, 8, 9)}
     edit_schema(models / "8" / "model.skops", _call_a_command)
     described = Model.load(models / "8")
     described.flavors["sklearn"]["skops_trusted_types"] = ["os.system"]
@@ -76,7 +79,7 @@ def until_version(port: int, version: str) -> None:
 
 
 class Load:
-    """Clients that ask without a pause, each on a connection of its own."""
+    """Clients that ask again and again, each time on a connection of its own."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -101,7 +104,7 @@ class Load:
             assert self._asked.acquire(timeout=60)
 
     def _ask(self) -> None:
-        while not self._over.wait(0.005):
+        while not self._over.wait(0.02):
             try:
                 answered = ask(self._port)
             except OSError as error:
@@ -117,15 +120,15 @@ class Load:
 def test_it_says_in_one_line_what_it_serves_and_where(
     registry: FewLineRegistry, address: str
 ) -> None:
-    registry.promote("1")
+    registry.promote("4")
     with serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
         assert re.fullmatch(
-            rf"modelyard: serving {PRODUCTION} version 1 \(not verified\) "
+            rf"modelyard: serving {PRODUCTION} version 4 \(not verified\) "
             r"on http://127\.0\.0\.1:\d+\n",
             served.first_line,
         )
         answered = ask(served.port)
-        assert answered.json == {"predictions": [1.0]}
+        assert answered.json == {"predictions": [4.0]}
         assert answered.headers["x-model-name"] == NAME
         assert "x-model-digest" not in answered.headers
         assert served.stop() == 0
@@ -136,7 +139,7 @@ def test_flips_under_load_fail_no_request_and_mix_no_versions(
 ) -> None:
     registry.promote("1")
     with (
-        serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served,
+        serving(PRODUCTION, *ALLOWED, MODELYARD_TRACKING_URI=address) as served,
         Load(served.port) as load,
     ):
         for version in ("2", "3", "1", "2"):
@@ -150,7 +153,7 @@ def test_flips_under_load_fail_no_request_and_mix_no_versions(
 def test_a_burst_of_changes_ends_at_the_last(registry: FewLineRegistry, address: str) -> None:
     registry.promote("1")
     with (
-        serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served,
+        serving(PRODUCTION, *ALLOWED, MODELYARD_TRACKING_URI=address) as served,
         Load(served.port) as load,
     ):
         for _ in range(50):
@@ -164,7 +167,7 @@ def test_a_burst_of_changes_ends_at_the_last(registry: FewLineRegistry, address:
 def test_an_empty_stage_is_not_ready_until_a_version_is_promoted(
     registry: FewLineRegistry, address: str
 ) -> None:
-    with serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
+    with serving(PRODUCTION, *ALLOWED, MODELYARD_TRACKING_URI=address) as served:
         assert served.first_line.startswith("modelyard: waiting at http://127.0.0.1:")
         for answered in (get(served.port, "/ping"), get(served.port, "/health"), ask(served.port)):
             assert answered.status == 503
@@ -182,7 +185,7 @@ def test_an_empty_stage_is_not_ready_until_a_version_is_promoted(
 def test_a_version_that_cannot_be_loaded_leaves_the_old_one_serving(
     registry: FewLineRegistry, address: str, version: str, reason: str
 ) -> None:
-    registry.promote("1")
+    registry.promote("4")
     with serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
         registry.promote(version)
         status = until(served.port, "/status", lambda status: bool(status.json["state_message"]))
@@ -191,10 +194,10 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one_serving(
         assert f"version {version} (not verified) cannot be served" in told
         assert reason in told
         assert get(served.port, "/health").status == 200
-        assert ask(served.port).headers["x-model-version"] == "1"
+        assert ask(served.port).headers["x-model-version"] == "4"
 
-        registry.promote("2")
-        until_version(served.port, "2")
+        registry.promote("5")
+        until_version(served.port, "5")
         assert get(served.port, "/status").json["state_message"] == ""
 
 
@@ -202,7 +205,7 @@ def test_an_emptied_stage_keeps_its_last_version_and_says_it_is_detached(
     registry: FewLineRegistry, address: str
 ) -> None:
     registry.promote("1")
-    with serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
+    with serving(PRODUCTION, *ALLOWED, MODELYARD_TRACKING_URI=address) as served:
         registry.promote(None)
         until(served.port, "/status", lambda status: bool(status.json["state"] == "DETACHED"))
         assert get(served.port, "/ping").status == 200
@@ -218,7 +221,7 @@ def test_a_registry_that_is_away_stops_no_prediction_and_is_followed_again(
     registry.promote("1")
     server, port = start_registry(registry)
     address = f"grpc://127.0.0.1:{port}"
-    with serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
+    with serving(PRODUCTION, *ALLOWED, MODELYARD_TRACKING_URI=address) as served:
         registry.wait_until_watched(1)
         server.drain(0)
         assert ask(served.port).json == {"predictions": [1.0]}
@@ -235,7 +238,7 @@ def test_a_registry_that_came_back_elsewhere_is_followed_there(registry: FewLine
     with answering_store() as discovery:
         discovery.answer = lambda _: _naming(port)
         address = discovery.url.partition("/object")[0]
-        with serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
+        with serving(PRODUCTION, *ALLOWED, MODELYARD_TRACKING_URI=address) as served:
             registry.wait_until_watched(1)
             server.drain(0)
             registry.promote("2")
@@ -256,7 +259,7 @@ def test_a_registry_that_was_put_back_is_followed_from_where_it_is(
         registry.promote(version)
     server, port = start_registry(registry)
     address = f"grpc://127.0.0.1:{port}"
-    with serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
+    with serving(PRODUCTION, *ALLOWED, MODELYARD_TRACKING_URI=address) as served:
         registry.wait_until_watched(1)
         server.drain(0)
         registry.revision = 0
@@ -273,7 +276,7 @@ def test_a_registry_that_is_not_there_at_the_start_is_waited_for(
     server, port = start_registry(registry)
     server.drain(0)
     address = f"grpc://127.0.0.1:{port}"
-    with serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
+    with serving(PRODUCTION, *ALLOWED, MODELYARD_TRACKING_URI=address) as served:
         assert "cannot be reached" in served.first_line
         server, _ = start_registry(registry, port)
         assert served.next_line().startswith(f"modelyard: serving {PRODUCTION} version 1 ")
@@ -283,7 +286,7 @@ def test_a_registry_that_is_not_there_at_the_start_is_waited_for(
 def test_a_number_is_served_without_being_watched(registry: FewLineRegistry, address: str) -> None:
     registry.promote("1")
     uri = f"models:/{NAME}/2"
-    with serving(uri, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
+    with serving(uri, *ALLOWED, MODELYARD_TRACKING_URI=address) as served:
         registry.promote("3")
         assert ask(served.port).json == {"predictions": [2.0]}
     assert registry.watched_from == []
@@ -304,7 +307,7 @@ def test_an_unverified_version_whose_source_is_no_folder_is_refused(
 ) -> None:
     registry.folders = {"1": Path("https:/example.org/model")}
     registry.promote("1")
-    with serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
+    with serving(PRODUCTION, *ALLOWED, MODELYARD_TRACKING_URI=address) as served:
         assert "its source is no folder on this machine" in served.first_line
 
 
@@ -315,7 +318,7 @@ def workers_of(parent: int) -> list[int]:
 
 def test_a_killed_worker_is_replaced(registry: FewLineRegistry, address: str) -> None:
     registry.promote("1")
-    with serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
+    with serving(PRODUCTION, *ALLOWED, MODELYARD_TRACKING_URI=address) as served:
         (worker,) = workers_of(served.process.pid)
         os.kill(worker, signal.SIGKILL)
         until(served.port, "/metrics", lambda metrics: b"deaths_total 1.0" in metrics.body)
@@ -326,7 +329,7 @@ def test_a_killed_worker_is_replaced(registry: FewLineRegistry, address: str) ->
 
 def test_a_worker_does_not_outlive_a_killed_parent(registry: FewLineRegistry, address: str) -> None:
     registry.promote("1")
-    with serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
+    with serving(PRODUCTION, *ALLOWED, MODELYARD_TRACKING_URI=address) as served:
         (worker,) = workers_of(served.process.pid)
         pidfd = os.pidfd_open(worker)
         served.process.kill()
@@ -343,9 +346,8 @@ def test_a_stop_lets_the_request_in_flight_finish(
     begun, go_on = tmp_path / "begun", tmp_path / "go_on"
     os.mkfifo(begun)
     os.mkfifo(go_on)
-    allowed = ("--allow-unverified", "--allow-pickle")
     with (
-        serving(PRODUCTION, *allowed, MODELYARD_TRACKING_URI=address) as served,
+        serving(PRODUCTION, *ALLOWED, MODELYARD_TRACKING_URI=address) as served,
         ThreadPoolExecutor() as pool,
     ):
         row = json.dumps({"instances": [["wait", str(begun), str(go_on)]]}).encode()
@@ -364,9 +366,8 @@ def test_the_old_version_answers_while_the_new_one_loads_and_one_overtaken_is_ne
     slow = slow_model(tmp_path / "slow", begun, go_on)
     registry.folders = registry.folders | {"8": slow}
     registry.promote("1")
-    allowed = ("--allow-unverified", "--allow-pickle")
     with (
-        serving(PRODUCTION, *allowed, MODELYARD_TRACKING_URI=address) as served,
+        serving(PRODUCTION, *ALLOWED, MODELYARD_TRACKING_URI=address) as served,
         Load(served.port) as load,
     ):
         registry.promote("8")
@@ -387,8 +388,7 @@ def test_a_stop_does_not_wait_for_a_version_that_is_being_loaded(
     slow = slow_model(tmp_path / "slow", begun, tmp_path / "go_on")
     registry.folders = registry.folders | {"8": slow}
     registry.promote("1")
-    allowed = ("--allow-unverified", "--allow-pickle")
-    with serving(PRODUCTION, *allowed, MODELYARD_TRACKING_URI=address) as served:
+    with serving(PRODUCTION, *ALLOWED, MODELYARD_TRACKING_URI=address) as served:
         registry.promote("8")
         begun.read_text()
         assert served.stop() == 0

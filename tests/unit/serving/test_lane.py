@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving_parts import constant_model, eventually, obedient_model
+from serving_parts import constant_function, constant_model, eventually, obedient_model
 
 from modelyard_kit.errors import DeadlineExceeded, InvalidArgument, Unavailable
 from modelyard_serving.runtime.lane import Lane
@@ -83,9 +83,9 @@ def test_a_crash_fails_only_the_request_that_was_running(obedient: Path) -> None
     run(scenario)
 
 
-def test_a_worker_killed_while_idle_is_replaced_without_being_asked(tmp_path: Path) -> None:
+def test_a_worker_killed_while_idle_is_replaced_without_being_asked(obedient: Path) -> None:
     async def scenario() -> None:
-        async with opened(constant_model(tmp_path / "model", 3)) as lane:
+        async with opened(obedient, allow_pickle=True) as lane:
             killed = lane.pid
             assert killed is not None
             os.kill(killed, signal.SIGKILL)
@@ -94,7 +94,7 @@ def test_a_worker_killed_while_idle_is_replaced_without_being_asked(tmp_path: Pa
                 return lane.pid not in {None, killed}
 
             await eventually(is_replaced)
-            assert await lane.ask(question(1, 2, 3, 4)) == b'{"predictions":[3.0]}'
+            assert await lane.ask(question("again")) == b'{"predictions":["again"]}'
 
     run(scenario)
 
@@ -168,10 +168,10 @@ def test_what_a_model_prints_is_not_taken_for_an_answer(obedient: Path) -> None:
 
 
 def test_a_lane_that_cannot_get_a_worker_back_refuses_at_once_and_recovers(tmp_path: Path) -> None:
-    folder, hidden = constant_model(tmp_path / "model", 3), tmp_path / "hidden"
+    folder, hidden = constant_function(tmp_path / "model", 3), tmp_path / "hidden"
 
     async def scenario() -> None:
-        async with opened(folder) as lane:
+        async with opened(folder, allow_pickle=True) as lane:
             folder.rename(hidden)
             assert lane.pid is not None
             os.kill(lane.pid, signal.SIGKILL)
@@ -235,11 +235,9 @@ def test_a_model_that_takes_too_long_to_load_is_given_up(obedient: Path) -> None
     run(scenario)
 
 
-def test_a_worker_ends_when_nobody_holds_the_other_end(tmp_path: Path) -> None:
-    folder = constant_model(tmp_path / "model", 3)
-
+def test_a_worker_ends_when_nobody_holds_the_other_end(obedient: Path) -> None:
     async def scenario() -> None:
-        process = await Process.start(folder, allow_pickle=False, timeout_s=LOAD_S)
+        process = await Process.start(obedient, allow_pickle=True, timeout_s=LOAD_S)
         await process.stop()
         assert process.ending == "ended with 0"
 
