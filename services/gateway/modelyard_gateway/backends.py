@@ -14,7 +14,7 @@ from modelyard.api.artifacts.v1 import artifacts_service_pb2
 from modelyard.api.registry.v1 import registry_service_pb2
 from modelyard.api.serving.v1 import serving_service_pb2
 from modelyard.api.tracking.v1 import tracking_service_pb2
-from modelyard_kit.channel import dial, options
+from modelyard_kit.channel import Credentials, dial, options, redialled
 
 _CONTRACT = {
     "tracking": (tracking_service_pb2, artifacts_service_pb2),
@@ -45,7 +45,7 @@ class Backend:
     area: str
     target: str
     public: str
-    credentials: grpc.ChannelCredentials | None = None
+    credentials: Credentials = None
 
     def dial(self) -> grpc.Channel:
         """Open a channel; it connects when first used."""
@@ -54,9 +54,14 @@ class Backend:
     def dial_on_event_loop(self) -> grpc.aio.Channel:
         """Open a channel that belongs to the running event loop."""
         chosen = options(*SERVICES[self.area])
-        if self.credentials is None:
-            return grpc.aio.insecure_channel(self.target, options=chosen)
-        return grpc.aio.secure_channel(self.target, self.credentials, options=chosen)
+        return redialled(
+            self.credentials,
+            lambda shown: (
+                grpc.aio.insecure_channel(self.target, options=chosen)
+                if shown is None
+                else grpc.aio.secure_channel(self.target, shown, options=chosen)
+            ),
+        )
 
 
 class Readiness:

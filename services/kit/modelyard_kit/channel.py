@@ -7,9 +7,10 @@ only on UNAVAILABLE.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias, TypeVar, cast
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
@@ -17,6 +18,11 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 
 from modelyard_kit import grpc_errors, tracing
 from modelyard_kit.calls import NEIGHBOUR_MARGIN_S, caller
+
+Shown: TypeAlias = grpc.ChannelCredentials | None
+Credentials: TypeAlias = Shown | Callable[[], Shown]
+"""For TLS; of a callable always one object until others are to be used. None to do without."""
+C = TypeVar("C")
 
 _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.service_config_disable_resolution", 1),
@@ -43,7 +49,7 @@ _RETRY = {
 def dial(
     target: str,
     *services: ServiceDescriptor,
-    credentials: grpc.ChannelCredentials | None = None,
+    credentials: Credentials = None,
 ) -> grpc.Channel:
     """Open a channel to a neighbour; it connects when first used.
 
@@ -53,9 +59,64 @@ def dial(
         services: Those that will be called, whose contract decides what is retried.
         credentials: For TLS; None to dial without.
     """
-    if credentials is None:
-        return grpc.insecure_channel(target, options=options(*services))
-    return grpc.secure_channel(target, credentials, options=options(*services))
+    chosen = options(*services)
+    return redialled(
+        credentials,
+        lambda shown: (
+            grpc.insecure_channel(target, options=chosen)
+            if shown is None
+            else grpc.secure_channel(target, shown, options=chosen)
+        ),
+    )
+
+
+def redialled(credentials: Credentials, dial_with: Callable[[Shown], C]) -> C:
+    """Return a channel, dialled anew when what it is to show has changed.
+
+    gRPC reads a client's certificate once a channel. Calls in flight go on over the one before.
+    """
+    if not callable(credentials):
+        return dial_with(credentials)
+    return cast(C, _Redialled(credentials, dial_with))
+
+
+class _Redialled:
+    """As much of a channel as stubs use, of threads or of an event loop."""
+
+    def __init__(self, credentials: Callable[[], Shown], dial_with: Callable[[Shown], Any]) -> None:
+        self._credentials, self._dial_with = credentials, dial_with
+        self._lock = threading.Lock()
+        self._shown = credentials()
+        self._channel = dial_with(self._shown)
+
+    def now(self) -> Any:
+        shown = self._credentials()
+        with self._lock:
+            if shown is not self._shown:
+                self._shown, self._channel = shown, self._dial_with(shown)
+            return self._channel
+
+    def unary_unary(self, *arguments: Any, **named: Any) -> Callable[..., Any]:
+        return self._rpc(lambda channel: channel.unary_unary(*arguments, **named))
+
+    def unary_stream(self, *arguments: Any, **named: Any) -> Callable[..., Any]:
+        return self._rpc(lambda channel: channel.unary_stream(*arguments, **named))
+
+    def _rpc(self, make: Callable[[Any], Any]) -> Callable[..., Any]:
+        made: tuple[Any, Any] = None, None
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            nonlocal made
+            channel, (made_of, rpc) = self.now(), made
+            if channel is not made_of:
+                rpc = make(channel)
+                made = channel, rpc
+            return rpc(*arguments, **named)
+
+        return call
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.now(), name)
 
 
 def options(*services: ServiceDescriptor) -> tuple[tuple[str, int | str], ...]:

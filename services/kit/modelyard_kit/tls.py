@@ -1,8 +1,8 @@
 """TLS: what a service shows, whom it asks for a certificate, and whom it trusts.
 
-What a server shows is read again when its files have changed, at the next connection; files that
-do not fit together, as while they are being replaced, leave the ones before in use. What is shown
-to a neighbour, and who is trusted, is read once.
+Files are read again when they have changed: at the next connection of a server, at the next call of
+a neighbour. Files that do not fit together, as while they are being replaced, leave the ones before
+in use.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import grpc
 
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 CERT, KEY = "MODELYARD_TLS_CERT_FILE", "MODELYARD_TLS_KEY_FILE"
 CA, CLIENT_CA = "MODELYARD_TLS_CA_FILE", "MODELYARD_TLS_CLIENT_CA_FILE"
 
-_Stamp = tuple[tuple[int, int, int], ...]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,47 @@ class TlsFiles:
         _context(self.cert, self.key)
         return grpc.ssl_channel_credentials(roots, _read(KEY, self.key), _read(CERT, self.cert))
 
+    def newest_credentials(self) -> Newest[grpc.ChannelCredentials | None] | None:
+        """Return the same as the files are at each call, always one object until they change.
+
+        Raises:
+            InvalidArgument: As `channel_credentials`.
+        """
+        files = (self.cert, self.key, self.ca)
+        return None if self.ca is None else Newest(files, self.channel_credentials)
+
+
+class Newest(Generic[T]):
+    """What files say now; what they said before while they do not fit together.
+
+    Args:
+        files: Which; None for one that is not used.
+        load: Reads them; raises InvalidArgument if they cannot be used.
+    """
+
+    def __init__(self, files: Sequence[Path | None], load: Callable[[], T]) -> None:
+        self._files = [file for file in files if file is not None]
+        self._load = load
+        self._lock = threading.Lock()
+        self._seen = self._stamps()
+        self._found = load()
+
+    def __call__(self) -> T:
+        with self._lock:
+            stamps = self._stamps()
+            if stamps != self._seen:
+                self._seen = stamps
+                try:
+                    self._found = self._load()
+                except InvalidArgument as error:
+                    logger.warning("changed TLS files are not used: %s", error.message)
+                else:
+                    logger.info("the TLS certificate was replaced")
+            return self._found
+
+    def _stamps(self) -> list[tuple[int, int, int]]:
+        return [_stamp(file) for file in self._files]
+
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
@@ -104,13 +146,11 @@ class ServerTls:
 
     def __init__(self, cert: Path, key: Path, client_ca: Path | None) -> None:
         self._cert, self._key, self._client_ca = cert, key, client_ca
-        self._lock = threading.Lock()
-        self._seen = self._stamp()
-        self._shown = self._load()
+        self._newest = Newest((cert, key, client_ca), self._load)
 
     def grpc_credentials(self) -> grpc.ServerCredentials:
         """Return credentials for a gRPC port."""
-        used = self._shown
+        used = self._newest()
 
         def changed() -> grpc.ServerCertificateConfiguration | None:
             nonlocal used
@@ -135,22 +175,6 @@ class ServerTls:
 
         context.sni_callback = use_newest  # called at each handshake, also of clients without SNI
         return context
-
-    def _newest(self) -> _Shown:
-        with self._lock:
-            stamp = self._stamp()
-            if stamp != self._seen:
-                self._seen = stamp
-                try:
-                    self._shown = self._load()
-                except InvalidArgument as error:
-                    logger.warning("changed TLS files are not used: %s", error.message)
-                else:
-                    logger.info("the TLS certificate was replaced")
-            return self._shown
-
-    def _stamp(self) -> _Stamp:
-        return tuple(_stamp(path) for path in (self._cert, self._key, self._client_ca) if path)
 
     def _load(self) -> _Shown:
         return _Shown(

@@ -50,7 +50,7 @@ def _start(settings: GatewaySettings, undo: ExitStack) -> running.Running:
 
 
 def _backends(settings: GatewaySettings) -> list[Backend]:
-    credentials = settings.tls.channel_credentials()
+    credentials = settings.tls.newest_credentials()
     targets = {
         "tracking": (settings.tracking_target, settings.tracking_public_target),
         "registry": (settings.registry_target, settings.registry_public_target),

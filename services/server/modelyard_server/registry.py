@@ -27,7 +27,7 @@ def _start(settings: RegistrySettings, undo: ExitStack) -> running.Running:
     tls = settings.tls
     store = open_store(settings.store, running.url_signer(settings, token, GATEWAY_URL))
     artifacts = artifacts_service_pb2.DESCRIPTOR.services_by_name["ArtifactsService"]
-    tracking = dial(settings.tracking_target, artifacts, credentials=tls.channel_credentials())
+    tracking = dial(settings.tracking_target, artifacts, credentials=tls.newest_credentials())
     undo.callback(tracking.close)
     database = open_own("registry", settings.registry_database_url, settings.home)
     undo.callback(database.close)

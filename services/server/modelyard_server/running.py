@@ -164,6 +164,6 @@ def named_tokens(
     if token is None:
         return None
     access = access_service_pb2.DESCRIPTOR.services_by_name["AccessService"]
-    channel = dial(settings.registry_target, access, credentials=settings.tls.channel_credentials())
+    channel = dial(settings.registry_target, access, credentials=settings.tls.newest_credentials())
     undo.callback(channel.close)
     return Tokens(from_registry(channel, token))

@@ -33,7 +33,7 @@ def _start(settings: TrackingSettings, undo: ExitStack) -> running.Running:
     registry = dial(
         settings.registry_target,
         registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"],
-        credentials=tls.channel_credentials(),
+        credentials=tls.newest_credentials(),
     )
     undo.callback(registry.close)
     modelyard_tracking.app.mount(server, database, store, signer, registry=registry, token=token)

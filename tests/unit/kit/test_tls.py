@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import logging
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
-from certificates import Authority
+from certificates import Authority, Issued
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from notebook import SERVICE
+from notebook import SERVICE, Stub
 
-from modelyard_kit.channel import dial
+from modelyard.api.registry.v1 import registry_pb2 as pb
+from modelyard_kit.channel import dial, redialled
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.server import Server
 from modelyard_kit.tls import CA, CERT, CLIENT_CA, KEY, ServerTls, TlsFiles
@@ -27,9 +33,9 @@ def authority(tmp_path: Path) -> Authority:
 
 
 @contextmanager
-def serving(files: TlsFiles) -> Iterator[str]:
+def serving(files: TlsFiles, servicer: object = None) -> Iterator[str]:
     server = Server(tls=files.server())
-    server.add(SERVICE, object())
+    server.add(SERVICE, servicer)
     (port,) = server.start("127.0.0.1:0")
     try:
         yield f"127.0.0.1:{port}"
@@ -97,6 +103,101 @@ def test_a_replaced_certificate_is_shown_to_the_next_caller(
 
         authority.issue()
         assert shown(port, authority.ca) not in {first, second}
+
+
+def test_a_replaced_certificate_is_shown_to_the_next_server_called(
+    authority: Authority, tmp_path: Path
+) -> None:
+    stranger = Authority(tmp_path / "other").issue()
+    mine = TlsFiles(tmp_path / "cert.pem", tmp_path / "key.pem", authority.ca)
+    put(stranger, mine)
+    with (
+        serving(authority.files(mutual=True)) as target,
+        closing(dial(target, SERVICE, credentials=mine.newest_credentials())) as channel,
+    ):
+        stub = health_pb2_grpc.HealthStub(channel)
+
+        def check() -> int:
+            status: int = stub.Check(health_pb2.HealthCheckRequest(), timeout=30).status
+            return status
+
+        with pytest.raises(grpc.RpcError):
+            check()
+        put(authority.issue("localhost"), mine)
+        assert check() == health_pb2.HealthCheckResponse.SERVING
+        put(Issued(mine.cert or tmp_path, authority.ca), mine)  # they do not fit together
+        assert check() == health_pb2.HealthCheckResponse.SERVING
+
+
+class Waiting:
+    """Answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked, self.told = threading.Event(), threading.Event()
+
+    def GetRegisteredModel(
+        self, _request: pb.GetRegisteredModelRequest, _context: grpc.ServicerContext
+    ) -> pb.GetRegisteredModelResponse:
+        self.asked.set()
+        self.told.wait()
+        return pb.GetRegisteredModelResponse()
+
+
+def test_calls_in_flight_are_answered_when_the_certificate_is_replaced(
+    authority: Authority, tmp_path: Path
+) -> None:
+    mine = TlsFiles(tmp_path / "cert.pem", tmp_path / "key.pem", authority.ca)
+    put(authority.issue("localhost"), mine)
+    servicer, request = Waiting(), pb.GetRegisteredModelRequest(name="iris")
+    with (
+        serving(authority.files(mutual=True), servicer) as target,
+        closing(dial(target, SERVICE, credentials=mine.newest_credentials())) as channel,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        stub = Stub(channel)
+        answer = threads.submit(stub.GetRegisteredModel, request, timeout=30)
+        servicer.asked.wait()
+        put(authority.issue("localhost"), mine)
+        health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
+        gc.collect()
+        servicer.told.set()
+        assert answer.result() == pb.GetRegisteredModelResponse()
+
+
+def test_a_channel_of_an_event_loop_shows_the_newest_certificate_too(
+    authority: Authority, tmp_path: Path
+) -> None:
+    mine = TlsFiles(tmp_path / "cert.pem", tmp_path / "key.pem", authority.ca)
+    put(authority.issue("localhost"), mine)
+    servicer, request = Waiting(), pb.GetRegisteredModelRequest(name="iris")
+
+    async def ask(target: str) -> pb.GetRegisteredModelResponse:
+        channel = redialled(
+            mine.newest_credentials(),
+            lambda shown: grpc.aio.secure_channel(target, shown or grpc.ssl_channel_credentials()),
+        )
+        stub: Any = Stub(channel)
+        answer = asyncio.ensure_future(stub.GetRegisteredModel(request, timeout=30))
+        await asyncio.to_thread(servicer.asked.wait)
+        put(Authority(tmp_path / "other").issue(), mine)
+        with pytest.raises(grpc.RpcError, match="UNAVAILABLE"):
+            await stub.GetRegisteredModel(request, timeout=30)
+        gc.collect()
+        servicer.told.set()
+        found: pb.GetRegisteredModelResponse = await answer
+        await channel.close()
+        return found
+
+    with serving(authority.files(mutual=True), servicer) as target:
+        assert asyncio.run(ask(target)) == pb.GetRegisteredModelResponse()
+
+
+def put(issued: Issued, files: TlsFiles) -> None:
+    """Put a certificate in the place of another."""
+    for source, place in ((issued.cert, files.cert), (issued.key, files.key)):
+        assert place is not None
+        if source != place:
+            place.write_bytes(source.read_bytes())
 
 
 def test_an_https_context_shows_the_newest_certificate(authority: Authority) -> None:
