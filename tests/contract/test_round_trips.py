@@ -17,7 +17,7 @@ import pytest
 from psycopg.pq.abc import PGconn
 from registry_service import SOURCE, Registry, running_registry
 from sqlalchemy import Engine, event
-from tracking_service import Tracking, tracking_at
+from tracking_service import Tracking, file_message, tracking_at
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as artifacts
 from modelyard.api.registry.v1 import registry_pb2 as registry_pb
@@ -73,6 +73,7 @@ def test_round_trips_of_tracking(tmp_path: Path, wire: Wire) -> None:
             "SearchRuns": 3,
             "UpdateRun": 3,
             "GetArtifacts": 5,
+            "CommitArtifacts": 8,
         }
 
 
@@ -104,6 +105,11 @@ def tracking_calls(tracking: Tracking) -> Calls:
         ),
         "GetArtifacts": lambda: tracking.artifacts.GetArtifacts(
             artifacts.GetArtifactsRequest(run_id=run_id, path="model")
+        ),
+        "CommitArtifacts": lambda: tracking.artifacts.CommitArtifacts(
+            artifacts.CommitArtifactsRequest(
+                run_id=run_id, files=[file_message(f"{next(new)}", b"x")]
+            )
         ),
     }
 

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, and_, case, delete, insert, or_, select, u
 from sqlalchemy.orm import Session
 
 from modelyard_kit.artifacts import Digest, ManifestFile
-from modelyard_kit.db import EXCLUSIVE
+from modelyard_kit.db import EXCLUSIVE, LATER
 from modelyard_kit.errors import Unavailable
 from modelyard_tracking.models import ArtifactFile, ArtifactPart, StoredObject
 from modelyard_tracking.operations.experiments import get_active_experiment
@@ -218,13 +218,12 @@ def _lock_tree(session: Session, owner: Owner) -> None:
 
 def _remove(session: Session, owner: Owner, paths: Collection[str]) -> None:
     for table in (ArtifactPart, ArtifactFile):
-        session.execute(
-            delete(table).where(
-                table.owner_kind == owner.kind,
-                table.owner_id == owner.owner_id,
-                table.path.in_(paths),
-            )
+        gone = delete(table).where(
+            table.owner_kind == owner.kind,
+            table.owner_id == owner.owner_id,
+            table.path.in_(paths),
         )
+        session.execute(gone.execution_options(synchronize_session=False, **LATER))
 
 
 def _add(session: Session, owner: Owner, files: Sequence[ManifestFile]) -> None:
