@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
@@ -12,6 +13,10 @@ from pytest import TerminalReporter  # noqa: PT013 - named in a hook's signature
 
 if TYPE_CHECKING:  # imports boto3 and moto, which few tests need
     from s3_servers import S3Server
+
+# Ignored where the suite runs in the background, and so by all processes that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module", params=DIALECTS)

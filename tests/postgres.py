@@ -102,7 +102,9 @@ class Postgres:
         """Make a database and return its URL."""
         name = f"t{os.getpid()}_{next(_names)}"
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
+            # Copied as files, half as long as page by page through the log.
+            sql = f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY"
+            connection.execute(sql.encode())
         return self.url_of(name)
 
     def migrated(self, tree: Tree) -> str:
