@@ -136,27 +136,12 @@ def test_a_pickle_is_not_served_without_being_allowed(
     assert "serve it with --allow-pickle" in json.dumps(status)
 
 
-@pytest.mark.parametrize(("version", "kind"), [("2.22", "csv"), ("3.6", "json"), ("3.17", "csv")])
+@pytest.mark.parametrize("version", environments.VERSIONS)
 def test_the_command_line_of_mlflow_predicts_with_our_model(
-    uris: Callable[[str], list[str]],
-    forest: RandomForestClassifier,
-    tracking_uri: str,
-    tmp_path: Path,
-    version: str,
-    kind: str,
+    done: Callable[[str], dict[str, Any]], forest: RandomForestClassifier, version: str
 ) -> None:
-    rows: list[list[Any]] = [["a", "b", "c", "d"], *IRIS]
-    text = BODY if kind == "json" else "\n".join(",".join(map(str, row)) for row in rows)
-    (tmp_path / "input").write_text(text, encoding="utf-8")
-    words = ("models", "predict", "--env-manager", "local", "-t", kind, "-i", "input")
-    printed = running.run(
-        version,
-        *("-m", "mlflow", *words, "-m", uris(version)[1], "-o", "output.json"),
-        env=running.variables(tracking_uri),
-        cwd=tmp_path,
-    )
-    answered = json.loads((tmp_path / "output.json").read_text(encoding="utf-8"))
-    assert answered == {"predictions": plain(forest.predict(IRIS))}, printed
+    expected = {"predictions": plain(forest.predict(IRIS))}
+    assert done(version)["commanded"] == {"csv": expected, "json": expected}
 
 
 def test_the_server_of_mlflow_serves_our_model(

@@ -1,7 +1,8 @@
-"""Loads our models by URI over HTTP, and logs and registers models of its own.
+"""Loads our models by URI over HTTP, also by a command, and logs and registers models of its own.
 
 It is run inside an environment with MLflow, as `python -m compat.interchange.door NAME URI...`,
-and prints a JSON object: what each URI answered, and the URIs of what it logged.
+and prints a JSON object: what each URI answered, what the command answered to each kind of input
+with the second one, and the URIs of what it logged.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ import json
 import logging
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import mlflow
 import mlflow.sklearn
 import numpy as np
+from click.testing import CliRunner
 from compat.interchange.inputs import IRIS, plain
+from mlflow.cli import cli
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 
@@ -25,6 +29,18 @@ def loaded(uri: str) -> Any:
     answer = plain(mlflow.pyfunc.load_model(uri).predict(np.asarray(IRIS)))
     assert plain(estimator.predict(np.asarray(IRIS))) == answer
     return answer
+
+
+def commanded(uri: str, kind: str) -> Any:
+    """Return what `mlflow models predict` writes for a file of input."""
+    rows: list[list[Any]] = [["a", "b", "c", "d"], *IRIS]
+    table = "\n".join(",".join(map(str, row)) for row in rows)
+    Path("input").write_text(json.dumps({"inputs": IRIS}) if kind == "json" else table)
+    files = ("-i", "input", "-o", "output.json")
+    words = ("models", "predict", "--env-manager", "local", "-t", kind, "-m", uri, *files)
+    ended = CliRunner().invoke(cli, words)
+    assert ended.exit_code == 0, f"{ended.output} {ended.exception!r}"
+    return json.loads(Path("output.json").read_text())
 
 
 def logged(name: str) -> dict[str, str]:
@@ -60,8 +76,12 @@ def main(name: str, uris: list[str]) -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     mlflow.set_experiment(name)
-    answers = {uri: loaded(uri) for uri in uris}
-    sys.stdout.write("\n" + json.dumps({"answers": answers, "logged": logged(name)}))
+    told = {
+        "answers": {uri: loaded(uri) for uri in uris},
+        "commanded": {kind: commanded(uris[1], kind) for kind in ("csv", "json")},
+        "logged": logged(name),
+    }
+    sys.stdout.write("\n" + json.dumps(told))
 
 
 if __name__ == "__main__":
