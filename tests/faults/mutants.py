@@ -18,7 +18,7 @@ from faults.deployment import Dialect
 from sqlalchemy import Engine, event, func, insert, select
 from sqlalchemy.orm import Session
 
-_WINDOW_S = 0.03
+_WINDOW_S = 0.1
 _ACKNOWLEDGED_EARLY_BY_S = 0.1
 
 
