@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import secrets
+import itertools
+import os
+import random
 import socket
 
-_PORTS = range(20_000, 30_000)  # below those that the system gives to others meanwhile
+_COUNT = 1000
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_FIRST = 20_000 + _COUNT * (_WORKER % 10)  # below those that the system gives to others meanwhile
+_ports = itertools.cycle(random.sample(range(_FIRST, _FIRST + _COUNT), _COUNT))
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
+    """Return a port of loopback that nobody listens on, and no other test is given meanwhile."""
     while True:
-        port = secrets.choice(_PORTS)
+        port = next(_ports)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from moto.server import ThreadedMotoServer
+from ports import free_port
 from types_boto3_s3 import S3Client
 
 from modelyard_kit.artifacts.s3 import S3Store
@@ -100,7 +100,7 @@ def seaweedfs() -> Iterator[S3Server]:
     for _ in range(_ATTEMPTS):
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weed-")))
-            ports = _free_ports()
+            ports = {name: free_port() for name in _PORTS}
             server = S3Server(f"http://127.0.0.1:{ports['s3.port']}", "tester", uuid.uuid4().hex)
             process = stack.enter_context(_running(folder, ports, server))
             if _is_ready(process, server):
@@ -182,13 +182,3 @@ def _is_ready(process: subprocess.Popen[bytes], server: S3Server) -> bool:
         else:
             return True
     return False
-
-
-def _free_ports() -> dict[str, int]:
-    with ExitStack() as stack:
-        ports = {}
-        for name in _PORTS:
-            reserved = stack.enter_context(socket.socket())
-            reserved.bind(("127.0.0.1", 0))
-            ports[name] = int(reserved.getsockname()[1])
-        return ports

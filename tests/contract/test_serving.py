@@ -15,6 +15,7 @@ from typing import Any, Self
 import pytest
 from answering_store import Answer, answering_store
 from forging import edit_schema
+from ports import free_port
 from serving_parts import (
     NAME,
     Answered,
@@ -219,7 +220,7 @@ def test_a_registry_that_is_away_stops_no_prediction_and_is_followed_again(
     registry: FewLineRegistry,
 ) -> None:
     registry.promote("1")
-    server, port = start_registry(registry)
+    server, port = start_registry(registry, free_port())
     address = f"grpc://127.0.0.1:{port}"
     with serving(PRODUCTION, *ALLOWED, MODELYARD_TRACKING_URI=address) as served:
         registry.wait_until_watched(1)
@@ -257,7 +258,7 @@ def test_a_registry_that_was_put_back_is_followed_from_where_it_is(
 ) -> None:
     for version in ("1", "2", "3"):
         registry.promote(version)
-    server, port = start_registry(registry)
+    server, port = start_registry(registry, free_port())
     address = f"grpc://127.0.0.1:{port}"
     with serving(PRODUCTION, *ALLOWED, MODELYARD_TRACKING_URI=address) as served:
         registry.wait_until_watched(1)
@@ -273,8 +274,7 @@ def test_a_registry_that_is_not_there_at_the_start_is_waited_for(
     registry: FewLineRegistry,
 ) -> None:
     registry.promote("1")
-    server, port = start_registry(registry)
-    server.drain(0)
+    port = free_port()
     address = f"grpc://127.0.0.1:{port}"
     with serving(PRODUCTION, *ALLOWED, MODELYARD_TRACKING_URI=address) as served:
         assert "cannot be reached" in served.first_line

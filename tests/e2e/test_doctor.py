@@ -21,6 +21,7 @@ from access_platform import SERVICES_TOKEN, running_platform
 from databases import empty_url
 from filled_home import running
 from google.protobuf.timestamp_pb2 import Timestamp
+from ports import free_port
 
 from modelyard_kit.server import Server
 from modelyard_server import doctor
@@ -36,10 +37,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("MODELYARD_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MODELYARD_CACHE", str(tmp_path / "cache"))
-    with socket.socket() as one, socket.socket() as two:
-        for probe, name in ((one, "MODELYARD_PORT"), (two, "MODELYARD_GRPC_PORT")):
-            probe.bind(("127.0.0.1", 0))
-            monkeypatch.setenv(name, str(probe.getsockname()[1]))
+    for name in ("MODELYARD_PORT", "MODELYARD_GRPC_PORT"):
+        monkeypatch.setenv(name, str(free_port()))
 
 
 @pytest.fixture

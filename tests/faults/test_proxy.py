@@ -9,6 +9,7 @@ from contextlib import closing
 
 import pytest
 from faults.proxy import Cut, Direction, Proxy
+from ports import free_port
 
 
 class Echo:
@@ -188,7 +189,5 @@ def test_it_breaks_every_connection_and_takes_new_ones(proxy: Proxy) -> None:
 
 
 def test_it_refuses_like_a_port_where_nobody_listens() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with Proxy(port) as proxy, dial(proxy) as connection:
+    with Proxy(free_port()) as proxy, dial(proxy) as connection:
         assert received(connection) == b""

@@ -13,6 +13,7 @@ import pytest
 from answering_store import Answer, answering_store
 from faults.proxy import Proxy
 from google.protobuf.descriptor_pb2 import MethodOptions
+from ports import free_port
 from recording_tracking import Recorder, serving
 
 from modelyard import _connection, _failures, _rpc
@@ -139,7 +140,7 @@ def test_a_change_whose_answer_was_lost_is_asked_for_again_with_its_key(
 
 
 def test_a_server_that_restarts_is_waited_for(recorder: Recorder) -> None:
-    with serving(recorder) as port:
+    with serving(recorder, free_port()) as port:
         assert _get(port) == "7"
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(_create, port, 60.0)

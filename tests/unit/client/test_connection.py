@@ -4,7 +4,6 @@ import http.server
 import json
 import multiprocessing
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 
 import modelyard
 from modelyard import _connection
@@ -79,8 +79,7 @@ def test_a_malformed_address_is_refused(uri: str) -> None:
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     for scheme in ("http", "grpc"):
         with pytest.raises(Unavailable, match=f"{scheme}://127.0.0.1:{port} cannot be reached"):
             MlflowClient(f"{scheme}://127.0.0.1:{port}").get_experiment("0")
