@@ -10,7 +10,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -31,6 +31,7 @@ CLIENTS = 8
 _TIMES = 8
 _TIMES_UNTIL_KILLED = 2
 _TIMEOUT_S = 10
+_TOLD_WITHIN_S = 60
 _PATIENCE_S = 1.0
 _PATIENCE_WITH_KILLS_S = 15.0
 """Longer than a restart. A mutant may have broken its database for good."""
@@ -143,8 +144,11 @@ def watches(deployment: Deployment, folder: Path) -> list[str]:
             newest = chaos.verified(stub, name)
             for watcher in watchers:
                 watcher.end_at(newest)
+            wait(ends, _TOLD_WITHIN_S)
+            for watcher in watchers:
+                watcher.end_at(0)  # also one that is never told of the newest: that is found below
             for end in ends:
-                end.result(timeout=60)
+                end.result()
         _read(deployment, folder, record, round_)
     events = [(event.revision, event.hash) for event in record.events[name]]
     files = sorted(folder.glob("watcher-*"))

@@ -7,7 +7,7 @@ import hashlib
 import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from types import TracebackType
 from typing import IO, Generic, Self, TypeVar
@@ -115,7 +115,11 @@ class Transfer:
                     index = next(waiting, None)
                 if index is None:
                     return
-                results[index] = work(items[index])
+                try:
+                    results[index] = work(items[index])
+                except BaseException:
+                    self._stopped.set()  # here: whoever waits for all may be told late
+                    raise
 
         _finish([self._pool.submit(some) for _ in range(min(_THREADS, len(items)))], self._stopped)
         return [results[index] for index in range(len(items))]
@@ -205,15 +209,12 @@ class Transfer:
 def _finish(running: Sequence[Future[None]], stopped: threading.Event) -> None:
     """Wait for all; raise the failure that came first, after the others have ended."""
     try:
-        done, others = wait(running, return_when=FIRST_EXCEPTION)
-        if any(future.exception() for future in done):
-            stopped.set()
-        done |= wait(others).done
+        wait(running)
     except BaseException:  # ctrl-C comes to this thread only
         stopped.set()
         wait(running)
         raise
-    failures = [error for future in done if (error := future.exception())]
+    failures = [error for future in running if (error := future.exception())]
     failures.sort(key=lambda error: isinstance(error, _Stopped))
     if failures:
         raise failures[0]

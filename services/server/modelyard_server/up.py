@@ -18,17 +18,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from modelyard_kit import logs, tracing
 from modelyard_kit.errors import Error, InvalidArgument
+from modelyard_kit.server import Server
 from modelyard_server import STARTED_S
 from modelyard_server.home import resolved
 from modelyard_server.settings import Settings, from_environment
 from modelyard_server.stopping import ended_by_stop, hold_stop_signals, wait_for_stop
-
-if TYPE_CHECKING:  # a wrong setting is told, and a background started, without what a server needs
-    from modelyard_kit.server import Server
 
 
 def run(argv: list[str]) -> int:
