@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
 import pytest
 from databases import DIALECTS, Dialect
 from pytest import TerminalReporter  # noqa: PT013 - named in a hook's signature
+
+from modelyard import _connection
 
 if TYPE_CHECKING:  # imports boto3 and moto, which few tests need
     from s3_servers import S3Server
@@ -26,12 +27,13 @@ def dialect(request: pytest.FixtureRequest) -> Dialect:
 
 
 @pytest.fixture(autouse=True)
-def no_kept_connections() -> Iterator[None]:
-    """No test calls the server of another one that had the same port."""
+def no_servers_of_other_tests() -> Iterator[None]:
+    """No test calls a server that another one chose, or that had the same port."""
+    state = _connection._state  # noqa: SLF001 - nobody else may forget all connections
+    chosen = state.tracking_uri, state.registry_uri
     yield
-    connections = sys.modules.get("modelyard._connection")
-    if connections:
-        connections._state.open.clear()  # noqa: SLF001 - nobody else may forget all of them
+    state.tracking_uri, state.registry_uri = chosen
+    state.open.clear()
 
 
 @pytest.fixture(scope="session")
