@@ -95,6 +95,9 @@ def run_info(row: Run) -> pb.RunInfo:
 
 
 def run(whole: WholeRun) -> pb.Run:
+    labels: dict[tuple[str, str], list[Row[Any]]] = {}
+    for label in whole.labels:
+        labels.setdefault((label.dataset_name, label.dataset_digest), []).append(label)
     return pb.Run(
         info=run_info(whole.run),
         data=pb.RunData(
@@ -103,7 +106,10 @@ def run(whole: WholeRun) -> pb.Run:
             tags=[pb.RunTag(key=row.key, value=row.value) for row in whole.tags],
         ),
         inputs=pb.RunInputs(
-            dataset_inputs=[_dataset_input(row, whole.labels) for row in whole.datasets],
+            dataset_inputs=[
+                _dataset_input(row, labels.get((row.dataset_name, row.dataset_digest), ()))
+                for row in whole.datasets
+            ],
             model_inputs=[pb.ModelInput(model_id=row.model_id) for row in whole.model_inputs],
         ),
         outputs=pb.RunOutputs(
@@ -116,7 +122,6 @@ def run(whole: WholeRun) -> pb.Run:
 
 
 def _dataset_input(used: Row[Any], labels: Iterable[Row[Any]]) -> pb.DatasetInput:
-    use = (used.dataset_name, used.dataset_digest)
     return pb.DatasetInput(
         dataset=pb.Dataset(
             name=used.dataset_name,
@@ -126,11 +131,7 @@ def _dataset_input(used: Row[Any], labels: Iterable[Row[Any]]) -> pb.DatasetInpu
             schema=used.schema or None,
             profile=used.profile or None,
         ),
-        tags=[
-            pb.InputTag(key=label.key, value=label.value)
-            for label in labels
-            if (label.dataset_name, label.dataset_digest) == use
-        ],
+        tags=[pb.InputTag(key=label.key, value=label.value) for label in labels],
     )
 
 
