@@ -258,6 +258,7 @@ TRACKING: dict[str, Callable[[World], dict[str, Any]]] = {
 ARTIFACTS: dict[str, Callable[[World], dict[str, Any]]] = {
     "ListArtifacts": _in_run(path="model", experiment_id="0"),
     "ListLoggedModelArtifacts": _of_model(artifact_directory_path="notes", experiment_id="0"),
+    "CheckArtifactsWritable": _in_run(experiment_id="0"),
     "DeclareArtifacts": _in_run(files=[_FILE], experiment_id="0"),
     "CommitArtifacts": _of_model(files=[_FILE]),
     "GetArtifacts": _of_model(path="notes", experiment_id="0"),
@@ -302,10 +303,10 @@ REGISTRY: dict[str, Callable[[World], dict[str, Any]]] = {
     "GetModelVersionByAlias": lambda world: {"name": "iris", "alias": world.alias()},
     "ResolveModel": _always(uri="models:/iris/1"),
     "RollbackStage": _iris(stage="Production", comment="why"),
-    "ListModelEvents": _iris(after_revision=0, max_results=10),
+    "ListModelEvents": _iris(after_revision=0, page_size=10),
     "WatchModels": _iris(after_revision=0),
     "VerifyHistory": _iris(),
-    "ListPinnedManifests": _always(max_results=10),
+    "ListPinnedManifests": _always(page_size=10),
     "GetPinnedManifest": lambda world: {"digest": world.digest},
     "ImportRegisteredModel": lambda world: {
         "origin": ORIGIN,
@@ -316,7 +317,7 @@ REGISTRY: dict[str, Callable[[World], dict[str, Any]]] = {
 }
 ACCESS: dict[str, Callable[[World], dict[str, Any]]] = {
     "CreateToken": lambda world: world.new_token(),
-    "ListTokens": _always(max_results=10),
+    "ListTokens": _always(page_size=10),
     "RevokeToken": lambda world: {"id": world.token_id()},
     "ListTokenChecks": _always(revision=0),
     "GetCaller": _always(),

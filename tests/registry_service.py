@@ -156,7 +156,7 @@ class Registry:
         return {version.version: version.current_stage for version in found}
 
     def events(self, name: str = "iris") -> list[pb.ModelEvent]:
-        request = pb.ListModelEventsRequest(name=name, max_results=1000)
+        request = pb.ListModelEventsRequest(name=name, page_size=1000)
         return list(self.call("ListModelEvents", request).events)
 
     def search(self, filter_text: str, *order_by: str) -> list[str]:

@@ -181,10 +181,13 @@ _NESTED: dict[tuple[str, str], dict[str, Any]] = {
         "timestamps": [1],
         "values": [1.0],
     },
-    ("CommitArtifactsRequest", "files"): {
-        "path": "new.bin",
-        "size_bytes": len(BYTES),
-        "digest": Digest.of(BYTES),
+    **{
+        (request, "files"): {
+            "path": "new.bin",
+            "size_bytes": len(BYTES),
+            "digest": Digest.of(BYTES),
+        }
+        for request in ("DeclareArtifactsRequest", "CommitArtifactsRequest")
     },
 }
 SCOPED_RPCS = {
@@ -192,6 +195,5 @@ SCOPED_RPCS = {
     for rpc, method in METHODS.items()
     if rpc.split(".")[0] in {"TrackingService", "RegistryService", "ArtifactsService"}
     and permission_of(method) not in {Permission.ADMIN, Permission.INTERNAL}
-    and "Workspace" not in rpc
     and rpc not in NAMES_NOTHING
 }

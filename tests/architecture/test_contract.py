@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from google.api import annotations_pb2
 from google.protobuf.descriptor import (
     EnumDescriptor,
+    FieldDescriptor,
     FileDescriptor,
     MethodDescriptor,
     ServiceDescriptor,
@@ -41,31 +43,126 @@ METHODS = [method for service in services() for method in service.methods]
 def test_each_rpc_has_a_permission_and_its_own_request_and_response(
     method: MethodDescriptor,
 ) -> None:
-    extensions: Any = method.GetOptions().Extensions  # the stubs know no editions
-    permission = extensions[options_pb2.permission]
-    assert permission != options_pb2.PERMISSION_UNSPECIFIED
+    assert permission_of(method) != options_pb2.PERMISSION_UNSPECIFIED
     assert method.input_type.name == f"{method.name}Request"
     assert method.output_type.name == f"{method.name}Response"
 
 
-def test_each_unary_rpc_has_an_http_rule_of_its_own() -> None:
+def permission_of(method: MethodDescriptor) -> int:
+    extensions: Any = method.GetOptions().Extensions  # the stubs know no editions
+    return int(extensions[options_pb2.permission])
+
+
+def routes_of(method: MethodDescriptor) -> Iterator[tuple[str, str, str]]:
+    """Return verb, path and body of each way to call an RPC over HTTP."""
+    rule = method.GetOptions().Extensions[annotations_pb2.http]
+    if rule.WhichOneof("pattern") is None:
+        return
+    for binding in (rule, *rule.additional_bindings):
+        verb = binding.WhichOneof("pattern")
+        yield verb.upper(), getattr(binding, verb), binding.body
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.full_name)
+def test_an_rpc_has_a_route_unless_it_streams_or_is_for_services(method: MethodDescriptor) -> None:
+    has_none = method.server_streaming or permission_of(method) == options_pb2.INTERNAL
+    routes = list(routes_of(method))
+    assert bool(routes) is not has_none, routes
+    for verb, _path, body in routes:
+        assert body == ("" if verb == "GET" else "*")
+
+
+def test_each_route_is_that_of_one_rpc() -> None:
     taken: dict[tuple[str, str], str] = {}
     for method in METHODS:
-        if method.server_streaming:
+        for verb, path, _body in routes_of(method):
+            shape = re.sub(r"\{[a-z_]+\}", "{}", path)
+            assert taken.setdefault((verb, shape), method.full_name) == method.full_name, path
+
+
+def test_verb_and_path_of_each_rpc_are_those_written_down() -> None:
+    written = set((Path(__file__).parent / "routes.txt").read_text(encoding="utf-8").splitlines())
+    declared = {
+        f"{method.containing_service.name}.{method.name} {verb} {path}"
+        for method in METHODS
+        for verb, path, _body in routes_of(method)
+    }
+    differences = [
+        *(f"not in routes.txt: {route}" for route in sorted(declared - written)),
+        *(f"not in the contract: {route}" for route in sorted(written - declared)),
+    ]
+    assert not differences, "\n".join(
+        ["Routes differ; clients call them by verb and path:", *differences]
+    )
+
+
+def test_our_own_routes_have_one_style() -> None:
+    ours = re.compile(
+        r"/api/modelyard/v1/[a-z][A-Za-z]*(/\{[a-z_]+\}(/[a-z][A-Za-z]*)?)*(:[a-z][A-Za-z]*)?"
+    )
+    for method in METHODS:
+        for verb, path, _body in routes_of(method):
+            if not re.match(r"/api/[23]\.0/mlflow/", path):
+                assert ours.fullmatch(path), path
+                # A custom verb reads, or it is posted.
+                assert ":" not in path or verb in {"GET", "POST"}, path
+
+
+def test_our_own_lists_are_paged_by_page_size() -> None:
+    for method in METHODS:
+        paths = [path for _verb, path, _body in routes_of(method)]
+        fields = method.input_type.fields_by_name
+        if "max_results" in fields:
+            assert any("/mlflow/" in path for path in paths), method.full_name
+        if "page_size" in fields:
+            assert not any("/mlflow/" in path for path in paths), method.full_name
+            assert fields["page_size"].type == FieldDescriptor.TYPE_INT32, method.full_name
+
+
+def fields_of_requests() -> Iterator[FieldDescriptor]:
+    """Return the fields of every request, and of the messages it holds."""
+    kinds = [method.input_type for method in METHODS]
+    known = {kind.full_name for kind in kinds}
+    for kind in kinds:
+        for field in kind.fields:
+            yield field
+            nested = field.message_type
+            if nested is not None and nested.full_name not in known:
+                known.add(nested.full_name)
+                kinds.append(nested)
+
+
+def test_patterns_are_of_the_part_of_re2_that_takes_linear_time_here() -> None:
+    for field in fields_of_requests():
+        options: Any = field.GetOptions()  # the stubs know no editions
+        if not options.HasExtension(options_pb2.pattern):
             continue
-        rule = method.GetOptions().Extensions[annotations_pb2.http]
-        bindings = [rule, *rule.additional_bindings]
-        assert rule.WhichOneof("pattern"), method.full_name
-        for binding in bindings:
-            verb = binding.WhichOneof("pattern")
-            path = getattr(binding, verb)
-            assert (verb, path) not in taken, (method.full_name, taken.get((verb, path)))
-            taken[verb, path] = method.full_name
-            assert binding.body == ("" if verb == "get" else "*"), method.full_name
+        pattern = options.Extensions[options_pb2.pattern]
+        assert pattern.expected, field.full_name
+        re.compile(pattern.regex, re.ASCII)
+        plain = re.sub(r"\\[^A-Za-z0-9]|\[[^\]]*\]", "x", pattern.regex)
+        assert not re.search(r"\(\?(?!:)|\\|[*+?}][*+?]|[*+}]\)[*+?{]", plain), field.full_name
+
+
+def test_an_option_is_on_fields_of_its_type() -> None:
+    whole = {FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64}
+    text, double = {FieldDescriptor.TYPE_STRING}, {FieldDescriptor.TYPE_DOUBLE}
+    for field in fields_of_requests():
+        options: Any = field.GetOptions()  # the stubs know no editions
+        for option, types in (
+            (options_pb2.range, whole),
+            (options_pb2.double_range, double),
+            (options_pb2.pattern, text),
+        ):
+            assert not options.HasExtension(option) or field.type in types, field.full_name
+        assert not options.Extensions[options_pb2.one_of] or field.type in text, field.full_name
+        # Endpoints are not built yet, and say what they take when they are.
+        if field.name in {"max_results", "page_size"} and ".serving." not in field.full_name:
+            assert options.HasExtension(options_pb2.range), field.full_name
 
 
 def test_reads_are_declared_free_of_side_effects() -> None:
-    reading = ("Get", "Search", "List", "Resolve", "Watch", "Verify")
+    reading = ("Check", "Get", "Search", "List", "Resolve", "Watch", "Verify")
     for method in METHODS:
         declared = method.GetOptions().idempotency_level == 1  # NO_SIDE_EFFECTS
         if method.name.startswith(reading):

@@ -21,11 +21,6 @@ UNBUILT = {
     "modelyard.api.serving.v1.ServingService.ListEndpoints",
     "modelyard.api.serving.v1.ServingService.Predict",
     "modelyard.api.serving.v1.ServingService.UpdateEndpoint",
-    "modelyard.api.tracking.v1.TrackingService.CreateWorkspace",
-    "modelyard.api.tracking.v1.TrackingService.DeleteWorkspace",
-    "modelyard.api.tracking.v1.TrackingService.GetWorkspace",
-    "modelyard.api.tracking.v1.TrackingService.ListWorkspaces",
-    "modelyard.api.tracking.v1.TrackingService.UpdateWorkspace",
 }
 
 

@@ -27,22 +27,30 @@ def delete(tracking: Tracking, path: str = "", **owner: str) -> None:
     tracking.artifacts.DeleteArtifacts(pb.DeleteArtifactsRequest(path=path, **owner))
 
 
-def ask_to_write(tracking: Tracking, **owner: Any) -> pb.DeclareArtifactsResponse:
-    reply: pb.DeclareArtifactsResponse = tracking.artifacts.DeclareArtifacts(
-        pb.DeclareArtifactsRequest(**owner)
+def check_writable(tracking: Tracking, **owner: Any) -> pb.CheckArtifactsWritableResponse:
+    reply: pb.CheckArtifactsWritableResponse = tracking.artifacts.CheckArtifactsWritable(
+        pb.CheckArtifactsWritableRequest(**owner)
     )
     return reply
 
 
-def test_declaring_nothing_asks_whether_one_may_write(tracking: Tracking) -> None:
+def test_a_tree_is_writable_until_its_owner_is_deleted(tracking: Tracking) -> None:
     run_id = tracking.create_run()
-    assert ask_to_write(tracking, run_id=run_id) == pb.DeclareArtifactsResponse()
+    assert check_writable(tracking, run_id=run_id) == pb.CheckArtifactsWritableResponse()
 
     tracking.rpc.DeleteRun(tracking_pb2.DeleteRunRequest(run_id=run_id))
     with refused("INVALID_STATE", "deleted"):
-        ask_to_write(tracking, run_id=run_id)
+        check_writable(tracking, run_id=run_id)
     with refused("RESOURCE_DOES_NOT_EXIST"):
-        ask_to_write(tracking, run_id="nobody")
+        check_writable(tracking, run_id="nobody")
+    with refused("INVALID_PARAMETER_VALUE", "exactly one of run_id and model_id"):
+        check_writable(tracking)
+
+
+def test_declaring_no_files_is_refused(tracking: Tracking) -> None:
+    run_id = tracking.create_run()
+    with refused("INVALID_PARAMETER_VALUE", "Missing value for required parameter 'files'"):
+        tracking.artifacts.DeclareArtifacts(pb.DeclareArtifactsRequest(run_id=run_id))
 
 
 @pytest.mark.parametrize(
@@ -147,7 +155,7 @@ def test_an_owner_of_another_experiment_counts_as_missing(
         with refused("RESOURCE_DOES_NOT_EXIST", f"in experiment '{experiment_id}'"):
             calls.GetArtifacts(pb.GetArtifactsRequest(**where))
         with refused("RESOURCE_DOES_NOT_EXIST"):
-            calls.DeclareArtifacts(pb.DeclareArtifactsRequest(**where))
+            calls.CheckArtifactsWritable(pb.CheckArtifactsWritableRequest(**where))
         with refused("RESOURCE_DOES_NOT_EXIST"):
             calls.DeclareArtifacts(pb.DeclareArtifactsRequest(**where, files=files))
         with refused("RESOURCE_DOES_NOT_EXIST"):

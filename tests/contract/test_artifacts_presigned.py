@@ -92,9 +92,9 @@ def test_an_expiration_out_of_range_is_refused(tracking: Tracking, expiration: i
     run_id = tracking.create_run()
     tracking.log_files({"a": b""}, run_id=run_id)
     fields: dict[str, Any] = {"run_id": run_id, "path": "a", "expiration": expiration}
-    with refused("INVALID_PARAMETER_VALUE", str(expiration), "1 to 604800 seconds"):
+    with refused("INVALID_PARAMETER_VALUE", str(expiration), "at least 1 and at most 604800"):
         tracking.artifacts.CreatePresignedUploadUrl(pb.CreatePresignedUploadUrlRequest(**fields))
-    with refused("INVALID_PARAMETER_VALUE", str(expiration), "1 to 604800 seconds"):
+    with refused("INVALID_PARAMETER_VALUE", str(expiration), "at least 1 and at most 604800"):
         tracking.artifacts.CreatePresignedDownloadUrl(
             pb.CreatePresignedDownloadUrlRequest(**fields)
         )

@@ -190,11 +190,11 @@ def test_a_revoked_token_is_refused_at_once_where_it_was_revoked(platform: Platf
 
 
 def test_a_page_of_tokens_goes_on_where_the_one_before_ended(platform: Platform) -> None:
-    whole = platform.call("AccessService.ListTokens", max_results=1000).tokens
+    whole = platform.call("AccessService.ListTokens", page_size=1000).tokens
     seen: list[str] = []
     page_token = ""
     while True:
-        page = platform.call("AccessService.ListTokens", max_results=2, page_token=page_token)
+        page = platform.call("AccessService.ListTokens", page_size=2, page_token=page_token)
         seen += [token.id for token in page.tokens]
         page_token = page.next_page_token
         if not page_token:
@@ -295,7 +295,7 @@ def test_neither_logs_nor_database_hold_a_token(
         method = METHODS["AccessService.ListTokens"]
         for token in secrets:
             platform.refusal(method, pb.ListTokensRequest(), f"Bearer {token}")
-            platform.http("GET", "/api/modelyard/v1/tokens/list", f"Bearer {token}")
+            platform.http("GET", "/api/modelyard/v1/tokens", f"Bearer {token}")
     logged = str([vars(record) for record in caplog.records])
     viewer = platform.roles["viewer"].split("_")[1]
     denied = [vars(record) for record in caplog.records if record.message == "denied"]

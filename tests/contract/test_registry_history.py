@@ -112,7 +112,7 @@ def test_the_database_refuses_to_change_or_delete_events(
 
 
 def test_events_are_paged(registry: Registry) -> None:
-    request = pb.ListModelEventsRequest(name="iris", max_results=2, after_revision=0)
+    request = pb.ListModelEventsRequest(name="iris", page_size=2, after_revision=0)
     first = registry.call("ListModelEvents", request)
     request.page_token = first.next_page_token
     second = registry.call("ListModelEvents", request)
@@ -133,8 +133,8 @@ def test_the_history_of_a_name_never_used_is_not_found(registry: Registry) -> No
 
 def test_a_bad_page_of_events_is_refused(registry: Registry) -> None:
     for fields in (
-        {"max_results": 0},
-        {"max_results": 1001},
+        {"page_size": 0},
+        {"page_size": 1001},
         {"after_revision": -1},
         {"page_token": "x"},
     ):

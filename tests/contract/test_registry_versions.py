@@ -276,7 +276,7 @@ def test_pinned_manifests_are_listed_once_and_paged(registry: Registry) -> None:
     found: list[str] = []
     token = ""
     for _ in range(3):
-        request = pb.ListPinnedManifestsRequest(max_results=1, page_token=token)
+        request = pb.ListPinnedManifestsRequest(page_size=1, page_token=token)
         reply = registry.call("ListPinnedManifests", request)
         assert len(reply.digests) == 1
         found += reply.digests
@@ -286,4 +286,4 @@ def test_pinned_manifests_are_listed_once_and_paged(registry: Registry) -> None:
     with refused(registry, InvalidArgument, "page_token"):
         registry.call("ListPinnedManifests", pb.ListPinnedManifestsRequest(page_token="x"))
     with refused(registry, InvalidArgument, "at most 10000"):
-        registry.call("ListPinnedManifests", pb.ListPinnedManifestsRequest(max_results=10_001))
+        registry.call("ListPinnedManifests", pb.ListPinnedManifestsRequest(page_size=10_001))

@@ -135,8 +135,9 @@ def test_calls_between_services_have_no_route(edge: Edge) -> None:
 
     assert internal
     assert not [route for method in internal for route in bindings(method)]
-    status, code, _ = edge.ask("GET", "/api/modelyard/v1/tokens/checks").refusal()
-    assert (status, code) == (404, "ENDPOINT_NOT_FOUND")
+    for path in ("tokens:listChecks", "tokenChecks", "pinnedManifests"):
+        status, code, _ = edge.ask("GET", f"/api/modelyard/v1/{path}").refusal()
+        assert (status, code) == (404, "ENDPOINT_NOT_FOUND")
 
 
 def permission(method: MethodDescriptor) -> int:

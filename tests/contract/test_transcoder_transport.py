@@ -218,7 +218,7 @@ def test_a_body_beyond_the_limit_is_refused_while_it_is_sent(edge: Edge, *, chun
 def test_a_body_that_grows_beyond_the_limit_of_the_services_is_refused(edge: Edge) -> None:
     document = {"series": [{"key": "k", "values": [0] * 1_200_000}]}
 
-    answer = edge.ask("POST", "/api/modelyard/v1/metrics/log-series", document)
+    answer = edge.ask("POST", "/api/modelyard/v1/metricSeries:log", document)
 
     assert len(json.dumps(document)) < MAX_BODY_BYTES
     assert answer.refusal()[0] == 413

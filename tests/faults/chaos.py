@@ -339,9 +339,7 @@ def read_events(stub: Any, model: str) -> list[Event]:
     events: list[Event] = []
     token = ""
     while True:
-        request = registry_pb2.ListModelEventsRequest(
-            name=model, page_token=token, max_results=1000
-        )
+        request = registry_pb2.ListModelEventsRequest(name=model, page_token=token, page_size=1000)
         reply = stub.ListModelEvents(request, timeout=_TIMEOUT_S)
         events += [Event(_covered(item), item.hash) for item in reply.events]
         token = reply.next_page_token

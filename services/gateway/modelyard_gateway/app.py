@@ -114,6 +114,7 @@ class Gateway:
         try:
             self._check_host(request)
             _check_coding(request)
+            unsupported.check_workspace(request)
             return await _handler(self._routes.find(request), request)(request)
         except (HttpError, kit_errors.Error) as error:
             return errors.response(error, request.request_id)

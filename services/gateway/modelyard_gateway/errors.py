@@ -15,6 +15,7 @@ STATUS = {
     "RESOURCE_ALREADY_EXISTS": 400,
     # MLflow's clients retry a 5xx and lose its message; a definite refusal is a 4xx.
     "INVALID_STATE": 400,
+    "FEATURE_DISABLED": 400,
     "DATA_LOSS": 422,
     "OUT_OF_RANGE": 400,
     "UNAUTHENTICATED": 401,

@@ -14,7 +14,6 @@ from google.protobuf.descriptor import Descriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from modelyard.api.options.v1 import options_pb2
 from modelyard_gateway.backends import SERVICES, Backend
 from modelyard_gateway.codec.decode import decode
 from modelyard_gateway.codec.encode import encode
@@ -106,11 +105,11 @@ class Transcoder:
 
 
 def bindings(method: MethodDescriptor) -> Iterator[tuple[str, str]]:
-    """Return the HTTP methods and paths of an RPC; none for one that is only for services."""
+    """Return the HTTP methods and paths of an RPC; one that is for services or streams has none."""
     extensions: Any = method.GetOptions().Extensions  # the stubs know no editions
-    if extensions[options_pb2.permission] == options_pb2.INTERNAL or method.server_streaming:
-        return
     rule = extensions[annotations_pb2.http]
+    if rule.WhichOneof("pattern") is None:
+        return
     for binding in (rule, *rule.additional_bindings):
         verb = binding.WhichOneof("pattern")
         yield verb.upper(), getattr(binding, verb)
@@ -232,8 +231,12 @@ def refused(area: str, error: grpc.RpcError, request_id: str) -> Exception:
         message = f"internal error (request id {request_id})"
         return HttpError(500, "INTERNAL_ERROR", message)
     if ended.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and _LARGER in str(ended.details()):
-        message = "The answer is too large; ask for less of it, e.g. by a smaller max_results."
-        return HttpError(413, "INVALID_PARAMETER_VALUE", message)
+        return HttpError(
+            413,
+            "INVALID_PARAMETER_VALUE",
+            "The answer is too large; ask for less of it, e.g. by a smaller max_results "
+            "or page_size.",
+        )
     return grpc_errors.from_rpc(error, area)
 
 

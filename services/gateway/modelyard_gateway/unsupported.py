@@ -1,10 +1,12 @@
-"""Routes of MLflow 3.17 that Modelyard does not have, so that a client reads why."""
+"""Routes and headers of MLflow 3.17 that Modelyard does not have, so that a client reads why."""
 
 from __future__ import annotations
 
 import re
 
 from modelyard_gateway.errors import HttpError
+from modelyard_gateway.http import Request
+from modelyard_kit.errors import FeatureDisabled
 
 _API = re.compile(r"/(?:ajax-)?api/[23]\.0/(?:mlflow/)?(.+)")
 _TRACING = "tracing of generative AI (traces, assessments, sessions)"
@@ -36,6 +38,7 @@ _AREAS = {
     "demo": "MLflow's demo data",
     "ui-telemetry": "MLflow's telemetry",
     "webhooks": _WEBHOOKS,
+    "workspaces": "workspaces",
     "users": _ACCESS,
     "roles": _ACCESS,
     "experiments/permissions": _ACCESS,
@@ -63,3 +66,17 @@ def refusal(path: str) -> HttpError | None:
     yet = " yet" if area in _PLANNED else ""
     message = f"{path[:200]} belongs to {area}, which Modelyard does not have{yet}."
     return HttpError(501, "NOT_IMPLEMENTED", message)
+
+
+def check_workspace(request: Request) -> None:
+    """Refuse a request for another workspace, which would be answered from the only one.
+
+    Raises:
+        FeatureDisabled: The header names a workspace other than `default`.
+    """
+    workspace = request.headers.get("x-mlflow-workspace", "").strip()
+    if workspace not in {"", "default"}:
+        raise FeatureDisabled(
+            f"This server has no workspace '{workspace[:100]}': the only one is 'default'. Send no "
+            "header X-MLFLOW-WORKSPACE; in MLflow's client, unset MLFLOW_WORKSPACE."
+        )

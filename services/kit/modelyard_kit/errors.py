@@ -8,6 +8,7 @@ Anything else that escapes an operation is a bug: it is logged, and the caller r
     ├── NotFound             no such resource
     ├── AlreadyExists        the name is taken
     ├── FailedPrecondition   not in this state
+    ├── FeatureDisabled      a feature of MLflow that this server does not have
     ├── Aborted              somebody else wrote first: read again, then retry
     ├── Unauthenticated      no valid token
     ├── PermissionDenied     the token does not allow this
@@ -63,6 +64,10 @@ class FailedPrecondition(Error):
     reason = "INVALID_STATE"
 
 
+class FeatureDisabled(Error):
+    reason = "FEATURE_DISABLED"
+
+
 class Aborted(Error):
     reason = "ABORTED"
 
@@ -101,3 +106,8 @@ class Unimplemented(Error):
 
 class Cancelled(Error):
     reason = "CANCELLED"
+
+
+def missing(field: str) -> InvalidArgument:
+    """Return the refusal of a request that lacks a field, in the words MLflow's clients know."""
+    return InvalidArgument(f"Missing value for required parameter '{field}'.", field=field)

@@ -21,6 +21,7 @@ CODES: dict[type[errors.Error], grpc.StatusCode] = {
     errors.NotFound: grpc.StatusCode.NOT_FOUND,
     errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
     errors.FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.FeatureDisabled: grpc.StatusCode.UNIMPLEMENTED,
     errors.Aborted: grpc.StatusCode.ABORTED,
     errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
     errors.PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
@@ -44,7 +45,7 @@ _UNREACHED = (
     "DNS resolution failed",
 )
 """In what gRPC says of a call for which it had no connection."""
-_ERRORS = {code: error for error, code in CODES.items()}
+_ERRORS = {error.reason: error for error in CODES}
 
 
 def abort(context: grpc.ServicerContext, error: errors.Error, request_id: str) -> NoReturn:
@@ -107,9 +108,9 @@ def from_rpc(error: grpc.RpcError, neighbour: str) -> errors.Error:
     """
     code = error.code() if isinstance(error, _ENDED) else grpc.StatusCode.UNKNOWN
     info = error_info(error)
-    if info is not None and code in _ERRORS:
+    if info is not None and info.reason in _ERRORS:
         metadata = {key: value for key, value in info.metadata.items() if key != "request_id"}
-        raised = _ERRORS[code](str(error.details()), **metadata)
+        raised = _ERRORS[info.reason](str(error.details()), **metadata)
         raised.retry_after_s = _retry_after_s(error)
         return raised
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:

@@ -103,7 +103,7 @@ def _revoke(options: argparse.Namespace) -> None:
 def _tokens() -> Iterator[pb.Token]:
     uri, page_token = _connection.registry_uri(), ""
     while True:
-        request = pb.ListTokensRequest(max_results=_PAGE, page_token=page_token)
+        request = pb.ListTokensRequest(page_size=_PAGE, page_token=page_token)
         reply = _rpc.call(uri, request, pb.ListTokensResponse)
         yield from reply.tokens
         page_token = reply.next_page_token

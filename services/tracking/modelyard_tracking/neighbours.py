@@ -40,7 +40,7 @@ class Registry:
         digests: set[Digest] = set()
         page_token = ""
         while True:
-            request = pb.ListPinnedManifestsRequest(max_results=_A_PAGE, page_token=page_token)
+            request = pb.ListPinnedManifestsRequest(page_size=_A_PAGE, page_token=page_token)
             reply: pb.ListPinnedManifestsResponse = ask(
                 "registry", self._stub.ListPinnedManifests, request, token=self._token
             )

@@ -27,8 +27,9 @@ Alike means the same status, error code, fields and values. Not compared are ids
 names, the order of tags, the words of errors, and fields that MLflow does not have. A client
 cannot tell an unset field from an empty one, so neither does the comparison. Two differences are
 everywhere: Modelyard says who did something where MLflow leaves `user_id` empty, and has no
-workspaces. A request that a client repeats after a lost connection may happen twice, as with
-MLflow, unless it carries an `idempotency-key`.
+workspaces but `default`: a request for another one is refused with 400. A request that a client
+repeats after a lost connection may happen twice, as with MLflow, unless it carries an
+`idempotency-key`.
 """
 
 

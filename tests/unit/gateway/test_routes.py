@@ -77,6 +77,21 @@ def test_a_verb_is_not_part_of_the_variable_before_it() -> None:
     assert found(routes, request("/endpoints/a:b")).label == "get"
 
 
+def test_a_verb_of_a_collection_is_neither_the_collection_nor_a_thing_in_it() -> None:
+    routes = Routes()
+    routes.template("GET", "/models", handle, "list")
+    routes.template("GET", "/models/{name}", handle, "get")
+    routes.template("GET", "/models:resolve", other, "resolve")
+    routes.template("POST", "/models:import", other, "import")
+
+    assert found(routes, request("/models:resolve")).label == "resolve"
+    assert found(routes, request("/models:import")).handlers == {"POST": other}
+    assert found(routes, request("/models")).label == "list"
+    assert found(routes, request("/models/:resolve")).label == "get"
+    assert routes.find(request("/models:")) is None
+    assert routes.find(request("/models:resolve/")) is None
+
+
 def test_characters_of_a_path_mean_themselves() -> None:
     routes = Routes()
     routes.template("GET", "/api/2.0/{name}", handle, "get")

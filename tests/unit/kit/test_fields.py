@@ -1,9 +1,9 @@
 import pytest
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
-from modelyard.api.tracking.v1 import tracking_pb2
+from modelyard.api.tracking.v1 import tracking_pb2 as tracking
 from modelyard_kit.errors import InvalidArgument
-from modelyard_kit.fields import given, page_size
+from modelyard_kit.fields import given, require
 
 
 def test_an_unset_field_is_told_from_an_empty_one() -> None:
@@ -11,15 +11,27 @@ def test_an_unset_field_is_told_from_an_empty_one() -> None:
     assert given(pb.UpdateModelVersionRequest(description=""), "description") == ""
 
 
-def test_a_page_has_its_default_size_unless_asked() -> None:
-    assert page_size(pb.SearchModelVersionsRequest(), default=7, most=9) == 7
-    assert page_size(pb.SearchModelVersionsRequest(max_results=9), default=7, most=9) == 9
+def test_an_unset_field_has_the_default_that_is_given() -> None:
+    assert given(pb.SearchModelVersionsRequest(), "max_results", 7) == 7
+    assert given(pb.SearchModelVersionsRequest(max_results=9), "max_results", 7) == 9
 
 
-@pytest.mark.parametrize("asked", [-1, 0, 10])
-def test_a_page_size_out_of_range_is_refused_under_the_name_of_its_field(asked: int) -> None:
-    request = tracking_pb2.GetMetricSeriesRequest(max_points=asked)
-    with pytest.raises(
-        InvalidArgument, match=f"Invalid value {asked} for parameter 'max_points' .* at most 9"
-    ):
-        page_size(request, default=7, most=9, field="max_points")
+@pytest.mark.parametrize(
+    "info",
+    [
+        tracking.RunInfo(),
+        tracking.RunInfo(run_id=""),
+        tracking.RunInfo(run_id="r"),
+        tracking.RunInfo(run_id="r", status=0),  # type: ignore[arg-type]  # on purpose
+    ],
+    ids=["unset", "empty", "unset-enum", "zero-enum"],
+)
+def test_a_field_that_this_request_requires_is_named(info: tracking.RunInfo) -> None:
+    name = "status" if info.run_id else "run_id"
+    message = f"^Missing value for required parameter 'run.info.{name}'.$"
+    with pytest.raises(InvalidArgument, match=message):
+        require(info, "run.info.", "run_id", "status")
+
+
+def test_a_zero_number_is_not_missing() -> None:
+    require(tracking.RunInfo(start_time=0), "run.info.", "start_time")

@@ -171,7 +171,7 @@ class RegisteredModels(Calls):
             after_revision: Only changes after this one.
         """
         request = pb.ListModelEventsRequest(
-            name=name, after_revision=after_revision, max_results=_EVENTS_PER_PAGE
+            name=name, after_revision=after_revision, page_size=_EVENTS_PER_PAGE
         )
         events: list[ModelEvent] = []
         while True:

@@ -14,7 +14,12 @@ from modelyard_gateway.http import Request, Response, json_response
 from modelyard_gateway.routes import Routes
 from modelyard_gateway.transcoder import metadata_of
 from modelyard_kit.artifacts import Digest, logical_path
-from modelyard_kit.errors import FailedPrecondition, InvalidArgument, PermissionDenied
+from modelyard_kit.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    PermissionDenied,
+    missing,
+)
 
 _MAX_UPLOAD_BYTES = 10 << 20
 _FILES_OF_MODEL = "/ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files"
@@ -104,7 +109,7 @@ def _run_id(query: dict[str, str]) -> str:
 def _required(query: dict[str, str], name: str) -> str:
     value = query.get(name, "")
     if not value:
-        raise InvalidArgument(f"Missing value for required parameter '{name}'.", field=name)
+        raise missing(name)
     return value
 
 

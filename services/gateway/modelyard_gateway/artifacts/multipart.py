@@ -22,7 +22,7 @@ from modelyard_gateway.http import Request, Response, json_response
 from modelyard_gateway.routes import Routes
 from modelyard_gateway.transcoder import metadata_of, parsed
 from modelyard_kit.artifacts import Digest, UrlSigner
-from modelyard_kit.errors import InvalidArgument, PermissionDenied
+from modelyard_kit.errors import InvalidArgument, PermissionDenied, missing
 
 MAX_PARTS = 10_000
 _EXPIRES_S = 60 * 60  # objects that belong to no file are kept for as long
@@ -181,7 +181,7 @@ def _typed(body: dict[str, Any], name: str, kind: type[Any], default: Any = None
     if value is None:
         value = default
     if value is None:
-        raise InvalidArgument(f"Missing value for required parameter '{name}'.")
+        raise missing(name)
     if type(value) is not kind:  # a bool is an int to isinstance
         raise InvalidArgument(
             f"Invalid value for parameter '{name}': expected {_NAMES[kind]}, "

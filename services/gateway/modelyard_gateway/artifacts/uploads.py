@@ -88,8 +88,8 @@ class Uploads:
         Raises:
             Error: Tracking's refusal.
         """
-        request = pb.DeclareArtifactsRequest(**place.owner)
-        self._neighbours.artifacts("DeclareArtifacts", request, who)
+        request = pb.CheckArtifactsWritableRequest(**place.owner)
+        self._neighbours.artifacts("CheckArtifactsWritable", request, who)
 
     async def receive(
         self, request: Request, place: Owned, who: Identity, *, is_part: bool = False

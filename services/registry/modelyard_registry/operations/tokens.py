@@ -13,7 +13,7 @@ from modelyard_kit.calls import Call
 from modelyard_kit.errors import AlreadyExists, NotFound
 from modelyard_kit.paging import SortKey
 from modelyard_registry.models import ApiToken, ApiTokenRevision
-from modelyard_registry.rules.tokens import NewToken, check_expiry, check_id, check_new_token
+from modelyard_registry.rules.tokens import NewToken, check_expiry, check_scope
 
 _KEPT_MS = 24 * 60 * 60 * 1000
 
@@ -22,10 +22,10 @@ def create_token(call: Call, new: NewToken) -> ApiToken:
     """Make a token; again with the same fields it is the same token.
 
     Raises:
-        InvalidArgument: A field is not valid.
+        InvalidArgument: A pattern is not valid, or the token would have expired already.
         AlreadyExists: The id or the name is another token's, which may have ended.
     """
-    check_new_token(new)
+    check_scope(new)
     counter = _lock(call.session)
     present = call.session.get(ApiToken, new.id)
     if present is not None:
@@ -61,7 +61,6 @@ def revoke_token(call: Call, token_id: str) -> ApiToken:
     Raises:
         NotFound: There is none.
     """
-    check_id(token_id)
     counter = _lock(call.session)
     token = call.session.get(ApiToken, token_id)
     if token is None:

@@ -7,8 +7,7 @@ from modelyard_kit.access import Fetch, Snapshot, Tokens, snapshot_of
 from modelyard_kit.calls import Call, caller, reads, writes
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
-from modelyard_kit.errors import InvalidArgument
-from modelyard_kit.fields import given, page_size
+from modelyard_kit.fields import given
 from modelyard_registry import wire
 from modelyard_registry.operations import tokens
 from modelyard_registry.rules.tokens import NewToken
@@ -38,11 +37,6 @@ class AccessServicer:
 
     @writes
     def _create(self, request: pb.CreateTokenRequest, call: Call) -> pb.CreateTokenResponse:
-        if request.role == pb.ROLE_UNSPECIFIED:
-            roles = ", ".join(pb.Role.keys()[1:])
-            raise InvalidArgument(
-                f"Invalid value 0 for parameter 'role'; it must be one of {roles}.", field="role"
-            )
         expire_time = given(request, "expire_time")
         new = NewToken(
             id=request.id,
@@ -57,7 +51,7 @@ class AccessServicer:
 
     @reads
     def ListTokens(self, request: pb.ListTokensRequest, call: Call) -> pb.ListTokensResponse:
-        limit = page_size(request, default=100, most=1000)
+        limit = given(request, "page_size", 100)
         found, next_page_token = tokens.list_tokens(call.session, limit, request.page_token)
         return pb.ListTokensResponse(tokens=map(wire.token, found), next_page_token=next_page_token)
 
@@ -76,7 +70,7 @@ class AccessServicer:
     def ListTokenChecks(
         self, request: pb.ListTokenChecksRequest, call: Call
     ) -> pb.ListTokenChecksResponse:
-        known = request.revision if request.HasField("revision") else -1
+        known = given(request, "revision", -1)
         revision, found = tokens.valid_tokens(call.session, known, call.now_ms)
         return wire.token_checks(revision, found)
 

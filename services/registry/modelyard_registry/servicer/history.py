@@ -9,9 +9,8 @@ from modelyard_kit import paging
 from modelyard_kit.calls import Call, reads
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
-from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.events import Notifier, follow
-from modelyard_kit.fields import page_size
+from modelyard_kit.fields import given
 from modelyard_kit.metrics import watch_lag
 from modelyard_registry import wire
 from modelyard_registry.models import Event
@@ -33,8 +32,7 @@ class History:
     def ListModelEvents(
         self, request: pb.ListModelEventsRequest, call: Call
     ) -> pb.ListModelEventsResponse:
-        limit = page_size(request, default=100, most=1000)
-        _check_not_negative(request.after_revision, "after_revision")
+        limit = given(request, "page_size", 100)
         query = paging.fingerprint("events", request.name, request.after_revision)
         after = page_start(request.page_token, query, request.after_revision)
         history.get_names(call.session, request.name)
@@ -55,7 +53,6 @@ class History:
     ) -> Iterator[pb.WatchModelsResponse]:
         name = request.name
         position = request.after_revision if name else request.after_clock
-        _check_not_negative(position, "after_revision" if name else "after_clock")
         with self.database.read() as session:
             history.check_position(session, name, position)
 
@@ -80,10 +77,3 @@ class History:
                 watch_lag.observe(max(self.clock() - event.at_ms, 0) / 1000)
             position = event.revision if name else event.clock
             yield pb.WatchModelsResponse(event=wire.model_event(event), position=position)
-
-
-def _check_not_negative(value: int, field: str) -> None:
-    if value < 0:
-        raise InvalidArgument(
-            f"Invalid value {value} for parameter '{field}': it must be 0 or more.", field=field
-        )

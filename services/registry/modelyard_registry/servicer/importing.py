@@ -76,7 +76,7 @@ def _model(message: pb.RegisteredModel, next_version: int) -> OriginalModel:
         created_ms=_time(message, where, "creation_timestamp"),
         updated_ms=_updated(message, where),
         tags=[(tag.key, tag.value) for tag in message.tags],
-        next_version=checked_between(next_version, "next_version", 0, MAX_IMPORTED_NUMBER + 1),
+        next_version=next_version,
     )
 
 

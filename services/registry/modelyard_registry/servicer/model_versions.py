@@ -8,7 +8,7 @@ from modelyard_kit import paging
 from modelyard_kit.calls import Call, kept_reply, reads, writes
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
-from modelyard_kit.fields import given, page_size
+from modelyard_kit.fields import given
 from modelyard_registry import wire
 from modelyard_registry.neighbours import keep
 from modelyard_registry.operations import model_versions, stages
@@ -143,7 +143,7 @@ class ModelVersions:
         search = Search(
             request.filter,
             request.order_by,
-            page_size(request, default=10_000, most=200_000),
+            given(request, "max_results", 10_000),
             request.page_token,
         )
         found, next_page_token = search_versions(call.session, search)
@@ -171,7 +171,7 @@ class ModelVersions:
     def ListPinnedManifests(
         self, request: pb.ListPinnedManifestsRequest, call: Call
     ) -> pb.ListPinnedManifestsResponse:
-        limit = page_size(request, default=1000, most=10_000)
+        limit = given(request, "page_size", 1000)
         query = paging.fingerprint("pinned manifests")
         after = page_start(request.page_token, query, "")
         digests = model_versions.pinned_digests(call.session, after, limit + 1)

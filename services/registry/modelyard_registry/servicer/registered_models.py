@@ -4,7 +4,7 @@ from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard_kit.calls import Call, reads, writes
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
-from modelyard_kit.fields import given, page_size
+from modelyard_kit.fields import given
 from modelyard_registry import wire
 from modelyard_registry.models import RegisteredModel
 from modelyard_registry.operations import aliases, registered_models
@@ -78,7 +78,7 @@ class RegisteredModels:
         search = Search(
             request.filter,
             request.order_by,
-            page_size(request, default=100, most=1000),
+            given(request, "max_results", 100),
             request.page_token,
         )
         found, next_page_token = search_models(call.session, search)

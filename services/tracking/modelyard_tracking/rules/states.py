@@ -11,21 +11,6 @@ class Lifecycle(StrEnum):
     ACTIVE = "active"
     DELETED = "deleted"
 
-    @classmethod
-    def parse(cls, text: str, parameter: str) -> Lifecycle:
-        """Return the state of that name.
-
-        Raises:
-            InvalidArgument: There is no such state; the message lists them.
-        """
-        if text not in tuple(cls):
-            raise InvalidArgument(
-                f"Invalid value '{text}' for parameter '{parameter}': it must be one of "
-                f"{', '.join(cls)}.",
-                field=parameter,
-            )
-        return cls(text)
-
 
 class View(StrEnum):
     """Which resources a search looks at."""

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterable
 from typing import Any
 
-from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.errors import InvalidArgument, missing
 
 MAX_BATCH_ITEMS = 1_000
 MAX_SERIES_POINTS = 100_000
@@ -47,7 +47,7 @@ def run_id_of(run_id: str, run_uuid: str) -> str:
         InvalidArgument: Neither is given, they differ, or it cannot be a run's id.
     """
     if not run_id and not run_uuid:
-        raise InvalidArgument("Missing value for required parameter 'run_id'.", field="run_id")
+        raise missing("run_id")
     if run_id and run_uuid and run_id != run_uuid:
         raise InvalidArgument(
             f"run_id '{run_id}' and run_uuid '{run_uuid}' differ; give one of them."

@@ -96,12 +96,19 @@ class ArtifactsServicer(Possession, Presigning, Sweeping):
             next_page_token=token,
         )
 
+    @reads
+    def CheckArtifactsWritable(
+        self, request: pb.CheckArtifactsWritableRequest, call: Call
+    ) -> pb.CheckArtifactsWritableResponse:
+        owner = owner_of(request)
+        trees.root_uri(call.session, owner, request.experiment_id)
+        artifacts.require_writable(call.session, owner)
+        return pb.CheckArtifactsWritableResponse()
+
     def DeclareArtifacts(
         self, request: pb.DeclareArtifactsRequest, context: grpc.ServicerContext
     ) -> pb.DeclareArtifactsResponse:
         owner, files = owner_of(request), _files(request)
-        if not files:
-            return self._ask_to_write(request, context, owner)
         objects = objects_of(files)
         reply = self._declare(request, context, owner, objects)
         withheld = self.withheld(objects)
@@ -123,14 +130,6 @@ class ArtifactsServicer(Possession, Presigning, Sweeping):
     ) -> pb.DeclareArtifactsResponse:
         """Have what the store lost be hashed when it comes again, though it was committed once."""
         artifacts.expect_objects(call.session, missing)
-        return pb.DeclareArtifactsResponse()
-
-    @reads
-    def _ask_to_write(
-        self, request: pb.DeclareArtifactsRequest, call: Call, owner: Owner
-    ) -> pb.DeclareArtifactsResponse:
-        trees.root_uri(call.session, owner, request.experiment_id)
-        artifacts.require_writable(call.session, owner)
         return pb.DeclareArtifactsResponse()
 
     @writes

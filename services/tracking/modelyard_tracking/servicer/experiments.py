@@ -4,7 +4,7 @@ from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_kit.calls import Call, reads, writes
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
-from modelyard_kit.fields import page_size
+from modelyard_kit.fields import given
 from modelyard_tracking import wire
 from modelyard_tracking.models import Experiment
 from modelyard_tracking.operations import experiments, inputs
@@ -12,7 +12,6 @@ from modelyard_tracking.rules.values import experiment_number
 from modelyard_tracking.search.experiments import search_experiments
 
 _DEFAULT_RESULTS = 1_000
-_MAX_RESULTS = 50_000
 _MAX_DATASETS = 1_000
 
 
@@ -58,7 +57,7 @@ class Experiments:
             request.filter,
             request.order_by,
             wire.view_of(request.view_type),
-            page_size(request, _DEFAULT_RESULTS, _MAX_RESULTS),
+            given(request, "max_results", _DEFAULT_RESULTS),
             request.page_token,
         )
         tags = experiments.tags_of(call.session, page.found)

@@ -57,7 +57,7 @@ def _experiment(message: pb.Experiment) -> OriginalExperiment:
     return OriginalExperiment(
         experiment_id=message.experiment_id,
         name=message.name,
-        lifecycle_stage=Lifecycle.parse(message.lifecycle_stage, "experiment.lifecycle_stage"),
+        lifecycle_stage=Lifecycle(message.lifecycle_stage),
         created_ms=_time(message, "experiment.", "creation_time"),
         updated_ms=_time(message, "experiment.", "last_update_time"),
         tags=_pairs(message.tags, "tag", "experiment.tags"),
@@ -76,7 +76,7 @@ def _run(message: pb.Run) -> OriginalRun:
         status=wire.required_run_status_of(info.status),
         start_ms=checked_time_ms(info.start_time, "run.info.start_time"),
         end_ms=_time(info, "run.info.", "end_time"),
-        lifecycle_stage=Lifecycle.parse(info.lifecycle_stage, "run.info.lifecycle_stage"),
+        lifecycle_stage=Lifecycle(info.lifecycle_stage),
         params=_pairs(message.data.params, "param", "run.data.params"),
         tags=_pairs(message.data.tags, "tag", "run.data.tags"),
         datasets=[wire.dataset_input_of(used) for used in message.inputs.dataset_inputs],

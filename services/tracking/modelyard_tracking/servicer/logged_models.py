@@ -8,7 +8,7 @@ from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_kit.calls import Call, reads, writes
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
-from modelyard_kit.fields import page_size
+from modelyard_kit.fields import given
 from modelyard_tracking import wire
 from modelyard_tracking.models import LoggedModel
 from modelyard_tracking.operations import history, logged_models
@@ -16,7 +16,6 @@ from modelyard_tracking.rules.values import checked_model_id, checked_run_id
 from modelyard_tracking.search.logged_models import OnDataset, search_logged_models
 
 _DEFAULT_RESULTS = 100
-_MAX_RESULTS = 1_000
 
 
 class LoggedModels:
@@ -70,7 +69,7 @@ class LoggedModels:
             request.filter,
             [OnDataset(item.dataset_name, item.dataset_digest) for item in request.datasets],
             [wire.model_order_of(message) for message in request.order_by],
-            page_size(request, _DEFAULT_RESULTS, _MAX_RESULTS),
+            given(request, "max_results", _DEFAULT_RESULTS),
             request.page_token,
         )
         return pb.SearchLoggedModelsResponse(

@@ -7,7 +7,7 @@ from modelyard_kit.calls import Call, reads, writes
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
 from modelyard_kit.errors import InvalidArgument
-from modelyard_kit.fields import page_size
+from modelyard_kit.fields import given
 from modelyard_kit.keys import checked_key
 from modelyard_tracking import wire
 from modelyard_tracking.operations import history, metrics, params_and_tags, runs
@@ -97,7 +97,7 @@ class Metrics:
             run_id,
             request.metric_key,
             request.page_token,
-            page_size(request, _MAX_HISTORY_POINTS, _MAX_HISTORY_POINTS),
+            given(request, "max_results", _MAX_HISTORY_POINTS),
         )
         return pb.GetMetricHistoryResponse(
             metrics=[wire.history_point(request.metric_key, item) for item in found],
@@ -109,7 +109,7 @@ class Metrics:
         self, request: pb.GetMetricHistoryBulkRequest, call: Call
     ) -> pb.GetMetricHistoryBulkResponse:
         run_ids = _existing_runs(call, request.run_id)
-        most = page_size(request, _MAX_HISTORY_POINTS, _MAX_HISTORY_POINTS)
+        most = given(request, "max_results", _MAX_HISTORY_POINTS)
         found = history.points_of_runs(call.session, run_ids, request.metric_key, most)
         return pb.GetMetricHistoryBulkResponse(
             metrics=[wire.point_of_run(request.metric_key, *item) for item in found]
@@ -122,7 +122,7 @@ class Metrics:
         run_ids = _existing_runs(call, request.run_ids)
         keys = list(request.metric_keys)
         thinned = request.HasField("max_points")
-        most = page_size(request, _MAX_POINTS, _MAX_POINTS, field="max_points")
+        most = given(request, "max_points", _MAX_POINTS)
         stored = history.count_points(call.session, run_ids, keys)
         if not thinned and stored > _MAX_POINTS:
             raise InvalidArgument(
@@ -142,7 +142,7 @@ class Metrics:
     ) -> pb.GetMetricHistoryBulkIntervalResponse:
         run_ids = _existing_runs(call, request.run_ids)
         first, last = _interval(request)
-        most = page_size(request, _MAX_SAMPLED_POINTS, _MAX_SAMPLED_POINTS)
+        most = given(request, "max_results", _MAX_SAMPLED_POINTS)
         return pb.GetMetricHistoryBulkIntervalResponse(
             metrics=[
                 wire.point_of_run(request.metric_key, run_id, point)
@@ -159,10 +159,6 @@ def _checked(
     message: pb.Metric | pb.LogMetricRequest, where: str, now_ms: int
 ) -> tuple[Curve, Point]:
     checked_key(message.key, f"{where}key")
-    if not message.HasField("value"):
-        raise InvalidArgument(
-            f"Missing value for required parameter '{where}value'.", field=f"{where}value"
-        )
     if message.model_id:
         checked_model_id(message.model_id)
     point = checked_point(message.key, wire.point_of(message, now_ms))

@@ -7,7 +7,8 @@ from modelyard_tracking.rules.values import checked_model_id, checked_run_id
 
 
 def owner_of(
-    request: pb.DeclareArtifactsRequest
+    request: pb.CheckArtifactsWritableRequest
+    | pb.DeclareArtifactsRequest
     | pb.CommitArtifactsRequest
     | pb.GetArtifactsRequest
     | pb.DeleteArtifactsRequest

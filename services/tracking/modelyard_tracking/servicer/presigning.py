@@ -7,7 +7,7 @@ from modelyard_kit.artifacts import ArtifactStore, UrlSigner, logical_path
 from modelyard_kit.calls import Call, reads
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
-from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.fields import given
 from modelyard_tracking.operations import artifacts, trees
 from modelyard_tracking.rules.artifacts import Owner, OwnerKind
 from modelyard_tracking.rules.values import ARTIFACT_ROOT, checked_run_id
@@ -15,7 +15,6 @@ from modelyard_tracking.servicer.owners import owner_of
 
 _UPLOAD_S = 15 * 60
 _DOWNLOAD_S = 5 * 60
-_MAX_S = 7 * 24 * 60 * 60
 
 
 class Presigning:
@@ -31,7 +30,7 @@ class Presigning:
         self, request: pb.CreatePresignedUploadUrlRequest, call: Call
     ) -> pb.CreatePresignedUploadUrlResponse:
         owner, path = owner_of(request), logical_path(request.path)
-        expires_s = _expiration_s(request, _UPLOAD_S)
+        expires_s = given(request, "expiration", _UPLOAD_S)
         root_uri = trees.root_uri(call.session, owner)
         artifacts.require_writable(call.session, owner)
         expires_at_s = call.now_ms // 1000 + expires_s
@@ -44,7 +43,7 @@ class Presigning:
     ) -> pb.CreatePresignedDownloadUrlResponse:
         owner = Owner(OwnerKind.RUN, checked_run_id(request.run_id))
         path = logical_path(request.path)
-        expires_s = _expiration_s(request, _DOWNLOAD_S)
+        expires_s = given(request, "expiration", _DOWNLOAD_S)
         root_uri = trees.root_uri(call.session, owner)
         file = trees.file_at(call.session, owner, path)
         if file.parts:
@@ -53,20 +52,6 @@ class Presigning:
         else:
             url = self.store.presign_get(file.digest, expires_s, PurePosixPath(path).name)
         return pb.CreatePresignedDownloadUrlResponse(presigned_url=url, file_size=file.size_bytes)
-
-
-def _expiration_s(
-    request: pb.CreatePresignedUploadUrlRequest | pb.CreatePresignedDownloadUrlRequest, default: int
-) -> int:
-    if not request.HasField("expiration"):
-        return default
-    if not 1 <= request.expiration <= _MAX_S:
-        raise InvalidArgument(
-            f"Invalid value for parameter 'expiration': {request.expiration}; "
-            f"expected 1 to {_MAX_S} seconds.",
-            field="expiration",
-        )
-    return request.expiration
 
 
 def _place(root_uri: str, path: str) -> str:

@@ -8,7 +8,7 @@ from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_kit.calls import Call, reads, writes
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
-from modelyard_kit.fields import given, page_size
+from modelyard_kit.fields import given
 from modelyard_kit.keys import checked_key
 from modelyard_tracking import wire
 from modelyard_tracking.models import Run
@@ -23,7 +23,6 @@ from modelyard_tracking.rules.values import (
 from modelyard_tracking.search.runs import search_runs
 
 _DEFAULT_RESULTS = 1_000
-_MAX_RESULTS = 50_000
 _RUNS_AT_ONCE = 1_000
 _ENOUGH_BYTES = 16 << 20  # then the page ends early: a message has a limit, and runs may be large
 
@@ -60,7 +59,7 @@ class Runs:
             request.filter,
             request.order_by,
             wire.view_of(request.run_view_type),
-            page_size(request, _DEFAULT_RESULTS, _MAX_RESULTS),
+            given(request, "max_results", _DEFAULT_RESULTS),
             request.page_token,
         )
         reply = pb.SearchRunsResponse()
