@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from modelyard.api.options.v1 import options_pb2 as modelyard_dot_api_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$modelyard/api/access/v1/access.proto\x12\x17modelyard.api.access.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&modelyard/api/options/v1/options.proto\"\xae\x02\n\x05Token\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12+\n\x04role\x18\x03 \x01(\x0e\x32\x1d.modelyard.api.access.v1.Role\x12\x0e\n\x06models\x18\x04 \x03(\t\x12\x13\n\x0b\x65xperiments\x18\x05 \x03(\t\x12\x12\n\ncreated_by\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrevoked_by\x18\n \x01(\t\"\xb9\x01\n\nTokenCheck\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12+\n\x04role\x18\x04 \x01(\x0e\x32\x1d.modelyard.api.access.v1.Role\x12\x0e\n\x06models\x18\x05 \x03(\t\x12\x13\n\x0b\x65xperiments\x18\x06 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf1\x01\n\x12\x43reateTokenRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xa8\xbb\x18\x01\xb0\xbb\x18\n\x12\x18\n\x06sha256\x18\x02 \x01(\tB\x08\xa8\xbb\x18\x01\xb0\xbb\x18@\x12\x16\n\x04name\x18\x03 \x01(\tB\x08\xa8\xbb\x18\x01\xb0\xbb\x18\x64\x12\x31\n\x04role\x18\x04 \x01(\x0e\x32\x1d.modelyard.api.access.v1.RoleB\x04\xa8\xbb\x18\x01\x12\x14\n\x06models\x18\x05 \x03(\tB\x04\xb0\xbb\x18\x64\x12\x19\n\x0b\x65xperiments\x18\x06 \x03(\tB\x04\xb0\xbb\x18\x64\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"D\n\x13\x43reateTokenResponse\x12-\n\x05token\x18\x01 \x01(\x0b\x32\x1e.modelyard.api.access.v1.Token\"C\n\x11ListTokensRequest\x12\x13\n\x0bmax_results\x18\x01 \x01(\x03\x12\x19\n\npage_token\x18\x02 \x01(\tB\x05\xb0\xbb\x18\x80@\"]\n\x12ListTokensResponse\x12.\n\x06tokens\x18\x01 \x03(\x0b\x32\x1e.modelyard.api.access.v1.Token\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x12RevokeTokenRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xa8\xbb\x18\x01\xb0\xbb\x18\n\"D\n\x13RevokeTokenResponse\x12-\n\x05token\x18\x01 \x01(\x0b\x32\x1e.modelyard.api.access.v1.Token\"*\n\x16ListTokenChecksRequest\x12\x10\n\x08revision\x18\x01 \x01(\x03\"`\n\x17ListTokenChecksResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x33\n\x06tokens\x18\x02 \x03(\x0b\x32#.modelyard.api.access.v1.TokenCheck\"\x12\n\x10GetCallerRequest\"\xdf\x01\n\x11GetCallerResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x04role\x18\x02 \x01(\x0e\x32\x1d.modelyard.api.access.v1.Role\x12\x0e\n\x06models\x18\x03 \x03(\t\x12\x13\n\x0b\x65xperiments\x18\x04 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x39\n\x0bpermissions\x18\x06 \x03(\x0e\x32$.modelyard.api.options.v1.Permission*_\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\n\n\x06VIEWER\x10\x01\x12\x0f\n\x0b\x43ONTRIBUTOR\x10\x02\x12\x0c\n\x08\x41PPROVER\x10\x03\x12\t\n\x05\x41\x44MIN\x10\x04\x12\x0b\n\x07SERVING\x10\x05\x62\x08\x65\x64itionsp\xe8\x07')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$modelyard/api/access/v1/access.proto\x12\x17modelyard.api.access.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&modelyard/api/options/v1/options.proto\"\xae\x02\n\x05Token\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12+\n\x04role\x18\x03 \x01(\x0e\x32\x1d.modelyard.api.access.v1.Role\x12\x0e\n\x06models\x18\x04 \x03(\t\x12\x13\n\x0b\x65xperiments\x18\x05 \x03(\t\x12\x12\n\ncreated_by\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrevoked_by\x18\n \x01(\t\"\xb9\x01\n\nTokenCheck\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12+\n\x04role\x18\x04 \x01(\x0e\x32\x1d.modelyard.api.access.v1.Role\x12\x0e\n\x06models\x18\x05 \x03(\t\x12\x13\n\x0b\x65xperiments\x18\x06 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf6\x03\n\x12\x43reateTokenRequest\x12[\n\x02id\x18\x01 \x01(\tBO\xa8\xbb\x18\x01\xd2\xbb\x18G\n\x0f[0-9A-Za-z]{10}\x12\x34\x31\x30 letters and digits, as in modelyard_<id>_<secret>\x12g\n\x06sha256\x18\x02 \x01(\tBW\x80\x01\x01\xa8\xbb\x18\x01\xd2\xbb\x18L\n\x0c[0-9a-f]{64}\x12<the SHA-256 of the token as 64 lower-case hexadecimal digits\x12\x84\x01\n\x04name\x18\x03 \x01(\tBv\xa8\xbb\x18\x01\xd2\xbb\x18n\n![A-Za-z0-9][A-Za-z0-9._@+-]{0,99}\x12Iletters, digits and . _ @ + -, at most 100, the first a letter or a digit\x12\x31\n\x04role\x18\x04 \x01(\x0e\x32\x1d.modelyard.api.access.v1.RoleB\x04\xa8\xbb\x18\x01\x12\x14\n\x06models\x18\x05 \x03(\tB\x04\xb0\xbb\x18\x64\x12\x19\n\x0b\x65xperiments\x18\x06 \x03(\tB\x04\xb0\xbb\x18\x64\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"D\n\x13\x43reateTokenResponse\x12-\n\x05token\x18\x01 \x01(\x0b\x32\x1e.modelyard.api.access.v1.Token\"L\n\x11ListTokensRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xc2\xbb\x18\x05\x08\x01\x10\xe8\x07\x12\x19\n\npage_token\x18\x02 \x01(\tB\x05\xb0\xbb\x18\x80@\"]\n\x12ListTokensResponse\x12.\n\x06tokens\x18\x01 \x03(\x0b\x32\x1e.modelyard.api.access.v1.Token\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"q\n\x12RevokeTokenRequest\x12[\n\x02id\x18\x01 \x01(\tBO\xa8\xbb\x18\x01\xd2\xbb\x18G\n\x0f[0-9A-Za-z]{10}\x12\x34\x31\x30 letters and digits, as in modelyard_<id>_<secret>\"D\n\x13RevokeTokenResponse\x12-\n\x05token\x18\x01 \x01(\x0b\x32\x1e.modelyard.api.access.v1.Token\"*\n\x16ListTokenChecksRequest\x12\x10\n\x08revision\x18\x01 \x01(\x03\"`\n\x17ListTokenChecksResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x33\n\x06tokens\x18\x02 \x03(\x0b\x32#.modelyard.api.access.v1.TokenCheck\"\x12\n\x10GetCallerRequest\"\xdf\x01\n\x11GetCallerResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x04role\x18\x02 \x01(\x0e\x32\x1d.modelyard.api.access.v1.Role\x12\x0e\n\x06models\x18\x03 \x03(\t\x12\x13\n\x0b\x65xperiments\x18\x04 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x39\n\x0bpermissions\x18\x06 \x03(\x0e\x32$.modelyard.api.options.v1.Permission*_\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\n\n\x06VIEWER\x10\x01\x12\x0f\n\x0b\x43ONTRIBUTOR\x10\x02\x12\x0c\n\x08\x41PPROVER\x10\x03\x12\t\n\x05\x41\x44MIN\x10\x04\x12\x0b\n\x07SERVING\x10\x05\x62\x08\x65\x64itionsp\xe8\x07')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,45 +34,47 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelyard.api.access.v1.acc
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CREATETOKENREQUEST'].fields_by_name['id']._loaded_options = None
-  _globals['_CREATETOKENREQUEST'].fields_by_name['id']._serialized_options = b'\250\273\030\001\260\273\030\n'
+  _globals['_CREATETOKENREQUEST'].fields_by_name['id']._serialized_options = b'\250\273\030\001\322\273\030G\n\017[0-9A-Za-z]{10}\022410 letters and digits, as in modelyard_<id>_<secret>'
   _globals['_CREATETOKENREQUEST'].fields_by_name['sha256']._loaded_options = None
-  _globals['_CREATETOKENREQUEST'].fields_by_name['sha256']._serialized_options = b'\250\273\030\001\260\273\030@'
+  _globals['_CREATETOKENREQUEST'].fields_by_name['sha256']._serialized_options = b'\200\001\001\250\273\030\001\322\273\030L\n\014[0-9a-f]{64}\022<the SHA-256 of the token as 64 lower-case hexadecimal digits'
   _globals['_CREATETOKENREQUEST'].fields_by_name['name']._loaded_options = None
-  _globals['_CREATETOKENREQUEST'].fields_by_name['name']._serialized_options = b'\250\273\030\001\260\273\030d'
+  _globals['_CREATETOKENREQUEST'].fields_by_name['name']._serialized_options = b'\250\273\030\001\322\273\030n\n![A-Za-z0-9][A-Za-z0-9._@+-]{0,99}\022Iletters, digits and . _ @ + -, at most 100, the first a letter or a digit'
   _globals['_CREATETOKENREQUEST'].fields_by_name['role']._loaded_options = None
   _globals['_CREATETOKENREQUEST'].fields_by_name['role']._serialized_options = b'\250\273\030\001'
   _globals['_CREATETOKENREQUEST'].fields_by_name['models']._loaded_options = None
   _globals['_CREATETOKENREQUEST'].fields_by_name['models']._serialized_options = b'\260\273\030d'
   _globals['_CREATETOKENREQUEST'].fields_by_name['experiments']._loaded_options = None
   _globals['_CREATETOKENREQUEST'].fields_by_name['experiments']._serialized_options = b'\260\273\030d'
+  _globals['_LISTTOKENSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTTOKENSREQUEST'].fields_by_name['page_size']._serialized_options = b'\302\273\030\005\010\001\020\350\007'
   _globals['_LISTTOKENSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTTOKENSREQUEST'].fields_by_name['page_token']._serialized_options = b'\260\273\030\200@'
   _globals['_REVOKETOKENREQUEST'].fields_by_name['id']._loaded_options = None
-  _globals['_REVOKETOKENREQUEST'].fields_by_name['id']._serialized_options = b'\250\273\030\001\260\273\030\n'
-  _globals['_ROLE']._serialized_start=1611
-  _globals['_ROLE']._serialized_end=1706
+  _globals['_REVOKETOKENREQUEST'].fields_by_name['id']._serialized_options = b'\250\273\030\001\322\273\030G\n\017[0-9A-Za-z]{10}\022410 letters and digits, as in modelyard_<id>_<secret>'
+  _globals['_ROLE']._serialized_start=1952
+  _globals['_ROLE']._serialized_end=2047
   _globals['_TOKEN']._serialized_start=139
   _globals['_TOKEN']._serialized_end=441
   _globals['_TOKENCHECK']._serialized_start=444
   _globals['_TOKENCHECK']._serialized_end=629
   _globals['_CREATETOKENREQUEST']._serialized_start=632
-  _globals['_CREATETOKENREQUEST']._serialized_end=873
-  _globals['_CREATETOKENRESPONSE']._serialized_start=875
-  _globals['_CREATETOKENRESPONSE']._serialized_end=943
-  _globals['_LISTTOKENSREQUEST']._serialized_start=945
-  _globals['_LISTTOKENSREQUEST']._serialized_end=1012
-  _globals['_LISTTOKENSRESPONSE']._serialized_start=1014
-  _globals['_LISTTOKENSRESPONSE']._serialized_end=1107
-  _globals['_REVOKETOKENREQUEST']._serialized_start=1109
-  _globals['_REVOKETOKENREQUEST']._serialized_end=1151
-  _globals['_REVOKETOKENRESPONSE']._serialized_start=1153
-  _globals['_REVOKETOKENRESPONSE']._serialized_end=1221
-  _globals['_LISTTOKENCHECKSREQUEST']._serialized_start=1223
-  _globals['_LISTTOKENCHECKSREQUEST']._serialized_end=1265
-  _globals['_LISTTOKENCHECKSRESPONSE']._serialized_start=1267
-  _globals['_LISTTOKENCHECKSRESPONSE']._serialized_end=1363
-  _globals['_GETCALLERREQUEST']._serialized_start=1365
-  _globals['_GETCALLERREQUEST']._serialized_end=1383
-  _globals['_GETCALLERRESPONSE']._serialized_start=1386
-  _globals['_GETCALLERRESPONSE']._serialized_end=1609
+  _globals['_CREATETOKENREQUEST']._serialized_end=1134
+  _globals['_CREATETOKENRESPONSE']._serialized_start=1136
+  _globals['_CREATETOKENRESPONSE']._serialized_end=1204
+  _globals['_LISTTOKENSREQUEST']._serialized_start=1206
+  _globals['_LISTTOKENSREQUEST']._serialized_end=1282
+  _globals['_LISTTOKENSRESPONSE']._serialized_start=1284
+  _globals['_LISTTOKENSRESPONSE']._serialized_end=1377
+  _globals['_REVOKETOKENREQUEST']._serialized_start=1379
+  _globals['_REVOKETOKENREQUEST']._serialized_end=1492
+  _globals['_REVOKETOKENRESPONSE']._serialized_start=1494
+  _globals['_REVOKETOKENRESPONSE']._serialized_end=1562
+  _globals['_LISTTOKENCHECKSREQUEST']._serialized_start=1564
+  _globals['_LISTTOKENCHECKSREQUEST']._serialized_end=1606
+  _globals['_LISTTOKENCHECKSRESPONSE']._serialized_start=1608
+  _globals['_LISTTOKENCHECKSRESPONSE']._serialized_end=1704
+  _globals['_GETCALLERREQUEST']._serialized_start=1706
+  _globals['_GETCALLERREQUEST']._serialized_end=1724
+  _globals['_GETCALLERRESPONSE']._serialized_start=1727
+  _globals['_GETCALLERRESPONSE']._serialized_end=1950
 # @@protoc_insertion_point(module_scope)

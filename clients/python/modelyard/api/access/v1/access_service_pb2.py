@@ -27,7 +27,7 @@ from modelyard.api.access.v1 import access_pb2 as modelyard_dot_api_dot_access_d
 from modelyard.api.options.v1 import options_pb2 as modelyard_dot_api_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,modelyard/api/access/v1/access_service.proto\x12\x17modelyard.api.access.v1\x1a\x1cgoogle/api/annotations.proto\x1a$modelyard/api/access/v1/access.proto\x1a&modelyard/api/options/v1/options.proto2\x96\x06\n\rAccessService\x12\x9b\x01\n\x0b\x43reateToken\x12+.modelyard.api.access.v1.CreateTokenRequest\x1a,.modelyard.api.access.v1.CreateTokenResponse\"1\x90\x02\x02\xb8\xbb\x18\x0b\x82\xd3\xe4\x93\x02$\"\x1f/api/modelyard/v1/tokens/create:\x01*\x12\x93\x01\n\nListTokens\x12*.modelyard.api.access.v1.ListTokensRequest\x1a+.modelyard.api.access.v1.ListTokensResponse\",\x90\x02\x01\xb8\xbb\x18\x0b\x82\xd3\xe4\x93\x02\x1f\x12\x1d/api/modelyard/v1/tokens/list\x12\x9b\x01\n\x0bRevokeToken\x12+.modelyard.api.access.v1.RevokeTokenRequest\x1a,.modelyard.api.access.v1.RevokeTokenResponse\"1\x90\x02\x02\xb8\xbb\x18\x0b\x82\xd3\xe4\x93\x02$\"\x1f/api/modelyard/v1/tokens/revoke:\x01*\x12\xa4\x01\n\x0fListTokenChecks\x12/.modelyard.api.access.v1.ListTokenChecksRequest\x1a\x30.modelyard.api.access.v1.ListTokenChecksResponse\".\x90\x02\x01\xb8\xbb\x18\x0c\x82\xd3\xe4\x93\x02!\x12\x1f/api/modelyard/v1/tokens/checks\x12\x8b\x01\n\tGetCaller\x12).modelyard.api.access.v1.GetCallerRequest\x1a*.modelyard.api.access.v1.GetCallerResponse\"\'\x90\x02\x01\xb8\xbb\x18\x04\x82\xd3\xe4\x93\x02\x1a\x12\x18/api/modelyard/v1/callerb\x08\x65\x64itionsp\xe8\x07')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,modelyard/api/access/v1/access_service.proto\x12\x17modelyard.api.access.v1\x1a\x1cgoogle/api/annotations.proto\x1a$modelyard/api/access/v1/access.proto\x1a&modelyard/api/options/v1/options.proto2\xe7\x05\n\rAccessService\x12\x94\x01\n\x0b\x43reateToken\x12+.modelyard.api.access.v1.CreateTokenRequest\x1a,.modelyard.api.access.v1.CreateTokenResponse\"*\x90\x02\x02\xb8\xbb\x18\x0b\x82\xd3\xe4\x93\x02\x1d\"\x18/api/modelyard/v1/tokens:\x01*\x12\x8e\x01\n\nListTokens\x12*.modelyard.api.access.v1.ListTokensRequest\x1a+.modelyard.api.access.v1.ListTokensResponse\"\'\x90\x02\x01\xb8\xbb\x18\x0b\x82\xd3\xe4\x93\x02\x1a\x12\x18/api/modelyard/v1/tokens\x12\xa0\x01\n\x0bRevokeToken\x12+.modelyard.api.access.v1.RevokeTokenRequest\x1a,.modelyard.api.access.v1.RevokeTokenResponse\"6\x90\x02\x02\xb8\xbb\x18\x0b\x82\xd3\xe4\x93\x02)\"$/api/modelyard/v1/tokens/{id}:revoke:\x01*\x12}\n\x0fListTokenChecks\x12/.modelyard.api.access.v1.ListTokenChecksRequest\x1a\x30.modelyard.api.access.v1.ListTokenChecksResponse\"\x07\x90\x02\x01\xb8\xbb\x18\x0c\x12\x8b\x01\n\tGetCaller\x12).modelyard.api.access.v1.GetCallerRequest\x1a*.modelyard.api.access.v1.GetCallerResponse\"\'\x90\x02\x01\xb8\xbb\x18\x04\x82\xd3\xe4\x93\x02\x1a\x12\x18/api/modelyard/v1/callerb\x08\x65\x64itionsp\xe8\x07')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,15 +35,15 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelyard.api.access.v1.acc
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ACCESSSERVICE'].methods_by_name['CreateToken']._loaded_options = None
-  _globals['_ACCESSSERVICE'].methods_by_name['CreateToken']._serialized_options = b'\220\002\002\270\273\030\013\202\323\344\223\002$\"\037/api/modelyard/v1/tokens/create:\001*'
+  _globals['_ACCESSSERVICE'].methods_by_name['CreateToken']._serialized_options = b'\220\002\002\270\273\030\013\202\323\344\223\002\035\"\030/api/modelyard/v1/tokens:\001*'
   _globals['_ACCESSSERVICE'].methods_by_name['ListTokens']._loaded_options = None
-  _globals['_ACCESSSERVICE'].methods_by_name['ListTokens']._serialized_options = b'\220\002\001\270\273\030\013\202\323\344\223\002\037\022\035/api/modelyard/v1/tokens/list'
+  _globals['_ACCESSSERVICE'].methods_by_name['ListTokens']._serialized_options = b'\220\002\001\270\273\030\013\202\323\344\223\002\032\022\030/api/modelyard/v1/tokens'
   _globals['_ACCESSSERVICE'].methods_by_name['RevokeToken']._loaded_options = None
-  _globals['_ACCESSSERVICE'].methods_by_name['RevokeToken']._serialized_options = b'\220\002\002\270\273\030\013\202\323\344\223\002$\"\037/api/modelyard/v1/tokens/revoke:\001*'
+  _globals['_ACCESSSERVICE'].methods_by_name['RevokeToken']._serialized_options = b'\220\002\002\270\273\030\013\202\323\344\223\002)\"$/api/modelyard/v1/tokens/{id}:revoke:\001*'
   _globals['_ACCESSSERVICE'].methods_by_name['ListTokenChecks']._loaded_options = None
-  _globals['_ACCESSSERVICE'].methods_by_name['ListTokenChecks']._serialized_options = b'\220\002\001\270\273\030\014\202\323\344\223\002!\022\037/api/modelyard/v1/tokens/checks'
+  _globals['_ACCESSSERVICE'].methods_by_name['ListTokenChecks']._serialized_options = b'\220\002\001\270\273\030\014'
   _globals['_ACCESSSERVICE'].methods_by_name['GetCaller']._loaded_options = None
   _globals['_ACCESSSERVICE'].methods_by_name['GetCaller']._serialized_options = b'\220\002\001\270\273\030\004\202\323\344\223\002\032\022\030/api/modelyard/v1/caller'
   _globals['_ACCESSSERVICE']._serialized_start=182
-  _globals['_ACCESSSERVICE']._serialized_end=972
+  _globals['_ACCESSSERVICE']._serialized_end=925
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from modelyard.api.options.v1 import options_pb2 as modelyard_dot_api_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*modelyard/api/artifacts/v1/artifacts.proto\x12\x1amodelyard.api.artifacts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&modelyard/api/options/v1/options.proto\";\n\x08\x46ileInfo\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06is_dir\x18\x02 \x01(\x08\x12\x11\n\tfile_size\x18\x03 \x01(\x03\"<\n\x0c\x41rtifactPart\x12\x18\n\x06\x64igest\x18\x01 \x01(\tB\x08\xa8\xbb\x18\x01\xb0\xbb\x18@\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\"\x95\x01\n\x0c\x41rtifactFile\x12\x17\n\x04path\x18\x01 \x01(\tB\t\xa8\xbb\x18\x01\xb0\xbb\x18\x80\x08\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x18\n\x06\x64igest\x18\x03 \x01(\tB\x08\xa8\xbb\x18\x01\xb0\xbb\x18@\x12>\n\x05parts\x18\x04 \x03(\x0b\x32(.modelyard.api.artifacts.v1.ArtifactPartB\x05\xb0\xbb\x18\x90N\"\xb7\x01\n\x0cObjectUpload\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0b\n\x03url\x18\x03 \x01(\t\x12\x46\n\x07headers\x18\x04 \x03(\x0b\x32\x35.modelyard.api.artifacts.v1.ObjectUpload.HeadersEntry\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"A\n\x0eObjectDownload\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0b\n\x03url\x18\x03 \x01(\t\"*\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\x94\x01\n\x14ListArtifactsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x17\n\x08run_uuid\x18\x02 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x13\n\x04path\x18\x03 \x01(\tB\x05\xb0\xbb\x18\x80\x08\x12\x19\n\npage_token\x18\x04 \x01(\tB\x05\xb0\xbb\x18\x80@\x12\x1c\n\rexperiment_id\x18\x05 \x01(\tB\x05\xb0\xbb\x18\x80\x02\"w\n\x15ListArtifactsResponse\x12\x10\n\x08root_uri\x18\x01 \x01(\t\x12\x33\n\x05\x66iles\x18\x02 \x03(\x0b\x32$.modelyard.api.artifacts.v1.FileInfo\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x9e\x01\n\x1fListLoggedModelArtifactsRequest\x12\x1a\n\x08model_id\x18\x01 \x01(\tB\x08\xa8\xbb\x18\x01\xb0\xbb\x18\"\x12&\n\x17\x61rtifact_directory_path\x18\x02 \x01(\tB\x05\xb0\xbb\x18\x80\x08\x12\x19\n\npage_token\x18\x03 \x01(\tB\x05\xb0\xbb\x18\x80@\x12\x1c\n\rexperiment_id\x18\x04 \x01(\tB\x05\xb0\xbb\x18\x80\x02\"\x82\x01\n ListLoggedModelArtifactsResponse\x12\x10\n\x08root_uri\x18\x01 \x01(\t\x12\x33\n\x05\x66iles\x18\x02 \x03(\x0b\x32$.modelyard.api.artifacts.v1.FileInfo\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\xa6\x01\n\x17\x44\x65\x63lareArtifactsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xb0\xbb\x18\"\x12>\n\x05\x66iles\x18\x03 \x03(\x0b\x32(.modelyard.api.artifacts.v1.ArtifactFileB\x05\xb0\xbb\x18\xe8\x07\x12\x1c\n\rexperiment_id\x18\x04 \x01(\tB\x05\xb0\xbb\x18\x80\x02\"\x86\x01\n\x18\x44\x65\x63lareArtifactsResponse\x12\x39\n\x07uploads\x18\x01 \x03(\x0b\x32(.modelyard.api.artifacts.v1.ObjectUpload\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8b\x01\n\x16\x43ommitArtifactsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xb0\xbb\x18\"\x12\x42\n\x05\x66iles\x18\x03 \x03(\x0b\x32(.modelyard.api.artifacts.v1.ArtifactFileB\t\xa8\xbb\x18\x01\xb0\xbb\x18\xe8\x07\"\x19\n\x17\x43ommitArtifactsResponse\"w\n\x13GetArtifactsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xb0\xbb\x18\"\x12\x13\n\x04path\x18\x03 \x01(\tB\x05\xb0\xbb\x18\x80\x08\x12\x1c\n\rexperiment_id\x18\x04 \x01(\tB\x05\xb0\xbb\x18\x80\x02\"\x8e\x01\n\x14GetArtifactsResponse\x12\x37\n\x05\x66iles\x18\x01 \x03(\x0b\x32(.modelyard.api.artifacts.v1.ArtifactFile\x12=\n\tdownloads\x18\x02 \x03(\x0b\x32*.modelyard.api.artifacts.v1.ObjectDownload\"Y\n\x13SealManifestRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xb0\xbb\x18\"\x12\x13\n\x04path\x18\x03 \x01(\tB\x05\xb0\xbb\x18\x80\x08\"q\n\x14SealManifestResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x10\n\x08manifest\x18\x02 \x01(\x0c\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x15\n\rexperiment_id\x18\x04 \x01(\t\x12\x10\n\x08model_id\x18\x05 \x01(\t\"}\n\x1f\x43reatePresignedUploadUrlRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x17\n\x04path\x18\x02 \x01(\tB\t\xa8\xbb\x18\x01\xb0\xbb\x18\x80\x08\x12\x12\n\nexpiration\x18\x03 \x01(\x03\x12\x16\n\x08model_id\x18\x04 \x01(\tB\x04\xb0\xbb\x18\"\"t\n CreatePresignedUploadUrlResponse\x12\x15\n\rpresigned_url\x18\x01 \x01(\t\x12\x39\n\x07headers\x18\x02 \x03(\x0b\x32(.modelyard.api.artifacts.v1.HeadersEntry\"k\n!CreatePresignedDownloadUrlRequest\x12\x19\n\x06run_id\x18\x01 \x01(\tB\t\xa8\xbb\x18\x01\xb0\xbb\x18\x80\x02\x12\x17\n\x04path\x18\x02 \x01(\tB\t\xa8\xbb\x18\x01\xb0\xbb\x18\x80\x08\x12\x12\n\nexpiration\x18\x03 \x01(\x03\"\x89\x01\n\"CreatePresignedDownloadUrlResponse\x12\x15\n\rpresigned_url\x18\x01 \x01(\t\x12\x39\n\x07headers\x18\x02 \x03(\x0b\x32(.modelyard.api.artifacts.v1.HeadersEntry\x12\x11\n\tfile_size\x18\x03 \x01(\x03\"z\n\x16\x44\x65leteArtifactsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xb0\xbb\x18\"\x12\x13\n\x04path\x18\x03 \x01(\tB\x05\xb0\xbb\x18\x80\x08\x12\x1c\n\rexperiment_id\x18\x04 \x01(\tB\x05\xb0\xbb\x18\x80\x02\"\x19\n\x17\x44\x65leteArtifactsResponse\"A\n\x13SweepObjectsRequest\x12\x0f\n\x07\x64ry_run\x18\x01 \x01(\x08\x12\x19\n\npage_token\x18\x02 \x01(\tB\x05\xb0\xbb\x18\x80@\"2\n\x0cUnusedObject\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\"|\n\x14SweepObjectsResponse\x12\x39\n\x07objects\x18\x01 \x03(\x0b\x32(.modelyard.api.artifacts.v1.UnusedObject\x12\x10\n\x08\x65xamined\x18\x02 \x01(\x03\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\tb\x08\x65\x64itionsp\xe8\x07')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*modelyard/api/artifacts/v1/artifacts.proto\x12\x1amodelyard.api.artifacts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&modelyard/api/options/v1/options.proto\";\n\x08\x46ileInfo\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06is_dir\x18\x02 \x01(\x08\x12\x11\n\tfile_size\x18\x03 \x01(\x03\"<\n\x0c\x41rtifactPart\x12\x18\n\x06\x64igest\x18\x01 \x01(\tB\x08\xa8\xbb\x18\x01\xb0\xbb\x18@\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\"\x95\x01\n\x0c\x41rtifactFile\x12\x17\n\x04path\x18\x01 \x01(\tB\t\xa8\xbb\x18\x01\xb0\xbb\x18\x80\x08\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x18\n\x06\x64igest\x18\x03 \x01(\tB\x08\xa8\xbb\x18\x01\xb0\xbb\x18@\x12>\n\x05parts\x18\x04 \x03(\x0b\x32(.modelyard.api.artifacts.v1.ArtifactPartB\x05\xb0\xbb\x18\x90N\"\xb7\x01\n\x0cObjectUpload\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0b\n\x03url\x18\x03 \x01(\t\x12\x46\n\x07headers\x18\x04 \x03(\x0b\x32\x35.modelyard.api.artifacts.v1.ObjectUpload.HeadersEntry\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"A\n\x0eObjectDownload\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0b\n\x03url\x18\x03 \x01(\t\"*\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\x94\x01\n\x14ListArtifactsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x17\n\x08run_uuid\x18\x02 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x13\n\x04path\x18\x03 \x01(\tB\x05\xb0\xbb\x18\x80\x08\x12\x19\n\npage_token\x18\x04 \x01(\tB\x05\xb0\xbb\x18\x80@\x12\x1c\n\rexperiment_id\x18\x05 \x01(\tB\x05\xb0\xbb\x18\x80\x02\"w\n\x15ListArtifactsResponse\x12\x10\n\x08root_uri\x18\x01 \x01(\t\x12\x33\n\x05\x66iles\x18\x02 \x03(\x0b\x32$.modelyard.api.artifacts.v1.FileInfo\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x9e\x01\n\x1fListLoggedModelArtifactsRequest\x12\x1a\n\x08model_id\x18\x01 \x01(\tB\x08\xa8\xbb\x18\x01\xb0\xbb\x18\"\x12&\n\x17\x61rtifact_directory_path\x18\x02 \x01(\tB\x05\xb0\xbb\x18\x80\x08\x12\x19\n\npage_token\x18\x03 \x01(\tB\x05\xb0\xbb\x18\x80@\x12\x1c\n\rexperiment_id\x18\x04 \x01(\tB\x05\xb0\xbb\x18\x80\x02\"\x82\x01\n ListLoggedModelArtifactsResponse\x12\x10\n\x08root_uri\x18\x01 \x01(\t\x12\x33\n\x05\x66iles\x18\x02 \x03(\x0b\x32$.modelyard.api.artifacts.v1.FileInfo\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"l\n\x1d\x43heckArtifactsWritableRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xb0\xbb\x18\"\x12\x1c\n\rexperiment_id\x18\x03 \x01(\tB\x05\xb0\xbb\x18\x80\x02\" \n\x1e\x43heckArtifactsWritableResponse\"\xaa\x01\n\x17\x44\x65\x63lareArtifactsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xb0\xbb\x18\"\x12\x42\n\x05\x66iles\x18\x03 \x03(\x0b\x32(.modelyard.api.artifacts.v1.ArtifactFileB\t\xa8\xbb\x18\x01\xb0\xbb\x18\xe8\x07\x12\x1c\n\rexperiment_id\x18\x04 \x01(\tB\x05\xb0\xbb\x18\x80\x02\"\x86\x01\n\x18\x44\x65\x63lareArtifactsResponse\x12\x39\n\x07uploads\x18\x01 \x03(\x0b\x32(.modelyard.api.artifacts.v1.ObjectUpload\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8b\x01\n\x16\x43ommitArtifactsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xb0\xbb\x18\"\x12\x42\n\x05\x66iles\x18\x03 \x03(\x0b\x32(.modelyard.api.artifacts.v1.ArtifactFileB\t\xa8\xbb\x18\x01\xb0\xbb\x18\xe8\x07\"\x19\n\x17\x43ommitArtifactsResponse\"w\n\x13GetArtifactsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xb0\xbb\x18\"\x12\x13\n\x04path\x18\x03 \x01(\tB\x05\xb0\xbb\x18\x80\x08\x12\x1c\n\rexperiment_id\x18\x04 \x01(\tB\x05\xb0\xbb\x18\x80\x02\"\x8e\x01\n\x14GetArtifactsResponse\x12\x37\n\x05\x66iles\x18\x01 \x03(\x0b\x32(.modelyard.api.artifacts.v1.ArtifactFile\x12=\n\tdownloads\x18\x02 \x03(\x0b\x32*.modelyard.api.artifacts.v1.ObjectDownload\"Y\n\x13SealManifestRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xb0\xbb\x18\"\x12\x13\n\x04path\x18\x03 \x01(\tB\x05\xb0\xbb\x18\x80\x08\"q\n\x14SealManifestResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x10\n\x08manifest\x18\x02 \x01(\x0c\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x15\n\rexperiment_id\x18\x04 \x01(\t\x12\x10\n\x08model_id\x18\x05 \x01(\t\"\x89\x01\n\x1f\x43reatePresignedUploadUrlRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x17\n\x04path\x18\x02 \x01(\tB\t\xa8\xbb\x18\x01\xb0\xbb\x18\x80\x08\x12\x1e\n\nexpiration\x18\x03 \x01(\x03\x42\n\xc2\xbb\x18\x06\x08\x01\x10\x80\xf5$\x12\x16\n\x08model_id\x18\x04 \x01(\tB\x04\xb0\xbb\x18\"\"t\n CreatePresignedUploadUrlResponse\x12\x15\n\rpresigned_url\x18\x01 \x01(\t\x12\x39\n\x07headers\x18\x02 \x03(\x0b\x32(.modelyard.api.artifacts.v1.HeadersEntry\"w\n!CreatePresignedDownloadUrlRequest\x12\x19\n\x06run_id\x18\x01 \x01(\tB\t\xa8\xbb\x18\x01\xb0\xbb\x18\x80\x02\x12\x17\n\x04path\x18\x02 \x01(\tB\t\xa8\xbb\x18\x01\xb0\xbb\x18\x80\x08\x12\x1e\n\nexpiration\x18\x03 \x01(\x03\x42\n\xc2\xbb\x18\x06\x08\x01\x10\x80\xf5$\"\x89\x01\n\"CreatePresignedDownloadUrlResponse\x12\x15\n\rpresigned_url\x18\x01 \x01(\t\x12\x39\n\x07headers\x18\x02 \x03(\x0b\x32(.modelyard.api.artifacts.v1.HeadersEntry\x12\x11\n\tfile_size\x18\x03 \x01(\x03\"z\n\x16\x44\x65leteArtifactsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tB\x05\xb0\xbb\x18\x80\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xb0\xbb\x18\"\x12\x13\n\x04path\x18\x03 \x01(\tB\x05\xb0\xbb\x18\x80\x08\x12\x1c\n\rexperiment_id\x18\x04 \x01(\tB\x05\xb0\xbb\x18\x80\x02\"\x19\n\x17\x44\x65leteArtifactsResponse\"A\n\x13SweepObjectsRequest\x12\x0f\n\x07\x64ry_run\x18\x01 \x01(\x08\x12\x19\n\npage_token\x18\x02 \x01(\tB\x05\xb0\xbb\x18\x80@\"2\n\x0cUnusedObject\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\"|\n\x14SweepObjectsResponse\x12\x39\n\x07objects\x18\x01 \x03(\x0b\x32(.modelyard.api.artifacts.v1.UnusedObject\x12\x10\n\x08\x65xamined\x18\x02 \x01(\x03\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\tb\x08\x65\x64itionsp\xe8\x07')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -61,12 +61,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTLOGGEDMODELARTIFACTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\260\273\030\200@'
   _globals['_LISTLOGGEDMODELARTIFACTSREQUEST'].fields_by_name['experiment_id']._loaded_options = None
   _globals['_LISTLOGGEDMODELARTIFACTSREQUEST'].fields_by_name['experiment_id']._serialized_options = b'\260\273\030\200\002'
+  _globals['_CHECKARTIFACTSWRITABLEREQUEST'].fields_by_name['run_id']._loaded_options = None
+  _globals['_CHECKARTIFACTSWRITABLEREQUEST'].fields_by_name['run_id']._serialized_options = b'\260\273\030\200\002'
+  _globals['_CHECKARTIFACTSWRITABLEREQUEST'].fields_by_name['model_id']._loaded_options = None
+  _globals['_CHECKARTIFACTSWRITABLEREQUEST'].fields_by_name['model_id']._serialized_options = b'\260\273\030\"'
+  _globals['_CHECKARTIFACTSWRITABLEREQUEST'].fields_by_name['experiment_id']._loaded_options = None
+  _globals['_CHECKARTIFACTSWRITABLEREQUEST'].fields_by_name['experiment_id']._serialized_options = b'\260\273\030\200\002'
   _globals['_DECLAREARTIFACTSREQUEST'].fields_by_name['run_id']._loaded_options = None
   _globals['_DECLAREARTIFACTSREQUEST'].fields_by_name['run_id']._serialized_options = b'\260\273\030\200\002'
   _globals['_DECLAREARTIFACTSREQUEST'].fields_by_name['model_id']._loaded_options = None
   _globals['_DECLAREARTIFACTSREQUEST'].fields_by_name['model_id']._serialized_options = b'\260\273\030\"'
   _globals['_DECLAREARTIFACTSREQUEST'].fields_by_name['files']._loaded_options = None
-  _globals['_DECLAREARTIFACTSREQUEST'].fields_by_name['files']._serialized_options = b'\260\273\030\350\007'
+  _globals['_DECLAREARTIFACTSREQUEST'].fields_by_name['files']._serialized_options = b'\250\273\030\001\260\273\030\350\007'
   _globals['_DECLAREARTIFACTSREQUEST'].fields_by_name['experiment_id']._loaded_options = None
   _globals['_DECLAREARTIFACTSREQUEST'].fields_by_name['experiment_id']._serialized_options = b'\260\273\030\200\002'
   _globals['_COMMITARTIFACTSREQUEST'].fields_by_name['run_id']._loaded_options = None
@@ -93,12 +99,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEPRESIGNEDUPLOADURLREQUEST'].fields_by_name['run_id']._serialized_options = b'\260\273\030\200\002'
   _globals['_CREATEPRESIGNEDUPLOADURLREQUEST'].fields_by_name['path']._loaded_options = None
   _globals['_CREATEPRESIGNEDUPLOADURLREQUEST'].fields_by_name['path']._serialized_options = b'\250\273\030\001\260\273\030\200\010'
+  _globals['_CREATEPRESIGNEDUPLOADURLREQUEST'].fields_by_name['expiration']._loaded_options = None
+  _globals['_CREATEPRESIGNEDUPLOADURLREQUEST'].fields_by_name['expiration']._serialized_options = b'\302\273\030\006\010\001\020\200\365$'
   _globals['_CREATEPRESIGNEDUPLOADURLREQUEST'].fields_by_name['model_id']._loaded_options = None
   _globals['_CREATEPRESIGNEDUPLOADURLREQUEST'].fields_by_name['model_id']._serialized_options = b'\260\273\030\"'
   _globals['_CREATEPRESIGNEDDOWNLOADURLREQUEST'].fields_by_name['run_id']._loaded_options = None
   _globals['_CREATEPRESIGNEDDOWNLOADURLREQUEST'].fields_by_name['run_id']._serialized_options = b'\250\273\030\001\260\273\030\200\002'
   _globals['_CREATEPRESIGNEDDOWNLOADURLREQUEST'].fields_by_name['path']._loaded_options = None
   _globals['_CREATEPRESIGNEDDOWNLOADURLREQUEST'].fields_by_name['path']._serialized_options = b'\250\273\030\001\260\273\030\200\010'
+  _globals['_CREATEPRESIGNEDDOWNLOADURLREQUEST'].fields_by_name['expiration']._loaded_options = None
+  _globals['_CREATEPRESIGNEDDOWNLOADURLREQUEST'].fields_by_name['expiration']._serialized_options = b'\302\273\030\006\010\001\020\200\365$'
   _globals['_DELETEARTIFACTSREQUEST'].fields_by_name['run_id']._loaded_options = None
   _globals['_DELETEARTIFACTSREQUEST'].fields_by_name['run_id']._serialized_options = b'\260\273\030\200\002'
   _globals['_DELETEARTIFACTSREQUEST'].fields_by_name['model_id']._loaded_options = None
@@ -131,38 +141,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTLOGGEDMODELARTIFACTSREQUEST']._serialized_end=1150
   _globals['_LISTLOGGEDMODELARTIFACTSRESPONSE']._serialized_start=1153
   _globals['_LISTLOGGEDMODELARTIFACTSRESPONSE']._serialized_end=1283
-  _globals['_DECLAREARTIFACTSREQUEST']._serialized_start=1286
-  _globals['_DECLAREARTIFACTSREQUEST']._serialized_end=1452
-  _globals['_DECLAREARTIFACTSRESPONSE']._serialized_start=1455
-  _globals['_DECLAREARTIFACTSRESPONSE']._serialized_end=1589
-  _globals['_COMMITARTIFACTSREQUEST']._serialized_start=1592
-  _globals['_COMMITARTIFACTSREQUEST']._serialized_end=1731
-  _globals['_COMMITARTIFACTSRESPONSE']._serialized_start=1733
-  _globals['_COMMITARTIFACTSRESPONSE']._serialized_end=1758
-  _globals['_GETARTIFACTSREQUEST']._serialized_start=1760
-  _globals['_GETARTIFACTSREQUEST']._serialized_end=1879
-  _globals['_GETARTIFACTSRESPONSE']._serialized_start=1882
-  _globals['_GETARTIFACTSRESPONSE']._serialized_end=2024
-  _globals['_SEALMANIFESTREQUEST']._serialized_start=2026
-  _globals['_SEALMANIFESTREQUEST']._serialized_end=2115
-  _globals['_SEALMANIFESTRESPONSE']._serialized_start=2117
-  _globals['_SEALMANIFESTRESPONSE']._serialized_end=2230
-  _globals['_CREATEPRESIGNEDUPLOADURLREQUEST']._serialized_start=2232
-  _globals['_CREATEPRESIGNEDUPLOADURLREQUEST']._serialized_end=2357
-  _globals['_CREATEPRESIGNEDUPLOADURLRESPONSE']._serialized_start=2359
-  _globals['_CREATEPRESIGNEDUPLOADURLRESPONSE']._serialized_end=2475
-  _globals['_CREATEPRESIGNEDDOWNLOADURLREQUEST']._serialized_start=2477
-  _globals['_CREATEPRESIGNEDDOWNLOADURLREQUEST']._serialized_end=2584
-  _globals['_CREATEPRESIGNEDDOWNLOADURLRESPONSE']._serialized_start=2587
-  _globals['_CREATEPRESIGNEDDOWNLOADURLRESPONSE']._serialized_end=2724
-  _globals['_DELETEARTIFACTSREQUEST']._serialized_start=2726
-  _globals['_DELETEARTIFACTSREQUEST']._serialized_end=2848
-  _globals['_DELETEARTIFACTSRESPONSE']._serialized_start=2850
-  _globals['_DELETEARTIFACTSRESPONSE']._serialized_end=2875
-  _globals['_SWEEPOBJECTSREQUEST']._serialized_start=2877
-  _globals['_SWEEPOBJECTSREQUEST']._serialized_end=2942
-  _globals['_UNUSEDOBJECT']._serialized_start=2944
-  _globals['_UNUSEDOBJECT']._serialized_end=2994
-  _globals['_SWEEPOBJECTSRESPONSE']._serialized_start=2996
-  _globals['_SWEEPOBJECTSRESPONSE']._serialized_end=3120
+  _globals['_CHECKARTIFACTSWRITABLEREQUEST']._serialized_start=1285
+  _globals['_CHECKARTIFACTSWRITABLEREQUEST']._serialized_end=1393
+  _globals['_CHECKARTIFACTSWRITABLERESPONSE']._serialized_start=1395
+  _globals['_CHECKARTIFACTSWRITABLERESPONSE']._serialized_end=1427
+  _globals['_DECLAREARTIFACTSREQUEST']._serialized_start=1430
+  _globals['_DECLAREARTIFACTSREQUEST']._serialized_end=1600
+  _globals['_DECLAREARTIFACTSRESPONSE']._serialized_start=1603
+  _globals['_DECLAREARTIFACTSRESPONSE']._serialized_end=1737
+  _globals['_COMMITARTIFACTSREQUEST']._serialized_start=1740
+  _globals['_COMMITARTIFACTSREQUEST']._serialized_end=1879
+  _globals['_COMMITARTIFACTSRESPONSE']._serialized_start=1881
+  _globals['_COMMITARTIFACTSRESPONSE']._serialized_end=1906
+  _globals['_GETARTIFACTSREQUEST']._serialized_start=1908
+  _globals['_GETARTIFACTSREQUEST']._serialized_end=2027
+  _globals['_GETARTIFACTSRESPONSE']._serialized_start=2030
+  _globals['_GETARTIFACTSRESPONSE']._serialized_end=2172
+  _globals['_SEALMANIFESTREQUEST']._serialized_start=2174
+  _globals['_SEALMANIFESTREQUEST']._serialized_end=2263
+  _globals['_SEALMANIFESTRESPONSE']._serialized_start=2265
+  _globals['_SEALMANIFESTRESPONSE']._serialized_end=2378
+  _globals['_CREATEPRESIGNEDUPLOADURLREQUEST']._serialized_start=2381
+  _globals['_CREATEPRESIGNEDUPLOADURLREQUEST']._serialized_end=2518
+  _globals['_CREATEPRESIGNEDUPLOADURLRESPONSE']._serialized_start=2520
+  _globals['_CREATEPRESIGNEDUPLOADURLRESPONSE']._serialized_end=2636
+  _globals['_CREATEPRESIGNEDDOWNLOADURLREQUEST']._serialized_start=2638
+  _globals['_CREATEPRESIGNEDDOWNLOADURLREQUEST']._serialized_end=2757
+  _globals['_CREATEPRESIGNEDDOWNLOADURLRESPONSE']._serialized_start=2760
+  _globals['_CREATEPRESIGNEDDOWNLOADURLRESPONSE']._serialized_end=2897
+  _globals['_DELETEARTIFACTSREQUEST']._serialized_start=2899
+  _globals['_DELETEARTIFACTSREQUEST']._serialized_end=3021
+  _globals['_DELETEARTIFACTSRESPONSE']._serialized_start=3023
+  _globals['_DELETEARTIFACTSRESPONSE']._serialized_end=3048
+  _globals['_SWEEPOBJECTSREQUEST']._serialized_start=3050
+  _globals['_SWEEPOBJECTSREQUEST']._serialized_end=3115
+  _globals['_UNUSEDOBJECT']._serialized_start=3117
+  _globals['_UNUSEDOBJECT']._serialized_end=3167
+  _globals['_SWEEPOBJECTSRESPONSE']._serialized_start=3169
+  _globals['_SWEEPOBJECTSRESPONSE']._serialized_end=3293
 # @@protoc_insertion_point(module_scope)

@@ -120,6 +120,20 @@ class ListLoggedModelArtifactsResponse(_message.Message):
     next_page_token: str
     def __init__(self, root_uri: _Optional[str] = ..., files: _Optional[_Iterable[_Union[FileInfo, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
+class CheckArtifactsWritableRequest(_message.Message):
+    __slots__ = ("run_id", "model_id", "experiment_id")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    EXPERIMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    model_id: str
+    experiment_id: str
+    def __init__(self, run_id: _Optional[str] = ..., model_id: _Optional[str] = ..., experiment_id: _Optional[str] = ...) -> None: ...
+
+class CheckArtifactsWritableResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class DeclareArtifactsRequest(_message.Message):
     __slots__ = ("run_id", "model_id", "files", "experiment_id")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]

@@ -46,6 +46,11 @@ class ArtifactsServiceStub(object):
                 request_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.ListLoggedModelArtifactsRequest.SerializeToString,
                 response_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.ListLoggedModelArtifactsResponse.FromString,
                 _registered_method=True)
+        self.CheckArtifactsWritable = channel.unary_unary(
+                '/modelyard.api.artifacts.v1.ArtifactsService/CheckArtifactsWritable',
+                request_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.CheckArtifactsWritableRequest.SerializeToString,
+                response_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.CheckArtifactsWritableResponse.FromString,
+                _registered_method=True)
         self.DeclareArtifacts = channel.unary_unary(
                 '/modelyard.api.artifacts.v1.ArtifactsService/DeclareArtifacts',
                 request_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.DeclareArtifactsRequest.SerializeToString,
@@ -108,10 +113,16 @@ class ArtifactsServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckArtifactsWritable(self, request, context):
+        """Checks that the caller may write to a tree now. Fails as DeclareArtifacts would.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeclareArtifacts(self, request, context):
         """Announces files about to be uploaded, leases their objects, and returns where to PUT the bytes
-        of those that are missing. Declaring again is harmless; declaring nothing only asks whether the
-        caller may write there now.
+        of those that are missing. Declaring again is harmless.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -160,8 +171,8 @@ class ArtifactsServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CreatePresignedUploadUrl(self, request, context):
-        """Returns where to PUT one file of unknown digest. Fails with NOT_IMPLEMENTED where the store
-        cannot presign.
+        """Returns where to PUT one file of unknown digest: a URL of the gateway, which hashes the bytes.
+        Fails with RESOURCE_DOES_NOT_EXIST when the owner is missing and INVALID_STATE when it is deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -186,6 +197,11 @@ def add_ArtifactsServiceServicer_to_server(servicer, server):
                     servicer.ListLoggedModelArtifacts,
                     request_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.ListLoggedModelArtifactsRequest.FromString,
                     response_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.ListLoggedModelArtifactsResponse.SerializeToString,
+            ),
+            'CheckArtifactsWritable': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckArtifactsWritable,
+                    request_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.CheckArtifactsWritableRequest.FromString,
+                    response_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.CheckArtifactsWritableResponse.SerializeToString,
             ),
             'DeclareArtifacts': grpc.unary_unary_rpc_method_handler(
                     servicer.DeclareArtifacts,
@@ -284,6 +300,33 @@ class ArtifactsService(object):
             '/modelyard.api.artifacts.v1.ArtifactsService/ListLoggedModelArtifacts',
             modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.ListLoggedModelArtifactsRequest.SerializeToString,
             modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.ListLoggedModelArtifactsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckArtifactsWritable(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.api.artifacts.v1.ArtifactsService/CheckArtifactsWritable',
+            modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.CheckArtifactsWritableRequest.SerializeToString,
+            modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.CheckArtifactsWritableResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -26,7 +26,7 @@ from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$modelyard/api/errors/v1/errors.proto\x12\x17modelyard.api.errors.v1\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\"N\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12%\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32\x14.google.protobuf.Any\"\xa0\x01\n\tErrorInfo\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\x42\n\x08metadata\x18\x03 \x03(\x0b\x32\x30.modelyard.api.errors.v1.ErrorInfo.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\";\n\tRetryInfo\x12.\n\x0bretry_delay\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration*\xe8\x02\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x1b\n\x17INVALID_PARAMETER_VALUE\x10\x01\x12\x1b\n\x17RESOURCE_DOES_NOT_EXIST\x10\x02\x12\x1b\n\x17RESOURCE_ALREADY_EXISTS\x10\x03\x12\x11\n\rINVALID_STATE\x10\x04\x12\x0b\n\x07\x41\x42ORTED\x10\x05\x12\x13\n\x0fUNAUTHENTICATED\x10\x06\x12\x15\n\x11PERMISSION_DENIED\x10\x07\x12\x16\n\x12RESOURCE_EXHAUSTED\x10\x08\x12\x1b\n\x17TEMPORARILY_UNAVAILABLE\x10\t\x12\x15\n\x11\x44\x45\x41\x44LINE_EXCEEDED\x10\n\x12\x13\n\x0fNOT_IMPLEMENTED\x10\x0b\x12\r\n\tDATA_LOSS\x10\x0c\x12\x10\n\x0cOUT_OF_RANGE\x10\r\x12\r\n\tCANCELLED\x10\x0e\x12\x12\n\x0eINTERNAL_ERROR\x10\x0f\x62\x08\x65\x64itionsp\xe8\x07')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$modelyard/api/errors/v1/errors.proto\x12\x17modelyard.api.errors.v1\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\"N\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12%\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32\x14.google.protobuf.Any\"\xa0\x01\n\tErrorInfo\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\x42\n\x08metadata\x18\x03 \x03(\x0b\x32\x30.modelyard.api.errors.v1.ErrorInfo.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\";\n\tRetryInfo\x12.\n\x0bretry_delay\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration*\xfe\x02\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x1b\n\x17INVALID_PARAMETER_VALUE\x10\x01\x12\x1b\n\x17RESOURCE_DOES_NOT_EXIST\x10\x02\x12\x1b\n\x17RESOURCE_ALREADY_EXISTS\x10\x03\x12\x11\n\rINVALID_STATE\x10\x04\x12\x0b\n\x07\x41\x42ORTED\x10\x05\x12\x13\n\x0fUNAUTHENTICATED\x10\x06\x12\x15\n\x11PERMISSION_DENIED\x10\x07\x12\x16\n\x12RESOURCE_EXHAUSTED\x10\x08\x12\x1b\n\x17TEMPORARILY_UNAVAILABLE\x10\t\x12\x15\n\x11\x44\x45\x41\x44LINE_EXCEEDED\x10\n\x12\x13\n\x0fNOT_IMPLEMENTED\x10\x0b\x12\r\n\tDATA_LOSS\x10\x0c\x12\x10\n\x0cOUT_OF_RANGE\x10\r\x12\r\n\tCANCELLED\x10\x0e\x12\x12\n\x0eINTERNAL_ERROR\x10\x0f\x12\x14\n\x10\x46\x45\x41TURE_DISABLED\x10\x10\x62\x08\x65\x64itionsp\xe8\x07')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,7 +36,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ERRORINFO_METADATAENTRY']._loaded_options = None
   _globals['_ERRORINFO_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_REASON']._serialized_start=429
-  _globals['_REASON']._serialized_end=789
+  _globals['_REASON']._serialized_end=811
   _globals['_STATUS']._serialized_start=124
   _globals['_STATUS']._serialized_end=202
   _globals['_ERRORINFO']._serialized_start=205

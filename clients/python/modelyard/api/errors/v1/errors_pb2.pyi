@@ -26,6 +26,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OUT_OF_RANGE: _ClassVar[Reason]
     CANCELLED: _ClassVar[Reason]
     INTERNAL_ERROR: _ClassVar[Reason]
+    FEATURE_DISABLED: _ClassVar[Reason]
 REASON_UNSPECIFIED: Reason
 INVALID_PARAMETER_VALUE: Reason
 RESOURCE_DOES_NOT_EXIST: Reason
@@ -42,6 +43,7 @@ DATA_LOSS: Reason
 OUT_OF_RANGE: Reason
 CANCELLED: Reason
 INTERNAL_ERROR: Reason
+FEATURE_DISABLED: Reason
 
 class Status(_message.Message):
     __slots__ = ("code", "message", "details")

@@ -25,13 +25,19 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&modelyard/api/options/v1/options.proto\x12\x18modelyard.api.options.v1\x1a google/protobuf/descriptor.proto*\x94\x02\n\nPermission\x12\x1a\n\x16PERMISSION_UNSPECIFIED\x10\x00\x12\x11\n\rTRACKING_READ\x10\x01\x12\x12\n\x0eTRACKING_WRITE\x10\x02\x12\x13\n\x0fTRACKING_DELETE\x10\x03\x12\x11\n\rREGISTRY_READ\x10\x04\x12\x12\n\x0eREGISTRY_WRITE\x10\x05\x12\x14\n\x10REGISTRY_PROMOTE\x10\x06\x12\x13\n\x0fREGISTRY_DELETE\x10\x07\x12\x10\n\x0cSERVING_READ\x10\x08\x12\x11\n\rSERVING_WRITE\x10\t\x12\x0b\n\x07PREDICT\x10\n\x12\t\n\x05\x41\x44MIN\x10\x0b\x12\x0c\n\x08INTERNAL\x10\x0c\x12\x11\n\rREGISTRY_EDIT\x10\r:1\n\x08required\x12\x1d.google.protobuf.FieldOptions\x18\xb5\x87\x03 \x01(\x08:3\n\nmax_length\x12\x1d.google.protobuf.FieldOptions\x18\xb6\x87\x03 \x01(\x05:Z\n\npermission\x12\x1e.google.protobuf.MethodOptions\x18\xb7\x87\x03 \x01(\x0e\x32$.modelyard.api.options.v1.Permissionb\x08\x65\x64itionsp\xe8\x07')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&modelyard/api/options/v1/options.proto\x12\x18modelyard.api.options.v1\x1a google/protobuf/descriptor.proto\"!\n\x05Range\x12\x0b\n\x03min\x18\x01 \x01(\x03\x12\x0b\n\x03max\x18\x02 \x01(\x03\"\'\n\x0b\x44oubleRange\x12\x0b\n\x03min\x18\x01 \x01(\x01\x12\x0b\n\x03max\x18\x02 \x01(\x01\"*\n\x07Pattern\x12\r\n\x05regex\x18\x01 \x01(\t\x12\x10\n\x08\x65xpected\x18\x02 \x01(\t*\x94\x02\n\nPermission\x12\x1a\n\x16PERMISSION_UNSPECIFIED\x10\x00\x12\x11\n\rTRACKING_READ\x10\x01\x12\x12\n\x0eTRACKING_WRITE\x10\x02\x12\x13\n\x0fTRACKING_DELETE\x10\x03\x12\x11\n\rREGISTRY_READ\x10\x04\x12\x12\n\x0eREGISTRY_WRITE\x10\x05\x12\x14\n\x10REGISTRY_PROMOTE\x10\x06\x12\x13\n\x0fREGISTRY_DELETE\x10\x07\x12\x10\n\x0cSERVING_READ\x10\x08\x12\x11\n\rSERVING_WRITE\x10\t\x12\x0b\n\x07PREDICT\x10\n\x12\t\n\x05\x41\x44MIN\x10\x0b\x12\x0c\n\x08INTERNAL\x10\x0c\x12\x11\n\rREGISTRY_EDIT\x10\r:1\n\x08required\x12\x1d.google.protobuf.FieldOptions\x18\xb5\x87\x03 \x01(\x08:3\n\nmax_length\x12\x1d.google.protobuf.FieldOptions\x18\xb6\x87\x03 \x01(\x05:O\n\x05range\x12\x1d.google.protobuf.FieldOptions\x18\xb8\x87\x03 \x01(\x0b\x32\x1f.modelyard.api.options.v1.Range:\\\n\x0c\x64ouble_range\x12\x1d.google.protobuf.FieldOptions\x18\xb9\x87\x03 \x01(\x0b\x32%.modelyard.api.options.v1.DoubleRange:S\n\x07pattern\x12\x1d.google.protobuf.FieldOptions\x18\xba\x87\x03 \x01(\x0b\x32!.modelyard.api.options.v1.Pattern:/\n\x06one_of\x12\x1d.google.protobuf.FieldOptions\x18\xbb\x87\x03 \x03(\t:Z\n\npermission\x12\x1e.google.protobuf.MethodOptions\x18\xb7\x87\x03 \x01(\x0e\x32$.modelyard.api.options.v1.Permissionb\x08\x65\x64itionsp\xe8\x07')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelyard.api.options.v1.options_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PERMISSION']._serialized_start=103
-  _globals['_PERMISSION']._serialized_end=379
+  _globals['_PERMISSION']._serialized_start=223
+  _globals['_PERMISSION']._serialized_end=499
+  _globals['_RANGE']._serialized_start=102
+  _globals['_RANGE']._serialized_end=135
+  _globals['_DOUBLERANGE']._serialized_start=137
+  _globals['_DOUBLERANGE']._serialized_end=176
+  _globals['_PATTERN']._serialized_start=178
+  _globals['_PATTERN']._serialized_end=220
 # @@protoc_insertion_point(module_scope)

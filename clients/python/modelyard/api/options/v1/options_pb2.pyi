@@ -1,7 +1,8 @@
 from google.protobuf import descriptor_pb2 as _descriptor_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
-from typing import ClassVar as _ClassVar
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Optional as _Optional
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -39,5 +40,37 @@ REQUIRED_FIELD_NUMBER: _ClassVar[int]
 required: _descriptor.FieldDescriptor
 MAX_LENGTH_FIELD_NUMBER: _ClassVar[int]
 max_length: _descriptor.FieldDescriptor
+RANGE_FIELD_NUMBER: _ClassVar[int]
+range: _descriptor.FieldDescriptor
+DOUBLE_RANGE_FIELD_NUMBER: _ClassVar[int]
+double_range: _descriptor.FieldDescriptor
+PATTERN_FIELD_NUMBER: _ClassVar[int]
+pattern: _descriptor.FieldDescriptor
+ONE_OF_FIELD_NUMBER: _ClassVar[int]
+one_of: _descriptor.FieldDescriptor
 PERMISSION_FIELD_NUMBER: _ClassVar[int]
 permission: _descriptor.FieldDescriptor
+
+class Range(_message.Message):
+    __slots__ = ("min", "max")
+    MIN_FIELD_NUMBER: _ClassVar[int]
+    MAX_FIELD_NUMBER: _ClassVar[int]
+    min: int
+    max: int
+    def __init__(self, min: _Optional[int] = ..., max: _Optional[int] = ...) -> None: ...
+
+class DoubleRange(_message.Message):
+    __slots__ = ("min", "max")
+    MIN_FIELD_NUMBER: _ClassVar[int]
+    MAX_FIELD_NUMBER: _ClassVar[int]
+    min: float
+    max: float
+    def __init__(self, min: _Optional[float] = ..., max: _Optional[float] = ...) -> None: ...
+
+class Pattern(_message.Message):
+    __slots__ = ("regex", "expected")
+    REGEX_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    regex: str
+    expected: str
+    def __init__(self, regex: _Optional[str] = ..., expected: _Optional[str] = ...) -> None: ...

@@ -578,16 +578,16 @@ class RollbackStageResponse(_message.Message):
     def __init__(self, model_version: _Optional[_Union[ModelVersion, _Mapping]] = ...) -> None: ...
 
 class ListModelEventsRequest(_message.Message):
-    __slots__ = ("name", "after_revision", "max_results", "page_token")
+    __slots__ = ("name", "after_revision", "page_size", "page_token")
     NAME_FIELD_NUMBER: _ClassVar[int]
     AFTER_REVISION_FIELD_NUMBER: _ClassVar[int]
-    MAX_RESULTS_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     name: str
     after_revision: int
-    max_results: int
+    page_size: int
     page_token: str
-    def __init__(self, name: _Optional[str] = ..., after_revision: _Optional[int] = ..., max_results: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., after_revision: _Optional[int] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListModelEventsResponse(_message.Message):
     __slots__ = ("events", "next_page_token")
@@ -630,12 +630,12 @@ class VerifyHistoryResponse(_message.Message):
     def __init__(self, revision: _Optional[int] = ..., hash: _Optional[str] = ...) -> None: ...
 
 class ListPinnedManifestsRequest(_message.Message):
-    __slots__ = ("max_results", "page_token")
-    MAX_RESULTS_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
-    max_results: int
+    page_size: int
     page_token: str
-    def __init__(self, max_results: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListPinnedManifestsResponse(_message.Message):
     __slots__ = ("digests", "next_page_token")

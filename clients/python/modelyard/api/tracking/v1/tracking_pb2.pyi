@@ -1,4 +1,3 @@
-from google.protobuf import struct_pb2 as _struct_pb2
 from modelyard.api.options.v1 import options_pb2 as _options_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -318,16 +317,6 @@ class LoggedModelTag(_message.Message):
     key: str
     value: str
     def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
-
-class Workspace(_message.Message):
-    __slots__ = ("name", "description", "default_artifact_root")
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
-    DEFAULT_ARTIFACT_ROOT_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    description: str
-    default_artifact_root: str
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., default_artifact_root: _Optional[str] = ...) -> None: ...
 
 class CreateExperimentRequest(_message.Message):
     __slots__ = ("name", "artifact_location", "tags")
@@ -887,74 +876,6 @@ class LogLoggedModelParamsRequest(_message.Message):
     def __init__(self, model_id: _Optional[str] = ..., params: _Optional[_Iterable[_Union[LoggedModelParameter, _Mapping]]] = ...) -> None: ...
 
 class LogLoggedModelParamsResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
-
-class ListWorkspacesRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
-
-class ListWorkspacesResponse(_message.Message):
-    __slots__ = ("workspaces",)
-    WORKSPACES_FIELD_NUMBER: _ClassVar[int]
-    workspaces: _containers.RepeatedCompositeFieldContainer[Workspace]
-    def __init__(self, workspaces: _Optional[_Iterable[_Union[Workspace, _Mapping]]] = ...) -> None: ...
-
-class CreateWorkspaceRequest(_message.Message):
-    __slots__ = ("name", "description", "default_artifact_root", "trace_archival_config")
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
-    DEFAULT_ARTIFACT_ROOT_FIELD_NUMBER: _ClassVar[int]
-    TRACE_ARCHIVAL_CONFIG_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    description: str
-    default_artifact_root: str
-    trace_archival_config: _struct_pb2.Struct
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., default_artifact_root: _Optional[str] = ..., trace_archival_config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
-
-class CreateWorkspaceResponse(_message.Message):
-    __slots__ = ("workspace",)
-    WORKSPACE_FIELD_NUMBER: _ClassVar[int]
-    workspace: Workspace
-    def __init__(self, workspace: _Optional[_Union[Workspace, _Mapping]] = ...) -> None: ...
-
-class GetWorkspaceRequest(_message.Message):
-    __slots__ = ("workspace_name",)
-    WORKSPACE_NAME_FIELD_NUMBER: _ClassVar[int]
-    workspace_name: str
-    def __init__(self, workspace_name: _Optional[str] = ...) -> None: ...
-
-class GetWorkspaceResponse(_message.Message):
-    __slots__ = ("workspace",)
-    WORKSPACE_FIELD_NUMBER: _ClassVar[int]
-    workspace: Workspace
-    def __init__(self, workspace: _Optional[_Union[Workspace, _Mapping]] = ...) -> None: ...
-
-class UpdateWorkspaceRequest(_message.Message):
-    __slots__ = ("workspace_name", "description", "default_artifact_root")
-    WORKSPACE_NAME_FIELD_NUMBER: _ClassVar[int]
-    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
-    DEFAULT_ARTIFACT_ROOT_FIELD_NUMBER: _ClassVar[int]
-    workspace_name: str
-    description: str
-    default_artifact_root: str
-    def __init__(self, workspace_name: _Optional[str] = ..., description: _Optional[str] = ..., default_artifact_root: _Optional[str] = ...) -> None: ...
-
-class UpdateWorkspaceResponse(_message.Message):
-    __slots__ = ("workspace",)
-    WORKSPACE_FIELD_NUMBER: _ClassVar[int]
-    workspace: Workspace
-    def __init__(self, workspace: _Optional[_Union[Workspace, _Mapping]] = ...) -> None: ...
-
-class DeleteWorkspaceRequest(_message.Message):
-    __slots__ = ("workspace_name", "mode")
-    WORKSPACE_NAME_FIELD_NUMBER: _ClassVar[int]
-    MODE_FIELD_NUMBER: _ClassVar[int]
-    workspace_name: str
-    mode: str
-    def __init__(self, workspace_name: _Optional[str] = ..., mode: _Optional[str] = ...) -> None: ...
-
-class DeleteWorkspaceResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 

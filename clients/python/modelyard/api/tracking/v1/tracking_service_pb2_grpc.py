@@ -210,31 +210,6 @@ class TrackingServiceStub(object):
                 request_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.LogLoggedModelParamsRequest.SerializeToString,
                 response_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.LogLoggedModelParamsResponse.FromString,
                 _registered_method=True)
-        self.ListWorkspaces = channel.unary_unary(
-                '/modelyard.api.tracking.v1.TrackingService/ListWorkspaces',
-                request_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.ListWorkspacesRequest.SerializeToString,
-                response_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.ListWorkspacesResponse.FromString,
-                _registered_method=True)
-        self.CreateWorkspace = channel.unary_unary(
-                '/modelyard.api.tracking.v1.TrackingService/CreateWorkspace',
-                request_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.CreateWorkspaceRequest.SerializeToString,
-                response_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.CreateWorkspaceResponse.FromString,
-                _registered_method=True)
-        self.GetWorkspace = channel.unary_unary(
-                '/modelyard.api.tracking.v1.TrackingService/GetWorkspace',
-                request_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.GetWorkspaceRequest.SerializeToString,
-                response_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.GetWorkspaceResponse.FromString,
-                _registered_method=True)
-        self.UpdateWorkspace = channel.unary_unary(
-                '/modelyard.api.tracking.v1.TrackingService/UpdateWorkspace',
-                request_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.UpdateWorkspaceRequest.SerializeToString,
-                response_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.UpdateWorkspaceResponse.FromString,
-                _registered_method=True)
-        self.DeleteWorkspace = channel.unary_unary(
-                '/modelyard.api.tracking.v1.TrackingService/DeleteWorkspace',
-                request_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.DeleteWorkspaceRequest.SerializeToString,
-                response_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.DeleteWorkspaceResponse.FromString,
-                _registered_method=True)
         self.GetMetricHistoryBulk = channel.unary_unary(
                 '/modelyard.api.tracking.v1.TrackingService/GetMetricHistoryBulk',
                 request_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.GetMetricHistoryBulkRequest.SerializeToString,
@@ -519,41 +494,6 @@ class TrackingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListWorkspaces(self, request, context):
-        """Returns the workspaces the caller may see.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def CreateWorkspace(self, request, context):
-        """Creates a workspace. Fails with RESOURCE_ALREADY_EXISTS.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def GetWorkspace(self, request, context):
-        """Returns one workspace. Fails with RESOURCE_DOES_NOT_EXIST.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def UpdateWorkspace(self, request, context):
-        """Changes description or artifact root of a workspace.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def DeleteWorkspace(self, request, context):
-        """Deletes a workspace.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def GetMetricHistoryBulk(self, request, context):
         """Returns the points of one metric of many runs, by (run_id, timestamp, step, value).
         """
@@ -776,31 +716,6 @@ def add_TrackingServiceServicer_to_server(servicer, server):
                     servicer.LogLoggedModelParams,
                     request_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.LogLoggedModelParamsRequest.FromString,
                     response_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.LogLoggedModelParamsResponse.SerializeToString,
-            ),
-            'ListWorkspaces': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListWorkspaces,
-                    request_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.ListWorkspacesRequest.FromString,
-                    response_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.ListWorkspacesResponse.SerializeToString,
-            ),
-            'CreateWorkspace': grpc.unary_unary_rpc_method_handler(
-                    servicer.CreateWorkspace,
-                    request_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.CreateWorkspaceRequest.FromString,
-                    response_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.CreateWorkspaceResponse.SerializeToString,
-            ),
-            'GetWorkspace': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetWorkspace,
-                    request_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.GetWorkspaceRequest.FromString,
-                    response_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.GetWorkspaceResponse.SerializeToString,
-            ),
-            'UpdateWorkspace': grpc.unary_unary_rpc_method_handler(
-                    servicer.UpdateWorkspace,
-                    request_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.UpdateWorkspaceRequest.FromString,
-                    response_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.UpdateWorkspaceResponse.SerializeToString,
-            ),
-            'DeleteWorkspace': grpc.unary_unary_rpc_method_handler(
-                    servicer.DeleteWorkspace,
-                    request_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.DeleteWorkspaceRequest.FromString,
-                    response_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.DeleteWorkspaceResponse.SerializeToString,
             ),
             'GetMetricHistoryBulk': grpc.unary_unary_rpc_method_handler(
                     servicer.GetMetricHistoryBulk,
@@ -1774,141 +1689,6 @@ class TrackingService(object):
             '/modelyard.api.tracking.v1.TrackingService/LogLoggedModelParams',
             modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.LogLoggedModelParamsRequest.SerializeToString,
             modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.LogLoggedModelParamsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListWorkspaces(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/modelyard.api.tracking.v1.TrackingService/ListWorkspaces',
-            modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.ListWorkspacesRequest.SerializeToString,
-            modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.ListWorkspacesResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def CreateWorkspace(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/modelyard.api.tracking.v1.TrackingService/CreateWorkspace',
-            modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.CreateWorkspaceRequest.SerializeToString,
-            modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.CreateWorkspaceResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetWorkspace(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/modelyard.api.tracking.v1.TrackingService/GetWorkspace',
-            modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.GetWorkspaceRequest.SerializeToString,
-            modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.GetWorkspaceResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def UpdateWorkspace(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/modelyard.api.tracking.v1.TrackingService/UpdateWorkspace',
-            modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.UpdateWorkspaceRequest.SerializeToString,
-            modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.UpdateWorkspaceResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def DeleteWorkspace(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/modelyard.api.tracking.v1.TrackingService/DeleteWorkspace',
-            modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.DeleteWorkspaceRequest.SerializeToString,
-            modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.DeleteWorkspaceResponse.FromString,
             options,
             channel_credentials,
             insecure,
