@@ -65,7 +65,7 @@ def test_fields_have_the_limits_of_the_contract(document: dict[str, Any]) -> Non
     schemas = document["components"]["schemas"]
 
     log_metric = schemas["tracking.v1.LogMetricRequest"]
-    assert log_metric["required"] == ["key"]
+    assert log_metric["required"] == ["key", "value"]
     assert log_metric["properties"]["key"] == {"type": "string", "maxLength": 250}
     assert schemas["tracking.v1.LogBatchRequest"]["properties"]["metrics"]["maxItems"] == 1000
     assert schemas["tracking.v1.RunInfo"]["properties"]["status"]["enum"] == [
@@ -75,6 +75,12 @@ def test_fields_have_the_limits_of_the_contract(document: dict[str, Any]) -> Non
         "FAILED",
         "KILLED",
     ]
+    run_info = schemas["tracking.v1.RunInfo"]["properties"]
+    assert run_info["lifecycle_stage"] == {"type": "string", "enum": ["active", "deleted"]}
+    search = schemas["tracking.v1.SearchRunsRequest"]["properties"]["max_results"]
+    assert (search["minimum"], search["maximum"]) == (1, 50_000)
+    digest = schemas["access.v1.CreateTokenRequest"]["properties"]["sha256"]
+    assert digest == {"type": "string", "pattern": "^(?:[0-9a-f]{64})$"}
 
 
 def test_the_parameters_of_a_get_are_the_fields_of_its_request(document: dict[str, Any]) -> None:

@@ -58,6 +58,10 @@ def edge(running: Edge) -> Edge:
     return running
 
 
+MATCHING = {"[0-9A-Za-z]{10}": "a" * 10, "[0-9a-f]{64}": "a" * 64}
+"""A text for each pattern of the contract that `a` does not match."""
+
+
 def filled(kind: Descriptor) -> dict[str, Any]:
     """A request with a fitting value in each field."""
     return {field.name: fitting(field) for field in kind.fields}
@@ -72,7 +76,9 @@ def fitting(field: FieldDescriptor) -> Any:
     elif field.enum_type is not None:
         value = field.enum_type.values[-1].name
     else:
-        value = RIGHT[field.type]
+        options: Any = field.GetOptions().Extensions  # the stubs know no editions
+        allowed = (*options[options_pb2.one_of], RIGHT[field.type])
+        value = MATCHING.get(options[options_pb2.pattern].regex, allowed[0])
     return [value] if field.is_repeated else value
 
 

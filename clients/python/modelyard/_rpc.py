@@ -20,7 +20,7 @@ from modelyard._failures import Failure
 from modelyard.exceptions import InvalidParameter
 
 DEADLINE_S = 10.0
-READS = ("Get", "List", "Resolve", "Search", "Verify")
+READS = ("Check", "Get", "List", "Resolve", "Search", "Verify")
 """How the names of the RPCs begin that change nothing."""
 _ATTEMPTS = 4
 _FIRST_BACKOFF_S = 0.2

@@ -58,6 +58,10 @@ class InvalidState(ModelyardException):
     code = "INVALID_STATE"
 
 
+class FeatureDisabled(ModelyardException):
+    code = "FEATURE_DISABLED"
+
+
 class Aborted(ModelyardException):
     code = "ABORTED"
 

@@ -35,6 +35,7 @@ _SCALARS: dict[int, dict[str, Any]] = {
         ]
     },
 }
+_BOUNDS = {"min": "minimum", "max": "maximum"}
 _KNOWN: dict[str, dict[str, Any]] = {
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
     "google.protobuf.FieldMask": {"type": "string"},
@@ -194,7 +195,24 @@ def _single(field: FieldDescriptor) -> dict[str, Any]:
     if field.enum_type is not None:
         names = [value.name for value in field.enum_type.values if value.number]
         return {"type": "string", "enum": names}
-    return _SCALARS[field.type]
+    return _SCALARS[field.type] | _limits(field)
+
+
+def _limits(field: FieldDescriptor) -> dict[str, Any]:
+    """Return what the contract's options say of a single value of a field."""
+    options: Any = field.GetOptions()  # the stubs know no editions
+    limits: dict[str, Any] = {}
+    for option in (options_pb2.range, options_pb2.double_range):
+        if options.HasExtension(option):
+            known = options.Extensions[option].ListFields()
+            limits |= {_BOUNDS[bound.name]: value for bound, value in known}
+    if options.HasExtension(options_pb2.double_range):
+        limits |= {"type": "number"}  # and none that is not finite
+    if options.HasExtension(options_pb2.pattern):
+        limits["pattern"] = f"^(?:{options.Extensions[options_pb2.pattern].regex})$"
+    if texts := options.Extensions[options_pb2.one_of]:
+        limits["enum"] = list(texts)
+    return limits
 
 
 def _is_required(field: FieldDescriptor) -> bool:

@@ -254,7 +254,8 @@ def required_run_status_of(status: pb.RunStatus) -> RunStatus:
 
 
 def model_status_of(status: pb.LoggedModelStatus) -> ModelStatus:
-    return _STATUSES_OF_MODELS.get(status, ModelStatus.PENDING)
+    """Return a status that the request was checked to have."""
+    return _STATUSES_OF_MODELS[status]
 
 
 def model_order_of(message: pb.SearchLoggedModelsRequest.OrderBy) -> ModelOrder:

@@ -16,7 +16,6 @@ from modelyard_registry.operations.importing import OriginalModel, OriginalVersi
 from modelyard_registry.operations.model_versions import Kept, Registration
 from modelyard_registry.rules.names import (
     MAX_IMPORTED_NUMBER,
-    MAX_NUMBER,
     checked_between,
     version_number,
 )
@@ -73,8 +72,8 @@ def _model(message: pb.RegisteredModel, next_version: int) -> OriginalModel:
         description=given(message, "description"),
         deployment_job_id=given(message, "deployment_job_id"),
         deletion_protection=given(message, "deletion_protection"),
-        created_ms=_time(message, where, "creation_timestamp"),
-        updated_ms=_updated(message, where),
+        created_ms=message.creation_timestamp,
+        updated_ms=given(message, "last_updated_timestamp", message.creation_timestamp),
         tags=[(tag.key, tag.value) for tag in message.tags],
         next_version=next_version,
     )
@@ -98,16 +97,7 @@ def _version(message: pb.ModelVersion) -> OriginalVersion:
         stage=Stage.parse(message.current_stage or Stage.NONE),
         status=pb.ModelVersionStatus.Name(message.status) if message.status else READY,
         user_id=message.user_id,
-        created_ms=_time(message, where, "creation_timestamp"),
-        updated_ms=_updated(message, where),
+        created_ms=message.creation_timestamp,
+        updated_ms=given(message, "last_updated_timestamp", message.creation_timestamp),
         aliases=list(message.aliases),
     )
-
-
-def _updated(message: pb.RegisteredModel | pb.ModelVersion, where: str) -> int:
-    field = "last_updated_timestamp"
-    return _time(message, where, field if message.HasField(field) else "creation_timestamp")
-
-
-def _time(message: pb.RegisteredModel | pb.ModelVersion, where: str, field: str) -> int:
-    return checked_between(getattr(message, field), where + field, 0, MAX_NUMBER)

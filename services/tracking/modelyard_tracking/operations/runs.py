@@ -19,7 +19,6 @@ from modelyard_tracking.rules.states import Lifecycle, RunStatus
 from modelyard_tracking.rules.values import (
     RUN_NAME_TAG,
     checked_run_name,
-    checked_time_ms,
     checked_user,
     new_run_id,
 )
@@ -66,7 +65,7 @@ def create_run(
         experiment_id=experiment.experiment_id,
         name=name,
         user_id=checked_user(user_id),
-        start_ms=checked_time_ms(start_ms, "start_time"),
+        start_ms=start_ms,
         end_ms=None,
     )
     session.add(run)
@@ -137,7 +136,7 @@ def update_run(
     if status is not None:
         run.status = status
     if end_ms is not None:
-        run.end_ms = checked_time_ms(end_ms, "end_time")
+        run.end_ms = end_ms
     if name:
         run.name = checked_run_name(name)
         session.merge(RunTag(run_id=run_id, key=RUN_NAME_TAG, value=name))

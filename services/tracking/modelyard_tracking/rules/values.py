@@ -167,15 +167,6 @@ def model_description(text: str) -> dict[str, Any]:
     return found
 
 
-def checked_time_ms(value: int, parameter: str) -> int:
-    if value < 0:
-        raise InvalidArgument(
-            f"Invalid value {value} for parameter '{parameter}' supplied: "
-            "it must be Unix time in milliseconds, not negative."
-        )
-    return value
-
-
 def unique(pairs: Iterable[tuple[str, str]], what: str) -> dict[str, str]:
     """Return pairs as a dictionary.
 

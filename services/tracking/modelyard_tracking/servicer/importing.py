@@ -17,7 +17,7 @@ from modelyard_tracking.operations.importing import (
     OriginalRun,
 )
 from modelyard_tracking.rules.states import Lifecycle
-from modelyard_tracking.rules.values import checked_model_id, checked_run_id, checked_time_ms
+from modelyard_tracking.rules.values import checked_model_id, checked_run_id
 
 
 class Importing:
@@ -58,8 +58,8 @@ def _experiment(message: pb.Experiment) -> OriginalExperiment:
         experiment_id=message.experiment_id,
         name=message.name,
         lifecycle_stage=Lifecycle(message.lifecycle_stage),
-        created_ms=_time(message, "experiment.", "creation_time"),
-        updated_ms=_time(message, "experiment.", "last_update_time"),
+        created_ms=given(message, "creation_time"),
+        updated_ms=given(message, "last_update_time"),
         tags=_pairs(message.tags, "tag", "experiment.tags"),
     )
 
@@ -74,8 +74,8 @@ def _run(message: pb.Run) -> OriginalRun:
         name=info.run_name,
         user_id=info.user_id,
         status=wire.required_run_status_of(info.status),
-        start_ms=checked_time_ms(info.start_time, "run.info.start_time"),
-        end_ms=_time(info, "run.info.", "end_time"),
+        start_ms=info.start_time,
+        end_ms=given(info, "end_time"),
         lifecycle_stage=Lifecycle(info.lifecycle_stage),
         params=_pairs(message.data.params, "param", "run.data.params"),
         tags=_pairs(message.data.tags, "tag", "run.data.tags"),
@@ -91,8 +91,7 @@ def _model(message: pb.LoggedModel) -> OriginalModel:
     info = message.info
     required = ("model_id", "experiment_id", "name", "status", "creation_timestamp_ms")
     require(info, "model.info.", *required)
-    created_ms = checked_time_ms(info.creation_timestamp_ms, "model.info.creation_timestamp_ms")
-    updated_ms = _time(info, "model.info.", "last_updated_timestamp_ms")
+    created_ms = info.creation_timestamp_ms
     return OriginalModel(
         model_id=info.model_id,
         experiment_id=info.experiment_id,
@@ -101,17 +100,10 @@ def _model(message: pb.LoggedModel) -> OriginalModel:
         source_run_id=checked_run_id(info.source_run_id) if info.source_run_id else None,
         status=wire.model_status_of(info.status),
         created_ms=created_ms,
-        updated_ms=created_ms if updated_ms is None else updated_ms,
+        updated_ms=given(info, "last_updated_timestamp_ms", created_ms),
         params=_pairs(message.data.params, "param", "model.data.params"),
         tags=_pairs(info.tags, "tag", "model.info.tags"),
     )
-
-
-def _time(
-    message: pb.Experiment | pb.RunInfo | pb.LoggedModelInfo, where: str, field: str
-) -> int | None:
-    time_ms = given(message, field)
-    return None if time_ms is None else checked_time_ms(time_ms, where + field)
 
 
 def _pairs(messages: Iterable[Any], what: str, where: str) -> dict[str, str]:
