@@ -162,7 +162,7 @@ def split() -> type[Message]:
     """A message with options that no request of the contract has yet."""
     kinds = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(
-        name="split.proto", package="split", syntax="editions", edition=1000
+        name="split.proto", package="split", syntax="editions", edition=descriptor_pb2.EDITION_2023
     )
     file.dependency.append("modelyard/api/options/v1/options.proto")
     message: Any = file.message_type.add(name="Split")  # the stubs know no editions
@@ -179,7 +179,7 @@ def split() -> type[Message]:
     kinds_ = message.field.add(name="kinds", number=5, type=kinds.TYPE_STRING, label=3)
     kinds_.options.Extensions[options_pb2.one_of].extend(["canary", "shadow"])
     pool = descriptor_pool.Default()
-    pool.Add(file)  # type: ignore[no-untyped-call]
+    pool.Add(file)
     return GetMessageClass(pool.FindMessageTypeByName("split.Split"))
 
 
