@@ -12,6 +12,7 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 from modelyard.api.options.v1 import options_pb2
 from modelyard_kit.errors import InvalidArgument
@@ -47,7 +48,12 @@ def _field_checks(field: FieldDescriptor) -> list[_Check]:
         checks.append(_no_nul(field, repeated=repeated))
     if field.enum_type is not None:
         checks.append(_known(field, field.enum_type, repeated=repeated))
-    if field.message_type is not None and field.message_type.file.package.startswith("modelyard"):
+    kind = field.message_type
+    if kind is None or kind.file.package.startswith("google."):
+        return checks  # the well-known types have no limits of ours
+    if kind.GetOptions().map_entry:
+        checks.append(_entries(field, kind))
+    else:
         checks.append(_nested(field, repeated=repeated))
     return checks
 
@@ -122,5 +128,18 @@ def _nested(field: FieldDescriptor, *, repeated: bool) -> _Check:
             item = getattr(message, field.name)
             for nested in _checks(kind):
                 nested(item, f"{where}{field.name}.")
+
+    return check
+
+
+def _entries(field: FieldDescriptor, kind: Descriptor) -> _Check:
+    """Check keys and values of a map as the fields of an entry, which they are when sent."""
+    entry = GetMessageClass(kind)
+
+    def check(message: Message, where: str) -> None:
+        for key, value in getattr(message, field.name).items():
+            inside = f"{where}{field.name}[{key!r}]."
+            for nested in _checks(kind):
+                nested(entry(key=key, value=value), inside)
 
     return check
