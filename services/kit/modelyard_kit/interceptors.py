@@ -73,24 +73,12 @@ def wrap(
 
     def stream(data: bytes, context: grpc.ServicerContext) -> Iterator[Any]:
         with _around(method, identify, context, len(data)) as exchange:
-            yield from sent(behavior(_received(kind, data), context), exchange)
+            yield from _sent(behavior(_received(kind, data), context), exchange, identify)
 
     def both_stream(parts: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
         with _around(method, identify, context, 0) as exchange:
-            yield from sent(behavior(received(parts, exchange), context), exchange)
-
-    def received(parts: Iterator[bytes], exchange: _Exchange) -> Iterator[Message]:
-        for data in parts:
-            exchange.received_bytes += len(data)
-            yield _received(kind, data)
-
-    def sent(messages: Iterator[Message], exchange: _Exchange) -> Iterator[bytes]:
-        authorization = caller.get().authorization
-        for message in messages:
-            identify(authorization)  # a token may end while it is used
-            part = message.SerializeToString()
-            exchange.sent_bytes += len(part)
-            yield part
+            requests = _all_received(kind, parts, exchange)
+            yield from _sent(behavior(requests, context), exchange, identify)
 
     if method.client_streaming:
         return both_stream
@@ -106,6 +94,23 @@ def _received(kind: type[Message], data: bytes) -> Message:
         ) from None
     validate(request)
     return request
+
+
+def _all_received(
+    kind: type[Message], parts: Iterator[bytes], exchange: _Exchange
+) -> Iterator[Message]:
+    for data in parts:
+        exchange.received_bytes += len(data)
+        yield _received(kind, data)
+
+
+def _sent(messages: Iterator[Message], exchange: _Exchange, identify: Identify) -> Iterator[bytes]:
+    authorization = caller.get().authorization
+    for message in messages:
+        identify(authorization)  # a token may end while it is used
+        part = message.SerializeToString()
+        exchange.sent_bytes += len(part)
+        yield part
 
 
 @dataclass(slots=True)
