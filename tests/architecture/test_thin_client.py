@@ -83,6 +83,20 @@ def test_a_run_is_logged_with_the_base_alone(python: Path, platform: Up) -> None
     assert json.loads(said) == [[], {"p": "1"}, {"m": 0.5}, "text"]
 
 
+def test_mypy_sees_the_types_of_an_installed_client(python: Path, tmp_path: Path) -> None:
+    code = "import modelyard; run = modelyard.start_run(); run.info.run_id + 1"
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--python-executable", python, "-c", code],
+        cwd=tmp_path,  # where no settings of ours are
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert 'Unsupported operand types for + ("str" and "int")' in checked.stdout, checked.stderr
+    assert "Found 1 error" in checked.stdout, checked.stdout
+
+
 def test_what_the_base_cannot_do_names_the_extra(python: Path, tmp_path: Path) -> None:
     settings = environment(MODELYARD_HOME=str(tmp_path))
     for extra, code in (

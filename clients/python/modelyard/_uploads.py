@@ -29,7 +29,7 @@ class Owner:
 
 
 def upload(
-    uri: str | None, owner: Owner, local_path: str | Path, artifact_path: str | None
+    uri: str | None, owner: Owner, local_path: str | Path, artifact_path: str | Path | None
 ) -> None:
     """Upload a file, or a folder under its own name, into a folder of a tree.
 
@@ -50,7 +50,7 @@ def upload(
 
 
 def upload_content(
-    uri: str | None, owner: Owner, local_dir: str | Path, artifact_path: str | None
+    uri: str | None, owner: Owner, local_dir: str | Path, artifact_path: str | Path | None
 ) -> None:
     """Upload what a folder holds into a folder of a tree.
 

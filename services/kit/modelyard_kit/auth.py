@@ -11,8 +11,10 @@ import base64
 import binascii
 import hmac
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from google.protobuf.descriptor import MethodDescriptor
@@ -28,6 +30,7 @@ MIN_TOKEN_LENGTH = 16
 NAMED = re.compile(r"modelyard_([0-9A-Za-z]{10})_[0-9A-Za-z]{43}")
 """A named token: its id, which may be known, and its secret."""
 
+_NONE_GIVEN: Mapping[str, Permission] = MappingProxyType({})
 _WANTED = "A valid bearer token is needed; set MODELYARD_TOKEN or MODELYARD_TOKEN_FILE."
 
 
@@ -101,16 +104,22 @@ def read_services_token(path: Path) -> str:
     return token
 
 
-def permission_of(method: MethodDescriptor) -> Permission:
+def permission_of(
+    method: MethodDescriptor, permissions: Mapping[str, Permission] = _NONE_GIVEN
+) -> Permission:
     """Return the permission a method asks for.
+
+    Args:
+        method: Of our contract or of another one.
+        permissions: By the names of methods; goes before the option of the contract.
 
     Raises:
         ValueError: The method has none; a server with such a method must not start.
     """
     extensions: Any = method.GetOptions().Extensions  # the stubs know no editions
-    needed: Permission = extensions[permission]
+    needed: Permission = permissions.get(method.name) or extensions[permission]
     if needed == Permission.PERMISSION_UNSPECIFIED:
-        raise ValueError(f"{method.full_name} has no permission option")
+        raise ValueError(f"{method.full_name} has no permission, by its option or given for it")
     return needed
 
 

@@ -1,7 +1,21 @@
-"""One call of one RPC: who makes it, and the one transaction it runs in.
+"""One call of one RPC: its caller, and the transaction it runs in.
 
-A servicer's method is decorated with `reads` or `writes` and receives a `Call` with an open
-session; the transaction is committed when the method returns and rolled back when it raises.
+The interceptors put what they learned about a call into the context variable `caller` before they
+run the servicer's method, on the same thread. A method reads it where gRPC's context does not
+reach: `reads`, `writes` and `write_step` take the deadline and the idempotency key from it, and
+`restrict_to_callers` the scope of the token.
+
+A method of one transaction is decorated with `reads` or `writes`. It is then called as gRPC calls
+it, with the request and gRPC's context, and receives the request and a `Call` with an open session;
+the transaction is committed when the method returns and rolled back when it raises:
+
+    @writes
+    def DeleteRun(self, request, call):
+        runs.delete_run(call.session, request.run_id)
+        return pb.DeleteRunResponse()
+
+A method that asks a neighbour or the store between its transactions is not decorated itself. It
+calls steps that are: with `write_step`, and at most one with `writes`, whose reply is the call's.
 """
 
 from __future__ import annotations
@@ -72,6 +86,9 @@ class Caller:
 
 
 caller: ContextVar[Caller] = ContextVar("caller")
+"""The call that this thread answers; set by the interceptors for each one."""
+_answered: ContextVar[Caller | None] = ContextVar("answered", default=None)
+"""The call for which `writes` was entered last."""
 
 
 def restrict_to_callers(database: Database, restriction: Restriction) -> None:
@@ -110,13 +127,21 @@ class Servicer(Protocol):
 S = TypeVar("S", bound=Servicer)
 Request = TypeVar("Request", bound=Message)
 Reply = TypeVar("Reply", bound=Message)
+Result = TypeVar("Result")
 P = ParamSpec("P")
 
 
 def reads(
     method: Callable[Concatenate[S, Request, Call, P], Reply],
 ) -> Callable[Concatenate[S, Request, grpc.ServicerContext, P], Reply]:
-    """Run the method in one read-only transaction: all of its answer is of one instant."""
+    """Run the method in one read-only transaction: all of its answer is of one instant.
+
+    Args:
+        method: Takes the request, a `Call` and what else it is called with; returns the reply.
+
+    Returns:
+        The same with gRPC's context in place of the `Call`.
+    """
 
     def handle(
         self: S,
@@ -140,7 +165,16 @@ def writes(
     """Run the method in one read-write transaction, once per idempotency key.
 
     The first reply to a key is kept in the same transaction and given again to a retry; the key
-    with another request is refused. RPCs that are idempotent by nature ignore the key.
+    with another request is refused. RPCs that are idempotent by nature ignore the key. A method
+    that collides with another transaction is run again, so it changes nothing but the database.
+
+    Args:
+        method: Takes the request, a `Call` and what else it is called with; returns the reply.
+
+    Returns:
+        The same with gRPC's context in place of the `Call`. It raises AssertionError when it is
+        entered a second time in a call of an RPC that is not idempotent: the key has one reply, so
+        a retry would get that of the first step in the second. `write_step` is for the others.
     """
 
     def handle(
@@ -151,31 +185,76 @@ def writes(
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Reply:
-        who = caller.get()
-        key = who.key(request)
+        _enter_once(caller.get())
+        key = caller.get().key(request)
 
-        def attempt() -> Any:
-            with self.database.write(who.remaining_s()) as session:
-                call = Call(session, who.actor, who.request_id, self.clock())
-                kept = None if key is None else idempotency.find(session, key)
-                if kept is not None:
-                    return kept
-                reply = method(self, request, call, *args, **kwargs)
-                if key is not None:
-                    idempotency.keep(session, key, reply, call.now_ms)
-                if not context.is_active():
-                    raise Cancelled("The caller went away before the commit; nothing was written.")
-                return reply
+        def replied(call: Call) -> Any:
+            kept = None if key is None else idempotency.find(call.session, key)
+            if kept is not None:
+                return kept
+            reply = method(self, request, call, *args, **kwargs)
+            if key is not None:
+                idempotency.keep(call.session, key, reply, call.now_ms)
+            return reply
 
         try:
-            return _until_it_goes_through(attempt)  # type: ignore[no-any-return]  # of the RPC's reply type
+            return _written(self, context, replied)  # type: ignore[no-any-return]  # of the RPC's reply type
         except (*_DECIDED, OutcomeUnknown) as failure:
             return _first_reply(self, request, failure)  # type: ignore[no-any-return]  # as above
 
     return handle
 
 
-def _until_it_goes_through(attempt: Callable[[], Any]) -> Any:
+def write_step(
+    method: Callable[Concatenate[S, Call, P], Result],
+) -> Callable[Concatenate[S, grpc.ServicerContext, P], Result]:
+    """Run the method in one read-write transaction that is a part of a call.
+
+    Nothing is kept under the call's idempotency key: a retry runs the step again.
+
+    Args:
+        method: Takes a `Call` and what else it is called with; returns what the next step needs.
+
+    Returns:
+        The same with gRPC's context in place of the `Call`.
+    """
+
+    def handle(
+        self: S, context: grpc.ServicerContext, /, *args: P.args, **kwargs: P.kwargs
+    ) -> Result:
+        try:
+            return _written(self, context, lambda call: method(self, call, *args, **kwargs))
+        except OutcomeUnknown:
+            raise _may_be_done() from None
+
+    return handle
+
+
+def _enter_once(who: Caller) -> None:
+    entered_before = _answered.get() is who
+    _answered.set(who)
+    if entered_before and not idempotency.is_idempotent(who.method):
+        raise AssertionError(f"{who.method.full_name} enters @writes twice; use @write_step")
+
+
+def _written(
+    servicer: Servicer, context: grpc.ServicerContext, change: Callable[[Call], Result]
+) -> Result:
+    """Run `change` in a read-write transaction, again while it collides with others."""
+    who = caller.get()
+
+    def attempt() -> Result:
+        with servicer.database.write(who.remaining_s()) as session:
+            call = Call(session, who.actor, who.request_id, servicer.clock())
+            result = change(call)
+            if not context.is_active():
+                raise Cancelled("The caller went away before the commit; nothing was written.")
+            return result
+
+    return _until_it_goes_through(attempt)
+
+
+def _until_it_goes_through(attempt: Callable[[], Result]) -> Result:
     for _ in range(_ATTEMPTS - 1):
         try:
             return attempt()
@@ -202,11 +281,15 @@ def _first_reply(servicer: Servicer, request: Message, failure: Exception) -> An
     if kept is not None:
         return kept
     if isinstance(failure, OutcomeUnknown):
-        raise Unavailable(
-            "The database broke off at the commit: what was asked for may have been done. "
-            "Look before you try again, unless it carries an idempotency key."
-        ) from None
+        raise _may_be_done() from None
     raise failure
+
+
+def _may_be_done() -> Unavailable:
+    return Unavailable(
+        "The database broke off at the commit: what was asked for may have been done. "
+        "Look before you try again, unless it carries an idempotency key."
+    )
 
 
 def kept_reply(servicer: Servicer, request: Message) -> Any:

@@ -17,6 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 logger = logging.getLogger(__name__)
 
+_CONTRACT = "modelyard.api."
 _FRESH_S = 2.0
 _PATIENCE_S = 1.0
 _SILENT = "The check has not ended yet: what it asks does not answer."
@@ -78,10 +79,20 @@ class Readiness:
         self._probes: dict[str, Probe] = {}
         self._by_check: dict[Callable[[], str], Probe] = {}
 
-    def add(self, service: str, check: Callable[[], str]) -> None:
-        """Add a service by its full name; what two services share is checked once."""
+    def add(self, service: str, check: Callable[[], str], area: str = "") -> None:
+        """Add a service; what two services share is checked once.
+
+        Args:
+            service: Its full name.
+            check: Returns what is wrong in a sentence, or nothing.
+            area: What problems are reported under; by default as its package has it.
+
+        Raises:
+            ValueError: It is of another package than ours, and no area is given.
+        """
+        area = area or area_of(service)
         shared = self._by_check.get(check)
-        self._probes[service] = shared or Probe(area_of(service), check)
+        self._probes[service] = shared or Probe(area, check)
         self._by_check[check] = self._probes[service]
 
     def leave(self) -> None:
@@ -105,8 +116,14 @@ class Readiness:
 
 
 def area_of(service: str) -> str:
-    """Return the area of a service's full name: "registry" of `modelyard.api.registry.v1.X`."""
-    return service.split(".")[2]
+    """Return the area of a service's full name: "registry" of `modelyard.api.registry.v1.X`.
+
+    Raises:
+        ValueError: It is of another package than ours.
+    """
+    if not service.startswith(_CONTRACT):
+        raise ValueError(f"{service} is not of the package {_CONTRACT}*, so its area must be given")
+    return service.removeprefix(_CONTRACT).partition(".")[0]
 
 
 class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # published without types

@@ -59,14 +59,19 @@ class Key:
     request_sha256: str
 
 
+def is_idempotent(method: MethodDescriptor) -> bool:
+    """Whether an RPC has the same effect when it is called again, so that it needs no key."""
+    level: int = method.GetOptions().idempotency_level
+    return level != MethodOptions.IDEMPOTENCY_UNKNOWN
+
+
 def key_of(principal: str, key: str, method: MethodDescriptor, request: Message) -> Key | None:
     """Return the key a call came with; None without one, or if the RPC needs none.
 
     Raises:
         InvalidArgument: The key is longer than 128 characters.
     """
-    by_nature = method.GetOptions().idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN
-    if not key or by_nature:
+    if not key or is_idempotent(method):
         return None
     if len(key) > MAX_KEY_LENGTH:
         raise InvalidArgument(

@@ -22,6 +22,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import StaleDataError
 
+from modelyard.api.options.v1.options_pb2 import Permission
 from modelyard_kit import auth, errors, grpc_errors, tracing
 from modelyard_kit.calls import DEFAULT_DEADLINE_S, Caller, caller
 from modelyard_kit.metrics import authz_denied, rpc_duration, rpc_inflight
@@ -41,6 +42,7 @@ _FAULTS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAIL
 def wrap(
     behavior: Behavior,
     method: MethodDescriptor,
+    needed: Permission,
     token: str | None,
     named: auth.NamedTokens | None = None,
 ) -> Behavior:
@@ -50,12 +52,12 @@ def wrap(
     and returns bytes.
 
     Args:
-        behavior: Takes the request as a message.
-        method: Of the contract.
+        behavior: Takes the request as a message, or an iterator of them if the client streams.
+        method: What it answers.
+        needed: The permission that callers need.
         token: The services' own, or None to ask for none.
         named: Knows the other tokens, if they are taken.
     """
-    needed = auth.permission_of(method)
     kind = GetMessageClass(method.input_type)
 
     def identify(authorization: str) -> auth.Grant:
@@ -71,13 +73,15 @@ def wrap(
 
     def stream(data: bytes, context: grpc.ServicerContext) -> Iterator[Any]:
         with _around(method, identify, context, len(data)) as exchange:
-            authorization = caller.get().authorization
-            for message in behavior(_received(kind, data), context):
-                identify(authorization)  # a token may end while it is used
-                part: bytes = message.SerializeToString()
-                exchange.sent_bytes += len(part)
-                yield part
+            yield from _sent(behavior(_received(kind, data), context), exchange, identify)
 
+    def both_stream(parts: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
+        with _around(method, identify, context, 0) as exchange:
+            requests = _all_received(kind, parts, exchange)
+            yield from _sent(behavior(requests, context), exchange, identify)
+
+    if method.client_streaming:
+        return both_stream
     return stream if method.server_streaming else unary
 
 
@@ -90,6 +94,23 @@ def _received(kind: type[Message], data: bytes) -> Message:
         ) from None
     validate(request)
     return request
+
+
+def _all_received(
+    kind: type[Message], parts: Iterator[bytes], exchange: _Exchange
+) -> Iterator[Message]:
+    for data in parts:
+        exchange.received_bytes += len(data)
+        yield _received(kind, data)
+
+
+def _sent(messages: Iterator[Message], exchange: _Exchange, identify: Identify) -> Iterator[bytes]:
+    authorization = caller.get().authorization
+    for message in messages:
+        identify(authorization)  # a token may end while it is used
+        part = message.SerializeToString()
+        exchange.sent_bytes += len(part)
+        yield part
 
 
 @dataclass(slots=True)

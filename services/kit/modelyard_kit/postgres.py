@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from modelyard_kit import locks
 from modelyard_kit.db import LATER, Conflict, Database
 from modelyard_kit.errors import (
     DeadlineExceeded,
@@ -42,8 +43,6 @@ OLDEST_VERSION = 14
 STATEMENT_TIMEOUT_S = 5.0
 _LOCK_TIMEOUT_S = 2.0
 _IDLE_TIMEOUT_S = 10.0
-_MIGRATION_LOCK = 7_266_347_195
-"""Key of the advisory lock, one for all of our migrations of a database."""
 _RECYCLE_S = 30 * 60
 _CONNECT = {
     "connect_timeout": 5,  # seconds
@@ -237,7 +236,7 @@ class PostgresDatabase(Database):
             connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text("SET LOCAL lock_timeout = 0"))
             connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+            locks.hold(connection, locks.MIGRATIONS)
             others = _texts(connection)
             yield connection
             _sort_by_code_point(connection, _texts(connection) - others)

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import ipaddress
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import Any
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from grpc_health.v1 import health_pb2_grpc
 
+from modelyard.api.options.v1.options_pb2 import Permission
 from modelyard_kit.access import Tokens
 from modelyard_kit.admission import AGAIN_AFTER_S, Admission, Places
+from modelyard_kit.auth import permission_of
 from modelyard_kit.errors import (
     InvalidArgument,
     ResourceExhausted,
@@ -87,6 +90,8 @@ class Server:
         service: ServiceDescriptor,
         servicer: object,
         *,
+        permissions: Mapping[str, Permission] = MappingProxyType({}),
+        area: str = "",
         threads: int = 16,
         streams: int = 0,
         problem: Callable[[], str] = str,
@@ -94,27 +99,35 @@ class Server:
         """Mount a service.
 
         Args:
-            service: From the contract; each of its methods that the servicer does not define
-                itself answers UNIMPLEMENTED.
+            service: Of our contract or of another one; each of its methods that the servicer does
+                not define itself answers UNIMPLEMENTED.
             servicer: Has a method for each RPC that is built.
+            permissions: By the names of methods; the others have the option of our contract.
+            area: What its problems are reported under; by default as its package has it. A service
+                of another package needs one.
             threads: For unary calls; four times as many may wait.
             streams: How many server streams may be open, each on a thread of its own.
             problem: Returns what keeps the service from its work now, such as a database that
                 cannot be reached, in a sentence; nothing if it is ready.
+
+        Raises:
+            ValueError: A method has no permission, or takes a stream and answers once; a permission
+                is for a method that there is not; or there is no area.
         """
+        needed = _needed(service, permissions)
+        self.readiness.add(service.full_name, problem, area)
         places = Places(threads, service.name)
         watching = ThreadPoolExecutor(streams + 1, thread_name_prefix=f"{service.name}-stream")
         slots = threading.BoundedSemaphore(streams) if streams else None
         self._pools += [places, watching]
         self._limit += places.count + streams + 1
-        self.readiness.add(service.full_name, problem)
         handlers = {}
         for method in service.methods:
             behavior = self._behavior(method, servicer)
             if method.server_streaming:
                 behavior = self._capped(behavior, slots, streams)
             behavior = self.active.counting(
-                wrap(behavior, method, self._token, self.tokens), method
+                wrap(behavior, method, needed[method.name], self._token, self.tokens), method
             )
             behavior.experimental_thread_pool = (  # type: ignore[attr-defined]  # read by grpc
                 watching if method.server_streaming else places
@@ -124,7 +137,7 @@ class Server:
 
     def _behavior(self, method: MethodDescriptor, servicer: object) -> Callable[..., Any]:
         behavior = getattr(servicer, method.name, None)
-        generated = getattr(behavior, "__module__", "").startswith("modelyard.api.")
+        generated = getattr(behavior, "__module__", "").endswith("_pb2_grpc")
         if behavior is not None and not generated:
             return behavior  # type: ignore[no-any-return]  # a servicer's method
         self.unbuilt.append(method.full_name)
@@ -254,6 +267,19 @@ class ActiveCalls:
         return False
 
 
+def _needed(
+    service: ServiceDescriptor, permissions: Mapping[str, Permission]
+) -> dict[str, Permission]:
+    """Return the permission of each method, by its name, if the service can be mounted."""
+    unknown = permissions.keys() - {method.name for method in service.methods}
+    if unknown:
+        raise ValueError(f"{service.full_name} has no method {min(unknown)} to give permission for")
+    for method in service.methods:
+        if method.client_streaming and not method.server_streaming:
+            raise ValueError(f"{method.full_name} takes a stream and answers once: not supported")
+    return {method.name: permission_of(method, permissions) for method in service.methods}
+
+
 def check_address(address: str, token: str | None) -> None:
     """Refuse a public address that would be open to everybody.
 
@@ -289,9 +315,8 @@ def _bind(server: grpc.Server, address: str, credentials: grpc.ServerCredentials
 
 
 def _handler(method: MethodDescriptor, behavior: Callable[..., Any]) -> Any:
-    make = (
-        grpc.unary_stream_rpc_method_handler
-        if method.server_streaming
-        else grpc.unary_unary_rpc_method_handler
-    )
-    return make(behavior)  # from bytes to bytes
+    if method.client_streaming:
+        return grpc.stream_stream_rpc_method_handler(behavior)  # from bytes to bytes, all of them
+    if method.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(behavior)
+    return grpc.unary_unary_rpc_method_handler(behavior)

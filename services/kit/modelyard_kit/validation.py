@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 from modelyard.api.options.v1 import options_pb2
 from modelyard_kit.errors import InvalidArgument, missing
@@ -79,8 +80,10 @@ def _field_checks(field: FieldDescriptor) -> Iterator[_Check]:
         yield _known(field, field.enum_type)
     for check in _value_checks(options):
         yield _each(field, check)
-    if field.message_type is not None and field.message_type.file.package.startswith("modelyard"):
-        yield _nested(field, field.message_type)
+    kind = field.message_type
+    if kind is None or kind.file.package.startswith("google."):
+        return  # the well-known types have no limits of ours
+    yield _entries(field, kind) if kind.GetOptions().map_entry else _nested(field, kind)
 
 
 def _value_checks(options: Any) -> Iterator[_CheckValue]:
@@ -167,6 +170,18 @@ def _nested(field: FieldDescriptor, kind: Descriptor) -> _Check:
         _validate(item, _checks(kind), f"{where}{name}.")
 
     return check_all if field.is_repeated else check_one
+
+
+def _entries(field: FieldDescriptor, kind: Descriptor) -> _Check:
+    """Check keys and values of a map as the fields of an entry, which they are when sent."""
+    entry, name = GetMessageClass(kind), field.name
+
+    def check(values: Mapping[Any, Any], where: str) -> None:
+        checks = _checks(kind)
+        for key, value in values.items():
+            _validate(entry(key=key, value=value), checks, f"{where}{name}[{key!r}].")
+
+    return check
 
 
 def _in_range(range_: options_pb2.Range) -> _CheckValue:

@@ -14,7 +14,6 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from modelyard_kit import idempotency
 from modelyard_registry.rules.history import Path
-from modelyard_registry.rules.stages import Stage
 
 _NAME = String(256)
 _ONE_HOLDER = text("stage IN ('Staging', 'Production')")
@@ -162,10 +161,6 @@ class ModelVersion(Base):
     @property
     def is_ready(self) -> bool:
         return self.status == READY
-
-    @property
-    def holds(self) -> Stage:
-        return Stage(self.stage)
 
     @property
     def places(self) -> tuple[Path, ...]:

@@ -91,6 +91,10 @@ class Embedded:
         self.server.on_close(tracking.close)
         modelyard_registry.app.mount(self.server, registry, store, tracking)
         modelyard_serving.app.mount(self.server)
+        if settings.reflection:
+            from modelyard_kit import reflection
+
+            reflection.mount(self.server)
         address = _address(settings.host, settings.grpc_port)
         port, _ = self.server.start(address, f"unix:{self.socket}")
         self.socket.chmod(0o600)

@@ -33,4 +33,4 @@ def _start(settings: RegistrySettings, undo: ExitStack) -> running.Running:
     undo.callback(database.close)
     server = Server(token, tls.server(), tokens=modelyard_registry.app.named_tokens(database))
     modelyard_registry.app.mount(server, database, store, tracking)
-    return running.listen_grpc(server, "MODELYARD_REGISTRY_LISTEN", settings.registry_listen, undo)
+    return running.listen_grpc(server, settings, "registry", undo)

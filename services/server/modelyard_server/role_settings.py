@@ -65,6 +65,7 @@ class RoleSettings:
         tls_key_file: The key of that, PEM.
         tls_ca_file: Whom it trusts when it dials its neighbours, which then must speak TLS.
         tls_client_ca_file: Whose certificates callers by gRPC must show.
+        reflection: Whether gRPC clients may ask for the contract, as grpcurl does.
     """
 
     token_file: Path | None = None
@@ -74,6 +75,7 @@ class RoleSettings:
     tls_key_file: Path | None = None
     tls_ca_file: Path | None = None
     tls_client_ca_file: Path | None = None
+    reflection: bool = False
 
     def __post_init__(self) -> None:
         check_level(self.log_level)
@@ -193,6 +195,7 @@ _HELP = {
     "tls_key_file": "its key, PEM",
     "tls_ca_file": "whom to trust when dialling neighbours, PEM",
     "tls_client_ca_file": "whose certificates callers by gRPC must show, PEM",
+    "reflection": "answer gRPC clients that ask for the contract, as grpcurl does",
     "home": "where the rest is by default",
     "artifacts": "a folder, s3://bucket or s3://bucket/prefix (default: in the home)",
     "s3_endpoint": "URL of an S3 server other than Amazon's",

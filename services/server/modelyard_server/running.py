@@ -95,13 +95,18 @@ def run(
     return 0
 
 
-def listen_grpc(server: Server, setting: str, address: str, undo: ExitStack) -> Running:
-    """Start a gRPC server with everything mounted, and have it drained at the end.
+def listen_grpc(server: Server, settings: RoleSettings, role: str, undo: ExitStack) -> Running:
+    """Start the gRPC server of a role with its services mounted, and have it drained at the end.
 
     Raises:
         InvalidArgument: The address is taken, or public while no token is asked for.
     """
-    host, port = split_address(setting, address)
+    if settings.reflection:
+        from modelyard_kit import reflection
+
+        reflection.mount(server)
+    name = f"{role}_listen"
+    host, port = split_address(PREFIX + name.upper(), getattr(settings, name))
     undo.callback(server.drain, GRACE_S)
     (port,) = server.start(joined(host, port))
     return Running(f"gRPC {joined(host, port)}", server.readiness)

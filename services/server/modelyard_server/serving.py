@@ -24,4 +24,4 @@ def _start(settings: ServingSettings, undo: ExitStack) -> running.Running:
         token, settings.tls.server(), tokens=running.named_tokens(settings, token, undo)
     )
     modelyard_serving.app.mount(server)
-    return running.listen_grpc(server, "MODELYARD_SERVING_LISTEN", settings.serving_listen, undo)
+    return running.listen_grpc(server, settings, "serving", undo)

@@ -53,6 +53,7 @@ class Settings:
         max_upload_bytes: The largest file one HTTP request may bring, when its digest is not known
             beforehand, as MLflow's clients upload.
         log_level: Of the log on stderr: DEBUG, INFO, WARNING or ERROR.
+        reflection: Whether gRPC clients may ask for the contract, as grpcurl does.
     """
 
     home: Path
@@ -67,6 +68,7 @@ class Settings:
     s3_region: str = ""
     max_upload_bytes: int = 5 << 30
     log_level: str = "WARNING"
+    reflection: bool = False
 
     def __post_init__(self) -> None:
         for name, port in (("port", self.port), ("grpc_port", self.grpc_port)):

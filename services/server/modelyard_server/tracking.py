@@ -37,4 +37,4 @@ def _start(settings: TrackingSettings, undo: ExitStack) -> running.Running:
     )
     undo.callback(registry.close)
     modelyard_tracking.app.mount(server, database, store, signer, registry=registry, token=token)
-    return running.listen_grpc(server, "MODELYARD_TRACKING_LISTEN", settings.tracking_listen, undo)
+    return running.listen_grpc(server, settings, "tracking", undo)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from modelyard_tracking.operations.history import HistoryPoint
 from modelyard_tracking.operations.inputs import NewDatasetInput
 from modelyard_tracking.operations.trees import Entry
 from modelyard_tracking.operations.whole_runs import WholeRun
-from modelyard_tracking.rules.points import Curve, Point
+from modelyard_tracking.rules.points import Curve, Point, RawPoint, RawSeries
 from modelyard_tracking.rules.states import ModelStatus, RunStatus, View
 from modelyard_tracking.rules.values import (
     experiment_artifacts,
@@ -273,13 +273,17 @@ def pairs_of(messages: Iterable[Any], what: str) -> dict[str, str]:
     return unique(((message.key, message.value) for message in messages), what)
 
 
-def curve_of(message: pb.Metric | pb.LogMetricRequest | pb.MetricSeries) -> Curve:
-    return Curve(message.key, message.model_id, message.dataset_name, message.dataset_digest)
+def point_of(message: pb.Metric | pb.LogMetricRequest, now_ms: int) -> RawPoint:
+    return RawPoint(
+        _curve_of(message),
+        message.timestamp if message.HasField("timestamp") else now_ms,
+        message.step,
+        message.value,
+    )
 
 
-def point_of(message: pb.Metric | pb.LogMetricRequest, now_ms: int) -> Point:
-    timestamp_ms = message.timestamp if message.HasField("timestamp") else now_ms
-    return Point(timestamp_ms, message.step, message.value)
+def series_of(message: pb.MetricSeries) -> RawSeries:
+    return RawSeries(_curve_of(message), message.timestamps, message.steps, message.values)
 
 
 def dataset_input_of(message: pb.DatasetInput) -> NewDatasetInput:
@@ -295,9 +299,5 @@ def dataset_input_of(message: pb.DatasetInput) -> NewDatasetInput:
     )
 
 
-def grouped(points: Iterable[tuple[Curve, Point]]) -> Mapping[Curve, list[Point]]:
-    """Return points by curve, in the order they came."""
-    found: dict[Curve, list[Point]] = {}
-    for curve, point in points:
-        found.setdefault(curve, []).append(point)
-    return found
+def _curve_of(message: pb.Metric | pb.LogMetricRequest | pb.MetricSeries) -> Curve:
+    return Curve(message.key, message.model_id, message.dataset_name, message.dataset_digest)

@@ -1,4 +1,4 @@
-"""Says which argument of a call is of a wrong type; protobuf's own errors name neither."""
+"""Checks the arguments of a call by their declared types; protobuf's own errors name neither."""
 
 from __future__ import annotations
 
@@ -7,101 +7,153 @@ import functools
 import inspect
 import operator
 import reprlib
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from types import NoneType, UnionType
+from typing import (
+    Any,
+    NamedTuple,
+    ParamSpec,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
+from modelyard.entities.entity import AS_TEXT
 from modelyard.exceptions import InvalidParameter
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_TEXT_TOO = "] | str"  # one item may be given for a list of one
 _INT64 = range(-(2**63), 2**63)
 
 
-def naming_wrong_types(method: Callable[P, R]) -> Callable[P, R]:
-    """Turn errors about the type of an argument into `InvalidParameter`; pass others on.
+class _Fault(NamedTuple):
+    """A value of a wrong type: where it stands, it, and what would be right."""
 
-    Text where a list is expected is refused before the call, which would read it letter by letter.
+    place: str
+    value: Any
+    expected: str
+
+
+_Check: TypeAlias = Callable[[str, Any], _Fault | None]
+"""Takes where a value stands, for the message, and the value."""
+
+
+def naming_wrong_types(method: Callable[P, R]) -> Callable[P, R]:
+    """Refuse arguments of other types than declared by `InvalidParameter`, before the call.
+
+    Looked at are text, whole numbers, dicts, and lists of text or of entities. Of what may have
+    several types, such as `str | Path`, nothing is known.
     """
-    lists = [n for n, a in method.__annotations__.items() if _is_list(a) and _TEXT_TOO not in a]
-    bind = inspect.signature(method).bind_partial if lists else None
+    names = tuple(inspect.signature(method).parameters)
+    checks = _checks(get_type_hints(method))
 
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            if bind is not None:
-                _refuse_text(method.__name__, bind(*args, **kwargs).arguments, lists)
-            return method(*args, **kwargs)
-        except (TypeError, ValueError, AttributeError):
-            fault = _first_fault(method, args, kwargs)
-            if fault is None:
-                raise
-            raise InvalidParameter(fault) from None
+        for name, value in (*zip(names, args, strict=False), *kwargs.items()):
+            check = checks.get(name)
+            fault = None if check is None else check(f"argument '{name}'", value)
+            if fault is not None:
+                raise InvalidParameter(
+                    f"Invalid value {reprlib.repr(fault.value)} for {fault.place} of "
+                    f"{method.__name__}: expected {fault.expected}."
+                )
+        return method(*args, **kwargs)
 
     return call
 
 
-def _is_list(annotation: Any) -> bool:
-    return str(annotation).startswith("Sequence[")
+def _checks(hints: Mapping[str, Any]) -> dict[str, _Check]:
+    found = {name: _check_of(hint) for name, hint in hints.items()}
+    return {name: check for name, check in found.items() if check is not None}
 
 
-def _refuse_text(method: str, given: Mapping[str, Any], lists: list[str]) -> None:
-    for name in lists:
-        value = given.get(name)
-        if isinstance(value, str | bytes):
-            raise InvalidParameter(
-                f"Invalid value {reprlib.repr(value)} for argument '{name}' of {method}: "
-                f"expected a list, such as [{reprlib.repr(value)}]."
-            )
+@functools.cache
+def _field_checks(entity: type[Any]) -> dict[str, _Check]:
+    as_text = {field.name for field in dataclasses.fields(entity) if AS_TEXT in field.metadata}
+    hints = get_type_hints(entity)
+    return _checks({name: hint for name, hint in hints.items() if name not in as_text})
 
 
-def _first_fault(
-    method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> str | None:
-    try:
-        given = inspect.signature(method).bind(*args, **kwargs).arguments
-    except TypeError:
-        return None  # it was not called with its arguments, and Python has said so
-    for name, value in given.items():
-        for place, found, annotation in _parts(name, value, method.__annotations__.get(name)):
-            wanted = _expected(found, annotation)
-            if wanted:
-                kind = type(found).__name__
-                return (
-                    f"Invalid value {reprlib.repr(found)} for {place} of {method.__name__}: "
-                    f"expected {wanted}, got {kind}."
-                )
+def _check_of(hint: Any) -> _Check | None:
+    """Return what finds a fault in a value; None if nothing is known of the type."""
+    kinds = set(get_args(hint)) if isinstance(hint, UnionType) else {hint}
+    check = _check_of_one(kinds - {NoneType})
+    if check is None or NoneType not in kinds:
+        return check
+    return lambda place, value: None if value is None else check(place, value)
+
+
+def _check_of_one(kinds: set[Any]) -> _Check | None:
+    if kinds == {str}:
+        return _text
+    if kinds == {str, int}:
+        return lambda place, value: _text(place, value) if isinstance(value, str) else None
+    if kinds == {int}:
+        return _whole_number
+    others = kinds - {str}
+    kind = others.pop() if len(others) == 1 else None
+    if get_origin(kind) is Mapping and kinds == {kind}:
+        return _dict_of_text if get_args(kind)[0] is str else _dict
+    if get_origin(kind) is Sequence:
+        return _list(get_args(kind)[0], text_too=str in kinds)
     return None
 
 
-def _parts(name: str, value: Any, annotation: Any) -> Iterable[tuple[str, Any, Any]]:
-    """Yield an argument and what is inside of it, each with its place and annotation."""
-    kind = str(annotation).removesuffix(" | None").removesuffix(" | str")
-    yield f"argument '{name}'", value, annotation
-    if isinstance(value, Mapping):
-        yield from ((f"a key of argument '{name}'", key, "str") for key in value)
-    elif kind.startswith("Sequence[") and isinstance(value, list | tuple):
-        for item in value:
-            if dataclasses.is_dataclass(item):
-                for field in dataclasses.fields(item):
-                    place = f"{field.name} in argument '{name}'"
-                    yield place, getattr(item, field.name), field.type
-            else:
-                yield f"an item of argument '{name}'", item, kind[len("Sequence[") : -1]
-
-
-def _expected(value: Any, annotation: Any) -> str | None:
-    """Return what would be right; None if the value is, or nothing is known about it."""
-    kind = str(annotation).removesuffix(" | None")
-    if value is None and kind != annotation:
+def _text(place: str, value: Any) -> _Fault | None:
+    if isinstance(value, str) and is_unicode(value):
         return None
-    if kind == "str":
-        return None if isinstance(value, str) and is_unicode(value) else "text of valid Unicode"
-    if kind == "int":
-        return None if _is_int64(value) else "a whole number of 64 bits"
-    if kind.startswith("Mapping["):
-        return None if isinstance(value, Mapping) else "a dict"
+    return _Fault(place, value, f"text of valid Unicode, got {type(value).__name__}")
+
+
+def _whole_number(place: str, value: Any) -> _Fault | None:
+    if _is_int64(value):
+        return None
+    return _Fault(place, value, f"a whole number of 64 bits, got {type(value).__name__}")
+
+
+def _dict(place: str, value: Any) -> _Fault | None:
+    # Series of pandas have items, too.
+    return (
+        None
+        if hasattr(value, "items")
+        else _Fault(place, value, f"a dict, got {type(value).__name__}")
+    )
+
+
+def _dict_of_text(place: str, value: Any) -> _Fault | None:
+    if not isinstance(value, Mapping):
+        return _dict(place, value)
+    return next(filter(None, (_text(f"a key of {place}", key) for key in value)), None)
+
+
+def _list(item: Any, *, text_too: bool) -> _Check:
+    """Return the check of a list of `item`; with `text_too` one text may be given for a list."""
+    check_item = _check_of(item) if item is str or isinstance(item, UnionType) else None
+
+    def check(place: str, value: Any) -> _Fault | None:
+        if isinstance(value, str | bytes) and not text_too:
+            return _Fault(place, value, f"a list, such as [{reprlib.repr(value)}]")
+        if not isinstance(value, list | tuple):
+            return None  # a generator is not used up here
+        faults = (
+            check_item(f"an item of {place}", one) if check_item else _entity(place, one, item)
+            for one in value
+        )
+        return next(filter(None, faults), None)
+
+    return check
+
+
+def _entity(place: str, value: Any, kind: Any) -> _Fault | None:
+    if not (dataclasses.is_dataclass(kind) and isinstance(kind, type) and isinstance(value, kind)):
+        return None  # MLflow's own entities will do as well
+    for name, check in _field_checks(kind).items():
+        fault = check(f"{name} in {place}", getattr(value, name))
+        if fault is not None:
+            return fault
     return None
 
 

@@ -19,7 +19,7 @@ from modelyard.exceptions import InvalidParameter
 
 class Artifacts(Calls):
     def log_artifact(
-        self, run_id: str, local_path: str | Path, artifact_path: str | None = None
+        self, run_id: str, local_path: str | Path, artifact_path: str | Path | None = None
     ) -> None:
         """Upload a file, or a folder under its own name.
 
@@ -35,7 +35,7 @@ class Artifacts(Calls):
         _artifacts.upload(self.tracking_uri, owner, local_path, artifact_path)
 
     def log_artifacts(
-        self, run_id: str, local_dir: str | Path, artifact_path: str | None = None
+        self, run_id: str, local_dir: str | Path, artifact_path: str | Path | None = None
     ) -> None:
         """Upload what a folder holds; files of the same path are replaced.
 
@@ -50,7 +50,7 @@ class Artifacts(Calls):
         with self._written(run_id, artifact_file) as file:
             file.write_text(text, encoding="utf-8")
 
-    def log_dict(self, run_id: str, dictionary: Mapping[str, Any], artifact_file: str) -> None:
+    def log_dict(self, run_id: str, dictionary: Mapping[Any, Any], artifact_file: str) -> None:
         """Write a dict as YAML (`.yml`, `.yaml`) or else JSON to a file of the run."""
         try:
             text = json.dumps(dictionary, indent=2, default=_plain)
@@ -137,7 +137,7 @@ class Artifacts(Calls):
             request.page_token = reply.next_page_token
 
     def download_artifacts(
-        self, run_id: str, path: str = "", dst_path: str | Path | None = None
+        self, run_id: str, path: str | None = "", dst_path: str | Path | None = None
     ) -> str:
         """Download a file or folder of a run, checked by digest.
 
@@ -154,7 +154,7 @@ class Artifacts(Calls):
             DataLoss: The bytes differ from their digest.
         """
         owner = _artifacts.Owner(run_id=run_id)
-        return str(_artifacts.download(self.tracking_uri, owner, path, dst_path))
+        return str(_artifacts.download(self.tracking_uri, owner, path or "", dst_path))
 
     def log_model_artifact(self, model_id: str, local_path: str | Path) -> None:
         """Upload a file, or a folder under its own name, to a PENDING logged model."""

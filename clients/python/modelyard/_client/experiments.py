@@ -37,7 +37,7 @@ class Experiments(Calls):
         )
         return self._tracking(request, pb.CreateExperimentResponse).experiment_id
 
-    def get_experiment(self, experiment_id: str) -> Experiment:
+    def get_experiment(self, experiment_id: str | int) -> Experiment:
         """Return an experiment, also a deleted one.
 
         Raises:
@@ -57,7 +57,7 @@ class Experiments(Calls):
 
     def search_experiments(
         self,
-        view_type: int = ViewType.ACTIVE_ONLY,
+        view_type: ViewType | int = ViewType.ACTIVE_ONLY,
         max_results: int | None = 1000,
         filter_string: str | None = None,
         order_by: Sequence[str] | None = None,
@@ -83,29 +83,29 @@ class Experiments(Calls):
         found = [_wire.experiment(item) for item in reply.experiments]
         return PagedList(found, reply.next_page_token or None)
 
-    def rename_experiment(self, experiment_id: str, new_name: str) -> None:
+    def rename_experiment(self, experiment_id: str | int, new_name: str) -> None:
         """Rename an active experiment."""
         request = pb.UpdateExperimentRequest(experiment_id=str(experiment_id), new_name=new_name)
         self._tracking(request, pb.UpdateExperimentResponse)
 
-    def delete_experiment(self, experiment_id: str) -> None:
+    def delete_experiment(self, experiment_id: str | int) -> None:
         """Delete an experiment with its runs; `restore_experiment` brings them back."""
         request = pb.DeleteExperimentRequest(experiment_id=str(experiment_id))
         self._tracking(request, pb.DeleteExperimentResponse)
 
-    def restore_experiment(self, experiment_id: str) -> None:
+    def restore_experiment(self, experiment_id: str | int) -> None:
         """Restore a deleted experiment with the runs that were deleted with it."""
         request = pb.RestoreExperimentRequest(experiment_id=str(experiment_id))
         self._tracking(request, pb.RestoreExperimentResponse)
 
-    def set_experiment_tag(self, experiment_id: str, key: str, value: Any) -> None:
+    def set_experiment_tag(self, experiment_id: str | int, key: str, value: Any) -> None:
         """Set a tag of at most 20,000 characters."""
         request = pb.SetExperimentTagRequest(
             experiment_id=str(experiment_id), key=key, value=str(value)
         )
         self._tracking(request, pb.SetExperimentTagResponse)
 
-    def delete_experiment_tag(self, experiment_id: str, key: str) -> None:
+    def delete_experiment_tag(self, experiment_id: str | int, key: str) -> None:
         """Delete a tag.
 
         Raises:

@@ -20,7 +20,7 @@ _FINAL = {
 class LoggedModels(Calls):
     def create_logged_model(
         self,
-        experiment_id: str,
+        experiment_id: str | int,
         name: str | None = None,
         source_run_id: str | None = None,
         tags: Mapping[str, Any] | None = None,
@@ -89,7 +89,7 @@ class LoggedModels(Calls):
 
     def search_logged_models(
         self,
-        experiment_ids: Sequence[str],
+        experiment_ids: Sequence[str | int],
         filter_string: str | None = None,
         datasets: Sequence[Mapping[str, str]] | None = None,
         max_results: int | None = None,

@@ -31,7 +31,7 @@ class ModelVersions(RegisteredModels, Calls):
         tags: Mapping[str, Any] | None = None,
         run_link: str | None = None,
         description: str | None = None,
-        await_creation_for: int | None = 300,
+        await_creation_for: float | None = 300,
         model_id: str | None = None,
     ) -> ModelVersion:
         """Register the next version of a model, pinning its bytes.
@@ -224,7 +224,7 @@ class ModelVersions(RegisteredModels, Calls):
     def search_model_versions(
         self,
         filter_string: str | None = None,
-        max_results: int = 10_000,
+        max_results: int | None = 10_000,
         order_by: Sequence[str] | None = None,
         page_token: str | None = None,
     ) -> PagedList[ModelVersion]:

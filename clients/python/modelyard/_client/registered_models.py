@@ -108,7 +108,7 @@ class RegisteredModels(Calls):
     def search_registered_models(
         self,
         filter_string: str | None = None,
-        max_results: int = 100,
+        max_results: int | None = 100,
         order_by: Sequence[str] | None = None,
         page_token: str | None = None,
     ) -> PagedList[RegisteredModel]:

@@ -23,7 +23,7 @@ def now_ms() -> int:
 class Runs(Calls):
     def create_run(
         self,
-        experiment_id: str,
+        experiment_id: str | int,
         start_time: int | None = None,
         tags: Mapping[str, Any] | None = None,
         run_name: str | None = None,
@@ -91,10 +91,10 @@ class Runs(Calls):
 
     def search_runs(
         self,
-        experiment_ids: Sequence[str] | str,
-        filter_string: str = "",
-        run_view_type: int = ViewType.ACTIVE_ONLY,
-        max_results: int = 1000,
+        experiment_ids: Sequence[str | int] | str,
+        filter_string: str | None = "",
+        run_view_type: ViewType | int = ViewType.ACTIVE_ONLY,
+        max_results: int | None = 1000,
         order_by: Sequence[str] | None = None,
         page_token: str | None = None,
     ) -> PagedList[Run]:

@@ -6,6 +6,9 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+AS_TEXT = "as_text"
+"""In the metadata of a field: a value of another type is turned to text where it is logged."""
+
 
 class Entity:
     """Reads as pairs of attribute and value, so that `dict(version)` shows what it holds."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
-from modelyard.entities.entity import Entity
+from modelyard.entities.entity import AS_TEXT, Entity
 
 
 class RunStatus(IntEnum):
@@ -52,14 +52,18 @@ class Metric(Entity):
 
 @dataclass(frozen=True, slots=True)
 class Param(Entity):
+    """A param; a value of another type is logged as text."""
+
     key: str
-    value: str
+    value: str = field(metadata={AS_TEXT: True})
 
 
 @dataclass(frozen=True, slots=True)
 class RunTag(Entity):
+    """A tag; a value of another type is logged as text."""
+
     key: str
-    value: str
+    value: str = field(metadata={AS_TEXT: True})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from modelyard_kit import locks
 from modelyard_kit.calls import Call
 from modelyard_kit.errors import AlreadyExists, FailedPrecondition, InvalidArgument
 from modelyard_registry.models import (
@@ -33,7 +34,7 @@ from modelyard_registry.operations.model_versions import (
     pinned_by,
     pinned_source,
 )
-from modelyard_registry.operations.stages import holder
+from modelyard_registry.operations.stages import holder, occupy
 from modelyard_registry.rules.history import Action
 from modelyard_registry.rules.names import (
     MAX_NAME_CHARACTERS,
@@ -45,7 +46,6 @@ from modelyard_registry.rules.references import Pinned
 from modelyard_registry.rules.stages import Stage
 
 _MODEL, _VERSION = "model", "version"
-_FIRST_IMPORTS = text("SELECT pg_advisory_xact_lock(7266347196)")
 
 Tag = TypeVar("Tag", RegisteredModelTag, ModelVersionTag)
 
@@ -91,9 +91,9 @@ def import_model(call: Call, origin: str, original: OriginalModel) -> tuple[Regi
     check_model_name(original.name)
     check_tag_keys(key for key, _ in original.tags)
     name = _locked_name_here(call.session, origin, original.name)
-    if name is None and call.session.get_bind().dialect.name == "postgresql":
+    if name is None:
         # One at a time: each sees which names those before it took.
-        call.session.execute(_FIRST_IMPORTS)
+        locks.hold(call.session, locks.FIRST_IMPORTS)
         name = _locked_name_here(call.session, origin, original.name)
     created = name is None
     if name is None:
@@ -253,28 +253,17 @@ def _check_stage(session: Session, name: str, original: OriginalVersion) -> None
 def _new_version(
     change: Change, session: Session, name: str, original: OriginalVersion, kept: Kept
 ) -> ModelVersion:
-    said = original.said
-    source, pinned = _made_from(session, said, kept)
     version = ModelVersion(
         name=name,
         version=original.version,
-        stage=original.stage,
-        source=source,
-        run_id=pinned.run_id,
-        experiment_id=pinned.experiment_id,
-        run_link=said.run_link,
-        model_id=pinned.model_id,
-        description=said.description,
-        user_id=original.user_id,
-        status=original.status,
-        digest=pinned.digest,
-        created_ms=original.created_ms,
-        updated_ms=original.updated_ms,
+        stage=Stage.NONE,
         revision=1,
+        **_columns(session, original, kept),
     )
     _count_on(change, original.version + 1)
     change.add(version)
-    for key, value in said.tags:
+    occupy(change, version, original.stage)
+    for key, value in original.said.tags:
         change.add(ModelVersionTag(name=name, version=version.version, key=key, value=value))
     return version
 
@@ -289,9 +278,33 @@ def _update_version(
             "verified, so its source never changes.",
             source=version.source,
         )
-    source, pinned = _made_from(session, said, pinned_by(version) if version.verified else kept)
-    values = {
-        "stage": original.stage,
+    values = _columns(session, original, pinned_by(version) if version.verified else kept)
+    different = {
+        column: value for column, value in values.items() if getattr(version, column) != value
+    }
+    tags = session.scalars(
+        select(ModelVersionTag).where(
+            ModelVersionTag.name == version.name, ModelVersionTag.version == version.version
+        )
+    ).all()
+    is_moved = version.stage != original.stage
+    if is_moved or different or {tag.key: tag.value for tag in tags} != dict(said.tags):
+        occupy(change, version, original.stage, **different)
+    _replace_tags(
+        change,
+        tags,
+        dict(said.tags),
+        lambda key, value: ModelVersionTag(
+            name=version.name, version=version.version, key=key, value=value
+        ),
+    )
+
+
+def _columns(session: Session, original: OriginalVersion, kept: Kept) -> dict[str, Any]:
+    """Return what a version is to have beside its name, number and stage."""
+    said = original.said
+    source, pinned = _made_from(session, said, kept)
+    return {
         "source": source,
         "run_id": pinned.run_id,
         "experiment_id": pinned.experiment_id,
@@ -304,24 +317,6 @@ def _update_version(
         "created_ms": original.created_ms,
         "updated_ms": original.updated_ms,
     }
-    different = {
-        column: value for column, value in values.items() if getattr(version, column) != value
-    }
-    tags = session.scalars(
-        select(ModelVersionTag).where(
-            ModelVersionTag.name == version.name, ModelVersionTag.version == version.version
-        )
-    ).all()
-    if different or {tag.key: tag.value for tag in tags} != dict(said.tags):
-        change.set(version, **different)
-    _replace_tags(
-        change,
-        tags,
-        dict(said.tags),
-        lambda key, value: ModelVersionTag(
-            name=version.name, version=version.version, key=key, value=value
-        ),
-    )
 
 
 def _made_from(session: Session, said: Registration, kept: Kept) -> tuple[str, Pinned]:

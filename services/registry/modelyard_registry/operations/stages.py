@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
@@ -52,8 +54,8 @@ def transition_stage(
     check_holder(stage, expected_holder, _number(occupant))
     if occupant is not None and occupant is not version:
         vacant = Stage.ARCHIVED if archive_existing else Stage.NONE
-        change.set(occupant, stage=vacant, updated_ms=call.now_ms)
-    change.set(version, stage=stage, updated_ms=call.now_ms)
+        occupy(change, occupant, vacant, updated_ms=call.now_ms)
+    occupy(change, version, stage, updated_ms=call.now_ms)
     change.set(model, updated_ms=call.now_ms)
     change.record(Action.STAGE_CHANGED, number, comment)
     return version
@@ -83,11 +85,23 @@ def roll_back(
         )
     _count(call.session, earlier.stage, stage)
     if present is not None:
-        change.set(present, stage=Stage.ARCHIVED, updated_ms=call.now_ms)
-    change.set(earlier, stage=stage, updated_ms=call.now_ms)
+        occupy(change, present, Stage.ARCHIVED, updated_ms=call.now_ms)
+    occupy(change, earlier, stage, updated_ms=call.now_ms)
     change.set(model, updated_ms=call.now_ms)
     change.record(Action.STAGE_ROLLED_BACK, earlier.version, comment)
     return earlier
+
+
+def occupy(change: Change, version: ModelVersion, stage: Stage, **values: Any) -> None:
+    """Put a version into a stage; nothing else changes the stage of a version.
+
+    Args:
+        change: Has locked the version's model.
+        version: A new one is added in the stage None first.
+        stage: Where to; one that has a single holder is vacant, or the version's already.
+        values: Other columns that change with it, in the same statement.
+    """
+    change.set(version, stage=stage, **values)
 
 
 def _count(session: Session, before: str, after: str) -> None:

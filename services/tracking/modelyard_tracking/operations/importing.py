@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, TypeAlias
 
-from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from modelyard_kit import locks
 from modelyard_kit.db import EXCLUSIVE, SHARED
 from modelyard_kit.errors import InvalidArgument
 from modelyard_tracking.models import (
@@ -52,9 +53,6 @@ from modelyard_tracking.rules.values import (
     new_model_id,
     new_run_id,
 )
-
-# Whoever makes or renames an experiment waits, and has taken no number from the sequence yet.
-_NUMBERS_AND_NAMES = text("LOCK TABLE experiment IN SHARE ROW EXCLUSIVE MODE")
 
 _TagTable: TypeAlias = type[ExperimentTag] | type[RunTag] | type[LoggedModelTag]
 
@@ -119,8 +117,8 @@ def import_experiment(
     created = not note.id_here
     if not created:
         experiment = get_experiment(session, note.id_here, EXCLUSIVE)
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(_NUMBERS_AND_NAMES)
+    # Whoever makes or renames an experiment waits, and has taken no number from the sequence yet.
+    locks.hold_table(session, Experiment)
     if created:
         experiment = Experiment(
             experiment_id=_free_experiment_number(session, original.experiment_id),

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.keys import checked_key
+from modelyard_tracking.rules.values import checked_model_id
 
 MERGED_POINTS = 1_024
 """Chunks are merged while they have at most this many points together."""
@@ -38,12 +40,22 @@ class Point(NamedTuple):
     value: float
 
 
-@dataclass(frozen=True, slots=True)
-class Logged:
-    """One point as it was logged."""
+class RawPoint(NamedTuple):
+    """A point as a request gives it, not checked yet."""
 
     curve: Curve
-    point: Point
+    timestamp_ms: int
+    step: int
+    value: float
+
+
+class RawSeries(NamedTuple):
+    """Points of one curve as a request gives them, not checked yet."""
+
+    curve: Curve
+    timestamps_ms: Sequence[int]
+    steps: Sequence[int]
+    values: Sequence[float]
 
 
 Rank: TypeAlias = tuple[int, int, bool, float]
@@ -112,34 +124,56 @@ class Packed:
         )
 
 
-def checked_point(key: str, point: Point) -> Point:
-    """Check what the contract cannot say about a point.
+def checked(raw: RawPoint, where: str) -> tuple[Curve, list[Point]]:
+    """Check what the contract cannot say about a point; return it as a series of one.
+
+    Args:
+        raw: The point.
+        where: What its fields begin with in messages, such as `metrics[3].`.
 
     Raises:
-        InvalidArgument: The timestamp is negative.
+        InvalidArgument: The key is no metric's, the model id is none, the
+            timestamp is negative, or a dataset has a name without a digest or the reverse.
     """
-    if point.timestamp_ms < 0:
+    key = checked_key(raw.curve.key, f"{where}key")
+    _check_model(raw.curve)
+    _check_time(key, raw.timestamp_ms)
+    _check_dataset(raw.curve)
+    return raw.curve, [Point(raw.timestamp_ms, raw.step, raw.value)]
+
+
+def checked_series(raw: RawSeries, where: str) -> tuple[Curve, list[Point]]:
+    """Check what the contract cannot say about a series, and return its points.
+
+    Args:
+        raw: The series.
+        where: What its fields begin with in messages, such as `series[3].`.
+
+    Raises:
+        InvalidArgument: As of `checked`, or the columns differ in length.
+    """
+    key = checked_key(raw.curve.key, f"{where}key")
+    _check_model(raw.curve)
+    lengths = (len(raw.steps), len(raw.timestamps_ms), len(raw.values))
+    if len(set(lengths)) != 1:
         raise InvalidArgument(
-            f"Got invalid timestamp {point.timestamp_ms} for metric '{key}' "
-            "(timestamp must be a nonnegative integer, Unix time in milliseconds).",
+            f"Invalid value for parameter '{where}values': there are {lengths[0]} steps, "
+            f"{lengths[1]} timestamps and {lengths[2]} values; expected equal numbers.",
             key=key,
         )
-    return point
+    for timestamp_ms in raw.timestamps_ms:
+        _check_time(key, timestamp_ms)
+    _check_dataset(raw.curve)
+    return raw.curve, list(map(Point, raw.timestamps_ms, raw.steps, raw.values))
 
 
-def checked_curve(curve: Curve) -> Curve:
-    """Check that a dataset is named with its digest.
-
-    Raises:
-        InvalidArgument: One of the two is missing.
-    """
-    if bool(curve.dataset_name) != bool(curve.dataset_digest):
-        raise InvalidArgument(
-            f"Metric '{curve.key}' has the dataset name '{curve.dataset_name}' and digest "
-            f"'{curve.dataset_digest}'; set both or neither.",
-            key=curve.key,
-        )
-    return curve
+def grouped(series: Iterable[tuple[Curve, Sequence[Point]]]) -> Mapping[Curve, list[Point]]:
+    """Return points by curve, in the order they came; without curves that have none."""
+    found: dict[Curve, list[Point]] = {}
+    for curve, points in series:
+        if points:
+            found.setdefault(curve, []).extend(points)
+    return found
 
 
 def sample(points: Sequence[Point], most: int) -> Sequence[Point]:
@@ -156,3 +190,26 @@ def _pack(column: array[int] | array[float]) -> bytes:
     if sys.byteorder == "big":
         column.byteswap()
     return column.tobytes()
+
+
+def _check_model(curve: Curve) -> None:
+    if curve.model_id:
+        checked_model_id(curve.model_id)
+
+
+def _check_time(key: str, timestamp_ms: int) -> None:
+    if timestamp_ms < 0:
+        raise InvalidArgument(
+            f"Got invalid timestamp {timestamp_ms} for metric '{key}' "
+            "(timestamp must be a nonnegative integer, Unix time in milliseconds).",
+            key=key,
+        )
+
+
+def _check_dataset(curve: Curve) -> None:
+    if bool(curve.dataset_name) != bool(curve.dataset_digest):
+        raise InvalidArgument(
+            f"Metric '{curve.key}' has the dataset name '{curve.dataset_name}' and digest "
+            f"'{curve.dataset_digest}'; set both or neither.",
+            key=curve.key,
+        )

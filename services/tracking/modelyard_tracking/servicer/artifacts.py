@@ -4,7 +4,6 @@ import threading
 from collections.abc import Set as AbstractSet
 
 import grpc
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard_kit import paging
@@ -17,7 +16,7 @@ from modelyard_kit.artifacts import (
     UrlSigner,
     logical_path,
 )
-from modelyard_kit.calls import Call, caller, reads, writes
+from modelyard_kit.calls import Call, caller, reads, write_step, writes
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
 from modelyard_kit.errors import DataLoss, FailedPrecondition, InvalidArgument, Unavailable
@@ -110,12 +109,14 @@ class ArtifactsServicer(Possession, Presigning, Sweeping):
     ) -> pb.DeclareArtifactsResponse:
         owner, files = owner_of(request), _files(request)
         objects = objects_of(files)
-        reply = self._declare(request, context, owner, objects)
+        leased_until_ms = self._declare(context, request, owner, objects)
         withheld = self.withheld(objects)
         stored = self._stored(objects, withheld)  # after they are leased: what is there stays
         missing = {digest: size for digest, size in objects.items() if digest not in stored}
         if missing.keys() - withheld and not self.store.trusted:
-            self._expect(request, context, missing.keys() - withheld)
+            self._expect(context, missing.keys() - withheld)
+        reply = pb.DeclareArtifactsResponse()
+        reply.expire_time.FromMilliseconds(leased_until_ms)
         for digest, size_bytes in missing.items():
             if digest in withheld:
                 put = self.presign_withheld(digest, size_bytes)
@@ -124,22 +125,20 @@ class ArtifactsServicer(Possession, Presigning, Sweeping):
             reply.uploads.append(_upload(digest, size_bytes, put))
         return reply
 
-    @writes
-    def _expect(
-        self, _request: pb.DeclareArtifactsRequest, call: Call, missing: AbstractSet[Digest]
-    ) -> pb.DeclareArtifactsResponse:
+    @write_step
+    def _expect(self, call: Call, missing: AbstractSet[Digest]) -> None:
         """Have what the store lost be hashed when it comes again, though it was committed once."""
         artifacts.expect_objects(call.session, missing)
-        return pb.DeclareArtifactsResponse()
 
-    @writes
+    @write_step
     def _declare(
         self,
-        request: pb.DeclareArtifactsRequest,
         call: Call,
+        request: pb.DeclareArtifactsRequest,
         owner: Owner,
         objects: dict[Digest, int],
-    ) -> pb.DeclareArtifactsResponse:
+    ) -> int:
+        """Lease the objects of files that are to come; return until when, Unix time in ms."""
         trees.root_uri(call.session, owner, request.experiment_id)
         artifacts.require_writable(call.session, owner)
         return _lease(call, objects)
@@ -151,21 +150,16 @@ class ArtifactsServicer(Possession, Presigning, Sweeping):
         objects = objects_of(files)
         known = self._known(objects)
         if len(known) < len(objects) or _held_until_ms(known) <= self.clock():
-            self._hold(request, context, owner, objects)
+            self._hold(context, owner, objects)
             known = self._known(objects)
         self._require_bytes(files, objects, known)
         return self._commit(request, context, owner, files, _held_until_ms(known))
 
-    @writes
-    def _hold(
-        self,
-        _request: pb.CommitArtifactsRequest,
-        call: Call,
-        owner: Owner,
-        objects: dict[Digest, int],
-    ) -> pb.DeclareArtifactsResponse:
+    @write_step
+    def _hold(self, call: Call, owner: Owner, objects: dict[Digest, int]) -> None:
+        """Lease the objects of files until they are committed."""
         artifacts.require_writable(call.session, owner)
-        return _lease(call, objects)
+        _lease(call, objects)
 
     def _known(self, objects: dict[Digest, int]) -> dict[Digest, StoredObject]:
         with self.database.read(caller.get().remaining_s()) as session:
@@ -323,11 +317,8 @@ def _held_until_ms(known: dict[Digest, StoredObject]) -> int:
     return min((row.leased_until_ms for row in known.values()), default=0)
 
 
-def _lease(call: Call, objects: dict[Digest, int]) -> pb.DeclareArtifactsResponse:
-    until_ms = artifacts.lease_objects(call.session, objects, call.now_ms, state=artifacts.DECLARED)
-    expire_time = Timestamp()
-    expire_time.FromMilliseconds(until_ms)
-    return pb.DeclareArtifactsResponse(expire_time=expire_time)
+def _lease(call: Call, objects: dict[Digest, int]) -> int:
+    return artifacts.lease_objects(call.session, objects, call.now_ms, state=artifacts.DECLARED)
 
 
 def _wrong_bytes(what: str, digest: Digest) -> DataLoss:

@@ -11,11 +11,10 @@ from modelyard_kit.fields import given
 from modelyard_kit.keys import checked_key
 from modelyard_tracking import wire
 from modelyard_tracking.operations import history, metrics, params_and_tags, runs
-from modelyard_tracking.rules.points import Curve, Point, checked_curve, checked_point, sample
+from modelyard_tracking.rules.points import checked, checked_series, grouped, sample
 from modelyard_tracking.rules.values import (
     MAX_BATCH_ITEMS,
     MAX_SERIES_POINTS,
-    checked_model_id,
     checked_run_id,
     run_id_of,
 )
@@ -34,9 +33,9 @@ class Metrics:
     @writes
     def LogMetric(self, request: pb.LogMetricRequest, call: Call) -> pb.LogMetricResponse:
         run_id = run_id_of(request.run_id, request.run_uuid)
-        curve, point = _checked(request, "", call.now_ms)
+        point = checked(wire.point_of(request, call.now_ms), "")
         runs.write_to_run(call.session, run_id)
-        metrics.log_points(call.session, run_id, {curve: [point]})
+        metrics.log_points(call.session, run_id, grouped([point]))
         return pb.LogMetricResponse()
 
     @writes
@@ -50,7 +49,7 @@ class Metrics:
                 "multiple requests and try again."
             )
         points = [
-            _checked(message, f"metrics[{index}].", call.now_ms)
+            checked(wire.point_of(message, call.now_ms), f"metrics[{index}].")
             for index, message in enumerate(request.metrics)
         ]
         _refuse_other_runs(request)
@@ -61,7 +60,7 @@ class Metrics:
             checked_key(tag.key, f"tags[{index}].key")
         runs.write_to_run(call.session, run_id)
         params_and_tags.log_params(call.session, run_id, params)
-        metrics.log_points(call.session, run_id, wire.grouped(points))
+        metrics.log_points(call.session, run_id, grouped(points))
         params_and_tags.set_tags(call.session, run_id, {tag.key: tag.value for tag in request.tags})
         return pb.LogBatchResponse()
 
@@ -76,14 +75,12 @@ class Metrics:
                 f"The series have {point_count:,} points in all; "
                 f"at most {MAX_SERIES_POINTS:,} are allowed."
             )
-        curves: dict[Curve, list[Point]] = {}
-        for index, message in enumerate(request.series):
-            curve, points = _checked_series(message, f"series[{index}].")
-            curves.setdefault(curve, []).extend(points)
+        series = [
+            checked_series(wire.series_of(message), f"series[{index}].")
+            for index, message in enumerate(request.series)
+        ]
         runs.write_to_run(call.session, run_id)
-        metrics.log_points(
-            call.session, run_id, {curve: points for curve, points in curves.items() if points}
-        )
+        metrics.log_points(call.session, run_id, grouped(series))
         return pb.LogMetricSeriesResponse()
 
     @reads
@@ -153,34 +150,6 @@ class Metrics:
                 )
             ]
         )
-
-
-def _checked(
-    message: pb.Metric | pb.LogMetricRequest, where: str, now_ms: int
-) -> tuple[Curve, Point]:
-    checked_key(message.key, f"{where}key")
-    if message.model_id:
-        checked_model_id(message.model_id)
-    point = checked_point(message.key, wire.point_of(message, now_ms))
-    return checked_curve(wire.curve_of(message)), point
-
-
-def _checked_series(message: pb.MetricSeries, where: str) -> tuple[Curve, list[Point]]:
-    checked_key(message.key, f"{where}key")
-    if message.model_id:
-        checked_model_id(message.model_id)
-    lengths = (len(message.steps), len(message.timestamps), len(message.values))
-    if len(set(lengths)) != 1:
-        raise InvalidArgument(
-            f"Invalid value for parameter '{where}values': there are {lengths[0]} steps, "
-            f"{lengths[1]} timestamps and {lengths[2]} values; expected equal numbers.",
-            key=message.key,
-        )
-    points = [
-        checked_point(message.key, Point(*columns))
-        for columns in zip(message.timestamps, message.steps, message.values, strict=True)
-    ]
-    return checked_curve(wire.curve_of(message)), points
 
 
 def _refuse_other_runs(request: pb.LogBatchRequest) -> None:

@@ -12,7 +12,7 @@ from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard_kit import paging
 from modelyard_kit.artifacts import ArtifactStore, Digest, StoredObject
 from modelyard_kit.artifacts.reading import read_manifest
-from modelyard_kit.calls import Call, caller, writes
+from modelyard_kit.calls import Call, caller, write_step
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
 from modelyard_kit.errors import Aborted, InvalidArgument
@@ -54,7 +54,7 @@ class Sweeping:
             looked = look(after, now_ms)
             unused = self._without_needed(looked.unused, pinned)
             if not request.dry_run and unused:
-                unused = self._remove(request, context, part, unused, now_ms)
+                unused = self._remove(context, part, unused, now_ms)
         return pb.SweepObjectsResponse(
             objects=[
                 pb.UnusedObject(digest=digest, size_bytes=size_bytes)
@@ -119,7 +119,6 @@ class Sweeping:
 
     def _remove(
         self,
-        request: pb.SweepObjectsRequest,
         context: grpc.ServicerContext,
         part: str,
         unused: Mapping[Digest, int],
@@ -127,30 +126,21 @@ class Sweeping:
     ) -> dict[Digest, int]:
         """Remove what can be claimed; whatever is left over, the next sweep finds again."""
         until_ms = self.clock() + CLAIM_MS
-        claimed = self._claim(request, context, part, unused, now_ms, until_ms).objects
-        digests = [Digest(item.digest) for item in claimed]
+        digests = self._claim(context, part, unused, now_ms, until_ms)
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="sweep") as threads:
             deleted = list(threads.map(lambda digest: self._delete(digest, until_ms), digests))
         gone = [digest for digest, is_gone in zip(digests, deleted, strict=True) if is_gone]
-        self._forget(request, context, gone, until_ms)
+        self._forget(context, gone, until_ms)
         gc_objects.labels("unreferenced" if part == _ROWS else "stray").inc(len(gone))
         return {digest: unused[digest] for digest in gone}
 
-    @writes
+    @write_step
     def _claim(
-        self,
-        _request: pb.SweepObjectsRequest,
-        call: Call,
-        part: str,
-        unused: Mapping[Digest, int],
-        now_ms: int,
-        until_ms: int,
-    ) -> pb.SweepObjectsResponse:
+        self, call: Call, part: str, unused: Mapping[Digest, int], now_ms: int, until_ms: int
+    ) -> list[Digest]:
         if part == _ROWS:
-            claimed = sweeping.claim(call.session, unused, now_ms, until_ms)
-        else:
-            claimed = sweeping.claim_strays(call.session, unused, until_ms)
-        return pb.SweepObjectsResponse(objects=[pb.UnusedObject(digest=item) for item in claimed])
+            return sweeping.claim(call.session, unused, now_ms, until_ms)
+        return sweeping.claim_strays(call.session, unused, until_ms)
 
     def _delete(self, digest: Digest, until_ms: int) -> bool:
         # A process that was stopped in between must not delete what others have uploaded since.
@@ -159,16 +149,9 @@ class Sweeping:
         self.store.delete(digest)
         return True
 
-    @writes
-    def _forget(
-        self,
-        _request: pb.SweepObjectsRequest,
-        call: Call,
-        digests: list[Digest],
-        until_ms: int,
-    ) -> pb.SweepObjectsResponse:
+    @write_step
+    def _forget(self, call: Call, digests: list[Digest], until_ms: int) -> None:
         sweeping.forget(call.session, digests, until_ms)
-        return pb.SweepObjectsResponse()
 
 
 def _sizes(objects: list[StoredObject]) -> dict[Digest, int]:

@@ -1,0 +1,89 @@
+"""Calls of one transaction and of several, seen from a client of a small service."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import grpc
+import pytest
+from notebook import SERVICE, Notebook, Stub, create, failure, notes
+from sqlalchemy import text
+
+from modelyard.api.registry.v1 import registry_pb2 as pb
+from modelyard.api.registry.v1 import registry_service_pb2_grpc
+from modelyard_kit.calls import Call, write_step, writes
+from modelyard_kit.db import Database
+from modelyard_kit.errors import FailedPrecondition
+from modelyard_kit.server import Server
+
+
+class InSteps(Notebook):
+    """Writes a name in one step and how many names there are then in another."""
+
+    def CreateRegisteredModel(
+        self, request: pb.CreateRegisteredModelRequest, context: grpc.ServicerContext
+    ) -> pb.CreateRegisteredModelResponse:
+        found = self._note(context, request.name)
+        if request.name == "twice":
+            self._reply(request, context, found)
+        return self._reply(request, context, found)
+
+    @write_step
+    def _note(self, call: Call, name: str) -> int:
+        call.session.execute(text("INSERT INTO note VALUES (:name)"), {"name": name})
+        if name == "refused":
+            raise FailedPrecondition("Refused after the insert.")
+        found: int = call.session.execute(text("SELECT count(*) FROM note")).scalar_one()
+        return found
+
+    @writes
+    def _reply(
+        self, request: pb.CreateRegisteredModelRequest, call: Call, found: int
+    ) -> pb.CreateRegisteredModelResponse:
+        call.session.execute(text("INSERT INTO note VALUES ('reply')"))
+        model = pb.RegisteredModel(name=request.name, revision=found)
+        return pb.CreateRegisteredModelResponse(registered_model=model)
+
+
+@pytest.fixture
+def stub(database: Database) -> Iterator[Stub]:
+    server = Server()
+    server.add(SERVICE, InSteps(database))
+    (port,) = server.start("127.0.0.1:0")
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield registry_service_pb2_grpc.RegistryServiceStub(channel)
+    server.drain(5)
+
+
+def test_a_step_returns_what_the_next_one_needs_and_keeps_no_reply(
+    stub: Stub, database: Database
+) -> None:
+    first = create(stub, "a", key="k")
+    assert first.registered_model.revision == 1
+    assert notes(database) == 2
+    # The step runs again; the reply is the first one, which its key has.
+    assert create(stub, "a", key="k") == first
+    assert notes(database) == 3
+
+
+def test_a_step_that_is_refused_leaves_nothing_of_itself(stub: Stub, database: Database) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        create(stub, "refused", key="k")
+    assert failure(caught.value)[2] == "Refused after the insert."
+    assert notes(database) == 0
+
+
+@pytest.mark.parametrize("key", ["", "k"])
+def test_a_second_reply_in_one_call_is_a_bug(
+    stub: Stub, database: Database, caplog: pytest.LogCaptureFixture, key: str
+) -> None:
+    with caplog.at_level(logging.ERROR), pytest.raises(grpc.RpcError) as caught:
+        create(stub, "twice", key=key)
+    assert failure(caught.value)[1] == "INTERNAL_ERROR"
+    assert "AssertionError: modelyard.api.registry.v1.RegistryService.CreateRegisteredModel" in (
+        caplog.text
+    )
+    assert "enters @writes twice" in caplog.text
+    assert notes(database) == 2  # of the step and of the first reply
+    assert create(stub, "b").registered_model.revision == 3  # the next call is another one
