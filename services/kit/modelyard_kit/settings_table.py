@@ -95,7 +95,7 @@ class TokenSettings(Settings):
         "file that holds the bearer token: clients send it, servers require it of callers, and "
         "need it to listen on a public address",
         default=None,
-        shown="none: no authentication",
+        shown="none, no authentication",
     )
 
 
