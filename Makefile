@@ -11,7 +11,7 @@ WORKERS := $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) +
 UV := UV_CACHE_DIR=.cache/uv $(CLIENTS)/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo clients test check format protos baseline lock soak bench clean compat-table
+.PHONY: help install up demo clients test check format protos baseline lock soak bench clean compat-table settings-page
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ test: install clients ## Run the test suite (T=path for a part of it)
 
 compat-table: install clients ## Compare with MLflow's server and client, and write docs/compatibility.md
 	COMPATIBILITY_PAGE=write $(BIN)/python -m pytest -q tests/compat/test_conformance.py
+
+settings-page: install ## Write the tables of docs/settings.md from the declarations of the settings
+	$(BIN)/python tools/settings_page.py
 
 check: install ## Format, lint, types, import contracts, contract lint and breaking, stub drift
 	$(BIN)/ruff format --check .

@@ -20,8 +20,8 @@ from modelyard.api.access.v1 import access_pb2 as access
 from modelyard_gateway.backends import SERVICES
 from modelyard_gateway.transcoder import bindings
 from modelyard_kit.grpc_errors import error_info
+from modelyard_kit.settings_table import UpSettings
 from modelyard_server.embedded import Embedded
-from modelyard_server.settings import Settings
 
 SERVICES_TOKEN = "the-token-of-the-services"
 METHODS: dict[str, MethodDescriptor] = {
@@ -139,7 +139,7 @@ def running_platform(folder: Path, **settings: str) -> Iterator[Platform]:
     token_file.write_text(SERVICES_TOKEN)
     home = folder / "home"
     embedded = Embedded(
-        Settings(home=home, port=0, grpc_port=0, token_file=token_file, **settings)  # type: ignore[arg-type]  # texts only
+        UpSettings(home=home, port=0, grpc_port=0, token_file=token_file, **settings)  # type: ignore[arg-type]  # texts only
     )
     try:
         with grpc.insecure_channel(embedded.grpc) as channel:

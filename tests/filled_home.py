@@ -15,9 +15,9 @@ from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from modelyard.api.tracking.v1 import tracking_pb2
 from modelyard_kit.artifacts.local import LocalStore
+from modelyard_kit.settings_table import UpSettings
 from modelyard_server.embedded import Embedded
 from modelyard_server.installation import no_urls
-from modelyard_server.settings import Settings
 
 
 @dataclass
@@ -95,7 +95,7 @@ class Platform:
 @contextmanager
 def running(home: Path) -> Iterator[Platform]:
     """Run a platform in this process, on free ports."""
-    embedded = Embedded(Settings(home=home, port=0, grpc_port=0))
+    embedded = Embedded(UpSettings(home=home, port=0, grpc_port=0))
     store = LocalStore(home / "objects", no_urls())
     try:
         with closing(grpc.insecure_channel(embedded.grpc)) as channel:

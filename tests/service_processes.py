@@ -168,12 +168,15 @@ class Installation:
 
 
 @contextmanager
-def installation(folder: Path, *, token: str = "", **settings: str) -> Iterator[Installation]:
+def installation(
+    folder: Path, *, token: str = "", path: str = "", **settings: str
+) -> Iterator[Installation]:
     """Migrate the databases and run the four services until the block ends.
 
     Args:
         folder: A home, for what the settings do not place elsewhere.
         token: The services' own.
+        path: Of the public URL.
         settings: More of them.
     """
     listen = {role: f"127.0.0.1:{free_port()}" for role in ROLES}
@@ -184,7 +187,7 @@ def installation(folder: Path, *, token: str = "", **settings: str) -> Iterator[
         (folder / "token").write_text(token)
         known["MODELYARD_TOKEN_FILE"] = str(folder / "token")
     running = Installation({**known, **settings}, token)
-    running.settings["MODELYARD_PUBLIC_URL"] = running.url
+    running.settings["MODELYARD_PUBLIC_URL"] = running.url + path
     subprocess.run(command("migrate"), check=True, env=environment(**running.settings))
     try:
         running.start(*ROLES)

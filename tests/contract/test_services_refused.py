@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from certificates import Authority
 
+from modelyard_kit.settings_table import SERVICES
 from modelyard_server import gateway, migrate, registry, serving, tracking
-from modelyard_server.role_settings import ROLES
 
 RUN: dict[str, Callable[[list[str]], int]] = {
     "tracking": tracking.run,
@@ -49,7 +49,7 @@ def refused(capsys: pytest.CaptureFixture[str], role: str, *arguments: str) -> s
     return said.err.removeprefix(f"modelyard {role}: ").strip()
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", SERVICES)
 def test_a_public_address_without_a_token_is_refused_with_tls_too(
     role: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -62,7 +62,7 @@ def test_a_public_address_without_a_token_is_refused_with_tls_too(
     assert "Refusing to listen on [::]:0 without" in refused(capsys, role, *monitoring)
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", SERVICES)
 def test_a_taken_port_is_refused(role: str, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         taken = f"127.0.0.1:{holder.getsockname()[1]}"
@@ -128,7 +128,7 @@ def test_a_flag_goes_before_its_variable(
     assert "'from a flag'" in refused(capsys, "serving", "--listen", "from a flag")
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", SERVICES)
 def test_the_help_names_the_variable_of_each_flag(
     role: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -136,7 +136,7 @@ def test_the_help_names_the_variable_of_each_flag(
         RUN[role](["--help"])
     assert ended.value.code == 0
     said = "".join(capsys.readouterr().out.split())
-    for name in ROLES[role].__dataclass_fields__:
+    for name in SERVICES[role].__dataclass_fields__:
         assert f"[MODELYARD_{name.upper()}]" in said
 
 

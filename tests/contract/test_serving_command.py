@@ -18,7 +18,10 @@ PRODUCTION = "models:/iris_classifier/Production"
         (["-m", PRODUCTION, "--host", "0.0.0.0"], {}, "MODELYARD_TOKEN_FILE"),
         (["-m", PRODUCTION], {"MODELYARD_SERVING_TIMEOUT_S": "soon"}, "must be of type float"),
         (["-m", PRODUCTION], {"MODELYARD_SERVING_TIMEOUT": "5"}, "Unknown setting"),
-        (["-m", PRODUCTION], {"MODELYARD_SERVING_MAX_BODY_BYTES": "0"}, "must be 1 to"),
+        (["-m", PRODUCTION], {"MODELYARD_SERVING_MAX_BODY_BYTES": "0"}, "expected 1 to"),
+        (["-m", PRODUCTION], {"MODELYARD_SERVING_TIMEOUT_S": "inf"}, "expected 0.001 to 3600"),
+        (["-m", PRODUCTION], {"MODELYARD_LOG_LEVLE": "INFO"}, "Unknown setting MODELYARD_LOG_LEV"),
+        (["-m", PRODUCTION, "--log-level", "LOUD"], {}, "Invalid MODELYARD_LOG_LEVEL 'LOUD'"),
         (["-m", PRODUCTION], {"MODELYARD_TOKEN_FILE": "/nowhere"}, "token file cannot be read"),
     ],
 )

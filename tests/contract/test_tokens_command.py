@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 from access_platform import SERVICES_TOKEN, Platform, running_platform
 
+from modelyard_kit.settings_table import UpSettings
 from modelyard_server import tokens
 from modelyard_server.embedded import Embedded
-from modelyard_server.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def test_a_server_that_asks_for_no_token_is_said_to_be_open(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     home = tmp_path_factory.mktemp("open")
-    embedded = Embedded(Settings(home=home, port=0, grpc_port=0))
+    embedded = Embedded(UpSettings(home=home, port=0, grpc_port=0))
     try:
         monkeypatch.setenv("MODELYARD_TRACKING_URI", embedded.http)
         assert tokens.run(["create", "--name", "ci", "--role", "viewer"]) == 0

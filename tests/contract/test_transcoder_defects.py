@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from transcoder_edge import Answer, ask
 
+from modelyard_kit.settings_table import UpSettings
 from modelyard_server.embedded import Embedded
-from modelyard_server.settings import Settings
 
 API = "/api/2.0/mlflow"
 
@@ -44,7 +44,7 @@ class Client:
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     home: Path = tmp_path_factory.mktemp("home")
-    platform = Embedded(Settings(home=home, port=0, grpc_port=0))
+    platform = Embedded(UpSettings(home=home, port=0, grpc_port=0))
     yield Client(platform)
     platform.stop()
 

@@ -91,7 +91,10 @@ def test_people_read_a_line_for_each_check(
     assert doctor.run([]) == 1
     said = capsys.readouterr().out
     assert f"ok   home: {home}, for its owner only\n" in said
-    assert "fail public URL: MODELYARD_PUBLIC_URL is 'models.example'\n     → Set it to" in said
+    assert (
+        "fail settings: Invalid MODELYARD_PUBLIC_URL 'models.example': expected what clients use, "
+        "e.g. https://models.example.com.\n     → Correct that variable" in said
+    )
 
 
 @pytest.mark.parametrize(

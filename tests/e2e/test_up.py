@@ -283,8 +283,8 @@ def test_a_taken_port_is_refused(home: Path, taken_port: int, option: str) -> No
         (["--host", "0.0.0.0"], {}, "Refusing to listen on 0.0.0.0:0 without authentication"),
         (["--host", "::"], {}, "Refusing to listen on [::]:0 without authentication"),
         (["--host", "nowhere.invalid"], {}, "Refusing to listen on nowhere.invalid:0"),
-        (["--port", "65536"], {}, "Invalid port 65536: expected 0 to 65535."),
-        ([], {"MODELYARD_GRPC_PORT": "-1"}, "Invalid grpc_port -1: expected 0 to 65535."),
+        (["--port", "65536"], {}, "Invalid MODELYARD_PORT 65536: expected 0 to 65535."),
+        ([], {"MODELYARD_GRPC_PORT": "-1"}, "Invalid MODELYARD_GRPC_PORT -1: expected 0 to 65535."),
         ([], {"MODELYARD_MAX_UPLOAD_BYTES": "0"}, "Invalid MODELYARD_MAX_UPLOAD_BYTES 0: expected"),
         ([], {"MODELYARD_PORT": "http"}, "MODELYARD_PORT must be of type int, got 'http'."),
         (

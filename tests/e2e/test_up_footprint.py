@@ -7,11 +7,6 @@ from pathlib import Path
 import pytest
 from up_process import command, environment, up
 
-from modelyard_kit.settings import variables
-from modelyard_server.settings import KNOWN_VARIABLES, SERVING_VARIABLES
-from modelyard_serving.main import Settings as ServingSettings
-
-REPOSITORY = Path(__file__).parents[2]
 MAX_RESIDENT_BYTES = 150 << 20
 NEVER = {"numpy", "pandas", "sklearn", "scipy", "skops", "boto3", "rich", "yaml", "opentelemetry"}
 
@@ -47,19 +42,6 @@ def test_it_is_small_when_it_is_ready(tmp_path: Path) -> None:
     found = re.search(r"VmRSS:\s+(\d+) kB", status)
     assert found is not None
     assert int(found[1]) * 1024 <= MAX_RESIDENT_BYTES
-
-
-def test_every_variable_that_our_code_reads_is_known_to_the_server() -> None:
-    named = {
-        name
-        for folder in ("clients/python/modelyard", "services")
-        for path in (REPOSITORY / folder).rglob("*.py")
-        for name in re.findall(r"\"(MODELYARD_[A-Z0-9_]+)\"", path.read_text())
-    }
-
-    assert "MODELYARD_TRACKING_URI" in named
-    assert named - KNOWN_VARIABLES == set()
-    assert set(variables(ServingSettings, "SERVING").values()) == SERVING_VARIABLES
 
 
 @pytest.mark.parametrize("times", [1, 2])

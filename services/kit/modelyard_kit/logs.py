@@ -7,8 +7,6 @@ import logging
 import sys
 from typing import TextIO
 
-from modelyard_kit.errors import InvalidArgument
-
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 """How much is logged; INFO has a line for each call."""
 _ENCODER = json.JSONEncoder(default=str)
@@ -29,18 +27,6 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return _ENCODER.encode(line)
-
-
-def check_level(level: str) -> None:
-    """Refuse a level that there is not.
-
-    Raises:
-        InvalidArgument: Names those that there are.
-    """
-    if level not in LEVELS:
-        raise InvalidArgument(
-            f"Invalid MODELYARD_LOG_LEVEL '{level}': expected {', '.join(LEVELS)}."
-        )
 
 
 def configure(level: str = "INFO", stream: TextIO | None = None) -> None:

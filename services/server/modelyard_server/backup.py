@@ -23,15 +23,13 @@ from modelyard_server.backups.contents import Contents, ServiceDump
 from modelyard_server.backups.snapshot import dump, snapshot
 from modelyard_server.databases import TREES
 from modelyard_server.installation import Installation
-from modelyard_server.settings import Settings, from_environment
 
 
 def run(argv: list[str]) -> int:
     """Run the command with its arguments; return the exit code."""
     try:
-        settings = from_environment()
-        options = _parser(settings).parse_args(argv)
-        said = _backup(installation.chosen(settings, options), options)
+        options = _parser().parse_args(argv)
+        said = _backup(installation.chosen(options), options)
     except Error as error:
         print(f"modelyard backup: {error.message}", file=sys.stderr)
         return 1
@@ -39,7 +37,7 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def _parser(settings: Settings) -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="modelyard backup",
         description="Write the databases and objects of an installation into a new folder. It may "
@@ -47,7 +45,7 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
         "is that of MODELYARD_ARTIFACTS, or in the home.",
     )
     parser.add_argument("folder", type=Path, help="of this backup; must be new or empty")
-    installation.add_arguments(parser, settings)
+    installation.add_arguments(parser)
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--objects",

@@ -24,9 +24,10 @@ from modelyard_kit.db import Database
 from modelyard_kit.listening import listen
 from modelyard_kit.migrations import migrate
 from modelyard_kit.server import Server, check_address
+from modelyard_kit.settings_table import UpSettings
 from modelyard_server.databases import TREES, open_own
 from modelyard_server.home import Home, url_secret
-from modelyard_server.settings import Settings
+from modelyard_server.stores import store_settings
 
 _GRACE_S = 20
 
@@ -46,7 +47,7 @@ class Embedded:
         InvalidArgument: An address is taken, or public while no token is asked for.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: UpSettings) -> None:
         with ExitStack() as undo:
             self._home = Home(settings.home)
             undo.callback(self._home.close)
@@ -58,7 +59,7 @@ class Embedded:
             listener = undo.enter_context(listen(settings.host, settings.port))
             self.http = settings.public_url or _url(settings.host, listener)
             signer = UrlSigner(url_secret(self.home, token), lambda: self.http)
-            store = open_store(settings.store, signer)
+            store = open_store(store_settings(settings), signer)
             self.socket = self._home.socket()
             tracking, registry = (self._database(area, undo) for area in ("tracking", "registry"))
             self.server = Server(token, tokens=modelyard_registry.app.named_tokens(registry))
@@ -86,7 +87,9 @@ class Embedded:
             undo.callback(self._home.withdraw)
             self._undo = undo.pop_all()
 
-    def _start_services(self, settings: Settings, registry: Database, store: ArtifactStore) -> int:
+    def _start_services(
+        self, settings: UpSettings, registry: Database, store: ArtifactStore
+    ) -> int:
         tracking = dial(f"unix:{self.socket}", *SERVICES["tracking"])
         self.server.on_close(tracking.close)
         modelyard_registry.app.mount(self.server, registry, store, tracking)

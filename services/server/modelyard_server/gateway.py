@@ -15,8 +15,11 @@ from modelyard_kit.artifacts.choosing import open_store
 from modelyard_kit.health import Readiness
 from modelyard_kit.listening import listen
 from modelyard_kit.server import ActiveCalls, check_address
+from modelyard_kit.settings_checks import split_address
+from modelyard_kit.settings_table import GatewaySettings
+from modelyard_kit.tls import TlsFiles
 from modelyard_server import running
-from modelyard_server.role_settings import GatewaySettings, split_address
+from modelyard_server.stores import store_settings
 
 
 def run(argv: list[str]) -> int:
@@ -28,15 +31,16 @@ def _start(settings: GatewaySettings, undo: ExitStack) -> running.Running:
     token = running.own_token(settings)
     host, port = split_address("MODELYARD_GATEWAY_LISTEN", settings.gateway_listen)
     check_address(running.joined(host, port), token)
-    tls = settings.tls.server()
-    backends = _backends(settings)
+    files = running.tls_files(settings)
+    tls = files.server()
+    backends = _backends(settings, files)
     listener = undo.enter_context(listen(host, port))
     scheme = "http" if tls is None else "https"
     url = f"{scheme}://{running.joined(host, listener.getsockname()[1])}"
-    signer = running.url_signer(settings, token, url)
+    signer = running.url_signer(settings.home, token, settings.public_url or url)
     gateway = Gateway(
         backends,
-        open_store(settings.store, signer),
+        open_store(store_settings(settings), signer),
         signer,
         ActiveCalls(),
         host=host if token is None else None,
@@ -49,8 +53,8 @@ def _start(settings: GatewaySettings, undo: ExitStack) -> running.Running:
     return running.Running(url, Readiness())
 
 
-def _backends(settings: GatewaySettings) -> list[Backend]:
-    credentials = settings.tls.newest_credentials()
+def _backends(settings: GatewaySettings, tls: TlsFiles) -> list[Backend]:
+    credentials = tls.newest_credentials()
     targets = {
         "tracking": (settings.tracking_target, settings.tracking_public_target),
         "registry": (settings.registry_target, settings.registry_public_target),

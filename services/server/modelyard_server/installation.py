@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
 import secrets
 from collections.abc import Mapping
@@ -14,8 +13,10 @@ from sqlalchemy import URL
 
 from modelyard_kit.artifacts import ArtifactStore, UrlSigner
 from modelyard_kit.artifacts.choosing import open_store
+from modelyard_kit.settings import add_flags, load, refuse_unknown
+from modelyard_kit.settings_table import KNOWN_VARIABLES, AdminSettings
 from modelyard_server.home import resolved
-from modelyard_server.settings import Settings
+from modelyard_server.stores import store_settings
 
 AREAS = ("tracking", "registry")
 """The services that have a database."""
@@ -31,12 +32,16 @@ class Installation:
     """An installation, as its settings describe it.
 
     Attributes:
-        settings: Of the home, and of the store.
-        urls: Of the databases that are not in the home, by area.
+        settings: Of the home, the store and the databases.
     """
 
-    settings: Settings
-    urls: Mapping[str, str]
+    settings: AdminSettings
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """The URLs of the databases that are not in the home, by area."""
+        urls = (self.settings.tracking_database_url, self.settings.registry_database_url)
+        return {area: url for area, url in zip(AREAS, urls, strict=True) if url}
 
     @property
     def home(self) -> Path:
@@ -48,9 +53,7 @@ class Installation:
         return not self.urls
 
     def database_url(self, area: str) -> str | URL:
-        if area in self.urls:
-            return self.urls[area]
-        return URL.create("sqlite", database=str(self.home / f"{area}.db"))
+        return self.urls.get(area) or URL.create("sqlite", database=str(self.home / f"{area}.db"))
 
     def open_store(self) -> ArtifactStore:
         """Open where the objects are.
@@ -58,26 +61,19 @@ class Installation:
         Raises:
             Error: It cannot be used; says why.
         """
-        return open_store(self.settings.store, no_urls())
+        return open_store(store_settings(self.settings), no_urls())
 
 
-def add_arguments(parser: argparse.ArgumentParser, settings: Settings) -> None:
-    """Let a command be told which installation it is about."""
-    parser.add_argument("--home", type=Path, default=settings.home, help="(%(default)s)")
-    for area in AREAS:
-        variable = f"MODELYARD_{area.upper()}_DATABASE_URL"
-        parser.add_argument(
-            f"--{area}-database-url",
-            metavar="URL",
-            default=os.environ.get(variable, ""),
-            help=f"the database of {area}, if it is not in the home [{variable}]",
-        )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that name an installation, or parts of one."""
+    add_flags(parser, AdminSettings, only=("home", *(f"{area}_database_url" for area in AREAS)))
 
 
-def chosen(settings: Settings, options: argparse.Namespace) -> Installation:
-    """Return the installation that arguments and settings name."""
-    given = {area: getattr(options, f"{area}_database_url") for area in AREAS}
-    return Installation(
-        dataclasses.replace(settings, home=options.home),
-        {area: url for area, url in given.items() if url},
-    )
+def chosen(options: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> Installation:
+    """Return the installation that arguments and settings name.
+
+    Raises:
+        InvalidArgument: A variable is unknown, or a value is refused by its setting.
+    """
+    refuse_unknown(environ, KNOWN_VARIABLES)
+    return Installation(load(AdminSettings, environ, vars(options)))

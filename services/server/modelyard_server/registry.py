@@ -12,9 +12,10 @@ from modelyard.api.artifacts.v1 import artifacts_service_pb2
 from modelyard_kit.artifacts.choosing import open_store
 from modelyard_kit.channel import dial
 from modelyard_kit.server import Server
+from modelyard_kit.settings_table import RegistrySettings
 from modelyard_server import running
 from modelyard_server.databases import open_own
-from modelyard_server.role_settings import GATEWAY_URL, RegistrySettings
+from modelyard_server.stores import store_settings
 
 
 def run(argv: list[str]) -> int:
@@ -24,8 +25,9 @@ def run(argv: list[str]) -> int:
 
 def _start(settings: RegistrySettings, undo: ExitStack) -> running.Running:
     token = running.own_token(settings)
-    tls = settings.tls
-    store = open_store(settings.store, running.url_signer(settings, token, GATEWAY_URL))
+    tls = running.tls_files(settings)
+    signer = running.url_signer(settings.home, token, settings.public_url)
+    store = open_store(store_settings(settings), signer)
     artifacts = artifacts_service_pb2.DESCRIPTOR.services_by_name["ArtifactsService"]
     tracking = dial(settings.tracking_target, artifacts, credentials=tls.newest_credentials())
     undo.callback(tracking.close)

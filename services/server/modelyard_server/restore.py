@@ -23,7 +23,6 @@ from modelyard_server.backups.loading import loaded, require_empty, verify_histo
 from modelyard_server.databases import TREES
 from modelyard_server.home import Home
 from modelyard_server.installation import Installation
-from modelyard_server.settings import Settings, from_environment
 
 _AT_ONCE = 1_000
 
@@ -31,9 +30,8 @@ _AT_ONCE = 1_000
 def run(argv: list[str]) -> int:
     """Run the command with its arguments; return the exit code."""
     try:
-        settings = from_environment()
-        options = _parser(settings).parse_args(argv)
-        said = _restore(installation.chosen(settings, options), options)
+        options = _parser().parse_args(argv)
+        said = _restore(installation.chosen(options), options)
     except Error as error:
         print(f"modelyard restore: {error.message}", file=sys.stderr)
         return 1
@@ -41,7 +39,7 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def _parser(settings: Settings) -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="modelyard restore",
         description="Bring a backup back, into databases that are empty and the store of "
@@ -49,7 +47,7 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
         "and the other way round.",
     )
     parser.add_argument("folder", type=Path, help="of the backup")
-    installation.add_arguments(parser, settings)
+    installation.add_arguments(parser)
     parser.add_argument(
         "--objects",
         type=Path,

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from modelyard.api.access.v1 import access_service_pb2
@@ -22,18 +24,17 @@ from modelyard_kit.errors import Error
 from modelyard_kit.health import Readiness
 from modelyard_kit.monitoring import Monitoring
 from modelyard_kit.server import Server, check_address
-from modelyard_kit.settings import PREFIX, refuse_unknown
-from modelyard_server import STARTED_S
-from modelyard_server.home import url_secret
-from modelyard_server.role_settings import (
-    RoleSettings,
+from modelyard_kit.settings import PREFIX, add_flags, load, refuse_unknown
+from modelyard_kit.settings_checks import split_address
+from modelyard_kit.settings_table import (
+    KNOWN_VARIABLES,
+    ServiceSettings,
     ServingSettings,
     TrackingSettings,
-    WithArtifacts,
-    read,
-    split_address,
 )
-from modelyard_server.settings import KNOWN_VARIABLES
+from modelyard_kit.tls import TlsFiles
+from modelyard_server import STARTED_S
+from modelyard_server.home import url_secret
 from modelyard_server.stopping import (
     ended_by_stop,
     hold_stop_signals,
@@ -43,7 +44,7 @@ from modelyard_server.stopping import (
 
 GRACE_S = 20
 
-Settings = TypeVar("Settings", bound=RoleSettings)
+Settings = TypeVar("Settings", bound=ServiceSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,6 @@ def run(
         argv: Its flags.
     """
     try:
-        refuse_unknown(os.environ, KNOWN_VARIABLES)
         settings = read(kind, role, argv, os.environ)
         hold_stop_signals()
         logs.configure(settings.log_level)
@@ -95,7 +95,29 @@ def run(
     return 0
 
 
-def listen_grpc(server: Server, settings: RoleSettings, role: str, undo: ExitStack) -> Running:
+def read(
+    kind: type[Settings], role: str, argv: Sequence[str], environ: Mapping[str, str]
+) -> Settings:
+    """Return the settings of a service, from its flags or else from the environment.
+
+    A field `tracking_listen` is `--listen` of `modelyard tracking`, or
+    `MODELYARD_TRACKING_LISTEN`.
+
+    Raises:
+        InvalidArgument: A variable is unknown, or a value is refused by its setting.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"modelyard {role}",
+        allow_abbrev=False,  # a token given by --token would be shown as the name of a file
+        description=f"Run the service `{role}` in a process of its own, until it is told to stop.",
+    )
+    add_flags(parser, kind, role)
+    options = parser.parse_args(argv)
+    refuse_unknown(environ, KNOWN_VARIABLES)
+    return load(kind, environ, vars(options))
+
+
+def listen_grpc(server: Server, settings: ServiceSettings, role: str, undo: ExitStack) -> Running:
     """Start the gRPC server of a role with its services mounted, and have it drained at the end.
 
     Raises:
@@ -118,7 +140,7 @@ def joined(host: str, port: int) -> str:
 
 
 def _monitoring(
-    settings: RoleSettings, role: str, started: list[Running], undo: ExitStack
+    settings: ServiceSettings, role: str, started: list[Running], undo: ExitStack
 ) -> str | None:
     name = f"{role}_monitoring"
     address: str = getattr(settings, name)
@@ -143,7 +165,7 @@ def _announce(role: str, running: Running, monitoring: str | None) -> None:
     print(f"modelyard {role}: {state} after {took_s:.1f} s - {where}", flush=True)
 
 
-def own_token(settings: RoleSettings) -> str | None:
+def own_token(settings: ServiceSettings) -> str | None:
     """Return the services' own token, or None when none is asked for.
 
     Raises:
@@ -152,14 +174,32 @@ def own_token(settings: RoleSettings) -> str | None:
     return None if settings.token_file is None else read_services_token(settings.token_file)
 
 
-def url_signer(settings: WithArtifacts, token: str | None, gateway_url: str) -> UrlSigner:
+def url_signer(home: Path, token: str | None, base_url: str) -> UrlSigner:
     """Return what signs URLs of artifacts, the same in every service.
+
+    Args:
+        home: Where the secret is kept if there is no token.
+        token: The services' own.
+        base_url: The gateway as clients reach it, without a slash at the end.
 
     Raises:
         InvalidArgument: There is no token, and the home's secret cannot be made or read.
     """
-    base_url = (settings.public_url or gateway_url).rstrip("/")
-    return UrlSigner(url_secret(settings.home, token), lambda: base_url)
+    return UrlSigner(url_secret(home, token), lambda: base_url)
+
+
+def tls_files(settings: ServiceSettings) -> TlsFiles:
+    """Return the TLS files of a service.
+
+    Raises:
+        InvalidArgument: Some are given without those that they need.
+    """
+    return TlsFiles(
+        settings.tls_cert_file,
+        settings.tls_key_file,
+        settings.tls_ca_file,
+        settings.tls_client_ca_file,
+    )
 
 
 def named_tokens(
@@ -169,6 +209,7 @@ def named_tokens(
     if token is None:
         return None
     access = access_service_pb2.DESCRIPTOR.services_by_name["AccessService"]
-    channel = dial(settings.registry_target, access, credentials=settings.tls.newest_credentials())
+    credentials = tls_files(settings).newest_credentials()
+    channel = dial(settings.registry_target, access, credentials=credentials)
     undo.callback(channel.close)
     return Tokens(from_registry(channel, token))

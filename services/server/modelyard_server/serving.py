@@ -9,8 +9,8 @@ from contextlib import ExitStack
 
 import modelyard_serving.app
 from modelyard_kit.server import Server
+from modelyard_kit.settings_table import ServingSettings
 from modelyard_server import running
-from modelyard_server.role_settings import ServingSettings
 
 
 def run(argv: list[str]) -> int:
@@ -20,8 +20,7 @@ def run(argv: list[str]) -> int:
 
 def _start(settings: ServingSettings, undo: ExitStack) -> running.Running:
     token = running.own_token(settings)
-    server = Server(
-        token, settings.tls.server(), tokens=running.named_tokens(settings, token, undo)
-    )
+    tls = running.tls_files(settings).server()
+    server = Server(token, tls, tokens=running.named_tokens(settings, token, undo))
     modelyard_serving.app.mount(server)
     return running.listen_grpc(server, settings, "serving", undo)

@@ -12,9 +12,10 @@ from modelyard.api.registry.v1 import registry_service_pb2
 from modelyard_kit.artifacts.choosing import open_store
 from modelyard_kit.channel import dial
 from modelyard_kit.server import Server
+from modelyard_kit.settings_table import TrackingSettings
 from modelyard_server import running
 from modelyard_server.databases import open_own
-from modelyard_server.role_settings import GATEWAY_URL, TrackingSettings
+from modelyard_server.stores import store_settings
 
 
 def run(argv: list[str]) -> int:
@@ -24,9 +25,9 @@ def run(argv: list[str]) -> int:
 
 def _start(settings: TrackingSettings, undo: ExitStack) -> running.Running:
     token = running.own_token(settings)
-    tls = settings.tls
-    signer = running.url_signer(settings, token, GATEWAY_URL)
-    store = open_store(settings.store, signer)
+    tls = running.tls_files(settings)
+    signer = running.url_signer(settings.home, token, settings.public_url)
+    store = open_store(store_settings(settings), signer)
     database = open_own("tracking", settings.tracking_database_url, settings.home)
     undo.callback(database.close)
     server = Server(token, tls.server(), tokens=running.named_tokens(settings, token, undo))

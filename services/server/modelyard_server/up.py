@@ -8,41 +8,41 @@ Exit codes: 0 it was stopped, or was idle for long enough; 1 it could not start;
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from modelyard_kit import logs, tracing
 from modelyard_kit.errors import Error, InvalidArgument
-from modelyard_kit.server import Server
+from modelyard_kit.settings import add_flags, load, refuse_unknown
+from modelyard_kit.settings_table import KNOWN_VARIABLES, UpSettings
 from modelyard_server import STARTED_S
 from modelyard_server.home import resolved
-from modelyard_server.settings import Settings, from_environment
 from modelyard_server.stopping import ended_by_stop, hold_stop_signals, wait_for_stop
 
 
 def run(argv: list[str]) -> int:
     """Run the command with its arguments; return the exit code."""
     try:
-        settings = from_environment()
-        options = _parser(settings).parse_args(argv)
+        options = _parser().parse_args(argv)
+        refuse_unknown(os.environ, KNOWN_VARIABLES)
+        settings = load(UpSettings, os.environ, vars(options))
         if options.background and options.ready_fd is None:
-            return _start_in_background(argv, resolved(options.home))
-        chosen = {name: getattr(options, name) for name in ("home", "host", "port", "grpc_port")}
-        return _serve(dataclasses.replace(settings, **chosen), options)
+            return _start_in_background(argv, resolved(settings.home))
+        return _serve(settings, options)
     except Error as error:
         print(f"modelyard up: {error.message}", file=sys.stderr)
         return 1
 
 
-def _serve(settings: Settings, options: argparse.Namespace) -> int:
+def _serve(settings: UpSettings, options: argparse.Namespace) -> int:
     hold_stop_signals()
     logs.configure(settings.log_level)
     with tracing.exported("modelyard", os.environ):
@@ -50,7 +50,7 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
-def _run(settings: Settings, options: argparse.Namespace) -> None:
+def _run(settings: UpSettings, options: argparse.Namespace) -> None:
     from modelyard_server.embedded import Embedded
 
     with _usable(settings.home), ended_by_stop():
@@ -64,8 +64,9 @@ def _run(settings: Settings, options: argparse.Namespace) -> None:
         with os.fdopen(options.ready_fd, "w") as pipe:
             pipe.write(f"{ready}\n")
     if options.idle_timeout_s is not None:
-        idle = (instance.server, options.idle_timeout_s)
-        threading.Thread(target=_end_when_idle, args=idle, name="idle", daemon=True).start()
+        server = instance.server
+        wait = partial(server.active.wait_until_idle_for, options.idle_timeout_s, server.stopping)
+        threading.Thread(target=_end_when_idle, args=(wait,), name="idle", daemon=True).start()
     wait_for_stop()
     instance.stop()
 
@@ -81,8 +82,8 @@ def _usable(home: Path) -> Iterator[None]:
         ) from error
 
 
-def _end_when_idle(server: Server, timeout_s: float) -> None:
-    if server.active.wait_until_idle_for(timeout_s, server.stopping):
+def _end_when_idle(wait_until_idle: Callable[[], bool]) -> None:
+    if wait_until_idle():
         os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -110,27 +111,13 @@ def _start_in_background(argv: list[str], home: Path) -> int:
     return 0
 
 
-def _parser(settings: Settings) -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="modelyard up", description="Run the whole platform in one process."
+        prog="modelyard up",
+        allow_abbrev=False,  # a token given by --token would be shown as the name of a file
+        description="Run the whole platform in one process.",
     )
-    parser.add_argument(
-        "--home", type=Path, default=settings.home, help="folder of all state (%(default)s)"
-    )
-    parser.add_argument(
-        "--host",
-        default=settings.host,
-        help="address to listen on (%(default)s); a public one needs MODELYARD_TOKEN_FILE",
-    )
-    parser.add_argument(
-        "--port", type=int, default=settings.port, help="of HTTP, 0 for a free one (%(default)s)"
-    )
-    parser.add_argument(
-        "--grpc-port",
-        type=int,
-        default=settings.grpc_port,
-        help="of gRPC, 0 for a free one (%(default)s)",
-    )
+    add_flags(parser, UpSettings)
     parser.add_argument(
         "--background", action="store_true", help="detach, and return when it is ready"
     )

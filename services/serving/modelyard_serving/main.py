@@ -13,67 +13,33 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import uvicorn
 
-from modelyard_kit import auth, logs, settings, tracing
-from modelyard_kit.errors import Error, InvalidArgument
+from modelyard_kit import auth, logs, tracing
+from modelyard_kit.errors import Error
 from modelyard_kit.listening import listen
 from modelyard_kit.server import check_address
+from modelyard_kit.settings import add_flags, load, refuse_unknown
+from modelyard_kit.settings_checks import MAX_PORT
+from modelyard_kit.settings_table import KNOWN_VARIABLES, ModelServerSettings
 from modelyard_serving.endpoint import Endpoint
 from modelyard_serving.following import Follower
 from modelyard_serving.http import App
 from modelyard_serving.neighbours import Registry
-from modelyard_serving.runtime.frames import MAX_BODY_BYTES
 
-_ROLE = "SERVING"
-_SERVICE_VARIABLES = {
-    "MODELYARD_SERVING_LISTEN",
-    "MODELYARD_SERVING_MONITORING",
-    "MODELYARD_SERVING_TARGET",
-    "MODELYARD_SERVING_PUBLIC_TARGET",
-}
-"""Of the serving service and of those that call it, which may share an environment with this."""
 _DRAIN_MARGIN_S = 5.0
-_MAX_PORT = 65535
-
-
-@dataclass(frozen=True)
-class Settings:
-    """`MODELYARD_SERVING_*`.
-
-    Attributes:
-        max_body_bytes: Of a request; at most 256 MiB.
-        timeout_s: Of a request, with its waiting.
-    """
-
-    max_body_bytes: int = 16 << 20
-    timeout_s: float = 60.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.max_body_bytes <= MAX_BODY_BYTES:
-            raise InvalidArgument(
-                f"MODELYARD_SERVING_MAX_BODY_BYTES must be 1 to {MAX_BODY_BYTES}, "
-                f"got {self.max_body_bytes}."
-            )
-        if not self.timeout_s > 0:
-            raise InvalidArgument(
-                f"MODELYARD_SERVING_TIMEOUT_S must be above 0, got {self.timeout_s}."
-            )
 
 
 def run(argv: list[str]) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code."""
     arguments = _parser().parse_args(argv)
-    level = os.environ.get("MODELYARD_LOG_LEVEL") or "INFO"
     try:
-        logs.check_level(level)
-        logs.configure(level)
-        chosen = _settings()
-        token = _token()
+        refuse_unknown(os.environ, KNOWN_VARIABLES)
+        settings = load(ModelServerSettings, os.environ, vars(arguments))
+        logs.configure(settings.log_level)
+        token = _token(settings)
         check_address(f"{arguments.host}:{arguments.port}", token)
     except Error as error:
         return _complain(error.message, 2)
@@ -82,7 +48,7 @@ def run(argv: list[str]) -> int:
     except Error as error:
         return _complain(error.message, 1)
     with listener, tracing.exported("modelyard-endpoint", os.environ):
-        asyncio.run(_serve(arguments, chosen, token, listener))
+        asyncio.run(_serve(arguments, settings, token, listener))
     return 0
 
 
@@ -112,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="open the local folder that an unverified version names as its source",
     )
+    # The token is found as the SDK finds it, which reads no flags.
+    flags = ("log_level", "serving_max_body_bytes", "serving_timeout_s")
+    add_flags(parser, ModelServerSettings, "serving", only=flags)
     return parser
 
 
@@ -125,38 +94,32 @@ def _model_uri(text: str) -> str:
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= _MAX_PORT):
-        raise argparse.ArgumentTypeError(f"'{text}' is no port; use 0 to {_MAX_PORT}")
+    if not (text.isascii() and text.isdigit() and int(text) <= MAX_PORT):
+        raise argparse.ArgumentTypeError(f"'{text}' is no port; use 0 to {MAX_PORT}")
     return int(text)
 
 
-def _settings() -> Settings:
-    start = f"{settings.PREFIX}{_ROLE}_"
-    ours = {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith(start) and name not in _SERVICE_VARIABLES
-    }
-    settings.refuse_unknown(ours, settings.variables(Settings, _ROLE).values())
-    return settings.load(Settings, ours, _ROLE)
-
-
-def _token() -> str | None:
+def _token(settings: ModelServerSettings) -> str | None:
     """The token that the registry asks for is the one that predictions need."""
-    file = os.environ.get("MODELYARD_TOKEN_FILE")
-    return auth.read_token(Path(file)) if file else os.environ.get("MODELYARD_TOKEN") or None
+    if settings.token or settings.token_file is None:
+        return settings.token or None
+    return auth.read_token(settings.token_file)
 
 
 async def _serve(
-    arguments: argparse.Namespace, chosen: Settings, token: str | None, listener: socket.socket
+    arguments: argparse.Namespace,
+    settings: ModelServerSettings,
+    token: str | None,
+    listener: socket.socket,
 ) -> None:
+    timeout_s = settings.serving_timeout_s
     endpoint = Endpoint(arguments.model_uri)
     registry = Registry(token, allow_unverified=arguments.allow_unverified)
     follower = Follower(
-        endpoint, registry, allow_pickle=arguments.allow_pickle, timeout_s=chosen.timeout_s
+        endpoint, registry, allow_pickle=arguments.allow_pickle, timeout_s=timeout_s
     )
-    app = App(endpoint, token, chosen.max_body_bytes, chosen.timeout_s)
-    server = Server(server_config(app, chosen.timeout_s))
+    app = App(endpoint, token, settings.serving_max_body_bytes, timeout_s)
+    server = Server(server_config(app, timeout_s))
 
     def drain() -> None:
         server.force_exit = endpoint.is_draining  # asked twice: do not wait for anybody

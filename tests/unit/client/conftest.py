@@ -12,8 +12,8 @@ from modelyard import _instance
 from modelyard.__main__ import main
 from modelyard._fluent.state import process, thread
 from modelyard.client import MlflowClient
+from modelyard_kit.settings_table import UpSettings
 from modelyard_server.embedded import Embedded
-from modelyard_server.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def clean_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
-    instance = Embedded(Settings(home=tmp_path_factory.mktemp("home"), port=0, grpc_port=0))
+    instance = Embedded(UpSettings(home=tmp_path_factory.mktemp("home"), port=0, grpc_port=0))
     yield instance
     instance.stop()
 

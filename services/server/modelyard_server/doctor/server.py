@@ -17,23 +17,23 @@ import grpc
 from sqlalchemy import URL, make_url
 
 from modelyard import _instance
-from modelyard_kit import tls
 from modelyard_kit.auth import read_token
 from modelyard_kit.channel import dial
 from modelyard_kit.db import open_database, usable
 from modelyard_kit.migrations import current, current_in
 from modelyard_kit.settings import load
+from modelyard_kit.settings_table import ServiceSettings
+from modelyard_kit.tls import TlsFiles
 from modelyard_server.backups.snapshot import snapshot
 from modelyard_server.databases import TREES
 from modelyard_server.doctor.finding import Finding, fail, guarded, ok, warn
 from modelyard_server.installation import Installation
-from modelyard_server.role_settings import RoleSettings
+from modelyard_server.running import tls_files
 
 _OTHERS = 0o077
 _GIB = 1 << 30
 _LOW_BYTES, _FULL_BYTES = 5 * _GIB, _GIB // 4
 _TIMEOUT_S = 3.0
-_TLS_FILES = {tls.CERT, tls.KEY, tls.CA, tls.CLIENT_CA}
 _DIALLED = ("TRACKING", "REGISTRY", "SERVING")
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -182,9 +182,8 @@ def _tls(environ: Mapping[str, str]) -> Iterator[Finding]:
         yield ok("TLS files", "can be used")
 
 
-def _tls_files(environ: Mapping[str, str]) -> tls.TlsFiles:
-    given = {name: text for name, text in environ.items() if name in _TLS_FILES and text}
-    return load(RoleSettings, given).tls
+def _tls_files(environ: Mapping[str, str]) -> TlsFiles:
+    return tls_files(load(ServiceSettings, environ))
 
 
 def _public_url(here: Installation) -> Iterator[Finding]:
@@ -192,10 +191,7 @@ def _public_url(here: Installation) -> Iterator[Finding]:
     if not url:
         return
     parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
-        said = f"MODELYARD_PUBLIC_URL is '{url}'"
-        yield fail("public URL", said, "Set it to what clients use, e.g. https://models.example")
-    elif parts.hostname in _LOOPBACK and not _is_loopback(here.settings.host):
+    if parts.hostname in _LOOPBACK and not _is_loopback(here.settings.host):
         said = f"MODELYARD_PUBLIC_URL {url} means this machine to every client"
         yield fail("public URL", said, "Set it to a name that clients elsewhere can resolve.")
     elif parts.scheme == "http" and parts.hostname not in _LOOPBACK:
