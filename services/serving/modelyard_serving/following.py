@@ -105,7 +105,8 @@ class Follower:
     async def _advance(self) -> bool:
         """Bring the endpoint to what its reference means now; return whether nothing is left."""
         try:
-            resolution = await self._resolve()
+            # One that cannot move is fetched from this answer; of one that can, most are no news.
+            resolution = await self._resolve(include_downloads=self._name is None)
         except NotFound as error:
             self._report_detached(error.message)
             return self._name is not None
@@ -127,8 +128,9 @@ class Follower:
             return False
         return await self._flip(brought_in)
 
-    async def _resolve(self) -> Resolution:
-        return await _in_thread(partial(self._registry.resolve, self._endpoint.uri))
+    async def _resolve(self, *, include_downloads: bool) -> Resolution:
+        resolve = partial(self._registry.resolve, self._endpoint.uri)
+        return await _in_thread(partial(resolve, include_downloads=include_downloads))
 
     async def _bring_in(self, resolution: Resolution) -> Served:
         """Load a version in a new worker and warm it."""
@@ -160,7 +162,7 @@ class Follower:
 
     async def _is_current(self, new: Served) -> bool:
         try:
-            return (await self._resolve()).identity == new.identity
+            return (await self._resolve(include_downloads=False)).identity == new.identity
         except NotFound:
             return False
         except (Error, ModelyardException):

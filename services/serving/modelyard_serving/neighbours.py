@@ -32,12 +32,14 @@ class Resolution:
         revision: Of the registered model when it was asked for; 0 for a URI that names none.
         uri: Names the same bytes for ever.
         source: Where a version that is not verified says its files are.
+        downloads: The reply with what a download needs; None if that was not asked for.
     """
 
     identity: Identity
     revision: int
     uri: str
     source: str = ""
+    downloads: registry_pb2.ResolveModelResponse | None = None
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,18 @@ class Registry:
         self._connection: _connection.Connection | None = None
         self._watching: Any = None
 
-    def resolve(self, uri: str) -> Resolution:
+    def resolve(self, uri: str, *, include_downloads: bool) -> Resolution:
         """Return what a reference means now.
+
+        Args:
+            uri: The reference.
+            include_downloads: Whether it is to be fetched from this answer; costs the registry a
+                signed URL for each object.
 
         Raises:
             Error: It means nothing, or the registry cannot be reached.
         """
-        request = registry_pb2.ResolveModelRequest(uri=uri)
+        request = registry_pb2.ResolveModelRequest(uri=uri, include_downloads=include_downloads)
         with translated("The registry"):
             reply = self._stub().ResolveModel(
                 request, timeout=_DEADLINE_S, metadata=self._metadata()
@@ -82,7 +89,8 @@ class Registry:
         version = reply.model_version
         identity = Identity(version.name, version.version, reply.digest)
         pinned = f"models:/{version.name}/{version.version}" if version.name else uri
-        return Resolution(identity, reply.revision, pinned, version.source)
+        downloads = reply if include_downloads else None
+        return Resolution(identity, reply.revision, pinned, version.source, downloads)
 
     def fetch(self, resolution: Resolution, scratch: Path) -> Path:
         """Return a folder with the model's verified files.
@@ -99,9 +107,12 @@ class Registry:
             return self._unverified(resolution)
         from modelyard import _artifacts
 
-        fetched = _artifacts.fetch_model(resolution.uri, str(scratch))
-        if fetched.digest != resolution.identity.digest:
-            raise DataLoss(f"{resolution.uri} was fetched with another digest than resolved.")
+        known = resolution
+        if known.downloads is None:
+            known = self.resolve(resolution.uri, include_downloads=True)
+        if known.identity.digest != resolution.identity.digest:
+            raise DataLoss(f"{resolution.uri} has another digest than when it was resolved.")
+        fetched = _artifacts.fetch_model(resolution.uri, str(scratch), resolved=known.downloads)
         return Path(fetched.path)
 
     def _unverified(self, resolution: Resolution) -> Path:
