@@ -23,6 +23,7 @@ from modelyard_kit import auth, logs, settings, tracing
 from modelyard_kit.errors import Error, InvalidArgument
 from modelyard_kit.listening import listen
 from modelyard_kit.server import check_address
+from modelyard_serving.callers import Callers
 from modelyard_serving.endpoint import Endpoint
 from modelyard_serving.following import Follower
 from modelyard_serving.http import App
@@ -142,7 +143,7 @@ def _settings() -> Settings:
 
 
 def _token() -> str | None:
-    """The token that the registry asks for is the one that predictions need."""
+    """The token for the registry, which is also good for everything here."""
     file = os.environ.get("MODELYARD_TOKEN_FILE")
     return auth.read_token(Path(file)) if file else os.environ.get("MODELYARD_TOKEN") or None
 
@@ -155,7 +156,7 @@ async def _serve(
     follower = Follower(
         endpoint, registry, allow_pickle=arguments.allow_pickle, timeout_s=chosen.timeout_s
     )
-    app = App(endpoint, token, chosen.max_body_bytes, chosen.timeout_s)
+    app = App(endpoint, Callers(token, registry.grant), chosen.max_body_bytes, chosen.timeout_s)
     server = Server(server_config(app, chosen.timeout_s))
 
     def drain() -> None:

@@ -15,12 +15,17 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from modelyard import _connection
+from modelyard.api.access.v1 import access_pb2
+from modelyard.api.access.v1.access_service_pb2_grpc import AccessServiceStub
 from modelyard.api.registry.v1 import registry_pb2, registry_service_pb2_grpc
+from modelyard_kit import auth
 from modelyard_kit.channel import translated
-from modelyard_kit.errors import DataLoss, FailedPrecondition, Unavailable
+from modelyard_kit.errors import DataLoss, FailedPrecondition, Unauthenticated, Unavailable
+from modelyard_kit.scope import Scope
 from modelyard_serving.endpoint import Identity
 
 _DEADLINE_S = 10.0
+_CALLER_DEADLINE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -144,8 +149,40 @@ class Registry:
                     revision = message.event.revision if event else message.position
                     yield Change(revision, is_heartbeat=not event)
         except Unavailable:
-            self._look_again()
+            self._look_again(_DEADLINE_S)
             raise
+
+    def grant(self, token: str) -> auth.Grant:
+        """Return what a caller's token grants, as the registry sees it.
+
+        Raises:
+            Unauthenticated: It is not valid, or the registry asks for no tokens at all.
+            Error: The registry cannot tell now, or cannot be reached.
+        """
+        stub: Any = AccessServiceStub(self._channel("access"))
+        metadata = (("x-request-id", uuid.uuid4().hex), ("authorization", f"Bearer {token}"))
+        try:
+            with translated("The registry"):
+                reply: access_pb2.GetCallerResponse = stub.GetCaller(
+                    access_pb2.GetCallerRequest(), timeout=_CALLER_DEADLINE_S, metadata=metadata
+                )
+        except Unavailable:
+            self._look_again(_CALLER_DEADLINE_S)
+            raise
+        if not reply.name:  # it would grant everything to any token
+            raise Unauthenticated(
+                "The token is not valid: the registry asks for none, so only the one that this "
+                "endpoint was started with is."
+            )
+        ends = reply.HasField("expire_time")
+        return auth.Grant(
+            principal=reply.name,
+            name=reply.name,
+            role=reply.role if reply.HasField("role") else None,
+            scope=Scope(tuple(reply.models), tuple(reply.experiments), reply.name),
+            expires_ms=reply.expire_time.ToMilliseconds() if ends else None,
+            permissions=frozenset(reply.permissions),
+        )
 
     def close(self) -> None:
         """End the watch."""
@@ -153,16 +190,18 @@ class Registry:
             self._watching.cancel()
 
     def _stub(self) -> Any:
+        return registry_service_pb2_grpc.RegistryServiceStub(self._channel("registry"))
+
+    def _channel(self, area: str) -> Any:
         with self._lock:
             if self._connection is None:
                 self._connection = _connection.connect(_connection.registry_uri())
-            channel = self._connection.channel("registry")
-            return registry_service_pb2_grpc.RegistryServiceStub(channel)
+            return self._connection.channel(area)
 
-    def _look_again(self) -> None:
+    def _look_again(self, timeout_s: float) -> None:
         # Looking for a local instance would start one that was stopped on purpose.
         if self._connection is not None and not self._connection.is_local:
-            _connection.look_again(self._connection, _DEADLINE_S)
+            _connection.look_again(self._connection, timeout_s)
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         who = (("x-request-id", uuid.uuid4().hex), ("x-modelyard-user", f"serving-{os.getpid()}"))
