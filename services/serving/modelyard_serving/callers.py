@@ -1,7 +1,8 @@
-"""Who asks for predictions, and whether they may.
+"""Authenticates and authorizes the callers of an endpoint.
 
-The registry is asked about the token of a caller, with that token, and its answer is kept for a
-while by the token's SHA-256. Everything here runs on one event loop but the questions themselves.
+The registry is asked what a caller's token grants, with that token, and its answer is cached under
+the token's SHA-256. Everything here runs on one event loop, except the calls to the registry, which
+run in threads.
 """
 
 from __future__ import annotations
@@ -36,39 +37,40 @@ PREDICT: MethodDescriptor = SERVICE.methods_by_name["Predict"]
 STATUS: MethodDescriptor = SERVICE.methods_by_name["GetEndpoint"]
 
 GRANTED_S = 2.0
-"""How long an answer counts."""
+"""How long a grant is used before the registry is asked again."""
 REFUSED_S = 1.0
+"""The same for a refusal."""
 UNANSWERED_S = 60.0
-"""How long an answer counts while the registry gives no newer one."""
+"""How long a grant is used while the registry does not answer."""
 PATIENCE_S = 2.5
-"""How long a request waits for an answer; a question takes at most 2 s, and waits for its turn."""
+"""How long a request waits for the registry. A call takes up to 2 s, and may wait for a slot."""
 MAX_KEPT = 4096
-"""Answers of either kind; the oldest goes first."""
-MAX_QUESTIONS = 8
-"""At once, about tokens that are known to be good; and as many about others."""
-MAX_STRANGERS = 256
-"""Tokens not known to be good that are asked about or wait for it."""
+"""Cached grants, and as many refusals; the oldest is dropped first."""
+MAX_CALLS = 8
+"""Concurrent calls about tokens with a cached grant, and as many about other tokens."""
+MAX_UNKNOWN = 256
+"""Tokens without a cached grant that are being checked or wait for a slot."""
 
 _RETRY_S = 1.0
-_BEHIND_S = 5.0  # so long after a failure, a question delays no request that can do without
+_BACKGROUND_S = 5.0  # for so long after a failed call, the next one delays no request
 _MAX_TOKEN_LENGTH = 1024
 
 _log = logging.getLogger(__name__)
 
 Ask = Callable[[str], auth.Grant]
-"""Returns what the registry grants a token; blocks. `Unauthenticated` and `PermissionDenied` are
-answers, every other failure means that the registry cannot tell now."""
+"""Returns what a token grants; blocks. `Unauthenticated` and `PermissionDenied` are the registry's
+answers; any other error means that it gave none."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What is known of a token.
+    """The cached answer about a token.
 
     Attributes:
-        outcome: What it grants, or why it is refused.
-        asked_s: When the question was sent that the registry answered, monotonic seconds.
+        outcome: What the token grants, or why it is refused.
+        asked_s: When the call began that the registry answered, monotonic seconds.
         until_s: When to ask again.
-        is_overdue: Whether the registry has been asked since and did not answer.
+        is_overdue: Whether a later call failed.
     """
 
     outcome: auth.Grant | Error
@@ -81,11 +83,11 @@ class Callers:
     """The callers of an endpoint.
 
     Args:
-        token: The one the endpoint was started with, which is good for everything here without a
-            question; None to ask callers for none.
+        token: The token the endpoint was started with, which grants everything without a call; None
+            to let every caller do everything.
         ask: Asks the registry; called in threads.
-        clock: Tells when a token has expired.
-        monotonic_s: Tells how old an answer is.
+        clock: For the expiry of tokens.
+        monotonic_s: For the age of answers.
     """
 
     def __init__(
@@ -99,30 +101,30 @@ class Callers:
         self._ask = ask
         self._clock = clock
         self._monotonic_s = monotonic_s
-        # Apart, so that a flood of wrong tokens pushes out no good one and takes no turn from it.
+        # Separate, so that a flood of invalid tokens neither evicts nor delays a valid one.
         self._granted: dict[bytes, _Answer] = {}
         self._refused: dict[bytes, _Answer] = {}
-        self._turns_of_known = asyncio.Semaphore(MAX_QUESTIONS)
-        self._turns_of_strangers = asyncio.Semaphore(MAX_QUESTIONS)
-        self._questions: dict[bytes, asyncio.Task[_Answer]] = {}
-        self._strangers: set[bytes] = set()
+        self._known_slots = asyncio.Semaphore(MAX_CALLS)
+        self._unknown_slots = asyncio.Semaphore(MAX_CALLS)
+        self._calls: dict[bytes, asyncio.Task[_Answer]] = {}
+        self._unknown: set[bytes] = set()
 
     async def authorize(
         self, authorization: str, method: MethodDescriptor, model_name: str, request_id: str
     ) -> None:
-        """Refuse a caller who may not do something with a model.
+        """Refuse a caller that may not call a method for a model.
 
         Args:
             authorization: The value of the header `authorization`; empty when there is none.
-            method: Of the contract; names the permission.
-            model_name: Of the registered model; empty for one without.
+            method: Method of the contract whose permission is needed.
+            model_name: Name of the registered model; empty for a model without one.
             request_id: For the log.
 
         Raises:
-            Unauthenticated: A token is needed, and this is none, was revoked or has expired.
+            Unauthenticated: The token is missing, invalid, revoked or expired.
             PermissionDenied: The token's role lacks the permission, or its patterns the model.
-            Unavailable: Whether it is valid cannot be told now.
-            ResourceExhausted: Too many tokens that are not known wait to be checked.
+            Unavailable: The registry does not answer, and no recent answer is cached.
+            ResourceExhausted: Too many tokens without a cached grant are being checked.
         """
         try:
             grant = await self.identify(authorization)
@@ -138,7 +140,7 @@ class Callers:
             raise
 
     async def identify(self, authorization: str) -> auth.Grant:
-        """Return what a caller may do; raises as `authorize`, for the token alone."""
+        """Return what a caller's token grants; raises as `authorize` does about the token."""
         try:
             return auth.identify(authorization, self._token, None)
         except Unauthenticated:
@@ -150,54 +152,53 @@ class Callers:
         if answer is None or self._monotonic_s() >= answer.until_s:
             answer = await self._renewed(key, token, answer)
         if isinstance(answer.outcome, Error):
-            raise _again(answer.outcome)
+            raise _copy(answer.outcome)
         auth.check_time(answer.outcome, self._clock())
         return answer.outcome
 
     async def _renewed(self, key: bytes, token: str, last: _Answer | None) -> _Answer:
-        question = self._questions.get(key) or self._begin(key, token)
-        if last is not None and self._can_do_without(last):
+        call = self._calls.get(key) or self._begin(key, token)
+        if last is not None and self._bridges(last):
             return last
         try:
             async with asyncio.timeout(PATIENCE_S):
-                return await asyncio.shield(question)
+                return await asyncio.shield(call)
         except TimeoutError:
             return self._unanswered(key)
 
-    def _can_do_without(self, last: _Answer) -> bool:
+    def _bridges(self, last: _Answer) -> bool:
+        """Whether an answer is used while a call runs in the background, after one that failed."""
         now_s = self._monotonic_s()
-        counts = now_s < last.asked_s + UNANSWERED_S
-        return last.is_overdue and counts and now_s < last.until_s + _BEHIND_S
+        is_recent = now_s < min(last.asked_s + UNANSWERED_S, last.until_s + _BACKGROUND_S)
+        return last.is_overdue and is_recent
 
     def _begin(self, key: bytes, token: str) -> asyncio.Task[_Answer]:
-        """Ask about a token, unless that would be too much."""
+        """Start a call about a token."""
         is_known = key in self._granted
-        if not is_known and len(self._strangers) >= MAX_STRANGERS:
-            raise ResourceExhausted(
-                f"{MAX_STRANGERS} tokens that are not known here wait to be checked; try again."
-            )
-        turns = self._turns_of_known if is_known else self._turns_of_strangers
-        question = asyncio.create_task(self._put(key, token, turns))
-        self._questions[key] = question
+        if not is_known and len(self._unknown) >= MAX_UNKNOWN:
+            raise ResourceExhausted(f"{MAX_UNKNOWN} unknown tokens are being checked; try again.")
+        slots = self._known_slots if is_known else self._unknown_slots
+        call = asyncio.create_task(self._ask_registry(key, token, slots))
+        self._calls[key] = call
         if not is_known:
-            self._strangers.add(key)
+            self._unknown.add(key)
 
         def forget(_: asyncio.Task[_Answer]) -> None:
-            del self._questions[key]
-            self._strangers.discard(key)
+            del self._calls[key]
+            self._unknown.discard(key)
 
-        question.add_done_callback(forget)
-        return question
+        call.add_done_callback(forget)
+        return call
 
-    async def _put(self, key: bytes, token: str, turns: asyncio.Semaphore) -> _Answer:
-        async with turns:
+    async def _ask_registry(self, key: bytes, token: str, slots: asyncio.Semaphore) -> _Answer:
+        async with slots:
             asked_s = self._monotonic_s()
             try:
                 grant = await in_thread(partial(self._ask, token))
             except (Unauthenticated, PermissionDenied) as refusal:
                 metrics.caller_checks.labels("refused").inc()
                 until_s = self._monotonic_s() + REFUSED_S
-                return self._keep(key, _Answer(_again(refusal), asked_s, until_s))
+                return self._keep(key, _Answer(_copy(refusal), asked_s, until_s))
             except (Error, ModelyardException) as error:
                 metrics.caller_checks.labels("unanswered").inc()
                 _log.info("a token could not be checked", extra={"cause": error.message})
@@ -206,17 +207,17 @@ class Callers:
             return self._keep(key, _Answer(grant, asked_s, asked_s + GRANTED_S))
 
     def _unanswered(self, key: bytes) -> _Answer:
-        """Let the last answer count a little longer, if it is not too old."""
+        """Extend the cached grant if it is recent enough; otherwise cache that nothing is known."""
         now_s = self._monotonic_s()
         retry_s = now_s + _RETRY_S
         last = self._granted.get(key)
         if last is not None and now_s < last.asked_s + UNANSWERED_S:
             until_s = min(retry_s, last.asked_s + UNANSWERED_S)
             return self._keep(key, replace(last, until_s=until_s, is_overdue=True))
-        unknown = Unavailable(
+        refusal = Unavailable(
             "Tokens cannot be checked now: the registry does not answer. Try again."
         )
-        return self._keep(key, _Answer(unknown, now_s, retry_s))
+        return self._keep(key, _Answer(refusal, now_s, retry_s))
 
     def _keep(self, key: bytes, answer: _Answer) -> _Answer:
         self._granted.pop(key, None)
@@ -233,8 +234,8 @@ def _could_be_valid(token: str) -> bool:
     return fits and token.isascii() and token.isprintable()
 
 
-def _again(error: Error) -> Error:
-    """Return the same refusal anew: what is raised keeps the frames it came through."""
+def _copy(error: Error) -> Error:
+    """Return a copy to raise: a raised exception keeps its frames alive."""
     return type(error)(error.message, **error.metadata)
 
 

@@ -101,7 +101,7 @@ class Follower:
     async def _advance(self) -> bool:
         """Bring the endpoint to what its reference means now; return whether nothing is left."""
         try:
-            # One that cannot move is fetched from this answer; of one that can, most are no news.
+            # A fixed reference is fetched from this reply; most others only confirm the version.
             resolution = await self._resolve(include_downloads=self._name is None)
         except NotFound as error:
             self._report_detached(error.message)

@@ -25,6 +25,7 @@ from modelyard_kit.scope import Scope
 from modelyard_serving.endpoint import Identity
 
 _DEADLINE_S = 10.0
+_DOWNLOADS_DEADLINE_S = 60.0  # a URL is signed for each object
 _CALLER_DEADLINE_S = 2.0
 
 
@@ -80,17 +81,16 @@ class Registry:
 
         Args:
             uri: The reference.
-            include_downloads: Whether it is to be fetched from this answer; costs the registry a
-                signed URL for each object.
+            include_downloads: Whether the reply carries what `fetch` needs, which costs the
+                registry a signed URL for each object.
 
         Raises:
             Error: It means nothing, or the registry cannot be reached.
         """
         request = registry_pb2.ResolveModelRequest(uri=uri, include_downloads=include_downloads)
+        timeout_s = _DOWNLOADS_DEADLINE_S if include_downloads else _DEADLINE_S
         with translated("The registry"):
-            reply = self._stub().ResolveModel(
-                request, timeout=_DEADLINE_S, metadata=self._metadata()
-            )
+            reply = self._stub().ResolveModel(request, timeout=timeout_s, metadata=self._metadata())
         version = reply.model_version
         identity = Identity(version.name, version.version, reply.digest)
         pinned = f"models:/{version.name}/{version.version}" if version.name else uri
@@ -169,7 +169,7 @@ class Registry:
         except Unavailable:
             self._look_again(_CALLER_DEADLINE_S)
             raise
-        if not reply.name:  # it would grant everything to any token
+        if not reply.name:  # such a registry grants everything to any token
             raise Unauthenticated(
                 "The token is not valid: the registry asks for none, so only the one that this "
                 "endpoint was started with is."

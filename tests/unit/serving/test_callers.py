@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -122,17 +122,14 @@ def callers(registry: Registry, time: Time) -> Callers:
     return Callers(OWN, registry.ask, lambda: time.ms, lambda: time.s)
 
 
-Test = Callable[..., Coroutine[Any, Any, None]]
-
-
 def name_of(callers: Callers, token: str) -> Coroutine[Any, Any, Grant]:
     return callers.identify(f"Bearer {token}")
 
 
 async def settled(callers: Callers) -> None:
     """Wait until every question has been answered and its answer kept."""
-    while callers._questions:  # noqa: SLF001 - nobody else awaits a question asked behind
-        await asyncio.wait(set(callers._questions.values()))  # noqa: SLF001
+    while callers._calls:  # noqa: SLF001 - no request awaits a call in the background
+        await asyncio.wait(set(callers._calls.values()))  # noqa: SLF001
 
 
 def test_the_endpoints_own_token_needs_no_question(callers: Callers, registry: Registry) -> None:
@@ -316,7 +313,7 @@ def test_a_registry_that_hangs_delays_no_token_it_has_not_answered_for_just_now(
         await name_of(callers, token)
         with registry.held_back():
             time.advance(1)
-            assert (await name_of(callers, token)).name == "token 1"  # asked behind
+            assert (await name_of(callers, token)).name == "token 1"  # asked in the background
             await registry.wait_for(3)
         await settled(callers)
 
@@ -359,24 +356,24 @@ def test_requests_with_one_token_share_a_question(callers: Callers, registry: Re
 def test_a_flood_of_wrong_tokens_is_bounded_and_delays_no_good_one(
     callers: Callers, registry: Registry, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rules, "MAX_STRANGERS", 20)
+    monkeypatch.setattr(rules, "MAX_UNKNOWN", 20)
     token = registry.make(0)
 
     async def test() -> None:
         await name_of(callers, token)
         with registry.held_back():
             flood = [asyncio.create_task(name_of(callers, token_of(n))) for n in range(1, 40)]
-            await registry.wait_for(1 + rules.MAX_QUESTIONS)
+            await registry.wait_for(1 + rules.MAX_CALLS)
             time.advance(2)
             good = asyncio.create_task(name_of(callers, token))
-            await registry.wait_for(2 + rules.MAX_QUESTIONS)  # past those that wait
+            await registry.wait_for(2 + rules.MAX_CALLS)  # past those that wait
         assert (await good).name == "token 0"
         outcomes = [
             type(outcome) for outcome in await asyncio.gather(*flood, return_exceptions=True)
         ]
         assert outcomes.count(Unauthenticated) == 20
         assert outcomes.count(ResourceExhausted) == 19
-        assert registry.most_at_once == 1 + rules.MAX_QUESTIONS
+        assert registry.most_at_once == 1 + rules.MAX_CALLS
 
     asyncio.run(test())
 
