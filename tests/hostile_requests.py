@@ -286,7 +286,6 @@ REGISTRY: dict[str, Callable[[World], dict[str, Any]]] = {
         "tags": [_TAG],
         "run_link": "",
         "description": "d",
-        "create_registered_model": False,  # or names that are taken would not be refused later
     },
     "UpdateModelVersion": _iris(version="1", description="d"),
     "TransitionModelVersionStage": _iris(version="1", stage="Staging", comment="why"),
