@@ -301,7 +301,7 @@ REGISTRY: dict[str, Callable[[World], dict[str, Any]]] = {
     "SetRegisteredModelAlias": _iris(alias="best", version="1"),
     "DeleteRegisteredModelAlias": _iris(alias="best"),
     "GetModelVersionByAlias": lambda world: {"name": "iris", "alias": world.alias()},
-    "ResolveModel": _always(uri="models:/iris/1"),
+    "ResolveModel": _always(uri="models:/iris/1", include_downloads=False),
     "RollbackStage": _iris(stage="Production", comment="why"),
     "ListModelEvents": _iris(after_revision=0, page_size=10),
     "WatchModels": _iris(after_revision=0),

@@ -19,8 +19,9 @@ from service_processes import service
 from modelyard_gateway.backends import SERVICES
 from modelyard_kit import reflection
 from modelyard_kit.server import Server
+from modelyard_kit.settings import load
+from modelyard_kit.settings_table import UpSettings
 from modelyard_server.embedded import Embedded
-from modelyard_server.settings import from_environment
 
 SERVING = "modelyard.api.serving.v1.ServingService"
 HEALTH = "grpc.health.v1.Health"
@@ -125,7 +126,7 @@ def test_a_service_answers_where_it_is_switched_on(given: str) -> None:
 
 
 def test_the_all_in_one_answers_for_all_of_its_services(tmp_path: Path) -> None:
-    settings = from_environment({"MODELYARD_HOME": str(tmp_path), "MODELYARD_REFLECTION": "on"})
+    settings = load(UpSettings, {"MODELYARD_HOME": str(tmp_path), "MODELYARD_REFLECTION": "on"})
     platform = Embedded(dataclasses.replace(settings, port=0, grpc_port=0))
     with grpc.insecure_channel(platform.grpc) as channel:
         found = services(channel)

@@ -60,6 +60,18 @@ def test_of_many_who_create_one_model_one_does(registry: Registry) -> None:
     assert [event.action for event in registry.events("wanted")] == [pb.ModelEvent.MODEL_CREATED]
 
 
+def test_of_many_who_register_under_one_new_name_one_creates_the_model(registry: Registry) -> None:
+    made: list[int] = []
+
+    def register(_index: int) -> None:
+        made.append(int(registry.create_version("wanted", create_registered_model=True).version))
+
+    in_threads(CLIENTS, register)
+    assert sorted(made) == list(range(1, CLIENTS + 1))
+    created = pb.ModelEvent.MODEL_CREATED
+    assert [event.action for event in registry.events("wanted")].count(created) == 1
+
+
 def test_writes_during_renames_are_done_or_find_nothing(registry: Registry) -> None:
     names = ("iris", "roses")
     done: list[str] = []

@@ -88,6 +88,22 @@ def test_the_manifest_comes_with_a_url_for_each_object_and_part(registry: Regist
     assert all(item.url.startswith("http://gateway.test/") for item in reply.downloads)
 
 
+@pytest.mark.parametrize("uri", ["models:/iris/1", SOURCE])
+def test_without_downloads_all_but_the_manifest_and_its_urls_is_answered(
+    registry: Registry, uri: str
+) -> None:
+    whole = resolve(registry, uri)
+    request = pb.ResolveModelRequest(uri=uri, include_downloads=False)
+    reply = registry.call("ResolveModel", request)
+    assert not reply.HasField("manifest")
+    assert not reply.downloads
+    whole.ClearField("manifest")
+    whole.ClearField("downloads")
+    assert reply == whole
+    request.include_downloads = True
+    assert registry.call("ResolveModel", request) == resolve(registry, uri)
+
+
 def test_resolving_needs_no_tracking_once_registered(registry: Registry) -> None:
     registry.tracking_server.drain(grace_s=0)
     assert resolve(registry, "models:/iris/1").model_version.version == "1"

@@ -15,8 +15,9 @@ from registry_service import (
     running_registry,
 )
 
+import modelyard
 from modelyard.api.registry.v1 import registry_pb2 as pb
-from modelyard_kit.errors import Aborted, InvalidArgument, NotFound, Unavailable
+from modelyard_kit.errors import Aborted, Error, InvalidArgument, NotFound, Unavailable
 
 
 @pytest.fixture
@@ -84,6 +85,41 @@ def test_every_source_of_ours_is_sealed(
     assert (asked.run_id, asked.model_id) == (("" if model_id else RUN), model_id)
     assert asked.path == path
     assert (made.source, made.verified, made.model_id) == (source, True, model_id)
+
+
+def test_a_version_creates_its_model_when_that_is_asked_for(registry: Registry) -> None:
+    made = registry.create_version("roses", create_registered_model=True)
+    assert (made.name, made.version) == ("roses", "1")
+    assert registry.create_version("roses", create_registered_model=True).version == "2"
+    actions = [pb.ModelEvent.Action.Name(event.action) for event in registry.events("roses")]
+    assert actions == ["MODEL_CREATED", "VERSION_CREATED", "VERSION_CREATED"]
+    assert registry.call("VerifyHistory", pb.VerifyHistoryRequest(name="roses")).revision == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "error", "message"),
+    [
+        ("roses", f"runs:/{'0' * 32}/model", NotFound, "Run with id=0+ not found"),
+        ("roses", "models:/iris/7", NotFound, "name=iris, version=7"),
+        ("roses", "models:/iris", InvalidArgument, "Invalid model URI 'models:/iris'"),
+        ("no/name", SOURCE, InvalidArgument, "no/name"),
+    ],
+)
+def test_a_version_that_is_refused_creates_no_model(
+    registry: Registry, name: str, source: str, error: type[Error], message: str
+) -> None:
+    with refused(registry, error, message):
+        registry.create_version(name, source, create_registered_model=True)
+
+
+def test_registering_under_a_new_name_seals_once(registry: Registry) -> None:
+    modelyard.set_tracking_uri(f"grpc://{registry.target}")
+    try:
+        made = modelyard.register_model(SOURCE, "roses")
+    finally:
+        modelyard.set_tracking_uri(None)
+    assert (made.name, made.version) == ("roses", "1")
+    assert len(registry.tracking.sealed) == 1
 
 
 def test_a_version_can_be_made_from_another(registry: Registry) -> None:

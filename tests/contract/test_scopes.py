@@ -242,6 +242,17 @@ def test_a_version_is_not_copied_from_outside(
         assert refusal.code is grpc.StatusCode.NOT_FOUND, source
 
 
+def test_a_version_creates_no_model_outside(platform: Platform, own: Things, scoped: str) -> None:
+    method = METHODS["RegistryService.CreateModelVersion"]
+    request = GetMessageClass(method.input_type)(
+        name="roses", source=f"runs:/{own.run_id}/", create_registered_model=True
+    )
+    refusal = platform.refusal(method, request, f"Bearer {scoped}")
+    assert refusal is not None
+    assert refusal.code is grpc.StatusCode.PERMISSION_DENIED
+    assert "is good for models named fraud-* only; 'roses' is none" in refusal.message
+
+
 def test_the_doors_of_artifacts_are_closed_too(
     platform: Platform, own: Things, foreign: Things, scoped: str
 ) -> None:

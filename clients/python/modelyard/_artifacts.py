@@ -61,7 +61,12 @@ def _file(message: pb.ArtifactFile) -> File:
     return File(_manifests.checked_path(message.path), message.digest, parts or whole)
 
 
-def fetch_model(uri: str, dst_path: str | None = None) -> LocalModel:
+def fetch_model(
+    uri: str,
+    dst_path: str | None = None,
+    *,
+    resolved: registry_pb2.ResolveModelResponse | None = None,
+) -> LocalModel:
     """Download the model a URI stands for and check it; one call resolves every form.
 
     Args:
@@ -69,6 +74,8 @@ def fetch_model(uri: str, dst_path: str | None = None) -> LocalModel:
             `models:/m-<id>`, `runs:/<run>/<path>`, or the artifact URI that stands for the same,
             such as the download URI of a version.
         dst_path: Folder to write to; by default the local cache's, which must not be changed.
+        resolved: What the registry answered for the URI just now, with downloads, so that it need
+            not be asked again.
 
     Raises:
         NotFound: There is no such model.
@@ -79,7 +86,7 @@ def fetch_model(uri: str, dst_path: str | None = None) -> LocalModel:
         if location.manifest:
             return _fetch_manifest(location, dst_path)
         uri = _model_uri(location)
-    reply = _resolve(uri)
+    reply = resolved or _resolve(uri)
     files = list(_manifests.files_of(reply.manifest, reply.digest, uri))
     version = reply.model_version
     # A stage or alias may mean another version by the time an URL has expired.

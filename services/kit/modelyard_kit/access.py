@@ -20,7 +20,7 @@ import grpc
 
 from modelyard.api.access.v1 import access_pb2 as pb
 from modelyard.api.access.v1.access_service_pb2_grpc import AccessServiceStub
-from modelyard_kit.auth import NAMED, Grant
+from modelyard_kit.auth import NAMED, Grant, check_time
 from modelyard_kit.channel import translated
 from modelyard_kit.clock import Clock, now_ms
 from modelyard_kit.errors import Error, Unauthenticated, Unavailable
@@ -104,17 +104,8 @@ class Tokens:
                 "The token is not valid: there is none like it, or it was revoked or has expired. "
                 "Set MODELYARD_TOKEN or MODELYARD_TOKEN_FILE to one that is."
             )
-        self.check_time(known.grant)
+        check_time(known.grant, self._clock())
         return known.grant
-
-    def check_time(self, grant: Grant) -> None:
-        """Refuse a token whose time is over.
-
-        Raises:
-            Unauthenticated: It has expired.
-        """
-        if grant.expires_ms is not None and grant.expires_ms <= self._clock():
-            raise Unauthenticated(f"The token '{grant.name}' has expired; ask for a new one.")
 
     def refresh(self) -> None:
         """Ask for the tokens now; if they cannot be had, the last snapshot goes on counting."""

@@ -180,6 +180,20 @@ def require(grant: Grant, method: MethodDescriptor, needed: Permission) -> None:
         )
 
 
+def check_time(grant: Grant, now_ms: int) -> None:
+    """Refuse a token whose time is over.
+
+    Args:
+        grant: Of its bearer.
+        now_ms: Unix time in milliseconds.
+
+    Raises:
+        Unauthenticated: It has expired.
+    """
+    if grant.expires_ms is not None and grant.expires_ms <= now_ms:
+        raise Unauthenticated(f"The token '{grant.name}' has expired; ask for a new one.")
+
+
 def token_of(authorization: str) -> str:
     """Return the token in an `authorization` header, or nothing.
 

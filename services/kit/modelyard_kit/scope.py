@@ -94,7 +94,15 @@ def check_new_model(session: Session, name: str) -> None:
     Raises:
         PermissionDenied: The name is outside the caller's scope; names the patterns.
     """
-    scope = _scope(session)
+    check_model(_scope(session), name)
+
+
+def check_model(scope: Scope, name: str) -> None:
+    """Refuse a model that is outside a scope.
+
+    Raises:
+        PermissionDenied: Names the token and its patterns.
+    """
     if not scope.has_model(name):
         raise _outside(scope, "models", scope.models, name)
 

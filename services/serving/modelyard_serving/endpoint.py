@@ -6,6 +6,7 @@ Everything here runs on one event loop, so a flip is one assignment. Knows no tr
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from modelyard_kit.errors import Unavailable
 from modelyard_serving import metrics
 from modelyard_serving.runtime.lane import Lane
 from modelyard_serving.runtime.process import Request
+
+_NAMED = re.compile(r"models:/(?P<name>[^/]+?)(/[^/]+|@[^/@]+)")
 
 
 class State(StrEnum):
@@ -96,6 +99,7 @@ class Endpoint:
 
     Attributes:
         uri: The reference.
+        model_name: Of the registered model that it names; empty if it names none.
         state: Where it stands.
         message: Why; empty when there is nothing to say.
         served: The version that answers; None before the first is loaded and warm.
@@ -105,6 +109,8 @@ class Endpoint:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
+        named = _NAMED.fullmatch(uri)
+        self.model_name = named["name"] if named else ""
         self.state = State.LOADING
         self.message = "No version has been loaded yet."
         self.served: Served | None = None

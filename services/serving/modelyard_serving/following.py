@@ -7,17 +7,14 @@ on the way leaves the old version serving.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import re
 import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from modelyard.exceptions import ModelyardException
 from modelyard_kit.errors import Error, NotFound, OutOfRange
@@ -26,6 +23,7 @@ from modelyard_serving.endpoint import Endpoint, Served, State
 from modelyard_serving.neighbours import Change, Registry, Resolution
 from modelyard_serving.runtime.lane import Lane
 from modelyard_serving.runtime.process import LoadFailed, Process
+from modelyard_serving.threads import in_thread, tell
 
 LOAD_TIMEOUT_S = 300.0
 _FIRST_PAUSE_S = 0.5
@@ -34,8 +32,6 @@ _WATCH_PAUSE_S = (0.1, 2.0)
 _FOLLOWED = re.compile(r"models:/+(?P<name>[^/]+?)(/(?!\d+$)[^/]+|@[^/@]+)")
 
 _log = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
 
 
 def followed_name(uri: str) -> str | None:
@@ -105,7 +101,8 @@ class Follower:
     async def _advance(self) -> bool:
         """Bring the endpoint to what its reference means now; return whether nothing is left."""
         try:
-            resolution = await self._resolve()
+            # A fixed reference is fetched from this reply; most others only confirm the version.
+            resolution = await self._resolve(include_downloads=self._name is None)
         except NotFound as error:
             self._report_detached(error.message)
             return self._name is not None
@@ -127,15 +124,16 @@ class Follower:
             return False
         return await self._flip(brought_in)
 
-    async def _resolve(self) -> Resolution:
-        return await _in_thread(partial(self._registry.resolve, self._endpoint.uri))
+    async def _resolve(self, *, include_downloads: bool) -> Resolution:
+        resolve = partial(self._registry.resolve, self._endpoint.uri)
+        return await in_thread(partial(resolve, include_downloads=include_downloads))
 
     async def _bring_in(self, resolution: Resolution) -> Served:
         """Load a version in a new worker and warm it."""
         began_s = time.monotonic()
         scratch = Path(tempfile.mkdtemp(prefix="modelyard-serving-"))
         try:
-            folder = await _in_thread(partial(self._registry.fetch, resolution, scratch))
+            folder = await in_thread(partial(self._registry.fetch, resolution, scratch))
             start = partial(
                 Process.start, folder, allow_pickle=self._allow_pickle, timeout_s=LOAD_TIMEOUT_S
             )
@@ -160,7 +158,7 @@ class Follower:
 
     async def _is_current(self, new: Served) -> bool:
         try:
-            return (await self._resolve()).identity == new.identity
+            return (await self._resolve(include_downloads=False)).identity == new.identity
         except NotFound:
             return False
         except (Error, ModelyardException):
@@ -196,14 +194,14 @@ class Follower:
                 is_first = True
                 for change in self._registry.watch(name, self._applied_revision):
                     if is_first or not change.is_heartbeat:
-                        _tell(loop, partial(self._on_change, change))
+                        tell(loop, partial(self._on_change, change))
                     is_first = False
                     pause_s = _WATCH_PAUSE_S[0]
             except OutOfRange:
-                _tell(loop, self._forget_revisions)
+                tell(loop, self._forget_revisions)
             except (Error, ModelyardException) as error:
                 _log.info("the watch of %s ended: %s", name, error.message)
-            _tell(loop, self._changed.set)  # without a watch, each attempt is a poll
+            tell(loop, self._changed.set)  # without a watch, each attempt is a poll
             self._stopped.wait(pause_s)
             pause_s = min(2 * pause_s, longest_s)
 
@@ -214,36 +212,6 @@ class Follower:
     def _forget_revisions(self) -> None:
         """After the registry was put back to an earlier state."""
         self._applied_revision = self._seen_revision = 0
-
-
-def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop has ended, and this thread soon will
-        loop.call_soon_threadsafe(callback)
-
-
-async def _in_thread(work: Callable[[], Result]) -> Result:
-    """Run blocking work in a thread that does not keep the process from ending."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Result] = loop.create_future()
-
-    def settle(result: Result | None, error: Exception | None) -> None:
-        if done.cancelled():
-            return
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(result)  # type: ignore[arg-type]  # None only if that is the result
-
-    def run() -> None:
-        try:
-            result = work()
-        except Exception as error:  # noqa: BLE001 - raised again where it is awaited
-            _tell(loop, partial(settle, None, error))
-        else:
-            _tell(loop, partial(settle, result, None))
-
-    threading.Thread(target=run, daemon=True).start()
-    return await done
 
 
 def _reason(error: Exception) -> str:

@@ -14,10 +14,12 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
+from google.protobuf.descriptor import MethodDescriptor
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from modelyard_kit import auth, errors, tracing
+from modelyard_kit import errors, tracing
 from modelyard_serving import media, metrics
+from modelyard_serving.callers import PREDICT, STATUS, Callers
 from modelyard_serving.endpoint import Endpoint, Identity
 from modelyard_serving.runtime.process import ModelFailed, Request
 
@@ -31,6 +33,7 @@ _PRINTABLE = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~ "
 _STATUSES: dict[type[errors.Error], tuple[int, str]] = {
     errors.InvalidArgument: (400, "BAD_REQUEST"),
     errors.Unauthenticated: (401, errors.Unauthenticated.reason),
+    errors.PermissionDenied: (403, errors.PermissionDenied.reason),
     errors.ResourceExhausted: (429, errors.ResourceExhausted.reason),
     ModelFailed: (500, ModelFailed.reason),
     errors.Unavailable: (503, errors.Unavailable.reason),
@@ -79,16 +82,16 @@ class App:
 
     Args:
         endpoint: Answers.
-        token: The bearer token that predictions and the status need; None asks for none.
+        callers: Decides who may ask for predictions and for the status.
         max_body_bytes: Larger requests are refused with 413.
         timeout_s: A prediction that takes longer, with its waiting, is given up with 504.
     """
 
     def __init__(
-        self, endpoint: Endpoint, token: str | None, max_body_bytes: int, timeout_s: float
+        self, endpoint: Endpoint, callers: Callers, max_body_bytes: int, timeout_s: float
     ) -> None:
         self._endpoint = endpoint
-        self._token = token
+        self._callers = callers
         self._max_body_bytes = max_body_bytes
         self._timeout_s = timeout_s
         self._predicting = 0
@@ -142,7 +145,7 @@ class App:
         return await handler(exchange)
 
     async def _invocations(self, exchange: Exchange) -> Reply:
-        self._authorize(exchange)
+        await self._authorize(exchange, PREDICT)
         if self._predicting >= MAX_REQUESTS:
             exchange.headers.append((b"retry-after", b"1"))
             raise errors.ResourceExhausted(
@@ -159,8 +162,10 @@ class App:
         finally:
             self._predicting -= 1
 
-    def _authorize(self, exchange: Exchange) -> None:
-        auth.check_token(exchange.given.get(b"authorization", b"").decode("latin-1"), self._token)
+    async def _authorize(self, exchange: Exchange, method: MethodDescriptor) -> None:
+        authorization = exchange.given.get(b"authorization", b"").decode("latin-1")
+        model_name, request_id = self._endpoint.model_name, exchange.request_id
+        await self._callers.authorize(authorization, method, model_name, request_id)
 
     async def _predict(self, exchange: Exchange) -> Reply:
         media_type = _media_type(exchange)
@@ -210,7 +215,7 @@ class App:
         return Reply(200, b"text/plain; charset=utf-8", self._version)
 
     async def _status(self, exchange: Exchange) -> Reply:
-        self._authorize(exchange)
+        await self._authorize(exchange, STATUS)
         served = self._endpoint.served
         identity = served.identity if served else Identity("", "", "")
         document = {

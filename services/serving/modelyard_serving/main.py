@@ -24,6 +24,7 @@ from modelyard_kit.server import check_address
 from modelyard_kit.settings import add_flags, load, refuse_unknown
 from modelyard_kit.settings_checks import MAX_PORT
 from modelyard_kit.settings_table import KNOWN_VARIABLES, ModelServerSettings
+from modelyard_serving.callers import Callers
 from modelyard_serving.endpoint import Endpoint
 from modelyard_serving.following import Follower
 from modelyard_serving.http import App
@@ -100,7 +101,7 @@ def _port(text: str) -> int:
 
 
 def _token(settings: ModelServerSettings) -> str | None:
-    """The token that the registry asks for is the one that predictions need."""
+    """The token for the registry, which is also good for everything here."""
     if settings.token or settings.token_file is None:
         return settings.token or None
     return auth.read_token(settings.token_file)
@@ -118,7 +119,7 @@ async def _serve(
     follower = Follower(
         endpoint, registry, allow_pickle=arguments.allow_pickle, timeout_s=timeout_s
     )
-    app = App(endpoint, token, settings.serving_max_body_bytes, timeout_s)
+    app = App(endpoint, Callers(token, registry.grant), settings.serving_max_body_bytes, timeout_s)
     server = Server(server_config(app, timeout_s))
 
     def drain() -> None:

@@ -30,6 +30,11 @@ predict_duration = Histogram(
     "Time from a request's being understood to the model's answer, with its waiting.",
     ("model", "version"),
 )
+caller_checks = Counter(
+    "modelyard_serving_caller_checks_total",
+    "Questions to the registry about tokens of callers: granted, refused or unanswered.",
+    ("outcome",),
+)
 worker_deaths = Counter(
     "modelyard_serving_worker_deaths_total", "Workers that ended while their version served."
 )

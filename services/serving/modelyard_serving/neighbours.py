@@ -15,12 +15,18 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from modelyard import _connection
+from modelyard.api.access.v1 import access_pb2
+from modelyard.api.access.v1.access_service_pb2_grpc import AccessServiceStub
 from modelyard.api.registry.v1 import registry_pb2, registry_service_pb2_grpc
+from modelyard_kit import auth
 from modelyard_kit.channel import translated
-from modelyard_kit.errors import DataLoss, FailedPrecondition, Unavailable
+from modelyard_kit.errors import DataLoss, FailedPrecondition, Unauthenticated, Unavailable
+from modelyard_kit.scope import Scope
 from modelyard_serving.endpoint import Identity
 
 _DEADLINE_S = 10.0
+_DOWNLOADS_DEADLINE_S = 60.0  # a URL is signed for each object
+_CALLER_DEADLINE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -32,12 +38,14 @@ class Resolution:
         revision: Of the registered model when it was asked for; 0 for a URI that names none.
         uri: Names the same bytes for ever.
         source: Where a version that is not verified says its files are.
+        downloads: The reply with what a download needs; None if that was not asked for.
     """
 
     identity: Identity
     revision: int
     uri: str
     source: str = ""
+    downloads: registry_pb2.ResolveModelResponse | None = None
 
 
 @dataclass(frozen=True)
@@ -68,21 +76,26 @@ class Registry:
         self._connection: _connection.Connection | None = None
         self._watching: Any = None
 
-    def resolve(self, uri: str) -> Resolution:
+    def resolve(self, uri: str, *, include_downloads: bool) -> Resolution:
         """Return what a reference means now.
+
+        Args:
+            uri: The reference.
+            include_downloads: Whether the reply carries what `fetch` needs, which costs the
+                registry a signed URL for each object.
 
         Raises:
             Error: It means nothing, or the registry cannot be reached.
         """
-        request = registry_pb2.ResolveModelRequest(uri=uri)
+        request = registry_pb2.ResolveModelRequest(uri=uri, include_downloads=include_downloads)
+        timeout_s = _DOWNLOADS_DEADLINE_S if include_downloads else _DEADLINE_S
         with translated("The registry"):
-            reply = self._stub().ResolveModel(
-                request, timeout=_DEADLINE_S, metadata=self._metadata()
-            )
+            reply = self._stub().ResolveModel(request, timeout=timeout_s, metadata=self._metadata())
         version = reply.model_version
         identity = Identity(version.name, version.version, reply.digest)
         pinned = f"models:/{version.name}/{version.version}" if version.name else uri
-        return Resolution(identity, reply.revision, pinned, version.source)
+        downloads = reply if include_downloads else None
+        return Resolution(identity, reply.revision, pinned, version.source, downloads)
 
     def fetch(self, resolution: Resolution, scratch: Path) -> Path:
         """Return a folder with the model's verified files.
@@ -99,9 +112,12 @@ class Registry:
             return self._unverified(resolution)
         from modelyard import _artifacts
 
-        fetched = _artifacts.fetch_model(resolution.uri, str(scratch))
-        if fetched.digest != resolution.identity.digest:
-            raise DataLoss(f"{resolution.uri} was fetched with another digest than resolved.")
+        known = resolution
+        if known.downloads is None:
+            known = self.resolve(resolution.uri, include_downloads=True)
+        if known.identity.digest != resolution.identity.digest:
+            raise DataLoss(f"{resolution.uri} has another digest than when it was resolved.")
+        fetched = _artifacts.fetch_model(resolution.uri, str(scratch), resolved=known.downloads)
         return Path(fetched.path)
 
     def _unverified(self, resolution: Resolution) -> Path:
@@ -133,8 +149,40 @@ class Registry:
                     revision = message.event.revision if event else message.position
                     yield Change(revision, is_heartbeat=not event)
         except Unavailable:
-            self._look_again()
+            self._look_again(_DEADLINE_S)
             raise
+
+    def grant(self, token: str) -> auth.Grant:
+        """Return what a caller's token grants, as the registry sees it.
+
+        Raises:
+            Unauthenticated: It is not valid, or the registry asks for no tokens at all.
+            Error: The registry cannot tell now, or cannot be reached.
+        """
+        stub: Any = AccessServiceStub(self._channel("access"))
+        metadata = (("x-request-id", uuid.uuid4().hex), ("authorization", f"Bearer {token}"))
+        try:
+            with translated("The registry"):
+                reply: access_pb2.GetCallerResponse = stub.GetCaller(
+                    access_pb2.GetCallerRequest(), timeout=_CALLER_DEADLINE_S, metadata=metadata
+                )
+        except Unavailable:
+            self._look_again(_CALLER_DEADLINE_S)
+            raise
+        if not reply.name:  # such a registry grants everything to any token
+            raise Unauthenticated(
+                "The token is not valid: the registry asks for none, so only the one that this "
+                "endpoint was started with is."
+            )
+        ends = reply.HasField("expire_time")
+        return auth.Grant(
+            principal=reply.name,
+            name=reply.name,
+            role=reply.role if reply.HasField("role") else None,
+            scope=Scope(tuple(reply.models), tuple(reply.experiments), reply.name),
+            expires_ms=reply.expire_time.ToMilliseconds() if ends else None,
+            permissions=frozenset(reply.permissions),
+        )
 
     def close(self) -> None:
         """End the watch."""
@@ -142,16 +190,18 @@ class Registry:
             self._watching.cancel()
 
     def _stub(self) -> Any:
+        return registry_service_pb2_grpc.RegistryServiceStub(self._channel("registry"))
+
+    def _channel(self, area: str) -> Any:
         with self._lock:
             if self._connection is None:
                 self._connection = _connection.connect(_connection.registry_uri())
-            channel = self._connection.channel("registry")
-            return registry_service_pb2_grpc.RegistryServiceStub(channel)
+            return self._connection.channel(area)
 
-    def _look_again(self) -> None:
+    def _look_again(self, timeout_s: float) -> None:
         # Looking for a local instance would start one that was stopped on purpose.
         if self._connection is not None and not self._connection.is_local:
-            _connection.look_again(self._connection, _DEADLINE_S)
+            _connection.look_again(self._connection, timeout_s)
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         who = (("x-request-id", uuid.uuid4().hex), ("x-modelyard-user", f"serving-{os.getpid()}"))

@@ -40,6 +40,17 @@ def test_text_is_read_as_the_type_of_its_field() -> None:
     )
 
 
+def test_a_default_that_is_sent_is_told_from_one_that_is_not() -> None:
+    uri = ("uri", "models:/iris/1")
+
+    assert read(registry_pb2.ResolveModelRequest, uri, ("include_downloads", "false")) == (
+        registry_pb2.ResolveModelRequest(uri=uri[1], include_downloads=False)
+    )
+    assert read(registry_pb2.ResolveModelRequest, uri) == (
+        registry_pb2.ResolveModelRequest(uri=uri[1])
+    )
+
+
 @pytest.mark.parametrize(("text", "value"), [("true", True), ("True", True), ("false", False)])
 def test_true_and_false_are_read_as_clients_write_them(text: str, value: object) -> None:
     request = read(

@@ -14,7 +14,10 @@ import pytest
 import uvicorn
 from serving_parts import Answered, ask, get, obedient_model
 
+from modelyard_kit.auth import Grant
+from modelyard_kit.errors import Unauthenticated
 from modelyard_kit.listening import listen
+from modelyard_serving.callers import Callers
 from modelyard_serving.endpoint import Endpoint, Identity, Served
 from modelyard_serving.http import App
 from modelyard_serving.main import Server, server_config
@@ -39,6 +42,10 @@ class Running:
     server: uvicorn.Server
 
 
+def no_other_token(_: str) -> Grant:
+    raise Unauthenticated("The token is not valid.")
+
+
 def serve(folder: Path | None, token: str | None, timeout_s: float) -> Iterator[Running]:
     listener = listen("127.0.0.1", 0)
     started: list[Running] = []
@@ -50,7 +57,7 @@ def serve(folder: Path | None, token: str | None, timeout_s: float) -> Iterator[
             start = partial(Process.start, folder, allow_pickle=True, timeout_s=60)
             lane = Lane(await start(), start, timeout_s)
             endpoint.flip(Served(Identity("iris é\r\nx: y", "3", DIGEST), lane))
-        app = App(endpoint, token, MAX_BODY_BYTES, timeout_s)
+        app = App(endpoint, Callers(token, no_other_token), MAX_BODY_BYTES, timeout_s)
         server = Server(server_config(app, timeout_s))
         port = listener.getsockname()[1]
         started.append(Running(port, asyncio.get_running_loop(), server))

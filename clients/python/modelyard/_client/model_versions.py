@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +14,7 @@ from modelyard._client.registered_models import RegisteredModels
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.entities import PagedList
 from modelyard.entities.model_registry import ModelVersion, ResolvedModel
-from modelyard.exceptions import AlreadyExists, InvalidParameter
+from modelyard.exceptions import InvalidParameter
 
 STAGES = ("None", "Staging", "Production", "Archived")
 # Registering seals a manifest first; a model of many files takes its time.
@@ -23,7 +22,7 @@ _REGISTER_DEADLINE_S = 60.0
 
 
 class ModelVersions(RegisteredModels, Calls):
-    def create_model_version(
+    def create_model_version(  # noqa: PLR0913 - MLflow's signature, and one
         self,
         name: str,
         source: str,
@@ -33,11 +32,13 @@ class ModelVersions(RegisteredModels, Calls):
         description: str | None = None,
         await_creation_for: float | None = 300,
         model_id: str | None = None,
+        *,
+        create_registered_model: bool = False,
     ) -> ModelVersion:
         """Register the next version of a model, pinning its bytes.
 
         Args:
-            name: Of an existing registered model.
+            name: Of a registered model, an existing one unless `create_registered_model` is set.
             source: `runs:/<run>/<path>`, `models:/m-<id>` or `models:/<name>/<version>`. Another
                 text is kept as it is, unverified.
             run_id: Must agree with the source.
@@ -46,6 +47,8 @@ class ModelVersions(RegisteredModels, Calls):
             description: At most 5,000 characters.
             await_creation_for: Of no effect: a version is READY when this returns.
             model_id: Must agree with the source.
+            create_registered_model: Create the registered model, in the same step, if there is none
+                of that name.
 
         Raises:
             NotFound: No such model, run or path.
@@ -58,6 +61,7 @@ class ModelVersions(RegisteredModels, Calls):
             run_link=run_link,
             description=description,
             model_id=model_id,
+            create_registered_model=create_registered_model,
         )
         reply = self._registry(request, pb.CreateModelVersionResponse, _REGISTER_DEADLINE_S)
         return _wire.model_version(reply.model_version)
@@ -78,11 +82,12 @@ class ModelVersions(RegisteredModels, Calls):
                 f"Invalid source '{src_model_uri}': expected the URI of a registered version, "
                 "such as models:/iris/3."
             )
-        with contextlib.suppress(AlreadyExists):  # then it gets one more version
-            self.create_registered_model(dst_name)
-        source = f"models:/{copied.name}/{copied.version}"
         return self.create_model_version(
-            dst_name, source, tags=copied.tags, description=copied.description or None
+            dst_name,
+            f"models:/{copied.name}/{copied.version}",
+            tags=copied.tags,
+            description=copied.description or None,
+            create_registered_model=True,
         )
 
     def get_model_version(self, name: str, version: str | int) -> ModelVersion:

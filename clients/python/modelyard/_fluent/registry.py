@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from modelyard._fluent.experiments import active_experiment_id
 from modelyard._fluent.state import client, process
 from modelyard.entities import LoggedModel, LoggedModelStatus
 from modelyard.entities.model_registry import ModelVersion, RegisteredModel
-from modelyard.exceptions import AlreadyExists, NotFound
 
 
 def register_model(
@@ -32,21 +29,13 @@ def register_model(
     Raises:
         NotFound: The URI names no model.
     """
-    register = partial(
-        client().create_model_version,
+    return client().create_model_version(
         name,
         model_uri,
         tags=tags,
         await_creation_for=await_registration_for,
+        create_registered_model=True,
     )
-    try:
-        return register()
-    except NotFound:
-        if model_uri.startswith(("models:/", "runs:/")):
-            client().resolve(model_uri)  # a URI that names nothing must not leave an empty model
-    with contextlib.suppress(AlreadyExists):  # then somebody else made it meanwhile
-        client().create_registered_model(name)
-    return register()
 
 
 def search_registered_models(

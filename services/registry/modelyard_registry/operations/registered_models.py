@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from sqlalchemy import Executable, delete, func, insert, literal, select, tuple_, update
 from sqlalchemy.orm import Session, joinedload, selectinload
@@ -60,6 +61,12 @@ def create_model(
         change.add(RegisteredModelTag(name=name, key=key, value=value))
     change.record(Action.MODEL_CREATED)
     return model
+
+
+def ensure_model(call: Call, name: str) -> None:
+    """Create a model unless there is one of that name."""
+    with suppress(AlreadyExists):
+        create_model(call, name, description=None, deployment_job_id=None, tags=())
 
 
 def get_model(session: Session, name: str) -> RegisteredModel:

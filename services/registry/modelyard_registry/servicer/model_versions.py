@@ -11,7 +11,7 @@ from modelyard_kit.db import Database
 from modelyard_kit.fields import given
 from modelyard_registry import wire
 from modelyard_registry.neighbours import keep
-from modelyard_registry.operations import model_versions, stages
+from modelyard_registry.operations import model_versions, registered_models, stages
 from modelyard_registry.operations.model_versions import Kept, Registration
 from modelyard_registry.rules.names import version_number
 from modelyard_registry.rules.references import Alias, parse_reference
@@ -39,6 +39,8 @@ class ModelVersions:
     def _create(
         self, request: pb.CreateModelVersionRequest, call: Call, kept: Kept
     ) -> pb.CreateModelVersionResponse:
+        if request.create_registered_model:
+            registered_models.ensure_model(call, request.name)
         created = model_versions.create_version(
             call,
             request.name,

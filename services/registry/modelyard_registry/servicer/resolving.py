@@ -38,9 +38,9 @@ class Resolving:
                 model_id=sealed.pinned.model_id,
                 experiment_id=sealed.pinned.experiment_id,
             )
-        data, manifest = read_manifest(self.store, reply.digest)
-        reply.manifest = data
-        reply.downloads.extend(wire.object_downloads(self.store, manifest))
+        if not request.HasField("include_downloads") or request.include_downloads:
+            reply.manifest, manifest = read_manifest(self.store, reply.digest)
+            reply.downloads.extend(wire.object_downloads(self.store, manifest))
         return reply
 
     def GetPinnedManifest(

@@ -296,7 +296,7 @@ class GetLatestVersionsResponse(_message.Message):
     def __init__(self, model_versions: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ...) -> None: ...
 
 class CreateModelVersionRequest(_message.Message):
-    __slots__ = ("name", "source", "run_id", "tags", "run_link", "description", "model_id")
+    __slots__ = ("name", "source", "run_id", "tags", "run_link", "description", "model_id", "create_registered_model")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
@@ -304,6 +304,7 @@ class CreateModelVersionRequest(_message.Message):
     RUN_LINK_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    CREATE_REGISTERED_MODEL_FIELD_NUMBER: _ClassVar[int]
     name: str
     source: str
     run_id: str
@@ -311,7 +312,8 @@ class CreateModelVersionRequest(_message.Message):
     run_link: str
     description: str
     model_id: str
-    def __init__(self, name: _Optional[str] = ..., source: _Optional[str] = ..., run_id: _Optional[str] = ..., tags: _Optional[_Iterable[_Union[ModelVersionTag, _Mapping]]] = ..., run_link: _Optional[str] = ..., description: _Optional[str] = ..., model_id: _Optional[str] = ...) -> None: ...
+    create_registered_model: bool
+    def __init__(self, name: _Optional[str] = ..., source: _Optional[str] = ..., run_id: _Optional[str] = ..., tags: _Optional[_Iterable[_Union[ModelVersionTag, _Mapping]]] = ..., run_link: _Optional[str] = ..., description: _Optional[str] = ..., model_id: _Optional[str] = ..., create_registered_model: bool = ...) -> None: ...
 
 class CreateModelVersionResponse(_message.Message):
     __slots__ = ("model_version",)
@@ -522,12 +524,14 @@ class GetModelVersionByAliasResponse(_message.Message):
     def __init__(self, model_version: _Optional[_Union[ModelVersion, _Mapping]] = ...) -> None: ...
 
 class ResolveModelRequest(_message.Message):
-    __slots__ = ("uri", "as_of")
+    __slots__ = ("uri", "as_of", "include_downloads")
     URI_FIELD_NUMBER: _ClassVar[int]
     AS_OF_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_DOWNLOADS_FIELD_NUMBER: _ClassVar[int]
     uri: str
     as_of: _timestamp_pb2.Timestamp
-    def __init__(self, uri: _Optional[str] = ..., as_of: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    include_downloads: bool
+    def __init__(self, uri: _Optional[str] = ..., as_of: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., include_downloads: bool = ...) -> None: ...
 
 class ObjectDownload(_message.Message):
     __slots__ = ("digest", "size_bytes", "url")

@@ -245,8 +245,8 @@ class RegistryServiceServicer(object):
 
     def CreateModelVersion(self, request, context):
         """Registers the next version of a model, pinned to the bytes of its source. Fails with
-        RESOURCE_DOES_NOT_EXIST when the model or the source is missing, and with
-        TEMPORARILY_UNAVAILABLE, nothing written, while tracking cannot be reached.
+        RESOURCE_DOES_NOT_EXIST when the source is missing, or the model is and `create_registered_model`
+        is not set, and with TEMPORARILY_UNAVAILABLE, nothing written, while tracking cannot be reached.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -349,8 +349,9 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ResolveModel(self, request, context):
-        """Resolves a model URI of any form to pinned bytes: digest, manifest and where to GET each object.
-        Fails with RESOURCE_DOES_NOT_EXIST when nothing is there.
+        """Resolves a model URI of any form to pinned bytes: digest, and unless `include_downloads` is false
+        the manifest and where to GET each object. Fails with RESOURCE_DOES_NOT_EXIST when nothing is
+        there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
