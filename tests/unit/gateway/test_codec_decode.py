@@ -194,6 +194,11 @@ def test_a_mask_is_read_from_text() -> None:
     request = decoded(endpoint_pb2.UpdateEndpointRequest, {"update_mask": "a,b.c"})
 
     assert list(request.update_mask.paths) == ["a", "b.c"]
+    for text in ("spec.limits.timeoutMs,etag", "spec.limits.timeout_ms,etag"):
+        request = decoded(endpoint_pb2.UpdateEndpointRequest, {"update_mask": text})
+        assert list(request.update_mask.paths) == ["spec.limits.timeout_ms", "etag"]
+    request = decoded(endpoint_pb2.UpdateEndpointRequest, {"update_mask": ""})
+    assert request == endpoint_pb2.UpdateEndpointRequest(update_mask={})
     assert "names of fields" in refusal(endpoint_pb2.UpdateEndpointRequest, {"update_mask": ["a"]})
 
 

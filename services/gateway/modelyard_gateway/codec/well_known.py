@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,8 @@ Encode = Callable[[Any], Any]
 MAX_DEPTH = 24
 """How deep arrays and objects of free form may nest; protobuf's parsers take 100 messages, and
 each level is up to four of them."""
+
+_CAPITAL = re.compile("[A-Z]")
 
 
 class WrongValueError(Exception):
@@ -54,11 +57,11 @@ def _timestamp(value: Any) -> Timestamp:
 
 
 def _field_mask(value: Any) -> FieldMask:
-    mask = FieldMask()
     if type(value) is not str:
         raise WrongValueError(value, "names of fields with commas between")
-    mask.FromJsonString(value)
-    return mask
+    # Names are read in both spellings, as those of fields are; protobuf's own reads one.
+    names = _CAPITAL.sub(lambda found: f"_{found[0].lower()}", value)
+    return FieldMask(paths=names.split(",") if names else [])
 
 
 def _struct(value: Any) -> Struct:
