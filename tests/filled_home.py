@@ -13,6 +13,8 @@ from tracking_service import Tracking
 
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
+from modelyard.api.serving.v1 import endpoint_pb2
+from modelyard.api.serving.v1.endpoint_service_pb2_grpc import EndpointServiceStub
 from modelyard.api.tracking.v1 import tracking_pb2
 from modelyard_kit.artifacts.local import LocalStore
 from modelyard_kit.settings_table import UpSettings
@@ -28,6 +30,7 @@ class Platform:
     http: str
     tracking: Tracking
     registry: Any
+    endpoints: Any
 
     def log_run(self, number: int) -> str:
         """Log a run with a metric, a parameter and a model of its own; return its id."""
@@ -73,6 +76,14 @@ class Platform:
         request = registry_pb2.DeleteModelVersionRequest(name=name, version=version)
         self.registry.DeleteModelVersion(request)
 
+    def create_endpoint(self, endpoint_id: str) -> None:
+        target = {"model_uri": "models:/iris/Production", "role": "STABLE", "weight": 100}
+        self.endpoints.CreateEndpoint(
+            endpoint_pb2.CreateEndpointRequest(
+                endpoint_id=endpoint_id, endpoint={"spec": {"targets": [target]}}
+            )
+        )
+
     def fill(self) -> None:
         """Make a bit of everything: deleted things, holders, a renamed model."""
         self.create_experiment("other")
@@ -90,6 +101,9 @@ class Platform:
         self.registry.SetRegisteredModelAlias(
             registry_pb2.SetRegisteredModelAliasRequest(name="iris", alias="best", version="2")
         )
+        for endpoint_id in ("gone", "flowers"):
+            self.create_endpoint(endpoint_id)
+        self.endpoints.DeleteEndpoint(endpoint_pb2.DeleteEndpointRequest(endpoint_id="gone"))
 
 
 @contextmanager
@@ -100,6 +114,7 @@ def running(home: Path) -> Iterator[Platform]:
     try:
         with closing(grpc.insecure_channel(embedded.grpc)) as channel:
             tracking: Any = Tracking(channel, store)  # type: ignore[arg-type]  # it puts only
-            yield Platform(home, embedded.http, tracking, RegistryServiceStub(channel))
+            registry, endpoints = RegistryServiceStub(channel), EndpointServiceStub(channel)
+            yield Platform(home, embedded.http, tracking, registry, endpoints)
     finally:
         embedded.stop()

@@ -72,6 +72,8 @@ class World:
                 version=number,
                 stage=stage,
             )
+        fields = {"endpoint_id": "fraud", "endpoint": {"spec": _SPEC}}
+        self.call("EndpointService.CreateEndpoint", **fields)
 
     def unique(self) -> str:
         return f"n{next(self._names)}"
@@ -125,6 +127,13 @@ class World:
         self.call("RegistryService.SetRegisteredModelAlias", **fields)
         return "best"
 
+    def new_endpoint(self) -> str:
+        endpoint_id = self.unique()
+        self.call(
+            "EndpointService.CreateEndpoint", endpoint_id=endpoint_id, endpoint={"spec": _SPEC}
+        )
+        return endpoint_id
+
     def new_token(self) -> dict[str, Any]:
         name = self.unique()
         return {
@@ -160,6 +169,14 @@ _METRIC = {"key": "loss", "value": 1.0, "timestamp": 2, "step": 3}
 _DATASET = {"name": "d", "digest": "1", "source_type": "local", "source": "{}"}
 _INPUT = {"tags": [{"key": "context", "value": "train"}], "dataset": _DATASET}
 _SERIES = {"key": "loss", "steps": [1], "timestamps": [2], "values": [3.0]}
+_TARGET = {"model_uri": "models:/iris/1", "role": "STABLE", "weight": 100}
+_SPEC = {
+    "targets": [_TARGET],
+    "batching": {"max_rows": 8},
+    "limits": {"timeout_ms": 500, "max_requests_per_second": 0.5},
+    "schema_mode": "STRICT",
+    "guardrails": {"max_error_rate": 0.1, "roll_back": True},
+}
 _PAGE = {"filter": "name = 'iris'", "order_by": ["name"], "max_results": 10}
 
 TRACKING: dict[str, Callable[[World], dict[str, Any]]] = {
@@ -315,6 +332,29 @@ REGISTRY: dict[str, Callable[[World], dict[str, Any]]] = {
     },
     "ImportModelVersion": _always(origin=ORIGIN, model_version=version(90, "away")),
 }
+ENDPOINTS: dict[str, Callable[[World], dict[str, Any]]] = {
+    "CreateEndpoint": lambda world: {
+        "endpoint_id": world.unique(),
+        "endpoint": {"spec": _SPEC},
+        "comment": "why",
+    },
+    "GetEndpoint": _always(endpoint_id="fraud"),
+    "ListEndpoints": _always(page_size=10),
+    "UpdateEndpoint": _always(
+        endpoint_id="fraud",
+        endpoint={"spec": _SPEC},
+        update_mask={"paths": ["spec"]},
+        comment="why",
+    ),
+    "DeleteEndpoint": lambda world: {"endpoint_id": world.new_endpoint(), "comment": "old"},
+    "ListEndpointEvents": _always(endpoint_id="fraud", after_revision=0, page_size=10),
+    "VerifyEndpointHistory": _always(endpoint_id="fraud"),
+    "WatchEndpoints": _always(endpoint_id="fraud", after_revision=0),
+    "ReportServing": _always(
+        endpoint_id="fraud",
+        targets=[{"model_uri": "models:/iris/1", "state": "SERVING", "model_digest": DIGEST}],
+    ),
+}
 ACCESS: dict[str, Callable[[World], dict[str, Any]]] = {
     "CreateToken": lambda world: world.new_token(),
     "ListTokens": _always(page_size=10),
@@ -328,6 +368,7 @@ VALID = {
         "TrackingService": TRACKING,
         "ArtifactsService": ARTIFACTS,
         "RegistryService": REGISTRY,
+        "EndpointService": ENDPOINTS,
         "AccessService": ACCESS,
     }.items()
     for rpc, fields in table.items()

@@ -217,9 +217,11 @@ def in_threads(count: int, work: Callable[[int], None]) -> None:
 
 
 @contextmanager
-def refused(registry: Registry, error: type[errors.Error], match: str) -> Iterator[None]:
+def refused(
+    registry: Registry, error: type[errors.Error], match: str
+) -> Iterator[pytest.ExceptionInfo[errors.Error]]:
     """Check that what happens inside is refused and leaves every table as it was."""
     before = registry.rows()
-    with pytest.raises(error, match=match):
-        yield
+    with pytest.raises(error, match=match) as caught:
+        yield caught
     assert registry.rows() == before

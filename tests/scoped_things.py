@@ -23,10 +23,13 @@ SEARCHES = {
     "RegistryService.SearchRegisteredModels",
     "RegistryService.SearchModelVersions",
     "RegistryService.WatchModels",
+    "EndpointService.ListEndpoints",
+    "EndpointService.WatchEndpoints",
 }
 """They answer with what there is; a foreign name in them finds nothing."""
 NAMES_NOTHING = {
     "AccessService.GetCaller",
+    "EndpointService.CreateEndpoint",
     "RegistryService.CreateRegisteredModel",
     "TrackingService.CreateExperiment",
 }
@@ -34,7 +37,7 @@ NAMES_NOTHING = {
 
 @dataclass(frozen=True)
 class Things:
-    """One experiment with a run, a logged model and a dataset; one model with a version."""
+    """An experiment with a run, a logged model, a dataset; a model with a version; an endpoint."""
 
     word: str
     experiment_id: str
@@ -79,6 +82,12 @@ def made(platform: Platform, word: str) -> Things:
     call("RegistryService.SetRegisteredModelAlias", name=name, alias="champion", version="1")
     call("RegistryService.SetModelVersionTag", name=name, version="1", key="k", value=word)
     digest = version.model_version.digest
+    target = {"model_uri": f"models:/{name}@champion", "role": "STABLE", "weight": 100}
+    call(
+        "EndpointService.CreateEndpoint",
+        endpoint_id=f"{word}-endpoint",
+        endpoint={"spec": {"targets": [target]}},
+    )
     return Things(word, experiment_id, run_id, model_id, digest)
 
 
@@ -121,7 +130,10 @@ def _fill(message: Message, things: Things, rpc: str) -> None:
         if (message.DESCRIPTOR.name, field.name) in _NESTED:
             made_of: Any = field.message_type
             item = GetMessageClass(made_of)(**_NESTED[message.DESCRIPTOR.name, field.name])
-            getattr(message, field.name).append(item)
+            if field.is_repeated:
+                getattr(message, field.name).append(item)
+            else:
+                getattr(message, field.name).CopyFrom(item)
 
 
 def _value(field: str, things: Things, rpc: str) -> Any:
@@ -136,6 +148,7 @@ def _value(field: str, things: Things, rpc: str) -> Any:
 
 _FIELDS = {
     "name": "<word>-model",
+    "endpoint_id": "<word>-endpoint",
     "run_id": "<run_id>",
     "run_ids": "<run_id>",
     "model_id": "<model_id>",
@@ -189,11 +202,13 @@ _NESTED: dict[tuple[str, str], dict[str, Any]] = {
         }
         for request in ("DeclareArtifactsRequest", "CommitArtifactsRequest")
     },
+    ("UpdateEndpointRequest", "endpoint"): {"spec": {"limits": {"timeout_ms": 5}}},
 }
+_SCOPED = {"TrackingService", "RegistryService", "EndpointService", "ArtifactsService"}
 SCOPED_RPCS = {
     rpc: method
     for rpc, method in METHODS.items()
-    if rpc.split(".")[0] in {"TrackingService", "RegistryService", "ArtifactsService"}
+    if rpc.split(".")[0] in _SCOPED
     and permission_of(method) not in {Permission.ADMIN, Permission.INTERNAL}
     and rpc not in NAMES_NOTHING
 }

@@ -17,6 +17,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from modelyard_gateway.app import Gateway
 from modelyard_gateway.backends import SERVICES, Backend
+from modelyard_gateway.codec import raw
 from modelyard_gateway.server import HttpServer
 from modelyard_gateway.transcoder import bindings
 from modelyard_kit.artifacts import UrlSigner
@@ -25,7 +26,13 @@ from modelyard_kit.listening import listen
 from modelyard_kit.server import Server
 
 METHODS = [m for services in SERVICES.values() for service in services for m in service.methods]
-ROUTES = [(method, verb, path) for method in METHODS for verb, path in bindings(method)]
+ROUTES = [
+    (method, verb, path)
+    for method in METHODS
+    if not raw.request_field(method)
+    for verb, path in bindings(method)
+]
+"""Those that take and answer JSON."""
 
 Behavior = Callable[[Any, grpc.ServicerContext], Message]
 

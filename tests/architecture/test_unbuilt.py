@@ -15,12 +15,7 @@ from modelyard_kit.db import open_database
 from modelyard_kit.server import Server
 
 UNBUILT = {
-    "modelyard.api.serving.v1.ServingService.CreateEndpoint",
-    "modelyard.api.serving.v1.ServingService.DeleteEndpoint",
-    "modelyard.api.serving.v1.ServingService.GetEndpoint",
-    "modelyard.api.serving.v1.ServingService.ListEndpoints",
     "modelyard.api.serving.v1.ServingService.Predict",
-    "modelyard.api.serving.v1.ServingService.UpdateEndpoint",
 }
 
 

@@ -10,11 +10,14 @@ from pathlib import Path
 import databases
 import psycopg
 import pytest
+from endpoint_service import ENDPOINTS, Endpoints
 from registry_service import running_registry
 from sqlalchemy import make_url
 from tracking_service import tracking_at
 
+from modelyard.api.serving.v1.endpoint_service_pb2_grpc import EndpointServiceStub
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
+from modelyard_kit.channel import dial
 from modelyard_kit.migrations import Tree
 from modelyard_registry.app import TREE as REGISTRY
 from modelyard_tracking.app import TREE as TRACKING
@@ -52,11 +55,16 @@ def test_the_registry_works_and_cannot_change_history(tmp_path: Path) -> None:
             registry.move(1, "Production")
             registry.set_alias("champion", 1)
             assert registry.get_version("champion").current_stage == "Production"
-        with (
-            psycopg.connect(url) as connection,
-            pytest.raises(psycopg.errors.InsufficientPrivilege),
-        ):
-            connection.execute("UPDATE event SET comment = ''")
+            with dial(registry.target, ENDPOINTS) as channel:
+                endpoints = Endpoints(registry, EndpointServiceStub(channel))
+                endpoints.create()
+                endpoints.delete()
+        for statement in (b"UPDATE event SET comment = ''", b"DELETE FROM endpoint_event"):
+            with (
+                psycopg.connect(url) as connection,
+                pytest.raises(psycopg.errors.InsufficientPrivilege),
+            ):
+                connection.execute(statement)
 
 
 def test_tracking_works_and_keeps_the_ids_of_imports(tmp_path: Path) -> None:

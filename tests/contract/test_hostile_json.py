@@ -31,12 +31,10 @@ FITTING: dict[int, set[type]] = {
     FieldDescriptor.TYPE_ENUM: {int},  # if there is one of that number
     FieldDescriptor.TYPE_MESSAGE: {dict},
 }
-EVERYTHING = {bool, int, float, str, list, dict}
 KNOWN: dict[str, set[type]] = {
     "google.protobuf.Timestamp": set(),
     "google.protobuf.FieldMask": {str},
     "google.protobuf.Struct": {dict},
-    "google.protobuf.Value": EVERYTHING,
 }
 ENTRY = {name: (method, verb, path) for method, verb, path in ROUTES for name in [method.full_name]}
 

@@ -90,3 +90,13 @@ def test_the_parameters_of_a_get_are_the_fields_of_its_request(document: dict[st
     assert parameters["run_ids"]["in"] == "query"
     assert parameters["run_ids"]["schema"]["type"] == "array"
     assert parameters["metric_key"]["required"]
+
+
+def test_a_raw_body_has_any_type_and_headers_beside_it(document: dict[str, Any]) -> None:
+    operation = document["paths"]["/api/modelyard/v1/endpoints/{endpoint_id}:predict"]["post"]
+
+    assert operation["requestBody"] == {"required": True, "content": {"*/*": {}}}
+    answer = operation["responses"]["200"]
+    assert answer["content"] == {"*/*": {}}
+    assert set(answer["headers"]) == {"x-model-version", "x-model-digest"}
+    assert not any("HttpBody" in name for name in document["components"]["schemas"])

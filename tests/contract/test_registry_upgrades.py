@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 from databases import Dialect, Row, revisions_before_head, upgrade
+from endpoint_service import ENDPOINTS, Endpoints
 from registry_service import RUN, SOURCE, running_registry
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
+from modelyard.api.serving.v1.endpoint_service_pb2_grpc import EndpointServiceStub
+from modelyard_kit.channel import dial
 from modelyard_registry.app import TREE
 from modelyard_registry.rules.history import FIRST_PREVIOUS_HASH, event_hash
 
@@ -73,6 +76,20 @@ ROWS = [
         "imported",
         {"origin": "there", "kind": "model", "origin_id": "Iris", "name": "iris"},
     ),
+    Row(
+        "0003",
+        "api_token",
+        {
+            "id": "0123456789",
+            "sha256": "0" * 64,
+            "name": "ci",
+            "role": "VIEWER",
+            "models": "[]",
+            "experiments": "[]",
+            "created_by": "ada",
+            "created_ms": 1,
+        },
+    ),
 ]
 
 
@@ -91,3 +108,7 @@ def test_what_an_earlier_revision_held_is_read_and_written_on(
         registry.call("VerifyHistory", pb.VerifyHistoryRequest(name="iris"))
         assert registry.create_version().version == "4"
         registry.call("VerifyHistory", pb.VerifyHistoryRequest(name="iris"))
+        with dial(registry.target, ENDPOINTS) as channel:
+            endpoints = Endpoints(registry, EndpointServiceStub(channel))
+            assert endpoints.create().revision == 1
+            assert endpoints.events()[0].clock == registry.events()[-1].clock + 1

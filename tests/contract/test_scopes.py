@@ -24,6 +24,7 @@ OWN, FOREIGN = "fraud-own", "secret"
 HIDDEN = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.PERMISSION_DENIED)
 CHANGING = ("Delete", "Rename", "Restore", "Update", "Finalize")
 """What RPCs are called that leave things in another state: each has things of its own."""
+WATCHES = {"RegistryService.WatchModels", "EndpointService.WatchEndpoints"}
 _numbers = count(1)
 
 
@@ -82,7 +83,7 @@ def test_what_is_inside_is_there(platform: Platform, own: Things, scoped: str, r
     assert refusal is None or refusal.code is grpc.StatusCode.FAILED_PRECONDITION, refusal
 
 
-@pytest.mark.parametrize("rpc", sorted(SEARCHES - {"RegistryService.WatchModels"}))
+@pytest.mark.parametrize("rpc", sorted(SEARCHES - WATCHES))
 def test_a_search_never_finds_what_is_outside(
     platform: Platform, own: Things, foreign: Things, scoped: str, rpc: str
 ) -> None:

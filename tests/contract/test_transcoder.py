@@ -40,7 +40,6 @@ KNOWN: dict[str, Any] = {
     "google.protobuf.Timestamp": "2026-01-31T12:00:00Z",
     "google.protobuf.FieldMask": "a",
     "google.protobuf.Struct": {"a": 1},
-    "google.protobuf.Value": 1,
 }
 
 

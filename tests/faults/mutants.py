@@ -193,9 +193,10 @@ def _watch_that_skips() -> None:
     def skipping(self: Any, request: Any, context: Any) -> Any:
         if request.after_revision:
             with self.database.read() as session:
-                from modelyard_registry.operations.history import position
+                from modelyard_registry.models import ModelName
+                from modelyard_registry.operations.chains import position
 
-                newest = position(session, request.name)
+                newest = position(session, ModelName, request.name)
             request.after_revision = min(request.after_revision + 1, newest)
         return watch(self, request, context)
 

@@ -20,8 +20,10 @@ from sqlalchemy import Connection, text
 from modelyard_kit.calls import Call
 from modelyard_kit.errors import Error
 from modelyard_registry.app import TREE
+from modelyard_registry.models import Event, ModelName
 from modelyard_registry.operations import (
     aliases,
+    chains,
     history,
     importing,
     model_versions,
@@ -232,7 +234,7 @@ class Histories(RuleBasedStateMachine):
     def events_replayed_from_empty_are_the_tables(self) -> None:
         with self.database.read() as session:
             for name in self.names:
-                events = history.events_after(session, name, 0, 10_000)
+                events = chains.events_after(session, Event, name, 0, 10_000)
                 documents: list[Document] = [{}]
                 for event in events:
                     documents.append(apply(documents[-1], json.loads(event.after)))
@@ -244,11 +246,11 @@ class Histories(RuleBasedStateMachine):
     @invariant()
     def chains_verify_and_clocks_have_no_gap(self) -> None:
         with self.database.read() as session:
-            ticks = [event.clock for event in history.all_events_after(session, 0, 10_000)]
-            assert ticks == list(range(1, history.position(session, "") + 1))
+            ticks = [event.clock for event in chains.all_events_after(session, Event, 0, 10_000)]
+            assert ticks == list(range(1, chains.position(session, ModelName, "") + 1))
             for name in self.names:
-                if history.position(session, name):
-                    history.verify(session, name)
+                if chains.position(session, ModelName, name):
+                    chains.verify(session, Event, history.get_names(session, name))
 
     @invariant()
     def a_number_is_given_once(self) -> None:
@@ -256,7 +258,7 @@ class Histories(RuleBasedStateMachine):
         with self.database.read() as session:
             given = [
                 (event.name, number)
-                for event in history.all_events_after(session, 0, 10_000)
+                for event in chains.all_events_after(session, Event, 0, 10_000)
                 if event.action in {"VERSION_CREATED", "VERSION_IMPORTED"}
                 for number, row in json.loads(event.before).get("versions", {}).items()
                 if row is None
@@ -362,7 +364,7 @@ def test_a_long_random_history_replays_to_the_tables(dialect: Dialect) -> None:
         machine.events_replayed_from_empty_are_the_tables()
         machine.chains_verify_and_clocks_have_no_gap()
         with machine.database.read() as session:
-            events = history.all_events_after(session, 0, 10_000)
+            events = chains.all_events_after(session, Event, 0, 10_000)
         renamed = [event for event in events if '"renamed_from"' in event.after]
         assert any('"next_version":1,' not in event.after for event in renamed)
         seen = {event.action for event in events}

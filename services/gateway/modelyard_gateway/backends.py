@@ -12,20 +12,20 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from modelyard.api.access.v1 import access_service_pb2
 from modelyard.api.artifacts.v1 import artifacts_service_pb2
 from modelyard.api.registry.v1 import registry_service_pb2
-from modelyard.api.serving.v1 import serving_service_pb2
+from modelyard.api.serving.v1 import endpoint_service_pb2, serving_service_pb2
 from modelyard.api.tracking.v1 import tracking_service_pb2
 from modelyard_kit.channel import Credentials, dial, options, redialled
 
 _CONTRACT = {
     "tracking": (tracking_service_pb2, artifacts_service_pb2),
-    "registry": (registry_service_pb2, access_service_pb2),
+    "registry": (registry_service_pb2, endpoint_service_pb2, access_service_pb2),
     "serving": (serving_service_pb2,),
 }
 SERVICES = {
     area: tuple(service for file in files for service in file.DESCRIPTOR.services_by_name.values())
     for area, files in _CONTRACT.items()
 }
-"""The services of the contract, by area."""
+"""The services of the contract, by the area that mounts them."""
 
 _HEALTH_TIMEOUT_S = 2.0
 

@@ -15,7 +15,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescri
 
 from modelyard.api.options.v1 import options_pb2
 from modelyard_gateway.backends import SERVICES
-from modelyard_gateway.codec import well_known
+from modelyard_gateway.codec import raw, well_known
 from modelyard_gateway.http import Request, Response
 from modelyard_gateway.transcoder import bindings
 
@@ -40,8 +40,9 @@ _KNOWN: dict[str, dict[str, Any]] = {
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
     "google.protobuf.FieldMask": {"type": "string"},
     "google.protobuf.Struct": {"type": "object"},
-    "google.protobuf.Value": {},
 }
+_ANYTHING: dict[str, Any] = {"*/*": {}}
+"""Bytes of any media type."""
 _ERROR = {
     "type": "object",
     "properties": {
@@ -75,8 +76,10 @@ def document(of_version: str) -> dict[str, Any]:
         for number, (verb, path) in enumerate(bindings(method)):
             operation = _operation(method, verb, path, number)
             paths.setdefault(path, {})[verb.lower()] = operation
-            _collect(method.output_type, kinds)
-            _collect(method.input_type, kinds)
+            if not raw.response_field(method):
+                _collect(method.output_type, kinds)
+            if not raw.request_field(method):
+                _collect(method.input_type, kinds)
     schemas = {_name(kind): _object(kind, ()) for kind in kinds.values()}
     return {
         "openapi": "3.1.0",
@@ -106,20 +109,30 @@ def _operation(method: MethodDescriptor, verb: str, path: str, number: int) -> d
         "tags": [method.containing_service.name],
         "parameters": list(_parameters(method.input_type, verb, variables)),
         "responses": {
-            "200": {"description": "Done.", "content": _json(_reference(method.output_type))},
+            "200": _answer(method),
             "default": {
                 "description": "Refused.",
                 "content": _json({"$ref": "#/components/schemas/Error"}),
             },
         },
     }
-    if verb != "GET":
+    if raw.request_field(method):
+        operation["requestBody"] = {"required": True, "content": _ANYTHING}
+    elif verb != "GET":
         body = _object(method.input_type, variables)
         operation["requestBody"] = {
             "required": bool(body.get("required")),
             "content": _json(body if variables else _reference(method.input_type)),
         }
     return operation
+
+
+def _answer(method: MethodDescriptor) -> dict[str, Any]:
+    if not raw.response_field(method):
+        return {"description": "Done.", "content": _json(_reference(method.output_type))}
+    names = raw.headers_of(method.output_type).values()
+    headers = {name: {"schema": {"type": "string"}} for name in names}
+    return {"description": "Done.", "headers": headers, "content": _ANYTHING}
 
 
 def _comment(method: MethodDescriptor) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import grpc
@@ -15,6 +16,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from modelyard_gateway.backends import SERVICES, Backend
+from modelyard_gateway.codec import raw
 from modelyard_gateway.codec.decode import decode
 from modelyard_gateway.codec.encode import encode
 from modelyard_gateway.codec.query import object_of
@@ -42,6 +44,7 @@ _JSON = {"content-type": "application/json"}
 _JSON_TYPE = re.compile(r"[a-z]+/([a-z0-9.-]+\+)?json")
 
 Call = Callable[..., Any]
+Read = Callable[[Request], Awaitable[Message]]
 
 
 class Transcoder:
@@ -74,28 +77,26 @@ class Transcoder:
         service = method.containing_service
         path = f"/{service.full_name}/{method.name}"
         calls: list[Call] = []
-        respond = GetMessageClass(method.output_type)
+        read, respond = _reader(method), _responder(method)
 
         async def handle(request: Request) -> Response:
-            data = await self._data(method.input_type, request)
+            data = await self._data(read, request)
             if not calls:
                 calls.append(self._channel(area).unary_unary(path))
             reply = await _answer(area, calls[0], data, request)
             if len(reply) > _LARGE_BYTES:
-                body = await asyncio.to_thread(_encode, respond, reply)
-            else:
-                body = _encode(respond, reply)
-            return Response(200, body, _JSON)
+                return await asyncio.to_thread(respond, reply)
+            return respond(reply)
 
         return handle
 
-    async def _data(self, kind: Descriptor, request: Request) -> bytes:
+    async def _data(self, read: Read, request: Request) -> bytes:
         """Return the message a request stands for, as it is sent to the service."""
         if request.has_small_body:
-            return _checked(await _message(kind, request))
+            return _checked(await read(request))
         # The service asks who it is from, when all of it is in memory.
         async with self._large.one():
-            return _checked(await _message(kind, request))
+            return _checked(await read(request))
 
     def _channel(self, area: str) -> grpc.aio.Channel:
         """Return the channel to an area, made at its first use: it belongs to the event loop."""
@@ -115,10 +116,41 @@ def bindings(method: MethodDescriptor) -> Iterator[tuple[str, str]]:
         yield verb.upper(), getattr(binding, verb)
 
 
-async def _message(kind: Descriptor, request: Request) -> Message:
+def _reader(method: MethodDescriptor) -> Read:
+    field = raw.request_field(method)
+    kind = method.input_type
+    return partial(_raw_message, kind, field) if field else partial(_message, kind)
+
+
+def _responder(method: MethodDescriptor) -> Callable[[bytes], Response]:
+    field = raw.response_field(method)
+    kind = GetMessageClass(method.output_type)
+
+    def respond(reply: bytes) -> Response:
+        return Response(200, encode(kind.FromString(reply)), _JSON)
+
+    def respond_raw(reply: bytes) -> Response:
+        return Response(200, *raw.encode(field, kind.FromString(reply)))
+
+    return respond_raw if field else respond
+
+
+async def _body(request: Request) -> bytes:
     body = await request.read(MAX_BODY_BYTES)
     if body is None:
         raise _too_large()
+    return body
+
+
+async def _raw_message(kind: Descriptor, field: str, request: Request) -> Message:
+    body = await _body(request)
+    message = raw.decode(kind, field, body, request.headers.get("content-type", ""))
+    _put_variables(message, request.variables)
+    return message
+
+
+async def _message(kind: Descriptor, request: Request) -> Message:
+    body = await _body(request)
     if request.method in {"GET", "HEAD"} and not body:
         message = decode(kind, object_of(kind, request.pairs(_MAX_PARAMETERS)))
     elif len(body) > _LARGE_BYTES:
@@ -246,7 +278,3 @@ def _too_large() -> HttpError:
         "INVALID_PARAMETER_VALUE",
         f"The request is larger than {MAX_BODY_BYTES >> 20} MiB; send it in several parts.",
     )
-
-
-def _encode(kind: type[Message], reply: bytes) -> bytes:
-    return encode(kind.FromString(reply))

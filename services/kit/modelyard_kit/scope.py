@@ -114,6 +114,22 @@ def check_new_experiment(session: Session, name: str) -> None:
         raise _outside(scope, "experiments", scope.experiments, name)
 
 
+def check_any_experiment(session: Session) -> None:
+    """Refuse to refer to what some experiment holds where it is not known which.
+
+    Raises:
+        PermissionDenied: The caller sees only some experiments; names the patterns.
+    """
+    scope = _scope(session)
+    if scope.experiments:
+        raise PermissionDenied(
+            f"The token '{scope.bearer}' is good for experiments named "
+            f"{' or '.join(scope.experiments)} only; it cannot be told here whether a run or a "
+            "logged model is of one of them. Register the model, and name it instead.",
+            patterns=" ".join(scope.experiments),
+        )
+
+
 def matches(column: ColumnElement[Any], patterns: Sequence[str]) -> ColumnElement[bool]:
     """Return the condition that a name matches one of some patterns."""
     return or_(*(column.like(_like(pattern), escape="\\") for pattern in patterns))

@@ -9,6 +9,7 @@ import grpc
 from modelyard.api.access.v1 import access_service_pb2
 from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
 from modelyard.api.registry.v1 import registry_service_pb2
+from modelyard.api.serving.v1 import endpoint_service_pb2
 from modelyard_kit.access import Tokens
 from modelyard_kit.artifacts import ArtifactStore
 from modelyard_kit.calls import restrict_to_callers
@@ -20,11 +21,12 @@ from modelyard_kit.server import Server
 from modelyard_registry.search import restriction
 from modelyard_registry.servicer import RegistryServicer
 from modelyard_registry.servicer.access import AccessServicer, own_tokens
+from modelyard_registry.servicer.endpoints import EndpointServicer
 
 _WATCHES = 64
 _ACCESS_THREADS = 4
 
-TREE = Tree("registry", Path(__file__).parent / "migrations", "0003")
+TREE = Tree("registry", Path(__file__).parent / "migrations", "0004")
 
 
 def mount(
@@ -52,6 +54,12 @@ def mount(
         RegistryServicer(
             database, store, ArtifactsServiceStub(tracking), clock, notifier, server.stopping.is_set
         ),
+        streams=_WATCHES,
+        problem=database.problem,
+    )
+    server.add(
+        endpoint_service_pb2.DESCRIPTOR.services_by_name["EndpointService"],
+        EndpointServicer(database, clock, notifier, server.stopping.is_set),
         streams=_WATCHES,
         problem=database.problem,
     )

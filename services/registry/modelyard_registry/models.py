@@ -2,6 +2,7 @@
 
 What the tables hold about one name is, written as JSON, the *document* of that name. Each row
 knows where it stands in the document; events are patches of it. docs/history.md describes it.
+Endpoints have documents and events of their own.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from sqlalchemy import BigInteger, ForeignKey, ForeignKeyConstraint, Index, Stri
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from modelyard_kit import idempotency
-from modelyard_registry.rules.history import Path
+from modelyard_registry.rules.endpoints import uris_of
+from modelyard_registry.rules.history import Document, Path
 
 _NAME = String(256)
+_ENDPOINT = String(63)
 _ONE_HOLDER = text("stage IN ('Staging', 'Production')")
 
 
@@ -235,24 +238,27 @@ class ModelAlias(Base):
         return {self.places[0]: self.version}
 
 
-class Event(Base):
-    """One change of one name. Triggers refuse to update or delete a row."""
+class Chained:
+    """What every event has: one change of one name, with the hash of the one before.
 
-    __tablename__ = "event"
+    Triggers refuse to update or delete a row.
+    """
 
-    name: Mapped[str] = mapped_column(ForeignKey(ModelName.name), primary_key=True)
-    revision: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     clock: Mapped[int] = mapped_column(BigInteger, unique=True)
     at_ms: Mapped[int] = mapped_column(BigInteger)
     actor: Mapped[str] = mapped_column(String(256))
     action: Mapped[str] = mapped_column(String(30))
-    version: Mapped[int | None] = mapped_column(BigInteger)
     before: Mapped[str] = mapped_column(Text)
     after: Mapped[str] = mapped_column(Text)
     comment: Mapped[str] = mapped_column(String(5000))
     request_id: Mapped[str] = mapped_column(String(64))
     previous_hash: Mapped[str] = mapped_column(String(64))
     hash: Mapped[str] = mapped_column(String(64))
+
+    @property
+    def number(self) -> str:
+        """The version it was done to, as text; empty for none."""
+        return ""
 
     @property
     def hashed(self) -> dict[str, Any]:
@@ -270,8 +276,95 @@ class Event(Base):
             "request_id",
             "previous_hash",
         )
-        number = "" if self.version is None else str(self.version)
-        return {column: getattr(self, column) for column in columns} | {"version": number}
+        return {column: getattr(self, column) for column in columns} | {"version": self.number}
+
+
+class Event(Chained, Base):
+    """One change of one model's name."""
+
+    __tablename__ = "event"
+
+    name: Mapped[str] = mapped_column(ForeignKey(ModelName.name), primary_key=True)
+    revision: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    version: Mapped[int | None] = mapped_column(BigInteger)
+
+    @property
+    def number(self) -> str:
+        return "" if self.version is None else str(self.version)
+
+
+class EndpointName(Base):
+    """What outlives an endpoint: the head of its history. Locked first."""
+
+    __tablename__ = "endpoint_name"
+
+    name: Mapped[str] = mapped_column(_ENDPOINT, primary_key=True)
+    revision: Mapped[int] = mapped_column(BigInteger)
+    head_hash: Mapped[str] = mapped_column(String(64))
+
+
+class EndpointModel(Base):
+    """A registered model that an endpoint refers to, or once did: who may see it depends on them.
+
+    It is never deleted, as the events that name it.
+    """
+
+    __tablename__ = "endpoint_model"
+
+    name: Mapped[str] = mapped_column(ForeignKey(EndpointName.name), primary_key=True)
+    model: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    """Its name; empty for all that is not registered, but of some run or logged model."""
+
+
+class Endpoint(Base):
+    __tablename__ = "endpoint"
+
+    name: Mapped[str] = mapped_column(ForeignKey(EndpointName.name), primary_key=True)
+    spec: Mapped[str] = mapped_column(Text)
+    """As canonical JSON, without what is unset or empty."""
+    status: Mapped[str] = mapped_column(Text)
+    """Where each of its targets stands, as JSON by URI; in no document."""
+    created_ms: Mapped[int] = mapped_column(BigInteger)
+    updated_ms: Mapped[int] = mapped_column(BigInteger)
+
+    names: Mapped[EndpointName] = relationship(viewonly=True, lazy="joined", innerjoin=True)
+
+    @property
+    def etag(self) -> str:
+        return str(self.names.revision)
+
+    @property
+    def wanted(self) -> Document:
+        """Its spec, to be read only."""
+        return dict(json.loads(self.spec))
+
+    @property
+    def reported(self) -> dict[str, Document]:
+        """Where each of its targets stands, by URI, to be read only."""
+        return dict(json.loads(self.status))
+
+    @property
+    def statuses(self) -> list[Document]:
+        """Where each of its targets stands, in the order of the spec."""
+        reported = self.reported
+        return [{"model_uri": uri} | reported[uri] for uri in uris_of(self.wanted)]
+
+    @property
+    def document(self) -> Document:
+        return {
+            "spec": self.wanted,
+            "created_ms": self.created_ms,
+            "updated_ms": self.updated_ms,
+        }
+
+
+class EndpointEvent(Chained, Base):
+    """One change of one endpoint."""
+
+    __tablename__ = "endpoint_event"
+
+    name: Mapped[str] = mapped_column(ForeignKey(EndpointName.name), primary_key=True)
+    revision: Mapped[int] = mapped_column(BigInteger, primary_key=True)
 
 
 class Imported(Base):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, not_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, false, func, not_, or_, select
 from sqlalchemy.orm import Session, selectinload, with_loader_criteria
 from sqlalchemy.sql.base import ExecutableOption
 
@@ -27,6 +27,10 @@ from modelyard_kit.filters import (
 from modelyard_kit.paging import SortKey
 from modelyard_kit.scope import Scope, matches
 from modelyard_registry.models import (
+    Endpoint,
+    EndpointEvent,
+    EndpointModel,
+    EndpointName,
     Event,
     ModelAlias,
     ModelName,
@@ -63,6 +67,10 @@ class Search:
 
 def restriction(scope: Scope) -> Sequence[ExecutableOption]:
     """Return what hides the models that a caller's token is not good for, and all they have."""
+    return [*_hiding_models(scope), *_hiding_endpoints(scope)]
+
+
+def _hiding_models(scope: Scope) -> Sequence[ExecutableOption]:
     if not scope.models:
         return ()
     return [
@@ -78,6 +86,27 @@ def restriction(scope: Scope) -> Sequence[ExecutableOption]:
             ModelAlias,
             Event,
         )
+    ]
+
+
+def _hiding_endpoints(scope: Scope) -> Sequence[ExecutableOption]:
+    """Hide an endpoint that refers, or once did, to a model that is outside.
+
+    All of its history would tell of that model; half of it would not verify.
+    """
+    referred = EndpointModel.__table__
+    # Of which experiment a run or a logged model is, tracking knows.
+    outside = referred.c.model == "" if scope.experiments else false()
+    if scope.models:
+        other = and_(referred.c.model != "", not_(matches(referred.c.model, scope.models)))
+        outside = or_(outside, other)
+    return [
+        with_loader_criteria(
+            table,
+            ~exists().where(referred.c.name == table.name.expression, outside),
+            include_aliases=True,
+        )
+        for table in (EndpointName, Endpoint, EndpointEvent)
     ]
 
 

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from modelyard.api.access.v1 import access_pb2
 from modelyard.api.registry.v1 import registry_pb2 as pb
+from modelyard.api.serving.v1 import endpoint_pb2
 from modelyard_kit.artifacts import ArtifactStore, Digest, Manifest
 from modelyard_kit.auth import ANYBODY, Grant
-from modelyard_registry.models import ApiToken, Event, ModelVersion, RegisteredModel
+from modelyard_registry.models import (
+    ApiToken,
+    Endpoint,
+    EndpointEvent,
+    Event,
+    ModelVersion,
+    RegisteredModel,
+)
+from modelyard_registry.rules.history import Document
 
 DOWNLOAD_EXPIRES_S = 15 * 60
 
@@ -76,6 +89,59 @@ def model_event(row: Event) -> pb.ModelEvent:
         previous_hash=row.previous_hash,
         hash=row.hash,
     )
+
+
+def endpoint(row: Endpoint) -> endpoint_pb2.Endpoint:
+    return endpoint_pb2.Endpoint(
+        endpoint_id=row.name,
+        spec=ParseDict(row.wanted, endpoint_pb2.EndpointSpec()),
+        status=endpoint_pb2.EndpointStatus(targets=map(_target_status, row.statuses)),
+        create_time=_timestamp(row.created_ms),
+        update_time=_timestamp(row.updated_ms),
+        etag=row.etag,
+        revision=row.names.revision,
+    )
+
+
+def _target_status(kept: Document) -> endpoint_pb2.TargetStatus:
+    said = {key: value for key, value in kept.items() if key != "since_ms"}
+    since_time = _timestamp(kept["since_ms"])
+    return endpoint_pb2.TargetStatus(since_time=since_time, **said)
+
+
+def endpoint_event(row: EndpointEvent) -> endpoint_pb2.EndpointEvent:
+    return endpoint_pb2.EndpointEvent(
+        endpoint_id=row.name,
+        revision=row.revision,
+        clock=row.clock,
+        create_time=_timestamp(row.at_ms),
+        actor=row.actor,
+        action=row.action,
+        before=row.before,
+        after=row.after,
+        comment=row.comment,
+        request_id=row.request_id,
+        previous_hash=row.previous_hash,
+        hash=row.hash,
+    )
+
+
+def document(message: Message) -> Document:
+    """Return the JSON object of a message, without what is unset, empty or a time."""
+    found = {
+        field.name: _plain(field, value)
+        for field, value in message.ListFields()
+        if not isinstance(value, Timestamp)
+    }
+    return {name: value for name, value in found.items() if value not in (None, "", {}, [])}
+
+
+def _plain(field: FieldDescriptor, value: Any) -> Any:
+    if field.message_type is not None:
+        return [document(item) for item in value] if field.is_repeated else document(value)
+    if field.enum_type is not None:
+        return field.enum_type.values_by_number[value].name if value else None
+    return value
 
 
 def object_downloads(store: ArtifactStore, manifest: Manifest) -> Iterator[pb.ObjectDownload]:

@@ -5,12 +5,13 @@ from typing import Any
 
 import orjson
 import pytest
+from google.protobuf.struct_pb2 import Struct
 
 from modelyard.api.registry.v1 import registry_pb2
-from modelyard.api.serving.v1 import serving_pb2
+from modelyard.api.serving.v1 import endpoint_pb2
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_gateway.codec.decode import decode
-from modelyard_gateway.codec.well_known import MAX_DEPTH
+from modelyard_gateway.codec.well_known import DECODERS, MAX_DEPTH, WrongValueError
 from modelyard_kit.errors import InvalidArgument
 
 
@@ -22,6 +23,9 @@ def refusal(kind: Any, body: Any) -> str:
     with pytest.raises(InvalidArgument) as refused:
         decoded(kind, body)
     return refused.value.message
+
+
+decode_struct = DECODERS[Struct.DESCRIPTOR.full_name]
 
 
 def test_unknown_fields_are_dropped_whatever_they_hold() -> None:
@@ -56,7 +60,7 @@ def test_an_empty_object_of_a_message_field_is_there() -> None:
     request = decoded(registry_pb2.ResolveModelRequest, {"as_of": "2026-01-31T12:00:00.5Z"})
 
     assert request.as_of.ToMilliseconds() == 1_769_860_800_500
-    assert decoded(serving_pb2.PredictRequest, {"input": {}}).HasField("input")
+    assert decoded(endpoint_pb2.CreateEndpointRequest, {"endpoint": {}}).HasField("endpoint")
 
 
 @pytest.mark.parametrize(
@@ -187,19 +191,24 @@ def test_what_is_no_time_is_refused(given: Any) -> None:
 
 
 def test_a_mask_is_read_from_text() -> None:
-    request = decoded(serving_pb2.UpdateEndpointRequest, {"update_mask": "a,b.c"})
+    request = decoded(endpoint_pb2.UpdateEndpointRequest, {"update_mask": "a,b.c"})
 
     assert list(request.update_mask.paths) == ["a", "b.c"]
-    assert "names of fields" in refusal(serving_pb2.UpdateEndpointRequest, {"update_mask": ["a"]})
+    for text in ("spec.limits.timeoutMs,etag", "spec.limits.timeout_ms,etag"):
+        request = decoded(endpoint_pb2.UpdateEndpointRequest, {"update_mask": text})
+        assert list(request.update_mask.paths) == ["spec.limits.timeout_ms", "etag"]
+    request = decoded(endpoint_pb2.UpdateEndpointRequest, {"update_mask": ""})
+    assert request == endpoint_pb2.UpdateEndpointRequest(update_mask={})
+    assert "names of fields" in refusal(endpoint_pb2.UpdateEndpointRequest, {"update_mask": ["a"]})
 
 
 def test_free_form_keeps_every_kind_of_value() -> None:
     body = {"a": [1, 0.5, "x", None, True, {"b": []}], "c": {"d": None}}
 
-    request = decoded(serving_pb2.PredictRequest, {"input": body})
+    struct = decode_struct(body)
 
-    assert request.input["c"]["d"] is None
-    assert list(request.input["a"])[:5] == [1.0, 0.5, "x", None, True]
+    assert struct["c"]["d"] is None
+    assert list(struct["a"])[:5] == [1.0, 0.5, "x", None, True]
 
 
 def test_free_form_may_nest_as_deep_as_the_parsers_of_the_services_can_read() -> None:
@@ -209,12 +218,11 @@ def test_free_form_may_nest_as_deep_as_the_parsers_of_the_services_can_read() ->
             value = [value] if level % 2 else {"a": value}
         return {"a": value}
 
-    deepest = decoded(serving_pb2.PredictRequest, {"input": nested(MAX_DEPTH)})
+    deepest = decode_struct(nested(MAX_DEPTH))
 
-    assert serving_pb2.PredictRequest.FromString(deepest.SerializeToString()) == deepest
-    assert f"expected at most {MAX_DEPTH} levels of nesting" in refusal(
-        serving_pb2.PredictRequest, {"input": nested(MAX_DEPTH + 1)}
-    )
+    assert Struct.FromString(deepest.SerializeToString()) == deepest
+    with pytest.raises(WrongValueError, match=f"at most {MAX_DEPTH} levels of nesting"):
+        decode_struct(nested(MAX_DEPTH + 1))
 
 
 def test_bytes_are_read_from_either_base64() -> None:

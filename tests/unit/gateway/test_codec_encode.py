@@ -4,14 +4,14 @@ import math
 
 import orjson
 from google.protobuf.message import Message
-from google.protobuf.struct_pb2 import Struct, Value
+from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from modelyard.api.artifacts.v1 import artifacts_pb2
 from modelyard.api.registry.v1 import registry_pb2
-from modelyard.api.serving.v1 import serving_pb2
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_gateway.codec.encode import encode
+from modelyard_gateway.codec.well_known import ENCODERS
 
 
 def encoded(message: Message) -> object:
@@ -75,9 +75,9 @@ def test_bytes_times_maps_and_free_form_have_protobufs_form() -> None:
 
     struct = Struct()
     struct["b"] = [0.5]
-    reply = serving_pb2.PredictResponse()
-    reply.predictions.list_value.extend([1, "a", None, True, struct])
-    assert encoded(reply) == {"predictions": [1, "a", None, True, {"b": [0.5]}]}
+    struct["a"] = [1, "a", None, True]
+    encode_struct = ENCODERS[Struct.DESCRIPTOR.full_name]
+    assert encode_struct(struct) == {"a": [1, "a", None, True], "b": [0.5]}
 
-    reply = serving_pb2.PredictResponse(predictions=Value(number_value=math.nan))
-    assert encoded(reply) == {"predictions": "NaN"}
+    struct["a"] = math.nan
+    assert encode_struct(struct) == {"a": "NaN", "b": [0.5]}

@@ -6,7 +6,7 @@ import pytest
 from google.protobuf.message import Message
 
 from modelyard.api.registry.v1 import registry_pb2
-from modelyard.api.serving.v1 import serving_pb2
+from modelyard.api.serving.v1 import endpoint_pb2
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_gateway.codec.decode import decode
 from modelyard_gateway.codec.query import object_of
@@ -64,12 +64,10 @@ def test_true_and_false_are_read_as_clients_write_them(text: str, value: object)
 
 def test_fields_of_fields_are_named_with_dots() -> None:
     request = read(
-        serving_pb2.CreateEndpointRequest, ("endpoint.model_uri", "a"), ("endpoint.nothing.x", "b")
+        endpoint_pb2.CreateEndpointRequest, ("endpoint.etag", "a"), ("endpoint.nothing.x", "b")
     )
 
-    assert request == serving_pb2.CreateEndpointRequest(
-        endpoint=serving_pb2.Endpoint(model_uri="a")
-    )
+    assert request == endpoint_pb2.CreateEndpointRequest(endpoint=endpoint_pb2.Endpoint(etag="a"))
 
 
 def test_unknown_parameters_are_dropped() -> None:
@@ -84,8 +82,8 @@ def test_a_parameter_given_twice_is_refused() -> None:
 
 
 def test_an_object_is_refused_with_what_to_write() -> None:
-    with pytest.raises(InvalidArgument, match=r"give its fields as 'input\.<field>'"):
-        read(serving_pb2.PredictRequest, ("input", "{}"))
+    with pytest.raises(InvalidArgument, match=r"give its fields as 'endpoint\.<field>'"):
+        read(endpoint_pb2.CreateEndpointRequest, ("endpoint", "{}"))
 
 
 @pytest.mark.parametrize("text", ["", "x", "1.5", "1e3", "9" * 5000])

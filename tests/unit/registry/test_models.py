@@ -10,11 +10,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
+from modelyard.api.serving.v1 import endpoint_pb2
 from modelyard_kit.db import Conflict, open_database
 from modelyard_kit.migrations import migrate
 from modelyard_registry.app import TREE
 from modelyard_registry.models import READY, Base
-from modelyard_registry.rules.history import Action
+from modelyard_registry.rules.history import Action, EndpointAction
 
 
 def test_the_models_are_what_the_migrations_make(tmp_path: Path, dialect: Dialect) -> None:
@@ -51,4 +52,6 @@ def test_the_database_itself_refuses_a_second_holder(tmp_path: Path, dialect: Di
 def test_actions_and_statuses_are_those_of_the_contract() -> None:
     in_contract = set(pb.ModelEvent.Action.keys()) - {"ACTION_UNSPECIFIED"}
     assert {str(action) for action in Action} == in_contract
+    in_contract = set(endpoint_pb2.EndpointEvent.Action.keys()) - {"ACTION_UNSPECIFIED"}
+    assert {str(action) for action in EndpointAction} == in_contract
     assert READY in dict(pb.ModelVersionStatus.items())

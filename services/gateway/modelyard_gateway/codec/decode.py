@@ -57,10 +57,9 @@ def decode(kind: Descriptor, value: Any) -> Message:
 @cache
 def fields_of(kind: Descriptor) -> Decode:
     """Return what turns a JSON object into the keyword arguments of a message type."""
-    fields: dict[str, tuple[str, Decode, bool]] = {}
+    fields: dict[str, tuple[str, Decode]] = {}
     for field in kind.fields:
-        entry = (field.name, _field(field), well_known.takes_null(field))
-        fields[field.name] = fields[field.json_name] = entry
+        fields[field.name] = fields[field.json_name] = (field.name, _field(field))
 
     def decode_object(value: Any) -> dict[str, Any]:
         if type(value) is not dict:
@@ -70,11 +69,9 @@ def fields_of(kind: Descriptor) -> Decode:
         try:
             for key, item in value.items():
                 entry = fields.get(key)
-                if entry is None:
+                if entry is None or item is None:
                     continue
-                name, decode_field, takes_null = entry
-                if item is None and not takes_null:
-                    continue
+                name, decode_field = entry
                 found[name] = decode_field(item) if name not in found else _twice(item)
         except WrongValueError as wrong:
             wrong.path.append(name)

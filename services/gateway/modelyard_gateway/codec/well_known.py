@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.field_mask_pb2 import FieldMask
-from google.protobuf.struct_pb2 import ListValue, Struct, Value
+from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 Decode = Callable[[Any], Any]
@@ -17,6 +18,8 @@ Encode = Callable[[Any], Any]
 MAX_DEPTH = 24
 """How deep arrays and objects of free form may nest; protobuf's parsers take 100 messages, and
 each level is up to four of them."""
+
+_CAPITAL = re.compile("[A-Z]")
 
 
 class WrongValueError(Exception):
@@ -43,12 +46,6 @@ def map_value(field: FieldDescriptor) -> FieldDescriptor | None:
     return kind.fields_by_name["value"]
 
 
-def takes_null(field: FieldDescriptor) -> bool:
-    """Whether null is a value of the field, not its absence."""
-    kind = field.message_type
-    return kind is not None and kind.full_name == Value.DESCRIPTOR.full_name
-
-
 def _timestamp(value: Any) -> Timestamp:
     timestamp = Timestamp()
     try:
@@ -60,11 +57,11 @@ def _timestamp(value: Any) -> Timestamp:
 
 
 def _field_mask(value: Any) -> FieldMask:
-    mask = FieldMask()
     if type(value) is not str:
         raise WrongValueError(value, "names of fields with commas between")
-    mask.FromJsonString(value)
-    return mask
+    # Names are read in both spellings, as those of fields are; protobuf's own reads one.
+    names = _CAPITAL.sub(lambda found: f"_{found[0].lower()}", value)
+    return FieldMask(paths=names.split(",") if names else [])
 
 
 def _struct(value: Any) -> Struct:
@@ -74,23 +71,6 @@ def _struct(value: Any) -> Struct:
     struct = Struct()
     struct.update(value)
     return struct
-
-
-def _value(value: Any) -> Value:
-    _check_depth(value, MAX_DEPTH)
-    if value is None:
-        return Value(null_value=0)  # type: ignore[arg-type]  # the stubs want an enum's wrapper
-    if type(value) is bool:
-        return Value(bool_value=value)
-    if type(value) is str:
-        return Value(string_value=value)
-    if type(value) is dict:
-        return Value(struct_value=_struct(value))
-    if type(value) is list:
-        items = ListValue()
-        items.extend(value)
-        return Value(list_value=items)
-    return Value(number_value=value)
 
 
 def _check_depth(value: Any, left: int) -> None:
@@ -130,11 +110,9 @@ DECODERS: dict[str, Decode] = {
     Timestamp.DESCRIPTOR.full_name: _timestamp,
     FieldMask.DESCRIPTOR.full_name: _field_mask,
     Struct.DESCRIPTOR.full_name: _struct,
-    Value.DESCRIPTOR.full_name: _value,
 }
 ENCODERS: dict[str, Encode] = {
     Timestamp.DESCRIPTOR.full_name: Timestamp.ToJsonString,
     FieldMask.DESCRIPTOR.full_name: FieldMask.ToJsonString,
     Struct.DESCRIPTOR.full_name: _plain_struct,
-    Value.DESCRIPTOR.full_name: _plain,
 }

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Protocol, Self
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from modelyard_kit.calls import Call
 from modelyard_kit.errors import NotFound
 from modelyard_kit.scope import check_new_model
-from modelyard_registry.models import Event, ModelName, ModelVersion, RegisteredModel, RegistryClock
+from modelyard_registry.models import Event, ModelName, ModelVersion, RegisteredModel
+from modelyard_registry.operations import chains
 from modelyard_registry.rules.history import (
     FIRST_PREVIOUS_HASH,
     Action,
     Document,
     Path,
     canonical,
-    event_hash,
     put,
     put_first,
 )
@@ -140,31 +140,15 @@ class Change:
 
     def record(self, action: Action, version: int | None = None, comment: str = "") -> None:
         """Insert the event that says what was done since `begin`."""
-        names = self.names
-        before, after = canonical(self._before), canonical(self._after)
-        # From here on all changes wait.
         event = Event(
-            name=names.name,
-            revision=names.revision + 1,
-            clock=self._tick(),
-            at_ms=self._call.now_ms,
-            actor=self._call.actor,
+            name=self.names.name,
             action=action,
             version=version,
-            before=before,
-            after=after,
+            before=canonical(self._before),
+            after=canonical(self._after),
             comment=comment,
-            request_id=self._call.request_id,
-            previous_hash=names.head_hash,
         )
-        event.hash = event_hash(event.hashed)
-        names.revision, names.head_hash = event.revision, event.hash
-        self._session.add(event)
-        self._session.flush()
-
-    def _tick(self) -> int:
-        tick = update(RegistryClock).values(ticks=RegistryClock.ticks + 1)
-        return self._session.scalars(tick.returning(RegistryClock.ticks)).one()
+        chains.append(self._session, self._call, self.names, event)
 
 
 def no_model(name: str) -> NotFound:

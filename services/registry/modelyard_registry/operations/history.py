@@ -1,22 +1,16 @@
-"""Reading the history: who did what, who held a stage, what the tables held then."""
+"""Reading the history of models: who did what, who held a stage, what the tables held then."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
-from modelyard_kit.errors import DataLoss, NotFound, OutOfRange
-from modelyard_registry.models import Event, ModelName, RegistryClock
-from modelyard_registry.rules.history import (
-    FIRST_PREVIOUS_HASH,
-    Action,
-    Document,
-    apply,
-    event_hash,
-)
+from modelyard_kit.errors import NotFound
+from modelyard_registry.models import Event, ModelName
+from modelyard_registry.rules.history import Action, Document, apply
 from modelyard_registry.rules.names import LATEST, MAX_NUMBER
 from modelyard_registry.rules.references import Alias
 from modelyard_registry.rules.stages import Stage
@@ -27,24 +21,6 @@ _MOVES = (
     Action.MODEL_RENAMED,
     Action.VERSION_IMPORTED,
 )
-_ROWS_AT_ONCE = 500
-
-
-def events_after(session: Session, name: str, revision: int, limit: int) -> Sequence[Event]:
-    """Return the events of one name after a revision, oldest first."""
-    return session.scalars(
-        select(Event)
-        .where(Event.name == name, Event.revision > revision)
-        .order_by(Event.revision)
-        .limit(limit)
-    ).all()
-
-
-def all_events_after(session: Session, clock: int, limit: int) -> Sequence[Event]:
-    """Return the events of all names after a clock, oldest first."""
-    return session.scalars(
-        select(Event).where(Event.clock > clock).order_by(Event.clock).limit(limit)
-    ).all()
 
 
 def get_names(session: Session, name: str) -> ModelName:
@@ -57,30 +33,6 @@ def get_names(session: Session, name: str) -> ModelName:
     if found is None:
         raise NotFound(f"No Registered Model was ever named {name}", name=name)
     return found
-
-
-def position(session: Session, name: str) -> int:
-    """Return the newest revision of a name, or the clock of all if it is empty."""
-    if not name:
-        return session.scalars(select(RegistryClock.ticks)).one()
-    found = session.get(ModelName, name)
-    return 0 if found is None else found.revision
-
-
-def check_position(session: Session, name: str, after: int) -> None:
-    """Refuse to follow from where the history has not been.
-
-    Raises:
-        OutOfRange: `after` is beyond the newest change.
-    """
-    newest = position(session, name)
-    if after > newest:
-        counted = "revision" if name else "clock"
-        raise OutOfRange(
-            f"Cannot resume after {counted} {after}: the newest is {newest}; read the present "
-            f"state and resume after its {counted}.",
-            newest=str(newest),
-        )
 
 
 def holders(session: Session, name: str, stage: Stage) -> Iterator[int]:
@@ -182,36 +134,3 @@ def _was_elsewhere(session: Session, name: str, at_ms: int) -> bool:
             if came and json.loads(event.after)["versions"][number]["created_ms"] <= at_ms:
                 return True
     return False
-
-
-def verify(session: Session, name: str) -> ModelName:
-    """Recompute the hash chain of a name.
-
-    Returns:
-        The name's row, whose revision and head the chain ends in.
-
-    Raises:
-        DataLoss: Names the first event that does not verify.
-    """
-    names = get_names(session, name)
-    previous_hash, revision = FIRST_PREVIOUS_HASH, 0
-    events = select(Event).where(Event.name == name).order_by(Event.revision)
-    with session.scalars(events.execution_options(yield_per=_ROWS_AT_ONCE)) as rows:
-        for event in rows:
-            revision += 1
-            chained = (event.revision, event.previous_hash) == (revision, previous_hash)
-            if not chained or event_hash(event.hashed) != event.hash:
-                raise _broken(name, revision)
-            previous_hash = event.hash
-    if (revision, previous_hash) != (names.revision, names.head_hash):
-        raise _broken(name, revision + 1)
-    return names
-
-
-def _broken(name: str, revision: int) -> DataLoss:
-    return DataLoss(
-        f"The history of {name} does not verify from revision {revision} on: the event was "
-        "changed, or is missing.",
-        name=name,
-        revision=str(revision),
-    )

@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 
 from modelyard_kit.artifacts import Digest
 from modelyard_kit.errors import FailedPrecondition, NotFound
-from modelyard_registry.models import ModelVersion
-from modelyard_registry.operations import history
+from modelyard_registry.models import ModelName, ModelVersion
+from modelyard_registry.operations import chains, history
 from modelyard_registry.operations.model_versions import find_version
 from modelyard_registry.rules.references import VersionSource
 
@@ -36,7 +36,7 @@ def resolve_version(
             version=str(found.version),
             source=found.source,
         )
-    return found, history.position(session, source.name)
+    return found, chains.position(session, ModelName, source.name)
 
 
 def _version(session: Session, source: VersionSource, as_of_ms: int | None) -> ModelVersion:

@@ -27,12 +27,14 @@ Document = dict[str, Any]
 """What the tables hold about one name, as JSON; also a merge patch (RFC 7396) of it."""
 
 
-class Action(StrEnum):
-    """What was done, named as in the contract."""
-
+class _Named(StrEnum):
     @staticmethod
     def _generate_next_value_(name: str, *_: object) -> str:
         return name
+
+
+class Action(_Named):
+    """What was done to a model, named as in the contract."""
 
     MODEL_CREATED = auto()
     MODEL_UPDATED = auto()
@@ -51,6 +53,14 @@ class Action(StrEnum):
     STAGE_ROLLED_BACK = auto()
     MODEL_IMPORTED = auto()
     VERSION_IMPORTED = auto()
+
+
+class EndpointAction(_Named):
+    """What was done to an endpoint, named as in the contract."""
+
+    ENDPOINT_CREATED = auto()
+    ENDPOINT_UPDATED = auto()
+    ENDPOINT_DELETED = auto()
 
 
 def canonical(document: Mapping[str, Any]) -> str:
@@ -91,6 +101,19 @@ def apply(document: Document, patch: Document) -> Document:
         else:
             result[key] = value
     return result
+
+
+def difference(before: Document, after: Document) -> Document:
+    """Return the merge patch that makes `after` of `before`; neither holds null."""
+    patch: Document = dict.fromkeys(before.keys() - after.keys())
+    for key, value in after.items():
+        old = before.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            if inside := difference(old, value):
+                patch[key] = inside
+        elif old != value:
+            patch[key] = value
+    return patch
 
 
 def _holder(patch: Document, path: Path) -> Document | None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import grpc
 
@@ -9,15 +9,13 @@ from modelyard_kit import paging
 from modelyard_kit.calls import Call, reads
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import Database
-from modelyard_kit.events import Notifier, follow
+from modelyard_kit.events import Notifier
 from modelyard_kit.fields import given
-from modelyard_kit.metrics import watch_lag
 from modelyard_registry import wire
-from modelyard_registry.models import Event
-from modelyard_registry.operations import history
+from modelyard_registry.models import Event, ModelName
+from modelyard_registry.operations import chains, history
 from modelyard_registry.servicer.fields import page_start
-
-_EVENTS_AT_ONCE = 100
+from modelyard_registry.servicer.following import changes_of
 
 
 class History:
@@ -36,7 +34,7 @@ class History:
         query = paging.fingerprint("events", request.name, request.after_revision)
         after = page_start(request.page_token, query, request.after_revision)
         history.get_names(call.session, request.name)
-        events = history.events_after(call.session, request.name, after, limit + 1)
+        events = chains.events_after(call.session, Event, request.name, after, limit + 1)
         page = events[:limit]
         more = paging.encode((page[-1].revision,), query) if len(events) > limit else ""
         return pb.ListModelEventsResponse(events=map(wire.model_event, page), next_page_token=more)
@@ -45,35 +43,16 @@ class History:
     def VerifyHistory(
         self, request: pb.VerifyHistoryRequest, call: Call
     ) -> pb.VerifyHistoryResponse:
-        names = history.verify(call.session, request.name)
+        names = history.get_names(call.session, request.name)
+        chains.verify(call.session, Event, names)
         return pb.VerifyHistoryResponse(revision=names.revision, hash=names.head_hash)
 
     def WatchModels(
         self, request: pb.WatchModelsRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.WatchModelsResponse]:
         name = request.name
-        position = request.after_revision if name else request.after_clock
-        with self.database.read() as session:
-            history.check_position(session, name, position)
-
-        opened_ms = self.clock()
-
-        def read() -> Sequence[Event]:
-            with self.database.read() as session:
-                if name:
-                    return history.events_after(session, name, position, _EVENTS_AT_ONCE)
-                return history.all_events_after(session, position, _EVENTS_AT_ONCE)
-
-        def is_active() -> bool:
-            return context.is_active() and not self.is_stopping()
-
-        for event in follow(read, self.notifier, is_active):
-            if event is None:
-                with self.database.read() as session:
-                    newest = history.position(session, name)
-                yield pb.WatchModelsResponse(position=newest)
-                continue
-            if event.at_ms >= opened_ms:
-                watch_lag.observe(max(self.clock() - event.at_ms, 0) / 1000)
-            position = event.revision if name else event.clock
-            yield pb.WatchModelsResponse(event=wire.model_event(event), position=position)
+        after = request.after_revision if name else request.after_clock
+        for event, position in changes_of(self, context, Event, ModelName, name, after):
+            yield pb.WatchModelsResponse(
+                event=None if event is None else wire.model_event(event), position=position
+            )

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 from modelyard_kit.db import Database, usable
 from modelyard_kit.errors import DataLoss, FailedPrecondition
 from modelyard_kit.migrations import Tree, current, upgrade
-from modelyard_registry.models import ModelName
-from modelyard_registry.operations import history
+from modelyard_registry.models import EndpointEvent, EndpointName, Event, ModelName
+from modelyard_registry.operations import chains
 from modelyard_server.backups.contents import ServiceDump, TableFile
 from modelyard_server.backups.rows import read_rows
 from modelyard_server.backups.snapshot import tables_of
@@ -60,15 +60,17 @@ def loaded(database: Database, tree: Tree, dump: ServiceDump, folder: Path) -> I
 
 
 def verify_histories(connection: Connection) -> int:
-    """Check the hash chain of every name of the registry; return how many there are.
+    """Check the hash chains of the registry; return how many names of models there are.
 
     Raises:
         DataLoss: One does not verify.
     """
     with Session(connection) as session:
-        names = session.scalars(select(ModelName.name).order_by(ModelName.name)).all()
+        names = session.scalars(select(ModelName).order_by(ModelName.name)).all()
         for name in names:
-            history.verify(session, name)
+            chains.verify(session, Event, name)
+        for endpoint in session.scalars(select(EndpointName).order_by(EndpointName.name)):
+            chains.verify(session, EndpointEvent, endpoint)
     return len(names)
 
 

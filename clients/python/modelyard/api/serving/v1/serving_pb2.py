@@ -22,67 +22,35 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
-from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
-from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from modelyard.api.options.v1 import options_pb2 as modelyard_dot_api_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&modelyard/api/serving/v1/serving.proto\x12\x18modelyard.api.serving.v1\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&modelyard/api/options/v1/options.proto\"\x88\x03\n\x08\x45ndpoint\x12\x1d\n\x0b\x65ndpoint_id\x18\x01 \x01(\tB\x08\xa8\xbb\x18\x01\xb0\xbb\x18?\x12\x1c\n\tmodel_uri\x18\x02 \x01(\tB\t\xa8\xbb\x18\x01\xb0\xbb\x18\x80\x10\x12\x37\n\x05state\x18\x03 \x01(\x0e\x32(.modelyard.api.serving.v1.Endpoint.State\x12\x15\n\rstate_message\x18\x04 \x01(\t\x12\x15\n\rmodel_version\x18\x05 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\t \x01(\t\"R\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07LOADING\x10\x01\x12\x0b\n\x07SERVING\x10\x02\x12\x0c\n\x08\x44\x45TACHED\x10\x03\x12\n\n\x06\x46\x41ILED\x10\x04\"S\n\x15\x43reateEndpointRequest\x12:\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\".modelyard.api.serving.v1.EndpointB\x04\xa8\xbb\x18\x01\"N\n\x16\x43reateEndpointResponse\x12\x34\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\".modelyard.api.serving.v1.Endpoint\"3\n\x12GetEndpointRequest\x12\x1d\n\x0b\x65ndpoint_id\x18\x01 \x01(\tB\x08\xa8\xbb\x18\x01\xb0\xbb\x18?\"K\n\x13GetEndpointResponse\x12\x34\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\".modelyard.api.serving.v1.Endpoint\"D\n\x14ListEndpointsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x19\n\npage_token\x18\x02 \x01(\tB\x05\xb0\xbb\x18\x80@\"g\n\x15ListEndpointsResponse\x12\x35\n\tendpoints\x18\x01 \x03(\x0b\x32\".modelyard.api.serving.v1.Endpoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa3\x01\n\x15UpdateEndpointRequest\x12:\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\".modelyard.api.serving.v1.EndpointB\x04\xa8\xbb\x18\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x1d\n\x0b\x65ndpoint_id\x18\x03 \x01(\tB\x08\xa8\xbb\x18\x01\xb0\xbb\x18?\"N\n\x16UpdateEndpointResponse\x12\x34\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\".modelyard.api.serving.v1.Endpoint\"J\n\x15\x44\x65leteEndpointRequest\x12\x1d\n\x0b\x65ndpoint_id\x18\x01 \x01(\tB\x08\xa8\xbb\x18\x01\xb0\xbb\x18?\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xb0\xbb\x18@\"\x18\n\x16\x44\x65leteEndpointResponse\"]\n\x0ePredictRequest\x12\x1d\n\x0b\x65ndpoint_id\x18\x01 \x01(\tB\x08\xa8\xbb\x18\x01\xb0\xbb\x18?\x12,\n\x05input\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xa8\xbb\x18\x01\"k\n\x0fPredictResponse\x12+\n\x0bpredictions\x18\x01 \x01(\x0b\x32\x16.google.protobuf.Value\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x03 \x01(\tb\x08\x65\x64itionsp\xe8\x07')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&modelyard/api/serving/v1/serving.proto\x12\x18modelyard.api.serving.v1\x1a\x19google/api/httpbody.proto\x1a&modelyard/api/options/v1/options.proto\"\xc0\x02\n\x06Tensor\x12\x17\n\x04name\x18\x01 \x01(\tB\t\xa8\xbb\x18\x01\xb0\xbb\x18\x80\x02\x12\x41\n\x08\x64\x61tatype\x18\x02 \x01(\x0e\x32).modelyard.api.serving.v1.Tensor.DataTypeB\x04\xa8\xbb\x18\x01\x12\x13\n\x05shape\x18\x03 \x03(\x03\x42\x04\xb0\xbb\x18 \x12\x10\n\x08\x63ontents\x18\x04 \x01(\x0c\"\xb2\x01\n\x08\x44\x61taType\x12\x19\n\x15\x44\x41TA_TYPE_UNSPECIFIED\x10\x00\x12\x08\n\x04\x42OOL\x10\x01\x12\t\n\x05UINT8\x10\x02\x12\n\n\x06UINT16\x10\x03\x12\n\n\x06UINT32\x10\x04\x12\n\n\x06UINT64\x10\x05\x12\x08\n\x04INT8\x10\x06\x12\t\n\x05INT16\x10\x07\x12\t\n\x05INT32\x10\x08\x12\t\n\x05INT64\x10\t\x12\x08\n\x04\x46P16\x10\n\x12\x08\n\x04\x46P32\x10\x0b\x12\x08\n\x04\x46P64\x10\x0c\x12\t\n\x05\x42YTES\x10\r\"G\n\x07Tensors\x12<\n\x07tensors\x18\x01 \x03(\x0b\x32 .modelyard.api.serving.v1.TensorB\t\xa8\xbb\x18\x01\xb0\xbb\x18\x80\x08\"\x94\x01\n\x0ePredictRequest\x12\x1d\n\x0b\x65ndpoint_id\x18\x01 \x01(\tB\x08\xa8\xbb\x18\x01\xb0\xbb\x18?\x12$\n\x04\x62ody\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBodyH\x00\x12\x34\n\x07tensors\x18\x03 \x01(\x0b\x32!.modelyard.api.serving.v1.TensorsH\x00\x42\x07\n\x05input\"\xa4\x01\n\x0fPredictResponse\x12$\n\x04\x62ody\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBodyH\x00\x12\x34\n\x07tensors\x18\x02 \x01(\x0b\x32!.modelyard.api.serving.v1.TensorsH\x00\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x04 \x01(\tB\x08\n\x06outputb\x08\x65\x64itionsp\xe8\x07')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelyard.api.serving.v1.serving_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENDPOINT'].fields_by_name['endpoint_id']._loaded_options = None
-  _globals['_ENDPOINT'].fields_by_name['endpoint_id']._serialized_options = b'\250\273\030\001\260\273\030?'
-  _globals['_ENDPOINT'].fields_by_name['model_uri']._loaded_options = None
-  _globals['_ENDPOINT'].fields_by_name['model_uri']._serialized_options = b'\250\273\030\001\260\273\030\200\020'
-  _globals['_CREATEENDPOINTREQUEST'].fields_by_name['endpoint']._loaded_options = None
-  _globals['_CREATEENDPOINTREQUEST'].fields_by_name['endpoint']._serialized_options = b'\250\273\030\001'
-  _globals['_GETENDPOINTREQUEST'].fields_by_name['endpoint_id']._loaded_options = None
-  _globals['_GETENDPOINTREQUEST'].fields_by_name['endpoint_id']._serialized_options = b'\250\273\030\001\260\273\030?'
-  _globals['_LISTENDPOINTSREQUEST'].fields_by_name['page_token']._loaded_options = None
-  _globals['_LISTENDPOINTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\260\273\030\200@'
-  _globals['_UPDATEENDPOINTREQUEST'].fields_by_name['endpoint']._loaded_options = None
-  _globals['_UPDATEENDPOINTREQUEST'].fields_by_name['endpoint']._serialized_options = b'\250\273\030\001'
-  _globals['_UPDATEENDPOINTREQUEST'].fields_by_name['endpoint_id']._loaded_options = None
-  _globals['_UPDATEENDPOINTREQUEST'].fields_by_name['endpoint_id']._serialized_options = b'\250\273\030\001\260\273\030?'
-  _globals['_DELETEENDPOINTREQUEST'].fields_by_name['endpoint_id']._loaded_options = None
-  _globals['_DELETEENDPOINTREQUEST'].fields_by_name['endpoint_id']._serialized_options = b'\250\273\030\001\260\273\030?'
-  _globals['_DELETEENDPOINTREQUEST'].fields_by_name['etag']._loaded_options = None
-  _globals['_DELETEENDPOINTREQUEST'].fields_by_name['etag']._serialized_options = b'\260\273\030@'
+  _globals['_TENSOR'].fields_by_name['name']._loaded_options = None
+  _globals['_TENSOR'].fields_by_name['name']._serialized_options = b'\250\273\030\001\260\273\030\200\002'
+  _globals['_TENSOR'].fields_by_name['datatype']._loaded_options = None
+  _globals['_TENSOR'].fields_by_name['datatype']._serialized_options = b'\250\273\030\001'
+  _globals['_TENSOR'].fields_by_name['shape']._loaded_options = None
+  _globals['_TENSOR'].fields_by_name['shape']._serialized_options = b'\260\273\030 '
+  _globals['_TENSORS'].fields_by_name['tensors']._loaded_options = None
+  _globals['_TENSORS'].fields_by_name['tensors']._serialized_options = b'\250\273\030\001\260\273\030\200\010'
   _globals['_PREDICTREQUEST'].fields_by_name['endpoint_id']._loaded_options = None
   _globals['_PREDICTREQUEST'].fields_by_name['endpoint_id']._serialized_options = b'\250\273\030\001\260\273\030?'
-  _globals['_PREDICTREQUEST'].fields_by_name['input']._loaded_options = None
-  _globals['_PREDICTREQUEST'].fields_by_name['input']._serialized_options = b'\250\273\030\001'
-  _globals['_ENDPOINT']._serialized_start=206
-  _globals['_ENDPOINT']._serialized_end=598
-  _globals['_ENDPOINT_STATE']._serialized_start=516
-  _globals['_ENDPOINT_STATE']._serialized_end=598
-  _globals['_CREATEENDPOINTREQUEST']._serialized_start=600
-  _globals['_CREATEENDPOINTREQUEST']._serialized_end=683
-  _globals['_CREATEENDPOINTRESPONSE']._serialized_start=685
-  _globals['_CREATEENDPOINTRESPONSE']._serialized_end=763
-  _globals['_GETENDPOINTREQUEST']._serialized_start=765
-  _globals['_GETENDPOINTREQUEST']._serialized_end=816
-  _globals['_GETENDPOINTRESPONSE']._serialized_start=818
-  _globals['_GETENDPOINTRESPONSE']._serialized_end=893
-  _globals['_LISTENDPOINTSREQUEST']._serialized_start=895
-  _globals['_LISTENDPOINTSREQUEST']._serialized_end=963
-  _globals['_LISTENDPOINTSRESPONSE']._serialized_start=965
-  _globals['_LISTENDPOINTSRESPONSE']._serialized_end=1068
-  _globals['_UPDATEENDPOINTREQUEST']._serialized_start=1071
-  _globals['_UPDATEENDPOINTREQUEST']._serialized_end=1234
-  _globals['_UPDATEENDPOINTRESPONSE']._serialized_start=1236
-  _globals['_UPDATEENDPOINTRESPONSE']._serialized_end=1314
-  _globals['_DELETEENDPOINTREQUEST']._serialized_start=1316
-  _globals['_DELETEENDPOINTREQUEST']._serialized_end=1390
-  _globals['_DELETEENDPOINTRESPONSE']._serialized_start=1392
-  _globals['_DELETEENDPOINTRESPONSE']._serialized_end=1416
-  _globals['_PREDICTREQUEST']._serialized_start=1418
-  _globals['_PREDICTREQUEST']._serialized_end=1511
-  _globals['_PREDICTRESPONSE']._serialized_start=1513
-  _globals['_PREDICTRESPONSE']._serialized_end=1620
+  _globals['_TENSOR']._serialized_start=136
+  _globals['_TENSOR']._serialized_end=456
+  _globals['_TENSOR_DATATYPE']._serialized_start=278
+  _globals['_TENSOR_DATATYPE']._serialized_end=456
+  _globals['_TENSORS']._serialized_start=458
+  _globals['_TENSORS']._serialized_end=529
+  _globals['_PREDICTREQUEST']._serialized_start=532
+  _globals['_PREDICTREQUEST']._serialized_end=680
+  _globals['_PREDICTRESPONSE']._serialized_start=683
+  _globals['_PREDICTRESPONSE']._serialized_end=847
 # @@protoc_insertion_point(module_scope)

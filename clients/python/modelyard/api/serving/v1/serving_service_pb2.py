@@ -27,25 +27,15 @@ from modelyard.api.options.v1 import options_pb2 as modelyard_dot_api_dot_option
 from modelyard.api.serving.v1 import serving_pb2 as modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.modelyard/api/serving/v1/serving_service.proto\x12\x18modelyard.api.serving.v1\x1a\x1cgoogle/api/annotations.proto\x1a&modelyard/api/options/v1/options.proto\x1a&modelyard/api/serving/v1/serving.proto2\xfe\x07\n\x0eServingService\x12\x9f\x01\n\x0e\x43reateEndpoint\x12/.modelyard.api.serving.v1.CreateEndpointRequest\x1a\x30.modelyard.api.serving.v1.CreateEndpointResponse\"*\xb8\xbb\x18\t\x82\xd3\xe4\x93\x02 \"\x1b/api/modelyard/v1/endpoints:\x01*\x12\xa4\x01\n\x0bGetEndpoint\x12,.modelyard.api.serving.v1.GetEndpointRequest\x1a-.modelyard.api.serving.v1.GetEndpointResponse\"8\x90\x02\x01\xb8\xbb\x18\x08\x82\xd3\xe4\x93\x02+\x12)/api/modelyard/v1/endpoints/{endpoint_id}\x12\x9c\x01\n\rListEndpoints\x12..modelyard.api.serving.v1.ListEndpointsRequest\x1a/.modelyard.api.serving.v1.ListEndpointsResponse\"*\x90\x02\x01\xb8\xbb\x18\x08\x82\xd3\xe4\x93\x02\x1d\x12\x1b/api/modelyard/v1/endpoints\x12\xad\x01\n\x0eUpdateEndpoint\x12/.modelyard.api.serving.v1.UpdateEndpointRequest\x1a\x30.modelyard.api.serving.v1.UpdateEndpointResponse\"8\xb8\xbb\x18\t\x82\xd3\xe4\x93\x02.2)/api/modelyard/v1/endpoints/{endpoint_id}:\x01*\x12\xad\x01\n\x0e\x44\x65leteEndpoint\x12/.modelyard.api.serving.v1.DeleteEndpointRequest\x1a\x30.modelyard.api.serving.v1.DeleteEndpointResponse\"8\xb8\xbb\x18\t\x82\xd3\xe4\x93\x02.*)/api/modelyard/v1/endpoints/{endpoint_id}:\x01*\x12\xa3\x01\n\x07Predict\x12(.modelyard.api.serving.v1.PredictRequest\x1a).modelyard.api.serving.v1.PredictResponse\"C\x90\x02\x01\xb8\xbb\x18\n\x82\xd3\xe4\x93\x02\x36\"1/api/modelyard/v1/endpoints/{endpoint_id}:predict:\x01*b\x08\x65\x64itionsp\xe8\x07')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.modelyard/api/serving/v1/serving_service.proto\x12\x18modelyard.api.serving.v1\x1a\x1cgoogle/api/annotations.proto\x1a&modelyard/api/options/v1/options.proto\x1a&modelyard/api/serving/v1/serving.proto2\xbf\x01\n\x0eServingService\x12\xac\x01\n\x07Predict\x12(.modelyard.api.serving.v1.PredictRequest\x1a).modelyard.api.serving.v1.PredictResponse\"L\x90\x02\x01\xb8\xbb\x18\n\x82\xd3\xe4\x93\x02?\"1/api/modelyard/v1/endpoints/{endpoint_id}:predict:\x04\x62odyb\x04\x62odyb\x08\x65\x64itionsp\xe8\x07')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelyard.api.serving.v1.serving_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SERVINGSERVICE'].methods_by_name['CreateEndpoint']._loaded_options = None
-  _globals['_SERVINGSERVICE'].methods_by_name['CreateEndpoint']._serialized_options = b'\270\273\030\t\202\323\344\223\002 \"\033/api/modelyard/v1/endpoints:\001*'
-  _globals['_SERVINGSERVICE'].methods_by_name['GetEndpoint']._loaded_options = None
-  _globals['_SERVINGSERVICE'].methods_by_name['GetEndpoint']._serialized_options = b'\220\002\001\270\273\030\010\202\323\344\223\002+\022)/api/modelyard/v1/endpoints/{endpoint_id}'
-  _globals['_SERVINGSERVICE'].methods_by_name['ListEndpoints']._loaded_options = None
-  _globals['_SERVINGSERVICE'].methods_by_name['ListEndpoints']._serialized_options = b'\220\002\001\270\273\030\010\202\323\344\223\002\035\022\033/api/modelyard/v1/endpoints'
-  _globals['_SERVINGSERVICE'].methods_by_name['UpdateEndpoint']._loaded_options = None
-  _globals['_SERVINGSERVICE'].methods_by_name['UpdateEndpoint']._serialized_options = b'\270\273\030\t\202\323\344\223\002.2)/api/modelyard/v1/endpoints/{endpoint_id}:\001*'
-  _globals['_SERVINGSERVICE'].methods_by_name['DeleteEndpoint']._loaded_options = None
-  _globals['_SERVINGSERVICE'].methods_by_name['DeleteEndpoint']._serialized_options = b'\270\273\030\t\202\323\344\223\002.*)/api/modelyard/v1/endpoints/{endpoint_id}:\001*'
   _globals['_SERVINGSERVICE'].methods_by_name['Predict']._loaded_options = None
-  _globals['_SERVINGSERVICE'].methods_by_name['Predict']._serialized_options = b'\220\002\001\270\273\030\n\202\323\344\223\0026\"1/api/modelyard/v1/endpoints/{endpoint_id}:predict:\001*'
+  _globals['_SERVINGSERVICE'].methods_by_name['Predict']._serialized_options = b'\220\002\001\270\273\030\n\202\323\344\223\002?\"1/api/modelyard/v1/endpoints/{endpoint_id}:predict:\004bodyb\004body'
   _globals['_SERVINGSERVICE']._serialized_start=187
-  _globals['_SERVINGSERVICE']._serialized_end=1209
+  _globals['_SERVINGSERVICE']._serialized_end=378
 # @@protoc_insertion_point(module_scope)

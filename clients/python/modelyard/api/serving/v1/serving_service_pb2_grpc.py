@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ServingServiceStub(object):
-    """Keeps endpoints and answers from them.
+    """Answers from endpoints.
     """
 
     def __init__(self, channel):
@@ -35,31 +35,6 @@ class ServingServiceStub(object):
         Args:
             channel: A grpc.Channel.
         """
-        self.CreateEndpoint = channel.unary_unary(
-                '/modelyard.api.serving.v1.ServingService/CreateEndpoint',
-                request_serializer=modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.CreateEndpointRequest.SerializeToString,
-                response_deserializer=modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.CreateEndpointResponse.FromString,
-                _registered_method=True)
-        self.GetEndpoint = channel.unary_unary(
-                '/modelyard.api.serving.v1.ServingService/GetEndpoint',
-                request_serializer=modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.GetEndpointRequest.SerializeToString,
-                response_deserializer=modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.GetEndpointResponse.FromString,
-                _registered_method=True)
-        self.ListEndpoints = channel.unary_unary(
-                '/modelyard.api.serving.v1.ServingService/ListEndpoints',
-                request_serializer=modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.ListEndpointsRequest.SerializeToString,
-                response_deserializer=modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.ListEndpointsResponse.FromString,
-                _registered_method=True)
-        self.UpdateEndpoint = channel.unary_unary(
-                '/modelyard.api.serving.v1.ServingService/UpdateEndpoint',
-                request_serializer=modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.UpdateEndpointRequest.SerializeToString,
-                response_deserializer=modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.UpdateEndpointResponse.FromString,
-                _registered_method=True)
-        self.DeleteEndpoint = channel.unary_unary(
-                '/modelyard.api.serving.v1.ServingService/DeleteEndpoint',
-                request_serializer=modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.DeleteEndpointRequest.SerializeToString,
-                response_deserializer=modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.DeleteEndpointResponse.FromString,
-                _registered_method=True)
         self.Predict = channel.unary_unary(
                 '/modelyard.api.serving.v1.ServingService/Predict',
                 request_serializer=modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.PredictRequest.SerializeToString,
@@ -68,46 +43,12 @@ class ServingServiceStub(object):
 
 
 class ServingServiceServicer(object):
-    """Keeps endpoints and answers from them.
+    """Answers from endpoints.
     """
 
-    def CreateEndpoint(self, request, context):
-        """Creates an endpoint. Fails with RESOURCE_ALREADY_EXISTS.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def GetEndpoint(self, request, context):
-        """Returns one endpoint. Fails with RESOURCE_DOES_NOT_EXIST.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ListEndpoints(self, request, context):
-        """Returns endpoints by name.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def UpdateEndpoint(self, request, context):
-        """Changes the fields of an endpoint that the mask names. Fails with ABORTED when the etag is stale.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def DeleteEndpoint(self, request, context):
-        """Deletes an endpoint.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def Predict(self, request, context):
-        """Answers from the version an endpoint serves, and names it.
+        """Answers from the version an endpoint serves, and names it. Over HTTP, input and answer are the
+        bodies of request and response, in any media type that a page of another site cannot send unasked.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -116,31 +57,6 @@ class ServingServiceServicer(object):
 
 def add_ServingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'CreateEndpoint': grpc.unary_unary_rpc_method_handler(
-                    servicer.CreateEndpoint,
-                    request_deserializer=modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.CreateEndpointRequest.FromString,
-                    response_serializer=modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.CreateEndpointResponse.SerializeToString,
-            ),
-            'GetEndpoint': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetEndpoint,
-                    request_deserializer=modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.GetEndpointRequest.FromString,
-                    response_serializer=modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.GetEndpointResponse.SerializeToString,
-            ),
-            'ListEndpoints': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListEndpoints,
-                    request_deserializer=modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.ListEndpointsRequest.FromString,
-                    response_serializer=modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.ListEndpointsResponse.SerializeToString,
-            ),
-            'UpdateEndpoint': grpc.unary_unary_rpc_method_handler(
-                    servicer.UpdateEndpoint,
-                    request_deserializer=modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.UpdateEndpointRequest.FromString,
-                    response_serializer=modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.UpdateEndpointResponse.SerializeToString,
-            ),
-            'DeleteEndpoint': grpc.unary_unary_rpc_method_handler(
-                    servicer.DeleteEndpoint,
-                    request_deserializer=modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.DeleteEndpointRequest.FromString,
-                    response_serializer=modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.DeleteEndpointResponse.SerializeToString,
-            ),
             'Predict': grpc.unary_unary_rpc_method_handler(
                     servicer.Predict,
                     request_deserializer=modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.PredictRequest.FromString,
@@ -155,143 +71,8 @@ def add_ServingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ServingService(object):
-    """Keeps endpoints and answers from them.
+    """Answers from endpoints.
     """
-
-    @staticmethod
-    def CreateEndpoint(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/modelyard.api.serving.v1.ServingService/CreateEndpoint',
-            modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.CreateEndpointRequest.SerializeToString,
-            modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.CreateEndpointResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetEndpoint(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/modelyard.api.serving.v1.ServingService/GetEndpoint',
-            modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.GetEndpointRequest.SerializeToString,
-            modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.GetEndpointResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListEndpoints(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/modelyard.api.serving.v1.ServingService/ListEndpoints',
-            modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.ListEndpointsRequest.SerializeToString,
-            modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.ListEndpointsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def UpdateEndpoint(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/modelyard.api.serving.v1.ServingService/UpdateEndpoint',
-            modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.UpdateEndpointRequest.SerializeToString,
-            modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.UpdateEndpointResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def DeleteEndpoint(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/modelyard.api.serving.v1.ServingService/DeleteEndpoint',
-            modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.DeleteEndpointRequest.SerializeToString,
-            modelyard_dot_api_dot_serving_dot_v1_dot_serving__pb2.DeleteEndpointResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
 
     @staticmethod
     def Predict(request,

@@ -1,0 +1,125 @@
+"""Chains of events: written with each change, read in order, verified.
+
+Each kind of name has events of its own and a table of heads. One clock counts them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias, TypeVar
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from modelyard_kit.calls import Call
+from modelyard_kit.errors import DataLoss, OutOfRange
+from modelyard_registry.models import (
+    EndpointEvent,
+    EndpointName,
+    Event,
+    ModelName,
+    RegistryClock,
+)
+from modelyard_registry.rules.history import FIRST_PREVIOUS_HASH, event_hash
+
+_ROWS_AT_ONCE = 500
+
+Head: TypeAlias = ModelName | EndpointName
+"""The row of a name, which its chain ends in."""
+
+E = TypeVar("E", Event, EndpointEvent)
+H = TypeVar("H", ModelName, EndpointName)
+
+
+def append(session: Session, call: Call, head: Head, event: Event | EndpointEvent) -> None:
+    """Insert an event after all others of its name.
+
+    Args:
+        session: The transaction of the change.
+        call: Who made it, and when.
+        head: Of the name, locked.
+        event: Says what was done; all else is set here.
+    """
+    event.revision = head.revision + 1
+    # From here on all changes wait.
+    tick = update(RegistryClock).values(ticks=RegistryClock.ticks + 1)
+    event.clock = session.scalars(tick.returning(RegistryClock.ticks)).one()
+    event.at_ms = call.now_ms
+    event.actor = call.actor
+    event.request_id = call.request_id
+    event.previous_hash = head.head_hash
+    event.hash = event_hash(event.hashed)
+    head.revision, head.head_hash = event.revision, event.hash
+    session.add(event)
+    session.flush()
+
+
+def events_after(
+    session: Session, kind: type[E], name: str, revision: int, limit: int
+) -> Sequence[E]:
+    """Return the events of one name after a revision, oldest first."""
+    return session.scalars(
+        select(kind)
+        .where(kind.name == name, kind.revision > revision)
+        .order_by(kind.revision)
+        .limit(limit)
+    ).all()
+
+
+def all_events_after(session: Session, kind: type[E], clock: int, limit: int) -> Sequence[E]:
+    """Return the events of all names of a kind after a clock, oldest first."""
+    return session.scalars(
+        select(kind).where(kind.clock > clock).order_by(kind.clock).limit(limit)
+    ).all()
+
+
+def position(session: Session, heads: type[H], name: str) -> int:
+    """Return the newest revision of a name, or the clock of all if it is empty."""
+    if not name:
+        return session.scalars(select(RegistryClock.ticks)).one()
+    found = session.get(heads, name)
+    return 0 if found is None else found.revision
+
+
+def check_position(session: Session, heads: type[H], name: str, after: int) -> None:
+    """Refuse to follow from where the history has not been.
+
+    Raises:
+        OutOfRange: `after` is beyond the newest change.
+    """
+    newest = position(session, heads, name)
+    if after > newest:
+        counted = "revision" if name else "clock"
+        raise OutOfRange(
+            f"Cannot resume after {counted} {after}: the newest is {newest}; read the present "
+            f"state and resume after its {counted}.",
+            newest=str(newest),
+        )
+
+
+def verify(session: Session, kind: type[E], head: Head) -> None:
+    """Recompute the hash chain of a name, which must end in its head.
+
+    Raises:
+        DataLoss: Names the first event that does not verify.
+    """
+    previous_hash, revision = FIRST_PREVIOUS_HASH, 0
+    events = select(kind).where(kind.name == head.name).order_by(kind.revision)
+    with session.scalars(events.execution_options(yield_per=_ROWS_AT_ONCE)) as rows:
+        for event in rows:
+            revision += 1
+            chained = (event.revision, event.previous_hash) == (revision, previous_hash)
+            if not chained or event_hash(event.hashed) != event.hash:
+                raise _broken(head.name, revision)
+            previous_hash = event.hash
+    if (revision, previous_hash) != (head.revision, head.head_hash):
+        raise _broken(head.name, revision + 1)
+
+
+def _broken(name: str, revision: int) -> DataLoss:
+    return DataLoss(
+        f"The history of {name} does not verify from revision {revision} on: the event was "
+        "changed, or is missing.",
+        name=name,
+        revision=str(revision),
+    )

@@ -1,0 +1,76 @@
+"""Streams of events, of one name or of all of a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+import grpc
+
+from modelyard_kit.clock import Clock
+from modelyard_kit.db import Database
+from modelyard_kit.events import Notifier, follow
+from modelyard_kit.metrics import watch_lag
+from modelyard_registry.operations import chains
+from modelyard_registry.operations.chains import E, H
+
+_EVENTS_AT_ONCE = 100
+
+
+class Watched(Protocol):
+    """What a stream uses of its servicer."""
+
+    database: Database
+    clock: Clock
+    notifier: Notifier
+    is_stopping: Callable[[], bool]
+
+
+def changes_of(
+    servicer: Watched,
+    context: grpc.ServicerContext,
+    kind: type[E],
+    heads: type[H],
+    name: str,
+    after: int,
+) -> Iterator[tuple[E | None, int]]:
+    """Yield every change once and in order, for as long as the caller listens.
+
+    Args:
+        servicer: Of the stream.
+        context: Of the call.
+        kind: Of the events.
+        heads: Where the newest revision of a name is.
+        name: What is followed; empty for all of the kind.
+        after: The revision of the name, or the clock of all, to go on after.
+
+    Yields:
+        An event and its position; None and the newest position for a heartbeat.
+
+    Raises:
+        OutOfRange: `after` is beyond the newest change.
+    """
+    position = after
+    with servicer.database.read() as session:
+        chains.check_position(session, heads, name, position)
+    opened_ms = servicer.clock()
+
+    def read() -> Sequence[E]:
+        with servicer.database.read() as session:
+            if name:
+                return chains.events_after(session, kind, name, position, _EVENTS_AT_ONCE)
+            return chains.all_events_after(session, kind, position, _EVENTS_AT_ONCE)
+
+    def is_active() -> bool:
+        return context.is_active() and not servicer.is_stopping()
+
+    for event in follow(read, servicer.notifier, is_active):
+        if event is None:
+            with servicer.database.read() as session:
+                newest = chains.position(session, heads, name)
+            yield None, newest
+            continue
+        if event.at_ms >= opened_ms:
+            watch_lag.observe(max(servicer.clock() - event.at_ms, 0) / 1000)
+        position = event.revision if name else event.clock
+        yield event, position

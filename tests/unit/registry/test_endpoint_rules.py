@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelyard_kit.errors import InvalidArgument
+from modelyard_registry.rules.endpoints import (
+    check_endpoint_id,
+    check_spec,
+    leaves,
+    masked,
+    models_of,
+)
+from modelyard_registry.rules.history import Document, apply, difference
+
+STABLE = {"model_uri": "models:/fraud/Production", "role": "STABLE", "weight": 100}
+CANARY = {"model_uri": "models:/fraud@next", "role": "CANARY", "weight": 5}
+SHADOW = {"model_uri": "models:/fraud/3", "role": "SHADOW", "sample": 0.5}
+
+
+@pytest.mark.parametrize("endpoint_id", ["a", "fraud", "fraud-2", "a" * 63])
+def test_an_id_is_a_label_of_a_url(endpoint_id: str) -> None:
+    check_endpoint_id(endpoint_id)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"targets": [STABLE]},
+        {"targets": [STABLE | {"weight": 95}, CANARY, SHADOW]},
+        {"targets": [STABLE | {"weight": 0}, CANARY | {"weight": 100}]},
+        {"targets": [STABLE, SHADOW | {"model_uri": "runs:/abc/model"}]},
+        {"targets": [STABLE], "guardrails": {"max_error_rate": 0.0, "promote": True}},
+        {"targets": [STABLE], "guardrails": {"window_s": 60, "promote": False}},
+    ],
+)
+def test_what_can_be_is_taken(spec: Document) -> None:
+    check_spec(spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({}, "required parameter 'spec.targets'"),
+        ({"targets": [CANARY | {"weight": 100}]}, "0 have the role STABLE, expected exactly one"),
+        (
+            {"targets": [STABLE | {"weight": 50}, CANARY | {"role": "STABLE", "weight": 50}]},
+            "2 have the role STABLE, expected exactly one",
+        ),
+        ({"targets": [STABLE, CANARY]}, "the weights add up to 105, expected 100"),
+        ({"targets": [STABLE | {"weight": 99}]}, "the weights add up to 99, expected 100"),
+        ({"targets": [STABLE | {"weight": 101}]}, r"'101' .*\[0\].weight': expected a number"),
+        ({"targets": [STABLE | {"weight": -1}]}, r"'-1' for parameter 'spec.targets\[0\].weight'"),
+        ({"targets": [STABLE, STABLE]}, r"targets\[1\].model_uri': expected each model once"),
+        ({"targets": [{**STABLE, "model_uri": "s3://b"}]}, "Invalid model URI 's3://b': expected"),
+        ({"targets": [{**STABLE, "model_uri": "models:/a/b"}]}, "'b' is neither a version"),
+        (
+            {"targets": [{"model_uri": "models:/a/1", "weight": 100}]},
+            r"required parameter 'spec.targets\[0\].role'",
+        ),
+        (
+            {"targets": [{"model_uri": "models:/a/1", "role": "STABLE"}]},
+            r"required parameter 'spec.targets\[0\].weight'",
+        ),
+        (
+            {"targets": [STABLE, {"model_uri": "models:/a/1", "role": "SHADOW"}]},
+            r"required parameter 'spec.targets\[1\].sample'",
+        ),
+        ({"targets": [STABLE, SHADOW | {"weight": 0}]}, r"SHADOW has none; it has a sample"),
+        ({"targets": [STABLE | {"sample": 0.5}]}, r"STABLE has none; it has a weight"),
+        ({"targets": [STABLE, SHADOW | {"sample": 0.0}]}, r"'0.0' .*\[1\].sample': expected"),
+        ({"targets": [STABLE, SHADOW | {"sample": math.nan}]}, r"'nan' .*\[1\].sample'"),
+        ({"targets": [STABLE], "batching": {"max_rows": 0}}, "'0' for parameter 'spec.batching.m"),
+        ({"targets": [STABLE], "limits": {"timeout_ms": 600_001}}, "from 1 to 600,000"),
+        (
+            {"targets": [STABLE], "limits": {"max_requests_per_second": math.inf}},
+            "'inf' for parameter 'spec.limits.max_requests_per_second'",
+        ),
+        ({"targets": [STABLE], "guardrails": {"max_error_rate": 1.1}}, "from 0 to 1"),
+        (
+            {"targets": [STABLE], "guardrails": {"roll_back": True, "window_s": 60}},
+            "'spec.guardrails.roll_back': there is no limit to decide by; set one of max_d",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_by_field(spec: Document, message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        check_spec(spec)
+
+
+def test_the_models_of_an_endpoint_are_those_that_are_registered() -> None:
+    targets = [STABLE, SHADOW, {"model_uri": "runs:/abc/m"}, {"model_uri": "models:/m-" + "0" * 32}]
+    assert models_of({"targets": targets}) == {"fraud", ""}
+
+
+PRESENT = {"targets": [1], "limits": {"timeout_ms": 1, "max_body_bytes": 2}}
+
+
+@pytest.mark.parametrize(
+    ("given_spec", "paths", "expected"),
+    [
+        ({"a": 1}, [()], {"a": 1}),
+        ({}, [()], {}),
+        ({}, [], PRESENT),
+        ({"targets": [2]}, [("targets",)], PRESENT | {"targets": [2]}),
+        ({}, [("limits",)], {"targets": [1]}),
+        (
+            {"limits": {"timeout_ms": 5}},
+            [("limits", "timeout_ms")],
+            {"targets": [1], "limits": {"timeout_ms": 5, "max_body_bytes": 2}},
+        ),
+        ({}, [("limits", "timeout_ms")], {"targets": [1], "limits": {"max_body_bytes": 2}}),
+        ({}, [("limits", "timeout_ms"), ("limits", "max_body_bytes")], {"targets": [1]}),
+        ({}, [("batching", "max_rows")], PRESENT),
+        (
+            {"batching": {"max_rows": 3}},
+            [("batching", "max_rows")],
+            PRESENT | {"batching": {"max_rows": 3}},
+        ),
+    ],
+)
+def test_a_mask_takes_what_it_names_and_leaves_the_rest(
+    given_spec: Document, paths: list[tuple[str, ...]], expected: Document
+) -> None:
+    assert masked(PRESENT, given_spec, paths) == expected
+
+
+def test_the_leaves_of_a_document_are_its_values() -> None:
+    assert list(leaves(PRESENT)) == [
+        ("targets",),
+        ("limits", "timeout_ms"),
+        ("limits", "max_body_bytes"),
+    ]
+
+
+VALUES: st.SearchStrategy[Any] = st.integers(0, 2) | st.lists(st.integers(0, 1), max_size=2)
+DOCUMENTS: st.SearchStrategy[Document] = st.dictionaries(
+    st.sampled_from("abc"),
+    st.recursive(
+        VALUES, lambda inner: st.dictionaries(st.sampled_from("abc"), inner), max_leaves=6
+    ),
+)
+
+
+@given(before=DOCUMENTS, after=DOCUMENTS)
+def test_a_difference_makes_one_document_of_the_other(before: Document, after: Document) -> None:
+    assert apply(before, difference(before, after)) == after
