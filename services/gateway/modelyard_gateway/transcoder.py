@@ -3,44 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import grpc
-import orjson
 from google.api import annotations_pb2
 from google.protobuf.descriptor import Descriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from starlette.responses import Response
 
 from modelyard.api.options.v1 import options_pb2
 from modelyard_gateway.backends import SERVICES, Backend
+from modelyard_gateway.calls import metadata_of, parsed, refused
 from modelyard_gateway.codec.decode import decode
 from modelyard_gateway.codec.encode import encode
 from modelyard_gateway.codec.query import object_of
-from modelyard_gateway.errors import HttpError
-from modelyard_gateway.http import Request, Response
 from modelyard_gateway.routes import Routes
 from modelyard_gateway.turns import Turns
-from modelyard_kit import grpc_errors, tracing
 from modelyard_kit.errors import Cancelled, InvalidArgument
+from modelyard_kit.http.errors import HttpError
+from modelyard_kit.http.requests import Request
 
 MAX_BODY_BYTES = 8 << 20
 """What the services take; a message is not larger than its JSON unless it holds many numbers."""
 
 _DEADLINE_S = 60.0
 _MAX_PARAMETERS = 1024
-_MAX_HEADER = 4096  # a service takes 8 KiB of metadata in all
 _LARGE_BYTES = 64 << 10
 _LARGE_AT_ONCE = 16
 _PATIENCE_S = 30.0
 _WATCH_AFTER_S = 0.25
-_FORWARDED = ("authorization", "idempotency-key", "x-modelyard-user")
-_LARGER = "larger than max"
-"""In the transport's own refusals of a message; requests that would meet it are not sent."""
 _JSON = {"content-type": "application/json"}
-_JSON_TYPE = re.compile(r"[a-z]+/([a-z0-9.-]+\+)?json")
 
 Call = Callable[..., Any]
 
@@ -86,13 +80,13 @@ class Transcoder:
                 body = await asyncio.to_thread(_encode, respond, reply)
             else:
                 body = _encode(respond, reply)
-            return Response(200, body, _JSON)
+            return Response(body, headers=_JSON)
 
         return handle
 
     async def _data(self, kind: Descriptor, request: Request) -> bytes:
         """Return the message a request stands for, as it is sent to the service."""
-        if request.has_small_body:
+        if request.exchange.has_small_body:
             return _checked(await _message(kind, request))
         # The service asks who it is from, when all of it is in memory.
         async with self._large.one():
@@ -117,7 +111,7 @@ def bindings(method: MethodDescriptor) -> Iterator[tuple[str, str]]:
 
 
 async def _message(kind: Descriptor, request: Request) -> Message:
-    body = await request.read(MAX_BODY_BYTES)
+    body = await request.exchange.read(MAX_BODY_BYTES)
     if body is None:
         raise _too_large()
     if request.method in {"GET", "HEAD"} and not body:
@@ -126,7 +120,7 @@ async def _message(kind: Descriptor, request: Request) -> Message:
         message = await asyncio.to_thread(lambda: decode(kind, parsed(request, body)))
     else:
         message = decode(kind, parsed(request, body))
-    _put_variables(message, request.variables)
+    _put_variables(message, request.path_params)
     return message
 
 
@@ -135,28 +129,6 @@ def _checked(message: Message) -> bytes:
     if len(data) > MAX_BODY_BYTES:
         raise _too_large()
     return data
-
-
-def parsed(request: Request, body: bytes) -> Any:
-    """Return the JSON of a body; an empty one is an empty object.
-
-    Raises:
-        InvalidArgument: It is not JSON, or not said to be.
-    """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    # A form of a foreign page cannot send this type: the check is also the guard against it.
-    if not _JSON_TYPE.fullmatch(media_type) and (body or media_type):
-        given = f"'{media_type[:100]}'" if media_type else "none"
-        raise InvalidArgument(f"The Content-Type must be application/json, got {given}.")
-    if not body:
-        return {}
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidArgument(
-            f"The body is not JSON: {error}. Numbers that are not finite are written as text: "
-            '"NaN", "Infinity", "-Infinity".'
-        ) from None
 
 
 def _put_variables(message: Message, variables: dict[str, str]) -> None:
@@ -182,7 +154,7 @@ async def _answer(area: str, call: Call, data: bytes, request: Request) -> bytes
     try:
         reply: bytes = await running
     except grpc.RpcError as error:
-        raise refused(area, error, request.request_id) from error
+        raise refused(area, error, request.exchange.request_id) from error
     except asyncio.CancelledError:
         if not any(task.done() for task in watching):
             raise
@@ -195,46 +167,8 @@ async def _answer(area: str, call: Call, data: bytes, request: Request) -> bytes
 
 
 async def _cancel_when_gone(request: Request, running: Any) -> None:
-    await request.gone()
+    await request.exchange.gone()
     running.cancel()
-
-
-def metadata_of(request: Request) -> tuple[tuple[str, str], ...]:
-    """Return who asks, as metadata of the calls made for a request.
-
-    Raises:
-        InvalidArgument: A header holds what metadata cannot.
-        HttpError: A header is too long.
-    """
-    found = list(trace_of(request))
-    for name in _FORWARDED:
-        if value := request.headers.get(name):
-            if not (value.isascii() and value.isprintable()):
-                raise InvalidArgument(f"The header {name} must be printable ASCII.")
-            if len(value) > _MAX_HEADER:
-                message = f"The header {name} is longer than {_MAX_HEADER} characters."
-                raise HttpError(431, "INVALID_PARAMETER_VALUE", message)
-            found.append((name, value))
-    return tuple(found)
-
-
-def trace_of(request: Request) -> tuple[tuple[str, str], ...]:
-    """Return how the calls made for a request are found, as metadata."""
-    known = (("x-request-id", request.request_id),)
-    traceparent = request.span.traceparent
-    return (*known, (tracing.HEADER, traceparent)) if traceparent else known
-
-
-def refused(area: str, error: grpc.RpcError, request_id: str) -> Exception:
-    """Return what to raise here for a call that a service refused."""
-    ended: Any = error  # what a call raises says how it ended
-    if ended.code() in {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}:
-        message = f"internal error (request id {request_id})"
-        return HttpError(500, "INTERNAL_ERROR", message)
-    if ended.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and _LARGER in str(ended.details()):
-        message = "The answer is too large; ask for less of it, e.g. by a smaller max_results."
-        return HttpError(413, "INVALID_PARAMETER_VALUE", message)
-    return grpc_errors.from_rpc(error, area)
 
 
 def _too_large() -> HttpError:

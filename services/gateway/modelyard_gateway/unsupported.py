@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from modelyard_gateway.errors import HttpError
+from modelyard_kit.http.errors import HttpError
 
 _API = re.compile(r"/(?:ajax-)?api/[23]\.0/(?:mlflow/)?(.+)")
 _TRACING = "tracing of generative AI (traces, assessments, sessions)"
