@@ -9,6 +9,7 @@ from importlib.metadata import version
 from urllib.parse import urlsplit
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
@@ -20,11 +21,10 @@ from modelyard_gateway.backends import Backend, Readiness
 from modelyard_gateway.metrics import http_duration
 from modelyard_gateway.routes import Routes
 from modelyard_gateway.transcoder import Transcoder
-from modelyard_kit import auth
-from modelyard_kit import errors as kit_errors
+from modelyard_kit import auth, errors
 from modelyard_kit.artifacts import ArtifactStore, UrlSigner
 from modelyard_kit.http.errors import HttpError, Refusals
-from modelyard_kit.http.exchange import Exchange
+from modelyard_kit.http.exchange import Exchange, of
 from modelyard_kit.http.layer import Layer
 from modelyard_kit.http.requests import Request
 from modelyard_kit.http.responses import JsonResponse
@@ -110,22 +110,22 @@ class Gateway:
             channel.close()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        self._check_host(request)
-        _check_coding(request)
+        exchange = of(scope)
+        self._check_host(exchange)
+        _check_coding(exchange, scope)
         answering = self._rpcs.find(scope) or self._router
         await answering(scope, receive, send)
 
-    def _check_host(self, request: Request) -> None:
+    def _check_host(self, exchange: Exchange) -> None:
         if self._hosts is None:
             return
-        given = request.headers.get("host", "")
+        given = exchange.header(b"host")
         try:
             name = urlsplit(f"//{given}").hostname
         except ValueError:
             name = None
         if name not in self._hosts:
-            raise kit_errors.PermissionDenied(
+            raise errors.PermissionDenied(
                 f"This server does not answer to the name '{given[:200]}'; "
                 f"call it {', '.join(sorted(self._hosts))}, or start it with a token."
             )
@@ -134,9 +134,9 @@ class Gateway:
         loop = asyncio.get_running_loop()
         missing = await loop.run_in_executor(self._checking, self._readiness.missing)
         if self.stopping:
-            raise kit_errors.Unavailable("Not ready: stopping.")
+            raise errors.Unavailable("Not ready: stopping.")
         if missing:
-            raise kit_errors.Unavailable(f"Not ready: {', '.join(missing)}.")
+            raise errors.Unavailable(f"Not ready: {', '.join(missing)}.")
         return PlainTextResponse("OK")
 
     async def _tell_version(self, request: Request) -> Response:
@@ -147,13 +147,15 @@ class Gateway:
         return JsonResponse({"version": self._version, "grpc": targets})
 
     async def _metrics(self, request: Request) -> Response:
-        auth.check_token(request.headers.get("authorization", ""), self._token)
+        auth.check_token(request.exchange.header(b"authorization"), self._token)
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-def _check_coding(request: Request) -> None:
+def _check_coding(exchange: Exchange, scope: Scope) -> None:
     """Refuse a packed body, which would be kept, or read as JSON, as if it were what is in it."""
-    coding = ", ".join(request.headers.getlist("content-encoding")) or "identity"
+    if b"content-encoding" not in exchange.given:
+        return
+    coding = ", ".join(Headers(scope=scope).getlist("content-encoding"))
     if coding.strip().lower() != "identity":
         message = f"The Content-Encoding '{coding[:100]}' is not understood; send it unpacked."
         raise HttpError(415, "INVALID_PARAMETER_VALUE", message, {"accept-encoding": "identity"})

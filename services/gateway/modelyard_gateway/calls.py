@@ -26,7 +26,7 @@ def parsed(request: Request, body: bytes) -> Any:
     Raises:
         InvalidArgument: It is not JSON, or not said to be.
     """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = request.exchange.header(b"content-type").partition(";")[0].strip().lower()
     # A form of a foreign page cannot send this type: the check is also the guard against it.
     if not _JSON_TYPE.fullmatch(media_type) and (body or media_type):
         given = f"'{media_type[:100]}'" if media_type else "none"
@@ -51,7 +51,7 @@ def metadata_of(request: Request) -> tuple[tuple[str, str], ...]:
     """
     found = list(trace_of(request))
     for name in _FORWARDED:
-        if value := request.headers.get(name):
+        if value := request.exchange.header(name.encode()):
             if not (value.isascii() and value.isprintable()):
                 raise InvalidArgument(f"The header {name} must be printable ASCII.")
             if len(value) > _MAX_HEADER:

@@ -45,7 +45,7 @@ class Monitoring:
             exact("/metrics", {"GET": self._metrics}),
         ]
         # Probes come every few seconds; the log has a line when their answers change.
-        app = Layer(router(routes, _unknown), _Refusals(), logs=False)
+        app = Layer(router(routes, _unknown), _Refusals(), records=False)
         self._thread = ServerThread(Server(app, _GRACE_S), listener, "monitoring")
         self._thread.start()
 

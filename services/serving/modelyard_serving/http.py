@@ -104,7 +104,7 @@ class App:
         await response(scope, receive, send)
 
     def _authorize(self, exchange: Exchange) -> None:
-        auth.check_token(exchange.header("authorization"), self._token)
+        auth.check_token(exchange.header(b"authorization"), self._token)
 
     async def _prediction(self, exchange: Exchange) -> bytes:
         if self._predicting >= MAX_REQUESTS:
@@ -113,11 +113,9 @@ class App:
             ).after(1)
         self._predicting += 1
         try:
-            async with asyncio.timeout(self._timeout_s) as limit:
+            async with asyncio.timeout(self._timeout_s):
                 return await self._predict(exchange)
         except TimeoutError:
-            if not limit.expired():
-                raise  # the body stopped
             raise errors.DeadlineExceeded(
                 f"The prediction was not made within {self._timeout_s:g} seconds."
             ) from None
@@ -126,7 +124,7 @@ class App:
 
     async def _predict(self, exchange: Exchange) -> bytes:
         media_type = _media_type(exchange)
-        body = await exchange.read(self._max_body_bytes)
+        body = await exchange.read_untimed(self._max_body_bytes)
         if body is None:
             raise HttpError(
                 413,
@@ -174,7 +172,7 @@ def _media_type(exchange: Exchange) -> str:
     if b"content-encoding" in exchange.given:
         raise HttpError(415, "UNSUPPORTED_MEDIA_TYPE", "Send the body without Content-Encoding.")
     try:
-        return media.media_type(exchange.header("content-type"))
+        return media.media_type(exchange.header(b"content-type"))
     except ValueError as other:
         raise HttpError(415, "UNSUPPORTED_MEDIA_TYPE", str(other)) from None
 

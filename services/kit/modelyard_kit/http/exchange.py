@@ -26,6 +26,8 @@ _MAX_DROPPED_BYTES = 64 << 20
 _DROP_TIMEOUT_S = 10.0
 _BODY_TIMEOUT_S = 60.0
 _CLOSE = (b"connection", b"close")
+_REQUEST_ID = request_ids.HEADER.encode()
+_TRACE = tracing.HEADER.encode()
 
 
 class Exchange:
@@ -55,9 +57,9 @@ class Exchange:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.given: dict[bytes, bytes] = dict(reversed(scope["headers"]))
-        self.request_id = request_ids.kept_or_new(self.header(request_ids.HEADER))
+        self.request_id = request_ids.kept_or_new(self.header(_REQUEST_ID))
         named = {"http.request.method": self.method[:20], "url.path": self.path[:200]}
-        self.span = tracing.Span(self.header(tracing.HEADER), "HTTP", named)
+        self.span = tracing.Span(self.header(_TRACE), "HTTP", named)
         self.label = "unknown"
         self.policy = API_POLICY
         self.headers: list[tuple[bytes, bytes]] = []
@@ -66,9 +68,9 @@ class Exchange:
         self._receive = receive
         self._send = send
 
-    def header(self, name: str) -> str:
-        """Return a header of the request, or nothing."""
-        return self.given.get(name.encode(), b"").decode("latin-1")
+    def header(self, name: bytes) -> str:
+        """Return a header of the request by its lower-case name, or nothing."""
+        return self.given.get(name, b"").decode("latin-1")
 
     async def receive(self) -> Message:
         """Receive as ASGI's `receive`, and count."""
@@ -93,14 +95,18 @@ class Exchange:
             ConnectionError: The client went away.
             TimeoutError: It did not come within a minute.
         """
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
+            return await self.read_untimed(max_bytes)
+
+    async def read_untimed(self, max_bytes: int) -> bytes | None:
+        """Return the whole body as `read`, for a caller whose own deadline covers it."""
         if self._length > max_bytes:
             return None
         chunks: list[bytes] = []
-        async with asyncio.timeout(_BODY_TIMEOUT_S):
-            while (chunk := await self.chunk()) is not None:
-                if self.received_bytes > max_bytes:
-                    return None
-                chunks.append(chunk)
+        while (chunk := await self.chunk()) is not None:
+            if self.received_bytes > max_bytes:
+                return None
+            chunks.append(chunk)
         return b"".join(chunks)
 
     async def chunk(self) -> bytes | None:
@@ -133,7 +139,7 @@ class Exchange:
     @property
     def _awaits_leave(self) -> bool:
         """Whether the client sends its body only when asked to, and has not been."""
-        return not self._body_begun and self.header("expect").lower() == "100-continue"
+        return not self._body_begun and self.header(b"expect").lower() == "100-continue"
 
     @property
     def _has_left(self) -> bool:
@@ -170,7 +176,7 @@ class Exchange:
 
 def every_answer(request_id: str, policy: Headers = API_POLICY) -> Headers:
     """Return the headers of every answer."""
-    return (*policy, (request_ids.HEADER.encode(), request_id.encode()))
+    return (*policy, (_REQUEST_ID, request_id.encode()))
 
 
 def of(scope: Scope) -> Exchange:

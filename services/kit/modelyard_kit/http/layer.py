@@ -33,7 +33,7 @@ class Layer:
         refusals: The words in which this family of routes refuses.
         observe: Given each exchange with its method, one of a few, and how long it took in
             seconds, when its answer was sent.
-        logs: Whether a call has a line in the log.
+        records: Whether a call has a line in the log and a span in its trace.
     """
 
     def __init__(
@@ -42,12 +42,12 @@ class Layer:
         refusals: Refusals,
         observe: Observe | None = None,
         *,
-        logs: bool = True,
+        records: bool = True,
     ) -> None:
         self._app = app
         self._refusals = refusals
         self._observe = observe
-        self._logs = logs
+        self._records = records
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.monotonic()
@@ -78,21 +78,23 @@ class Layer:
             case HTTPException():
                 return self._refusals.no_route(exchange.path)
             case ConnectionError() | TimeoutError():
-                logger.info("upload broke off", extra={"cause": str(error)})
+                logger.info("the body broke off", extra={"cause": str(error)})
                 return self._refusals.broken_off()
         logger.error("unhandled error", exc_info=error, extra={"request": exchange.request_id})
         return self._refusals.internal(exchange.request_id)
 
     def _end(self, exchange: Exchange, seconds: float) -> None:
+        if not exchange.status:
+            return  # the server stops, and has cancelled it
         method = exchange.method if exchange.method in _METHODS else "other"
         if self._observe is not None:
             self._observe(exchange, method, seconds)
+        if not self._records:
+            return  # a span that does not end is not sent
         attributes: dict[str, str | int] = {"http.route": exchange.label}
         attributes["http.response.status_code"] = exchange.status
         failed = exchange.status >= _SERVER_ERROR
         exchange.span.end(attributes, failed=failed, name=f"{method} {exchange.label}")
-        if not self._logs:
-            return
         logger.info(
             "http",
             extra={
@@ -102,7 +104,7 @@ class Layer:
                 "ms": round(seconds * 1000, 1),
                 "request": exchange.request_id,
                 "trace": exchange.span.trace_id,
-                "token": auth.token_id(exchange.header("authorization")),
+                "token": auth.token_id(exchange.header(b"authorization")),
                 "received_bytes": exchange.received_bytes,
                 "sent_bytes": exchange.sent_bytes,
             },
