@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from artifact_edge import FILES, Edge, running_edge
 
-from modelyard_gateway.protocol import MAX_HEAD_BYTES, Protocol
+from modelyard_kit.http.protocol import MAX_HEAD_BYTES, Protocol
 
 HOST = b"Host: localhost\r\n"
 JSON = b"Content-Type: application/json\r\n"

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from modelyard_gateway.app import Gateway
-from modelyard_gateway.protocol import Protocol
 from modelyard_gateway.server import HttpServer
 from modelyard_kit.artifacts import Digest, UrlSigner
 from modelyard_kit.artifacts.local import LocalStore
+from modelyard_kit.http.protocol import Protocol
 from modelyard_kit.listening import listen
 from modelyard_kit.server import Server
 

@@ -19,9 +19,9 @@ from transcoder_edge import Edge, ask, running_edge
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_gateway import transcoder
-from modelyard_gateway.protocol import MAX_HEAD_BYTES
 from modelyard_gateway.transcoder import MAX_BODY_BYTES
 from modelyard_kit import errors
+from modelyard_kit.http.protocol import MAX_HEAD_BYTES
 
 LOG_METRIC = "/api/2.0/mlflow/runs/log-metric"
 CREATE = "/api/2.0/mlflow/experiments/create"

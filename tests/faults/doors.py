@@ -17,8 +17,8 @@ from google.protobuf.message_factory import GetMessageClass
 
 from modelyard.api.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
 from modelyard.api.tracking.v1 import tracking_service_pb2, tracking_service_pb2_grpc
-from modelyard_gateway.errors import STATUS
 from modelyard_gateway.transcoder import bindings
+from modelyard_kit.http.errors import STATUS
 
 INDEFINITE = {
     grpc.StatusCode.UNAVAILABLE,

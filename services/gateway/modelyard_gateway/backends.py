@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,10 +65,14 @@ class Backend:
 
 
 class Readiness:
-    """Asks the services themselves, over the channels that requests take."""
+    """Asks the services themselves, over the channels that requests take.
 
-    def __init__(self, backends: Sequence[Backend]) -> None:
-        self._channels = {backend.area: backend.dial() for backend in backends}
+    Args:
+        channels: By area.
+    """
+
+    def __init__(self, channels: Mapping[str, grpc.Channel]) -> None:
+        self._channels = channels
 
     def missing(self) -> list[str]:
         """Return the areas that cannot do their work now; blocks for up to 2 s each."""
@@ -77,10 +81,6 @@ class Readiness:
             for area, channel in self._channels.items()
             if not all(_serves(channel, service.full_name) for service in SERVICES[area])
         ]
-
-    def close(self) -> None:
-        for channel in self._channels.values():
-            channel.close()
 
 
 def _serves(channel: grpc.Channel, service: str) -> bool:

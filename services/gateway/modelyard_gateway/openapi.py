@@ -12,12 +12,13 @@ from typing import Any
 
 import orjson
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
+from starlette.responses import Response
 
 from modelyard.api.options.v1 import options_pb2
 from modelyard_gateway.backends import SERVICES
 from modelyard_gateway.codec import raw, well_known
-from modelyard_gateway.http import Request, Response
 from modelyard_gateway.transcoder import bindings
+from modelyard_kit.http.requests import Request
 
 _PACKAGE = "modelyard.api."
 _VARIABLE = re.compile(r"\{([a-z_]+)\}")
@@ -60,7 +61,7 @@ _DESCRIPTION = (
 
 
 async def tell(_request: Request) -> Response:
-    return Response(200, _body(), {"content-type": "application/json"})
+    return Response(_body(), media_type="application/json")
 
 
 @cache

@@ -1,53 +1,33 @@
-"""Which handler answers a path: exact paths first, then prefixes, then patterns."""
+"""The routes of RPCs: exact paths first, then patterns, which match the path as it came."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from modelyard_gateway.http import Request, Response
-from modelyard_kit.errors import InvalidArgument
+from starlette.types import Scope
 
-Handler = Callable[[Request], Awaitable[Response]]
+from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.http.routing import Handler, Methods
 
 _VARIABLE = re.compile(r"(\{[a-z_]+\})")
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """What answers a path.
+class Routes:
+    """The table of routes.
 
-    Attributes:
-        label: Its name in metrics; many paths may share one.
-        handlers: By HTTP method.
+    It stands beside Starlette's router, which takes paths that are decoded already, where the `%2F`
+    of a name is a slash, and tries one route after the other.
     """
 
-    label: str
-    handlers: dict[str, Handler] = field(default_factory=dict)
-
-
-class Routes:
-    """The table of routes; whatever is added first wins."""
-
     def __init__(self) -> None:
-        self._exact: dict[str, Route] = {}
-        self._prefixes: list[tuple[str, Route]] = []
-        self._patterns: list[tuple[re.Pattern[str], Route]] = []
-
-    def exact(self, path: str, handlers: Mapping[str, Handler]) -> None:
-        """Answer one path."""
-        self._exact[path] = Route(path, dict(handlers))
-
-    def prefix(self, prefix: str, handlers: Mapping[str, Handler]) -> None:
-        """Answer every path that begins with `prefix`, which ends with a slash."""
-        self._prefixes.append((prefix, Route(prefix, dict(handlers))))
+        self._exact: dict[str, Methods] = {}
+        self._patterns: list[tuple[re.Pattern[str], Methods]] = []
 
     def template(self, method: str, template: str, handler: Handler, label: str) -> None:
         """Answer a path of the contract, which may have `{name}` for one of its segments."""
         if "{" not in template:
-            self._exact.setdefault(template, Route(label)).handlers[method] = handler
+            self._exact.setdefault(template, Methods(label, {})).handlers[method] = handler
             return
         text = "".join(
             f"(?P<{part[1:-1]}>[^/]+)" if part.startswith("{") else re.escape(part)
@@ -59,21 +39,22 @@ class Routes:
             return
         # One that ends in a `:verb` is narrower than one that ends in a variable.
         at = len(self._patterns) if template.endswith("}") else 0
-        self._patterns.insert(at, (re.compile(text), Route(label, {method: handler})))
+        self._patterns.insert(at, (re.compile(text), Methods(label, {method: handler})))
 
-    def find(self, request: Request) -> Route | None:
-        """Return what answers a request, whose variables are set; None when nothing does."""
-        route = self._exact.get(request.path)
+    def find(self, scope: Scope) -> Methods | None:
+        """Return what answers a request, whose `path_params` are set; None when nothing does.
+
+        Raises:
+            InvalidArgument: The path is not UTF-8.
+        """
+        route = self._exact.get(scope["path"])
         if route is not None:
             return route
-        for prefix, route in self._prefixes:
-            if request.path.startswith(prefix):
-                return route
+        raw_path = scope["raw_path"].decode("latin-1")
         for pattern, route in self._patterns:
-            if found := pattern.fullmatch(request.raw_path):
-                request.variables = {
-                    name: _decoded(text) for name, text in found.groupdict().items()
-                }
+            if found := pattern.fullmatch(raw_path):
+                variables = found.groupdict().items()
+                scope["path_params"] = {name: _decoded(text) for name, text in variables}
                 return route
         return None
 

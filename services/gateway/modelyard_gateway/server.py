@@ -1,19 +1,12 @@
-"""The gateway's port: uvicorn with one event loop on a thread of its own."""
+"""The gateway's port."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import socket
-import threading
-
-import uvicorn
 
 from modelyard_gateway.app import Gateway
-from modelyard_gateway.protocol import Protocol
+from modelyard_kit.http.server import Server, ServerThread
 from modelyard_kit.tls import ServerTls
-
-_KEEP_ALIVE_S = 30
 
 
 class HttpServer:
@@ -34,33 +27,8 @@ class HttpServer:
         tls: ServerTls | None = None,
     ) -> None:
         self._gateway = gateway
-        # Off whoever attaches handlers: it writes URLs with their signatures.
-        logging.getLogger("uvicorn.access").disabled = True
-        config = uvicorn.Config(
-            gateway,
-            loop="asyncio",
-            http=Protocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=grace_s,
-            ssl_context_factory=None if tls is None else lambda *_: tls.ssl_context(),
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(
-            target=asyncio.run, args=(self._serve(listener),), name="gateway", daemon=True
-        )
-
-    async def _serve(self, listener: socket.socket) -> None:
-        try:
-            await self._server.serve([listener])
-        finally:
-            await self._gateway.disconnect()
+        server = Server(gateway, grace_s, tls)
+        self._thread = ServerThread(server, listener, "gateway", gateway.disconnect)
 
     def start(self) -> None:
         self._thread.start()
@@ -68,6 +36,5 @@ class HttpServer:
     def stop(self) -> None:
         """Answer the requests in flight, then close the port and the gateway."""
         self._gateway.stopping = True
-        self._server.should_exit = True
-        self._thread.join()
+        self._thread.stop()
         self._gateway.close()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from modelyard_gateway.http import Request, Response, json_response
+from starlette.responses import Response
+
+from modelyard_kit.http.requests import Request
+from modelyard_kit.http.responses import JsonResponse
 
 PATHS = ("/api/3.0/mlflow/server-info", "/ajax-api/3.0/mlflow/server-info")
 
@@ -20,4 +23,4 @@ _INFO = {
 
 
 async def tell(_request: Request) -> Response:
-    return json_response(_INFO)
+    return JsonResponse(_INFO)

@@ -3,45 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import grpc
-import orjson
 from google.api import annotations_pb2
 from google.protobuf.descriptor import Descriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from starlette.responses import Response
 
 from modelyard_gateway.backends import SERVICES, Backend
+from modelyard_gateway.calls import metadata_of, parsed, refused
 from modelyard_gateway.codec import raw
 from modelyard_gateway.codec.decode import decode
 from modelyard_gateway.codec.encode import encode
 from modelyard_gateway.codec.query import object_of
-from modelyard_gateway.errors import HttpError
-from modelyard_gateway.http import Request, Response
 from modelyard_gateway.routes import Routes
 from modelyard_gateway.turns import Turns
-from modelyard_kit import grpc_errors, tracing
 from modelyard_kit.errors import Cancelled, InvalidArgument
+from modelyard_kit.http.errors import HttpError
+from modelyard_kit.http.requests import Request
 
 MAX_BODY_BYTES = 8 << 20
 """What the services take; a message is not larger than its JSON unless it holds many numbers."""
 
 _DEADLINE_S = 60.0
 _MAX_PARAMETERS = 1024
-_MAX_HEADER = 4096  # a service takes 8 KiB of metadata in all
 _LARGE_BYTES = 64 << 10
 _LARGE_AT_ONCE = 16
 _PATIENCE_S = 30.0
 _WATCH_AFTER_S = 0.25
-_FORWARDED = ("authorization", "idempotency-key", "x-modelyard-user")
-_LARGER = "larger than max"
-"""In the transport's own refusals of a message; requests that would meet it are not sent."""
 _JSON = {"content-type": "application/json"}
-_JSON_TYPE = re.compile(r"[a-z]+/([a-z0-9.-]+\+)?json")
 
 Call = Callable[..., Any]
 Read = Callable[[Request], Awaitable[Message]]
@@ -92,7 +86,7 @@ class Transcoder:
 
     async def _data(self, read: Read, request: Request) -> bytes:
         """Return the message a request stands for, as it is sent to the service."""
-        if request.has_small_body:
+        if request.exchange.has_small_body:
             return _checked(await read(request))
         # The service asks who it is from, when all of it is in memory.
         async with self._large.one():
@@ -127,16 +121,17 @@ def _responder(method: MethodDescriptor) -> Callable[[bytes], Response]:
     kind = GetMessageClass(method.output_type)
 
     def respond(reply: bytes) -> Response:
-        return Response(200, encode(kind.FromString(reply)), _JSON)
+        return Response(encode(kind.FromString(reply)), headers=_JSON)
 
     def respond_raw(reply: bytes) -> Response:
-        return Response(200, *raw.encode(field, kind.FromString(reply)))
+        body, headers = raw.encode(field, kind.FromString(reply))
+        return Response(body, headers=headers)
 
     return respond_raw if field else respond
 
 
 async def _body(request: Request) -> bytes:
-    body = await request.read(MAX_BODY_BYTES)
+    body = await request.exchange.read(MAX_BODY_BYTES)
     if body is None:
         raise _too_large()
     return body
@@ -144,8 +139,8 @@ async def _body(request: Request) -> bytes:
 
 async def _raw_message(kind: Descriptor, field: str, request: Request) -> Message:
     body = await _body(request)
-    message = raw.decode(kind, field, body, request.headers.get("content-type", ""))
-    _put_variables(message, request.variables)
+    message = raw.decode(kind, field, body, request.exchange.header(b"content-type"))
+    _put_variables(message, request.path_params)
     return message
 
 
@@ -157,7 +152,7 @@ async def _message(kind: Descriptor, request: Request) -> Message:
         message = await asyncio.to_thread(lambda: decode(kind, parsed(request, body)))
     else:
         message = decode(kind, parsed(request, body))
-    _put_variables(message, request.variables)
+    _put_variables(message, request.path_params)
     return message
 
 
@@ -166,28 +161,6 @@ def _checked(message: Message) -> bytes:
     if len(data) > MAX_BODY_BYTES:
         raise _too_large()
     return data
-
-
-def parsed(request: Request, body: bytes) -> Any:
-    """Return the JSON of a body; an empty one is an empty object.
-
-    Raises:
-        InvalidArgument: It is not JSON, or not said to be.
-    """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    # A form of a foreign page cannot send this type: the check is also the guard against it.
-    if not _JSON_TYPE.fullmatch(media_type) and (body or media_type):
-        given = f"'{media_type[:100]}'" if media_type else "none"
-        raise InvalidArgument(f"The Content-Type must be application/json, got {given}.")
-    if not body:
-        return {}
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidArgument(
-            f"The body is not JSON: {error}. Numbers that are not finite are written as text: "
-            '"NaN", "Infinity", "-Infinity".'
-        ) from None
 
 
 def _put_variables(message: Message, variables: dict[str, str]) -> None:
@@ -213,7 +186,7 @@ async def _answer(area: str, call: Call, data: bytes, request: Request) -> bytes
     try:
         reply: bytes = await running
     except grpc.RpcError as error:
-        raise refused(area, error, request.request_id) from error
+        raise refused(area, error, request.exchange.request_id) from error
     except asyncio.CancelledError:
         if not any(task.done() for task in watching):
             raise
@@ -226,50 +199,8 @@ async def _answer(area: str, call: Call, data: bytes, request: Request) -> bytes
 
 
 async def _cancel_when_gone(request: Request, running: Any) -> None:
-    await request.gone()
+    await request.exchange.gone()
     running.cancel()
-
-
-def metadata_of(request: Request) -> tuple[tuple[str, str], ...]:
-    """Return who asks, as metadata of the calls made for a request.
-
-    Raises:
-        InvalidArgument: A header holds what metadata cannot.
-        HttpError: A header is too long.
-    """
-    found = list(trace_of(request))
-    for name in _FORWARDED:
-        if value := request.headers.get(name):
-            if not (value.isascii() and value.isprintable()):
-                raise InvalidArgument(f"The header {name} must be printable ASCII.")
-            if len(value) > _MAX_HEADER:
-                message = f"The header {name} is longer than {_MAX_HEADER} characters."
-                raise HttpError(431, "INVALID_PARAMETER_VALUE", message)
-            found.append((name, value))
-    return tuple(found)
-
-
-def trace_of(request: Request) -> tuple[tuple[str, str], ...]:
-    """Return how the calls made for a request are found, as metadata."""
-    known = (("x-request-id", request.request_id),)
-    traceparent = request.span.traceparent
-    return (*known, (tracing.HEADER, traceparent)) if traceparent else known
-
-
-def refused(area: str, error: grpc.RpcError, request_id: str) -> Exception:
-    """Return what to raise here for a call that a service refused."""
-    ended: Any = error  # what a call raises says how it ended
-    if ended.code() in {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}:
-        message = f"internal error (request id {request_id})"
-        return HttpError(500, "INTERNAL_ERROR", message)
-    if ended.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and _LARGER in str(ended.details()):
-        return HttpError(
-            413,
-            "INVALID_PARAMETER_VALUE",
-            "The answer is too large; ask for less of it, e.g. by a smaller max_results "
-            "or page_size.",
-        )
-    return grpc_errors.from_rpc(error, area)
 
 
 def _too_large() -> HttpError:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from modelyard_gateway.errors import HttpError
-from modelyard_gateway.http import Request
 from modelyard_kit.errors import FeatureDisabled
+from modelyard_kit.http.errors import HttpError
+from modelyard_kit.http.exchange import Exchange
 
 _API = re.compile(r"/(?:ajax-)?api/[23]\.0/(?:mlflow/)?(.+)")
 _TRACING = "tracing of generative AI (traces, assessments, sessions)"
@@ -68,13 +68,13 @@ def refusal(path: str) -> HttpError | None:
     return HttpError(501, "NOT_IMPLEMENTED", message)
 
 
-def check_workspace(request: Request) -> None:
+def check_workspace(exchange: Exchange) -> None:
     """Refuse a request for another workspace, which would be answered from the only one.
 
     Raises:
         FeatureDisabled: The header names a workspace other than `default`.
     """
-    workspace = request.headers.get("x-mlflow-workspace", "").strip()
+    workspace = exchange.header(b"x-mlflow-workspace").strip()
     if workspace not in {"", "default"}:
         raise FeatureDisabled(
             f"This server has no workspace '{workspace[:100]}': the only one is 'default'. Send no "

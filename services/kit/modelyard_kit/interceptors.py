@@ -6,9 +6,7 @@ They are wrapped around a method once, when it is mounted, not looked up on ever
 from __future__ import annotations
 
 import logging
-import re
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import StaleDataError
 
 from modelyard.api.options.v1.options_pb2 import Permission
-from modelyard_kit import auth, errors, grpc_errors, tracing
+from modelyard_kit import auth, errors, grpc_errors, request_ids, tracing
 from modelyard_kit.calls import DEFAULT_DEADLINE_S, Caller, caller
 from modelyard_kit.metrics import authz_denied, rpc_duration, rpc_inflight
 from modelyard_kit.validation import validate
@@ -32,9 +30,8 @@ logger = logging.getLogger(__name__)
 
 Behavior = Callable[[Any, grpc.ServicerContext], Any]
 Identify = Callable[[str], auth.Grant]
-_REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _MAX_ACTOR_LENGTH = 128
-_READ = {"authorization", "idempotency-key", "x-request-id", "x-modelyard-user", tracing.HEADER}
+_READ = {"authorization", "idempotency-key", request_ids.HEADER, "x-modelyard-user", tracing.HEADER}
 _FAULTS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
 """Codes that a trace shows as the server's doing."""
 
@@ -132,7 +129,7 @@ def _around(
     metadata: dict[str, Any] = {
         key: value for key, value in context.invocation_metadata() if key in _READ
     }
-    request_id = _request_id(metadata)
+    request_id = request_ids.kept_or_new(metadata.get(request_ids.HEADER, ""))
     service = method.containing_service
     name = f"{service.full_name}/{method.name}"
     named = {"rpc.system.name": "grpc", "rpc.method": name}
@@ -154,11 +151,6 @@ def _around(
     finally:
         inflight.dec()
         _observe(exchange, context, time.monotonic() - started)
-
-
-def _request_id(metadata: dict[str, Any]) -> str:
-    given = metadata.get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def _caller(

@@ -17,6 +17,7 @@ from functools import partial
 
 from google.protobuf.descriptor import MethodDescriptor
 
+from modelyard.api.serving.v1 import endpoint_service_pb2
 from modelyard.exceptions import ModelyardException
 from modelyard_kit import auth
 from modelyard_kit.clock import Clock, now_ms
@@ -33,8 +34,10 @@ from modelyard_serving import metrics
 from modelyard_serving.app import SERVICE
 from modelyard_serving.threads import in_thread
 
+_ENDPOINTS = endpoint_service_pb2.DESCRIPTOR.services_by_name["EndpointService"]
+
 PREDICT: MethodDescriptor = SERVICE.methods_by_name["Predict"]
-STATUS: MethodDescriptor = SERVICE.methods_by_name["GetEndpoint"]
+STATUS: MethodDescriptor = _ENDPOINTS.methods_by_name["GetEndpoint"]
 
 GRANTED_S = 2.0
 """How long a grant is used before the registry is asked again."""

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
-from typing import Any
-
-import uvicorn
 
 from modelyard_kit import auth, logs, tracing
 from modelyard_kit.errors import Error
+from modelyard_kit.http.server import Server
 from modelyard_kit.listening import listen
 from modelyard_kit.server import check_address
 from modelyard_kit.settings import add_flags, load, refuse_unknown
@@ -120,7 +116,7 @@ async def _serve(
         endpoint, registry, allow_pickle=arguments.allow_pickle, timeout_s=timeout_s
     )
     app = App(endpoint, Callers(token, registry.grant), settings.serving_max_body_bytes, timeout_s)
-    server = Server(server_config(app, timeout_s))
+    server = Server(app, int(timeout_s + _DRAIN_MARGIN_S))
 
     def drain() -> None:
         server.force_exit = endpoint.is_draining  # asked twice: do not wait for anybody
@@ -139,31 +135,6 @@ async def _serve(
         await asyncio.wait([following, announcing])
         if not server.force_exit:
             await follower.close()
-
-
-def server_config(app: Any, timeout_s: float) -> uvicorn.Config:
-    """Return how uvicorn runs the skin: as little of it as it can be."""
-    return uvicorn.Config(
-        app,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=int(timeout_s + _DRAIN_MARGIN_S),
-    )
-
-
-class Server(uvicorn.Server):
-    """Leaves the signals to us: after its own handling a process ends as if it had been killed."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 async def _announce(endpoint: Endpoint, follower: Follower, url: str) -> None:

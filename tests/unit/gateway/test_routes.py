@@ -1,44 +1,39 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+from starlette.responses import Response
+from starlette.types import Scope
 
-from modelyard_gateway.http import Message, Request, Response
-from modelyard_gateway.routes import Route, Routes
+from modelyard_gateway.routes import Routes
 from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.http.requests import Request
+from modelyard_kit.http.routing import Methods
 
 
 async def handle(_request: Request) -> Response:
-    return Response(200)
+    return Response()
 
 
 async def other(_request: Request) -> Response:
-    return Response(200)
+    return Response()
 
 
-def request(raw_path: str, path: str | None = None) -> Request:
-    async def receive() -> Message:
-        return {"type": "http.disconnect"}
-
-    scope: dict[str, Any] = {"method": "GET", "headers": [], "query_string": b""}
-    return Request({**scope, "path": path or raw_path, "raw_path": raw_path.encode()}, receive)
+def request(raw_path: str, path: str | None = None) -> Scope:
+    return {"path": path or raw_path, "raw_path": raw_path.encode()}
 
 
-def found(routes: Routes, asked: Request) -> Route:
+def found(routes: Routes, asked: Scope) -> Methods:
     route = routes.find(asked)
     assert route is not None
     return route
 
 
-def test_an_exact_path_wins_over_a_prefix_and_a_prefix_over_a_pattern() -> None:
+def test_an_exact_path_wins_over_a_pattern() -> None:
     routes = Routes()
     routes.template("GET", "/models/{name}", handle, "pattern")
-    routes.prefix("/models/x", {"GET": handle})
-    routes.exact("/models/xy", {"GET": handle})
+    routes.template("GET", "/models/xy", handle, "/models/xy")
 
     assert found(routes, request("/models/xy")).label == "/models/xy"
-    assert found(routes, request("/models/xz")).label == "/models/x"
     assert found(routes, request("/models/a")).label == "pattern"
     assert routes.find(request("/models")) is None
     assert routes.find(request("/models/a/b")) is None
@@ -63,7 +58,7 @@ def test_a_variable_is_decoded_once_and_may_hold_a_slash() -> None:
 
     found(routes, asked)
 
-    assert asked.variables == {"name": "a b", "key": "x/y%2F"}
+    assert asked["path_params"] == {"name": "a b", "key": "x/y%2F"}
 
 
 def test_a_verb_is_not_part_of_the_variable_before_it() -> None:
@@ -73,7 +68,7 @@ def test_a_verb_is_not_part_of_the_variable_before_it() -> None:
     asked = request("/endpoints/a:predict")
 
     assert found(routes, asked).label == "predict"
-    assert asked.variables == {"id": "a"}
+    assert asked["path_params"] == {"id": "a"}
     assert found(routes, request("/endpoints/a:b")).label == "get"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import socket
 from collections.abc import Iterator
 
@@ -61,6 +62,16 @@ def test_metrics_are_in_the_format_of_prometheus(monitoring: Monitoring) -> None
 def test_other_paths_and_methods_are_refused(monitoring: Monitoring) -> None:
     assert ask(monitoring, "/") == (404, "Not found; there are /livez, /readyz and /metrics.\n")
     assert ask(monitoring, "/livez", "POST")[0] == 501
+
+
+def test_probes_leave_no_line_in_the_log(
+    monitoring: Monitoring, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        ask(monitoring, "/livez")
+        ask(monitoring, "/nothing")
+        ask(monitoring, "/livez")  # the line of the one before would have been written by now
+    assert not [record for record in caplog.records if record.message == "http"]
 
 
 def test_bytes_that_are_no_request_do_not_end_it(monitoring: Monitoring) -> None:

@@ -11,16 +11,15 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import uvicorn
 from serving_parts import Answered, ask, get, obedient_model
 
 from modelyard_kit.auth import Grant
 from modelyard_kit.errors import Unauthenticated
+from modelyard_kit.http.server import Server
 from modelyard_kit.listening import listen
 from modelyard_serving.callers import Callers
 from modelyard_serving.endpoint import Endpoint, Identity, Served
 from modelyard_serving.http import App
-from modelyard_serving.main import Server, server_config
 from modelyard_serving.runtime.lane import Lane
 from modelyard_serving.runtime.process import Process
 
@@ -39,7 +38,7 @@ class Running:
 
     port: int
     loop: asyncio.AbstractEventLoop
-    server: uvicorn.Server
+    server: Server
 
 
 def no_other_token(_: str) -> Grant:
@@ -58,7 +57,7 @@ def serve(folder: Path | None, token: str | None, timeout_s: float) -> Iterator[
             lane = Lane(await start(), start, timeout_s)
             endpoint.flip(Served(Identity("iris é\r\nx: y", "3", DIGEST), lane))
         app = App(endpoint, Callers(token, no_other_token), MAX_BODY_BYTES, timeout_s)
-        server = Server(server_config(app, timeout_s))
+        server = Server(app, int(timeout_s) + 5)
         port = listener.getsockname()[1]
         started.append(Running(port, asyncio.get_running_loop(), server))
         ready.set()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+
+import grpc
+from starlette.routing import BaseRoute
 
 from modelyard_gateway.artifacts import objects
 from modelyard_gateway.artifacts.files import Files
@@ -13,9 +16,8 @@ from modelyard_gateway.artifacts.proxy import ROOTS, MlflowArtifacts
 from modelyard_gateway.artifacts.signed_files import SignedFiles
 from modelyard_gateway.artifacts.transfers import Transfers
 from modelyard_gateway.artifacts.uploads import UploadLimits, Uploads
-from modelyard_gateway.backends import Backend
-from modelyard_gateway.routes import Routes
 from modelyard_kit.artifacts import ArtifactStore, UrlSigner
+from modelyard_kit.http.routing import below
 from modelyard_kit.server import ActiveCalls
 
 
@@ -23,7 +25,7 @@ class Artifacts:
     """The doors to the bytes: signed URLs of the store, and MLflow's proxy.
 
     Args:
-        backends: The services, which know whose the bytes are.
+        channels: To the services, which know whose the bytes are, by area.
         store: Where the bytes are.
         signer: Made the signed URLs.
         active: Counts the transfers that are running.
@@ -33,14 +35,14 @@ class Artifacts:
 
     def __init__(
         self,
-        backends: Sequence[Backend],
+        channels: Mapping[str, grpc.Channel],
         store: ArtifactStore,
         signer: UrlSigner,
         active: ActiveCalls,
         token: str | None,
         limits: UploadLimits,
     ) -> None:
-        self._neighbours = Neighbours(backends, token)
+        self._neighbours = Neighbours(channels, token)
         self._transfers = Transfers(store, active)
         self._uploads = Uploads(store, signer, self._neighbours, limits)
         files = Files(store, signer, self._neighbours, self._transfers)
@@ -50,17 +52,17 @@ class Artifacts:
         self._pages = GetArtifact(self._neighbours, files, self._transfers, self._uploads)
         self._multipart = Multipart(signer, self._transfers, self._uploads)
 
-    def mount(self, routes: Routes) -> None:
-        """Add the routes."""
-        routes.prefix(objects.PREFIX, {"GET": self._objects.get, "PUT": self._objects.put})
-        self._signed.mount(routes)
-        self._pages.mount(routes)
-        for root in ROOTS:
-            self._proxy.mount(routes, root)
-            self._multipart.mount(routes, root)
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes."""
+        return [
+            below(objects.PREFIX, {"GET": self._objects.get, "PUT": self._objects.put}),
+            *self._signed.routes(),
+            *self._pages.routes(),
+            *(route for root in ROOTS for route in self._proxy.routes(root)),
+            *(route for root in ROOTS for route in self._multipart.routes(root)),
+        ]
 
     def close(self) -> None:
         """Let go of what is held; the event loop has ended."""
         self._uploads.close()
         self._transfers.close()
-        self._neighbours.close()

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
+from starlette.responses import Response
+
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.tracking.v1 import tracking_pb2
 from modelyard_gateway.artifacts.neighbours import Identity, Neighbours
 from modelyard_gateway.artifacts.places import Experiment, Owned, Pinned, Place
 from modelyard_gateway.artifacts.transfers import Download, Transfers
-from modelyard_gateway.http import Request, Response
 from modelyard_kit.artifacts import (
     ArtifactStore,
     Digest,
@@ -24,6 +25,7 @@ from modelyard_kit.artifacts import (
     UrlSigner,
 )
 from modelyard_kit.errors import DataLoss, InvalidArgument, NotFound
+from modelyard_kit.http.requests import Request
 
 _RUNS_A_PAGE = 1_000
 # What a browser shows without running anything; text of any kind is sent as plain text.

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from urllib.parse import urlsplit
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard_gateway.artifacts.files import Files
@@ -10,9 +14,7 @@ from modelyard_gateway.artifacts.neighbours import Identity, Neighbours
 from modelyard_gateway.artifacts.places import Owned, Pinned, Place
 from modelyard_gateway.artifacts.transfers import Transfers
 from modelyard_gateway.artifacts.uploads import Uploads
-from modelyard_gateway.http import Request, Response, json_response
-from modelyard_gateway.routes import Routes
-from modelyard_gateway.transcoder import metadata_of
+from modelyard_gateway.calls import metadata_of
 from modelyard_kit.artifacts import Digest, logical_path
 from modelyard_kit.errors import (
     FailedPrecondition,
@@ -20,6 +22,9 @@ from modelyard_kit.errors import (
     PermissionDenied,
     missing,
 )
+from modelyard_kit.http.requests import Request
+from modelyard_kit.http.responses import JsonResponse
+from modelyard_kit.http.routing import exact
 
 _MAX_UPLOAD_BYTES = 10 << 20
 _FILES_OF_MODEL = "/ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files"
@@ -43,11 +48,11 @@ class GetArtifact:
         self._transfers = transfers
         self._uploads = uploads
 
-    def mount(self, routes: Routes) -> None:
-        routes.exact("/get-artifact", {"GET": self.of_run})
-        routes.exact("/model-versions/get-artifact", {"GET": self.of_version})
-        routes.template("GET", _FILES_OF_MODEL, self.of_model, _FILES_OF_MODEL)
-        routes.exact("/ajax-api/2.0/mlflow/upload-artifact", {"POST": self.upload})
+    def routes(self) -> Iterator[BaseRoute]:
+        yield exact("/get-artifact", {"GET": self.of_run})
+        yield exact("/model-versions/get-artifact", {"GET": self.of_version})
+        yield exact(_FILES_OF_MODEL, {"GET": self.of_model})
+        yield exact("/ajax-api/2.0/mlflow/upload-artifact", {"POST": self.upload})
 
     async def of_run(self, request: Request) -> Response:
         """Answer with a file of a run."""
@@ -58,7 +63,7 @@ class GetArtifact:
     async def of_model(self, request: Request) -> Response:
         """Answer with a file of a logged model."""
         path = logical_path(_required(request.query(), "artifact_file_path"))
-        return await self._send(request, Owned("", "", request.variables["model_id"], path))
+        return await self._send(request, Owned("", "", request.path_params["model_id"], path))
 
     async def of_version(self, request: Request) -> Response:
         """Answer with a file of the bytes a version is pinned to."""
@@ -75,13 +80,13 @@ class GetArtifact:
             query, who = request.query(), metadata_of(request)
             place = Owned("", _run_id(query), "", logical_path(_required(query, "path")))
             await self._transfers.run(lambda: self._uploads.ask(place, who))
-            data = await request.read(_MAX_UPLOAD_BYTES)
+            data = await request.exchange.read(_MAX_UPLOAD_BYTES)
             if data is None:
                 raise InvalidArgument("Artifact size is too large. Max size is 10MB.")
             if not data:
                 raise InvalidArgument("Request must specify data.")
             await self._uploads.keep(iter([data]), place, who)
-        return json_response({})
+        return JsonResponse({})
 
     async def _send(self, request: Request, place: Place) -> Response:
         return await self._files.send(request, place, metadata_of(request))

@@ -10,19 +10,23 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from modelyard_gateway.artifacts.places import Owned, owned_file
 from modelyard_gateway.artifacts.transfers import Transfers
 from modelyard_gateway.artifacts.uploads import Uploads
-from modelyard_gateway.errors import HttpError
-from modelyard_gateway.http import Request, Response, json_response
-from modelyard_gateway.routes import Routes
-from modelyard_gateway.transcoder import metadata_of, parsed
+from modelyard_gateway.calls import metadata_of, parsed
 from modelyard_kit.artifacts import Digest, UrlSigner
 from modelyard_kit.errors import InvalidArgument, PermissionDenied, missing
+from modelyard_kit.http.errors import HttpError
+from modelyard_kit.http.requests import Request
+from modelyard_kit.http.responses import JsonResponse
+from modelyard_kit.http.routing import below
 
 MAX_PARTS = 10_000
 _EXPIRES_S = 60 * 60  # objects that belong to no file are kept for as long
@@ -45,15 +49,15 @@ class Multipart:
         self._transfers = transfers
         self._uploads = uploads
 
-    def mount(self, routes: Routes, root: str) -> None:
-        routes.prefix(f"{root}/mpu/create/", {"POST": self.create})
-        routes.prefix(f"{root}/mpu/complete/", {"POST": self.complete})
-        routes.prefix(f"{root}/mpu/abort/", {"POST": self.abort})
+    def routes(self, root: str) -> Iterator[BaseRoute]:
+        yield below(f"{root}/mpu/create/", {"POST": self.create})
+        yield below(f"{root}/mpu/complete/", {"POST": self.complete})
+        yield below(f"{root}/mpu/abort/", {"POST": self.abort})
 
     async def create(self, request: Request) -> Response:
         """Answer with an upload id and where to PUT each part."""
         body = await _document(request)
-        place = _place(request, "create", body)
+        place = _place(request, body)
         num_parts = _typed(body, "num_parts", int, default=1)
         if not 1 <= num_parts <= MAX_PARTS:
             raise InvalidArgument(
@@ -61,7 +65,7 @@ class Multipart:
             )
         who = metadata_of(request)
         await self._transfers.run(lambda: self._uploads.ask(place, who))
-        return json_response(await self._transfers.run(lambda: self._created(place, num_parts)))
+        return JsonResponse(await self._transfers.run(lambda: self._created(place, num_parts)))
 
     def _created(self, place: Owned, num_parts: int) -> dict[str, Any]:
         expires_at_s = int(time.time()) + _EXPIRES_S
@@ -80,7 +84,7 @@ class Multipart:
     async def complete(self, request: Request) -> Response:
         """Put the parts together as one file, in place of one that is there."""
         body = await _document(request)
-        place = _place(request, "complete", body)
+        place = _place(request, body)
         who = metadata_of(request)
         num_parts = self._checked_parts(place, body)
         tags = _tags(_typed(body, "parts", list), num_parts)
@@ -89,15 +93,15 @@ class Multipart:
         )
         await self._transfers.run(lambda: self._uploads.ask(place, who))
         await self._uploads.join(place, objects, who)
-        return json_response({})
+        return JsonResponse({})
 
     async def abort(self, request: Request) -> Response:
         """Give an upload up: its parts belong to no file, and are swept when their lease ends."""
         body = await _document(request)
-        place, who = _place(request, "abort", body), metadata_of(request)
+        place, who = _place(request, body), metadata_of(request)
         self._checked_parts(place, body)
         await self._transfers.run(lambda: self._uploads.ask(place, who))
-        return json_response({})
+        return JsonResponse({})
 
     def _checked_parts(self, place: Owned, body: dict[str, Any]) -> int:
         """Return how many parts an upload has; raise PermissionDenied for an id not made here."""
@@ -138,7 +142,7 @@ def _part_claims(number: str, expires: str, names: str) -> dict[str, str]:
 
 
 async def _document(request: Request) -> dict[str, Any]:
-    body = await request.read(_MAX_BODY_BYTES)
+    body = await request.exchange.read(_MAX_BODY_BYTES)
     if body is None:
         raise HttpError(
             413,
@@ -151,9 +155,9 @@ async def _document(request: Request) -> dict[str, Any]:
     return document
 
 
-def _place(request: Request, step: str, body: dict[str, Any]) -> Owned:
+def _place(request: Request, body: dict[str, Any]) -> Owned:
     """Return the file: the route names its folder, and the body the local file."""
-    folder = request.path.partition(f"/mlflow-artifacts/mpu/{step}/")[2].rstrip("/")
+    folder = request.path_params["rest"].rstrip("/")
     local = _typed(body, "path", str)
     name = _FILE_NAME.search(local)
     if name is None:

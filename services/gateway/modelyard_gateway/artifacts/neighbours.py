@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -11,9 +11,9 @@ import grpc
 from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
 from modelyard.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from modelyard.api.tracking.v1.tracking_service_pb2_grpc import TrackingServiceStub
-from modelyard_gateway.backends import Backend
-from modelyard_gateway.http import Request
-from modelyard_gateway.transcoder import refused, trace_of
+from modelyard_gateway.calls import refused, trace_of
+from modelyard_kit import request_ids
+from modelyard_kit.http.requests import Request
 
 _DEADLINE_S = 60.0
 
@@ -24,19 +24,13 @@ class Neighbours:
     """The services that know about artifacts. Calls block.
 
     Args:
-        backends: Where they are.
+        channels: To the services, by area.
         token: The gateway's own, for requests that carry a signature instead of a token.
     """
 
-    def __init__(self, backends: Sequence[Backend], token: str | None) -> None:
+    def __init__(self, channels: Mapping[str, grpc.Channel], token: str | None) -> None:
         self._token = token
-        self._channels: dict[str, grpc.Channel] = {
-            backend.area: backend.dial() for backend in backends
-        }
-
-    def close(self) -> None:
-        for channel in self._channels.values():
-            channel.close()
+        self._channels = channels
 
     def own_identity(self, request: Request) -> Identity:
         """Return the gateway's own identity: for a request whose URL is its permission."""
@@ -76,4 +70,4 @@ def _call(area: str, rpc: Any, message: Any, who: Identity) -> Any:
     try:
         return rpc(message, timeout=_DEADLINE_S, metadata=who)
     except grpc.RpcError as error:
-        raise refused(area, error, dict(who)["x-request-id"]) from error
+        raise refused(area, error, dict(who)[request_ids.HEADER]) from error

@@ -6,11 +6,13 @@ import asyncio
 import time
 from typing import Literal
 
+from starlette.responses import Response
+
 from modelyard_gateway.artifacts.transfers import Download, Transfers, body_of
 from modelyard_gateway.artifacts.uploads import Uploads
-from modelyard_gateway.http import Request, Response
 from modelyard_kit.artifacts import ArtifactStore, Digest, Grant, UrlSigner
 from modelyard_kit.errors import InvalidArgument, NotFound
+from modelyard_kit.http.requests import Request
 
 PREFIX = "/artifacts/objects/"
 
@@ -50,7 +52,7 @@ class Objects:
             await self._uploads.in_turn(
                 lambda: self._uploads.put(grant.digest, chunks, size_bytes, grant.sender)
             )
-            return Response(200, headers={"etag": f'"{grant.digest}"'})
+            return Response(headers={"etag": f'"{grant.digest}"'})
 
     async def get(self, request: Request) -> Response:
         """Answer with an object or one range of it."""
@@ -62,5 +64,5 @@ class Objects:
         return self._transfers.send(request, download)
 
     def _granted(self, method: Literal["GET", "PUT"], request: Request) -> Grant:
-        digest = Digest(request.path.removeprefix(PREFIX))
+        digest = Digest(request.path_params["rest"])
         return self._signer.verify(method, digest, request.query(), time.time())

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard_gateway.artifacts.files import Files
@@ -10,10 +14,11 @@ from modelyard_gateway.artifacts.neighbours import Identity, Neighbours
 from modelyard_gateway.artifacts.places import Owned, folder, owned_file, parse
 from modelyard_gateway.artifacts.transfers import Transfers
 from modelyard_gateway.artifacts.uploads import Uploads
-from modelyard_gateway.http import Request, Response, json_response
-from modelyard_gateway.routes import Handler, Routes
-from modelyard_gateway.transcoder import metadata_of
+from modelyard_gateway.calls import metadata_of
 from modelyard_kit.errors import InvalidArgument, NotFound
+from modelyard_kit.http.requests import Request
+from modelyard_kit.http.responses import JsonResponse
+from modelyard_kit.http.routing import Handler, below, exact
 
 ROOTS = ("/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts")
 _PRESIGNED_S = 5 * 60
@@ -37,16 +42,16 @@ class MlflowArtifacts:
         self._transfers = transfers
         self._uploads = uploads
 
-    def mount(self, routes: Routes, root: str) -> None:
-        routes.exact(f"{root}/artifacts", {"GET": self.list})
+    def routes(self, root: str) -> Iterator[BaseRoute]:
+        yield exact(f"{root}/artifacts", {"GET": self.list})
         files: dict[str, Handler] = {"GET": self.get, "PUT": self.put, "DELETE": self.delete}
-        routes.prefix(f"{root}/artifacts/", files)
-        routes.prefix(f"{root}/presigned/", {"GET": self.presign})
+        yield below(f"{root}/artifacts/", files)
+        yield below(f"{root}/presigned/", {"GET": self.presign})
 
     async def put(self, request: Request) -> Response:
         """Keep the body as a file, in place of one that is there."""
         with self._transfers.active:
-            place = owned_file(_rest(request, "artifacts"))
+            place = owned_file(_rest(request))
             if not place.path:
                 raise InvalidArgument(f"'{place}' is a folder; name a file in it to upload.")
             if request.query():
@@ -56,11 +61,11 @@ class MlflowArtifacts:
             who = metadata_of(request)
             await self._transfers.run(lambda: self._uploads.ask(place, who))
             await self._uploads.receive(request, place, who)
-        return json_response({})
+        return JsonResponse({})
 
     async def get(self, request: Request) -> Response:
         """Answer with a file or a range of it."""
-        rest = _rest(request, "artifacts")
+        rest = _rest(request)
         if not rest:
             return await self.list(request)
         return await self._files.send(request, parse(rest), metadata_of(request))
@@ -70,20 +75,20 @@ class MlflowArtifacts:
         text = request.query().get("path", "").strip("/")
         place, who = folder(text), metadata_of(request)
         files = await self._transfers.run(lambda: list(self._files.entries(place, who)))
-        return json_response({"files": files} if files else {})
+        return JsonResponse({"files": files} if files else {})
 
     async def presign(self, request: Request) -> Response:
         """Answer with a URL that needs no token, which a client can read in pieces at once."""
-        place, who = parse(_rest(request, "presigned")), metadata_of(request)
+        place, who = parse(_rest(request)), metadata_of(request)
         download = await self._transfers.run(lambda: self._files.find(place, who))
         url = self._files.presigned_url(place, download, _PRESIGNED_S)
-        return json_response({"url": url, "headers": {}, "file_size": download.size_bytes})
+        return JsonResponse({"url": url, "headers": {}, "file_size": download.size_bytes})
 
     async def delete(self, request: Request) -> Response:
         """Take the files at or below a path out of a tree; there need not be any."""
-        place, who = owned_file(_rest(request, "artifacts").rstrip("/")), metadata_of(request)
+        place, who = owned_file(_rest(request).rstrip("/")), metadata_of(request)
         await self._transfers.run(lambda: self._delete(place, who))
-        return json_response({})
+        return JsonResponse({})
 
     def _delete(self, place: Owned, who: Identity) -> None:
         self._uploads.ask(place, who)
@@ -93,5 +98,6 @@ class MlflowArtifacts:
             self._neighbours.artifacts("DeleteArtifacts", message, who)
 
 
-def _rest(request: Request, kind: str) -> str:
-    return request.path.partition(f"/mlflow-artifacts/{kind}/")[2]
+def _rest(request: Request) -> str:
+    rest: str = request.path_params["rest"]
+    return rest

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Literal
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from modelyard_gateway.artifacts.files import Files
 from modelyard_gateway.artifacts.multipart import part_tag
@@ -11,9 +15,9 @@ from modelyard_gateway.artifacts.neighbours import Neighbours
 from modelyard_gateway.artifacts.places import owned_file, parse
 from modelyard_gateway.artifacts.transfers import Transfers
 from modelyard_gateway.artifacts.uploads import Uploads
-from modelyard_gateway.http import Request, Response
-from modelyard_gateway.routes import Routes
 from modelyard_kit.artifacts import UrlSigner
+from modelyard_kit.http.requests import Request
+from modelyard_kit.http.routing import below
 
 PREFIX = "/artifacts/files/"
 
@@ -44,8 +48,8 @@ class SignedFiles:
         self._transfers = transfers
         self._uploads = uploads
 
-    def mount(self, routes: Routes) -> None:
-        routes.prefix(PREFIX, {"GET": self.get, "PUT": self.put})
+    def routes(self) -> Iterator[BaseRoute]:
+        yield below(PREFIX, {"GET": self.get, "PUT": self.put})
 
     async def get(self, request: Request) -> Response:
         """Answer with a file or a range of it."""
@@ -65,10 +69,10 @@ class SignedFiles:
         if is_part:
             objects = [item.digest for item in file.parts or (file,)]
             tag = part_tag(self._signer, place, granted, objects)
-        return Response(200, headers={"etag": f'"{tag}"'})
+        return Response(headers={"etag": f'"{tag}"'})
 
     def _granted(
         self, method: Literal["GET", "PUT"], request: Request
     ) -> tuple[str, dict[str, str]]:
-        path = request.path.removeprefix(PREFIX)
+        path = request.path_params["rest"]
         return path, self._signer.check(method, path, request.query(), time.time())

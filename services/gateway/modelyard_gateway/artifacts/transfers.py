@@ -13,10 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from modelyard_gateway.errors import HttpError
-from modelyard_gateway.http import Request, Response
+from starlette.responses import Response
+
 from modelyard_kit.artifacts import ArtifactStore, Digest
 from modelyard_kit.artifacts.store import attachment
+from modelyard_kit.http.errors import HttpError
+from modelyard_kit.http.requests import Request
+from modelyard_kit.http.responses import StreamedResponse
 from modelyard_kit.server import ActiveCalls
 
 STALLED_AFTER_S = 60.0
@@ -79,7 +82,7 @@ class Transfers:
         """
         headers = {"etag": f'"{download.digest}"', "accept-ranges": "bytes"}
         if _matches(request.headers.get("if-none-match", ""), download.digest):
-            return Response(304, headers=headers)
+            return Response(status_code=304, headers=headers)
         size_bytes = download.size_bytes
         span = _range(request, download.digest, size_bytes)
         start, end = span or (0, size_bytes)
@@ -90,8 +93,10 @@ class Transfers:
             "content-type": download.content_type,
             "content-disposition": attachment(download.filename),
         }
-        body = b"" if request.method == "HEAD" else self._read(download, start, end)
-        return Response(206 if span else 200, body, headers)
+        status = 206 if span else 200
+        if request.method == "HEAD":
+            return Response(status_code=status, headers=headers)
+        return StreamedResponse(self._read(download, start, end), status, headers)
 
     async def _read(self, download: Download, start: int, end: int) -> AsyncGenerator[bytes]:
         with self.active:
@@ -136,7 +141,7 @@ def body_of(
 
     async def next_chunk() -> bytes | None:
         async with asyncio.timeout_at(due):
-            return await request.chunk()
+            return await request.exchange.chunk()
 
     while (chunk := asyncio.run_coroutine_threadsafe(next_chunk(), loop).result()) is not None:
         yield chunk

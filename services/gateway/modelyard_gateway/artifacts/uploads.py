@@ -15,13 +15,13 @@ from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard_gateway.artifacts.neighbours import Identity, Neighbours
 from modelyard_gateway.artifacts.places import Owned
 from modelyard_gateway.artifacts.transfers import STALLED_AFTER_S, body_of, spans
-from modelyard_gateway.errors import HttpError
-from modelyard_gateway.http import Request
 from modelyard_gateway.metrics import uploads_pending
 from modelyard_gateway.turns import Turns
 from modelyard_kit.artifacts import ArtifactStore, Digest, ManifestFile, PartHasher, UrlSigner
 from modelyard_kit.artifacts.store import refuse_when_full
 from modelyard_kit.errors import FailedPrecondition
+from modelyard_kit.http.errors import HttpError
+from modelyard_kit.http.requests import Request
 
 _CHUNK_BYTES = 1 << 20
 Result = TypeVar("Result")

@@ -1,14 +1,14 @@
-"""Failures as the HTTP edge answers them: MLflow's body, and one table of statuses."""
+"""Refusals over HTTP: one JSON shape, one table of statuses, and the words of each family."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil
 
-import orjson
+from starlette.responses import Response
 
-from modelyard_gateway.http import Response
 from modelyard_kit import errors
+from modelyard_kit.http.responses import JsonResponse
 
 STATUS = {
     "INVALID_PARAMETER_VALUE": 400,
@@ -59,11 +59,37 @@ class HttpError(Exception):
         self.headers = dict(headers or {})
 
 
-def response(error: HttpError | errors.Error, request_id: str) -> Response:
-    """Return the answer to a refused request."""
-    if isinstance(error, HttpError):
-        return _response(error.status, error.error_code, error.message, request_id, error.headers)
-    return _response(_status(error), error.reason, error.message, request_id, _headers(error))
+class Refusals:
+    """How requests are refused in MLflow's words; a family of routes overrides what differs."""
+
+    def of(self, error: errors.Error) -> HttpError:
+        """Return the form over HTTP of an error that a service or the kit raised."""
+        return HttpError(_status(error), error.reason, error.message, _headers(error))
+
+    def no_route(self, path: str) -> HttpError:
+        """Return the refusal of a path that nothing answers."""
+        return HttpError(404, "ENDPOINT_NOT_FOUND", f"No such route: {path[:200]}")
+
+    def wrong_method(self, method: str, path: str, allowed: Sequence[str]) -> HttpError:
+        """Return the refusal of a method that a path does not answer."""
+        known = ", ".join(allowed)
+        message = f"{path[:200]} does not answer {method[:20]}, use {known}"
+        return HttpError(405, "BAD_REQUEST", message, {"allow": known})
+
+    def broken_off(self) -> HttpError:
+        """Return the answer to a body that stopped, to a client that is probably gone."""
+        return self.of(errors.Cancelled("The body stopped before its end; nothing was kept."))
+
+    def internal(self, request_id: str) -> HttpError:
+        """Return the answer after a bug, whose traceback only the log has."""
+        message = f"internal error (request id {request_id})"
+        return HttpError(STATUS["INTERNAL_ERROR"], "INTERNAL_ERROR", message)
+
+
+def answer(refused: HttpError, request_id: str) -> Response:
+    """Return the answer to a refused request: MLflow's JSON with the request id."""
+    body = {"error_code": refused.error_code, "message": refused.message, "request_id": request_id}
+    return JsonResponse(body, refused.status, refused.headers)
 
 
 def _status(error: errors.Error) -> int:
@@ -72,23 +98,10 @@ def _status(error: errors.Error) -> int:
 
 
 def _headers(error: errors.Error) -> dict[str, str]:
-    """Return what an answer says besides: what to do about it."""
+    """Return the headers that tell a client what to do next."""
     if isinstance(error, errors.Unauthenticated):
         return _AUTHENTICATE
     again_s = error.retry_after_s
     if isinstance(error, errors.Unavailable):
         again_s = again_s or 1
     return {} if again_s is None else {"retry-after": str(ceil(again_s))}
-
-
-def internal(request_id: str) -> Response:
-    """Return the answer after a bug, whose traceback only the log has."""
-    message = f"internal error (request id {request_id})"
-    return _response(STATUS["INTERNAL_ERROR"], "INTERNAL_ERROR", message, request_id, {})
-
-
-def _response(
-    status: int, error_code: str, message: str, request_id: str, headers: dict[str, str]
-) -> Response:
-    body = {"error_code": error_code, "message": message, "request_id": request_id}
-    return Response(status, orjson.dumps(body), {"content-type": "application/json", **headers})

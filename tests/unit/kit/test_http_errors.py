@@ -2,14 +2,15 @@ import orjson
 import pytest
 
 from modelyard.api.errors.v1 import errors_pb2
-from modelyard_gateway import errors
 from modelyard_kit.errors import (
     AlreadyExists,
+    Error,
     FailedPrecondition,
     NotFound,
     ResourceExhausted,
     Unavailable,
 )
+from modelyard_kit.http import errors
 
 REASONS = set(errors_pb2.Reason.keys()) - {"REASON_UNSPECIFIED"}
 
@@ -49,11 +50,12 @@ def test_a_definite_refusal_is_never_answered_with_a_status_that_clients_retry()
     ],
 )
 def test_an_error_is_answered_as_json_with_its_reason(
-    error: errors.HttpError | NotFound, status: int, code: str
+    error: errors.HttpError | Error, status: int, code: str
 ) -> None:
-    response = errors.response(error, "r1")
+    refused = errors.Refusals().of(error) if isinstance(error, Error) else error
+    response = errors.answer(refused, "r1")
 
-    assert response.status == status
+    assert response.status_code == status
     assert response.headers["content-type"] == "application/json"
     assert isinstance(response.body, bytes)
     assert orjson.loads(response.body) == {
@@ -64,9 +66,9 @@ def test_an_error_is_answered_as_json_with_its_reason(
 
 
 def test_a_bug_is_answered_without_its_cause() -> None:
-    response = errors.internal("r1")
+    response = errors.answer(errors.Refusals().internal("r1"), "r1")
 
-    assert response.status == 500
+    assert response.status_code == 500
     assert response.body == (
         b'{"error_code":"INTERNAL_ERROR","message":"internal error (request id r1)",'
         b'"request_id":"r1"}'

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import ClassVar
 
-import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from modelyard_kit import request_ids
+from modelyard_kit.http.errors import HttpError, answer
+from modelyard_kit.http.exchange import every_answer
 
 MAX_HEAD_BYTES = 64 << 10
 """The most bytes of a request's line and headers, and of what follows a body in chunks."""
@@ -108,12 +111,12 @@ class Protocol(HttpToolsProtocol):
             self.transport.abort()  # a refusal would be read as a part of what is being answered
             return
         status, message = self._refusal
-        body = orjson.dumps({"error_code": "INVALID_PARAMETER_VALUE", "message": message})
-        head = (
-            b"content-type: application/json\r\n"
-            b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
-        )
-        self.transport.write(STATUS_LINE[status] + head + body)
+        request_id = request_ids.kept_or_new("")
+        refused = HttpError(status, "INVALID_PARAMETER_VALUE", message, {"connection": "close"})
+        response = answer(refused, request_id)
+        head = (*response.raw_headers, *every_answer(request_id))
+        lines = b"".join(b"%s: %s\r\n" % header for header in head)
+        self.transport.write(STATUS_LINE[status] + lines + b"\r\n" + bytes(response.body))
         self.transport.close()
 
     def pause_writing(self) -> None:

@@ -1,0 +1,83 @@
+"""Calls to the services on behalf of a request: who asks, what the body holds, how they fail."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import grpc
+import orjson
+
+from modelyard_kit import grpc_errors, request_ids, tracing
+from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.http.errors import HttpError
+from modelyard_kit.http.requests import Request
+
+_MAX_HEADER = 4096  # a service takes 8 KiB of metadata in all
+_FORWARDED = ("authorization", "idempotency-key", "x-modelyard-user")
+_LARGER = "larger than max"
+"""In the transport's own refusals of a message; requests that would meet it are not sent."""
+_JSON_TYPE = re.compile(r"[a-z]+/([a-z0-9.-]+\+)?json")
+
+
+def parsed(request: Request, body: bytes) -> Any:
+    """Return the JSON of a body; an empty one is an empty object.
+
+    Raises:
+        InvalidArgument: It is not JSON, or not said to be.
+    """
+    media_type = request.exchange.header(b"content-type").partition(";")[0].strip().lower()
+    # A form of a foreign page cannot send this type: the check is also the guard against it.
+    if not _JSON_TYPE.fullmatch(media_type) and (body or media_type):
+        given = f"'{media_type[:100]}'" if media_type else "none"
+        raise InvalidArgument(f"The Content-Type must be application/json, got {given}.")
+    if not body:
+        return {}
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidArgument(
+            f"The body is not JSON: {error}. Numbers that are not finite are written as text: "
+            '"NaN", "Infinity", "-Infinity".'
+        ) from None
+
+
+def metadata_of(request: Request) -> tuple[tuple[str, str], ...]:
+    """Return who asks, as metadata of the calls made for a request.
+
+    Raises:
+        InvalidArgument: A header holds what metadata cannot.
+        HttpError: A header is too long.
+    """
+    found = list(trace_of(request))
+    for name in _FORWARDED:
+        if value := request.exchange.header(name.encode()):
+            if not (value.isascii() and value.isprintable()):
+                raise InvalidArgument(f"The header {name} must be printable ASCII.")
+            if len(value) > _MAX_HEADER:
+                message = f"The header {name} is longer than {_MAX_HEADER} characters."
+                raise HttpError(431, "INVALID_PARAMETER_VALUE", message)
+            found.append((name, value))
+    return tuple(found)
+
+
+def trace_of(request: Request) -> tuple[tuple[str, str], ...]:
+    """Return how the calls made for a request are found, as metadata."""
+    known = ((request_ids.HEADER, request.exchange.request_id),)
+    traceparent = request.exchange.span.traceparent
+    return (*known, (tracing.HEADER, traceparent)) if traceparent else known
+
+
+def refused(area: str, error: grpc.RpcError, request_id: str) -> Exception:
+    """Return what to raise here for a call that a service refused."""
+    ended: Any = error  # what a call raises says how it ended
+    if ended.code() in {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}:
+        message = f"internal error (request id {request_id})"
+        return HttpError(500, "INTERNAL_ERROR", message)
+    if ended.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and _LARGER in str(ended.details()):
+        message = (
+            "The answer is too large; ask for less of it, e.g. by a smaller max_results or "
+            "page_size."
+        )
+        return HttpError(413, "INVALID_PARAMETER_VALUE", message)
+    return grpc_errors.from_rpc(error, area)

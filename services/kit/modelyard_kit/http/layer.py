@@ -1,0 +1,111 @@
+"""The middleware around every application: errors become answers, and each call has its log line.
+
+Pure ASGI, so that routes of Starlette and applications that need none share it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from modelyard_kit import auth, errors
+from modelyard_kit.http.errors import HttpError, Refusals, answer
+from modelyard_kit.http.exchange import Exchange
+
+logger = logging.getLogger(__name__)
+
+Observe = Callable[[Exchange, str, float], None]
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+_SERVER_ERROR = 500
+_METHOD_NOT_ALLOWED = 405
+
+
+class Layer:
+    """Surrounds an application.
+
+    Args:
+        app: Answers, or raises errors of the kit, `HttpError` or Starlette's `HTTPException`.
+        refusals: The words in which this family of routes refuses.
+        observe: Given each exchange with its method, one of a few, and how long it took in
+            seconds, when its answer was sent.
+        records: Whether a call has a line in the log and a span in its trace.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        refusals: Refusals,
+        observe: Observe | None = None,
+        *,
+        records: bool = True,
+    ) -> None:
+        self._app = app
+        self._refusals = refusals
+        self._observe = observe
+        self._records = records
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.monotonic()
+        exchange = Exchange(scope, receive, send)
+        try:
+            await self._answered(exchange, scope)
+        finally:
+            self._end(exchange, time.monotonic() - started)
+
+    async def _answered(self, exchange: Exchange, scope: Scope) -> None:
+        try:
+            await self._app(scope, exchange.receive, exchange.send)
+        except Exception as error:
+            if exchange.status:
+                raise  # the server ends the connection: the answer is not whole
+            response = answer(self._refusal(error, exchange), exchange.request_id)
+            await response(scope, exchange.receive, exchange.send)
+
+    def _refusal(self, error: Exception, exchange: Exchange) -> HttpError:
+        match error:
+            case HttpError():
+                return error
+            case errors.Error():
+                return self._refusals.of(error)
+            case HTTPException(status_code=code, headers=headers) if code == _METHOD_NOT_ALLOWED:
+                allowed = dict(headers or {}).get("allow", "GET, HEAD").split(", ")
+                return self._refusals.wrong_method(exchange.method, exchange.path, allowed)
+            case HTTPException():
+                return self._refusals.no_route(exchange.path)
+            case ConnectionError() | TimeoutError():
+                logger.info("the body broke off", extra={"cause": str(error)})
+                return self._refusals.broken_off()
+        logger.error("unhandled error", exc_info=error, extra={"request": exchange.request_id})
+        return self._refusals.internal(exchange.request_id)
+
+    def _end(self, exchange: Exchange, seconds: float) -> None:
+        if not exchange.status:
+            return  # the server stops, and has cancelled it
+        method = exchange.method if exchange.method in _METHODS else "other"
+        if self._observe is not None:
+            self._observe(exchange, method, seconds)
+        if not self._records:
+            return  # a span that does not end is not sent
+        attributes: dict[str, str | int] = {"http.route": exchange.label}
+        attributes["http.response.status_code"] = exchange.status
+        failed = exchange.status >= _SERVER_ERROR
+        exchange.span.end(attributes, failed=failed, name=f"{method} {exchange.label}")
+        logger.info(
+            "http",
+            extra={
+                "method": method,
+                "path": exchange.path[:200],  # without the query: a signature is a permission
+                "status": exchange.status,
+                "ms": round(seconds * 1000, 1),
+                "request": exchange.request_id,
+                "trace": exchange.span.trace_id,
+                "token": auth.token_id(exchange.header(b"authorization")),
+                "received_bytes": exchange.received_bytes,
+                "sent_bytes": exchange.sent_bytes,
+            },
+        )

@@ -1,0 +1,56 @@
+"""Answers that Starlette has not, or not in the way this platform needs them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+
+import orjson
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from modelyard_kit.http.exchange import of
+
+
+class JsonResponse(Response):
+    """A document as JSON."""
+
+    media_type = "application/json"
+
+    def render(self, content: object) -> bytes:
+        return orjson.dumps(content)
+
+
+class StreamedResponse(Response):
+    """An answer in chunks.
+
+    Args:
+        chunks: Closed when the answer ends, however it ends.
+        status_code: The HTTP status.
+        headers: Without Content-Length the answer is sent in HTTP's own chunks.
+    """
+
+    def __init__(
+        self,
+        chunks: AsyncGenerator[bytes],
+        status_code: int = 200,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.chunks = chunks
+        self.status_code = status_code
+        self.init_headers(headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        head = {"status": self.status_code, "headers": self.raw_headers}
+        await send({"type": "http.response.start", **head})
+        gone = asyncio.create_task(of(scope).gone())
+        try:
+            async with aclosing(self.chunks) as chunks:
+                async for chunk in chunks:
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    if gone.done():  # a client that has left reads no more
+                        return
+        finally:
+            gone.cancel()
+        await send({"type": "http.response.body", "body": b""})

@@ -1,0 +1,79 @@
+"""Routes for Starlette's router: a path, its handler for each method, its headers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from modelyard_kit.http.exchange import API_POLICY, Headers, of
+from modelyard_kit.http.requests import Request
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Methods:
+    """An ASGI application that answers one path, by a handler for each method.
+
+    Args:
+        label: The name of the route in metrics; many paths may share one.
+        handlers: By HTTP method. A HEAD is a GET whose body is not sent.
+        policy: Headers that tell browsers what the answers may do.
+    """
+
+    def __init__(
+        self, label: str, handlers: Mapping[str, Handler], policy: Headers = API_POLICY
+    ) -> None:
+        self.label = label
+        self.handlers = dict(handlers)
+        self._policy = policy
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = of(scope)
+        exchange.label = self.label
+        exchange.policy = self._policy
+        method = "GET" if exchange.method == "HEAD" else exchange.method
+        handler = self.handlers.get(method)
+        if handler is None:
+            head = {"HEAD"} if "GET" in self.handlers else set()
+            raise HTTPException(405, headers={"allow": ", ".join(sorted({*self.handlers, *head}))})
+        response = await handler(Request(scope, receive))
+        await response(scope, receive, send)
+
+
+class _Rest(Convertor[str]):
+    """All that follows, line breaks too, which Starlette's own `path` would cut off."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("rest", _Rest())
+
+
+def exact(path: str, handlers: Mapping[str, Handler], policy: Headers = API_POLICY) -> Route:
+    """Return a route for a path, which may have `{name}` for one of its segments."""
+    return Route(path, Methods(path, handlers, policy))
+
+
+def below(prefix: str, handlers: Mapping[str, Handler], policy: Headers = API_POLICY) -> Route:
+    """Return a route for every path that begins with `prefix`; `path_params["rest"]` follows."""
+    return Route(f"{prefix}{{rest:rest}}", Methods(prefix, handlers, policy))
+
+
+def router(routes: Sequence[BaseRoute], default: ASGIApp | None = None) -> Router:
+    """Return a router that takes paths literally; `default` answers those of no route."""
+    return Router(routes, redirect_slashes=False, default=default or _no_route)
+
+
+async def _no_route(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    raise HTTPException(404)

@@ -1,0 +1,94 @@
+"""The server that everything runs on: uvicorn on a listening socket, with our protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from modelyard_kit.http.protocol import Protocol
+from modelyard_kit.tls import ServerTls
+
+_KEEP_ALIVE_S = 30
+
+
+class Server(uvicorn.Server):
+    """Serves an application on the running event loop; as little of uvicorn as there can be.
+
+    Args:
+        app: Answers the requests.
+        grace_s: How long requests in flight may take once it is stopped, whole seconds.
+        tls: The certificate it shows; None for plain HTTP.
+    """
+
+    def __init__(self, app: ASGIApp, grace_s: int, tls: ServerTls | None = None) -> None:
+        # Out of reach of any handler: it writes URLs with their signatures.
+        logging.getLogger("uvicorn.access").disabled = True
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="asyncio",
+                http=Protocol,
+                ws="none",
+                lifespan="off",
+                interface="asgi3",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_keep_alive=_KEEP_ALIVE_S,
+                timeout_graceful_shutdown=grace_s,
+                ssl_context_factory=None if tls is None else lambda *_: tls.ssl_context(),
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the process: after uvicorn's handling it ends as if killed."""
+        yield
+
+
+class ServerThread:
+    """Serves an application with an event loop on a thread of its own.
+
+    Args:
+        server: Serves it.
+        listener: From `listen`; closed with the server.
+        name: Of the thread.
+        ended: Awaited on the event loop after the last request.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        listener: socket.socket,
+        name: str,
+        ended: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._server = server
+        self._ended = ended
+        self._thread = threading.Thread(
+            target=asyncio.run, args=(self._serve(listener),), name=name, daemon=True
+        )
+
+    async def _serve(self, listener: socket.socket) -> None:
+        try:
+            await self._server.serve([listener])
+        finally:
+            if self._ended is not None:
+                await self._ended()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answer the requests in flight, then close the port."""
+        self._server.should_exit = True
+        self._thread.join()
