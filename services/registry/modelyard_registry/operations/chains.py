@@ -13,13 +13,7 @@ from sqlalchemy.orm import Session
 
 from modelyard_kit.calls import Call
 from modelyard_kit.errors import DataLoss, OutOfRange
-from modelyard_registry.models import (
-    EndpointEvent,
-    EndpointName,
-    Event,
-    ModelName,
-    RegistryClock,
-)
+from modelyard_registry.models import EndpointEvent, EndpointName, Event, ModelName, RegistryClock
 from modelyard_registry.rules.history import FIRST_PREVIOUS_HASH, event_hash
 
 _ROWS_AT_ONCE = 500

@@ -1,8 +1,6 @@
-"""The registry's tables, which are also its domain objects.
+"""The tables of registered models, of tokens, and what both kinds of history count by.
 
-What the tables hold about one name is, written as JSON, the *document* of that name. Each row
-knows where it stands in the document; events are patches of it. docs/history.md describes it.
-Endpoints have documents and events of their own.
+Each row knows where it stands in the document of its name.
 """
 
 from __future__ import annotations
@@ -11,22 +9,13 @@ import json
 from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKey, ForeignKeyConstraint, Index, String, Text, text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from modelyard_kit import idempotency
-from modelyard_registry.rules.endpoints import uris_of
-from modelyard_registry.rules.history import Document, Path
+from modelyard_registry.models.base import Base, Chained
+from modelyard_registry.rules.history import Path
 
 _NAME = String(256)
-_ENDPOINT = String(63)
 _ONE_HOLDER = text("stage IN ('Staging', 'Production')")
-
-
-class Base(DeclarativeBase):
-    pass
-
-
-idempotency.replies.to_metadata(Base.metadata)
 
 
 class ModelName(Base):
@@ -238,47 +227,6 @@ class ModelAlias(Base):
         return {self.places[0]: self.version}
 
 
-class Chained:
-    """What every event has: one change of one name, with the hash of the one before.
-
-    Triggers refuse to update or delete a row.
-    """
-
-    clock: Mapped[int] = mapped_column(BigInteger, unique=True)
-    at_ms: Mapped[int] = mapped_column(BigInteger)
-    actor: Mapped[str] = mapped_column(String(256))
-    action: Mapped[str] = mapped_column(String(30))
-    before: Mapped[str] = mapped_column(Text)
-    after: Mapped[str] = mapped_column(Text)
-    comment: Mapped[str] = mapped_column(String(5000))
-    request_id: Mapped[str] = mapped_column(String(64))
-    previous_hash: Mapped[str] = mapped_column(String(64))
-    hash: Mapped[str] = mapped_column(String(64))
-
-    @property
-    def number(self) -> str:
-        """The version it was done to, as text; empty for none."""
-        return ""
-
-    @property
-    def hashed(self) -> dict[str, Any]:
-        """What its hash is computed over."""
-        columns = (
-            "name",
-            "revision",
-            "clock",
-            "at_ms",
-            "actor",
-            "action",
-            "before",
-            "after",
-            "comment",
-            "request_id",
-            "previous_hash",
-        )
-        return {column: getattr(self, column) for column in columns} | {"version": self.number}
-
-
 class Event(Chained, Base):
     """One change of one model's name."""
 
@@ -291,80 +239,6 @@ class Event(Chained, Base):
     @property
     def number(self) -> str:
         return "" if self.version is None else str(self.version)
-
-
-class EndpointName(Base):
-    """What outlives an endpoint: the head of its history. Locked first."""
-
-    __tablename__ = "endpoint_name"
-
-    name: Mapped[str] = mapped_column(_ENDPOINT, primary_key=True)
-    revision: Mapped[int] = mapped_column(BigInteger)
-    head_hash: Mapped[str] = mapped_column(String(64))
-
-
-class EndpointModel(Base):
-    """A registered model that an endpoint refers to, or once did: who may see it depends on them.
-
-    It is never deleted, as the events that name it.
-    """
-
-    __tablename__ = "endpoint_model"
-
-    name: Mapped[str] = mapped_column(ForeignKey(EndpointName.name), primary_key=True)
-    model: Mapped[str] = mapped_column(_NAME, primary_key=True)
-    """Its name; empty for all that is not registered, but of some run or logged model."""
-
-
-class Endpoint(Base):
-    __tablename__ = "endpoint"
-
-    name: Mapped[str] = mapped_column(ForeignKey(EndpointName.name), primary_key=True)
-    spec: Mapped[str] = mapped_column(Text)
-    """As canonical JSON, without what is unset or empty."""
-    status: Mapped[str] = mapped_column(Text)
-    """Where each of its targets stands, as JSON by URI; in no document."""
-    created_ms: Mapped[int] = mapped_column(BigInteger)
-    updated_ms: Mapped[int] = mapped_column(BigInteger)
-
-    names: Mapped[EndpointName] = relationship(viewonly=True, lazy="joined", innerjoin=True)
-
-    @property
-    def etag(self) -> str:
-        return str(self.names.revision)
-
-    @property
-    def wanted(self) -> Document:
-        """Its spec, to be read only."""
-        return dict(json.loads(self.spec))
-
-    @property
-    def reported(self) -> dict[str, Document]:
-        """Where each of its targets stands, by URI, to be read only."""
-        return dict(json.loads(self.status))
-
-    @property
-    def statuses(self) -> list[Document]:
-        """Where each of its targets stands, in the order of the spec."""
-        reported = self.reported
-        return [{"model_uri": uri} | reported[uri] for uri in uris_of(self.wanted)]
-
-    @property
-    def document(self) -> Document:
-        return {
-            "spec": self.wanted,
-            "created_ms": self.created_ms,
-            "updated_ms": self.updated_ms,
-        }
-
-
-class EndpointEvent(Chained, Base):
-    """One change of one endpoint."""
-
-    __tablename__ = "endpoint_event"
-
-    name: Mapped[str] = mapped_column(ForeignKey(EndpointName.name), primary_key=True)
-    revision: Mapped[int] = mapped_column(BigInteger, primary_key=True)
 
 
 class Imported(Base):

@@ -1,0 +1,44 @@
+"""The registry's tables, which are also its domain objects.
+
+What the tables hold about one name is, written as JSON, the *document* of that name; events are
+patches of it. docs/history.md describes it.
+"""
+
+from __future__ import annotations
+
+from modelyard_registry.models.base import Base
+from modelyard_registry.models.endpoints import Endpoint, EndpointEvent, EndpointModel, EndpointName
+from modelyard_registry.models.registered_models import (
+    READY,
+    ApiToken,
+    ApiTokenRevision,
+    Event,
+    Imported,
+    ModelAlias,
+    ModelName,
+    ModelVersion,
+    ModelVersionTag,
+    RegisteredModel,
+    RegisteredModelTag,
+    RegistryClock,
+)
+
+__all__ = [
+    "READY",
+    "ApiToken",
+    "ApiTokenRevision",
+    "Base",
+    "Endpoint",
+    "EndpointEvent",
+    "EndpointModel",
+    "EndpointName",
+    "Event",
+    "Imported",
+    "ModelAlias",
+    "ModelName",
+    "ModelVersion",
+    "ModelVersionTag",
+    "RegisteredModel",
+    "RegisteredModelTag",
+    "RegistryClock",
+]
