@@ -98,6 +98,7 @@ def _run_entry_point(name: str, words: list[str], arguments: list[str]) -> int:
     (found,) = entry_points(group=_GROUP, name=name)
     try:
         command: Callable[[list[str]], int] = found.load()
+        return command(arguments)  # some import the rest when their settings are read
     except ModuleNotFoundError as missing:
         if (missing.name or "").startswith("modelyard"):
             raise
@@ -108,7 +109,6 @@ def _run_entry_point(name: str, words: list[str], arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return _USAGE_ERROR
-    return command(arguments)
 
 
 def _listed() -> str:

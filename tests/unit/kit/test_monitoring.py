@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.http.protocol import MAX_HEAD_BYTES
 from modelyard_kit.monitoring import Monitoring
 
 DOWN = "registry: The database is at revision 0001, this version needs 0002."
@@ -79,6 +80,10 @@ def test_bytes_that_are_no_request_do_not_end_it(monitoring: Monitoring) -> None
         raw.sendall(b"\x16\x03\x01 nonsense\r\n\r\n")
         assert b"400" in raw.recv(4096)
     assert ask(monitoring, "/livez")[0] == 200
+
+
+def test_a_head_beyond_the_limit_is_refused(monitoring: Monitoring) -> None:
+    assert ask(monitoring, f"/livez?{'a' * MAX_HEAD_BYTES}")[0] == 431
 
 
 def test_a_taken_port_is_refused(monitoring: Monitoring) -> None:

@@ -15,6 +15,7 @@ from serving_parts import Answered, ask, get, obedient_model
 
 from modelyard_kit.auth import Grant
 from modelyard_kit.errors import Unauthenticated
+from modelyard_kit.http.protocol import MAX_HEAD_BYTES
 from modelyard_kit.http.server import Server
 from modelyard_kit.listening import listen
 from modelyard_serving.callers import Callers
@@ -238,6 +239,25 @@ def test_a_client_that_asks_before_it_sends_too_much_is_told_at_once(edge: Runni
             b"content-length: 20000\r\nexpect: 100-continue\r\n\r\n"
         )
         assert client.recv(4096).startswith(b"HTTP/1.1 413 ")
+
+
+def raw(edge: Running, head: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", edge.port), timeout=60) as client:
+        client.sendall(b"POST /invocations HTTP/1.1\r\nhost: x\r\n" + head + b"\r\n")
+        return client.recv(65536)
+
+
+def test_a_head_beyond_the_limit_is_431_as_json(edge: Running) -> None:
+    answered = raw(edge, b"x-a: " + b"a" * MAX_HEAD_BYTES + b"\r\n")
+
+    assert answered.startswith(b"HTTP/1.1 431 ")
+    assert b'"error_code":"INVALID_PARAMETER_VALUE"' in answered
+
+
+def test_two_tokens_in_one_request_are_refused(edge: Running) -> None:
+    token = b"authorization: Bearer a\r\n"
+
+    assert raw(edge, token + token + b"content-length: 0\r\n").startswith(b"HTTP/1.1 400 ")
 
 
 def test_a_connection_is_used_again_after_a_refusal(edge: Running) -> None:
