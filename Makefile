@@ -87,7 +87,7 @@ soak: install ## Run the fault tests long (each fault N times (3), 5 s pauses, 1
 	MODELYARD_SOAK=$(or $(N),3) $(BIN)/python -m pytest -q -s tests/faults tests/contract/test_hostile_*.py --timeout 7200
 
 bench: install clients ## Print RPCs on both databases and transfers beside their floors, the edge beside gRPC and MLflow's server
-	PYTHONPATH=tests $(BIN)/python -m benchmarks.rpc
+	$(BIN)/python -m benchmarks.rpc
 	$(BIN)/python -m benchmarks.http
 	$(BIN)/python -m benchmarks.transfers
 

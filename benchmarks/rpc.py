@@ -31,9 +31,9 @@ from benchmarks import floors
 from modelyard.api.artifacts.v1 import artifacts_pb2
 from modelyard.api.registry.v1 import registry_pb2, registry_service_pb2_grpc
 from modelyard.api.tracking.v1 import tracking_pb2, tracking_service_pb2_grpc
-from modelyard_kit.db import open_database
-from modelyard_kit.migrations import migrate
-from modelyard_server.databases import TREES
+from modelyard_kit.db.base import open_database
+from modelyard_kit.db.migrations import migrate
+from modelyard_server.processes.databases import TREES
 
 WARM_UP = 50
 
@@ -219,7 +219,9 @@ def migrated(urls: dict[str, str]) -> dict[str, str]:
 
 
 def main(rounds: int = 500) -> None:
-    from postgres import Postgres  # of the tests, which other benchmarks need not find
+    from tests.support.databases.postgres import (
+        Postgres,  # of the tests, which other benchmarks need not find
+    )
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -25,7 +25,8 @@ from urllib.parse import urlsplit
 
 from benchmarks.rpc import start_platform
 
-from modelyard import MlflowClient, _rpc
+from modelyard import MlflowClient
+from modelyard._transport import rpc
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 
 SMALL_FILES = 1000
@@ -78,18 +79,18 @@ class PlainHttp:
 
     def put(self) -> None:
         declare = pb.DeclareArtifactsRequest(run_id=self._run_id, files=self._files)
-        uploads = _rpc.call(self._uri, declare, pb.DeclareArtifactsResponse).uploads
+        uploads = rpc.call(self._uri, declare, pb.DeclareArtifactsResponse).uploads
         with self._file.open("rb") as source:
             for upload in uploads:
                 block = source.read(upload.size_bytes)
                 self._connection.request("PUT", _path(upload.url), block, dict(upload.headers))
                 self._connection.getresponse().read()
         commit = pb.CommitArtifactsRequest(run_id=self._run_id, files=self._files)
-        _rpc.call(self._uri, commit, pb.CommitArtifactsResponse, timeout_s=60)
+        rpc.call(self._uri, commit, pb.CommitArtifactsResponse, timeout_s=60)
 
     def get(self, target: Path) -> None:
         request = pb.GetArtifactsRequest(run_id=self._run_id, path="plain")
-        downloads = _rpc.call(self._uri, request, pb.GetArtifactsResponse).downloads
+        downloads = rpc.call(self._uri, request, pb.GetArtifactsResponse).downloads
         with target.open("wb") as sink:
             for download in downloads:
                 self._connection.request("GET", _path(download.url))

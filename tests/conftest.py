@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from databases import DIALECTS, Dialect
 from pytest import TerminalReporter  # noqa: PT013 - named in a hook's signature
+from tests.support.databases.dialects import DIALECTS, Dialect
 
-from modelyard import _connection
+from modelyard._transport import connections
 
 if TYPE_CHECKING:  # imports boto3 and moto, which few tests need
-    from s3_servers import S3Server
+    from tests.support.stores.s3_servers import S3Server
 
 # Ignored where the suite runs in the background, and so by all processes that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -29,7 +29,7 @@ def dialect(request: pytest.FixtureRequest) -> Dialect:
 @pytest.fixture(autouse=True)
 def no_servers_of_other_tests() -> Iterator[None]:
     """No test calls a server that another one chose, or that had the same port."""
-    state = _connection._state  # noqa: SLF001 - nobody else may forget all connections
+    state = connections._state  # noqa: SLF001 - nobody else may forget all connections
     chosen = state.tracking_uri, state.registry_uri
     yield
     state.tracking_uri, state.registry_uri = chosen
@@ -39,7 +39,7 @@ def no_servers_of_other_tests() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def seaweedfs() -> Iterator[S3Server]:
     """A SeaweedFS, which enforces what is signed; each test takes a bucket of its own."""
-    import s3_servers
+    from tests.support.stores import s3_servers
 
     with s3_servers.seaweedfs() as server:
         yield server
@@ -48,7 +48,7 @@ def seaweedfs() -> Iterator[S3Server]:
 @pytest.fixture(scope="session")
 def moto() -> Iterator[S3Server]:
     """A moto, which believes everything; each test takes a bucket of its own."""
-    import s3_servers
+    from tests.support.stores import s3_servers
 
     with s3_servers.moto() as server:
         yield server

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from modelyard_kit.settings import Setting, declaration, variable
-from modelyard_kit.settings_table import PROGRAMS
+from modelyard_kit.settings.declarations import Setting, declaration, variable
+from modelyard_kit.settings.table import PROGRAMS
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 TABLE = re.compile(r"(<!-- settings of (?P<programs>[^>]+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -20,7 +20,7 @@ from google.protobuf.descriptor import (
 
 from modelyard.api.options.v1 import options_pb2
 from modelyard_gateway.codec import raw
-from modelyard_kit.grpc_errors import CODES
+from modelyard_kit.rpc.grpc_errors import CODES
 
 ROOT = Path(__file__).parents[2]
 AREAS = ("tracking", "artifacts", "registry", "serving", "access")

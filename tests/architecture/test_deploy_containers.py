@@ -10,9 +10,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from manifests import DEPLOY, ROOT, Object, compose
+from tests.support.processes.manifests import DEPLOY, ROOT, Object, compose
 
-from modelyard_kit.settings_table import KNOWN_VARIABLES
+from modelyard_kit.settings.table import KNOWN_VARIABLES
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DOCKERFILE = (DEPLOY / "docker" / "Dockerfile").read_text(encoding="utf-8")

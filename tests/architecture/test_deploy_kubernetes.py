@@ -7,7 +7,7 @@ import tomllib
 from collections import Counter
 
 import pytest
-from manifests import (
+from tests.support.processes.manifests import (
     DEPLOY,
     FOLDERS,
     ROOT,
@@ -28,7 +28,7 @@ from manifests import (
 )
 
 from modelyard_gateway.artifacts.uploads import UploadLimits
-from modelyard_kit.settings_table import KNOWN_VARIABLES
+from modelyard_kit.settings.table import KNOWN_VARIABLES
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 OVERLAYS = ("overlays/small", "overlays/production")

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from manifests import Object, name, of_kind, pod_labels, ports, rendered, selects, workloads
+from tests.support.processes.manifests import (
+    Object,
+    name,
+    of_kind,
+    pod_labels,
+    ports,
+    rendered,
+    selects,
+    workloads,
+)
 
 OVERLAYS = ("overlays/small", "overlays/production")
 all_overlays = pytest.mark.parametrize("overlay", OVERLAYS)

@@ -9,12 +9,16 @@ from prometheus_client import Info
 from prometheus_client.metrics import MetricWrapperBase
 
 import modelyard_gateway.metrics
-import modelyard_kit.metrics
+import modelyard_kit.observability.metrics
 import modelyard_serving.metrics
 
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"\| `(modelyard_\w+)` \| (\w+) \|([^|]*)\|")
-MODULES = (modelyard_kit.metrics, modelyard_gateway.metrics, modelyard_serving.metrics)
+MODULES = (
+    modelyard_kit.observability.metrics,
+    modelyard_gateway.metrics,
+    modelyard_serving.metrics,
+)
 
 
 def test_every_metric_is_listed_with_its_type_and_labels() -> None:

@@ -8,8 +8,8 @@ import sys
 from importlib.metadata import packages_distributions, requires
 
 import pytest
-from manifests import DEPLOY
 from packaging.requirements import Requirement
+from tests.support.processes.manifests import DEPLOY
 
 DOCKERFILE = (DEPLOY / "docker" / "Dockerfile").read_text(encoding="utf-8")
 EXTRAS = {
@@ -19,17 +19,17 @@ EXTRAS = {
     )
 }
 MODULES = {
-    "tracking": ["modelyard_server.tracking"],
-    "registry": ["modelyard_server.registry"],
-    "serving": ["modelyard_server.serving", "modelyard_serving.main"],
-    "gateway": ["modelyard_server.gateway"],
+    "tracking": ["modelyard_server.processes.tracking"],
+    "registry": ["modelyard_server.processes.registry"],
+    "serving": ["modelyard_server.processes.serving", "modelyard_server.processes.models_serve"],
+    "gateway": ["modelyard_server.processes.gateway"],
     "tools": [
-        "modelyard_server.migrate",
-        "modelyard_server.databases",
-        "modelyard_server.tokens",
-        "modelyard_server.gc",
-        "modelyard_server.backup",
-        "modelyard_server.restore",
+        "modelyard_server.admin.migrate",
+        "modelyard_server.processes.databases",
+        "modelyard_server.admin.tokens",
+        "modelyard_server.admin.gc",
+        "modelyard_server.admin.backup",
+        "modelyard_server.admin.restore",
     ],
 }
 IMPORT_WITHOUT = """

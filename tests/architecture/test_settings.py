@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from modelyard_kit.settings import variables
-from modelyard_kit.settings_table import KNOWN_VARIABLES, ClientSettings
+from modelyard_kit.settings.declarations import variables
+from modelyard_kit.settings.table import KNOWN_VARIABLES, ClientSettings
 
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENT = REPOSITORY / "docs" / "settings.md"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from up_process import Up, environment, up
+from tests.support.processes.up_process import Up, environment, up
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,9 +10,9 @@ import modelyard_serving.app
 import modelyard_tracking.app
 from modelyard_kit.artifacts import UrlSigner
 from modelyard_kit.artifacts.memory import MemoryStore
-from modelyard_kit.channel import dial
-from modelyard_kit.db import open_database
-from modelyard_kit.server import Server
+from modelyard_kit.db.base import open_database
+from modelyard_kit.rpc.channel import connect
+from modelyard_kit.rpc.server import Server
 
 UNBUILT = {
     "modelyard.api.serving.v1.ServingService.Predict",
@@ -27,7 +27,7 @@ def test_what_is_not_built_is_known_and_printed(
     store = MemoryStore(signer)
     tracking = open_database(f"sqlite:///{tmp_path}/tracking.db")
     registry = open_database(f"sqlite:///{tmp_path}/registry.db")
-    channel = dial("127.0.0.1:1")
+    channel = connect("127.0.0.1:1")
     modelyard_tracking.app.mount(server, tracking, store, signer)
     modelyard_registry.app.mount(server, registry, store, channel)
     modelyard_serving.app.mount(server)

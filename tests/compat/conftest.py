@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from up_process import Up, up
+from tests.support.processes.up_process import Up, up
 
 
 @pytest.fixture(scope="module")

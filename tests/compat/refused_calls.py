@@ -17,10 +17,10 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import mlflow
-from compat.clients.refusals import refused
 from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 from mlflow.tracking._tracking_service.utils import _get_store
+from tests.compat.clients.refusals import refused
 
 Call = Callable[[], object]
 

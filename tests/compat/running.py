@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from compat import environments
-from ports import free_port
-from up_process import environment
+from tests.compat import environments
+from tests.support.processes.ports import free_port
+from tests.support.processes.up_process import environment
 
 TIMEOUT_S = 280
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from compat import environments, running
+from tests.compat import environments, running
 
 SCRIPTS = Path(__file__).parent / "clients"
 

@@ -11,13 +11,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 import pytest
-from compat import environments
-from compat.conformance import comparison, differences, every
-from compat.conformance.comparison import Address, Comparison
-from compat.conformance.page import PAGE, page
-from compat.conformance.reasons import Reason
-from compat.conformance.servers import VERSION, mlflow_server
-from up_process import up
+from tests.compat import environments
+from tests.compat.conformance import comparison, differences, every
+from tests.compat.conformance.comparison import Address, Comparison
+from tests.compat.conformance.page import PAGE, page
+from tests.compat.conformance.reasons import Reason
+from tests.compat.conformance.servers import VERSION, mlflow_server
+from tests.support.processes.up_process import up
 
 pytestmark = pytest.mark.timeout(600)  # two servers, and the real client twice
 

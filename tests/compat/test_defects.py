@@ -12,10 +12,10 @@ from urllib.parse import quote, urlencode
 
 import pandas as pd
 import pytest
-import serving_parts
-from compat import environments, running
-from compat.conformance.servers import VERSION, mlflow_server
-from up_process import Up
+from tests.compat import environments, running
+from tests.compat.conformance.servers import VERSION, mlflow_server
+from tests.support.platforms import serving_parts
+from tests.support.processes.up_process import Up
 
 import modelyard.pyfunc
 

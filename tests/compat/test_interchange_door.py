@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from compat import environments, running
-from compat.interchange.inputs import IRIS, plain
-from serving_parts import ask, serving
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
+from tests.compat import environments, running
+from tests.compat.interchange.inputs import IRIS, plain
+from tests.support.platforms.serving_parts import ask, serving
 
 import modelyard
 from modelyard import pyfunc, sklearn

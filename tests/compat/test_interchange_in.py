@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from compat import environments, running
-from compat.interchange.inputs import plain, question
+from tests.compat import environments, running
+from tests.compat.interchange.inputs import plain, question
 
 from modelyard import pyfunc, sklearn
 from modelyard.exceptions import InvalidParameter, PermissionDenied

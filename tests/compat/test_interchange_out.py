@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from compat import environments, running
-from compat.interchange.inputs import IRIS, plain, question
 from sklearn.base import BaseEstimator
 from sklearn.datasets import load_iris
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from tests.compat import environments, running
+from tests.compat.interchange.inputs import IRIS, plain, question
 
 from modelyard import pyfunc, sklearn
 from modelyard.exceptions import InvalidParameter

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from compat import environments, running
-from compat.conformance.servers import mlflow_server
-from compat.moving.snapshot import Document, Snapshot
-from up_process import Up, environment, up
+from tests.compat import environments, running
+from tests.compat.conformance.servers import mlflow_server
+from tests.compat.moving.snapshot import Document, Snapshot
+from tests.support.processes.up_process import Up, environment, up
 
 import modelyard.artifacts
-from modelyard_server.moving import exporting, importing
+from modelyard_mlflow import exporting, importing
 
 FILL = Path(__file__).parent / "moving" / "fill.py"
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from compat.moving.old_database import OTHER, RUN, add_run, add_version, fill
-from compat.moving.snapshot import Snapshot
-from up_process import Up, up
+from tests.compat.moving.old_database import OTHER, RUN, add_run, add_version, fill
+from tests.compat.moving.snapshot import Snapshot
+from tests.support.processes.up_process import Up, up
 
-from modelyard import MlflowClient, _rpc
+from modelyard import MlflowClient
+from modelyard._transport import rpc
 from modelyard.api.registry.v1 import registry_pb2
-from modelyard_server.moving import importing
+from modelyard_mlflow import importing
 
 Change = Callable[[sqlite3.Connection], Any]
 
@@ -73,7 +74,7 @@ def test_versions_that_change_places_do_so_here(origin: Origin, here: Up) -> Non
     origin.change(set_stages(v2="Archived", v4="Production"))
     assert stages(origin.imported()) == {"2": "Archived", "4": "Production"}
     request = registry_pb2.VerifyHistoryRequest(name="f")
-    verified = _rpc.call(here.instance["http"], request, registry_pb2.VerifyHistoryResponse)
+    verified = rpc.call(here.instance["http"], request, registry_pb2.VerifyHistoryResponse)
     assert verified.revision
 
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from compat import environments, running
-from compat.counting import counting
-from up_process import Up, up
+from tests.compat import environments, running
+from tests.compat.counting import counting
+from tests.support.processes.up_process import Up, up
 
 from modelyard.tracking import MlflowClient
 

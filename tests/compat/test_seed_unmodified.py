@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from compat import environments, running
-from serving_parts import ask, serving
-from up_process import Up, up
+from tests.compat import environments, running
+from tests.support.platforms.serving_parts import ask, serving
+from tests.support.processes.up_process import Up, up
 
 CURL = (
     b'{"dataframe_split": {"columns": ["SepalLength", "SepalWidth", "PetalLength", "PetalWidth"],'

@@ -3,8 +3,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from databases import Dialect
-from tracking_service import START_MS, Tracking, file_message, refused, tracking_at
+from tests.support.databases.dialects import Dialect
+from tests.support.platforms.tracking_service import (
+    START_MS,
+    Tracking,
+    file_message,
+    refused,
+    tracking_at,
+)
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.api.tracking.v1 import tracking_pb2

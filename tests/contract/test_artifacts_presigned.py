@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
-from databases import Dialect
-from tracking_service import START_MS, Tracking, refused, tracking_at
+from tests.support.databases.dialects import Dialect
+from tests.support.platforms.tracking_service import START_MS, Tracking, refused, tracking_at
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.api.tracking.v1 import tracking_pb2

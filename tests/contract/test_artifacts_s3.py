@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from artifact_edge import Edge, running_edge
 from prometheus_client import REGISTRY
-from s3_servers import S3Server
-from tracking_service import file_message, refused
+from tests.support.http.artifact_edge import Edge, running_edge
+from tests.support.platforms.tracking_service import file_message, refused
+from tests.support.stores.s3_servers import S3Server
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.api.registry.v1 import registry_pb2

@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import databases
 import psycopg
 import pytest
-from endpoint_service import ENDPOINTS, Endpoints
-from registry_service import running_registry
 from sqlalchemy import make_url
-from tracking_service import tracking_at
+from tests.support.databases import dialects
+from tests.support.platforms.endpoint_service import ENDPOINTS, Endpoints
+from tests.support.platforms.registry_service import running_registry
+from tests.support.platforms.tracking_service import tracking_at
 
 from modelyard.api.serving.v1.endpoint_service_pb2_grpc import EndpointServiceStub
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
-from modelyard_kit.channel import dial
-from modelyard_kit.migrations import Tree
+from modelyard_kit.db.migrations import Tree
+from modelyard_kit.rpc.channel import connect
 from modelyard_registry.app import TREE as REGISTRY
 from modelyard_tracking.app import TREE as TRACKING
 
@@ -28,7 +28,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "databases.md"
 @contextmanager
 def as_role(folder: Path, tree: Tree) -> Iterator[str]:
     """Have the service of `folder` connect as a role with the documented grants; yield its URL."""
-    owner = databases.migrated_url("postgresql", folder, tree)
+    owner = dialects.migrated_url("postgresql", folder, tree)
     role = f"role_of_{make_url(owner).database}"
     found = re.search(r"```sql\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert found is not None
@@ -41,7 +41,7 @@ def as_role(folder: Path, tree: Tree) -> Iterator[str]:
         connection.execute(f"CREATE ROLE {role} LOGIN".encode())
         connection.execute(grants.encode())
         url = make_url(owner).set(username=role).render_as_string()
-        databases.use(folder, tree, url)
+        dialects.use(folder, tree, url)
         yield url
     with psycopg.connect(owner, autocommit=True) as connection:
         connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
@@ -55,7 +55,7 @@ def test_the_registry_works_and_cannot_change_history(tmp_path: Path) -> None:
             registry.move(1, "Production")
             registry.set_alias("champion", 1)
             assert registry.get_version("champion").current_stage == "Production"
-            with dial(registry.target, ENDPOINTS) as channel:
+            with connect(registry.target, ENDPOINTS) as channel:
                 endpoints = Endpoints(registry, EndpointServiceStub(channel))
                 endpoints.create()
                 endpoints.delete()

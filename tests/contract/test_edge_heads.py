@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from artifact_edge import FILES, Edge, running_edge
+from tests.support.http.artifact_edge import FILES, Edge, running_edge
 
 from modelyard_kit.http.protocol import MAX_HEAD_BYTES, Protocol
 

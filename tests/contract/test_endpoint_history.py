@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from databases import Dialect
-from endpoint_service import Endpoints, running_endpoints
-from registry_service import refused
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
+from tests.support.databases.dialects import Dialect
+from tests.support.platforms.endpoint_service import Endpoints, running_endpoints
+from tests.support.platforms.registry_service import refused
 
 from modelyard.api.serving.v1 import endpoint_pb2 as pb
 from modelyard_kit.errors import DataLoss

@@ -11,8 +11,8 @@ from typing import Any
 
 import grpc
 import pytest
-from access_platform import METHODS, Platform, Refusal, running_platform
 from google.protobuf.message_factory import GetMessageClass
+from tests.support.platforms.access_platform import METHODS, Platform, Refusal, running_platform
 
 _numbers = count(1)
 

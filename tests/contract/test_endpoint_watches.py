@@ -9,13 +9,13 @@ from typing import Any
 
 import grpc
 import pytest
-from databases import Dialect
-from endpoint_service import Endpoints, running_endpoints
-from registry_service import refused
+from tests.support.databases.dialects import Dialect
+from tests.support.platforms.endpoint_service import Endpoints, running_endpoints
+from tests.support.platforms.registry_service import refused
 
 from modelyard.api.serving.v1 import endpoint_pb2 as pb
-from modelyard_kit import grpc_errors
 from modelyard_kit.errors import InvalidArgument, OutOfRange
+from modelyard_kit.rpc import grpc_errors
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from databases import Dialect
-from endpoint_service import URI, Endpoints, running_endpoints, spec, target
-from registry_service import in_threads, refused
+from tests.support.databases.dialects import Dialect
+from tests.support.platforms.endpoint_service import URI, Endpoints, running_endpoints, spec, target
+from tests.support.platforms.registry_service import in_threads, refused
 
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.serving.v1 import endpoint_pb2 as pb

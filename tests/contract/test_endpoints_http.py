@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from access_platform import SERVICES_TOKEN, Platform, running_platform
+from tests.support.platforms.access_platform import SERVICES_TOKEN, Platform, running_platform
 
 PAGE = Path(__file__).parents[2] / "docs" / "endpoints.md"
 TOKEN = f"Bearer {SERVICES_TOKEN}"

@@ -17,8 +17,8 @@ from modelyard_gateway.server import HttpServer
 from modelyard_kit.artifacts import UrlSigner
 from modelyard_kit.artifacts.local import LocalStore
 from modelyard_kit.errors import InvalidArgument
-from modelyard_kit.listening import listen
-from modelyard_kit.server import Server
+from modelyard_kit.http.listening import listen
+from modelyard_kit.rpc.server import Server
 
 
 @dataclass

@@ -18,9 +18,9 @@ from modelyard_gateway.app import Gateway
 from modelyard_gateway.server import HttpServer
 from modelyard_kit.artifacts import Digest, UrlSigner
 from modelyard_kit.artifacts.local import LocalStore
+from modelyard_kit.http.listening import listen
 from modelyard_kit.http.protocol import Protocol
-from modelyard_kit.listening import listen
-from modelyard_kit.server import Server
+from modelyard_kit.rpc.server import Server
 
 DATA = bytes(range(256)) * 20_000  # five chunks of the store
 DIGEST = Digest.of(DATA)

@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
-from artifact_edge import API, FILES, Edge, running_edge
-from s3_servers import S3Server
+from tests.support.http.artifact_edge import API, FILES, Edge, running_edge
+from tests.support.stores.s3_servers import S3Server
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.api.registry.v1 import registry_pb2

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import pytest
-from artifact_edge import FILES, Edge, running_edge
+from tests.support.http.artifact_edge import FILES, Edge, running_edge
 
 from modelyard.api.registry.v1 import registry_pb2
 

@@ -9,9 +9,14 @@ from typing import Any
 
 import grpc
 import pytest
-from access_platform import METHODS, SERVICES_TOKEN, Platform, running_platform
-from hostile_answers import REFUSED
-from hostile_requests import VALID, World, valid
+from tests.support.hostile.answers import REFUSED
+from tests.support.hostile.requests import VALID, World, valid
+from tests.support.platforms.access_platform import (
+    METHODS,
+    SERVICES_TOKEN,
+    Platform,
+    running_platform,
+)
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
-from hostile_values import Place, places
-from transcoder_edge import ROUTES, Edge, ask, running_edge
+from tests.support.hostile.values import Place, places
+from tests.support.http.transcoder_edge import ROUTES, Edge, ask, running_edge
 
 from modelyard_gateway.codec import well_known
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from access_platform import METHODS, SERVICES_TOKEN, Platform, Refusal
 from google.protobuf.message import Message
-from hostile_answers import areas, fault
-from hostile_requests import VALID, World
-from hostile_values import Place, hostile, places, some
-from postgres_platform import PostgresPlatform, running_postgres_platform
+from tests.support.hostile.answers import areas, fault
+from tests.support.hostile.requests import VALID, World
+from tests.support.hostile.values import Place, hostile, places, some
+from tests.support.platforms.access_platform import METHODS, SERVICES_TOKEN, Platform, Refusal
+from tests.support.platforms.postgres_platform import PostgresPlatform, running_postgres_platform
 
 _SOAK = bool(os.environ.get("MODELYARD_SOAK"))
 _PER_RPC = 8

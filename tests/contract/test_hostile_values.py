@@ -13,11 +13,17 @@ from contextlib import closing
 from dataclasses import dataclass
 
 import pytest
-from access_platform import METHODS, SERVICES_TOKEN, Platform, Refusal, running_platform
 from google.protobuf.message import Message
-from hostile_answers import areas, fault
-from hostile_requests import VALID, World, valid
-from hostile_values import hostile, places, some
+from tests.support.hostile.answers import areas, fault
+from tests.support.hostile.requests import VALID, World, valid
+from tests.support.hostile.values import hostile, places, some
+from tests.support.platforms.access_platform import (
+    METHODS,
+    SERVICES_TOKEN,
+    Platform,
+    Refusal,
+    running_platform,
+)
 
 _VALUES = hostile if os.environ.get("MODELYARD_SOAK") else some
 

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-import registry_originals
-import tracking_originals
-from databases import Dialect
-from registry_service import Registry, running_registry
-from tracking_service import Tracking, tracking_at
+from tests.support.databases.dialects import Dialect
+from tests.support.platforms import registry_originals, tracking_originals
+from tests.support.platforms.registry_service import Registry, running_registry
+from tests.support.platforms.tracking_service import Tracking, tracking_at
 
 CLIENTS = 8
 ROUNDS = 3

@@ -11,10 +11,10 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
-from access_platform import SERVICES_TOKEN, Platform, running_platform
-from hostile_requests import World
+from tests.support.hostile.requests import World
+from tests.support.platforms.access_platform import SERVICES_TOKEN, Platform, running_platform
 
-from modelyard_kit.logs import JsonFormatter
+from modelyard_kit.observability.logs import JsonFormatter
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 REQUEST_ID = "promote-iris-7"

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from artifact_edge import FILES, running_edge
-from measured import measured
-from registry_service import running_registry
-from serving_parts import (
+from tests.support.http.artifact_edge import FILES, running_edge
+from tests.support.platforms.measured import measured
+from tests.support.platforms.registry_service import running_registry
+from tests.support.platforms.serving_parts import (
     NAME,
     FewLineRegistry,
     ask,

@@ -6,11 +6,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from databases import Dialect, empty_url
 from sqlalchemy import inspect
+from tests.support.databases.dialects import Dialect, empty_url
 
-from modelyard_kit.db import open_database
-from modelyard_server import migrate
+from modelyard_kit.db.base import open_database
+from modelyard_server.admin import migrate
 
 
 def is_refused(

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from artifact_edge import API, FILES, Edge, running_edge
+from tests.support.http.artifact_edge import API, FILES, Edge, running_edge
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.api.registry.v1 import registry_pb2

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from artifact_edge import API, FILES, Edge, running_edge
+from tests.support.http.artifact_edge import API, FILES, Edge, running_edge
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.api.registry.v1 import registry_pb2

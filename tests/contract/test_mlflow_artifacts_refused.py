@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from artifact_edge import API, FILES, Edge, running_edge
+from tests.support.http.artifact_edge import API, FILES, Edge, running_edge
 
 from modelyard_gateway.artifacts.uploads import UploadLimits
 

@@ -14,10 +14,16 @@ from typing import Any
 
 import grpc
 import pytest
-from access_platform import METHODS, SERVICES_TOKEN, Platform, first_route, running_platform
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 from prometheus_client import REGISTRY
+from tests.support.platforms.access_platform import (
+    METHODS,
+    SERVICES_TOKEN,
+    Platform,
+    first_route,
+    running_platform,
+)
 
 from modelyard.api.access.v1 import access_pb2 as pb
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import grpc
 import pytest
-from access_platform import Platform, running_platform
+from tests.support.platforms.access_platform import Platform, running_platform
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.tracking import MlflowClient

@@ -13,15 +13,15 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
-from notebook import SERVICE, TOKEN
-from service_processes import service
+from tests.support.platforms.notebook import SERVICE, TOKEN
+from tests.support.processes.service_processes import service
 
 from modelyard_gateway.backends import SERVICES
-from modelyard_kit import reflection
-from modelyard_kit.server import Server
-from modelyard_kit.settings import load
-from modelyard_kit.settings_table import UpSettings
-from modelyard_server.embedded import Embedded
+from modelyard_kit.rpc import reflection
+from modelyard_kit.rpc.server import Server
+from modelyard_kit.settings.declarations import load
+from modelyard_kit.settings.table import UpSettings
+from modelyard_server.processes.embedded import Embedded
 
 SERVING = "modelyard.api.serving.v1.ServingService"
 HEALTH = "grpc.health.v1.Health"

@@ -9,14 +9,15 @@ from typing import Any
 
 import grpc
 import pytest
-from databases import Dialect
-from registry_service import Registry, refused, running_registry
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
+from tests.support.databases.dialects import Dialect
+from tests.support.platforms.registry_service import Registry, refused, running_registry
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
-from modelyard_kit import grpc_errors, paging
+from modelyard_kit.db import paging
 from modelyard_kit.errors import DataLoss, InvalidArgument, NotFound, OutOfRange, Unavailable
+from modelyard_kit.rpc import grpc_errors
 
 
 @pytest.fixture

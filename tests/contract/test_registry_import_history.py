@@ -8,8 +8,8 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from databases import Dialect
-from registry_originals import (
+from tests.support.databases.dialects import Dialect
+from tests.support.platforms.registry_originals import (
     import_model,
     import_version,
     model,
@@ -17,7 +17,7 @@ from registry_originals import (
     resolve,
     version,
 )
-from registry_service import (
+from tests.support.platforms.registry_service import (
     SOURCE,
     Registry,
     refused,

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from databases import Dialect
-from registry_originals import (
+from tests.support.databases.dialects import Dialect
+from tests.support.platforms.registry_originals import (
     FOREIGN,
     ORIGIN,
     actions,
@@ -19,7 +19,7 @@ from registry_originals import (
     verify,
     version,
 )
-from registry_service import (
+from tests.support.platforms.registry_service import (
     LOGGED_MODEL,
     LOGGED_MODEL_OF_NO_RUN,
     OTHER_RUN,

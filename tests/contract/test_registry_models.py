@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from databases import Dialect
-from registry_service import Registry, refused, running_registry
 from sqlalchemy import event
+from tests.support.databases.dialects import Dialect
+from tests.support.platforms.registry_service import Registry, refused, running_registry
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard_kit.errors import (

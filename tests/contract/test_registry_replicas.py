@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import registry_originals as originals
-from registry_service import Registry, in_threads, running_registry
 from sqlalchemy import text
+from tests.support.platforms import registry_originals as originals
+from tests.support.platforms.registry_service import Registry, in_threads, running_registry
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
-from modelyard_kit.db import Database
+from modelyard_kit.db.base import Database
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from databases import Dialect
-from registry_service import (
+from tests.support.databases.dialects import Dialect
+from tests.support.platforms.registry_service import (
     LOGGED_MODEL,
     OTHER_RUN,
     RUN,

@@ -4,8 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from databases import Dialect
-from registry_service import OTHER_RUN, RUN, SOURCE, Registry, refused, running_registry
+from tests.support.databases.dialects import Dialect
+from tests.support.platforms.registry_service import (
+    OTHER_RUN,
+    RUN,
+    SOURCE,
+    Registry,
+    refused,
+    running_registry,
+)
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard_kit.errors import InvalidArgument

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from databases import Dialect, Row, revisions_before_head, upgrade
-from endpoint_service import ENDPOINTS, Endpoints
-from registry_service import RUN, SOURCE, running_registry
+from tests.support.databases.dialects import Dialect, Row, revisions_before_head, upgrade
+from tests.support.platforms.endpoint_service import ENDPOINTS, Endpoints
+from tests.support.platforms.registry_service import RUN, SOURCE, running_registry
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.api.serving.v1.endpoint_service_pb2_grpc import EndpointServiceStub
-from modelyard_kit.channel import dial
+from modelyard_kit.rpc.channel import connect
 from modelyard_registry.app import TREE
 from modelyard_registry.rules.history import FIRST_PREVIOUS_HASH, event_hash
 
@@ -108,7 +108,7 @@ def test_what_an_earlier_revision_held_is_read_and_written_on(
         registry.call("VerifyHistory", pb.VerifyHistoryRequest(name="iris"))
         assert registry.create_version().version == "4"
         registry.call("VerifyHistory", pb.VerifyHistoryRequest(name="iris"))
-        with dial(registry.target, ENDPOINTS) as channel:
+        with connect(registry.target, ENDPOINTS) as channel:
             endpoints = Endpoints(registry, EndpointServiceStub(channel))
             assert endpoints.create().revision == 1
             assert endpoints.events()[0].clock == registry.events()[-1].clock + 1

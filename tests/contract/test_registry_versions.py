@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from databases import Dialect
-from registry_service import (
+from tests.support.databases.dialects import Dialect
+from tests.support.platforms.registry_service import (
     LOGGED_MODEL,
     OTHER_RUN,
     RUN,

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import grpc
 import pytest
-from access_platform import METHODS, Platform, first_route, running_platform
 from google.protobuf.message_factory import GetMessageClass
+from tests.support.platforms.access_platform import METHODS, Platform, first_route, running_platform
 
 from modelyard.api.access.v1.access_pb2 import Role
 from modelyard.api.options.v1.options_pb2 import Permission
-from modelyard_kit.auth import permission_of
-from modelyard_kit.roles import EVERYTHING, ROLES
+from modelyard_kit.auth.grants import permission_of
+from modelyard_kit.auth.roles import EVERYTHING, ROLES
 
 with (Path(__file__).parent / "roles.csv").open(encoding="utf-8") as file:
     TABLE = {row["rpc"]: row for row in csv.DictReader(file)}

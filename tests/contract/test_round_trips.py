@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 from psycopg.pq.abc import PGconn
-from registry_service import SOURCE, Registry, running_registry
 from sqlalchemy import Engine, event
-from tracking_service import Tracking, file_message, tracking_at
+from tests.support.platforms.registry_service import SOURCE, Registry, running_registry
+from tests.support.platforms.tracking_service import Tracking, file_message, tracking_at
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as artifacts
 from modelyard.api.registry.v1 import registry_pb2 as registry_pb

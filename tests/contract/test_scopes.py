@@ -13,12 +13,19 @@ from typing import Any
 
 import grpc
 import pytest
-from access_platform import METHODS, Platform, Refusal, running_platform
 from google.protobuf.message_factory import GetMessageClass
-from scoped_things import MISSING, SCOPED_RPCS, SEARCHES, Things, made, request_about
+from tests.support.hostile.scoped_things import (
+    MISSING,
+    SCOPED_RPCS,
+    SEARCHES,
+    Things,
+    made,
+    request_about,
+)
+from tests.support.platforms.access_platform import METHODS, Platform, Refusal, running_platform
 
 from modelyard.api.options.v1.options_pb2 import Permission
-from modelyard_kit.auth import permission_of
+from modelyard_kit.auth.grants import permission_of
 
 OWN, FOREIGN = "fraud-own", "secret"
 HIDDEN = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.PERMISSION_DENIED)

@@ -14,20 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import postgres
 import pytest
-from certificates import Authority
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from service_processes import TOKEN, Service, service, starting
+from tests.support.databases import postgres
+from tests.support.http.certificates import Authority
+from tests.support.processes.service_processes import TOKEN, Service, service, starting
 
 import modelyard_registry.app
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.api.registry.v1 import registry_service_pb2
 from modelyard.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
-from modelyard_kit.channel import dial
-from modelyard_kit.db import open_database
-from modelyard_kit.migrations import migrate
-from modelyard_server.running import GRACE_S
+from modelyard_kit.db.base import open_database
+from modelyard_kit.db.migrations import migrate
+from modelyard_kit.rpc.channel import connect
+from modelyard_server.processes.running import GRACE_S
 
 REGISTRY = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"]
 HEAD = modelyard_registry.app.TREE.head
@@ -57,7 +57,7 @@ def registry(
 
 
 def health(target: str) -> int:
-    with dial(target, REGISTRY) as channel:
+    with connect(target, REGISTRY) as channel:
         request = health_pb2.HealthCheckRequest(service=REGISTRY.full_name)
         status: int = health_pb2_grpc.HealthStub(channel).Check(request, timeout=30).status
         return status
@@ -66,7 +66,7 @@ def health(target: str) -> int:
 def test_a_service_waits_for_its_schema_and_tells_what_it_needs(tmp_path: Path) -> None:
     url = postgres.server().create()
     needed = f"The registry database is at revision none, this version needs {HEAD}."
-    with registry(url, tmp_path) as running, dial(running.address, REGISTRY) as channel:
+    with registry(url, tmp_path) as running, connect(running.address, REGISTRY) as channel:
         assert "listening, not ready yet" in running.ready_line
         assert running.readiness == (503, f"registry: {needed} Run `modelyard migrate`.")
         assert running.monitored("/livez") == (200, "ok")
@@ -144,7 +144,7 @@ def test_services_show_and_ask_for_certificates(tmp_path: Path) -> None:
             (grpc.ssl_channel_credentials(authority.ca.read_bytes()), grpc.StatusCode.UNAVAILABLE),
             (None, grpc.StatusCode.UNAVAILABLE),
         ]:
-            with dial(running.address, credentials=credentials) as channel:
+            with connect(running.address, credentials=credentials) as channel:
                 search = RegistryServiceStub(channel).SearchRegisteredModels
                 call = search.future(pb.SearchRegisteredModelsRequest(), timeout=60)
                 assert call.code() is code
@@ -172,7 +172,7 @@ class Replicas:
         self.over = threading.Event()
 
     def call_until_over(self) -> None:
-        with dial(self.target, REGISTRY) as channel:
+        with connect(self.target, REGISTRY) as channel:
             stub = RegistryServiceStub(channel)
             number = 0
             while not self.over.is_set():
@@ -235,7 +235,7 @@ def test_a_gateway_spreads_calls_over_replicas_and_outlives_one(
 
 def test_a_service_that_stops_ends_its_streams_with_a_time_to_come_back(tmp_path: Path) -> None:
     migrated(f"sqlite:///{tmp_path}/registry.db")
-    with registry("", tmp_path) as running, dial(running.address, REGISTRY) as channel:
+    with registry("", tmp_path) as running, connect(running.address, REGISTRY) as channel:
         stream = RegistryServiceStub(channel).WatchModels(pb.WatchModelsRequest(name="m"))
         next(stream)
         running.process.send_signal(signal.SIGTERM)
@@ -250,7 +250,7 @@ def test_a_service_that_stops_ends_its_streams_with_a_time_to_come_back(tmp_path
 def test_a_service_goes_on_answering_for_its_drain_delay(tmp_path: Path) -> None:
     migrated(f"sqlite:///{tmp_path}/registry.db")
     flags = ("--drain-delay-s", "600")
-    with registry("", tmp_path, *flags) as running, dial(running.address, REGISTRY) as channel:
+    with registry("", tmp_path, *flags) as running, connect(running.address, REGISTRY) as channel:
         running.process.send_signal(signal.SIGTERM)
         until(lambda: running.readiness == (503, "Stopping."))
         assert health(running.address) == health_pb2.HealthCheckResponse.NOT_SERVING

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from certificates import Authority
+from tests.support.http.certificates import Authority
 
-from modelyard_kit.settings_table import SERVICES
-from modelyard_server import gateway, migrate, registry, serving, tracking
+from modelyard_kit.settings.table import SERVICES
+from modelyard_server.admin import migrate
+from modelyard_server.processes import gateway, registry, serving, tracking
 
 RUN: dict[str, Callable[[list[str]], int]] = {
     "tracking": tracking.run,

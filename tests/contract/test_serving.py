@@ -13,10 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from answering_store import Answer, answering_store
-from forging import edit_schema
-from ports import free_port
-from serving_parts import (
+from tests.support.platforms.serving_parts import (
     NAME,
     Answered,
     FewLineRegistry,
@@ -29,6 +26,9 @@ from serving_parts import (
     slow_model,
     start_registry,
 )
+from tests.support.processes.ports import free_port
+from tests.support.stores.answering_store import Answer, answering_store
+from tests.support.stores.forging import edit_schema
 
 from modelyard.models import Model
 

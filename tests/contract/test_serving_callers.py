@@ -9,15 +9,15 @@ from pathlib import Path
 
 import grpc
 import pytest
-from access_platform import SERVICES_TOKEN, Platform, running_platform
-from ports import free_port
-from serving_parts import Answered, Serving, ask, constant_function, serving
+from tests.support.platforms.access_platform import SERVICES_TOKEN, Platform, running_platform
+from tests.support.platforms.serving_parts import Answered, Serving, ask, constant_function, serving
+from tests.support.processes.ports import free_port
 
 import modelyard
 from modelyard_kit.errors import Unauthenticated
-from modelyard_kit.settings_table import UpSettings
-from modelyard_server.embedded import Embedded
-from modelyard_serving.neighbours import Registry
+from modelyard_kit.settings.table import UpSettings
+from modelyard_server.processes.embedded import Embedded
+from modelyard_serving.clients import Registry
 
 NAME = "fraud-1"
 PREDICTS = {"contributor", "approver", "admin"}

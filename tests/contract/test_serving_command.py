@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from up_process import environment
+from tests.support.processes.up_process import environment
 
 PRODUCTION = "models:/iris_classifier/Production"
 
@@ -61,7 +61,7 @@ def test_a_taken_port_is_one_line_and_code_1() -> None:
 
 def test_the_edge_imports_no_numerics() -> None:
     program = (
-        "import sys, modelyard_serving.main, modelyard_serving.app\n"
+        "import sys, modelyard_server.processes.models_serve, modelyard_serving.app\n"
         "heavy = {'numpy', 'pandas', 'sklearn', 'scipy', 'skops'}\n"
         "print(sorted(heavy & sys.modules.keys()))\n"
     )

@@ -13,15 +13,15 @@ from typing import Any
 
 import grpc
 import pytest
-from serving_parts import ask, constant_function, get, serving
+from tests.support.platforms.serving_parts import ask, constant_function, get, serving
 
 import modelyard
 from modelyard.api.registry.v1 import registry_pb2, registry_service_pb2
 from modelyard.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from modelyard.tracking import MlflowClient
-from modelyard_kit.server import Server
-from modelyard_kit.settings_table import UpSettings
-from modelyard_server.embedded import Embedded
+from modelyard_kit.rpc.server import Server
+from modelyard_kit.settings.table import UpSettings
+from modelyard_server.processes.embedded import Embedded
 
 NAME = "iris"
 _SERVICE = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"]

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from databases import Dialect
 from sqlalchemy import delete, select, text
-from swept_platform import Platform, swept_platform
-from tracking_service import file_message, refused
+from tests.support.databases.dialects import Dialect
+from tests.support.platforms.swept_platform import Platform, swept_platform
+from tests.support.platforms.tracking_service import file_message, refused
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard_kit.artifacts import Digest

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from databases import Dialect
-from swept_platform import Platform, swept_platform
+from tests.support.databases.dialects import Dialect
+from tests.support.platforms.swept_platform import Platform, swept_platform
 
 from modelyard_kit.artifacts import Digest
 from modelyard_tracking.rules.artifacts import STRAY_MS

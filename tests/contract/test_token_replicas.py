@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 import pytest
-from databases import Dialect, migrated_url
+from tests.support.databases.dialects import Dialect, migrated_url
 
 import modelyard_registry.app
 import modelyard_tracking.app
@@ -23,12 +23,12 @@ from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from modelyard.api.tracking.v1 import tracking_pb2
 from modelyard.api.tracking.v1.tracking_service_pb2_grpc import TrackingServiceStub
-from modelyard_kit.access import Tokens, from_registry
 from modelyard_kit.artifacts import UrlSigner
 from modelyard_kit.artifacts.memory import MemoryStore
-from modelyard_kit.channel import dial
-from modelyard_kit.db import Database, open_database
-from modelyard_kit.server import Server
+from modelyard_kit.auth.tokens import Tokens, from_registry
+from modelyard_kit.db.base import Database, open_database
+from modelyard_kit.rpc.channel import connect
+from modelyard_kit.rpc.server import Server
 
 SERVICES_TOKEN = "the-token-of-the-services"
 ACCESS = access_service_pb2.DESCRIPTOR.services_by_name["AccessService"]
@@ -75,7 +75,7 @@ def ask(replica: Replica, rpc: str, token: str = SERVICES_TOKEN, **fields: Any) 
 @contextmanager
 def running_registry(database: Database, stack: ExitStack) -> Iterator[tuple[Replica, str]]:
     server = Server(SERVICES_TOKEN, tokens=modelyard_registry.app.named_tokens(database))
-    tracking = stack.enter_context(dial("127.0.0.1:1"))
+    tracking = stack.enter_context(connect("127.0.0.1:1"))
     modelyard_registry.app.mount(server, database, MemoryStore(SIGNER), tracking)
     (port,) = server.start("127.0.0.1:0")
     target = f"127.0.0.1:{port}"
@@ -92,7 +92,7 @@ def running_registry(database: Database, stack: ExitStack) -> Iterator[tuple[Rep
 @contextmanager
 def running_tracking(url: str, registry: str) -> Iterator[Replica]:
     database = open_database(url)
-    with dial(registry, ACCESS) as channel:
+    with connect(registry, ACCESS) as channel:
         server = Server(SERVICES_TOKEN, tokens=Tokens(from_registry(channel, SERVICES_TOKEN)))
         modelyard_tracking.app.mount(server, database, MemoryStore(SIGNER), SIGNER)
         (port,) = server.start("127.0.0.1:0")

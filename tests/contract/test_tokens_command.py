@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from access_platform import SERVICES_TOKEN, Platform, running_platform
+from tests.support.platforms.access_platform import SERVICES_TOKEN, Platform, running_platform
 
-from modelyard_kit.settings_table import UpSettings
-from modelyard_server import tokens
-from modelyard_server.embedded import Embedded
+from modelyard_kit.settings.table import UpSettings
+from modelyard_server.admin import tokens
+from modelyard_server.processes.embedded import Embedded
 
 
 @pytest.fixture(scope="module")

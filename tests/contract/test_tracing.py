@@ -11,11 +11,11 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from collector import collecting
-from service_processes import Installation, installation
-from up_process import environment
+from tests.support.processes.collector import collecting
+from tests.support.processes.service_processes import Installation, installation
+from tests.support.processes.up_process import environment
 
-from modelyard_kit.tracing import Span
+from modelyard_kit.observability.tracing import Span
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 ABOVE = "00f067aa0ba902b7"

@@ -1,16 +1,16 @@
 from pathlib import Path
 
 import pytest
-from databases import Dialect
-from tracking_service import refused, tracking_at
+from tests.support.databases.dialects import Dialect
+from tests.support.platforms.tracking_service import refused, tracking_at
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_kit.artifacts import UrlSigner
 from modelyard_kit.artifacts.memory import MemoryStore
-from modelyard_kit.db import open_database
+from modelyard_kit.db.base import open_database
+from modelyard_kit.db.migrations import migrate
 from modelyard_kit.errors import FailedPrecondition
-from modelyard_kit.migrations import migrate
-from modelyard_kit.server import Server
+from modelyard_kit.rpc.server import Server
 from modelyard_tracking.app import TREE, mount
 
 

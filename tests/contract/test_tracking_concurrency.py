@@ -11,13 +11,13 @@ from typing import Any
 
 import grpc
 import pytest
-from databases import Dialect
 from prometheus_client import REGISTRY
-from tracking_service import Tracking, file_message, tracking_at
+from tests.support.databases.dialects import Dialect
+from tests.support.platforms.tracking_service import Tracking, file_message, tracking_at
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as artifacts
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
-from modelyard_kit.grpc_errors import error_info
+from modelyard_kit.rpc.grpc_errors import error_info
 
 CLIENTS = 8
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import grpc
 import pytest
-from databases import Dialect
-from tracking_service import Tracking, refused, tracking_at
+from tests.support.databases.dialects import Dialect
+from tests.support.platforms.tracking_service import Tracking, refused, tracking_at
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
-from modelyard_kit.grpc_errors import error_info
+from modelyard_kit.rpc.grpc_errors import error_info
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from databases import Dialect
-from tracking_originals import (
+from tests.support.databases.dialects import Dialect
+from tests.support.platforms.tracking_originals import (
     MODEL,
     RUN,
     everything,
@@ -20,7 +20,7 @@ from tracking_originals import (
     model,
     run,
 )
-from tracking_service import Tracking, refused, tracking_at
+from tests.support.platforms.tracking_service import Tracking, refused, tracking_at
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from databases import Dialect
-from tracking_originals import (
+from tests.support.databases.dialects import Dialect
+from tests.support.platforms.tracking_originals import (
     MODEL,
     RUN,
     create_experiment,
@@ -24,7 +24,7 @@ from tracking_originals import (
     run,
     stage_of,
 )
-from tracking_service import Tracking, refused, tracking_at
+from tests.support.platforms.tracking_service import Tracking, refused, tracking_at
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as artifacts
 from modelyard.api.tracking.v1 import tracking_pb2 as pb

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import grpc
 import pytest
-from databases import Dialect
-from tracking_service import START_MS, Tracking, refused, tracking_at
+from tests.support.databases.dialects import Dialect
+from tests.support.platforms.tracking_service import START_MS, Tracking, refused, tracking_at
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 

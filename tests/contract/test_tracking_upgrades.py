@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from databases import Dialect, Row, revisions_before_head, upgrade
-from tracking_service import tracking_at
+from tests.support.databases.dialects import Dialect, Row, revisions_before_head, upgrade
+from tests.support.platforms.tracking_service import tracking_at
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as artifacts
 from modelyard.api.tracking.v1 import tracking_pb2 as pb

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
-from transcoder_edge import METHODS, ROUTES, Edge, ask, running_edge
+from tests.support.http.transcoder_edge import METHODS, ROUTES, Edge, ask, running_edge
 
 from modelyard.api.options.v1 import options_pb2
 from modelyard.api.tracking.v1 import tracking_pb2 as pb

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transcoder_edge import Answer, ask
+from tests.support.http.transcoder_edge import Answer, ask
 
-from modelyard_kit.settings_table import UpSettings
-from modelyard_server.embedded import Embedded
+from modelyard_kit.settings.table import UpSettings
+from modelyard_server.processes.embedded import Embedded
 
 API = "/api/2.0/mlflow"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import grpc
 import pytest
 from google.api.httpbody_pb2 import HttpBody
-from transcoder_edge import Edge, running_edge
+from tests.support.http.transcoder_edge import Edge, running_edge
 
 from modelyard.api.serving.v1 import serving_pb2 as pb
 from modelyard_gateway.transcoder import MAX_BODY_BYTES

@@ -15,7 +15,7 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.message import Message
-from transcoder_edge import Edge, ask, running_edge
+from tests.support.http.transcoder_edge import Edge, ask, running_edge
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_gateway import transcoder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from transcoder_edge import Edge, running_edge
+from tests.support.http.transcoder_edge import Edge, running_edge
 
 
 @pytest.fixture(scope="module")

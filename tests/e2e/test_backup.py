@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backups import back_up, is_refused
-from filled_home import Platform, running
-from s3_servers import S3Server
+from tests.support.databases.backups import back_up, is_refused
+from tests.support.platforms.filled_home import Platform, running
+from tests.support.stores.s3_servers import S3Server
 
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard_kit.artifacts import Digest
-from modelyard_kit.db import open_database
-from modelyard_kit.migrations import current
-from modelyard_server import backup, gc, restore
-from modelyard_server.backups import contents, objects
-from modelyard_server.backups.contents import Contents, TableFile
-from modelyard_server.backups.rows import read_rows, write_rows
-from modelyard_server.databases import TREES
+from modelyard_kit.db.base import open_database
+from modelyard_kit.db.migrations import current
+from modelyard_server.admin import backup, gc, restore
+from modelyard_server.admin.backups import contents, objects
+from modelyard_server.admin.backups.contents import Contents, TableFile
+from modelyard_server.admin.backups.rows import read_rows, write_rows
+from modelyard_server.processes.databases import TREES
 
 
 @pytest.fixture(scope="module")

@@ -6,16 +6,16 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from backups import back_up, databases_in, is_refused, rows_of
-from databases import Dialect
-from filled_home import running
 from sqlalchemy import column, func, select, table, text
+from tests.support.databases.backups import back_up, databases_in, is_refused, rows_of
+from tests.support.databases.dialects import Dialect
+from tests.support.platforms.filled_home import running
 
-from modelyard_kit.db import open_database
-from modelyard_kit.migrations import Tree, current, migrate
-from modelyard_server import backup, restore
-from modelyard_server.backups import contents
-from modelyard_server.databases import TREES
+from modelyard_kit.db.base import open_database
+from modelyard_kit.db.migrations import Tree, current, migrate
+from modelyard_server.admin import backup, restore
+from modelyard_server.admin.backups import contents
+from modelyard_server.processes.databases import TREES
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import grpc
 import pytest
-from up_process import Up, up
+from tests.support.processes.up_process import Up, up
 
 from modelyard.api.artifacts.v1 import artifacts_pb2
 from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub

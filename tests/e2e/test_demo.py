@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from up_process import command, environment
+from tests.support.processes.up_process import command, environment
 
 TIMEOUT_S = 240
 

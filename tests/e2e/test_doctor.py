@@ -17,15 +17,15 @@ from urllib.parse import urlsplit
 
 import pytest
 import trustme
-from access_platform import SERVICES_TOKEN, running_platform
-from databases import empty_url
-from filled_home import running
 from google.protobuf.timestamp_pb2 import Timestamp
-from ports import free_port
+from tests.support.databases.dialects import empty_url
+from tests.support.platforms.access_platform import SERVICES_TOKEN, running_platform
+from tests.support.platforms.filled_home import running
+from tests.support.processes.ports import free_port
 
-from modelyard_kit.server import Server
-from modelyard_server import doctor
-from modelyard_server.doctor import client
+from modelyard_kit.rpc.server import Server
+from modelyard_server.admin import doctor
+from modelyard_server.admin.doctor import client
 
 SECRET = "a-password-nobody-may-see"
 

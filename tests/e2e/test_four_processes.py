@@ -7,13 +7,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import postgres
 import pytest
-from certificates import Authority
-from s3_servers import S3Server, seaweedfs
-from service_processes import TOKEN, Installation, installation
-from serving_parts import ask, serving
-from up_process import environment
+from tests.support.databases import postgres
+from tests.support.http.certificates import Authority
+from tests.support.platforms.serving_parts import ask, serving
+from tests.support.processes.service_processes import TOKEN, Installation, installation
+from tests.support.processes.up_process import environment
+from tests.support.stores.s3_servers import S3Server, seaweedfs
 
 TUTORIAL = Path(__file__).parents[2] / "examples" / "tutorial"
 CURL = (

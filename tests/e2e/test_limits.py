@@ -14,7 +14,7 @@ from typing import Any
 
 import grpc
 import pytest
-from up_process import Up, up
+from tests.support.processes.up_process import Up, up
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
 

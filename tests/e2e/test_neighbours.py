@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from service_processes import ROLES, Installation, installation
-from serving_parts import ask, serving
 from sklearn.dummy import DummyRegressor
+from tests.support.platforms.serving_parts import ask, serving
+from tests.support.processes.service_processes import ROLES, Installation, installation
 
 import modelyard
 import modelyard.pyfunc

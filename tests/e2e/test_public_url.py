@@ -9,15 +9,15 @@ from urllib.parse import urlsplit
 
 import grpc
 import pytest
-from ports import free_port
-from service_processes import installation
+from tests.support.processes.ports import free_port
+from tests.support.processes.service_processes import installation
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
 from modelyard.api.tracking.v1 import tracking_pb2
 from modelyard.api.tracking.v1.tracking_service_pb2_grpc import TrackingServiceStub
-from modelyard_kit.settings_table import UpSettings
-from modelyard_server.embedded import Embedded
+from modelyard_kit.settings.table import UpSettings
+from modelyard_server.processes.embedded import Embedded
 
 DATA = b"bytes of a model"
 

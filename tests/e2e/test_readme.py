@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from local_home import local_home
+from tests.support.processes.local_home import local_home
 
 README = Path(__file__).parents[2] / "README.md"
 

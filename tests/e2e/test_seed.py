@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from local_home import LocalHome, ended, local_home
+from tests.support.processes.local_home import LocalHome, ended, local_home
 
 TUTORIAL = Path(__file__).parents[2] / "examples" / "tutorial"
 PROMOTE = TUTORIAL / "07_promote.py"

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from local_home import LocalHome, ended, local_home
-from up_process import up
+from tests.support.processes.local_home import LocalHome, ended, local_home
+from tests.support.processes.up_process import up
 
 from modelyard.__main__ import main
 

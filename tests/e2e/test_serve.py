@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from serving_parts import ask, get, serving
 from sklearn.datasets import load_iris
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import RandomForestClassifier
-from up_process import Up, up
+from tests.support.platforms.serving_parts import ask, get, serving
+from tests.support.processes.up_process import Up, up
 
 import modelyard
 import modelyard.sklearn

@@ -18,7 +18,7 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from up_process import STOP_TIMEOUT_S, Up, command, environment, up
+from tests.support.processes.up_process import STOP_TIMEOUT_S, Up, command, environment, up
 
 from modelyard_kit.artifacts import Digest, UrlSigner
 

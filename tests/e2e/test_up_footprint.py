@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from up_process import command, environment, up
+from tests.support.processes.up_process import command, environment, up
 
 MAX_RESIDENT_BYTES = 150 << 20
 NEVER = {"numpy", "pandas", "sklearn", "scipy", "skops", "boto3", "rich", "yaml", "opentelemetry"}

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, Self, TypeAlias
 
 import grpc
-from faults.checkers import Done, Event, Holders, Version
-from faults.client import METRIC, MOVED, ONE_VERSION, VERSIONS_AT_START, edited, held
-from faults.deployment import Deployment
-from faults.doors import dial, registry_stub, tracking_stub
-from up_process import environment
+from tests.faults.checkers import Done, Event, Holders, Version
+from tests.faults.client import METRIC, MOVED, ONE_VERSION, VERSIONS_AT_START, edited, held
+from tests.faults.deployment import Deployment
+from tests.faults.doors import connect, registry_stub, tracking_stub
+from tests.support.processes.up_process import environment
 
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.tracking.v1 import tracking_pb2
@@ -181,7 +181,7 @@ class Start:
     """Calls that lay the ground of a round, recorded like those of a client."""
 
     def __init__(self, deployment: Deployment, record: Record, name: str) -> None:
-        self._channel = dial(deployment.targets["registry"])
+        self._channel = connect(deployment.targets["registry"])
         self._stub = registry_stub(self._channel)
         self._record = record
         self._name = name
@@ -240,7 +240,7 @@ def prepare_models(deployment: Deployment, record: Record, round_: str) -> None:
 def prepare_run(deployment: Deployment, round_: str) -> str:
     """Make the run of a round and return its id."""
     request = tracking_pb2.CreateRunRequest(experiment_id="0", run_name=f"round-{round_}")
-    with dial(deployment.targets["tracking"]) as channel:
+    with connect(deployment.targets["tracking"]) as channel:
         reply = tracking_stub(channel).CreateRun(request, timeout=_TIMEOUT_S, wait_for_ready=True)
     return str(reply.run.info.run_id)
 
@@ -274,7 +274,7 @@ def _read_back(deployment: Deployment, record: Record, rounds: Mapping[str, str]
 
 def read_registry(deployment: Deployment, record: Record, models: Sequence[str]) -> None:
     """Add what the registry says of some models."""
-    with dial(deployment.targets["registry"]) as channel:
+    with connect(deployment.targets["registry"]) as channel:
         registry = registry_stub(channel)
         for model in models:
             record.versions[model] = read_versions(registry, model)
@@ -285,7 +285,7 @@ def read_registry(deployment: Deployment, record: Record, models: Sequence[str])
 
 def read_tracking(deployment: Deployment, record: Record, runs: Sequence[str]) -> None:
     """Add what tracking says of some runs, and the names of all."""
-    with dial(deployment.targets["tracking"]) as channel:
+    with connect(deployment.targets["tracking"]) as channel:
         tracking = tracking_stub(channel)
         record.runs = _read_runs(tracking)
         for run_id in runs:
@@ -318,7 +318,7 @@ def _last(kind: str, model: str, told: Any) -> Done:
 
 def _clock(deployment: Deployment) -> int:
     """Return the clock of all changes."""
-    with dial(deployment.targets["registry"]) as channel:
+    with connect(deployment.targets["registry"]) as channel:
         watch = registry_stub(channel).WatchModels(registry_pb2.WatchModelsRequest(after_clock=0))
         clock: int = next(watch).position
         watch.cancel()

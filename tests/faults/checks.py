@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import sqlalchemy
-from faults import chaos, judging
-from faults.chaos import Record
-from faults.checkers import unexpected
-from faults.client import Client, edited, held
-from faults.deployment import Deployment
-from faults.doors import dial, registry_stub
-from faults.observer import Watcher
+from tests.faults import chaos, judging
+from tests.faults.chaos import Record
+from tests.faults.checkers import unexpected
+from tests.faults.client import Client, edited, held
+from tests.faults.deployment import Deployment
+from tests.faults.doors import connect, registry_stub
+from tests.faults.observer import Watcher
 
 from modelyard.api.registry.v1 import registry_pb2
 
@@ -97,7 +97,7 @@ def retries(deployment: Deployment, _folder: Path) -> list[str]:
     """One call is sent four times at once, and once more: one effect, one answer."""
     name = f"retries-{next(_names)}"
     wrong = []
-    with dial(deployment.targets["registry"]) as channel:
+    with connect(deployment.targets["registry"]) as channel:
         stub = registry_stub(channel)
         _create_model(stub, name)
         for turn in range(1, 4):
@@ -119,7 +119,7 @@ def retries(deployment: Deployment, _folder: Path) -> list[str]:
 def numbers(deployment: Deployment, _folder: Path) -> list[str]:
     """The newest version is deleted, then the whole model: their numbers never come back."""
     name = f"numbers-{next(_names)}"
-    with dial(deployment.targets["registry"]) as channel:
+    with connect(deployment.targets["registry"]) as channel:
         stub = registry_stub(channel)
         _create_model(stub, name)
         given = [_create_version(stub, name), _create_version(stub, name)]
@@ -136,7 +136,7 @@ def watches(deployment: Deployment, folder: Path) -> list[str]:
     record, round_ = _prepared(deployment)
     name = held(round_)
     with ExitStack() as stack:
-        stub = registry_stub(stack.enter_context(dial(deployment.targets["registry"])))
+        stub = registry_stub(stack.enter_context(connect(deployment.targets["registry"])))
         watchers = [Watcher(stub, folder / f"watcher-{n}", name, n, longest=5) for n in range(5)]
         with ThreadPoolExecutor(len(watchers)) as watching:
             ends = [watching.submit(watcher.watch) for watcher in watchers]
@@ -159,7 +159,7 @@ def watches(deployment: Deployment, folder: Path) -> list[str]:
 def constraints(deployment: Deployment, _folder: Path) -> list[str]:
     """The database itself refuses two holders, a changed event and a forgotten one."""
     name = f"constraints-{next(_names)}"
-    with dial(deployment.targets["registry"]) as channel:
+    with connect(deployment.targets["registry"]) as channel:
         stub = registry_stub(channel)
         _create_model(stub, name)
         for _ in range(2):

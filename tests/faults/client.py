@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from faults.doors import INDEFINITE, HttpDoor, dial, registry_stub, tracking_stub
+from tests.faults.doors import INDEFINITE, HttpDoor, connect, registry_stub, tracking_stub
 
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.tracking.v1 import tracking_pb2
@@ -62,8 +62,8 @@ class Client:
             self.registry: Any = HttpDoor(doors["gateway"])
             self.tracking: Any = self.registry
         else:
-            self.registry = registry_stub(self._open.enter_context(dial(doors["registry"])))
-            self.tracking = tracking_stub(self._open.enter_context(dial(doors["tracking"])))
+            self.registry = registry_stub(self._open.enter_context(connect(doors["registry"])))
+            self.tracking = tracking_stub(self._open.enter_context(connect(doors["tracking"])))
         self.record = self._open.enter_context(record.open("w", buffering=1))
         self.progress = progress
         os.set_blocking(progress, False)

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from databases import migrated_url
-from faults.proxy import Proxy
-from ports import free_port
-from postgres import Postgres
-from up_process import environment
+from tests.faults.proxy import Proxy
+from tests.support.databases.dialects import migrated_url
+from tests.support.databases.postgres import Postgres
+from tests.support.processes.ports import free_port
+from tests.support.processes.up_process import environment
 
-from modelyard_server.databases import TREES
+from modelyard_server.processes.databases import TREES
 
 Dialect: TypeAlias = Literal["sqlite", "postgresql"]
 ROLES = ("tracking", "registry", "gateway")
@@ -104,7 +104,7 @@ class Deployment:
     store: Path
 
     def doors(self) -> dict[str, str]:
-        """Return what a client dials: gRPC over the proxies, HTTP directly."""
+        """Return what a client connects to: gRPC over the proxies, HTTP directly."""
         doors = {name: f"127.0.0.1:{self.proxies[name].port}" for name in ("registry", "tracking")}
         return doors | {"gateway": self.targets["gateway"]}
 

@@ -51,7 +51,7 @@ _JSON = {"content-type": "application/json"}
 assert _CODES.keys() <= STATUS.keys()
 
 
-def dial(target: str) -> grpc.Channel:
+def connect(target: str) -> grpc.Channel:
     return grpc.insecure_channel(target, options=_OPTIONS)
 
 

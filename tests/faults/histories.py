@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from faults.checkers import Done
-from faults.linearizability import (
+from tests.faults.checkers import Done
+from tests.faults.linearizability import (
     STALE,
     Operation,
     Step,

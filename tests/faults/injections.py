@@ -8,9 +8,9 @@ import signal
 import threading
 from functools import partial
 
-from faults.chaos import Fault, Progress
-from faults.deployment import Deployment, paused_backend
-from faults.proxy import Cut, Direction
+from tests.faults.chaos import Fault, Progress
+from tests.faults.deployment import Deployment, paused_backend
+from tests.faults.proxy import Cut, Direction
 
 SHORT_PAUSE_S = 1.0
 LONG_PAUSE_S = 5.0

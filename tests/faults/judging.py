@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from faults.chaos import Record
-from faults.checkers import (
+from tests.faults.chaos import Record
+from tests.faults.checkers import (
     Done,
     lost_writes,
     repeated_effects,
@@ -16,8 +16,8 @@ from faults.checkers import (
     wrong_points,
     wrong_watches,
 )
-from faults.client import MOVED, VERSIONS_AT_START
-from faults.histories import (
+from tests.faults.client import MOVED, VERSIONS_AT_START
+from tests.faults.histories import (
     unexplained_holders,
     unexplained_numbers,
     unexplained_points,

@@ -14,7 +14,7 @@ from importlib import import_module
 def main() -> int:
     role, mutant = sys.argv[1:]
     if mutant:
-        from faults.mutants import MUTANTS
+        from tests.faults.mutants import MUTANTS
 
         MUTANTS[mutant].apply()
     code: int = import_module(f"modelyard_server.{role}").run([])

@@ -14,9 +14,9 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from faults.deployment import Dialect
 from sqlalchemy import Engine, event, func, insert, select
 from sqlalchemy.orm import Session
+from tests.faults.deployment import Dialect
 
 _WINDOW_S = 0.1
 _ACKNOWLEDGED_EARLY_BY_S = 0.1
@@ -51,7 +51,7 @@ def _no_row_locks() -> None:
 
 def _no_writers_turn() -> None:
     """SQLite's writers all begin at once, and become writers when they first write."""
-    from modelyard_kit import sqlite
+    from modelyard_kit.db import sqlite
 
     sqlite.SqliteDatabase.turn = lambda *_: nullcontext()  # type: ignore[assignment,method-assign]
     sqlite._IMMEDIATE["sqlite_begin"] = "BEGIN DEFERRED"  # noqa: SLF001 - a seam
@@ -83,7 +83,7 @@ def _no_unique_holder() -> None:
 
 def _acknowledged_before_commit() -> None:
     """The caller hears that it is done, then it is committed."""
-    from modelyard_kit.db import Database
+    from modelyard_kit.db.base import Database
 
     @contextmanager
     def write(self: Database, timeout_s: float = 30.0) -> Iterator[Session]:
@@ -139,7 +139,7 @@ def _event_in_a_second_transaction() -> None:
 
 def _idempotency_in_a_second_transaction() -> None:
     """What was asked is committed, then the reply is kept under its key."""
-    from modelyard_kit import idempotency
+    from modelyard_kit.rpc import idempotency
 
     def keep_later(session: Session, key: Any, reply: Any, now_ms: int) -> None:
         values = {

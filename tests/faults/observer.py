@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from faults.client import MOVED, held
-from faults.doors import dial, registry_stub
+from tests.faults.client import MOVED, held
+from tests.faults.doors import connect, registry_stub
 
 from modelyard.api.registry.v1 import registry_pb2
 
@@ -90,7 +90,7 @@ class Watcher:
 
 class Observer:
     def __init__(self, doors: dict[str, str], folder: Path, seed: int) -> None:
-        stub = registry_stub(dial(doors["registry"]))
+        stub = registry_stub(connect(doors["registry"]))
         self._stub = stub
         self._seen = (folder / "observer").open("w", buffering=1)
         self._models: tuple[str, ...] = (MOVED,)

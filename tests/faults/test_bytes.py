@@ -19,10 +19,10 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from faults.deployment import Deployment, deployed
-from faults.doors import dial, registry_stub
-from s3_servers import S3Server
-from up_process import environment
+from tests.faults.deployment import Deployment, deployed
+from tests.faults.doors import connect, registry_stub
+from tests.support.processes.up_process import environment
+from tests.support.stores.s3_servers import S3Server
 
 import modelyard
 from modelyard.api.registry.v1 import registry_pb2
@@ -57,7 +57,7 @@ def test_what_is_ready_is_whole_though_uploads_are_killed_at_any_moment(
 ) -> None:
     print(f"seed {SEED}")  # noqa: T201 - shown when it fails
     chance = random.Random(SEED)  # noqa: S311 - when to kill
-    with dial(deployment.targets["registry"]) as channel:
+    with connect(deployment.targets["registry"]) as channel:
         registry_stub(channel).CreateRegisteredModel(
             registry_pb2.CreateRegisteredModelRequest(name=_NAME)
         )
@@ -146,7 +146,7 @@ def pause(chance: random.Random) -> None:
 
 def ready_versions(deployment: Deployment) -> list[str]:
     request = registry_pb2.SearchModelVersionsRequest(filter=f"name='{_NAME}'")
-    with dial(deployment.targets["registry"]) as channel:
+    with connect(deployment.targets["registry"]) as channel:
         found = registry_stub(channel).SearchModelVersions(request, timeout=_TIMEOUT_S)
     assert all(version.verified for version in found.model_versions)
     return [v.version for v in found.model_versions if v.status == registry_pb2.READY]
@@ -156,7 +156,7 @@ def resolved(
     deployment: Deployment, version: str
 ) -> tuple[registry_pb2.ResolveModelResponse, Manifest]:
     request = registry_pb2.ResolveModelRequest(uri=f"models:/{_NAME}/{version}")
-    with dial(deployment.targets["registry"]) as channel:
+    with connect(deployment.targets["registry"]) as channel:
         reply = registry_stub(channel).ResolveModel(request, timeout=_TIMEOUT_S)
     assert hashlib.sha256(reply.manifest).hexdigest() == reply.digest
     return reply, Manifest.from_bytes(reply.manifest)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from faults.checkers import (
+from tests.faults.checkers import (
     Done,
     Event,
     Holders,

@@ -14,11 +14,11 @@ from typing import Any
 
 import grpc
 import pytest
-from faults import chaos
-from faults.deployment import Deployment, deployed
-from faults.doors import INDEFINITE, dial, registry_stub, tracking_stub
-from faults.proxy import Cut, Direction
-from postgres import Postgres
+from tests.faults import chaos
+from tests.faults.deployment import Deployment, deployed
+from tests.faults.doors import INDEFINITE, connect, registry_stub, tracking_stub
+from tests.faults.proxy import Cut, Direction
+from tests.support.databases.postgres import Postgres
 
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.tracking.v1 import tracking_pb2
@@ -118,7 +118,7 @@ def create_run(deployment: Deployment) -> Sent:
     request = tracking_pb2.CreateRunRequest(experiment_id="0", run_name=name, start_time=1)
 
     def effects() -> int:
-        with dial(deployment.targets["tracking"]) as channel:
+        with connect(deployment.targets["tracking"]) as channel:
             search = tracking_pb2.SearchRunsRequest(
                 experiment_ids=["0"], filter=f"attributes.run_name = '{name}'"
             )
@@ -144,14 +144,16 @@ def test_a_call_that_is_cut_off_and_sent_again_has_one_effect(
     sent = call(deployment)
     direction, keep_bytes = PLACES[place]
     proxy = deployment.proxies[sent.service]
-    with dial(f"127.0.0.1:{proxy.port}") as channel:
+    with connect(f"127.0.0.1:{proxy.port}") as channel:
         grpc.channel_ready_future(channel).result(_TIMEOUT_S)
         proxy.arm(Cut(direction, sent.marker.encode(), keep_bytes))
         code = failure(channel, sent)
         assert proxy.was_cut.wait(_TIMEOUT_S)
         assert code in INDEFINITE
         done = sent.effects()
-    with dial(f"127.0.0.1:{proxy.port}") as channel:  # the other one may not know yet that it broke
+    with connect(
+        f"127.0.0.1:{proxy.port}"
+    ) as channel:  # the other one may not know yet that it broke
         first, second = answer(channel, sent), answer(channel, sent)
 
     assert first == second
@@ -174,7 +176,7 @@ def test_a_commit_that_is_cut_off_is_found_out_or_told_as_unknown(
 ) -> None:
     sent = call(postgresql)
     proxy = postgresql.proxies["database"]
-    with dial(postgresql.targets["registry"]) as channel:
+    with connect(postgresql.targets["registry"]) as channel:
         proxy.arm(AROUND_THE_COMMIT[place])
         replies, codes = [], []
         try:
@@ -194,7 +196,7 @@ def test_a_commit_that_is_cut_off_without_a_key_is_never_told_as_done(
 ) -> None:
     sent = create_version(postgresql)
     proxy = postgresql.proxies["database"]
-    with dial(postgresql.targets["registry"]) as channel:
+    with connect(postgresql.targets["registry"]) as channel:
         proxy.arm(AROUND_THE_COMMIT["before it is acknowledged"])
         with pytest.raises(grpc.RpcError) as caught:
             registry_stub(channel).CreateModelVersion(sent.request, timeout=_TIMEOUT_S)
@@ -229,7 +231,7 @@ def answer(channel: grpc.Channel, sent: Sent) -> Any:
 def a_model(deployment: Deployment) -> str:
     """Make a model whose second version is in Production, and whose first one was."""
     name = next(_names)
-    with dial(deployment.targets["registry"]) as channel:
+    with connect(deployment.targets["registry"]) as channel:
         stub = registry_stub(channel)
         stub.CreateRegisteredModel(registry_pb2.CreateRegisteredModelRequest(name=name))
         for version in ("1", "2"):
@@ -246,7 +248,7 @@ def a_model(deployment: Deployment) -> str:
 
 def history(deployment: Deployment, name: str) -> list[str]:
     """The actions of a model's events."""
-    with dial(deployment.targets["registry"]) as channel:
+    with connect(deployment.targets["registry"]) as channel:
         try:
             events = chaos.read_events(registry_stub(channel), name)
         except grpc.RpcError as error:

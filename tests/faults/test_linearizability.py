@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from faults.linearizability import (
+from tests.faults.linearizability import (
     STALE,
     Operation,
     Step,

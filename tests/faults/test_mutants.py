@@ -7,10 +7,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from faults.checks import CHECKS
-from faults.deployment import Deployment, deployed
-from faults.mutants import MUTANTS
-from postgres import Postgres
+from tests.faults.checks import CHECKS
+from tests.faults.deployment import Deployment, deployed
+from tests.faults.mutants import MUTANTS
+from tests.support.databases.postgres import Postgres
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,12 @@ import random
 from collections import Counter
 
 import pytest
-from faults import chaos, judging
-from faults.chaos import Record
-from faults.checkers import unexpected
-from faults.deployment import Dialect, deployed
-from faults.injections import LONG_PAUSE_S, SHORT_PAUSE_S, faults, some_faults
-from postgres import Postgres
+from tests.faults import chaos, judging
+from tests.faults.chaos import Record
+from tests.faults.checkers import unexpected
+from tests.faults.deployment import Dialect, deployed
+from tests.faults.injections import LONG_PAUSE_S, SHORT_PAUSE_S, faults, some_faults
+from tests.support.databases.postgres import Postgres
 
 SOAK = bool(os.environ.get("MODELYARD_SOAK"))
 CLIENTS = 16 if SOAK else 8

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from faults.proxy import Cut, Direction, Proxy
-from ports import free_port
+from tests.faults.proxy import Cut, Direction, Proxy
+from tests.support.processes.ports import free_port
 
 
 class Echo:
@@ -56,7 +56,7 @@ def proxy(echo: Echo) -> Iterator[Proxy]:
         yield running
 
 
-def dial(proxy: Proxy) -> socket.socket:
+def connect(proxy: Proxy) -> socket.socket:
     return socket.create_connection(("127.0.0.1", proxy.port), timeout=10)
 
 
@@ -72,14 +72,14 @@ def received(connection: socket.socket) -> bytes:
 
 
 def test_it_passes_both_ways(proxy: Proxy) -> None:
-    with dial(proxy) as connection:
+    with connect(proxy) as connection:
         connection.sendall(b"hello")
 
         assert connection.recv(100) == b"reply:hello"
 
 
 def test_an_end_of_file_is_passed_on_and_the_reply_still_arrives(proxy: Proxy) -> None:
-    with dial(proxy) as connection:
+    with connect(proxy) as connection:
         connection.sendall(b"hello")
         connection.shutdown(socket.SHUT_WR)
 
@@ -100,7 +100,7 @@ def test_an_end_of_file_is_passed_on_and_the_reply_still_arrives(proxy: Proxy) -
 def test_it_cuts_where_it_is_told(
     proxy: Proxy, echo: Echo, cut: Cut, heard: bytes, answered: bytes
 ) -> None:
-    with dial(proxy) as connection:
+    with connect(proxy) as connection:
         proxy.arm(cut)
         connection.sendall(b"xx marked")
         got = received(connection)
@@ -119,20 +119,20 @@ def test_it_cuts_where_it_is_told(
 
 def test_a_cut_waits_for_its_marker_and_happens_once(proxy: Proxy) -> None:
     proxy.arm(Cut(Direction.REQUEST, b"marked"))
-    with dial(proxy) as connection:
+    with connect(proxy) as connection:
         connection.sendall(b"other")
         assert connection.recv(100) == b"reply:other"
         assert not proxy.was_cut.is_set()
         connection.sendall(b"marked")
         assert received(connection) == b""
-    with dial(proxy) as connection:
+    with connect(proxy) as connection:
         connection.sendall(b"marked")
         assert connection.recv(100) == b"reply:marked"
 
 
 def test_bytes_are_counted_over_messages(proxy: Proxy, echo: Echo) -> None:
     proxy.arm(Cut(Direction.REQUEST, keep_bytes=7))
-    with dial(proxy) as connection:
+    with connect(proxy) as connection:
         connection.sendall(b"hello")
         assert connection.recv(100) == b"reply:hello"
         connection.sendall(b"hello")
@@ -143,7 +143,7 @@ def test_bytes_are_counted_over_messages(proxy: Proxy, echo: Echo) -> None:
 
 
 def test_while_it_stalls_the_connection_is_open_and_silent(proxy: Proxy) -> None:
-    with dial(proxy) as connection:
+    with connect(proxy) as connection:
         proxy.stall()
         connection.sendall(b"hello")
         connection.settimeout(0.1)
@@ -156,7 +156,7 @@ def test_while_it_stalls_the_connection_is_open_and_silent(proxy: Proxy) -> None
 
 
 def test_it_can_hold_back_replies_alone(proxy: Proxy, echo: Echo) -> None:
-    with dial(proxy) as connection:
+    with connect(proxy) as connection:
         proxy.stall(Direction.REPLY)
         connection.sendall(b"hello")
         connection.shutdown(socket.SHUT_WR)
@@ -169,7 +169,7 @@ def test_it_can_hold_back_replies_alone(proxy: Proxy, echo: Echo) -> None:
 
 def test_a_delay_keeps_the_order(proxy: Proxy) -> None:
     proxy.delay_s = 0.01
-    with dial(proxy) as connection:
+    with connect(proxy) as connection:
         connection.sendall(b"one")
         assert connection.recv(100) == b"reply:one"
         connection.sendall(b"two")
@@ -177,17 +177,17 @@ def test_a_delay_keeps_the_order(proxy: Proxy) -> None:
 
 
 def test_it_breaks_every_connection_and_takes_new_ones(proxy: Proxy) -> None:
-    with dial(proxy) as one, dial(proxy) as two:
+    with connect(proxy) as one, connect(proxy) as two:
         for connection in (one, two):
             connection.sendall(b"hello")
             assert connection.recv(100) == b"reply:hello"
         proxy.cut()
         assert received(one) == received(two) == b""
-    with dial(proxy) as connection:
+    with connect(proxy) as connection:
         connection.sendall(b"hello")
         assert connection.recv(100) == b"reply:hello"
 
 
 def test_it_refuses_like_a_port_where_nobody_listens() -> None:
-    with Proxy(free_port()) as proxy, dial(proxy) as connection:
+    with Proxy(free_port()) as proxy, connect(proxy) as connection:
         assert received(connection) == b""

@@ -9,14 +9,14 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from databases import Dialect, open_migrated
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from sqlalchemy import Connection, text
+from tests.support.databases.dialects import Dialect, open_migrated
 
-from modelyard_kit.calls import Call
 from modelyard_kit.errors import Error
+from modelyard_kit.rpc.calls import Call
 from modelyard_registry.app import TREE
 from modelyard_registry.models import EndpointEvent, EndpointName, Event
 from modelyard_registry.operations import chains, endpoints, registered_models

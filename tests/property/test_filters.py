@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from databases import Dialect, with_tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import (
@@ -19,6 +18,7 @@ from sqlalchemy import (
     Table,
     select,
 )
+from tests.support.databases.dialects import Dialect, with_tables
 
 from modelyard_kit import filters
 from modelyard_kit.errors import InvalidArgument

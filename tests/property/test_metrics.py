@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 import pytest
-from databases import Dialect, open_migrated
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.databases.dialects import Dialect, open_migrated
 
-from modelyard_kit.db import Database
+from modelyard_kit.db.base import Database
 from modelyard_tracking.app import TREE
 from modelyard_tracking.operations import history, metrics, runs
 from modelyard_tracking.operations.whole_runs import whole_runs

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cmp_to_key
 
 import pytest
-from databases import Dialect, with_tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import (
@@ -22,9 +21,10 @@ from sqlalchemy import (
     Table,
     select,
 )
+from tests.support.databases.dialects import Dialect, with_tables
 
-from modelyard_kit import paging
-from modelyard_kit.paging import SortKey
+from modelyard_kit.db import paging
+from modelyard_kit.db.paging import SortKey
 
 RUNS = Table(
     "runs",

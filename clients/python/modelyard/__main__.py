@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points, version
 from pathlib import Path
 
-from modelyard import _instance
+from modelyard._transport import instances
 from modelyard.exceptions import ModelyardException
 
 _GROUP = "modelyard.commands"
@@ -138,14 +138,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _down(options: argparse.Namespace) -> int:
-    folder: Path = _instance.home() if options.home is None else options.home.absolute()
-    pid = _instance.holder_pid(folder)
+    folder: Path = instances.home() if options.home is None else options.home.absolute()
+    pid = instances.holder_pid(folder)
     if pid is None:
         print(f"modelyard: nothing runs in {folder}")
         return 0
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + _STOP_TIMEOUT_S
-    while _instance.is_held(folder):
+    while instances.is_held(folder):
         if time.monotonic() > deadline:
             print(
                 f"modelyard: process {pid} in {folder} has not ended after "

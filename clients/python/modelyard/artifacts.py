@@ -7,7 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from modelyard import _artifacts, _connection, _downloads, _manifests
+from modelyard._artifacts import downloads, manifests, operations
+from modelyard._transport import connections
 from modelyard.client import MlflowClient
 from modelyard.entities import FileInfo
 from modelyard.exceptions import InvalidParameter
@@ -41,14 +42,14 @@ def download_artifacts(
     """
     location = _location(artifact_uri, run_id, artifact_path)
     if location.manifest:
-        found = _manifests.manifest(location.manifest).at(location.path)
-        uri = _connection.registry_uri()
-        return str(_downloads.write(uri, found.files, found.links, dst_path) / location.path)
+        found = manifests.manifest(location.manifest).at(location.path)
+        uri = connections.registry_uri()
+        return str(downloads.write(uri, found.files, found.links, dst_path) / location.path)
     if location.owner is None:
         folder = str(dst_path or tempfile.mkdtemp(prefix="modelyard-"))
-        return str(_artifacts.fetch_model(location.model_uri, folder).path)
-    uri = tracking_uri or _connection.tracking_uri()
-    return str(_artifacts.download(uri, location.owner, location.path, dst_path))
+        return str(operations.fetch_model(location.model_uri, folder).path)
+    uri = tracking_uri or connections.tracking_uri()
+    return str(operations.download(uri, location.owner, location.path, dst_path))
 
 
 def list_artifacts(
@@ -60,7 +61,7 @@ def list_artifacts(
     """Return one level of the files and folders at a place; arguments as `download_artifacts`."""
     location = _location(artifact_uri, run_id, artifact_path)
     if location.manifest:
-        return _manifests.manifest(location.manifest).level(location.path)
+        return manifests.manifest(location.manifest).level(location.path)
     client = MlflowClient(tracking_uri)
     if location.owner is None:
         raise InvalidParameter(
@@ -98,11 +99,11 @@ def load_dict(artifact_uri: str) -> Any:
 
 def _location(
     artifact_uri: str | None, run_id: str | None, artifact_path: str | None
-) -> _artifacts.Location:
+) -> operations.Location:
     if (artifact_uri is None) == (run_id is None):
         raise InvalidParameter("Give either artifact_uri or run_id, not both or neither.")
     if artifact_uri is None:
-        return _artifacts.Location(_artifacts.Owner(run_id=run_id), artifact_path or "")
+        return operations.Location(operations.Owner(run_id=run_id), artifact_path or "")
     if artifact_path is not None:
         raise InvalidParameter("artifact_path goes with run_id; put it into the artifact_uri.")
-    return _artifacts.locate(artifact_uri)
+    return operations.locate(artifact_uri)

@@ -15,21 +15,22 @@ from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from modelyard_gateway import openapi, server_info, unsupported
-from modelyard_gateway.artifacts.doors import Artifacts
+from modelyard_gateway.artifacts.routes import Artifacts
 from modelyard_gateway.artifacts.uploads import UploadLimits
 from modelyard_gateway.backends import Backend, Readiness
 from modelyard_gateway.metrics import http_duration
 from modelyard_gateway.routes import Routes
 from modelyard_gateway.transcoder import Transcoder
-from modelyard_kit import auth, errors
+from modelyard_kit import errors
 from modelyard_kit.artifacts import ArtifactStore, UrlSigner
+from modelyard_kit.auth import grants
 from modelyard_kit.http.errors import HttpError, Refusals
 from modelyard_kit.http.exchange import Exchange, of
 from modelyard_kit.http.layer import Layer
 from modelyard_kit.http.requests import Request
 from modelyard_kit.http.responses import JsonResponse
 from modelyard_kit.http.routing import exact, router
-from modelyard_kit.server import ActiveCalls
+from modelyard_kit.rpc.server import ActiveCalls
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -67,7 +68,7 @@ class Gateway:
         uploads: UploadLimits = UploadLimits(),  # noqa: B008 - frozen
     ) -> None:
         self._backends = backends
-        self._channels = {backend.area: backend.dial() for backend in backends}
+        self._channels = {backend.area: backend.connect() for backend in backends}
         self._readiness = Readiness(self._channels)
         self._checking = ThreadPoolExecutor(1, thread_name_prefix="health")
         self._artifacts = Artifacts(self._channels, store, signer, active, token, uploads)
@@ -148,7 +149,7 @@ class Gateway:
         return JsonResponse({"version": self._version, "grpc": targets})
 
     async def _metrics(self, request: Request) -> Response:
-        auth.check_token(request.exchange.header(b"authorization"), self._token)
+        grants.check_token(request.exchange.header(b"authorization"), self._token)
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 

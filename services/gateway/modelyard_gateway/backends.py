@@ -14,7 +14,7 @@ from modelyard.api.artifacts.v1 import artifacts_service_pb2
 from modelyard.api.registry.v1 import registry_service_pb2
 from modelyard.api.serving.v1 import endpoint_service_pb2, serving_service_pb2
 from modelyard.api.tracking.v1 import tracking_service_pb2
-from modelyard_kit.channel import Credentials, dial, options, redialled
+from modelyard_kit.rpc.channel import Credentials, connect, options, rotating
 
 _CONTRACT = {
     "tracking": (tracking_service_pb2, artifacts_service_pb2),
@@ -36,10 +36,10 @@ class Backend:
 
     Attributes:
         area: "tracking", "registry" or "serving".
-        target: What the gateway dials.
-        public: What clients are told to dial: `host:port`, or `:port` for the host of the URL
+        target: What the gateway connects to.
+        public: What clients are told to connect: `host:port`, or `:port` for the host of the URL
             they asked.
-        credentials: For TLS; None to dial without.
+        credentials: For TLS; None to connect without.
     """
 
     area: str
@@ -47,14 +47,14 @@ class Backend:
     public: str
     credentials: Credentials = None
 
-    def dial(self) -> grpc.Channel:
+    def connect(self) -> grpc.Channel:
         """Open a channel; it connects when first used."""
-        return dial(self.target, *SERVICES[self.area], credentials=self.credentials)
+        return connect(self.target, *SERVICES[self.area], credentials=self.credentials)
 
-    def dial_on_event_loop(self) -> grpc.aio.Channel:
+    def connect_on_event_loop(self) -> grpc.aio.Channel:
         """Open a channel that belongs to the running event loop."""
         chosen = options(*SERVICES[self.area])
-        return redialled(
+        return rotating(
             self.credentials,
             lambda shown: (
                 grpc.aio.insecure_channel(self.target, options=chosen)

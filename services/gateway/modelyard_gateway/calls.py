@@ -8,10 +8,11 @@ from typing import Any
 import grpc
 import orjson
 
-from modelyard_kit import grpc_errors, request_ids, tracing
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.http.errors import HttpError
 from modelyard_kit.http.requests import Request
+from modelyard_kit.observability import request_ids, tracing
+from modelyard_kit.rpc import grpc_errors
 
 _MAX_HEADER = 4096  # a service takes 8 KiB of metadata in all
 _FORWARDED = ("authorization", "idempotency-key", "x-modelyard-user")

@@ -20,8 +20,8 @@ from modelyard_gateway.codec import raw
 from modelyard_gateway.codec.decode import decode
 from modelyard_gateway.codec.encode import encode
 from modelyard_gateway.codec.query import object_of
+from modelyard_gateway.concurrency import ConcurrencyLimiter
 from modelyard_gateway.routes import Routes
-from modelyard_gateway.turns import Turns
 from modelyard_kit.errors import Cancelled, InvalidArgument
 from modelyard_kit.http.errors import HttpError
 from modelyard_kit.http.requests import Request
@@ -51,7 +51,7 @@ class Transcoder:
     def __init__(self, backends: Sequence[Backend]) -> None:
         self._backends = {backend.area: backend for backend in backends}
         self._channels: dict[str, grpc.aio.Channel] = {}
-        self._large = Turns(_LARGE_AT_ONCE, _PATIENCE_S, "large requests")
+        self._large = ConcurrencyLimiter(_LARGE_AT_ONCE, _PATIENCE_S, "large requests")
 
     def mount(self, routes: Routes) -> None:
         """Add a route for each way the contract gives to call a method."""
@@ -95,7 +95,7 @@ class Transcoder:
     def _channel(self, area: str) -> grpc.aio.Channel:
         """Return the channel to an area, made at its first use: it belongs to the event loop."""
         if area not in self._channels:
-            self._channels[area] = self._backends[area].dial_on_event_loop()
+            self._channels[area] = self._backends[area].connect_on_event_loop()
         return self._channels[area]
 
 

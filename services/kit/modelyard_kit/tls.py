@@ -34,7 +34,7 @@ class TlsFiles:
     Attributes:
         cert: The certificate it shows, with the chain up to its CA.
         key: The private key of that.
-        ca: Whose certificates it trusts when it dials. With it, all it dials must speak TLS.
+        ca: Whose certificates it trusts when it connects to. With it, all it connects to must speak TLS.
         client_ca: Whose certificates callers by gRPC must show.
 
     Raises:
@@ -67,7 +67,7 @@ class TlsFiles:
         return ServerTls(self.cert, self.key, self.client_ca)
 
     def channel_credentials(self) -> grpc.ChannelCredentials | None:
-        """Return how to dial neighbours; None for without TLS.
+        """Return how to connect neighbours; None for without TLS.
 
         Raises:
             InvalidArgument: A file cannot be read or is not what it should be.

@@ -10,14 +10,14 @@ from modelyard.api.access.v1 import access_service_pb2
 from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
 from modelyard.api.registry.v1 import registry_service_pb2
 from modelyard.api.serving.v1 import endpoint_service_pb2
-from modelyard_kit.access import Tokens
 from modelyard_kit.artifacts import ArtifactStore
-from modelyard_kit.calls import restrict_to_callers
+from modelyard_kit.auth.tokens import Tokens
 from modelyard_kit.clock import Clock, now_ms
-from modelyard_kit.db import Database
-from modelyard_kit.events import Notifier
-from modelyard_kit.migrations import Tree, require_head
-from modelyard_kit.server import Server
+from modelyard_kit.db.base import Database
+from modelyard_kit.db.migrations import Tree, require_head
+from modelyard_kit.db.notify import Notifier
+from modelyard_kit.rpc.calls import restrict_to_callers
+from modelyard_kit.rpc.server import Server
 from modelyard_registry.search import restriction
 from modelyard_registry.servicer import RegistryServicer
 from modelyard_registry.servicer.access import AccessServicer, own_tokens

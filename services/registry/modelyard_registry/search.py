@@ -10,7 +10,9 @@ from sqlalchemy import ColumnElement, Select, and_, exists, false, func, not_, o
 from sqlalchemy.orm import Session, selectinload, with_loader_criteria
 from sqlalchemy.sql.base import ExecutableOption
 
-from modelyard_kit import paging
+from modelyard_kit.auth.scope import Scope, matches
+from modelyard_kit.db import paging
+from modelyard_kit.db.paging import SortKey
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.filters import (
     TEXT_OPERATORS,
@@ -24,8 +26,6 @@ from modelyard_kit.filters import (
     text_condition,
     where,
 )
-from modelyard_kit.paging import SortKey
-from modelyard_kit.scope import Scope, matches
 from modelyard_registry.models import (
     Endpoint,
     EndpointEvent,

@@ -14,7 +14,7 @@ from modelyard.api.access.v1 import access_pb2
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.api.serving.v1 import endpoint_pb2
 from modelyard_kit.artifacts import ArtifactStore, Digest, Manifest
-from modelyard_kit.auth import ANYBODY, Grant
+from modelyard_kit.auth.grants import ANYBODY, Grant
 from modelyard_registry.models import (
     ApiToken,
     Endpoint,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from modelyard.api.serving.v1 import serving_service_pb2
-from modelyard_kit.server import Server
+from modelyard_kit.rpc.server import Server
 
 SERVICE = serving_service_pb2.DESCRIPTOR.services_by_name["ServingService"]
 

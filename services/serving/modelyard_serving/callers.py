@@ -19,7 +19,8 @@ from google.protobuf.descriptor import MethodDescriptor
 
 from modelyard.api.serving.v1 import endpoint_service_pb2
 from modelyard.exceptions import ModelyardException
-from modelyard_kit import auth
+from modelyard_kit.auth import grants
+from modelyard_kit.auth.scope import check_model
 from modelyard_kit.clock import Clock, now_ms
 from modelyard_kit.errors import (
     Error,
@@ -28,8 +29,7 @@ from modelyard_kit.errors import (
     Unauthenticated,
     Unavailable,
 )
-from modelyard_kit.metrics import authz_denied
-from modelyard_kit.scope import check_model
+from modelyard_kit.observability.metrics import authz_denied
 from modelyard_serving import metrics
 from modelyard_serving.app import SERVICE
 from modelyard_serving.threads import in_thread
@@ -60,7 +60,7 @@ _MAX_TOKEN_LENGTH = 1024
 
 _log = logging.getLogger(__name__)
 
-Ask = Callable[[str], auth.Grant]
+Ask = Callable[[str], grants.Grant]
 """Returns what a token grants; blocks. `Unauthenticated` and `PermissionDenied` are the registry's
 answers; any other error means that it gave none."""
 
@@ -76,7 +76,7 @@ class _Answer:
         is_overdue: Whether a later call failed.
     """
 
-    outcome: auth.Grant | Error
+    outcome: grants.Grant | Error
     asked_s: float
     until_s: float
     is_overdue: bool = False
@@ -131,23 +131,23 @@ class Callers:
         """
         try:
             grant = await self.identify(authorization)
-            auth.require(grant, method, auth.permission_of(method))
+            grants.require(grant, method, grants.permission_of(method))
             _check_scope(grant, model_name)
         except (Unauthenticated, PermissionDenied) as error:
             authz_denied.labels(method.full_name, error.reason).inc()
             _log.warning(
                 "denied",
                 extra={"method": method.full_name, "reason": error.reason, "request": request_id}
-                | {"token": auth.token_id(authorization)},
+                | {"token": grants.token_id(authorization)},
             )
             raise
 
-    async def identify(self, authorization: str) -> auth.Grant:
+    async def identify(self, authorization: str) -> grants.Grant:
         """Return what a caller's token grants; raises as `authorize` does about the token."""
         try:
-            return auth.identify(authorization, self._token, None)
+            return grants.identify(authorization, self._token, None)
         except Unauthenticated:
-            token = auth.token_of(authorization)
+            token = grants.token_of(authorization)
             if not _could_be_valid(token):
                 raise
         key = hashlib.sha256(token.encode()).digest()
@@ -156,7 +156,7 @@ class Callers:
             answer = await self._renewed(key, token, answer)
         if isinstance(answer.outcome, Error):
             raise _copy(answer.outcome)
-        auth.check_time(answer.outcome, self._clock())
+        grants.check_time(answer.outcome, self._clock())
         return answer.outcome
 
     async def _renewed(self, key: bytes, token: str, last: _Answer | None) -> _Answer:
@@ -233,7 +233,7 @@ class Callers:
 
 
 def _could_be_valid(token: str) -> bool:
-    fits = auth.MIN_TOKEN_LENGTH <= len(token) <= _MAX_TOKEN_LENGTH
+    fits = grants.MIN_TOKEN_LENGTH <= len(token) <= _MAX_TOKEN_LENGTH
     return fits and token.isascii() and token.isprintable()
 
 
@@ -242,7 +242,7 @@ def _copy(error: Error) -> Error:
     return type(error)(error.message, **error.metadata)
 
 
-def _check_scope(grant: auth.Grant, model_name: str) -> None:
+def _check_scope(grant: grants.Grant, model_name: str) -> None:
     if model_name:
         check_model(grant.scope, model_name)
     elif grant.scope:

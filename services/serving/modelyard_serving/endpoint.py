@@ -16,8 +16,8 @@ from pathlib import Path
 
 from modelyard_kit.errors import Unavailable
 from modelyard_serving import metrics
-from modelyard_serving.runtime.lane import Lane
 from modelyard_serving.runtime.process import Request
+from modelyard_serving.runtime.worker_queue import WorkerQueue
 
 _NAMED = re.compile(r"models:/(?P<name>[^/]+?)(/[^/]+|@[^/@]+)")
 
@@ -59,7 +59,7 @@ class Served:
         scratch: A folder that goes with it when it is retired.
     """
 
-    def __init__(self, identity: Identity, lane: Lane, scratch: Path | None = None) -> None:
+    def __init__(self, identity: Identity, lane: WorkerQueue, scratch: Path | None = None) -> None:
         self.identity = identity
         self.lane = lane
         self._scratch = scratch
@@ -68,7 +68,7 @@ class Served:
         self._unused.set()
 
     async def predict(self, request: Request) -> bytes:
-        """Return the JSON answer to a request; raises as `Lane.ask`."""
+        """Return the JSON answer to a request; raises as `WorkerQueue.ask`."""
         who = self.identity
         with metrics.predict_duration.labels(who.name, who.version).time():
             return await self.lane.ask(request)

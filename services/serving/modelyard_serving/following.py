@@ -19,10 +19,10 @@ from pathlib import Path
 from modelyard.exceptions import ModelyardException
 from modelyard_kit.errors import Error, NotFound, OutOfRange
 from modelyard_serving import metrics
+from modelyard_serving.clients import Change, Registry, Resolution
 from modelyard_serving.endpoint import Endpoint, Served, State
-from modelyard_serving.neighbours import Change, Registry, Resolution
-from modelyard_serving.runtime.lane import Lane
 from modelyard_serving.runtime.process import LoadFailed, Process
+from modelyard_serving.runtime.worker_queue import WorkerQueue
 from modelyard_serving.threads import in_thread, tell
 
 LOAD_TIMEOUT_S = 300.0
@@ -137,7 +137,7 @@ class Follower:
             start = partial(
                 Process.start, folder, allow_pickle=self._allow_pickle, timeout_s=LOAD_TIMEOUT_S
             )
-            lane = Lane(await start(), start, self._timeout_s)
+            lane = WorkerQueue(await start(), start, self._timeout_s)
             metrics.model_load.observe(time.monotonic() - began_s)
         except BaseException:
             shutil.rmtree(scratch)

@@ -10,12 +10,12 @@ import grpc
 from modelyard.api.artifacts.v1 import artifacts_service_pb2
 from modelyard.api.tracking.v1 import tracking_service_pb2
 from modelyard_kit.artifacts import ArtifactStore, UrlSigner
-from modelyard_kit.calls import restrict_to_callers
 from modelyard_kit.clock import Clock, now_ms
-from modelyard_kit.db import Database
-from modelyard_kit.migrations import Tree, require_head
-from modelyard_kit.server import Server
-from modelyard_tracking.neighbours import Registry
+from modelyard_kit.db.base import Database
+from modelyard_kit.db.migrations import Tree, require_head
+from modelyard_kit.rpc.calls import restrict_to_callers
+from modelyard_kit.rpc.server import Server
+from modelyard_tracking.clients import Registry
 from modelyard_tracking.search.restriction import restriction
 from modelyard_tracking.servicer import ArtifactsServicer, TrackingServicer
 

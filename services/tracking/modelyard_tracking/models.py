@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from modelyard_kit.idempotency import replies
+from modelyard_kit.rpc.idempotency import replies
 from modelyard_tracking.rules.states import Lifecycle, ModelStatus, RunStatus
 
 # SQLite counts only INTEGER keys by itself.

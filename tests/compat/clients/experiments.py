@@ -6,10 +6,10 @@ from typing import Any
 from uuid import uuid4
 
 import mlflow
-from compat.clients.refusals import refused
 from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from tests.compat.clients.refusals import refused
 
 
 def _names(filter_string: str, **options: Any) -> list[str]:

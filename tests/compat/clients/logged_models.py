@@ -5,9 +5,9 @@ from __future__ import annotations
 from uuid import uuid4
 
 import mlflow
-from compat.clients.refusals import refused
 from mlflow.entities import LoggedModelInput, LoggedModelOutput
 from mlflow.tracking import MlflowClient
+from tests.compat.clients.refusals import refused
 
 
 def a_logged_model_is_made_filled_and_finalized() -> None:

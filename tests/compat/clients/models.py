@@ -13,12 +13,12 @@ import mlflow.pyfunc
 import mlflow.sklearn
 import numpy as np
 import pandas as pd
-from compat.clients.refusals import refused
 from mlflow.models import infer_signature
 from mlflow.tracking import MlflowClient
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from tests.compat.clients.refusals import refused
 
 # Given, because MLflow otherwise loads each model in another process to see what it imports.
 REQUIREMENTS = ["scikit-learn"]

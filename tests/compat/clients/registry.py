@@ -7,8 +7,8 @@ from typing import Any
 from uuid import uuid4
 
 import mlflow
-from compat.clients.refusals import refused
 from mlflow.tracking import MlflowClient
+from tests.compat.clients.refusals import refused
 
 
 def _source() -> tuple[str, str]:

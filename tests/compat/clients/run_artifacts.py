@@ -10,9 +10,9 @@ import matplotlib as mpl  # type: ignore[import-not-found]
 import mlflow
 import numpy as np
 import pandas as pd
-from compat.clients.refusals import refused
 from mlflow.tracking import MlflowClient
 from PIL import Image  # type: ignore[import-not-found]
+from tests.compat.clients.refusals import refused
 
 mpl.use("agg")
 from matplotlib import pyplot as plt

@@ -7,9 +7,9 @@ import time
 from uuid import uuid4
 
 import mlflow
-from compat.clients.refusals import refused
 from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.tracking import MlflowClient
+from tests.compat.clients.refusals import refused
 
 
 def params_metrics_and_tags_are_read_back() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from compat.conformance.door import Ask, Case, get, post
-from compat.conformance.route import ABSENT, Route
+from tests.compat.conformance.door import Ask, Case, get, post
+from tests.compat.conformance.route import ABSENT, Route
 
 _ROOT = "mlflow-artifacts/artifacts"
 _BYTES = "application/octet-stream"

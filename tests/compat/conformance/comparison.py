@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compat import running
-from compat.conformance import every
-from compat.conformance.door import Case, Door
-from compat.conformance.normal import plain
-from compat.conformance.servers import VERSION
-from compat.conformance.things import SHARED, THINGS
+from tests.compat import running
+from tests.compat.conformance import every
+from tests.compat.conformance.door import Case, Door
+from tests.compat.conformance.normal import plain
+from tests.compat.conformance.servers import VERSION
+from tests.compat.conformance.things import SHARED, THINGS
 
 Address = tuple[str, int]
 

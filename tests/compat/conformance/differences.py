@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from compat.conformance.differences_registry import REGISTRY
-from compat.conformance.differences_tracking import TRACKING
-from compat.conformance.reasons import Reason
+from tests.compat.conformance.differences_registry import REGISTRY
+from tests.compat.conformance.differences_tracking import TRACKING
+from tests.compat.conformance.reasons import Reason
 
 # By method, which of its probes, counted from 0.
 _METHODS: Mapping[str, Mapping[int, Reason]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from compat.conformance.reasons import Reason
+from tests.compat.conformance.reasons import Reason
 
 REGISTRY: Mapping[Reason, Mapping[str, tuple[str, ...]]] = {
     Reason.ALIASES: {

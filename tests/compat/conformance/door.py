@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from compat.conformance.normal import comparable
+from tests.compat.conformance.normal import comparable
 
 ANSWER_TIMEOUT_S = 60
 

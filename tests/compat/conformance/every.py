@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compat.conformance import (
+from tests.compat.conformance import (
     artifacts,
     experiments,
     logged_models,
@@ -14,7 +14,7 @@ from compat.conformance import (
     runs,
     versions,
 )
-from compat.conformance.door import Case
+from tests.compat.conformance.door import Case
 
 _HERE = Path(__file__).parent
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from compat.conformance.door import Ask, Case, get, post
-from compat.conformance.route import ABSENT, Route
-from compat.conformance.things import GET_LOGGED, tags
+from tests.compat.conformance.door import Ask, Case, get, post
+from tests.compat.conformance.route import ABSENT, Route
+from tests.compat.conformance.things import GET_LOGGED, tags
 
 _NAME = "/api/2.0/mlflow/logged-models/<model_id>"
 _ONE = "mlflow/logged-models/$logged_model"

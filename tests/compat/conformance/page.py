@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from compat.conformance.reasons import Reason
+from tests.compat.conformance.reasons import Reason
 
 PAGE = Path(__file__).parents[3] / "docs" / "compatibility.md"
 _INTRO = """\

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from compat.conformance.door import Ask, Case, get, post
-from compat.conformance.route import ABSENT, Route
-from compat.conformance.things import GET_MODEL, registered, tags, version
+from tests.compat.conformance.door import Ask, Case, get, post
+from tests.compat.conformance.route import ABSENT, Route
+from tests.compat.conformance.things import GET_MODEL, registered, tags, version
 
 _CREATE = Route(
     "POST",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from compat.conformance.door import Ask, Case
+from tests.compat.conformance.door import Ask, Case
 
 ABSENT: Any = object()
 NULL: Any = None

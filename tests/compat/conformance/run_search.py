@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from compat.conformance.door import Ask, Case
-from compat.conformance.route import Route
+from tests.compat.conformance.door import Ask, Case
+from tests.compat.conformance.route import Route
 
 _SEARCH = Route("POST", "mlflow/runs/search", {"experiment_ids": ["$runs"]})
 _FILTERS = (

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from compat import running
-from ports import free_port
-from up_process import environment
+from tests.compat import running
+from tests.support.processes.ports import free_port
+from tests.support.processes.up_process import environment
 
 VERSION = "3.17"
 _READY = ("Application startup complete", "Booting worker")  # of MLflow 3, of MLflow 2

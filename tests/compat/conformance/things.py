@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from compat.conformance.door import Ask, get, post
+from tests.compat.conformance.door import Ask, get, post
 
 SHARED = ("home", "runs", "experiments", "library", "logged")
 SOURCE = "s3://bucket/model"  # never opened

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from compat.conformance.door import Ask, Case, get, post
-from compat.conformance.route import ABSENT, Route
-from compat.conformance.things import SOURCE, tags, version
+from tests.compat.conformance.door import Ask, Case, get, post
+from tests.compat.conformance.route import ABSENT, Route
+from tests.compat.conformance.things import SOURCE, tags, version
 
 _READ = get("mlflow/model-versions/get", name="$versioned", version="1")
 _READ_MODEL = get("mlflow/registered-models/get", name="$versioned")

@@ -18,10 +18,10 @@ import mlflow
 import mlflow.sklearn
 import numpy as np
 from click.testing import CliRunner
-from compat.interchange.inputs import IRIS, plain
 from mlflow.cli import cli
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
+from tests.compat.interchange.inputs import IRIS, plain
 
 
 def loaded(uri: str) -> Any:

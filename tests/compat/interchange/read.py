@@ -16,7 +16,7 @@ from typing import Any
 
 import mlflow
 import mlflow.sklearn
-from compat.interchange.inputs import plain, question
+from tests.compat.interchange.inputs import plain, question
 
 
 def read(folder: Path) -> dict[str, Any]:

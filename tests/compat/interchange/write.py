@@ -21,7 +21,6 @@ import mlflow
 import mlflow.sklearn
 import numpy as np
 import pandas as pd
-from compat.interchange.inputs import plain, question
 from mlflow.models import ModelSignature, infer_signature
 from mlflow.types.schema import (
     AnyType,
@@ -39,6 +38,7 @@ from mlflow.types.schema import (
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from tests.compat.interchange.inputs import plain, question
 
 FRAME = pd.DataFrame({"a": [1.0, 2.0]})
 CODE = """

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 import modelyard
-from modelyard import _instance
 from modelyard.__main__ import main
 from modelyard._fluent.state import process, thread
+from modelyard._transport import instances
 from modelyard.client import MlflowClient
-from modelyard_kit.settings_table import UpSettings
-from modelyard_server.embedded import Embedded
+from modelyard_kit.settings.table import UpSettings
+from modelyard_server.processes.embedded import Embedded
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def clean_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[
     thread.last_run_id = None
     process.open_run_ids.clear()
     process.experiment_id = None
-    if _instance.is_held(_instance.home()):
+    if instances.is_held(instances.home()):
         assert main(["down"]) == 0
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import modelyard
-from modelyard import _artifacts, _cache, _manifests, _objects
+from modelyard._artifacts import cache, manifests, objects, operations
 from modelyard.client import MlflowClient
 from modelyard.exceptions import (
     DataLoss,
@@ -21,7 +21,7 @@ from modelyard.exceptions import (
     InvalidState,
     NotFound,
 )
-from modelyard_server.embedded import Embedded
+from modelyard_server.processes.embedded import Embedded
 
 
 @pytest.fixture
@@ -88,11 +88,11 @@ def test_a_file_over_64_mib_goes_in_parts(
         for number in range(65):
             file.write(number.to_bytes(4, "big") + block[4:])
         file.write(b"rest")
-    described = _objects.describe("large", tmp_path / "large")
+    described = objects.describe("large", tmp_path / "large")
     assert [part.size_bytes for part in described.objects] == [64 << 20, (1 << 20) + 4]
     client.log_artifact(run_id, tmp_path / "large")
     found = client.download_artifacts(run_id, "large", tmp_path / "back")
-    assert _objects.describe("large", Path(found)) == described
+    assert objects.describe("large", Path(found)) == described
 
 
 def test_missing_local_files_are_named(client: MlflowClient, run_id: str, tmp_path: Path) -> None:
@@ -215,18 +215,18 @@ def test_a_model_is_fetched_by_every_uri(client: MlflowClient, run_id: str, tree
     client.transition_model_version_stage(name, 1, "Production")
     client.set_registered_model_alias(name, "best", 1)
     for uri in (f"{name}/1", f"{name}/Production", f"{name}/production", f"{name}/latest"):
-        fetched = _artifacts.fetch_model(f"models:/{uri}")
+        fetched = operations.fetch_model(f"models:/{uri}")
         assert _content(fetched.path) == _content(tree)
         assert (fetched.name, fetched.version, fetched.run_id) == (name, "1", run_id)
-    assert _artifacts.fetch_model(f"models:/{name}@best").version == "1"
-    by_run = _artifacts.fetch_model(f"runs:/{run_id}/model")
+    assert operations.fetch_model(f"models:/{name}@best").version == "1"
+    by_run = operations.fetch_model(f"runs:/{run_id}/model")
     assert (by_run.name, by_run.digest) == (None, fetched.digest)
     assert by_run.path == fetched.path
 
 
 def test_a_cached_model_is_made_good_again(client: MlflowClient, run_id: str, tree: Path) -> None:
     uri = f"models:/{_registered(client, run_id, tree)}/1"
-    folder = _artifacts.fetch_model(uri).path
+    folder = operations.fetch_model(uri).path
     before = _content(folder)
     damages: list[Callable[[], object]] = [
         partial((folder / "one.txt").write_text, "two"),
@@ -235,12 +235,12 @@ def test_a_cached_model_is_made_good_again(client: MlflowClient, run_id: str, tr
     ]
     for damage in damages:
         damage()
-        assert _content(_artifacts.fetch_model(uri).path) == before
-    for kept in (_cache.root() / "sha256").rglob("?" * 64):
+        assert _content(operations.fetch_model(uri).path) == before
+    for kept in (cache.root() / "sha256").rglob("?" * 64):
         kept.write_bytes(b"tampered")
     (folder / "one.txt").write_text("two")
-    assert _content(_artifacts.fetch_model(uri).path) == before
-    assert _cache.root().stat().st_mode & 0o777 == 0o700
+    assert _content(operations.fetch_model(uri).path) == before
+    assert cache.root().stat().st_mode & 0o777 == 0o700
     assert {path.name for path in folder.parent.iterdir()} == {folder.name, f"{folder.name}.lock"}
 
 
@@ -253,11 +253,11 @@ def test_bytes_the_store_lost_are_not_handed_on(
     kept.chmod(0o600)
     kept.write_bytes(kept.read_bytes()[:-1] + b"!")
     with pytest.raises(DataLoss, match=r"'deep/two\.bin'"):
-        _artifacts.fetch_model(f"models:/{name}/1")
+        operations.fetch_model(f"models:/{name}/1")
     with pytest.raises(DataLoss, match=r"'model/deep/two\.bin'"):
         client.download_artifacts(run_id, "model", tmp_path / "to")
     assert not list((tmp_path / "to").rglob("two.bin"))
-    assert not list((_cache.root() / "models").rglob("one.txt"))
+    assert not list((cache.root() / "models").rglob("one.txt"))
 
 
 def test_a_cache_that_cannot_be_made_is_named(
@@ -267,7 +267,7 @@ def test_a_cache_that_cannot_be_made_is_named(
     (tmp_path / "file").touch()
     monkeypatch.setenv("MODELYARD_CACHE", str(tmp_path / "file"))
     with pytest.raises(InvalidState, match="MODELYARD_CACHE"):
-        _artifacts.fetch_model(f"models:/{name}/1")
+        operations.fetch_model(f"models:/{name}/1")
 
 
 @pytest.mark.parametrize("path", ["../a", "/a", "a/../b", "a//b", "", ".", "a\\b", "a\0b"])
@@ -276,12 +276,12 @@ def test_a_manifest_that_leaves_its_folder_is_refused(path: str) -> None:
     files = [{"path": path, "sha256": digest, "size": 0}]
     manifest = json.dumps({"files": files, "version": 1}).encode()
     with pytest.raises(DataLoss, match="outside of its folder"):
-        list(_manifests.files_of(manifest, hashlib.sha256(manifest).hexdigest(), "models:/a/1"))
+        list(manifests.files_of(manifest, hashlib.sha256(manifest).hexdigest(), "models:/a/1"))
 
 
 def test_a_manifest_with_other_bytes_is_refused() -> None:
     with pytest.raises(DataLoss, match="models:/a/1"):
-        list(_manifests.files_of(b"{}", "0" * 64, "models:/a/1"))
+        list(manifests.files_of(b"{}", "0" * 64, "models:/a/1"))
 
 
 def test_a_digest_that_is_none_never_becomes_a_path() -> None:
@@ -289,7 +289,7 @@ def test_a_digest_that_is_none_never_becomes_a_path() -> None:
         {"files": [{"path": "a", "sha256": "../../x", "size": 0}], "version": 1}
     ).encode()
     with pytest.raises(DataLoss, match="no SHA-256"):
-        list(_manifests.files_of(manifest, hashlib.sha256(manifest).hexdigest(), "models:/a/1"))
+        list(manifests.files_of(manifest, hashlib.sha256(manifest).hexdigest(), "models:/a/1"))
 
 
 def test_two_who_fetch_at_once_get_the_same_folder(
@@ -300,7 +300,7 @@ def test_two_who_fetch_at_once_get_the_same_folder(
 
     def fetch(_: int) -> Path:
         start.wait()
-        return _artifacts.fetch_model(uri).path
+        return operations.fetch_model(uri).path
 
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(fetch, range(4)))

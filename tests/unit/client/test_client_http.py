@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 import trustme
-from answering_store import Answer, AnsweringStore, answering_store
+from tests.support.stores.answering_store import Answer, AnsweringStore, answering_store
 
-from modelyard._http import Connections, Refused
+from modelyard._transport.http import Connections, Refused
 
 _AUTHORIZATION = "Basic " + base64.b64encode(b"me:pa ss").decode()
 

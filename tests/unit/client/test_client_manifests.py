@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import modelyard
-from modelyard import _artifacts
+from modelyard._artifacts import operations
 from modelyard.client import MlflowClient
 from modelyard.exceptions import InvalidParameter, NotFound
 
@@ -71,18 +71,18 @@ def test_a_model_is_fetched_by_the_artifact_uris_that_stand_for_it(
     client: MlflowClient, uri: str, tmp_path: Path
 ) -> None:
     digest = uri.rpartition("/")[2]
-    fetched = _artifacts.fetch_model(uri)
+    fetched = operations.fetch_model(uri)
     assert (_content(fetched.path), fetched.digest) == (FILES, digest)
-    assert _content(_artifacts.fetch_model(uri, str(tmp_path / "copy")).path) == FILES
+    assert _content(operations.fetch_model(uri, str(tmp_path / "copy")).path) == FILES
     run = client.create_run("0")
     client.log_artifacts(run.info.run_id, tmp_path / "tree", "model")
-    assert _artifacts.fetch_model(f"{run.info.artifact_uri}/model").digest == digest
+    assert operations.fetch_model(f"{run.info.artifact_uri}/model").digest == digest
     model = client.create_logged_model("0", "m", run.info.run_id)
     client.log_model_artifacts(model.model_id, tmp_path / "tree")
     client.finalize_logged_model(model.model_id, "READY")
-    assert _artifacts.fetch_model(model.artifact_location).digest == digest
+    assert operations.fetch_model(model.artifact_location).digest == digest
     with pytest.raises(InvalidParameter, match="leave the path out"):
-        _artifacts.fetch_model(f"{uri}/data")
+        operations.fetch_model(f"{uri}/data")
 
 
 @pytest.mark.usefixtures("client")

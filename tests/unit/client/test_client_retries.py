@@ -10,13 +10,13 @@ from contextlib import ExitStack
 
 import grpc
 import pytest
-from answering_store import Answer, answering_store
-from faults.proxy import Proxy
 from google.protobuf.descriptor_pb2 import MethodOptions
-from ports import free_port
-from recording_tracking import Recorder, serving
+from tests.faults.proxy import Proxy
+from tests.support.platforms.recording_tracking import Recorder, serving
+from tests.support.processes.ports import free_port
+from tests.support.stores.answering_store import Answer, answering_store
 
-from modelyard import _connection, _failures, _rpc
+from modelyard._transport import connections, failures, rpc
 from modelyard.api.access.v1 import access_service_pb2
 from modelyard.api.artifacts.v1 import artifacts_service_pb2
 from modelyard.api.registry.v1 import registry_service_pb2
@@ -55,14 +55,14 @@ def _create(port: int, timeout_s: float = 10.0) -> str:
     request = tracking_pb2.CreateExperimentRequest(name="iris")
     reply = tracking_pb2.CreateExperimentResponse
     uri = f"grpc://127.0.0.1:{port}"
-    return _rpc.call(uri, request, reply, timeout_s=timeout_s).experiment_id
+    return rpc.call(uri, request, reply, timeout_s=timeout_s).experiment_id
 
 
 def _get(port: int, timeout_s: float = 10.0) -> str:
     request = tracking_pb2.GetExperimentRequest(experiment_id="7")
     reply = tracking_pb2.GetExperimentResponse
     uri = f"grpc://127.0.0.1:{port}"
-    return _rpc.call(uri, request, reply, timeout_s=timeout_s).experiment.experiment_id
+    return rpc.call(uri, request, reply, timeout_s=timeout_s).experiment.experiment_id
 
 
 def _lose(answers: int, recorder: Recorder, proxy: Proxy) -> None:
@@ -122,7 +122,7 @@ def test_the_limit_of_grpc_itself_is_waited_out(recorder: Recorder) -> None:
             with pytest.raises(grpc.RpcError) as refused:
                 stub = tracking_service_pb2_grpc.TrackingServiceStub(channel)
                 stub.GetRun(tracking_pb2.GetRunRequest())
-            assert _failures.Failure(refused.value).retry_after_s
+            assert failures.Failure(refused.value).retry_after_s
         second = pool.submit(_get, port)
         may_end.set()
         assert (first.result(), second.result()) == ("7", "7")
@@ -215,7 +215,7 @@ def test_names_tell_which_calls_change_nothing() -> None:
         for method in service.methods
     }
     reads = {name for name, level in levels.items() if level == MethodOptions.NO_SIDE_EFFECTS}
-    named = {name for name in levels if name.startswith(_rpc.READS)}
+    named = {name for name in levels if name.startswith(rpc.READS)}
     assert named - reads == set()
     assert reads - named == {"CreatePresignedDownloadUrl", "WatchModels"}  # not called by `call`
 
@@ -288,8 +288,8 @@ def test_no_call_is_lost_when_a_replica_stops(
 
 @pytest.mark.parametrize("target", ["dns:///tracking-headless:50051", "ipv4:10.0.0.1:1,10.0.0.2:1"])
 def test_targets_of_replicas_are_passed_on(target: str) -> None:
-    parts = _connection.check("http://gateway:5000")
-    found = _connection.targets_of({"tracking": target, "registry": target}, parts)
+    parts = connections.check("http://gateway:5000")
+    found = connections.targets_of({"tracking": target, "registry": target}, parts)
     assert (found.tracking, found.registry) == (target, target)
 
 

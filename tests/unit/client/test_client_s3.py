@@ -8,11 +8,11 @@ import os
 from pathlib import Path
 
 import pytest
-from faults.proxy import Cut, Direction, Proxy
-from s3_servers import S3Server
+from tests.faults.proxy import Cut, Direction, Proxy
+from tests.support.stores.s3_servers import S3Server
 
-from modelyard._objects import Object, Source
-from modelyard._transfer import Links, Transfer
+from modelyard._artifacts.objects import Object, Source
+from modelyard._artifacts.transfer import Links, Transfer
 from modelyard.api.artifacts.v1.artifacts_pb2 import ObjectUpload
 from modelyard.exceptions import InvalidState
 from modelyard_kit.artifacts import Digest

@@ -13,11 +13,11 @@ from pathlib import Path
 import grpc
 import pytest
 import trustme
-from answering_store import Answer, AnsweringStore, answering_store
-from recording_tracking import Recorder, serving
+from tests.support.platforms.recording_tracking import Recorder, serving
+from tests.support.stores.answering_store import Answer, AnsweringStore, answering_store
 
-from modelyard._objects import Object
-from modelyard._transfer import Links, Transfer
+from modelyard._artifacts.objects import Object
+from modelyard._artifacts.transfer import Links, Transfer
 from modelyard.client import MlflowClient
 from modelyard.exceptions import InvalidParameter, ModelyardException, Unavailable
 

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from answering_store import Answer, AnsweringStore, Request, answering_store
+from tests.support.stores.answering_store import Answer, AnsweringStore, Request, answering_store
 
-from modelyard import _objects
-from modelyard._objects import File, Object, Source
-from modelyard._transfer import Links, Transfer
+from modelyard._artifacts import objects
+from modelyard._artifacts.objects import File, Object, Source
+from modelyard._artifacts.transfer import Links, Transfer
 from modelyard.api.artifacts.v1.artifacts_pb2 import ObjectUpload
 from modelyard.exceptions import (
     DataLoss,
@@ -319,13 +319,13 @@ def test_transfers_under_way_stop_when_another_fails(
 def test_a_file_of_exactly_64_mib_is_one_object(tmp_path: Path) -> None:
     with (tmp_path / "edge").open("wb") as file:
         file.truncate(64 << 20)
-    assert len(_objects.describe("edge", tmp_path / "edge").objects) == 1
+    assert len(objects.describe("edge", tmp_path / "edge").objects) == 1
 
 
 def test_a_pipe_is_not_taken_for_a_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InvalidParameter, match="not a regular file"):
-        _objects.describe("pipe", tmp_path / "pipe")
+        objects.describe("pipe", tmp_path / "pipe")
 
 
 def test_a_file_knows_its_size() -> None:

@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from answering_store import Answer, AnsweringStore, answering_store
+from tests.support.stores.answering_store import Answer, AnsweringStore, answering_store
 
-from modelyard import _cache, _downloads, _progress, _rpc, _transfer
-from modelyard._objects import File, Object, Source
-from modelyard._transfer import Links, Transfer
+from modelyard._artifacts import cache, downloads, progress, transfer
+from modelyard._artifacts.objects import File, Object, Source
+from modelyard._artifacts.transfer import Links, Transfer
+from modelyard._transport import rpc
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.client import MlflowClient
 from modelyard.exceptions import (
@@ -28,7 +29,7 @@ from modelyard.exceptions import (
     ResourceExhausted,
     Unavailable,
 )
-from modelyard_server.embedded import Embedded
+from modelyard_server.processes.embedded import Embedded
 
 _PARTS = (b"first" * 1000, b"second" * 1000, b"third" * 10)
 _WHOLE = b"".join(_PARTS)
@@ -43,7 +44,7 @@ def store() -> Iterator[AnsweringStore]:
 
 @pytest.fixture
 def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_transfer, "_THREADS", 1)
+    monkeypatch.setattr(transfer, "_THREADS", 1)
 
 
 def _object(content: bytes) -> Object:
@@ -66,7 +67,7 @@ def _links(store: AnsweringStore, *files: File) -> Links[str]:
 
 
 def _write(store: AnsweringStore, folder: Path, *files: File) -> None:
-    assert _downloads.write(store.url, files, _links(store, *files), folder) == folder
+    assert downloads.write(store.url, files, _links(store, *files), folder) == folder
 
 
 def _has(store: AnsweringStore, *contents: bytes, otherwise: Answer = _NOT_THERE) -> None:
@@ -91,7 +92,7 @@ def test_an_interrupted_download_goes_on(store: AnsweringStore, tmp_path: Path) 
     _has(store, *_PARTS[:2], otherwise=Answer(503))
     with pytest.raises(Unavailable, match="'large'"):
         _write(store, tmp_path, _file())
-    assert list(tmp_path.iterdir()) == [_downloads.partial_path(_file(), tmp_path / "large")]
+    assert list(tmp_path.iterdir()) == [downloads.partial_path(_file(), tmp_path / "large")]
     store.requests.clear()
     _has(store, *_PARTS)
     _write(store, tmp_path, _file())
@@ -101,7 +102,7 @@ def test_an_interrupted_download_goes_on(store: AnsweringStore, tmp_path: Path) 
 
 
 def test_what_is_left_of_a_download_is_checked(store: AnsweringStore, tmp_path: Path) -> None:
-    left = _downloads.partial_path(_file(), tmp_path / "large")
+    left = downloads.partial_path(_file(), tmp_path / "large")
     left.write_bytes(_PARTS[0] + b"damaged" + _WHOLE[len(_PARTS[0]) + 7 :] + b"too much")
     _has(store, *_PARTS)
     _write(store, tmp_path, _file())
@@ -113,7 +114,7 @@ def test_what_is_left_of_a_download_is_checked(store: AnsweringStore, tmp_path: 
 def test_another_who_downloads_to_the_same_place_is_left_alone(
     store: AnsweringStore, tmp_path: Path
 ) -> None:
-    theirs = _downloads.partial_path(_file(), tmp_path / "large")
+    theirs = downloads.partial_path(_file(), tmp_path / "large")
     _has(store, *_PARTS)
     with theirs.open("wb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -148,7 +149,7 @@ def test_a_temporary_folder_goes_with_its_download(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     _has(store, *_PARTS[:2])
     with pytest.raises(NotFound):
-        _downloads.write(store.url, [_file()], _links(store, _file()), None)
+        downloads.write(store.url, [_file()], _links(store, _file()), None)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -186,7 +187,7 @@ def test_a_download_for_which_there_is_no_room_leaves_nothing(
         with pytest.raises(ResourceExhausted, match="no room for 'large'"):
             _write(store, tmp_path / "to", file)
         with pytest.raises(ResourceExhausted, match="no room for 'large'"):
-            _cache.model_folder(store.url, "0" * 64, [file], _links(store, file))
+            cache.model_folder(store.url, "0" * 64, [file], _links(store, file))
     assert [path for path in (tmp_path / "to").rglob("*") if path.is_file()] == []
     _write(store, tmp_path / "to", file)
     assert (tmp_path / "to" / "large").read_bytes() == b"".join(parts)
@@ -201,10 +202,10 @@ def test_a_model_that_was_interrupted_goes_on_from_the_cache(
     links = _links(store, *files)
     _has(store, *_PARTS[:2])
     with pytest.raises(NotFound):
-        _cache.model_folder(store.url, "0" * 64, files, links)
+        cache.model_folder(store.url, "0" * 64, files, links)
     store.requests.clear()
     _has(store, *_PARTS, b"other")
-    folder = _cache.model_folder(store.url, "0" * 64, files, links)
+    folder = cache.model_folder(store.url, "0" * 64, files, links)
     assert _asked(store) == {_path(_PARTS[2]), _path(b"other")}
     assert len(store.requests) == 2
     assert (folder / "same").read_bytes() == (folder / "large").read_bytes() == _WHOLE
@@ -215,14 +216,14 @@ def _when_first_moved(act: Callable[[], object], monkeypatch: pytest.MonkeyPatch
     moved = iter([act])
 
     @contextmanager
-    def shown(_what: str, _total_bytes: int) -> Iterator[_progress.Advance]:
+    def shown(_what: str, _total_bytes: int) -> Iterator[progress.Advance]:
         def advance(moved_bytes: int) -> None:
             if moved_bytes:
                 next(moved, lambda: None)()
 
         yield advance
 
-    monkeypatch.setattr(_progress, "shown", shown)
+    monkeypatch.setattr(progress, "shown", shown)
 
 
 @pytest.mark.usefixtures("one_at_a_time")
@@ -258,15 +259,15 @@ def test_urls_that_the_gateway_refuses_are_replaced(client: MlflowClient, tmp_pa
     file = pb.ArtifactFile(path="a", size_bytes=item.size_bytes, digest=item.digest)
     uri = client.tracking_uri
     declare = pb.DeclareArtifactsRequest(run_id=run_id, files=[file])
-    (upload,) = _rpc.call(uri, declare, pb.DeclareArtifactsResponse).uploads
+    (upload,) = rpc.call(uri, declare, pb.DeclareArtifactsResponse).uploads
     old = pb.ObjectUpload(url=_tampered(upload.url), headers=upload.headers)
     uploads = Links({item.digest: old}, lambda: {item.digest: upload})
     with Transfer("127.0.0.1") as transfer:
         transfer.put(item, uploads, Source.of(tmp_path / "a"), 0)
         commit = pb.CommitArtifactsRequest(run_id=run_id, files=[file])
-        _rpc.call(uri, commit, pb.CommitArtifactsResponse)
+        rpc.call(uri, commit, pb.CommitArtifactsResponse)
         get = pb.GetArtifactsRequest(run_id=run_id)
-        (download,) = _rpc.call(uri, get, pb.GetArtifactsResponse).downloads
+        (download,) = rpc.call(uri, get, pb.GetArtifactsResponse).downloads
         downloads = Links(
             {item.digest: _tampered(download.url)}, lambda: {item.digest: download.url}
         )
@@ -322,6 +323,6 @@ def test_another_wish_for_progress_is_refused(
 
 def test_every_failure_of_a_transfer_is_one_of_ours() -> None:
     for error in (OSError(28, "No space left on device"), OSError(13, "Permission denied")):
-        said = _transfer.unwritten("a", error)
+        said = transfer.unwritten("a", error)
         assert isinstance(said, ModelyardException)
         assert str(error.strerror) in said.message

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ports import free_port
+from tests.support.processes.ports import free_port
 
 import modelyard
-from modelyard import _connection
+from modelyard._transport import connections
 from modelyard.client import MlflowClient
 from modelyard.exceptions import InvalidParameter, ModelyardException, Unavailable
-from modelyard_server.embedded import Embedded
+from modelyard_server.processes.embedded import Embedded
 
 
 @pytest.mark.parametrize("scheme", ["http", "grpc"])
@@ -130,9 +130,9 @@ def test_another_kind_of_server_is_not_taken_for_ours(other_server: str) -> None
 
 
 def test_targets_with_a_host_of_their_own_are_kept() -> None:
-    parts = _connection.check("https://[::1]:5000")
-    found = _connection.targets_of({"tracking": ":50051", "registry": "registry:7"}, parts)
-    assert found == _connection.Targets("[::1]:50051", "registry:7", secure=True)
+    parts = connections.check("https://[::1]:5000")
+    found = connections.targets_of({"tracking": ":50051", "registry": "registry:7"}, parts)
+    assert found == connections.Targets("[::1]:50051", "registry:7", secure=True)
 
 
 def _experiment_in_a_child(uri: str, answer: Any) -> None:

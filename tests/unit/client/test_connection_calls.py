@@ -10,14 +10,15 @@ from pathlib import Path
 
 import grpc
 import pytest
-from recording_tracking import Recorder, serving
+from tests.support.platforms.recording_tracking import Recorder, serving
 
-from modelyard import _connection, exceptions
+from modelyard import exceptions
+from modelyard._transport import connections
 from modelyard.api.errors.v1 import errors_pb2
 from modelyard.client import MlflowClient
 from modelyard.exceptions import ModelyardException
 from modelyard_kit import errors
-from modelyard_kit.grpc_errors import CODES
+from modelyard_kit.rpc.grpc_errors import CODES
 
 
 @pytest.fixture
@@ -137,7 +138,7 @@ def test_a_server_too_busy_to_greet_at_once_is_waited_for(client: MlflowClient) 
         passing.start()
         uri = f"grpc://127.0.0.1:{busy.getsockname()[1]}"
         assert MlflowClient(uri).get_experiment("7").experiment_id == "7"
-        _connection.connect(uri).channel("tracking").close()
+        connections.connect(uri).channel("tracking").close()
         passing.join()
 
 

@@ -21,7 +21,7 @@ from modelyard.exceptions import (
     NotFound,
     Unimplemented,
 )
-from modelyard_server.embedded import Embedded
+from modelyard_server.processes.embedded import Embedded
 
 pytestmark = pytest.mark.usefixtures("client")
 

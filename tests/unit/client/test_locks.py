@@ -4,7 +4,7 @@ import os
 import warnings
 from pathlib import Path
 
-from modelyard._locks import is_locked, locked
+from modelyard._transport.locks import is_locked, locked
 
 
 def test_a_lock_is_let_go_of_though_a_forked_child_has_inherited_it(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import skops.io
-from forging import edit_schema, refusal, rewrite, saved
 from sklearn.base import BaseEstimator
 from sklearn.datasets import load_iris
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
+from tests.support.stores.forging import edit_schema, refusal, rewrite, saved
 
 from modelyard.exceptions import InvalidParameter
 

@@ -11,19 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forging import (
-    Edit,
-    edit_arrays,
-    edit_schema,
-    is_histogram_tree,
-    is_tree,
-    nodes_in,
-    number,
-    refusal,
-    rewrite,
-    saved,
-    set_first,
-)
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
@@ -40,6 +27,19 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR, NuSVC, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier
+from tests.support.stores.forging import (
+    Edit,
+    edit_arrays,
+    edit_schema,
+    is_histogram_tree,
+    is_tree,
+    nodes_in,
+    number,
+    refusal,
+    rewrite,
+    saved,
+    set_first,
+)
 
 from modelyard.sklearn import _skops_file
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import grpc
 import pytest
-from notebook import SERVICE, Notebook
 from sqlalchemy import text
+from tests.support.platforms.notebook import SERVICE, Notebook
 
 from modelyard.api.registry.v1 import registry_service_pb2_grpc
-from modelyard_kit import idempotency
-from modelyard_kit.db import Database, open_database
-from modelyard_kit.server import Server
+from modelyard_kit.db.base import Database, open_database
+from modelyard_kit.rpc import idempotency
+from modelyard_kit.rpc.server import Server
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from queue import SimpleQueue
 import pytest
 
 from modelyard.api.access.v1 import access_pb2 as pb
-from modelyard_kit import auth
-from modelyard_kit.access import Snapshot, Tokens, from_registry, snapshot_of
-from modelyard_kit.channel import dial
+from modelyard_kit.auth import grants
+from modelyard_kit.auth.roles import ROLES
+from modelyard_kit.auth.tokens import Snapshot, Tokens, from_registry, snapshot_of
 from modelyard_kit.errors import Unauthenticated, Unavailable
-from modelyard_kit.roles import ROLES
+from modelyard_kit.rpc.channel import connect
 
 NOW_MS = 1_700_000_000_000
 
@@ -163,7 +163,7 @@ def test_the_registry_coming_back_is_noticed(
 
 
 def test_why_the_registry_cannot_be_asked_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    with dial("127.0.0.1:1") as channel:
+    with connect("127.0.0.1:1") as channel:
         Tokens(from_registry(channel, "the-services-own")).refresh()
     (record,) = caplog.records
     assert "onnect" in vars(record)["detail"]
@@ -216,10 +216,10 @@ def test_every_comparison_takes_the_same_time(
 
 
 def test_the_password_of_basic_is_the_token() -> None:
-    assert auth.token_of("Basic YWRhOnQ6MQ==") == "t:1"  # ada:t:1
-    assert auth.token_of("basic YWRh") == ""
-    assert auth.token_of("Basic %%%") == ""
-    assert auth.token_of("Bearer  t ") == "t"
-    assert auth.token_of("t") == ""
-    assert auth.token_id(f"Bearer {token_of(7)}") == "0000000007"
-    assert auth.token_id("Bearer modelyard_x") == ""
+    assert grants.token_of("Basic YWRhOnQ6MQ==") == "t:1"  # ada:t:1
+    assert grants.token_of("basic YWRh") == ""
+    assert grants.token_of("Basic %%%") == ""
+    assert grants.token_of("Bearer  t ") == "t"
+    assert grants.token_of("t") == ""
+    assert grants.token_id(f"Bearer {token_of(7)}") == "0000000007"
+    assert grants.token_id("Bearer modelyard_x") == ""

@@ -3,7 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from s3_servers import S3Server
+from tests.support.stores.s3_servers import S3Server
 
 from modelyard_kit.artifacts import Digest, UrlSigner
 from modelyard_kit.artifacts.choosing import StoreSettings, open_store

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import botocore.auth
 import botocore.compat
 import pytest
-from s3_servers import S3Server
+from tests.support.stores.s3_servers import S3Server
 
 from modelyard_kit.artifacts import Digest, PresignedPut
 from modelyard_kit.artifacts.s3 import S3Store

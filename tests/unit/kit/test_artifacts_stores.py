@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from s3_servers import S3Server
+from tests.support.stores.s3_servers import S3Server
 
 from modelyard_kit.artifacts import ArtifactStore, Digest, Grant, UrlSigner
 from modelyard_kit.artifacts.local import LocalStore

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard_kit.auth import read_services_token, read_token
+from modelyard_kit.auth.grants import read_services_token, read_token
 from modelyard_kit.errors import InvalidArgument
 
 TOKEN = "a-token-of-some-length"

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
-from notebook import SERVICE, Notebook, Stub, create, failure, notes
 from sqlalchemy import text
+from tests.support.platforms.notebook import SERVICE, Notebook, Stub, create, failure, notes
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.api.registry.v1 import registry_service_pb2_grpc
-from modelyard_kit.calls import Call, write_step, writes
-from modelyard_kit.db import Database
+from modelyard_kit.db.base import Database
 from modelyard_kit.errors import FailedPrecondition
-from modelyard_kit.server import Server
+from modelyard_kit.rpc.calls import Call, write_step, writes
+from modelyard_kit.rpc.server import Server
 
 
 class InSteps(Notebook):

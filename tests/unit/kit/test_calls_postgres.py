@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import grpc
-import postgres
 import pytest
-from faults.proxy import Cut, Direction, Proxy
-from notebook import SERVICE, Notebook, Stub, create, failure, notes
 from sqlalchemy import make_url, text
+from tests.faults.proxy import Cut, Direction, Proxy
+from tests.support.databases import postgres
+from tests.support.platforms.notebook import SERVICE, Notebook, Stub, create, failure, notes
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.api.registry.v1 import registry_service_pb2_grpc
-from modelyard_kit import idempotency
-from modelyard_kit.db import Database, open_database
-from modelyard_kit.server import Server
+from modelyard_kit.db.base import Database, open_database
+from modelyard_kit.rpc import idempotency
+from modelyard_kit.rpc.server import Server
 
 LOST_REPLY = Cut(Direction.REPLY, b"COMMIT\0")
 """Of the database: it has committed and nobody hears of it."""

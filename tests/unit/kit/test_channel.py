@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from modelyard.api.registry.v1 import registry_service_pb2
 from modelyard.api.tracking.v1 import tracking_service_pb2
-from modelyard_kit.channel import service_config
+from modelyard_kit.rpc.channel import service_config
 
 REGISTRY = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"]
 TRACKING = tracking_service_pb2.DESCRIPTOR.services_by_name["TrackingService"]

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from databases import Dialect, empty_url
 from sqlalchemy import text
+from tests.support.databases.dialects import Dialect, empty_url
 
-from modelyard_kit.db import Database, open_database
+from modelyard_kit.db.base import Database, open_database
 from modelyard_kit.errors import InvalidArgument
 
 

@@ -7,16 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any
 
-import postgres
 import pytest
-from postgres import Postgres
 from sqlalchemy import URL, Connection, make_url, text, update
 from sqlalchemy import insert as insert_rows
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.orm.exc import StaleDataError
+from tests.support.databases import postgres
+from tests.support.databases.postgres import Postgres
 
-from modelyard_kit.db import LATER, Conflict, Database, OutcomeUnknown, open_database
+from modelyard_kit.db.base import LATER, Conflict, Database, OutcomeUnknown, open_database
 from modelyard_kit.errors import DeadlineExceeded, InvalidArgument, Unavailable
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 
-from modelyard_kit.events import Notifier, follow
+from modelyard_kit.db.notify import Notifier, follow
 
 
 class Log:

@@ -3,7 +3,7 @@ import pytest
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.api.tracking.v1 import tracking_pb2 as tracking
 from modelyard_kit.errors import InvalidArgument
-from modelyard_kit.fields import given, require
+from modelyard_kit.rpc.fields import given, require
 
 
 def test_an_unset_field_is_told_from_an_empty_one() -> None:

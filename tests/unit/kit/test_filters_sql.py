@@ -2,7 +2,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from databases import Dialect, with_tables
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -14,6 +13,7 @@ from sqlalchemy import (
     Table,
     select,
 )
+from tests.support.databases.dialects import Dialect, with_tables
 
 from modelyard_kit import filters
 from modelyard_kit.errors import InvalidArgument

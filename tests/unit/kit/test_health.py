@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from modelyard_kit.health import Probe, Readiness
+from modelyard_kit.rpc.health import Probe, Readiness
 
 DOWN = "The database cannot be reached."
 REGISTRY = "modelyard.api.registry.v1.RegistryService"

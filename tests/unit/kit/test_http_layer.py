@@ -16,12 +16,12 @@ from modelyard_kit import errors
 from modelyard_kit.http.errors import HttpError, Refusals
 from modelyard_kit.http.exchange import Exchange
 from modelyard_kit.http.layer import Layer
+from modelyard_kit.http.listening import listen
 from modelyard_kit.http.protocol import Protocol
 from modelyard_kit.http.requests import Request
 from modelyard_kit.http.responses import StreamedResponse
 from modelyard_kit.http.routing import below, exact, router
 from modelyard_kit.http.server import Server, ServerThread
-from modelyard_kit.listening import listen
 
 PAGE = ((b"content-security-policy", b"default-src 'self'"),)
 MAX_BYTES = 1 << 20

@@ -6,14 +6,14 @@ from importlib.metadata import version
 
 import grpc
 import pytest
-from measured import measured
-from notebook import SERVICE, Notebook, Stub, create
 from sqlalchemy import text
+from tests.support.platforms.measured import measured
+from tests.support.platforms.notebook import SERVICE, Notebook, Stub, create
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
-from modelyard_kit.calls import Call, writes
-from modelyard_kit.db import Conflict, Database
-from modelyard_kit.server import Server
+from modelyard_kit.db.base import Conflict, Database
+from modelyard_kit.rpc.calls import Call, writes
+from modelyard_kit.rpc.server import Server
 
 SLOW = pb.GetRegisteredModelRequest(name="slow")
 WATCH = pb.WatchModelsRequest(name="x")

@@ -5,14 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
-import postgres
 import pytest
-from databases import Dialect, empty_url
 from sqlalchemy import inspect, text
+from tests.support.databases import postgres
+from tests.support.databases.dialects import Dialect, empty_url
 
-from modelyard_kit.db import Database, open_database
+from modelyard_kit.db.base import Database, open_database
+from modelyard_kit.db.migrations import Tree, current, migrate, require_head
 from modelyard_kit.errors import FailedPrecondition, Unavailable
-from modelyard_kit.migrations import Tree, current, migrate, require_head
 
 REVISION = """
 from alembic import op

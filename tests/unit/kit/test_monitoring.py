@@ -11,7 +11,7 @@ import pytest
 
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.http.protocol import MAX_HEAD_BYTES
-from modelyard_kit.monitoring import Monitoring
+from modelyard_kit.observability.monitoring import Monitoring
 
 DOWN = "registry: The database is at revision 0001, this version needs 0002."
 

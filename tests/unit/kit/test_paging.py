@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from databases import Dialect, with_tables
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -17,10 +16,11 @@ from sqlalchemy import (
     select,
     text,
 )
+from tests.support.databases.dialects import Dialect, with_tables
 
-from modelyard_kit import paging
+from modelyard_kit.db import paging
+from modelyard_kit.db.paging import Cursor, SortKey
 from modelyard_kit.errors import InvalidArgument
-from modelyard_kit.paging import Cursor, SortKey
 
 RUNS = Table(
     "runs",

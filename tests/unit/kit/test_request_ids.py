@@ -1,6 +1,6 @@
 import pytest
 
-from modelyard_kit import request_ids
+from modelyard_kit.observability import request_ids
 
 
 @pytest.mark.parametrize("given", ["a", "request-7", "promote.iris_7", "x" * 128])

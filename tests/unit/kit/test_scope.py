@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from databases import Dialect, empty_url
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import String, literal, select
+from tests.support.databases.dialects import Dialect, empty_url
 
-from modelyard_kit.db import Database, open_database
-from modelyard_kit.scope import Scope, matches
+from modelyard_kit.auth.scope import Scope, matches
+from modelyard_kit.db.base import Database, open_database
 
 LETTERS = st.text(st.sampled_from("aAé%_\\*?[].\n+"), min_size=1, max_size=6)
 

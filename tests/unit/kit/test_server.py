@@ -13,13 +13,14 @@ from typing import Any
 
 import grpc
 import pytest
-from notebook import SERVICE, TOKEN, Notebook, Stub, create, failure, notes
+from tests.support.platforms.notebook import SERVICE, TOKEN, Notebook, Stub, create, failure, notes
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.api.registry.v1 import registry_service_pb2_grpc
-from modelyard_kit import errors, grpc_errors
-from modelyard_kit.db import Database
-from modelyard_kit.server import Server
+from modelyard_kit import errors
+from modelyard_kit.db.base import Database
+from modelyard_kit.rpc import grpc_errors
+from modelyard_kit.rpc.server import Server
 
 
 def test_an_error_arrives_with_code_reason_message_and_metadata(stub: Stub) -> None:

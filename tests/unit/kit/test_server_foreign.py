@@ -15,16 +15,16 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from notebook import SERVICE, TOKEN, Notebook, Stub, failure
 from prometheus_client import REGISTRY
+from tests.support.platforms.notebook import SERVICE, TOKEN, Notebook, Stub, failure
 
 from modelyard.api.access.v1 import access_pb2 as pb
 from modelyard.api.access.v1.access_pb2 import Role
 from modelyard.api.options.v1.options_pb2 import Permission
 from modelyard.api.registry.v1 import registry_pb2 as registry
-from modelyard_kit.access import Tokens, snapshot_of
-from modelyard_kit.calls import caller
-from modelyard_kit.server import Server
+from modelyard_kit.auth.tokens import Tokens, snapshot_of
+from modelyard_kit.rpc.calls import caller
+from modelyard_kit.rpc.server import Server
 
 PERMISSIONS = {"Ready": Permission.SERVING_READ, "Infer": Permission.PREDICT}
 NAME = "inference.GRPCInferenceService"

@@ -8,11 +8,11 @@ import threading
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from notebook import SERVICE, TOKEN, Notebook, Stub, create, failure
+from tests.support.platforms.notebook import SERVICE, TOKEN, Notebook, Stub, create, failure
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.api.registry.v1 import registry_service_pb2_grpc
-from modelyard_kit.server import Server
+from modelyard_kit.rpc.server import Server
 
 
 def test_streams_beyond_the_cap_are_refused_and_unary_calls_go_on(
@@ -69,7 +69,7 @@ def test_a_stream_that_fails_midway_carries_its_reason(stub: Stub) -> None:
 def test_a_stream_its_client_left_is_logged_as_cancelled(
     stub: Stub, notebook: Notebook, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO, logger="modelyard_kit.interceptors"):
+    with caplog.at_level(logging.INFO, logger="modelyard_kit.rpc.interceptors"):
         stream = stub.WatchModels(pb.WatchModelsRequest(name="x"))
         assert next(stream).position == 1
         assert notebook.entered.acquire(timeout=30)

@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from modelyard.api.registry.v1 import registry_service_pb2
 from modelyard_kit.errors import InvalidArgument
-from modelyard_kit.server import Server, check_address
+from modelyard_kit.rpc.server import Server, check_address
 
 SERVICE = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"]
 TOKEN = "a-token-of-some-length"

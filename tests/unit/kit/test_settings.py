@@ -7,16 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from modelyard_kit import settings, settings_checks
 from modelyard_kit.errors import InvalidArgument
-from modelyard_kit.settings import Settings, setting
+from modelyard_kit.settings import checks, declarations
+from modelyard_kit.settings.declarations import Settings, setting
 
 
 @dataclass(frozen=True, kw_only=True)
 class Example(Settings):
-    gateway_port: int = setting(
-        "port of HTTP", default=5000, check=settings_checks.between(0, 65535)
-    )
+    gateway_port: int = setting("port of HTTP", default=5000, check=checks.between(0, 65535))
     home: Path = setting("folder of `everything`", default=Path("home"))
     token_file: Path | None = setting("file of the token", default=None, shown="none")
     token: str = setting("the token", default="", has_flag=False)
@@ -26,9 +24,9 @@ class Example(Settings):
 
 def parsed(*arguments: str, **environ: str) -> Example:
     parser = argparse.ArgumentParser(allow_abbrev=False)
-    settings.add_flags(parser, Example, "gateway")
+    declarations.add_flags(parser, Example, "gateway")
     variables = {f"MODELYARD_{name}": text for name, text in environ.items()}
-    return settings.load(Example, variables, vars(parser.parse_args(arguments)))
+    return declarations.load(Example, variables, vars(parser.parse_args(arguments)))
 
 
 def test_fields_are_read_from_their_variables_and_keep_their_defaults() -> None:
@@ -38,7 +36,7 @@ def test_fields_are_read_from_their_variables_and_keep_their_defaults() -> None:
         "MODELYARD_VERBOSE": "yes",
         "PATH": "/bin",
     }
-    assert settings.load(Example, environ) == Example(
+    assert declarations.load(Example, environ) == Example(
         gateway_port=8080, token_file=Path("/run/token"), verbose=True
     )
 
@@ -104,7 +102,7 @@ def test_a_value_of_the_wrong_type_names_variable_type_and_value(
     variable: str, value: str, kind: str
 ) -> None:
     with pytest.raises(InvalidArgument) as caught:
-        settings.load(Example, {variable: value})
+        declarations.load(Example, {variable: value})
     assert caught.value.message == f"{variable} must be of type {kind}, got '{value}'."
 
 
@@ -122,17 +120,17 @@ def test_a_check_holds_however_settings_are_made() -> None:
 
 def test_each_wrong_variable_is_found() -> None:
     environ = {"MODELYARD_GATEWAY_PORT": "-1", "MODELYARD_VERBOSE": "maybe", "MODELYARD_HOME": "h"}
-    assert settings.wrong([Example], environ) == {
+    assert declarations.wrong([Example], environ) == {
         "MODELYARD_GATEWAY_PORT": "Invalid MODELYARD_GATEWAY_PORT -1: expected 0 to 65535.",
         "MODELYARD_VERBOSE": "MODELYARD_VERBOSE must be of type bool, got 'maybe'.",
     }
 
 
 def test_a_variable_that_nobody_reads_is_refused() -> None:
-    known = settings.variables(Example).values()
-    settings.refuse_unknown({"MODELYARD_GRACE_S": "1", "OTHER": "x"}, known)
+    known = declarations.variables(Example).values()
+    declarations.refuse_unknown({"MODELYARD_GRACE_S": "1", "OTHER": "x"}, known)
     with pytest.raises(InvalidArgument) as caught:
-        settings.refuse_unknown({"MODELYARD_GRCAE_S": "1"}, known)
+        declarations.refuse_unknown({"MODELYARD_GRCAE_S": "1"}, known)
     assert caught.value.message.startswith(
         "Unknown setting MODELYARD_GRCAE_S; nearest are MODELYARD_GRACE_S"
     )

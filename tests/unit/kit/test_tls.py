@@ -1,4 +1,4 @@
-"""TLS of a server and of who dials it, with certificates of an authority of the test's own."""
+"""TLS of a server and of who connects to it, with certificates of an authority of the test's own."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from typing import Any
 
 import grpc
 import pytest
-from certificates import Authority, Issued
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from notebook import SERVICE, Stub
+from tests.support.http.certificates import Authority, Issued
+from tests.support.platforms.notebook import SERVICE, Stub
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
-from modelyard_kit.channel import dial, redialled
 from modelyard_kit.errors import InvalidArgument
-from modelyard_kit.server import Server
+from modelyard_kit.rpc.channel import connect, rotating
+from modelyard_kit.rpc.server import Server
 from modelyard_kit.tls import CA, CERT, CLIENT_CA, KEY, ServerTls, TlsFiles
 
 
@@ -44,7 +44,7 @@ def serving(files: TlsFiles, servicer: object = None) -> Iterator[str]:
 
 
 def is_answered(target: str, files: TlsFiles) -> bool:
-    with dial(target, SERVICE, credentials=files.channel_credentials()) as channel:
+    with connect(target, SERVICE, credentials=files.channel_credentials()) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         call = stub.Check.future(health_pb2.HealthCheckRequest(), timeout=30)
         assert call.code() in {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
@@ -113,7 +113,7 @@ def test_a_replaced_certificate_is_shown_to_the_next_server_called(
     put(stranger, mine)
     with (
         serving(authority.files(mutual=True)) as target,
-        closing(dial(target, SERVICE, credentials=mine.newest_credentials())) as channel,
+        closing(connect(target, SERVICE, credentials=mine.newest_credentials())) as channel,
     ):
         stub = health_pb2_grpc.HealthStub(channel)
 
@@ -151,7 +151,7 @@ def test_calls_in_flight_are_answered_when_the_certificate_is_replaced(
     servicer, request = Waiting(), pb.GetRegisteredModelRequest(name="iris")
     with (
         serving(authority.files(mutual=True), servicer) as target,
-        closing(dial(target, SERVICE, credentials=mine.newest_credentials())) as channel,
+        closing(connect(target, SERVICE, credentials=mine.newest_credentials())) as channel,
         ThreadPoolExecutor(1) as threads,
     ):
         stub = Stub(channel)
@@ -172,7 +172,7 @@ def test_a_channel_of_an_event_loop_shows_the_newest_certificate_too(
     servicer, request = Waiting(), pb.GetRegisteredModelRequest(name="iris")
 
     async def ask(target: str) -> pb.GetRegisteredModelResponse:
-        channel = redialled(
+        channel = rotating(
             mine.newest_credentials(),
             lambda shown: grpc.aio.secure_channel(target, shown or grpc.ssl_channel_credentials()),
         )

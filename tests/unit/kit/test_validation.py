@@ -13,7 +13,7 @@ from modelyard.api.options.v1 import options_pb2
 from modelyard.api.registry.v1 import registry_pb2 as registry
 from modelyard.api.tracking.v1 import tracking_pb2 as tracking
 from modelyard_kit.errors import InvalidArgument
-from modelyard_kit.validation import validate
+from modelyard_kit.rpc.validation import validate
 
 
 def metric(key: str = "loss") -> tracking.Metric:

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from databases import Dialect, empty_url
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
+from tests.support.databases.dialects import Dialect, empty_url
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.api.serving.v1 import endpoint_pb2
-from modelyard_kit.db import Conflict, open_database
-from modelyard_kit.migrations import migrate
+from modelyard_kit.db.base import Conflict, open_database
+from modelyard_kit.db.migrations import migrate
 from modelyard_registry.app import TREE
 from modelyard_registry.models import READY, Base
 from modelyard_registry.rules.history import Action, EndpointAction

@@ -7,12 +7,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from databases import Dialect, open_migrated
 from sqlalchemy.orm import Session
+from tests.support.databases.dialects import Dialect, open_migrated
 
-from modelyard_kit.access import Tokens
-from modelyard_kit.calls import Call
+from modelyard_kit.auth.tokens import Tokens
 from modelyard_kit.errors import Unauthenticated
+from modelyard_kit.rpc.calls import Call
 from modelyard_registry.app import TREE
 from modelyard_registry.operations.tokens import create_token, valid_tokens
 from modelyard_registry.rules.tokens import NewToken

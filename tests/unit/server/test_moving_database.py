@@ -7,12 +7,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from compat.moving.old_database import RUN, fill
+from tests.compat.moving.old_database import RUN, fill
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
-from modelyard_server.moving import importing
-from modelyard_server.moving.database_reader import DatabaseReader
-from modelyard_server.moving.local_files import LocalFiles
+from modelyard_mlflow import importing
+from modelyard_mlflow.database_reader import DatabaseReader
+from modelyard_mlflow.local_files import LocalFiles
 
 NOWHERE = LocalFiles(None, trusts_paths=False)
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from modelyard_server.moving.local_files import LocalFiles
-from modelyard_server.moving.origin import OriginFile, Tree, Unreadable
+from modelyard_mlflow.local_files import LocalFiles
+from modelyard_mlflow.source import OriginFile, Tree, Unreadable
 
 RUN = "0123456789abcdef0123456789abcdef"
 MODEL = f"m-{RUN}"

@@ -4,8 +4,8 @@ import pytest
 
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
-from modelyard_kit.validation import validate
-from modelyard_server.moving.fitting import fit, refused_key
+from modelyard_kit.rpc.validation import validate
+from modelyard_mlflow.limits import fit, refused_key
 
 
 def fitted(run: pb.Run) -> list[tuple[str, str]]:

@@ -14,11 +14,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from up_process import environment
+from tests.support.processes.up_process import environment
 
-from modelyard_server.moving import exporting, importing
-from modelyard_server.moving.mlflow_http import MlflowServer, Refused
-from modelyard_server.moving.origin import Unreachable
+from modelyard_mlflow import exporting, importing
+from modelyard_mlflow.mlflow_http import MlflowServer, Refused
+from modelyard_mlflow.source import Unreachable
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from modelyard_server.moving.report import Report
+from modelyard_mlflow.report import Report
 
 
 def test_a_difference_counts_once_and_the_document_has_all_of_them(tmp_path: Path) -> None:

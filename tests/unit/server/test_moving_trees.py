@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelyard._artifacts import Owner
-from modelyard_server.moving.origin import OriginFile, Tree, Unreadable
-from modelyard_server.moving.report import Report
-from modelyard_server.moving.server_reader import ServerReader
-from modelyard_server.moving.target import Fetch, Nothing
-from modelyard_server.moving.trees import Trees
+from modelyard._artifacts.operations import Owner
+from modelyard_mlflow.artifacts import Trees
+from modelyard_mlflow.destination import Fetch, Nothing
+from modelyard_mlflow.report import Report
+from modelyard_mlflow.server_reader import ServerReader
+from modelyard_mlflow.source import OriginFile, Tree, Unreadable
 
 
 class Origin(ServerReader):

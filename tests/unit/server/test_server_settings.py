@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from up_process import environment
+from tests.support.processes.up_process import environment
 
-from modelyard import _cache, _instance
+from modelyard._artifacts import cache
+from modelyard._transport import instances
 from modelyard.exceptions import InvalidState
 from modelyard_kit.errors import InvalidArgument
-from modelyard_kit.settings import declaration, load, variables, wrong
-from modelyard_kit.settings_table import (
+from modelyard_kit.settings.declarations import declaration, load, variables, wrong
+from modelyard_kit.settings.table import (
     KNOWN_VARIABLES,
     PROGRAMS,
     SERVICES,
@@ -28,12 +29,12 @@ from modelyard_kit.settings_table import (
     TrackingSettings,
     UpSettings,
 )
-from modelyard_server import migrate
-from modelyard_server.databases import open_own
-from modelyard_server.home import url_secret
-from modelyard_server.running import read
-from modelyard_server.stores import store_settings
-from modelyard_serving.runtime.frames import MAX_BODY_BYTES
+from modelyard_server.admin import migrate
+from modelyard_server.processes.databases import open_own
+from modelyard_server.processes.home import url_secret
+from modelyard_server.processes.running import read
+from modelyard_server.processes.stores import store_settings
+from modelyard_serving.runtime.framing import MAX_BODY_BYTES
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_who_has_no_home_and_needs_one_is_told_which_setting_names_it(
             needing()
     assert migrate.run([]) == 1
     assert "Set MODELYARD_HOME" in capsys.readouterr().err
-    for unknown in (_instance.home, _cache.root):
+    for unknown in (instances.home, cache.root):
         with pytest.raises(InvalidState, match="HOME is not set"):
             unknown()
 
@@ -187,8 +188,8 @@ def test_the_largest_body_of_a_prediction_is_the_largest_that_fits_in_a_frame() 
 
 def test_up_refuses_a_wrong_setting_before_it_loads_what_serves() -> None:
     program = (
-        "import sys, modelyard_server.up\n"
-        "print(modelyard_server.up.run(['--port', '65536']))\n"
+        "import sys, modelyard_server.processes.up\n"
+        "print(modelyard_server.processes.up.run(['--port', '65536']))\n"
         "print(sorted({'grpc', 'google', 'sqlalchemy', 'ssl', 'asyncio'} & sys.modules.keys()))"
     )
     done = subprocess.run(

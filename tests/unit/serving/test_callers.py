@@ -12,7 +12,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 from modelyard.api.access.v1.access_pb2 import Role
-from modelyard_kit.auth import Grant
+from modelyard_kit.auth.grants import Grant
+from modelyard_kit.auth.roles import ROLES
+from modelyard_kit.auth.scope import Scope
 from modelyard_kit.errors import (
     Error,
     PermissionDenied,
@@ -20,8 +22,6 @@ from modelyard_kit.errors import (
     Unauthenticated,
     Unavailable,
 )
-from modelyard_kit.roles import ROLES
-from modelyard_kit.scope import Scope
 from modelyard_serving import callers as rules
 from modelyard_serving.callers import PREDICT, STATUS, Callers
 

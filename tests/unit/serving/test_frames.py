@@ -4,38 +4,38 @@ import struct
 
 import pytest
 
-from modelyard_serving.runtime import frames
+from modelyard_serving.runtime import framing
 
 
-def received(sent: bytes) -> frames.Frame:
-    async def receive() -> frames.Frame:
+def received(sent: bytes) -> framing.Frame:
+    async def receive() -> framing.Frame:
         reader = asyncio.StreamReader()
         reader.feed_data(sent)
         reader.feed_eof()
-        return await frames.receive(reader)
+        return await framing.receive(reader)
 
     return asyncio.run(receive())
 
 
 def test_both_sides_read_what_was_packed() -> None:
-    sent = frames.pack({"status": "ok"}, b"\x00body\n")
+    sent = framing.pack({"status": "ok"}, b"\x00body\n")
 
-    assert frames.read(io.BytesIO(sent)) == ({"status": "ok"}, b"\x00body\n")
+    assert framing.read(io.BytesIO(sent)) == ({"status": "ok"}, b"\x00body\n")
     assert received(sent) == ({"status": "ok"}, b"\x00body\n")
 
 
 def test_frames_follow_each_other() -> None:
-    stream = io.BytesIO(frames.pack({"n": 1}) + frames.pack({"n": 2}, b"two"))
+    stream = io.BytesIO(framing.pack({"n": 1}) + framing.pack({"n": 2}, b"two"))
 
-    assert [frames.read(stream) for _ in range(3)] == [({"n": 1}, b""), ({"n": 2}, b"two"), None]
+    assert [framing.read(stream) for _ in range(3)] == [({"n": 1}, b""), ({"n": 2}, b"two"), None]
 
 
-@pytest.mark.parametrize("length", range(len(frames.pack({"n": 1}, b"body"))))
+@pytest.mark.parametrize("length", range(len(framing.pack({"n": 1}, b"body"))))
 def test_a_frame_that_was_cut_off_is_no_frame(length: int) -> None:
-    cut = frames.pack({"n": 1}, b"body")[:length]
+    cut = framing.pack({"n": 1}, b"body")[:length]
 
-    assert frames.read(io.BytesIO(cut)) is None
-    with pytest.raises(frames.Broken):
+    assert framing.read(io.BytesIO(cut)) is None
+    with pytest.raises(framing.Broken):
         received(cut)
 
 
@@ -43,11 +43,11 @@ def test_a_frame_that_was_cut_off_is_no_frame(length: int) -> None:
     "sent",
     [
         struct.pack(">II", 1 << 20, 0),
-        struct.pack(">II", 2, frames.MAX_BODY_BYTES + 1) + b"{}",
+        struct.pack(">II", 2, framing.MAX_BODY_BYTES + 1) + b"{}",
         struct.pack(">II", 1, 0) + b"{",
         struct.pack(">II", 2, 0) + b"[]",
     ],
 )
 def test_a_worker_that_sends_nonsense_is_not_believed(sent: bytes) -> None:
-    with pytest.raises(frames.Broken):
+    with pytest.raises(framing.Broken):
         received(sent)

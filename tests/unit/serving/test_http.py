@@ -11,18 +11,18 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from serving_parts import Answered, ask, get, obedient_model
+from tests.support.platforms.serving_parts import Answered, ask, get, obedient_model
 
-from modelyard_kit.auth import Grant
+from modelyard_kit.auth.grants import Grant
 from modelyard_kit.errors import Unauthenticated
+from modelyard_kit.http.listening import listen
 from modelyard_kit.http.protocol import MAX_HEAD_BYTES
 from modelyard_kit.http.server import Server
-from modelyard_kit.listening import listen
 from modelyard_serving.callers import Callers
 from modelyard_serving.endpoint import Endpoint, Identity, Served
 from modelyard_serving.http import App
-from modelyard_serving.runtime.lane import Lane
 from modelyard_serving.runtime.process import Process
+from modelyard_serving.runtime.worker_queue import WorkerQueue
 
 MAX_BODY_BYTES = 10_000
 TOKEN = "a token of more than sixteen"
@@ -55,7 +55,7 @@ def serve(folder: Path | None, token: str | None, timeout_s: float) -> Iterator[
         endpoint = Endpoint("models:/iris/Production")
         if folder is not None:
             start = partial(Process.start, folder, allow_pickle=True, timeout_s=60)
-            lane = Lane(await start(), start, timeout_s)
+            lane = WorkerQueue(await start(), start, timeout_s)
             endpoint.flip(Served(Identity("iris é\r\nx: y", "3", DIGEST), lane))
         app = App(endpoint, Callers(token, no_other_token), MAX_BODY_BYTES, timeout_s)
         server = Server(app, int(timeout_s) + 5)

@@ -11,11 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving_parts import constant_function, constant_model, eventually, obedient_model
+from tests.support.platforms.serving_parts import (
+    constant_function,
+    constant_model,
+    eventually,
+    obedient_model,
+)
 
 from modelyard_kit.errors import DeadlineExceeded, InvalidArgument, Unavailable
-from modelyard_serving.runtime.lane import Lane
 from modelyard_serving.runtime.process import LoadFailed, ModelFailed, Process, Request
+from modelyard_serving.runtime.worker_queue import WorkerQueue
 
 LOAD_S = 60.0
 
@@ -27,16 +32,16 @@ def question(*row: Any) -> Request:
 @asynccontextmanager
 async def opened(
     folder: Path, *, allow_pickle: bool = False, timeout_s: float = 60
-) -> AsyncIterator[Lane]:
+) -> AsyncIterator[WorkerQueue]:
     start = partial(Process.start, folder, allow_pickle=allow_pickle, timeout_s=LOAD_S)
-    lane = Lane(await start(), start, timeout_s)
+    lane = WorkerQueue(await start(), start, timeout_s)
     try:
         yield lane
     finally:
         await lane.close()
 
 
-async def is_up(lane: Lane) -> bool:
+async def is_up(lane: WorkerQueue) -> bool:
     return lane.is_up
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from databases import open_migrated
 from sqlalchemy import text
 from sqlalchemy.orm import Session
+from tests.support.databases.dialects import open_migrated
 
 from modelyard_kit.artifacts import Digest, ManifestFile
-from modelyard_kit.db import Database
+from modelyard_kit.db.base import Database
 from modelyard_kit.errors import FailedPrecondition, InvalidArgument
 from modelyard_tracking.app import TREE
 from modelyard_tracking.operations import (

@@ -5,14 +5,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from databases import Dialect, open_migrated
+from tests.support.databases.dialects import Dialect, open_migrated
 
 from modelyard_kit.artifacts import Digest, ManifestFile
-from modelyard_kit.db import Database
-from modelyard_kit.scope import Scope, restrict
+from modelyard_kit.auth.scope import Scope, restrict
+from modelyard_kit.db.base import Database
 from modelyard_tracking.app import TREE
 from modelyard_tracking.models import Experiment, Run
-from modelyard_tracking.operations import artifacts, possession
+from modelyard_tracking.operations import artifacts, proof_of_possession
 from modelyard_tracking.rules.artifacts import Owner, OwnerKind
 from modelyard_tracking.search.restriction import restriction
 
@@ -44,6 +44,6 @@ def test_what_only_others_have_is_hidden(database: Database) -> None:
     with database.read() as session:
         scope = Scope(experiments=("own",))
         restrict(session, scope, restriction(scope))
-        assert possession.hidden_objects(session, asked) == {FOREIGN, MANIFEST}
+        assert proof_of_possession.hidden_objects(session, asked) == {FOREIGN, MANIFEST}
     with database.read() as session:
-        assert possession.hidden_objects(session, asked) == {MANIFEST}
+        assert proof_of_possession.hidden_objects(session, asked) == {MANIFEST}

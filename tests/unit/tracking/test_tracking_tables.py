@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from databases import Dialect, open_migrated
 from sqlalchemy import select
+from tests.support.databases.dialects import Dialect, open_migrated
 
 from modelyard_kit.artifacts import Digest
-from modelyard_kit.db import Database
+from modelyard_kit.db.base import Database
 from modelyard_tracking.app import TREE
 from modelyard_tracking.models import Base, MetricChunk, StoredObject
 from modelyard_tracking.operations import artifacts, inputs, metrics, runs

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from modelyard import _artifacts, _wire
+from modelyard import _wire
+from modelyard._artifacts import operations
 from modelyard._client.calls import Calls
 from modelyard._extras import require_extra
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
@@ -31,8 +32,8 @@ class Artifacts(Calls):
         Raises:
             NotFound: There is no such local file.
         """
-        owner = _artifacts.Owner(run_id=run_id)
-        _artifacts.upload(self.tracking_uri, owner, local_path, artifact_path)
+        owner = operations.Owner(run_id=run_id)
+        operations.upload(self.tracking_uri, owner, local_path, artifact_path)
 
     def log_artifacts(
         self, run_id: str, local_dir: str | Path, artifact_path: str | Path | None = None
@@ -42,8 +43,8 @@ class Artifacts(Calls):
         Raises:
             NotFound: There is no such local folder.
         """
-        owner = _artifacts.Owner(run_id=run_id)
-        _artifacts.upload_content(self.tracking_uri, owner, local_dir, artifact_path)
+        owner = operations.Owner(run_id=run_id)
+        operations.upload_content(self.tracking_uri, owner, local_dir, artifact_path)
 
     def log_text(self, run_id: str, text: str, artifact_file: str) -> None:
         """Write text to a file of the run, such as "notes/why.txt"."""
@@ -153,17 +154,17 @@ class Artifacts(Calls):
             NotFound: There is no such file.
             DataLoss: The bytes differ from their digest.
         """
-        owner = _artifacts.Owner(run_id=run_id)
-        return str(_artifacts.download(self.tracking_uri, owner, path or "", dst_path))
+        owner = operations.Owner(run_id=run_id)
+        return str(operations.download(self.tracking_uri, owner, path or "", dst_path))
 
     def log_model_artifact(self, model_id: str, local_path: str | Path) -> None:
         """Upload a file, or a folder under its own name, to a PENDING logged model."""
-        _artifacts.upload(self.tracking_uri, _artifacts.Owner(model_id=model_id), local_path, None)
+        operations.upload(self.tracking_uri, operations.Owner(model_id=model_id), local_path, None)
 
     def log_model_artifacts(self, model_id: str, local_dir: str | Path) -> None:
         """Upload what a folder holds to a PENDING logged model."""
-        owner = _artifacts.Owner(model_id=model_id)
-        _artifacts.upload_content(self.tracking_uri, owner, local_dir, None)
+        owner = operations.Owner(model_id=model_id)
+        operations.upload_content(self.tracking_uri, owner, local_dir, None)
 
     def list_logged_model_artifacts(self, model_id: str, path: str | None = None) -> list[FileInfo]:
         """Return one level of a logged model's files and folders."""

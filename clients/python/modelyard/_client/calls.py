@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from modelyard import _connection, _rpc
 from modelyard._client.arguments import naming_wrong_types
+from modelyard._transport import connections, rpc
 from modelyard.entities import PagedList, ViewType
 from modelyard.exceptions import InvalidParameter
 
@@ -37,25 +37,25 @@ class Calls:
     def __init__(self, tracking_uri: str | None = None, registry_uri: str | None = None) -> None:
         for uri in (tracking_uri, registry_uri):
             if uri:
-                _connection.check(uri)
+                connections.check(uri)
         self._tracking_uri = tracking_uri or None
         self._registry_uri = registry_uri or tracking_uri or None
 
     @property
     def tracking_uri(self) -> str | None:
         """The address of the tracking server; None when it is the local home."""
-        return self._tracking_uri or _connection.tracking_uri()
+        return self._tracking_uri or connections.tracking_uri()
 
     def _tracking(
-        self, request: Message, reply: type[Reply], timeout_s: float = _rpc.DEADLINE_S
+        self, request: Message, reply: type[Reply], timeout_s: float = rpc.DEADLINE_S
     ) -> Reply:
-        return _rpc.call(self.tracking_uri, request, reply, timeout_s=timeout_s)
+        return rpc.call(self.tracking_uri, request, reply, timeout_s=timeout_s)
 
     def _registry(
-        self, request: Message, reply: type[Reply], timeout_s: float = _rpc.DEADLINE_S
+        self, request: Message, reply: type[Reply], timeout_s: float = rpc.DEADLINE_S
     ) -> Reply:
-        uri = self._registry_uri or _connection.registry_uri()
-        return _rpc.call(uri, request, reply, timeout_s=timeout_s)
+        uri = self._registry_uri or connections.registry_uri()
+        return rpc.call(uri, request, reply, timeout_s=timeout_s)
 
 
 def all_pages(

@@ -6,9 +6,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from modelyard import _rpc, _wire
+from modelyard import _wire
 from modelyard._client.calls import Calls, view_name
 from modelyard._client.limits import tag_value
+from modelyard._transport import rpc
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard.entities import PagedList, Run, RunStatus, ViewType
 from modelyard.exceptions import InvalidParameter
@@ -38,7 +39,7 @@ class Runs(Calls):
         """
         request = pb.CreateRunRequest(
             experiment_id=str(experiment_id),
-            user_id=_rpc.user(),
+            user_id=rpc.user(),
             run_name=run_name,
             start_time=now_ms() if start_time is None else start_time,
             tags=[pb.RunTag(key=k, value=tag_value(k, v)) for k, v in (tags or {}).items()],

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from modelyard import _connection
-from modelyard._connection import set_registry_uri, set_tracking_uri
+from modelyard._transport import connections
+from modelyard._transport.connections import set_registry_uri, set_tracking_uri
 
 __all__ = [
     "get_registry_uri",
@@ -19,22 +19,22 @@ def get_tracking_uri() -> str:
 
     The local home's instance is not started: until it runs, its folder's URI is returned.
     """
-    return _connection.tracking_uri() or _local_uri()
+    return connections.tracking_uri() or _local_uri()
 
 
 def get_registry_uri() -> str:
     """Return the address for registered models: the tracking server's, unless another was set."""
-    return _connection.registry_uri() or _local_uri()
+    return connections.registry_uri() or _local_uri()
 
 
 def is_tracking_uri_set() -> bool:
     """Whether an address was set, by `set_tracking_uri` or in the environment."""
-    return _connection.tracking_uri() is not None
+    return connections.tracking_uri() is not None
 
 
 def _local_uri() -> str:
-    from modelyard import _instance
+    from modelyard._transport import instances
 
-    folder = _instance.home()
-    found = _instance.running(folder)
+    folder = instances.home()
+    found = instances.running(folder)
     return found.http if found else folder.as_uri()

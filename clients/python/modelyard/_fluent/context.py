@@ -11,10 +11,10 @@ _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 
 def context_tags() -> dict[str, str]:
     """Return user, source and, inside a git repository, the commit."""
-    from modelyard import _rpc
+    from modelyard._transport import rpc
 
     tags = {
-        "mlflow.user": _rpc.user(),
+        "mlflow.user": rpc.user(),
         "mlflow.source.name": sys.argv[0] if sys.argv and sys.argv[0] else "<console>",
         "mlflow.source.type": "LOCAL",
     }

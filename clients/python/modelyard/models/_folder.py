@@ -105,9 +105,9 @@ def local_model(model_uri: str | Path, dst_path: str | None = None) -> LocalMode
             "a folder."
         )
     if isinstance(model_uri, str) and is_uri(model_uri):
-        from modelyard import _artifacts
+        from modelyard._artifacts import operations
 
-        return _artifacts.fetch_model(model_uri, dst_path)
+        return operations.fetch_model(model_uri, dst_path)
     if not Path(model_uri).is_dir():
         raise NotFound(
             f"There is no model at {str(model_uri)!r}: give a folder, or a URI such as {_FORMS}."

@@ -66,19 +66,20 @@ def set_signature(model_uri: str, signature: ModelSignature) -> None:
 
 def _replace(model_uri: str, signature: ModelSignature) -> None:
     """Exchange the MLmodel file of a logged model."""
-    from modelyard import _artifacts, _connection
+    from modelyard._artifacts import operations
+    from modelyard._transport import connections
 
     with tempfile.TemporaryDirectory(prefix="modelyard-") as temporary:
-        found = _artifacts.fetch_model(model_uri, temporary)
+        found = operations.fetch_model(model_uri, temporary)
         file = _rewrite(found.path, signature)
         if found.model_id:
-            owner, folder = _artifacts.Owner(model_id=found.model_id), None
+            owner, folder = operations.Owner(model_id=found.model_id), None
         else:
-            location = _artifacts.locate(model_uri)
+            location = operations.locate(model_uri)
             if location.owner is None:
                 raise InvalidParameter(f"'{model_uri}' is no logged model.")
             owner, folder = location.owner, location.path
-        _artifacts.upload(_connection.tracking_uri(), owner, file, folder)
+        operations.upload(connections.tracking_uri(), owner, file, folder)
 
 
 def _rewrite(folder: Path, signature: ModelSignature) -> Path:

@@ -13,8 +13,8 @@ from starlette.responses import Response
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.tracking.v1 import tracking_pb2
-from modelyard_gateway.artifacts.neighbours import Identity, Neighbours
-from modelyard_gateway.artifacts.places import Experiment, Owned, Pinned, Place
+from modelyard_gateway.artifacts.clients import Identity, ServiceClients
+from modelyard_gateway.artifacts.paths import Experiment, Owned, Pinned, Place
 from modelyard_gateway.artifacts.transfers import Download, Transfers
 from modelyard_kit.artifacts import (
     ArtifactStore,
@@ -49,12 +49,12 @@ class Files:
         self,
         store: ArtifactStore,
         signer: UrlSigner,
-        neighbours: Neighbours,
+        neighbours: ServiceClients,
         transfers: Transfers,
     ) -> None:
         self._store = store
         self._signer = signer
-        self._neighbours = neighbours
+        self._clients = neighbours
         self._transfers = transfers
 
     async def send(self, request: Request, place: Place, who: Identity) -> Response:
@@ -91,7 +91,7 @@ class Files:
 
     def _owned(self, place: Owned, who: Identity) -> ManifestFile:
         message = pb.GetArtifactsRequest(**place.owner, path=place.path)
-        reply: pb.GetArtifactsResponse = self._neighbours.artifacts("GetArtifacts", message, who)
+        reply: pb.GetArtifactsResponse = self._clients.artifacts("GetArtifacts", message, who)
         return _the_file(map(_file, reply.files), place)
 
     def _pinned(self, place: Pinned, who: Identity) -> ManifestFile:
@@ -99,7 +99,7 @@ class Files:
 
     def _manifest(self, place: Pinned, who: Identity) -> Manifest:
         message = registry_pb2.GetPinnedManifestRequest(digest=place.digest)
-        reply: registry_pb2.GetPinnedManifestResponse = self._neighbours.registry(
+        reply: registry_pb2.GetPinnedManifestResponse = self._clients.registry(
             "GetPinnedManifest", message, who
         )
         return Manifest.from_bytes(reply.manifest)
@@ -132,7 +132,7 @@ class Files:
 
     def _runs(self, place: Experiment, who: Identity) -> Iterator[str]:
         message = tracking_pb2.GetExperimentRequest(experiment_id=place.experiment_id)
-        self._neighbours.tracking("GetExperiment", message, who)  # raises if there is none
+        self._clients.tracking("GetExperiment", message, who)  # raises if there is none
         search = tracking_pb2.SearchRunsRequest(
             experiment_ids=[place.experiment_id],
             run_view_type=tracking_pb2.ALL,
@@ -153,7 +153,7 @@ class Files:
 
     def _pages(self, rpc: str, search: Any, who: Identity) -> Iterator[Any]:
         while True:
-            reply = self._neighbours.tracking(rpc, search, who)
+            reply = self._clients.tracking(rpc, search, who)
             yield reply
             if not reply.next_page_token:
                 return
@@ -165,12 +165,12 @@ class Files:
         reply: pb.ListArtifactsResponse | pb.ListLoggedModelArtifactsResponse
         if place.run_id:
             of_run = pb.ListArtifactsRequest(**place.owner, path=place.path, page_token=token)
-            reply = self._neighbours.artifacts("ListArtifacts", of_run, who)
+            reply = self._clients.artifacts("ListArtifacts", of_run, who)
         else:
             of_model = pb.ListLoggedModelArtifactsRequest(
                 **place.owner, artifact_directory_path=place.path, page_token=token
             )
-            reply = self._neighbours.artifacts("ListLoggedModelArtifacts", of_model, who)
+            reply = self._clients.artifacts("ListLoggedModelArtifacts", of_model, who)
         return reply
 
 

@@ -9,9 +9,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from modelyard.api.registry.v1 import registry_pb2
+from modelyard_gateway.artifacts.clients import Identity, ServiceClients
 from modelyard_gateway.artifacts.files import Files
-from modelyard_gateway.artifacts.neighbours import Identity, Neighbours
-from modelyard_gateway.artifacts.places import Owned, Pinned, Place
+from modelyard_gateway.artifacts.paths import Owned, Pinned, Place
 from modelyard_gateway.artifacts.transfers import Transfers
 from modelyard_gateway.artifacts.uploads import Uploads
 from modelyard_gateway.calls import metadata_of
@@ -41,9 +41,9 @@ class GetArtifact:
     """
 
     def __init__(
-        self, neighbours: Neighbours, files: Files, transfers: Transfers, uploads: Uploads
+        self, neighbours: ServiceClients, files: Files, transfers: Transfers, uploads: Uploads
     ) -> None:
-        self._neighbours = neighbours
+        self._clients = neighbours
         self._files = files
         self._transfers = transfers
         self._uploads = uploads
@@ -93,7 +93,7 @@ class GetArtifact:
 
     def _digest(self, name: str, version: str, who: Identity) -> Digest:
         message = registry_pb2.GetModelVersionRequest(name=name, version=version)
-        reply: registry_pb2.GetModelVersionResponse = self._neighbours.registry(
+        reply: registry_pb2.GetModelVersionResponse = self._clients.registry(
             "GetModelVersion", message, who
         )
         found = reply.model_version

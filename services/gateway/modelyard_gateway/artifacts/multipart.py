@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from modelyard_gateway.artifacts.places import Owned, owned_file
+from modelyard_gateway.artifacts.paths import Owned, owned_file
 from modelyard_gateway.artifacts.transfers import Transfers
 from modelyard_gateway.artifacts.uploads import Uploads
 from modelyard_gateway.calls import metadata_of, parsed

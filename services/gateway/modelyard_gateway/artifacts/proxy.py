@@ -9,9 +9,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
+from modelyard_gateway.artifacts.clients import Identity, ServiceClients
 from modelyard_gateway.artifacts.files import Files
-from modelyard_gateway.artifacts.neighbours import Identity, Neighbours
-from modelyard_gateway.artifacts.places import Owned, folder, owned_file, parse
+from modelyard_gateway.artifacts.paths import Owned, folder, owned_file, parse
 from modelyard_gateway.artifacts.transfers import Transfers
 from modelyard_gateway.artifacts.uploads import Uploads
 from modelyard_gateway.calls import metadata_of
@@ -35,9 +35,9 @@ class MlflowArtifacts:
     """
 
     def __init__(
-        self, neighbours: Neighbours, files: Files, transfers: Transfers, uploads: Uploads
+        self, neighbours: ServiceClients, files: Files, transfers: Transfers, uploads: Uploads
     ) -> None:
-        self._neighbours = neighbours
+        self._clients = neighbours
         self._files = files
         self._transfers = transfers
         self._uploads = uploads
@@ -95,7 +95,7 @@ class MlflowArtifacts:
         message = pb.DeleteArtifactsRequest(**place.owner, path=place.path)
         # The owner is there, so it is the files that are not; MLflow's proxy answers 200 then.
         with contextlib.suppress(NotFound):
-            self._neighbours.artifacts("DeleteArtifacts", message, who)
+            self._clients.artifacts("DeleteArtifacts", message, who)
 
 
 def _rest(request: Request) -> str:

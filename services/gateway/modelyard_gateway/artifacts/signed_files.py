@@ -9,10 +9,10 @@ from typing import Literal
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from modelyard_gateway.artifacts.clients import ServiceClients
 from modelyard_gateway.artifacts.files import Files
 from modelyard_gateway.artifacts.multipart import part_tag
-from modelyard_gateway.artifacts.neighbours import Neighbours
-from modelyard_gateway.artifacts.places import owned_file, parse
+from modelyard_gateway.artifacts.paths import owned_file, parse
 from modelyard_gateway.artifacts.transfers import Transfers
 from modelyard_gateway.artifacts.uploads import Uploads
 from modelyard_kit.artifacts import UrlSigner
@@ -37,13 +37,13 @@ class SignedFiles:
     def __init__(
         self,
         signer: UrlSigner,
-        neighbours: Neighbours,
+        neighbours: ServiceClients,
         files: Files,
         transfers: Transfers,
         uploads: Uploads,
     ) -> None:
         self._signer = signer
-        self._neighbours = neighbours
+        self._clients = neighbours
         self._files = files
         self._transfers = transfers
         self._uploads = uploads
@@ -54,14 +54,14 @@ class SignedFiles:
     async def get(self, request: Request) -> Response:
         """Answer with a file or a range of it."""
         path, _ = self._granted("GET", request)
-        who = self._neighbours.own_identity(request)
+        who = self._clients.own_identity(request)
         return await self._files.send(request, parse(path), who)
 
     async def put(self, request: Request) -> Response:
         """Keep the body as a file, or as a part of one that is completed later."""
         with self._transfers.active:
             path, granted = self._granted("PUT", request)
-            place, who = owned_file(path), self._neighbours.own_identity(request)
+            place, who = owned_file(path), self._clients.own_identity(request)
             await self._transfers.run(lambda: self._uploads.ask(place, who))
             is_part = "part" in granted
             file = await self._uploads.receive(request, place, who, is_part=is_part)

@@ -20,7 +20,7 @@ from modelyard_kit.artifacts.store import attachment
 from modelyard_kit.http.errors import HttpError
 from modelyard_kit.http.requests import Request
 from modelyard_kit.http.responses import StreamedResponse
-from modelyard_kit.server import ActiveCalls
+from modelyard_kit.rpc.server import ActiveCalls
 
 STALLED_AFTER_S = 60.0
 _PROGRESS_BYTES = 64 << 10

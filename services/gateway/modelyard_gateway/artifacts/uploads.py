@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
-from modelyard_gateway.artifacts.neighbours import Identity, Neighbours
-from modelyard_gateway.artifacts.places import Owned
+from modelyard_gateway.artifacts.clients import Identity, ServiceClients
+from modelyard_gateway.artifacts.paths import Owned
 from modelyard_gateway.artifacts.transfers import STALLED_AFTER_S, body_of, spans
+from modelyard_gateway.concurrency import ConcurrencyLimiter
 from modelyard_gateway.metrics import uploads_pending
-from modelyard_gateway.turns import Turns
 from modelyard_kit.artifacts import ArtifactStore, Digest, ManifestFile, PartHasher, UrlSigner
 from modelyard_kit.artifacts.store import refuse_when_full
 from modelyard_kit.errors import FailedPrecondition
@@ -60,14 +60,14 @@ class Uploads:
         self,
         store: ArtifactStore,
         signer: UrlSigner,
-        neighbours: Neighbours,
+        neighbours: ServiceClients,
         limits: UploadLimits,
     ) -> None:
         self._store = store
         self._signer = signer
-        self._neighbours = neighbours
+        self._clients = neighbours
         self._limits = limits
-        self._turns = Turns(limits.at_once, limits.patience_s, "uploads")
+        self._turns = ConcurrencyLimiter(limits.at_once, limits.patience_s, "uploads")
         self._threads = ThreadPoolExecutor(limits.at_once, thread_name_prefix="uploads")
 
     def close(self) -> None:
@@ -89,7 +89,7 @@ class Uploads:
             Error: Tracking's refusal.
         """
         request = pb.CheckArtifactsWritableRequest(**place.owner)
-        self._neighbours.artifacts("CheckArtifactsWritable", request, who)
+        self._clients.artifacts("CheckArtifactsWritable", request, who)
 
     async def receive(
         self, request: Request, place: Owned, who: Identity, *, is_part: bool = False
@@ -194,7 +194,7 @@ class Uploads:
     ) -> None:
         """Put what is missing of a file into the store; `read` yields a range of its bytes."""
         request = pb.DeclareArtifactsRequest(**place.owner, files=[_message(file)])
-        reply: pb.DeclareArtifactsResponse = self._neighbours.artifacts(
+        reply: pb.DeclareArtifactsResponse = self._clients.artifacts(
             "DeclareArtifacts", request, who
         )
         missing = {upload.digest: upload.url for upload in reply.uploads}
@@ -209,7 +209,7 @@ class Uploads:
     def _commit(self, file: ManifestFile, place: Owned, who: Identity) -> None:
         owner = {key: value for key, value in place.owner.items() if key != "experiment_id"}
         request = pb.CommitArtifactsRequest(**owner, files=[_message(file)])
-        self._neighbours.artifacts("CommitArtifacts", request, who)
+        self._clients.artifacts("CommitArtifacts", request, who)
 
     def _size_bytes(self, digest: Digest, place: Owned) -> int:
         size_bytes = self._store.size_bytes(digest)

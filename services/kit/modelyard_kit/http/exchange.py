@@ -9,7 +9,7 @@ from typing import cast
 
 from starlette.types import Message, Receive, Scope, Send
 
-from modelyard_kit import request_ids, tracing
+from modelyard_kit.observability import request_ids, tracing
 
 Headers = Sequence[tuple[bytes, bytes]]
 

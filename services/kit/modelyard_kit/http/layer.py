@@ -12,7 +12,8 @@ from collections.abc import Callable
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from modelyard_kit import auth, errors
+from modelyard_kit import errors
+from modelyard_kit.auth import grants
 from modelyard_kit.http.errors import HttpError, Refusals, answer
 from modelyard_kit.http.exchange import Exchange
 
@@ -104,7 +105,7 @@ class Layer:
                 "ms": round(seconds * 1000, 1),
                 "request": exchange.request_id,
                 "trace": exchange.span.trace_id,
-                "token": auth.token_id(exchange.header(b"authorization")),
+                "token": grants.token_id(exchange.header(b"authorization")),
                 "received_bytes": exchange.received_bytes,
                 "sent_bytes": exchange.sent_bytes,
             },

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from modelyard_kit import request_ids
 from modelyard_kit.http.errors import HttpError, answer
 from modelyard_kit.http.exchange import every_answer
+from modelyard_kit.observability import request_ids
 
 MAX_HEAD_BYTES = 64 << 10
 """The most bytes of a request's line and headers, and of what follows a body in chunks."""

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from modelyard_kit import idempotency
+from modelyard_kit.rpc import idempotency
 
 
 class Base(DeclarativeBase):

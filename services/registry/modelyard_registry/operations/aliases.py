@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modelyard_kit.calls import Call
+from modelyard_kit.rpc.calls import Call
 from modelyard_registry.models import ModelAlias
 from modelyard_registry.operations.changes import Change
 from modelyard_registry.operations.model_versions import get_version

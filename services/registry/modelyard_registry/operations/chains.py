@@ -11,8 +11,8 @@ from typing import TypeAlias, TypeVar
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from modelyard_kit.calls import Call
 from modelyard_kit.errors import DataLoss, OutOfRange
+from modelyard_kit.rpc.calls import Call
 from modelyard_registry.models import EndpointEvent, EndpointName, Event, ModelName, RegistryClock
 from modelyard_registry.rules.history import FIRST_PREVIOUS_HASH, event_hash
 

@@ -6,9 +6,9 @@ from typing import Any, Protocol, Self
 
 from sqlalchemy import select
 
-from modelyard_kit.calls import Call
+from modelyard_kit.auth.scope import check_new_model
 from modelyard_kit.errors import NotFound
-from modelyard_kit.scope import check_new_model
+from modelyard_kit.rpc.calls import Call
 from modelyard_registry.models import Event, ModelName, ModelVersion, RegisteredModel
 from modelyard_registry.operations import chains
 from modelyard_registry.rules.history import (

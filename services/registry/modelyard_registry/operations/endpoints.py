@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from modelyard_kit.calls import Call
+from modelyard_kit.auth.scope import check_any_experiment, check_new_model
 from modelyard_kit.errors import AlreadyExists, NotFound
-from modelyard_kit.scope import check_any_experiment, check_new_model
+from modelyard_kit.rpc.calls import Call
 from modelyard_registry.models import Endpoint, EndpointEvent, EndpointModel, EndpointName
 from modelyard_registry.operations import chains
 from modelyard_registry.rules.endpoints import (

@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from modelyard_kit import locks
-from modelyard_kit.calls import Call
+from modelyard_kit.db import locks
 from modelyard_kit.errors import AlreadyExists, FailedPrecondition, InvalidArgument
+from modelyard_kit.rpc.calls import Call
 from modelyard_registry.models import (
     Imported,
     ModelAlias,

@@ -10,9 +10,9 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, joinedload
 from sqlalchemy.orm.attributes import set_committed_value
 
-from modelyard_kit.calls import Call
 from modelyard_kit.errors import Aborted, InvalidArgument, NotFound
 from modelyard_kit.keys import checked_key
+from modelyard_kit.rpc.calls import Call
 from modelyard_registry.models import READY, ModelAlias, ModelVersion, ModelVersionTag
 from modelyard_registry.operations.changes import Change, Documented
 from modelyard_registry.operations.registered_models import check_deletable, get_model

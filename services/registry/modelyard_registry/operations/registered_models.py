@@ -8,9 +8,9 @@ from contextlib import suppress
 from sqlalchemy import Executable, delete, func, insert, literal, select, tuple_, update
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from modelyard_kit.calls import Call
 from modelyard_kit.errors import AlreadyExists, FailedPrecondition
 from modelyard_kit.keys import checked_key
+from modelyard_kit.rpc.calls import Call
 from modelyard_registry.models import (
     Base,
     Imported,

@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
-from modelyard_kit.calls import Call
 from modelyard_kit.errors import FailedPrecondition
-from modelyard_kit.metrics import transitions
+from modelyard_kit.observability.metrics import transitions
+from modelyard_kit.rpc.calls import Call
 from modelyard_registry.models import ModelVersion
 from modelyard_registry.operations import history
 from modelyard_registry.operations.changes import Change

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from modelyard_kit import paging
-from modelyard_kit.calls import Call
+from modelyard_kit.db import paging
+from modelyard_kit.db.paging import SortKey
 from modelyard_kit.errors import AlreadyExists, NotFound
-from modelyard_kit.paging import SortKey
+from modelyard_kit.rpc.calls import Call
 from modelyard_registry.models import ApiToken, ApiTokenRevision
 from modelyard_registry.rules.tokens import NewToken, check_expiry, check_scope
 

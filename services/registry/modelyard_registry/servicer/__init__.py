@@ -7,8 +7,8 @@ from collections.abc import Callable
 from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
 from modelyard_kit.artifacts import ArtifactStore
 from modelyard_kit.clock import Clock
-from modelyard_kit.db import Database
-from modelyard_kit.events import Notifier
+from modelyard_kit.db.base import Database
+from modelyard_kit.db.notify import Notifier
 from modelyard_registry.servicer.history import History
 from modelyard_registry.servicer.importing import Importing
 from modelyard_registry.servicer.model_versions import ModelVersions

@@ -6,13 +6,13 @@ from typing import Any
 import grpc
 
 from modelyard.api.serving.v1 import endpoint_pb2 as pb
-from modelyard_kit import paging
-from modelyard_kit.calls import Call, reads, writes
 from modelyard_kit.clock import Clock
-from modelyard_kit.db import Database
+from modelyard_kit.db import paging
+from modelyard_kit.db.base import Database
+from modelyard_kit.db.notify import Notifier
 from modelyard_kit.errors import InvalidArgument
-from modelyard_kit.events import Notifier
-from modelyard_kit.fields import given
+from modelyard_kit.rpc.calls import Call, reads, writes
+from modelyard_kit.rpc.fields import given
 from modelyard_registry import wire
 from modelyard_registry.models import EndpointEvent, EndpointName
 from modelyard_registry.operations import chains, endpoints

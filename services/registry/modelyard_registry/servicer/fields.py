@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from modelyard_kit import paging
+from modelyard_kit.db import paging
 from modelyard_kit.errors import InvalidArgument
 
 _MAX_TIMESTAMP_S = 253_402_300_799  # the end of the year 9999, as the well-known type has it

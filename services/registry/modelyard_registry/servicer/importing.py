@@ -4,13 +4,13 @@ import grpc
 
 from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
 from modelyard.api.registry.v1 import registry_pb2 as pb
-from modelyard_kit.calls import Call, writes
 from modelyard_kit.clock import Clock
-from modelyard_kit.db import Database
-from modelyard_kit.fields import given, require
+from modelyard_kit.db.base import Database
+from modelyard_kit.rpc.calls import Call, writes
+from modelyard_kit.rpc.fields import given, require
 from modelyard_registry import wire
+from modelyard_registry.clients import keep
 from modelyard_registry.models import READY
-from modelyard_registry.neighbours import keep
 from modelyard_registry.operations import importing, registered_models
 from modelyard_registry.operations.importing import OriginalModel, OriginalVersion
 from modelyard_registry.operations.model_versions import Kept, Registration

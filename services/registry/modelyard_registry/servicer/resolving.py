@@ -6,11 +6,11 @@ from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServi
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard_kit.artifacts import ArtifactStore, Digest
 from modelyard_kit.artifacts.reading import read_manifest
-from modelyard_kit.calls import Call, reads
 from modelyard_kit.clock import Clock
-from modelyard_kit.db import Database
+from modelyard_kit.db.base import Database
+from modelyard_kit.rpc.calls import Call, reads
 from modelyard_registry import wire
-from modelyard_registry.neighbours import seal
+from modelyard_registry.clients import seal
 from modelyard_registry.operations import resolving
 from modelyard_registry.rules.references import VersionSource, parse_model_uri
 from modelyard_registry.servicer.fields import milliseconds

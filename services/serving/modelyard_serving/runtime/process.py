@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from modelyard_kit.errors import Error, InvalidArgument
-from modelyard_serving.runtime import frames
+from modelyard_serving.runtime import framing
 
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 _ENVIRONMENT = {
@@ -136,12 +136,12 @@ class Process:
             raise InvalidArgument(str(reply.get("message")))
         raise ModelFailed("The model failed on this input; the log says why under the request id.")
 
-    async def _exchange(self, header: dict[str, Any], body: bytes = b"") -> frames.Frame:
+    async def _exchange(self, header: dict[str, Any], body: bytes = b"") -> framing.Frame:
         try:
-            self._outgoing.write(frames.pack(header, body))
+            self._outgoing.write(framing.pack(header, body))
             await self._outgoing.drain()
-            return await frames.receive(self._incoming)
-        except (ConnectionError, frames.Broken) as gone:
+            return await framing.receive(self._incoming)
+        except (ConnectionError, framing.Broken) as gone:
             raise Died from gone
 
     @property

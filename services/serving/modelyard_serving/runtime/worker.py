@@ -15,12 +15,12 @@ from typing import Any, BinaryIO
 
 from modelyard.exceptions import InvalidParameter, InvalidState, ModelyardException
 from modelyard.pyfunc import load_folder
-from modelyard_kit import logs
 from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.observability import logs
 from modelyard_serving import scoring
 from modelyard_serving.media import JSON
-from modelyard_serving.runtime import frames
-from modelyard_serving.runtime.frames import Frame
+from modelyard_serving.runtime import framing
+from modelyard_serving.runtime.framing import Frame
 
 _EXAMPLE = "serving_input_example.json"
 _EXAMPLE_MAX_BYTES = 64 << 20
@@ -44,20 +44,20 @@ def main() -> int:
 
 
 def _serve(edge: socket.socket, incoming: BinaryIO) -> None:
-    first = frames.read(incoming)
+    first = framing.read(incoming)
     if first is None:
         return
     try:
         model = _load(**first[0])
     except ModelyardException as refused:
-        edge.sendall(frames.pack({"status": "refused", "message": refused.message}))
+        edge.sendall(framing.pack({"status": "refused", "message": refused.message}))
         return
     except Exception as failed:  # noqa: BLE001 - the edge decides what a model it cannot have means
         _log.exception("the model cannot be loaded")
-        edge.sendall(frames.pack({"status": "failed", "message": type(failed).__name__}))
+        edge.sendall(framing.pack({"status": "failed", "message": type(failed).__name__}))
         return
-    edge.sendall(frames.pack({"status": "ok"}))
-    while (request := frames.read(incoming)) is not None:
+    edge.sendall(framing.pack({"status": "ok"}))
+    while (request := framing.read(incoming)) is not None:
         edge.sendall(_reply(model, request))
 
 
@@ -83,9 +83,9 @@ def _warm(model: scoring.Predicts, example: Path) -> None:
 def _reply(model: scoring.Predicts, request: Frame) -> bytes:
     header, body = request
     try:
-        return frames.pack({"status": "ok"}, scoring.answer(model, header["media_type"], body))
+        return framing.pack({"status": "ok"}, scoring.answer(model, header["media_type"], body))
     except (InvalidArgument, InvalidParameter) as refused:
-        return frames.pack({"status": "refused", "message": refused.message})
+        return framing.pack({"status": "refused", "message": refused.message})
     except Exception:  # noqa: BLE001 - whatever a model raises ends its request, not the worker
         return _failed(header)
 
@@ -93,7 +93,7 @@ def _reply(model: scoring.Predicts, request: Frame) -> bytes:
 def _failed(header: dict[str, Any]) -> bytes:
     """Keep the traceback in the log; a model's messages may hold somebody's data."""
     _log.exception("the model failed", extra={"request": header["request_id"]})
-    return frames.pack({"status": "failed"})
+    return framing.pack({"status": "failed"})
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, and_, case, delete, insert, or_, select, u
 from sqlalchemy.orm import Session
 
 from modelyard_kit.artifacts import Digest, ManifestFile
-from modelyard_kit.db import EXCLUSIVE, LATER
+from modelyard_kit.db.base import EXCLUSIVE, LATER
 from modelyard_kit.errors import Unavailable
 from modelyard_tracking.models import ArtifactFile, ArtifactPart, StoredObject
 from modelyard_tracking.operations.experiments import get_active_experiment

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
-from modelyard_kit.db import EXCLUSIVE, UNLOCKED, Lock
+from modelyard_kit.auth.scope import check_new_experiment
+from modelyard_kit.db.base import EXCLUSIVE, UNLOCKED, Lock
 from modelyard_kit.errors import (
     Aborted,
     AlreadyExists,
@@ -16,7 +17,6 @@ from modelyard_kit.errors import (
     NotFound,
 )
 from modelyard_kit.keys import checked_key
-from modelyard_kit.scope import check_new_experiment
 from modelyard_tracking.models import Experiment, ExperimentTag, Run
 from modelyard_tracking.rules.states import Lifecycle
 from modelyard_tracking.rules.values import (

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 from sqlalchemy import Row, Select, Table, bindparam, func, select
 from sqlalchemy.orm import Session
 
-from modelyard_kit import paging
+from modelyard_kit.db import paging
 from modelyard_kit.errors import InvalidArgument
 from modelyard_tracking.models import LatestModelMetric, MetricChunk
 from modelyard_tracking.rules.points import Curve, Packed, Point, history_order

@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from modelyard_kit import locks
-from modelyard_kit.db import EXCLUSIVE, SHARED
+from modelyard_kit.db import locks
+from modelyard_kit.db.base import EXCLUSIVE, SHARED
 from modelyard_kit.errors import InvalidArgument
 from modelyard_tracking.models import (
     Experiment,

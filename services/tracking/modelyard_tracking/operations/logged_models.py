@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from modelyard_kit.db import EXCLUSIVE, UNLOCKED, Lock
+from modelyard_kit.db.base import EXCLUSIVE, UNLOCKED, Lock
 from modelyard_kit.errors import FailedPrecondition, InvalidArgument, NotFound
 from modelyard_kit.keys import checked_key
 from modelyard_tracking.models import LoggedModel, LoggedModelParam, LoggedModelTag

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from modelyard_kit.db import EXCLUSIVE, LATER, UNLOCKED, Lock
+from modelyard_kit.db.base import EXCLUSIVE, LATER, UNLOCKED, Lock
 from modelyard_kit.errors import NotFound
 from modelyard_tracking.models import LatestMetric, LatestModelMetric, LoggedModel, MetricChunk
 from modelyard_tracking.rules.points import (

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
-from modelyard_kit.db import EXCLUSIVE
+from modelyard_kit.db.base import EXCLUSIVE
 from modelyard_tracking.models import Imported
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from modelyard_kit.db import LATER
+from modelyard_kit.db.base import LATER
 from modelyard_kit.errors import FailedPrecondition, InvalidArgument, NotFound
 from modelyard_tracking.models import Param, Run, RunTag
 from modelyard_tracking.rules.values import MODEL_HISTORY_TAG, RUN_NAME_TAG, checked_run_name

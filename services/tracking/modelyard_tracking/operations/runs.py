@@ -7,10 +7,10 @@ from typing import Any, cast
 from sqlalchemy import Row, Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
-from modelyard_kit.db import EXCLUSIVE, SHARED, UNLOCKED, Lock
+from modelyard_kit.auth.scope import is_restricted
+from modelyard_kit.db.base import EXCLUSIVE, SHARED, UNLOCKED, Lock
 from modelyard_kit.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
 from modelyard_kit.keys import checked_key
-from modelyard_kit.scope import is_restricted
 from modelyard_tracking.models import Experiment, Run, RunTag
 from modelyard_tracking.operations.experiments import get_active_experiment
 from modelyard_tracking.operations.whole_runs import WholeRun

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, or_, select
 from sqlalchemy.orm import Session
 
-from modelyard_kit import paging
+from modelyard_kit.db import paging
+from modelyard_kit.db.paging import SortKey
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.filters import (
     Comparison,
@@ -19,7 +20,6 @@ from modelyard_kit.filters import (
     text_condition,
     where,
 )
-from modelyard_kit.paging import SortKey
 from modelyard_tracking.models import (
     LatestModelMetric,
     LoggedModel,

@@ -9,8 +9,8 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Row, Select
 from sqlalchemy.orm import Session
 
-from modelyard_kit import paging
-from modelyard_kit.paging import SortKey
+from modelyard_kit.db import paging
+from modelyard_kit.db.paging import SortKey
 
 Entity = TypeVar("Entity")
 

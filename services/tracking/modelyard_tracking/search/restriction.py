@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import with_loader_criteria
 from sqlalchemy.sql.base import ExecutableOption
 
-from modelyard_kit.scope import Scope, matches
+from modelyard_kit.auth.scope import Scope, matches
 from modelyard_tracking.models import Dataset, DatasetInput, Experiment, LoggedModel, Run
 
 

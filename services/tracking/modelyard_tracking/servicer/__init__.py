@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from modelyard_kit.clock import Clock
-from modelyard_kit.db import Database
+from modelyard_kit.db.base import Database
 from modelyard_tracking.servicer.artifacts import ArtifactsServicer
 from modelyard_tracking.servicer.experiments import Experiments
 from modelyard_tracking.servicer.importing import Importing

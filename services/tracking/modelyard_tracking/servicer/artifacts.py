@@ -6,7 +6,6 @@ from collections.abc import Set as AbstractSet
 import grpc
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
-from modelyard_kit import paging
 from modelyard_kit.artifacts import (
     ArtifactStore,
     Digest,
@@ -16,14 +15,15 @@ from modelyard_kit.artifacts import (
     UrlSigner,
     logical_path,
 )
-from modelyard_kit.calls import Call, caller, reads, write_step, writes
 from modelyard_kit.clock import Clock
-from modelyard_kit.db import Database
+from modelyard_kit.db import paging
+from modelyard_kit.db.base import Database
 from modelyard_kit.errors import DataLoss, FailedPrecondition, InvalidArgument, Unavailable
-from modelyard_kit.metrics import digest_mismatches
+from modelyard_kit.observability.metrics import digest_mismatches
+from modelyard_kit.rpc.calls import Call, caller, reads, write_step, writes
 from modelyard_tracking import wire
+from modelyard_tracking.clients import Registry
 from modelyard_tracking.models import StoredObject
-from modelyard_tracking.neighbours import Registry
 from modelyard_tracking.operations import artifacts, trees
 from modelyard_tracking.rules.artifacts import (
     LEASE_MS,
@@ -34,8 +34,8 @@ from modelyard_tracking.rules.artifacts import (
 )
 from modelyard_tracking.rules.values import checked_model_id, run_id_of
 from modelyard_tracking.servicer.owners import owner_of
-from modelyard_tracking.servicer.possession import Possession
 from modelyard_tracking.servicer.presigning import Presigning
+from modelyard_tracking.servicer.proof_of_possession import Possession
 from modelyard_tracking.servicer.sweeping import Sweeping
 
 _ENTRIES_A_PAGE = 1_000

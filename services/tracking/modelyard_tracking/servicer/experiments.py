@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
-from modelyard_kit.calls import Call, reads, writes
 from modelyard_kit.clock import Clock
-from modelyard_kit.db import Database
-from modelyard_kit.fields import given
+from modelyard_kit.db.base import Database
+from modelyard_kit.rpc.calls import Call, reads, writes
+from modelyard_kit.rpc.fields import given
 from modelyard_tracking import wire
 from modelyard_tracking.models import Experiment
 from modelyard_tracking.operations import experiments, inputs

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
-from modelyard_kit.calls import Call, writes
 from modelyard_kit.clock import Clock
-from modelyard_kit.db import Database
-from modelyard_kit.fields import given, require
+from modelyard_kit.db.base import Database
 from modelyard_kit.keys import checked_key
+from modelyard_kit.rpc.calls import Call, writes
+from modelyard_kit.rpc.fields import given, require
 from modelyard_tracking import wire
 from modelyard_tracking.operations import importing
 from modelyard_tracking.operations.importing import (

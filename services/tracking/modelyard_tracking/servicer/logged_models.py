@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
-from modelyard_kit.calls import Call, reads, writes
 from modelyard_kit.clock import Clock
-from modelyard_kit.db import Database
-from modelyard_kit.fields import given
+from modelyard_kit.db.base import Database
+from modelyard_kit.rpc.calls import Call, reads, writes
+from modelyard_kit.rpc.fields import given
 from modelyard_tracking import wire
 from modelyard_tracking.models import LoggedModel
 from modelyard_tracking.operations import history, logged_models

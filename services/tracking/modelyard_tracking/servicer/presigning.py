@@ -4,10 +4,10 @@ from pathlib import PurePosixPath
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard_kit.artifacts import ArtifactStore, UrlSigner, logical_path
-from modelyard_kit.calls import Call, reads
 from modelyard_kit.clock import Clock
-from modelyard_kit.db import Database
-from modelyard_kit.fields import given
+from modelyard_kit.db.base import Database
+from modelyard_kit.rpc.calls import Call, reads
+from modelyard_kit.rpc.fields import given
 from modelyard_tracking.operations import artifacts, trees
 from modelyard_tracking.rules.artifacts import Owner, OwnerKind
 from modelyard_tracking.rules.values import ARTIFACT_ROOT, checked_run_id

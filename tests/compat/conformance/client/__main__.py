@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import sys
 
-from compat.conformance.client import fluent, registry, tracking
-from compat.conformance.client.told import outcome
+from tests.compat.conformance.client import fluent, registry, tracking
+from tests.compat.conformance.client.told import outcome
 
 PROBES = {**tracking.PROBES, **registry.PROBES, **fluent.PROBES}
 

@@ -11,9 +11,9 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
-from compat.conformance.client.registry import versioned
-from compat.conformance.client.told import Probe, client, fresh
 from matplotlib.figure import Figure  # type: ignore[import-not-found]
+from tests.compat.conformance.client.registry import versioned
+from tests.compat.conformance.client.told import Probe, client, fresh
 
 _TABLE = {"text": ["a", "b"], "score": [1, 2]}
 _FRAME = pd.DataFrame({"x": [1.0, 2.0, 3.0, 4.0], "y": [0, 1, 0, 1]})

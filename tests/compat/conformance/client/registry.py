@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from compat.conformance.client.told import Probe, client, fresh
-from compat.conformance.client.tracking import experiment
+from tests.compat.conformance.client.told import Probe, client, fresh
+from tests.compat.conformance.client.tracking import experiment
 
 _SOURCE = "s3://bucket/model"  # never opened
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from compat.conformance.client.told import Probe, client, fresh
 from matplotlib.figure import Figure  # type: ignore[import-not-found]
 from mlflow.entities import (
     Dataset,
@@ -21,6 +20,7 @@ from mlflow.entities import (
     Param,
     RunTag,
 )
+from tests.compat.conformance.client.told import Probe, client, fresh
 
 
 def experiment() -> str:

@@ -1,0 +1,1 @@
+"""Artifact bytes: uploads, downloads, manifests and the local cache."""

@@ -1,0 +1,191 @@
+"""Files from the server into a folder: checked, and taken up again after an interruption."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from modelyard._artifacts import progress
+from modelyard._artifacts.objects import File
+from modelyard._artifacts.transfer import Links, Transfer, unwritten
+from modelyard._transport import connections
+from modelyard.exceptions import DataLoss, ResourceExhausted
+
+_BLOCK_BYTES = 1 << 20
+
+
+def write(
+    uri: str | None, files: Sequence[File], links: Links[str], dst_path: str | Path | None
+) -> Path:
+    """Download files into a folder, a new temporary one by default, and return it.
+
+    A file appears under its name when all of it is there and checked. One of several parts that did
+    not come whole leaves `.<digest>….partial` beside it, with which the next download goes on.
+
+    Args:
+        uri: Address of the server.
+        files: Paths must have been checked.
+        links: Where to GET each object.
+        dst_path: Made if need be.
+
+    Raises:
+        DataLoss: The bytes differ from their digest.
+        ResourceExhausted: The disk is full.
+        InvalidState: The folder cannot be written to.
+    """
+    total_bytes = sum(file.size_bytes for file in files)
+    with ExitStack() as undo:
+        folder = Path(dst_path) if dst_path else _new_folder(undo)
+        with (
+            progress.shown("Downloading", total_bytes) as advance,
+            Transfer(connections.host(uri), advance) as transfer,
+        ):
+            _receive(files, links, folder, transfer)
+        undo.pop_all()
+    return folder
+
+
+def _new_folder(undo: ExitStack) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="modelyard-"))
+    undo.callback(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _receive(files: Sequence[File], links: Links[str], folder: Path, transfer: Transfer) -> None:
+    with ExitStack() as opened:
+        work: list[tuple[File, _Partial | None, int]] = []
+        for file in files:
+            if len(file.objects) > 1:
+                partial = opened.enter_context(_Partial(file, folder / file.path))
+                work += [(file, partial, index) for index in range(len(file.objects))]
+        work += [(file, None, 0) for file in files if len(file.objects) == 1]
+
+        def receive(item: tuple[File, _Partial | None, int]) -> None:
+            file, partial, index = item
+            if partial:
+                partial.receive(index, links, transfer)
+                return
+            with made(folder / file.path, file.path) as sink:
+                transfer.get(file.objects[0], links, file.path, sink)
+
+        transfer.each(receive, work)
+
+
+@contextmanager
+def made(target: Path, path: str) -> Iterator[IO[bytes]]:
+    """Yield a file to write, which is at `target` afterwards, or nowhere.
+
+    Args:
+        target: Its folder is made if need be.
+        path: What to call it in messages.
+
+    Raises:
+        ResourceExhausted: The disk is full.
+        InvalidState: It cannot be written.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file = tempfile.NamedTemporaryFile(dir=target.parent, delete=False)  # noqa: SIM115 - below
+    except OSError as error:
+        raise unwritten(path, error) from None
+    try:
+        with file:
+            yield file
+            file.flush()
+        Path(file.name).replace(target)
+    except BaseException as error:
+        Path(file.name).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise unwritten(path, error) from None
+        raise
+
+
+class _Partial:
+    """A file of several parts while it comes, kept for the next time if it does not come whole."""
+
+    def __init__(self, file: File, target: Path) -> None:
+        self._file = file
+        self._target = target
+        self._missing = len(file.objects)
+        self._lock = threading.Lock()
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._path, self._descriptor = self._open()
+        except OSError as error:
+            raise unwritten(file.path, error) from None
+        self._had_bytes = os.fstat(self._descriptor).st_size
+
+    def _open(self) -> tuple[Path, int]:
+        path = partial_path(self._file, self._target)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if _locked(path, descriptor):
+            return path, descriptor
+        os.close(descriptor)  # another process downloads the same file to the same place
+        descriptor, own = tempfile.mkstemp(".partial", ".", self._target.parent)
+        return Path(own), descriptor
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        has_some = self._missing < len(self._file.objects)
+        if self._missing and (not has_some or isinstance(error, DataLoss | ResourceExhausted)):
+            self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+    def receive(self, index: int, links: Links[str], transfer: Transfer) -> None:
+        """Download a part, unless it is there; the last one puts the file into its place."""
+        part = self._file.objects[index]
+        offset = sum(earlier.size_bytes for earlier in self._file.objects[:index])
+        try:
+            with self._path.open("r+b") as file:
+                file.seek(offset)
+                if self._had_bytes > offset and _sha256(file, part.size_bytes) == part.digest:
+                    transfer.advance(part.size_bytes)
+                else:
+                    file.seek(offset)
+                    transfer.get(part, links, self._file.path, file)
+            with self._lock:
+                self._missing -= 1
+                if not self._missing:
+                    os.truncate(self._path, self._file.size_bytes)
+                    self._path.replace(self._target)
+        except OSError as error:
+            raise unwritten(self._file.path, error) from None
+
+
+def partial_path(file: File, target: Path) -> Path:
+    """Return where a file of several parts is until it is whole."""
+    name = hashlib.sha256(target.name.encode()).hexdigest()[:8]  # which may be too long to add to
+    return target.with_name(f".{file.digest[:32]}-{name}.partial")
+
+
+def _locked(path: Path, descriptor: int) -> bool:
+    """Whether the file is ours alone, and still the one at that path."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except (BlockingIOError, FileNotFoundError):
+        return False
+
+
+def _sha256(file: IO[bytes], size_bytes: int) -> str:
+    sha256 = hashlib.sha256()
+    while size_bytes and (block := file.read(min(_BLOCK_BYTES, size_bytes))):
+        sha256.update(block)
+        size_bytes -= len(block)
+    return sha256.hexdigest()

@@ -1,0 +1,394 @@
+"""Objects between this machine and the store: in parallel, tried again, verified."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import ssl
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from types import TracebackType
+from typing import IO, Generic, Self, TypeVar
+
+from modelyard._artifacts.objects import Object, Source
+from modelyard._artifacts.progress import Advance
+from modelyard._transport import http, tls
+from modelyard.api.artifacts.v1.artifacts_pb2 import ObjectUpload
+from modelyard.exceptions import (
+    DataLoss,
+    InvalidState,
+    ModelyardException,
+    NotFound,
+    ResourceExhausted,
+    Unavailable,
+)
+
+_BLOCK_BYTES = 1 << 20
+_THREADS = 8
+_TIMEOUT_S = 60.0  # without a byte
+_ATTEMPTS = 4  # without a byte more
+_FIRST_BACKOFF_S = 0.2
+_PARTIAL = 206
+_EXPIRED = {401, 403}
+_PASSING = {408, 409, 429}  # 409: somebody else is writing the same object
+_ALREADY_THERE = 412  # what If-None-Match: * answers
+_SERVER_ERROR = 500
+_NO_ROOM = 507
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class _Stopped(Exception):
+    """Another transfer has failed, or the user has had enough."""
+
+
+class Links(Generic[T]):
+    """Where objects are, by digest, as long as it is true.
+
+    Args:
+        known: What the server said.
+        ask: Asks it again, after an URL has expired.
+    """
+
+    def __init__(self, known: Mapping[str, T], ask: Callable[[], Mapping[str, T]]) -> None:
+        self._known = known
+        self._ask = ask
+        self._lock = threading.Lock()
+
+    def get(self, digest: str) -> T | None:
+        with self._lock:
+            return self._known.get(digest)
+
+    def renewed(self, digest: str, expired: T) -> T | None:
+        """Return what is true now, when `expired` was so before; the server is asked once."""
+        with self._lock:
+            if self._known.get(digest) == expired:
+                self._known = self._ask()
+            return self._known.get(digest)
+
+
+class Transfer:
+    """Threads and connections for moving the objects of one tree; used in a `with` block.
+
+    Args:
+        server: Host name of the server, which may ask for the client certificate.
+        advance: Is told of every block.
+    """
+
+    def __init__(self, server: str | None, advance: Advance = lambda _: None) -> None:
+        self.advance = advance
+        self._connections = http.Connections(server, _TIMEOUT_S)
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="modelyard-transfer")
+        self._stopped = threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stopped.set()
+        self._pool.shutdown(cancel_futures=True)
+        self._connections.__exit__(kind, error, traceback)
+
+    def each(self, work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        """Return `work` of each item, in order; after the first failure no other is begun.
+
+        May not be called by `work`.
+        """
+        if len(items) == 1:
+            return [work(items[0])]
+        results: dict[int, R] = {}
+        waiting = iter(range(len(items)))
+        lock = threading.Lock()
+
+        def some() -> None:
+            while not self._stopped.is_set():
+                with lock:
+                    index = next(waiting, None)
+                if index is None:
+                    return
+                try:
+                    results[index] = work(items[index])
+                except BaseException:
+                    self._stopped.set()  # here: whoever waits for all may be told late
+                    raise
+
+        _finish([self._pool.submit(some) for _ in range(min(_THREADS, len(items)))], self._stopped)
+        return [results[index] for index in range(len(items))]
+
+    def put(self, wanted: Object, links: Links[ObjectUpload], source: Source, offset: int) -> None:
+        """Upload a range of a local file, unless the store has it.
+
+        Raises:
+            InvalidState: The file has changed since it was hashed, or the store refuses it.
+            Unavailable: The store cannot be reached.
+        """
+        link = links.get(wanted.digest)
+        attempts = _Attempts(source.path.name, self._stopped)
+        while link is not None:
+            attempts.go_on()
+            sent = _Sent(source, offset, wanted.size_bytes, self._moved)
+            if self._is_put(sent, link, attempts):
+                return
+            self.advance(-sent.sent_bytes)
+            if attempts.wants_link:
+                link = links.renewed(wanted.digest, link)
+        self.advance(wanted.size_bytes)
+
+    def _is_put(self, sent: _Sent, link: ObjectUpload, attempts: _Attempts) -> bool:
+        headers = {**link.headers, "Content-Length": str(sent.size_bytes)}
+        try:
+            with self._connections.request("PUT", link.url, headers, sent.send) as reply:
+                reply.read()
+        except http.Refused as refused:
+            if refused.status == _ALREADY_THERE:
+                self.advance(sent.size_bytes - sent.sent_bytes)
+            elif not attempts.refused(refused.status):
+                raise InvalidState(
+                    f"The store refused '{sent.source.path.name}' ({refused.status}): it changed "
+                    "while it was uploaded, or the upload took too long. Try again."
+                ) from None
+            return refused.status == _ALREADY_THERE
+        except (OSError, HTTPException) as error:
+            attempts.failed(error)
+            return False
+        return True
+
+    def get(self, wanted: Object, links: Links[str], path: str, sink: IO[bytes]) -> None:
+        """Download an object into `sink`, at its present position, and check it.
+
+        What has come before a connection broke is not asked for again.
+
+        Raises:
+            DataLoss: The bytes differ from the digest; `path` is named.
+            NotFound: The store does not have them.
+            Unavailable: The store cannot be reached.
+            ResourceExhausted: The disk is full.
+        """
+        url = links.get(wanted.digest)
+        received = _Received(wanted, sink, path, self._moved)
+        attempts = _Attempts(path, self._stopped)
+        while url is not None:
+            attempts.go_on(received.size_bytes)
+            if self._is_received(received, url, attempts):
+                received.check()
+                return
+            if attempts.wants_link:
+                url = links.renewed(wanted.digest, url)
+        raise NotFound(f"The server does not say where the bytes of '{path}' are.")
+
+    def _is_received(self, received: _Received, url: str, attempts: _Attempts) -> bool:
+        try:
+            with self._connections.request("GET", url, received.headers()) as reply:
+                received.write(reply)
+        except http.Refused as refused:
+            if attempts.refused(refused.status):
+                return False
+            raise NotFound(
+                f"The store does not hand out '{received.path}' ({refused.status})."
+            ) from None
+        except (OSError, HTTPException) as error:
+            attempts.failed(error)
+            return False
+        return True
+
+    def _moved(self, moved_bytes: int) -> None:
+        if self._stopped.is_set():
+            raise _Stopped
+        self.advance(moved_bytes)
+
+
+def _finish(running: Sequence[Future[None]], stopped: threading.Event) -> None:
+    """Wait for all; raise the failure that came first, after the others have ended."""
+    try:
+        wait(running)
+    except BaseException:  # ctrl-C comes to this thread only
+        stopped.set()
+        wait(running)
+        raise
+    failures = [error for future in running if (error := future.exception())]
+    failures.sort(key=lambda error: isinstance(error, _Stopped))
+    if failures:
+        raise failures[0]
+
+
+class _Attempts:
+    """How often a transfer is tried: again after what may pass, with 0.2 s, 0.4 s, … between.
+
+    Args:
+        name: Of the file, for messages.
+        stopped: Set when it is no longer wanted.
+    """
+
+    def __init__(self, name: str, stopped: threading.Event) -> None:
+        self._name = name
+        self._stopped = stopped
+        self._failed = 0
+        self._has_new_link = False
+        self._moved_bytes = 0
+        self._failure: ModelyardException | None = None
+        self.wants_link = False
+
+    def go_on(self, moved_bytes: int = 0) -> None:
+        """Wait before the next attempt.
+
+        Args:
+            moved_bytes: How much has come that need not come again.
+
+        Raises:
+            Unavailable: There were enough.
+        """
+        if moved_bytes > self._moved_bytes:
+            self._moved_bytes, self._failed, self._has_new_link = moved_bytes, 0, False
+        if self._failure and self._failed >= _ATTEMPTS:
+            raise self._failure
+        if self._failed:
+            self._stopped.wait(_FIRST_BACKOFF_S * 2 ** (self._failed - 1))
+        if self._stopped.is_set():
+            raise _Stopped
+
+    def refused(self, status: int) -> bool:
+        """Whether to try again after a refusal.
+
+        Raises:
+            ResourceExhausted: The store is full, which does not pass.
+        """
+        if status == _NO_ROOM:
+            raise ResourceExhausted(
+                f"The store is full: there is no room for '{self._name}'. Free some space there."
+            )
+        if status >= _SERVER_ERROR or status in _PASSING:
+            self._again(f"The store failed to transfer '{self._name}' ({status}). Try again.")
+            return True
+        self.wants_link = status in _EXPIRED and not self._has_new_link
+        self._has_new_link = True
+        return self.wants_link
+
+    def failed(self, error: Exception) -> None:
+        """Note that the connection broke, or could not be made.
+
+        Raises:
+            Unavailable: The store's certificate is not trusted, which does not pass.
+        """
+        reason = tls.explained(str(error))
+        said = reason or getattr(error, "strerror", None) or str(error) or type(error).__name__
+        text = f"The store cannot be reached to transfer '{self._name}': {said}."
+        if reason and isinstance(error, ssl.SSLError):
+            raise Unavailable(text) from None
+        self._again(text)
+
+    def _again(self, failure: str) -> None:
+        self._failed += 1
+        self._failure = Unavailable(failure)
+        # A store may close the connection where it would refuse the URL.
+        self.wants_link = self._failed > 1
+
+
+class _Sent:
+    """A range of a local file on its way."""
+
+    def __init__(self, source: Source, offset: int, size_bytes: int, moved: Advance) -> None:
+        self.source = source
+        self._offset = offset
+        self.size_bytes = size_bytes
+        self._moved = moved
+        self.sent_bytes = 0
+
+    def send(self, connection: HTTPConnection) -> None:
+        """Send it, from its start."""
+        self._moved(-self.sent_bytes)
+        self.sent_bytes = 0
+        try:
+            file = self.source.path.open("rb", buffering=0)
+        except OSError as error:
+            raise InvalidState(
+                f"The file {self.source.path} cannot be read any more: {error.strerror}."
+            ) from None
+        with file:
+            self.source.check(file.fileno())
+            while left := self.size_bytes - self.sent_bytes:
+                count = connection.sock.sendfile(
+                    file, self._offset + self.sent_bytes, min(left, _BLOCK_BYTES)
+                )
+                if not count:
+                    raise self.source.changed()
+                self.sent_bytes += count
+                self._moved(count)
+
+
+class _Received:
+    """An object as far as it has come."""
+
+    def __init__(self, wanted: Object, sink: IO[bytes], path: str, moved: Advance) -> None:
+        self._wanted = wanted
+        self._sink = sink
+        self.path = path
+        self._moved = moved
+        self._start = sink.tell()
+        self._sha256 = hashlib.sha256()
+        self._buffer = memoryview(bytearray(min(_BLOCK_BYTES, wanted.size_bytes + 1)))
+        self.size_bytes = 0
+
+    def headers(self) -> dict[str, str]:
+        return {"Range": f"bytes={self.size_bytes}-"} if self.size_bytes else {}
+
+    def write(self, reply: HTTPResponse) -> None:
+        """Write what an answer brings.
+
+        Raises:
+            ConnectionError: It ended too early.
+        """
+        if self.size_bytes and not self._continues(reply):
+            self._restart()
+        while read := reply.readinto(self._buffer):
+            if self.size_bytes + read > self._wanted.size_bytes:
+                raise self._wrong()
+            block = self._buffer[:read]
+            self._sha256.update(block)
+            try:
+                self._sink.write(block)
+            except OSError as error:
+                raise unwritten(self.path, error) from None
+            self.size_bytes += read
+            self._moved(read)
+        if reply.length:
+            raise ConnectionResetError("the connection broke")
+
+    def check(self) -> None:
+        """Refuse bytes that have another digest."""
+        size_bytes, digest = self._wanted.size_bytes, self._wanted.digest
+        if self.size_bytes != size_bytes or self._sha256.hexdigest() != digest:
+            raise self._wrong()
+
+    def _continues(self, reply: HTTPResponse) -> bool:
+        span = reply.headers.get("content-range", "")
+        return reply.status == _PARTIAL and span.startswith(f"bytes {self.size_bytes}-")
+
+    def _restart(self) -> None:
+        self._sink.seek(self._start)
+        self._sha256 = hashlib.sha256()
+        self._moved(-self.size_bytes)
+        self.size_bytes = 0
+
+    def _wrong(self) -> DataLoss:
+        return DataLoss(
+            f"The bytes of '{self.path}' differ from their digest sha256:{self._wanted.digest}."
+        )
+
+
+def unwritten(path: str, error: OSError) -> ModelyardException:
+    """Return what to say when a file could not be written."""
+    if error.errno in _FULL:
+        return ResourceExhausted(
+            f"There is no room for '{path}' where it is written to: {error.strerror}. Free some "
+            "space, then try again."
+        )
+    return InvalidState(f"'{path}' cannot be written: {error.strerror}.")

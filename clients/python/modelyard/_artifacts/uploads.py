@@ -1,0 +1,152 @@
+"""Files to the server: declared, uploaded as far as they are missing, committed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelyard._artifacts import progress
+from modelyard._artifacts.objects import PART_BYTES, File, Source, describe_all
+from modelyard._artifacts.transfer import Links, Transfer
+from modelyard._transport import connections, rpc
+from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
+from modelyard.exceptions import InvalidState, NotFound
+
+_FILES_PER_CALL = 1000
+_OBJECTS_PER_CALL = 10_000  # whose URLs come in one reply
+_DECLARE_DEADLINE_S = 60.0  # a store is asked for each object
+_COMMIT_DEADLINE_S = 60.0
+_HASHED_BYTES_PER_S = 50e6  # by a server that must read again what came to its store
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose tree it is: one of the two."""
+
+    run_id: str | None = None
+    model_id: str | None = None
+
+
+def upload(
+    uri: str | None, owner: Owner, local_path: str | Path, artifact_path: str | Path | None
+) -> None:
+    """Upload a file, or a folder under its own name, into a folder of a tree.
+
+    Raises:
+        NotFound: There is no such local file.
+        InvalidState: A file changed meanwhile.
+    """
+    source = Path(local_path)
+    if source.is_dir():
+        name = source.absolute().name
+        folder = f"{artifact_path}/{name}" if artifact_path else name
+        upload_content(uri, owner, source, folder)
+    elif source.is_file():
+        path = f"{artifact_path}/{source.name}" if artifact_path else source.name
+        _upload_files(uri, owner, [(path, Source.of(source))])
+    else:
+        raise NotFound(f"There is no local file '{local_path}' to upload.")
+
+
+def upload_content(
+    uri: str | None, owner: Owner, local_dir: str | Path, artifact_path: str | Path | None
+) -> None:
+    """Upload what a folder holds into a folder of a tree.
+
+    Raises:
+        NotFound: There is no such local folder.
+        InvalidState: A file changed meanwhile.
+    """
+    root = Path(local_dir)
+    if not root.is_dir():
+        raise NotFound(f"There is no local folder '{local_dir}' to upload.")
+    prefix = f"{artifact_path}/" if artifact_path else ""
+    found = sorted(
+        (prefix + (Path(folder) / name).relative_to(root).as_posix(), Path(folder) / name)
+        for folder, _, names in os.walk(root)
+        for name in names
+    )
+    _upload_files(uri, owner, [(path, Source.of(source)) for path, source in found])
+
+
+def _upload_files(uri: str | None, owner: Owner, sources: Sequence[tuple[str, Source]]) -> None:
+    if not sources:
+        return
+    total_bytes = sum(source.size_bytes for _, source in sources)
+    with (
+        progress.shown("Uploading", total_bytes) as advance,
+        Transfer(connections.host(uri), advance) as transfer,
+    ):
+        for batch in _batches(sources):
+            files = describe_all(batch, transfer.each)
+            _Batch(uri, owner, files, [source for _, source in batch]).upload(transfer)
+
+
+def _batches(sources: Sequence[tuple[str, Source]]) -> Iterator[list[tuple[str, Source]]]:
+    batch: list[tuple[str, Source]] = []
+    objects = 0
+    for path, source in sources:
+        parts = 1 + source.size_bytes // PART_BYTES
+        if batch and (len(batch) == _FILES_PER_CALL or objects + parts > _OBJECTS_PER_CALL):
+            yield batch
+            batch, objects = [], 0
+        batch.append((path, source))
+        objects += parts
+    yield batch
+
+
+class _Batch:
+    """Files that appear in the tree at once, or not at all."""
+
+    def __init__(
+        self, uri: str | None, owner: Owner, files: Sequence[File], sources: Sequence[Source]
+    ) -> None:
+        self._uri = uri
+        self._owner = {"run_id": owner.run_id, "model_id": owner.model_id}
+        self._messages = [_message(file) for file in files]
+        self._where = {
+            part: (source, index * PART_BYTES)
+            for file, source in zip(files, sources, strict=True)
+            for index, part in enumerate(file.objects)
+        }
+        self._size_bytes = sum(file.size_bytes for file in files)
+
+    def upload(self, transfer: Transfer) -> None:
+        self._send(transfer)
+        try:
+            self._commit()
+        except InvalidState:
+            # Somebody out of our sight committed the same bytes meanwhile: ours prove we have them.
+            self._send(transfer)
+            self._commit()
+
+    def _send(self, transfer: Transfer) -> None:
+        missing = self._declare()
+        links = Links(missing, self._declare)
+        wanted = [item for item in self._where if item.digest in missing]
+        there_bytes = self._size_bytes - sum(item.size_bytes for item in wanted)
+        transfer.advance(there_bytes)
+        transfer.each(lambda item: transfer.put(item, links, *self._where[item]), wanted)
+
+    def _commit(self) -> None:
+        commit = pb.CommitArtifactsRequest(**self._owner, files=self._messages)
+        timeout_s = _COMMIT_DEADLINE_S + self._size_bytes / _HASHED_BYTES_PER_S
+        rpc.call(self._uri, commit, pb.CommitArtifactsResponse, timeout_s=timeout_s)
+
+    def _declare(self) -> Mapping[str, pb.ObjectUpload]:
+        request = pb.DeclareArtifactsRequest(**self._owner, files=self._messages)
+        reply = rpc.call(
+            self._uri, request, pb.DeclareArtifactsResponse, timeout_s=_DECLARE_DEADLINE_S
+        )
+        return {item.digest: item for item in reply.uploads}
+
+
+def _message(file: File) -> pb.ArtifactFile:
+    message = pb.ArtifactFile(path=file.path, size_bytes=file.size_bytes, digest=file.digest)
+    if len(file.objects) > 1:
+        message.parts.extend(
+            pb.ArtifactPart(digest=part.digest, size_bytes=part.size_bytes) for part in file.objects
+        )
+    return message

@@ -1,0 +1,1 @@
+"""How the SDK reaches servers: connections, calls, retries, TLS, local instances."""

@@ -1,0 +1,292 @@
+"""Where the server is, and the channels to it.
+
+An address is `http(s)://host:port` of a gateway, which names the gRPC targets, or
+`grpc(s)://host:port`. Without one, the instance of the local home is used, and started if need be.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import urllib.parse
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from modelyard._environment import setting
+from modelyard.exceptions import InvalidParameter, ModelyardException, Unavailable
+
+_DISCOVERY_PATH = "/.well-known/modelyard"
+_DISCOVERY_TIMEOUT_S = 10.0
+_MAX_DISCOVERY_BYTES = 65_536
+_OPTIONS: tuple[tuple[str, int | str], ...] = (
+    ("grpc.service_config_disable_resolution", 1),
+    ("grpc.enable_retries", 1),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),  # without it a hung peer is found after 70 s
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # how long a connection may take to be made, too
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.max_receive_message_length", 64 << 20),
+    # Otherwise a new channel to a restarted server waits out the back-off of the old one.
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.dns_min_time_between_resolutions_ms", 5_000),  # a new replica is found within that time
+    ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """gRPC targets by area, as gRPC writes them."""
+
+    tracking: str
+    registry: str
+    secure: bool = False
+
+
+@dataclass(slots=True)
+class Connection:
+    """Channels to one server, opened when first used.
+
+    Attributes:
+        uri: As it was given, for messages.
+        is_local: Whether it is the instance of the local home, which may end when idle.
+        has_answered: Whether anything has come from there.
+    """
+
+    uri: str
+    targets: Targets
+    is_local: bool = False
+    has_answered: bool = False
+    _channels: dict[str, Any] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def channel(self, area: str) -> Any:
+        """Return the channel to the service of an area of the contract, e.g. "registry"."""
+        of_registry = area in {"registry", "access"}
+        with self._lock:
+            target = self.targets.registry if of_registry else self.targets.tracking
+            if target not in self._channels:
+                self._channels[target] = _dial(target, secure=self.targets.secure)
+            return self._channels[target]
+
+    def move(self, targets: Targets) -> None:
+        """Call other targets from now on."""
+        with self._lock:
+            if targets != self.targets:
+                # Not closed: other threads may be about to call through them, and fail as this did.
+                self.targets, self._channels = targets, {}
+
+
+def _dial(target: str, *, secure: bool) -> Any:
+    import grpc
+
+    if secure:
+        from modelyard._transport import tls
+
+        return grpc.secure_channel(target, tls.channel_credentials(), options=_OPTIONS)
+    return grpc.insecure_channel(target, options=_OPTIONS)
+
+
+class _State:
+    """What `set_tracking_uri` chose, and the connections that are open."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.tracking_uri: str | None = None
+        self.registry_uri: str | None = None
+        self.open: dict[str, Connection] = {}
+        self.inherited: list[Connection] = []
+
+    def forget_inherited(self) -> None:
+        """After a fork: the parent's channels must be neither used nor closed here."""
+        self.inherited += self.open.values()
+        self.open = {}
+        self.lock = threading.RLock()
+
+
+_state = _State()
+os.register_at_fork(after_in_child=_state.forget_inherited)
+
+
+def set_tracking_uri(uri: str | None) -> None:
+    """Choose the server for calls from now on.
+
+    Args:
+        uri: `http(s)://host:port` or `grpc(s)://host:port`; None or "" for the environment's, and
+            without one the local home's.
+
+    Raises:
+        InvalidParameter: The address is of another kind.
+    """
+    text = str(uri) if uri else None
+    if text:
+        check(text)
+    with _state.lock:
+        _state.tracking_uri = text
+
+
+def set_registry_uri(uri: str | None) -> None:
+    """Choose another server for registered models; None or "" for the tracking server."""
+    text = str(uri) if uri else None
+    if text:
+        check(text)
+    with _state.lock:
+        _state.registry_uri = text
+
+
+def tracking_uri() -> str | None:
+    """Return the address in use; None when it is the local home."""
+    return _state.tracking_uri or setting("TRACKING_URI")
+
+
+def registry_uri() -> str | None:
+    """Return the address for registered models; None when it is the local home."""
+    return _state.registry_uri or setting("REGISTRY_URI") or tracking_uri()
+
+
+def connect(uri: str | None) -> Connection:
+    """Return the open connection to a server, or open it.
+
+    Args:
+        uri: Its address; None for the local home.
+
+    Raises:
+        InvalidParameter: The address is malformed.
+        Unavailable: Nothing answers there, or no local instance could be started.
+    """
+    key = uri or ""
+    with _state.lock:
+        if key not in _state.open:
+            _state.open[key] = _connect(uri)
+        return _state.open[key]
+
+
+def host(uri: str | None) -> str | None:
+    """Return the host name of a server; None for the local home's."""
+    return urllib.parse.urlsplit(uri).hostname if uri else None
+
+
+def disconnect(connection: Connection) -> None:
+    """Forget a connection, so that the next call looks for the server again."""
+    with _state.lock:
+        for key, known in list(_state.open.items()):
+            if known is connection:
+                # Not closed: other threads may be about to call through it, and fail as this did.
+                del _state.open[key]
+
+
+def look_again(connection: Connection, timeout_s: float) -> None:
+    """Find out where a server is now, after a call did not get through.
+
+    An instance of the local home is looked for by the next call, which starts it if it has ended. A
+    gateway may have been started again with other targets. If it tells none, the known ones stay.
+
+    Args:
+        connection: Of the call.
+        timeout_s: How long to wait for the gateway, seconds.
+    """
+    if connection.is_local:
+        disconnect(connection)
+        return
+    parts = check(connection.uri)
+    if parts.scheme in {"http", "https"}:
+        # Without an answer the call fails once more, and says so.
+        with suppress(ModelyardException):
+            connection.move(_discover(connection.uri, parts, min(timeout_s, _DISCOVERY_TIMEOUT_S)))
+
+
+def _connect(uri: str | None) -> Connection:
+    if uri is None:
+        from modelyard._transport import instances
+
+        instance = instances.ensure(instances.home())
+        targets = Targets(instance.socket, instance.socket)
+        return Connection(uri=instance.http, targets=targets, is_local=True)
+    parts = check(uri)
+    if parts.scheme in {"grpc", "grpcs"}:
+        return Connection(uri, Targets(parts.netloc, parts.netloc, secure=parts.scheme == "grpcs"))
+    return Connection(uri, _discover(uri, parts, _DISCOVERY_TIMEOUT_S))
+
+
+def check(uri: str) -> urllib.parse.SplitResult:
+    """Take an address apart.
+
+    Raises:
+        InvalidParameter: It is not one of a server.
+    """
+    wanted = "expected http(s)://host:port or grpc(s)://host:port"
+    try:
+        parts = urllib.parse.urlsplit(uri)
+        port = parts.port
+    except ValueError:
+        raise InvalidParameter(f"Invalid tracking URI '{uri}': {wanted}.") from None
+    if parts.scheme not in {"http", "https", "grpc", "grpcs"}:
+        raise InvalidParameter(
+            f"Invalid tracking URI '{uri}': {wanted}. To keep everything in a local folder, set "
+            "MODELYARD_HOME to it and leave the tracking URI unset."
+        )
+    if not parts.hostname or (port is None and parts.scheme.startswith("grpc")):
+        raise InvalidParameter(f"Invalid tracking URI '{uri}': {wanted}.")
+    return parts
+
+
+def _discover(uri: str, parts: urllib.parse.SplitResult, timeout_s: float) -> Targets:
+    import urllib.error
+    import urllib.request
+    from http.client import HTTPException
+
+    from modelyard._transport.http import open_url
+
+    url = uri.rstrip("/") + _DISCOVERY_PATH
+    try:
+        with open_url(urllib.request.Request(url), timeout_s=timeout_s) as reply:  # noqa: S310 - `check` allows http(s) only
+            document = json.loads(reply.read(_MAX_DISCOVERY_BYTES))
+        return targets_of(document["grpc"], parts)
+    except urllib.error.HTTPError as error:
+        with error:
+            raise ModelyardException(
+                f"{uri} answered {error.code} to {_DISCOVERY_PATH}: it is not a Modelyard server."
+            ) from None
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        raise Unavailable(f"{uri} cannot be reached: {_why(reason, parts)}") from None
+    except HTTPException:
+        raise ModelyardException(
+            f"{uri} answered no HTTP; if it is the port of gRPC, use grpc://{parts.netloc}."
+        ) from None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise ModelyardException(
+            f"{uri} answered something else than gRPC targets to {_DISCOVERY_PATH}: "
+            "it is not a Modelyard server."
+        ) from None
+
+
+def _why(reason: object, parts: urllib.parse.SplitResult) -> str:
+    """Return why there was no answer, for people."""
+    import ssl
+
+    from modelyard._transport import tls
+
+    explained = tls.explained(str(reason))
+    hung_up = isinstance(reason, ConnectionResetError | ConnectionAbortedError | ssl.SSLError)
+    if parts.scheme == "https" and hung_up and not explained:
+        return (
+            "it closes the connection; does it ask for a client certificate "
+            "(MODELYARD_TLS_CERT_FILE and MODELYARD_TLS_KEY_FILE)?"
+        )
+    return f"{explained or reason}."
+
+
+def targets_of(grpc_targets: dict[str, str], parts: urllib.parse.SplitResult) -> Targets:
+    """Return what a discovery document names; `:port` means the host that was asked."""
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+
+    def target(area: str) -> str:
+        named = grpc_targets[area]
+        return f"{host}{named}" if named.startswith(":") else named
+
+    return Targets(target("tracking"), target("registry"), secure=parts.scheme == "https")

@@ -1,0 +1,160 @@
+"""What a failed call means."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+
+from modelyard import exceptions
+from modelyard.api.errors.v1 import errors_pb2
+from modelyard.exceptions import (
+    Cancelled,
+    DeadlineExceeded,
+    ModelyardException,
+    ResourceExhausted,
+    Unavailable,
+    Unimplemented,
+)
+
+_DETAILS_KEY = "grpc-status-details-bin"
+_TYPE_URL = "type.googleapis.com/google.rpc."
+# What gRPC says of a call for which it had no connection.
+_UNREACHED = (
+    "failed to connect to all addresses",
+    "connections to all backends failing",
+    "errors resolving",
+    "DNS resolution failed",
+)
+# What gRPC's own limit of calls at a time says, without details; nothing was started.
+_CROWDED = "Concurrent RPC limit exceeded"
+_CROWDED_FOR_S = 0.5
+# Without details of ours these are gRPC's own, and nothing was started; other codes tell nothing.
+_NOT_STARTED = {grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.RESOURCE_EXHAUSTED}
+# A server that stops cancels calls that it gets at that moment; nobody else does.
+_BROKEN_OFF = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+_UNKNOWN_OUTCOME = " What was asked for may have been done: look before you try again."
+
+Detail = TypeVar("Detail", bound=Message)
+
+
+class Failure:
+    """A failed call.
+
+    Args:
+        error: How it ended.
+
+    Attributes:
+        is_of_transport: There was no answer of the server's.
+        may_have_arrived: The server may have done what it was asked, and could not say so.
+        may_pass: The same call may succeed later.
+        retry_after_s: When, as the server says; None if it says nothing.
+    """
+
+    def __init__(self, error: Any) -> None:
+        self._code: grpc.StatusCode = error.code()
+        self._details: str = error.details() or ""
+        status = _status(error)
+        self._info = _detail(status, errors_pb2.ErrorInfo)
+        if self._info is not None and self._info.domain != "modelyard":
+            self._info = None
+        self.is_of_transport = self._code in _BROKEN_OFF and self._info is None
+        self.may_have_arrived = (
+            self._info is None
+            and self._code not in _NOT_STARTED
+            and not (self.is_of_transport and self._is_unreached())
+        )
+        self.retry_after_s = self._retry_after_s(status)
+        is_down = self.is_of_transport or self._code is grpc.StatusCode.UNAVAILABLE
+        self.may_pass = self.retry_after_s is not None or (is_down and self._distrust() is None)
+
+    def _is_unreached(self) -> bool:
+        return any(text in self._details for text in _UNREACHED)
+
+    def _retry_after_s(self, status: errors_pb2.Status | None) -> float | None:
+        info = _detail(status, errors_pb2.RetryInfo)
+        if info is not None:
+            return max(info.retry_delay.ToMilliseconds() / 1000, 0.0)
+        return _CROWDED_FOR_S if self._is_crowded() else None
+
+    def _is_crowded(self) -> bool:
+        return self._code is grpc.StatusCode.RESOURCE_EXHAUSTED and _CROWDED in self._details
+
+    def _distrust(self) -> str | None:
+        if not (self.is_of_transport and self._is_unreached()):
+            return None
+        from modelyard._transport import tls
+
+        return tls.explained(self._details)
+
+    def exception(self, server: str, timeout_s: float, *, may_be_done: bool) -> ModelyardException:
+        """Return what to raise.
+
+        Args:
+            server: The address, for messages.
+            timeout_s: How long was waited in all, seconds.
+            may_be_done: This attempt, or an earlier one, may have changed something.
+        """
+        outcome = _UNKNOWN_OUTCOME if may_be_done else ""
+        if self._info is not None:
+            kind = _BY_REASON.get(self._info.reason, ModelyardException)
+            # Any other refusal is about what the server knows, also of earlier attempts.
+            unknown = outcome if self.may_pass else ""
+            return kind((self._details or self._info.reason) + unknown)
+        by_code = {
+            grpc.StatusCode.UNAVAILABLE: Unavailable(
+                f"The server at {server} cannot be reached{self._why()}{outcome}"
+            ),
+            grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded(
+                f"The server at {server} did not answer within {timeout_s:g} s.{outcome}"
+            ),
+            grpc.StatusCode.UNIMPLEMENTED: Unimplemented(
+                f"The server at {server} does not have this call; is it too old?"
+            ),
+            grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhausted(
+                f"The server at {server} refused: {self._details}.{outcome}"
+            ),
+            grpc.StatusCode.CANCELLED: Cancelled(f"The call was cancelled.{outcome}"),
+        }
+        failed = ModelyardException(f"The server at {server} failed: {self._details}.{outcome}")
+        return by_code.get(self._code, failed)
+
+    def _why(self) -> str:
+        reason = self._distrust()
+        if reason:
+            return f": {reason}."
+        if self._is_unreached() and "Socket closed" in self._details:
+            return (
+                ": it closes connections at once. Does it speak TLS (https:// or grpcs://), or ask "
+                "for a client certificate (MODELYARD_TLS_CERT_FILE)?"
+            )
+        return ". Is it running?"
+
+
+def _reasons() -> dict[str, type[ModelyardException]]:
+    known = [kind for kind in vars(exceptions).values() if isinstance(kind, type)]
+    kinds = {kind.code: kind for kind in known if issubclass(kind, ModelyardException)}
+    return {name: kinds[name] for name in errors_pb2.Reason.keys() if name in kinds}  # noqa: SIM118 - an enum wrapper is no dict
+
+
+_BY_REASON = _reasons()
+
+
+def _status(error: Any) -> errors_pb2.Status | None:
+    for key, value in error.trailing_metadata() or ():
+        if key == _DETAILS_KEY:
+            try:
+                return errors_pb2.Status.FromString(value)
+            except DecodeError:
+                return None
+    return None
+
+
+def _detail(status: errors_pb2.Status | None, kind: type[Detail]) -> Detail | None:
+    url = _TYPE_URL + kind.DESCRIPTOR.name
+    found = [detail for detail in status.details if detail.type_url == url] if status else []
+    try:
+        return kind.FromString(found[0].value) if found else None
+    except DecodeError:
+        return None

@@ -1,0 +1,165 @@
+"""Every call goes through here: deadline, retries, identity, idempotency, errors."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import random
+import time
+import urllib.parse
+import uuid
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from modelyard._transport import connections
+from modelyard._transport.failures import Failure
+from modelyard.exceptions import InvalidParameter
+
+DEADLINE_S = 10.0
+READS = ("Check", "Get", "List", "Resolve", "Search", "Verify")
+"""How the names of the RPCs begin that change nothing."""
+_ATTEMPTS = 4
+_FIRST_BACKOFF_S = 0.2
+_MAX_BACKOFF_S = 2.0
+_SERVICES = {
+    "tracking": "TrackingService",
+    "artifacts": "ArtifactsService",
+    "registry": "RegistryService",
+    "access": "AccessService",
+}
+
+Reply = TypeVar("Reply", bound=Message)
+
+
+def call(
+    uri: str | None, request: Message, reply: type[Reply], *, timeout_s: float = DEADLINE_S
+) -> Reply:
+    """Call the RPC that a request belongs to.
+
+    It is sent again, with the same idempotency key, so that it has one effect: after the time a
+    refusal names, when the server is too busy or stopping; after a pause when the connection broke
+    or there is none. A server that has never answered is given up after four times, another one at
+    the deadline. A local instance that ended meanwhile is started again.
+
+    Args:
+        uri: Address of the server; None for the local home.
+        request: Message `FooRequest` of RPC `Foo`.
+        reply: Type `FooResponse`.
+        timeout_s: For all attempts together, seconds.
+
+    Raises:
+        ModelyardException: What the server refused or why it could not be reached; says so when a
+            change may have been made all the same.
+    """
+    metadata = _metadata(uuid.uuid4().hex)
+    deadline = time.monotonic() + timeout_s
+    attempts = _Attempts(is_change=not request.DESCRIPTOR.name.startswith(READS))
+    while True:
+        connection = connections.connect(uri)
+        try:
+            left_s = max(deadline - time.monotonic(), 0.001)
+            answer = _send(connection, request, reply, metadata, left_s)
+        except grpc.RpcError as error:
+            failure = Failure(error)
+            pause_s = attempts.pause_s(failure, connection)
+            if pause_s is None or time.monotonic() + pause_s >= deadline:
+                raise failure.exception(
+                    connection.uri, timeout_s, may_be_done=attempts.may_be_done
+                ) from None
+        else:
+            connection.has_answered = True
+            return answer
+        if failure.is_of_transport:
+            connections.look_again(connection, deadline - time.monotonic() - pause_s)
+        time.sleep(pause_s)
+
+
+class _Attempts:
+    """When a call is sent again."""
+
+    def __init__(self, *, is_change: bool) -> None:
+        self._is_change = is_change
+        self._made = 0
+        self.may_be_done = False
+        """Whether a change may have been made by an attempt that failed."""
+
+    def pause_s(self, failure: Failure, connection: connections.Connection) -> float | None:
+        """Return how long to wait before the next attempt; None when there is to be none."""
+        self._made += 1
+        self.may_be_done |= self._is_change and failure.may_have_arrived
+        if not failure.is_of_transport:
+            connection.has_answered = True
+        if not failure.may_pass:
+            return None
+        # Spread, so that callers that were refused together do not come back together.
+        spread: float = random.uniform(1.0, 1.2)  # noqa: S311 - no secret
+        if failure.retry_after_s is not None:
+            return spread * failure.retry_after_s
+        waits = failure.is_of_transport and connection.has_answered
+        if self._made >= _ATTEMPTS and not waits:
+            return None
+        return spread * min(_FIRST_BACKOFF_S * 2.0 ** (self._made - 1), _MAX_BACKOFF_S)
+
+
+def _send(
+    connection: connections.Connection,
+    request: Message,
+    reply: type[Reply],
+    metadata: tuple[tuple[str, str], ...],
+    timeout_s: float,
+) -> Reply:
+    package = request.DESCRIPTOR.file.package
+    area = package.split(".")[2]
+    method = request.DESCRIPTOR.name.removesuffix("Request")
+    rpc = connection.channel(area).unary_unary(
+        f"/{package}.{_SERVICES[area]}/{method}",
+        request_serializer=type(request).SerializeToString,
+        response_deserializer=reply.FromString,
+    )
+    answer: Reply = rpc(request, timeout=timeout_s, metadata=metadata)
+    return answer
+
+
+def _metadata(idempotency_key: str) -> tuple[tuple[str, str], ...]:
+    metadata = (
+        ("idempotency-key", idempotency_key),
+        ("x-request-id", uuid.uuid4().hex),
+        # Names may hold any letter, headers only ASCII.
+        ("x-modelyard-user", urllib.parse.quote(user(), safe=" !#$&'()*+,/:;=?@[]")),
+    )
+    token = _token()
+    return (*metadata, ("authorization", f"Bearer {token}")) if token else metadata
+
+
+def user() -> str:
+    """Return who calls: `MLFLOW_TRACKING_USERNAME`, or the name of the operating system's user."""
+    return os.environ.get("MLFLOW_TRACKING_USERNAME") or _login_name()
+
+
+@cache
+def _login_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container's user without an entry
+        return f"uid-{os.getuid()}"
+
+
+def _token() -> str | None:
+    token = os.environ.get("MODELYARD_TOKEN")
+    path = os.environ.get("MODELYARD_TOKEN_FILE")
+    if not token and path:
+        try:
+            token = Path(path).read_text(encoding="utf-8-sig").strip()
+        except (OSError, UnicodeDecodeError):
+            raise InvalidParameter(
+                f"MODELYARD_TOKEN_FILE names '{path}', which cannot be read."
+            ) from None
+    for twin in ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD"):
+        token = token or os.environ.get(twin)
+    if token and not (token.isascii() and token.isprintable()):
+        raise InvalidParameter("The token must be one line of printable ASCII characters.")
+    return token

@@ -1,0 +1,73 @@
+"""Asking the services about artifacts, on behalf of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import grpc
+
+from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
+from modelyard.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
+from modelyard.api.tracking.v1.tracking_service_pb2_grpc import TrackingServiceStub
+from modelyard_gateway.calls import refused, trace_of
+from modelyard_kit.http.requests import Request
+from modelyard_kit.observability import request_ids
+
+_DEADLINE_S = 60.0
+
+Identity = tuple[tuple[str, str], ...]
+
+
+class ServiceClients:
+    """The services that know about artifacts. Calls block.
+
+    Args:
+        channels: To the services, by area.
+        token: The gateway's own, for requests that carry a signature instead of a token.
+    """
+
+    def __init__(self, channels: Mapping[str, grpc.Channel], token: str | None) -> None:
+        self._token = token
+        self._channels = channels
+
+    def own_identity(self, request: Request) -> Identity:
+        """Return the gateway's own identity: for a request whose URL is its permission."""
+        own = trace_of(request)
+        return own if self._token is None else (*own, ("authorization", f"Bearer {self._token}"))
+
+    @cached_property
+    def _artifacts(self) -> Any:
+        return ArtifactsServiceStub(self._channels["tracking"])
+
+    @cached_property
+    def _tracking(self) -> Any:
+        return TrackingServiceStub(self._channels["tracking"])
+
+    @cached_property
+    def _registry(self) -> Any:
+        return RegistryServiceStub(self._channels["registry"])
+
+    def artifacts(self, rpc: str, message: Any, who: Identity) -> Any:
+        """Call an RPC of `ArtifactsService`.
+
+        Raises:
+            Error: What it raised, or `Unavailable` when it cannot be reached.
+        """
+        return _call("tracking", getattr(self._artifacts, rpc), message, who)
+
+    def tracking(self, rpc: str, message: Any, who: Identity) -> Any:
+        """Call an RPC of `TrackingService`; raises as `artifacts` does."""
+        return _call("tracking", getattr(self._tracking, rpc), message, who)
+
+    def registry(self, rpc: str, message: Any, who: Identity) -> Any:
+        """Call an RPC of `RegistryService`; raises as `artifacts` does."""
+        return _call("registry", getattr(self._registry, rpc), message, who)
+
+
+def _call(area: str, rpc: Any, message: Any, who: Identity) -> Any:
+    try:
+        return rpc(message, timeout=_DEADLINE_S, metadata=who)
+    except grpc.RpcError as error:
+        raise refused(area, error, dict(who)[request_ids.HEADER]) from error

@@ -1,0 +1,68 @@
+"""Everything the edge does with the bytes of artifacts, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import grpc
+from starlette.routing import BaseRoute
+
+from modelyard_gateway.artifacts import objects
+from modelyard_gateway.artifacts.clients import ServiceClients
+from modelyard_gateway.artifacts.files import Files
+from modelyard_gateway.artifacts.get_artifact import GetArtifact
+from modelyard_gateway.artifacts.multipart import Multipart
+from modelyard_gateway.artifacts.proxy import ROOTS, MlflowArtifacts
+from modelyard_gateway.artifacts.signed_files import SignedFiles
+from modelyard_gateway.artifacts.transfers import Transfers
+from modelyard_gateway.artifacts.uploads import UploadLimits, Uploads
+from modelyard_kit.artifacts import ArtifactStore, UrlSigner
+from modelyard_kit.http.routing import below
+from modelyard_kit.rpc.server import ActiveCalls
+
+
+class Artifacts:
+    """The doors to the bytes: signed URLs of the store, and MLflow's proxy.
+
+    Args:
+        channels: To the services, which know whose the bytes are, by area.
+        store: Where the bytes are.
+        signer: Made the signed URLs.
+        active: Counts the transfers that are running.
+        token: The gateway's own, if the services ask for one.
+        limits: Of uploads of files of unknown digest.
+    """
+
+    def __init__(
+        self,
+        channels: Mapping[str, grpc.Channel],
+        store: ArtifactStore,
+        signer: UrlSigner,
+        active: ActiveCalls,
+        token: str | None,
+        limits: UploadLimits,
+    ) -> None:
+        self._clients = ServiceClients(channels, token)
+        self._transfers = Transfers(store, active)
+        self._uploads = Uploads(store, signer, self._clients, limits)
+        files = Files(store, signer, self._clients, self._transfers)
+        self._objects = objects.Objects(store, signer, self._transfers, self._uploads)
+        self._signed = SignedFiles(signer, self._clients, files, self._transfers, self._uploads)
+        self._proxy = MlflowArtifacts(self._clients, files, self._transfers, self._uploads)
+        self._pages = GetArtifact(self._clients, files, self._transfers, self._uploads)
+        self._multipart = Multipart(signer, self._transfers, self._uploads)
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes."""
+        return [
+            below(objects.PREFIX, {"GET": self._objects.get, "PUT": self._objects.put}),
+            *self._signed.routes(),
+            *self._pages.routes(),
+            *(route for root in ROOTS for route in self._proxy.routes(root)),
+            *(route for root in ROOTS for route in self._multipart.routes(root)),
+        ]
+
+    def close(self) -> None:
+        """Let go of what is held; the event loop has ended."""
+        self._uploads.close()
+        self._transfers.close()

@@ -1,0 +1,151 @@
+"""SQLite: one file opened by one process.
+
+A lock file sees to that; WAL, `synchronous=FULL`, one writer at a time. Python's own transaction
+handling is switched off, so that a read is one deferred transaction and a write begins IMMEDIATE.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from modelyard_kit.db.base import Database, usable
+from modelyard_kit.errors import (
+    Error,
+    FailedPrecondition,
+    InvalidArgument,
+    ResourceExhausted,
+    Unavailable,
+)
+
+_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",  # NORMAL would lose acknowledged commits with the power
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA case_sensitive_like=ON",  # LIKE is case-sensitive in the filter grammar
+    "PRAGMA busy_timeout=20000",
+)
+_LEAST_FREE_BYTES = 1 << 20
+"""With less than this no write is sure to succeed."""
+_IMMEDIATE = {"sqlite_begin": "BEGIN IMMEDIATE"}
+
+
+class SqliteDatabase(Database):
+    """A file of which this process holds the lock.
+
+    Args:
+        engine: Opens the file.
+        lock_file: Held open for as long as this process owns the database.
+    """
+
+    def __init__(self, engine: Engine, lock_file: int) -> None:
+        super().__init__(engine, reading={}, writing=_IMMEDIATE)
+        self._lock_file: int | None = lock_file
+        self._folder = Path(str(engine.url.database)).parent
+        self._writer = threading.Lock()
+
+    @contextmanager
+    def turn(self, timeout_s: float) -> Iterator[None]:
+        if not self._writer.acquire(timeout=timeout_s):
+            raise Unavailable("The database is busy; nothing was written. Try again.")
+        try:
+            yield
+        finally:
+            self._writer.release()
+
+    def limit(self, session: Session, timeout_s: float) -> None:
+        """Statements run to their end: the one writer before them was waited for."""
+
+    def problem(self) -> str:
+        problem = super().problem()
+        free_bytes = shutil.disk_usage(self._folder).free
+        if problem or free_bytes >= _LEAST_FREE_BYTES:
+            return problem
+        return "The disk of the database is full: nothing can be written. Free some space."
+
+    def explain(self, error: DBAPIError) -> Error | None:
+        if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
+            return None
+        return ResourceExhausted(
+            "The disk of the database is full; nothing was written. Free some space, then try "
+            "again."
+        )
+
+    @contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        with self.engine.execution_options(**_IMMEDIATE).begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close every connection and let another process open the database."""
+        super().close()
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
+
+
+def open_sqlite(url: URL, pool_size: int) -> SqliteDatabase:
+    """Open a SQLite file, made if it is not there.
+
+    Raises:
+        InvalidArgument: The URL names no file.
+        FailedPrecondition: Another process has the database open, or it is not a database that
+            can be read and written.
+    """
+    if not url.database or url.database == ":memory:":
+        raise InvalidArgument("A SQLite database needs a file: sqlite:////folder/file.db.")
+    path = Path(url.database)
+    lock_file = _lock(path)
+    engine = create_engine(
+        url, pool_size=pool_size, max_overflow=0, pool_timeout=10, connect_args={"timeout": 20}
+    )
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
+    database = SqliteDatabase(engine, lock_file)
+    try:
+        with usable(path.name), database.write() as session:
+            session.connection()  # a file that cannot be written fails to begin
+    except Error:
+        database.close()
+        raise
+    return database
+
+
+def _lock(path: Path) -> int:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise FailedPrecondition(
+            f"The database {path.name} cannot be used: {error.strerror}.", database=path.name
+        ) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise FailedPrecondition(
+            f"The database {path.name} is open in another process; one at a time may use it."
+        ) from None
+    return descriptor
+
+
+def _configure(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # SQLAlchemy's begin event says BEGIN
+    for pragma in _PRAGMAS:
+        connection.execute(pragma).close()
+
+
+def _begin(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    connection.exec_driver_sql(options.get("sqlite_begin", "BEGIN DEFERRED"))

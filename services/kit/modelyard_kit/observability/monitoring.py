@@ -1,0 +1,77 @@
+"""The monitoring port: plain HTTP for probes and scrapers, apart from the service's own port.
+
+`/livez` says that the process lives, `/readyz` whether it can do its work and why not, `/metrics`
+what it has done. Kubernetes' own gRPC probe can neither show nor check a certificate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from modelyard_kit.http.errors import HttpError, Refusals
+from modelyard_kit.http.layer import Layer
+from modelyard_kit.http.listening import listen
+from modelyard_kit.http.requests import Request
+from modelyard_kit.http.routing import exact, router
+from modelyard_kit.http.server import Server, ServerThread
+
+_GRACE_S = 1
+
+
+class Monitoring:
+    """Answers probes and scrapers.
+
+    Args:
+        host: Where it listens.
+        port: 0 chooses a free one.
+        problems: What keeps the process from its work now; nothing if it is ready. May block.
+
+    Raises:
+        InvalidArgument: The address is taken, or not one of this machine.
+    """
+
+    def __init__(self, host: str, port: int, problems: Callable[[], Sequence[str]]) -> None:
+        self._problems = problems
+        listener = listen(host, port)
+        self.port: int = listener.getsockname()[1]
+        routes = [
+            exact("/livez", {"GET": self._live}),
+            exact("/readyz", {"GET": self._ready}),
+            exact("/metrics", {"GET": self._metrics}),
+        ]
+        # Probes come every few seconds; the log has a line when their answers change.
+        app = Layer(router(routes, _unknown), _Refusals(), records=False)
+        self._thread = ServerThread(Server(app, _GRACE_S), listener, "monitoring")
+        self._thread.start()
+
+    def close(self) -> None:
+        """Close the port."""
+        self._thread.stop()
+
+    async def _live(self, _request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def _ready(self, _request: Request) -> Response:
+        problems = await asyncio.to_thread(self._problems)
+        text = "".join(f"{line}\n" for line in problems or ["ok"])
+        return PlainTextResponse(text, 503 if problems else 200)
+
+    async def _metrics(self, _request: Request) -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+class _Refusals(Refusals):
+    def wrong_method(self, method: str, path: str, allowed: Sequence[str]) -> HttpError:
+        refused = super().wrong_method(method, path, allowed)
+        refused.status = 501
+        return refused
+
+
+async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
+    body = "Not found; there are /livez, /readyz and /metrics.\n"
+    await PlainTextResponse(body, 404)(scope, receive, send)

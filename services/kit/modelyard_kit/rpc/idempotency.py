@@ -1,0 +1,126 @@
+"""Replies kept by idempotency key, so that a mutation sent again has one effect and one answer.
+
+A key belongs to its caller. It is stored with method, digest of the request and reply in the
+mutation's own transaction and kept for 25 hours (24 are promised).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    delete,
+    insert,
+    select,
+    tuple_,
+)
+from sqlalchemy.orm import Session
+
+from modelyard_kit.db.base import LATER
+from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.observability.metrics import idempotent_replays
+
+KEPT_MS = 25 * 60 * 60 * 1000
+MAX_KEY_LENGTH = 128
+_FORGOTTEN_AT_ONCE = 100
+
+_columns = MetaData()
+replies = Table(
+    "idempotent_reply",
+    _columns,
+    Column("principal", String(255), primary_key=True),
+    Column("key", String(MAX_KEY_LENGTH), primary_key=True),
+    Column("method", String(255), nullable=False),
+    Column("request_sha256", String(64), nullable=False),
+    Column("reply", LargeBinary, nullable=False),
+    Column("created_ms", BigInteger, nullable=False, index=True),
+)
+"""Each service's migrations make this table; `replies.to_metadata` adds it to its models."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One caller's key for one request."""
+
+    principal: str
+    key: str
+    method: MethodDescriptor
+    request_sha256: str
+
+
+def is_idempotent(method: MethodDescriptor) -> bool:
+    """Whether an RPC has the same effect when it is called again, so that it needs no key."""
+    level: int = method.GetOptions().idempotency_level
+    return level != MethodOptions.IDEMPOTENCY_UNKNOWN
+
+
+def key_of(principal: str, key: str, method: MethodDescriptor, request: Message) -> Key | None:
+    """Return the key a call came with; None without one, or if the RPC needs none.
+
+    Raises:
+        InvalidArgument: The key is longer than 128 characters.
+    """
+    if not key or is_idempotent(method):
+        return None
+    if len(key) > MAX_KEY_LENGTH:
+        raise InvalidArgument(
+            f"The idempotency key has {len(key)} characters; at most {MAX_KEY_LENGTH} are allowed."
+        )
+    digest = hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest()
+    return Key(principal, key, method, digest)
+
+
+def find(session: Session, key: Key) -> Message | None:
+    """Return the reply kept under the key, or None.
+
+    Raises:
+        InvalidArgument: The key was used for another method or another request.
+    """
+    row = session.execute(
+        select(replies.c.method, replies.c.request_sha256, replies.c.reply).where(
+            replies.c.principal == key.principal, replies.c.key == key.key
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    if (row.method, row.request_sha256) != (key.method.full_name, key.request_sha256):
+        raise InvalidArgument(
+            f"The idempotency key '{key.key}' was used before with another request; "
+            "make a new key for each call.",
+            key=key.key,
+        )
+    idempotent_replays.inc()
+    reply_type = GetMessageClass(key.method.output_type)
+    return reply_type.FromString(row.reply)
+
+
+def keep(session: Session, key: Key, reply: Message, now_ms: int) -> None:
+    """Keep the reply in the caller's transaction, and forget some that are over 25 hours old."""
+    identity = tuple_(replies.c.principal, replies.c.key)
+    expired = select(replies.c.principal, replies.c.key).where(
+        replies.c.created_ms < now_ms - KEPT_MS
+    )
+    # Those that somebody else is forgetting just now are not waited for.
+    some = expired.limit(_FORGOTTEN_AT_ONCE).with_for_update(skip_locked=True)
+    session.execute(delete(replies).where(identity.in_(some)), execution_options=LATER)
+    session.execute(
+        insert(replies).values(
+            principal=key.principal,
+            key=key.key,
+            method=key.method.full_name,
+            request_sha256=key.request_sha256,
+            reply=reply.SerializeToString(),
+            created_ms=now_ms,
+        )
+    )

@@ -1,0 +1,232 @@
+"""What surrounds every RPC, outermost first: access log, errors, token, permission, fields.
+
+They are wrapped around a method once, when it is mounted, not looked up on every call.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm.exc import StaleDataError
+
+from modelyard.api.options.v1.options_pb2 import Permission
+from modelyard_kit import errors
+from modelyard_kit.auth import grants
+from modelyard_kit.observability import request_ids, tracing
+from modelyard_kit.observability.metrics import authz_denied, rpc_duration, rpc_inflight
+from modelyard_kit.rpc import grpc_errors
+from modelyard_kit.rpc.calls import DEFAULT_DEADLINE_S, Caller, caller
+from modelyard_kit.rpc.validation import validate
+
+logger = logging.getLogger(__name__)
+
+Behavior = Callable[[Any, grpc.ServicerContext], Any]
+Identify = Callable[[str], grants.Grant]
+_MAX_ACTOR_LENGTH = 128
+_READ = {"authorization", "idempotency-key", request_ids.HEADER, "x-modelyard-user", tracing.HEADER}
+_FAULTS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
+"""Codes that a trace shows as the server's doing."""
+
+
+def wrap(
+    behavior: Behavior,
+    method: MethodDescriptor,
+    needed: Permission,
+    token: str | None,
+    named: grants.NamedTokens | None = None,
+) -> Behavior:
+    """Return `behavior` with everything that surrounds an RPC around it.
+
+    What is returned takes the request as bytes, since parsing it may fail too and then says why,
+    and returns bytes.
+
+    Args:
+        behavior: Takes the request as a message, or an iterator of them if the client streams.
+        method: What it answers.
+        needed: The permission that callers need.
+        token: The services' own, or None to ask for none.
+        named: Knows the other tokens, if they are taken.
+    """
+    kind = GetMessageClass(method.input_type)
+
+    def identify(authorization: str) -> grants.Grant:
+        grant = grants.identify(authorization, token, named)
+        grants.require(grant, method, needed)
+        return grant
+
+    def unary(data: bytes, context: grpc.ServicerContext) -> Any:
+        with _around(method, identify, context, len(data)) as exchange:
+            reply: bytes = behavior(_received(kind, data), context).SerializeToString()
+            exchange.sent_bytes = len(reply)
+            return reply
+
+    def stream(data: bytes, context: grpc.ServicerContext) -> Iterator[Any]:
+        with _around(method, identify, context, len(data)) as exchange:
+            yield from _sent(behavior(_received(kind, data), context), exchange, identify)
+
+    def both_stream(parts: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
+        with _around(method, identify, context, 0) as exchange:
+            requests = _all_received(kind, parts, exchange)
+            yield from _sent(behavior(requests, context), exchange, identify)
+
+    if method.client_streaming:
+        return both_stream
+    return stream if method.server_streaming else unary
+
+
+def _received(kind: type[Message], data: bytes) -> Message:
+    try:
+        request = kind.FromString(data)
+    except DecodeError:
+        raise errors.InvalidArgument(
+            f"The request is not a {kind.DESCRIPTOR.full_name}: it cannot be parsed."
+        ) from None
+    validate(request)
+    return request
+
+
+def _all_received(
+    kind: type[Message], parts: Iterator[bytes], exchange: _Exchange
+) -> Iterator[Message]:
+    for data in parts:
+        exchange.received_bytes += len(data)
+        yield _received(kind, data)
+
+
+def _sent(messages: Iterator[Message], exchange: _Exchange, identify: Identify) -> Iterator[bytes]:
+    authorization = caller.get().authorization
+    for message in messages:
+        identify(authorization)  # a token may end while it is used
+        part = message.SerializeToString()
+        exchange.sent_bytes += len(part)
+        yield part
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """What the log will say of a call."""
+
+    method: MethodDescriptor
+    request_id: str
+    span: tracing.Span
+    received_bytes: int
+    sent_bytes: int = 0
+    principal: str = ""
+
+
+@contextmanager
+def _around(
+    method: MethodDescriptor, identify: Identify, context: grpc.ServicerContext, received_bytes: int
+) -> Iterator[_Exchange]:
+    metadata: dict[str, Any] = {
+        key: value for key, value in context.invocation_metadata() if key in _READ
+    }
+    request_id = request_ids.kept_or_new(metadata.get(request_ids.HEADER, ""))
+    service = method.containing_service
+    name = f"{service.full_name}/{method.name}"
+    named = {"rpc.system.name": "grpc", "rpc.method": name}
+    span = tracing.Span(str(metadata.get(tracing.HEADER, "")), name, named)
+    exchange = _Exchange(method, request_id, span, received_bytes)
+    inflight = rpc_inflight.labels(service.name)
+    inflight.inc()
+    started = time.monotonic()
+    try:
+        grant = identify(metadata.get("authorization", ""))
+        exchange.principal = grant.name or grant.principal
+        # The next call on this thread sets its own.
+        caller.set(_caller(method, grant, metadata, request_id, context, span.traceparent))
+        yield exchange
+    except Exception as error:  # noqa: BLE001 - every failure becomes a status, here and only here
+        if isinstance(error, errors.Unauthenticated | errors.PermissionDenied):
+            _note_denial(method, error, metadata, request_id)
+        _abort(context, error, method, request_id)
+    finally:
+        inflight.dec()
+        _observe(exchange, context, time.monotonic() - started)
+
+
+def _caller(
+    method: MethodDescriptor,
+    grant: grants.Grant,
+    metadata: dict[str, Any],
+    request_id: str,
+    context: grpc.ServicerContext,
+    traceparent: str,
+) -> Caller:
+    remaining = context.time_remaining()
+    # Calls without a deadline report a time far in the future, or None.
+    limit = DEFAULT_DEADLINE_S if remaining is None else min(remaining, 3600.0)
+    return Caller(
+        method=method,
+        actor=grant.name
+        or metadata.get("x-modelyard-user", "")[:_MAX_ACTOR_LENGTH]
+        or grant.principal,
+        grant=grant,
+        request_id=request_id,
+        idempotency_key=metadata.get("idempotency-key", ""),
+        authorization=metadata.get("authorization", ""),
+        deadline=time.monotonic() + limit,
+        traceparent=traceparent,
+    )
+
+
+def _abort(
+    context: grpc.ServicerContext, error: Exception, method: MethodDescriptor, request_id: str
+) -> NoReturn:
+    if isinstance(error, errors.Error) and type(error) in grpc_errors.CODES:
+        grpc_errors.abort(context, error, request_id)
+    if isinstance(error, StaleDataError):
+        stale = errors.Aborted("Somebody else changed this first; read it again, then retry.")
+        grpc_errors.abort(context, stale, request_id)
+    logger.error(
+        "unhandled error", exc_info=error, extra={"method": method.full_name, "request": request_id}
+    )
+    if isinstance(error, (OperationalError, PoolTimeoutError)):
+        down = errors.Unavailable(f"The database failed (request id {request_id}). Try again.")
+        grpc_errors.abort(context, down, request_id)
+    grpc_errors.abort_internal(context, request_id)
+
+
+def _note_denial(
+    method: MethodDescriptor, error: errors.Error, metadata: dict[str, Any], request_id: str
+) -> None:
+    authz_denied.labels(method.full_name, error.reason).inc()
+    logger.warning(
+        "denied",
+        extra={"method": method.full_name, "reason": error.reason, "request": request_id}
+        | {"token": grants.token_id(metadata.get("authorization", ""))},
+    )
+
+
+def _observe(exchange: _Exchange, context: grpc.ServicerContext, seconds: float) -> None:
+    ended = grpc.StatusCode.OK if context.is_active() else grpc.StatusCode.CANCELLED
+    code = (context.code() or ended).name  # type: ignore[attr-defined]  # missing from the stubs
+    method = exchange.method
+    service = method.containing_service.name
+    rpc_duration.labels(service, method.name, code).observe(seconds)
+    exchange.span.end({"rpc.response.status_code": code}, failed=code in _FAULTS)
+    logger.info(
+        "rpc",
+        extra={
+            "service": service,
+            "method": method.name,
+            "code": code,
+            "ms": round(seconds * 1000, 1),
+            "request": exchange.request_id,
+            "trace": exchange.span.trace_id,
+            "principal": exchange.principal,
+            "received_bytes": exchange.received_bytes,
+            "sent_bytes": exchange.sent_bytes,
+        },
+    )

@@ -1,0 +1,35 @@
+"""gRPC server reflection: tools such as grpcurl ask a server for its contract.
+
+It is mounted as any other service, so it needs a token where they do. Every role may ask, since the
+contract is public.
+"""
+
+from __future__ import annotations
+
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+from grpc_reflection.v1alpha.reflection import ReflectionServicer
+
+from modelyard.api.options.v1.options_pb2 import Permission
+from modelyard_kit.rpc.server import Server
+
+_SERVICE = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
+_HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"]
+_STREAMS = 4  # a client opens one for all of its questions, and ends it
+
+
+def mount(server: Server) -> None:
+    """Mount reflection of the services of a server.
+
+    Args:
+        server: Has all of its services, and is not started yet.
+    """
+    names = (*server.readiness.services(), _HEALTH.full_name, _SERVICE.full_name)
+    server.add(
+        _SERVICE,
+        ReflectionServicer(names),
+        permissions={"ServerReflectionInfo": Permission.REGISTRY_READ},  # which every role has
+        area="reflection",
+        threads=1,
+        streams=_STREAMS,
+    )

@@ -1,0 +1,322 @@
+"""A gRPC server: services with thread pools of their own, health, drain.
+
+Each service has its own threads: with one shared pool, services that call each other would hold
+every thread while they wait for each other.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from grpc_health.v1 import health_pb2_grpc
+
+from modelyard.api.options.v1.options_pb2 import Permission
+from modelyard_kit.auth.grants import permission_of
+from modelyard_kit.auth.tokens import Tokens
+from modelyard_kit.errors import (
+    InvalidArgument,
+    ResourceExhausted,
+    Unavailable,
+    Unimplemented,
+)
+from modelyard_kit.observability.metrics import rpc_shed, watch_streams
+from modelyard_kit.rpc.admission import AGAIN_AFTER_S, Admission, BoundedExecutor
+from modelyard_kit.rpc.health import Health, Readiness
+from modelyard_kit.rpc.interceptors import wrap
+from modelyard_kit.tls import ServerTls
+
+_OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.so_reuseport", 0),  # a second server on the port must fail, not take half of the calls
+    ("grpc.max_receive_message_length", 8 << 20),
+    ("grpc.max_send_message_length", 64 << 20),
+    ("grpc.max_concurrent_streams", 256),
+    ("grpc.max_metadata_size", 8192),
+    ("grpc.absolute_max_metadata_size", 16384),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),  # without it a hung peer is found after 70 s
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    # Clients come anew now and then, and so find replicas that were added.
+    ("grpc.max_connection_age_ms", 30 * 60_000),
+    ("grpc.max_connection_age_grace_ms", 60_000),
+)
+_HEALTH_THREADS = 2
+_REFUSING_THREADS = 2
+_REFUSED_AT_ONCE = 1024  # what comes beyond is refused by gRPC, health checks too
+_STREAMS_END_S = 2.0  # they look once a second; one still open then has a client that does not read
+
+
+class Server:
+    """Services on one port or socket.
+
+    Args:
+        token: The bearer token every call must carry; None asks for none.
+        tls: What its ports show; None to listen without TLS. Sockets need none.
+        tokens: The named tokens that will do as well; None to take no others than `token`.
+    """
+
+    def __init__(
+        self,
+        token: str | None = None,
+        tls: ServerTls | None = None,
+        tokens: Tokens | None = None,
+    ) -> None:
+        self._token = token
+        self.tokens = None if token is None else tokens
+        self._credentials = None if tls is None else tls.grpc_credentials()
+        self._handlers: list[grpc.GenericRpcHandler] = []
+        self._refusing = ThreadPoolExecutor(_REFUSING_THREADS, thread_name_prefix="refusing")
+        self._pools: list[ThreadPoolExecutor] = [self._refusing]
+        self._limit = _REFUSED_AT_ONCE
+        self._closing: list[Callable[[], None]] = []
+        self._open_streams: set[grpc.ServicerContext] = set()
+        self._server: grpc.Server | None = None
+        self.unbuilt: list[str] = []
+        """Full names of the mounted RPCs that answer UNIMPLEMENTED."""
+        self.active = ActiveCalls()
+        self.stopping = threading.Event()
+        self.readiness = Readiness()
+
+    def add(
+        self,
+        service: ServiceDescriptor,
+        servicer: object,
+        *,
+        permissions: Mapping[str, Permission] = MappingProxyType({}),
+        area: str = "",
+        threads: int = 16,
+        streams: int = 0,
+        problem: Callable[[], str] = str,
+    ) -> None:
+        """Mount a service.
+
+        Args:
+            service: Of our contract or of another one; each of its methods that the servicer does
+                not define itself answers UNIMPLEMENTED.
+            servicer: Has a method for each RPC that is built.
+            permissions: By the names of methods; the others have the option of our contract.
+            area: What its problems are reported under; by default as its package has it. A service
+                of another package needs one.
+            threads: For unary calls; four times as many may wait.
+            streams: How many server streams may be open, each on a thread of its own.
+            problem: Returns what keeps the service from its work now, such as a database that
+                cannot be reached, in a sentence; nothing if it is ready.
+
+        Raises:
+            ValueError: A method has no permission, or takes a stream and answers once; a permission
+                is for a method that there is not; or there is no area.
+        """
+        needed = _needed(service, permissions)
+        self.readiness.add(service.full_name, problem, area)
+        places = BoundedExecutor(threads, service.name)
+        watching = ThreadPoolExecutor(streams + 1, thread_name_prefix=f"{service.name}-stream")
+        slots = threading.BoundedSemaphore(streams) if streams else None
+        self._pools += [places, watching]
+        self._limit += places.count + streams + 1
+        handlers = {}
+        for method in service.methods:
+            behavior = self._behavior(method, servicer)
+            if method.server_streaming:
+                behavior = self._capped(behavior, slots, streams)
+            behavior = self.active.counting(
+                wrap(behavior, method, needed[method.name], self._token, self.tokens), method
+            )
+            behavior.experimental_thread_pool = (  # type: ignore[attr-defined]  # read by grpc
+                watching if method.server_streaming else places
+            )
+            handlers[method.name] = _handler(method, behavior)
+        self._handlers.append(Admission(service.full_name, handlers, places, self._refusing))
+
+    def _behavior(self, method: MethodDescriptor, servicer: object) -> Callable[..., Any]:
+        behavior = getattr(servicer, method.name, None)
+        generated = getattr(behavior, "__module__", "").endswith("_pb2_grpc")
+        if behavior is not None and not generated:
+            return behavior  # type: ignore[no-any-return]  # a servicer's method
+        self.unbuilt.append(method.full_name)
+
+        def unimplemented(_request: Any, _context: grpc.ServicerContext) -> Any:
+            raise Unimplemented(f"{method.name} is in the contract but not built yet.")
+
+        return unimplemented
+
+    def _capped(
+        self, behavior: Callable[..., Any], slots: threading.BoundedSemaphore | None, cap: int
+    ) -> Callable[..., Any]:
+        def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+            if slots is None or not slots.acquire(blocking=False):
+                rpc_shed.labels("streams").inc()
+                full = ResourceExhausted(
+                    f"All {cap} streams are taken; try again later.", limit=str(cap)
+                )
+                raise full.after(AGAIN_AFTER_S)
+            self._open_streams.add(context)
+            watch_streams.inc()
+            try:
+                yield from behavior(request, context)
+                if self.stopping.is_set() and context.is_active():
+                    stopping = Unavailable(
+                        "The server is stopping; ask another one, or this one when it is back."
+                    )
+                    raise stopping.after(AGAIN_AFTER_S)
+            finally:
+                watch_streams.dec()
+                self._open_streams.discard(context)
+                slots.release()
+
+        return stream
+
+    def on_close(self, callback: Callable[[], None]) -> None:
+        """Call `callback` after the last call has ended."""
+        self._closing.append(callback)
+
+    def start(self, *addresses: str) -> list[int]:
+        """Listen and serve.
+
+        Args:
+            addresses: `host:port` (port 0 chooses a free one) or `unix:path`.
+
+        Returns:
+            The port of each address; a socket's is 1.
+
+        Raises:
+            InvalidArgument: An address is public while no token is asked for, or is taken.
+        """
+        for address in addresses:
+            check_address(address, self._token)
+        server = grpc.server(
+            ThreadPoolExecutor(_HEALTH_THREADS, thread_name_prefix="health"),
+            handlers=self._handlers,
+            options=_OPTIONS,
+            maximum_concurrent_rpcs=self._limit,
+        )
+        health = Health(self.readiness)
+        health_pb2_grpc.add_HealthServicer_to_server(health, server)
+        ports = [_bind(server, address, self._credentials) for address in addresses]
+        if self.tokens is not None:
+            self.tokens.start()
+        server.start()
+        self._server = server
+        return ports
+
+    def drain(self, grace_s: float) -> None:
+        """Refuse new calls, let those in flight end, then close everything.
+
+        Args:
+            grace_s: How long calls in flight may take, seconds; streams end within 2.
+        """
+        self.readiness.leave()
+        self.stopping.set()
+        if self._server is not None:
+            stopped = self._server.stop(grace_s)
+            if not stopped.wait(min(_STREAMS_END_S, grace_s)):
+                for context in tuple(self._open_streams):
+                    context.cancel()
+                stopped.wait()
+        for pool in self._pools:
+            pool.shutdown(wait=True, cancel_futures=True)
+        if self.tokens is not None:
+            self.tokens.close()
+        for callback in reversed(self._closing):
+            callback()
+
+
+class ActiveCalls:
+    """How many calls are running; wakes whoever waits for a pause."""
+
+    def __init__(self) -> None:
+        self._running = 0
+        self._changed = threading.Condition()
+
+    def counting(
+        self, behavior: Callable[..., Any], method: MethodDescriptor
+    ) -> Callable[..., Any]:
+        def unary(request: Any, context: grpc.ServicerContext) -> Any:
+            with self:
+                return behavior(request, context)
+
+        def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+            with self:
+                yield from behavior(request, context)
+
+        return stream if method.server_streaming else unary
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._running += 1
+            self._changed.notify_all()
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._running -= 1
+            self._changed.notify_all()
+
+    def wait_until_idle_for(self, seconds: float, stop: threading.Event) -> bool:
+        """Block until no call has run for `seconds`; return False when `stop` is set first."""
+        with self._changed:
+            while not stop.is_set():
+                if not self._changed.wait(timeout=seconds) and not self._running:
+                    return True
+        return False
+
+
+def _needed(
+    service: ServiceDescriptor, permissions: Mapping[str, Permission]
+) -> dict[str, Permission]:
+    """Return the permission of each method, by its name, if the service can be mounted."""
+    unknown = permissions.keys() - {method.name for method in service.methods}
+    if unknown:
+        raise ValueError(f"{service.full_name} has no method {min(unknown)} to give permission for")
+    for method in service.methods:
+        if method.client_streaming and not method.server_streaming:
+            raise ValueError(f"{method.full_name} takes a stream and answers once: not supported")
+    return {method.name: permission_of(method, permissions) for method in service.methods}
+
+
+def check_address(address: str, token: str | None) -> None:
+    """Refuse a public address that would be open to everybody.
+
+    Raises:
+        InvalidArgument: `address` is neither a socket nor loopback, and there is no token.
+    """
+    if token is not None or address.startswith("unix:"):
+        return
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise InvalidArgument(
+            f"Refusing to listen on {address} without authentication; "
+            "set MODELYARD_TOKEN_FILE, or listen on 127.0.0.1.",
+            address=address,
+        )
+
+
+def _bind(server: grpc.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
+    try:
+        if credentials is None or address.startswith("unix:"):
+            return server.add_insecure_port(address)
+        return server.add_secure_port(address, credentials)
+    except RuntimeError:
+        raise InvalidArgument(
+            f"Cannot listen on {address}: it is taken, or not an address of this machine. "
+            "Stop what listens there, or choose another address.",
+            address=address,
+        ) from None
+
+
+def _handler(method: MethodDescriptor, behavior: Callable[..., Any]) -> Any:
+    if method.client_streaming:
+        return grpc.stream_stream_rpc_method_handler(behavior)  # from bytes to bytes, all of them
+    if method.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(behavior)
+    return grpc.unary_unary_rpc_method_handler(behavior)

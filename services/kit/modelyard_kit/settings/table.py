@@ -1,0 +1,356 @@
+"""Every setting of every program, declared once.
+
+A program's settings are a dataclass made of the groups that it shares with others. `--help`,
+docs/settings.md (by tools/settings_page.py), the refusal of unknown variables and the checks of
+`modelyard doctor` are made from these declarations. The SDK reads its variables itself, since it
+does not import this package; a test holds that it reads those of `ClientSettings`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelyard_kit.settings import checks
+from modelyard_kit.settings.declarations import Settings, setting, variables
+
+MAX_PREDICTION_BYTES = 256 << 20
+"""The largest request of a prediction that can be configured."""
+
+
+def _log_level(default: str) -> str:
+    return setting(
+        "`DEBUG`, `INFO` (a line per RPC or prediction), `WARNING` or `ERROR`",
+        default=default,
+        check=checks.log_level,
+    )
+
+
+def _public_url(default: str, shown: str) -> str:
+    return setting(
+        "URL at which clients reach the HTTP edge; signed URLs begin with it, unless they lead to "
+        "S3",
+        default=default,
+        shown=shown,
+        check=checks.public_url,
+    )
+
+
+def _listen(default: str, protocol: str = "gRPC") -> str:
+    return setting(f"`host:port` of {protocol}", default=default, check=checks.address)
+
+
+def _monitoring() -> str:
+    return setting(
+        "`host:port` of `/livez`, `/readyz` and `/metrics`, plain HTTP without a token",
+        default="",
+        shown="off",
+        check=checks.address,
+    )
+
+
+def _target(service: str, default: str) -> str:
+    return setting(
+        f"where {service} is, as a gRPC target: `host:port`, `dns:///host:port`, "
+        "`ipv4:10.0.0.1:50051,10.0.0.2:50051`",
+        default=default,
+        check=checks.target,
+    )
+
+
+def _public_target(service: str) -> str:
+    return setting(
+        f"gRPC target of {service} that the gateway sends to clients",
+        default="",
+        shown="the target",
+        check=checks.target,
+    )
+
+
+def _database_url(service: str) -> str:
+    return setting(
+        f"database of {service}: `postgresql://user@host/database` or `sqlite:////folder/file.db`",
+        default="",
+        shown="a SQLite file in the home",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class HomeSettings(Settings):
+    """Where everything is kept that is not placed elsewhere."""
+
+    home: Path = setting(
+        "the home: folder of the databases and artifacts that are not placed elsewhere and, "
+        "without a token, of the secret of signed URLs; the client uses the platform in it when "
+        "no tracking URI is set",
+        default=Path("~/.modelyard"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenSettings(Settings):
+    """How calls are authenticated."""
+
+    token_file: Path | None = setting(
+        "file that holds the bearer token: clients send it, servers require it of callers, and "
+        "need it to listen on a public address",
+        default=None,
+        shown="none, no authentication",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretTokenSettings(TokenSettings):
+    """A token that is not in a file."""
+
+    token: str = setting(
+        "the bearer token itself; it takes precedence over the file",
+        default="",
+        shown="none",
+        has_flag=False,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TlsSettings(Settings):
+    """TLS of clients, and of services towards each other and towards clients."""
+
+    tls_ca_file: Path | None = setting(
+        "certificates of the authorities to trust when connecting, PEM; with it, services connect "
+        "to each other by TLS only",
+        default=None,
+        shown="clients: the system's authorities; services: connect without TLS",
+    )
+    tls_cert_file: Path | None = setting(
+        "certificate to present, PEM: by services to callers, and by clients and services to "
+        "servers that ask for one",
+        default=None,
+        shown="none",
+    )
+    tls_key_file: Path | None = setting(
+        "private key of that certificate, PEM, not encrypted", default=None, shown="none"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactSettings(HomeSettings):
+    """Where objects are kept, the same for all programs that share them."""
+
+    artifacts: str = setting(
+        "where objects are kept: a folder, `s3://bucket` or `s3://bucket/prefix`",
+        default="",
+        shown="`objects` in the home",
+    )
+    s3_endpoint: str = setting("URL of an S3 server other than Amazon's", default="")
+    s3_public_endpoint: str = setting("URL of the S3 server for clients, if it differs", default="")
+    s3_region: str = setting(
+        "region of the bucket; credentials are found as boto3 finds them (`AWS_*`)", default=""
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadSettings(Settings):
+    """Limits of the HTTP edge."""
+
+    max_upload_bytes: int = setting(
+        "largest file in one HTTP request when its digest is not known beforehand, as MLflow's "
+        "clients upload",
+        default=5 << 30,
+        shown="5 GiB",
+        check=checks.at_least_one,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReflectionSettings(Settings):
+    """What gRPC servers tell about themselves."""
+
+    reflection: bool = setting(
+        "whether to answer gRPC clients that ask for the contract, as grpcurl does; they need the "
+        "token, where there is one",
+        default=False,
+        shown="off",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpSettings(ReflectionSettings, UploadSettings, TokenSettings, ArtifactSettings):
+    """`modelyard up`: all services in one process, under one home."""
+
+    host: str = setting("address of HTTP and gRPC; a public one needs a token", default="127.0.0.1")
+    port: int = setting(
+        "port of HTTP; 0 chooses a free one", default=5000, check=checks.between(0, checks.MAX_PORT)
+    )
+    grpc_port: int = setting(
+        "port of gRPC; 0 chooses a free one",
+        default=50051,
+        check=checks.between(0, checks.MAX_PORT),
+    )
+    public_url: str = _public_url("", "its own address")
+    log_level: str = _log_level("WARNING")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackingDatabaseSettings(Settings):
+    """The database of tracking."""
+
+    tracking_database_url: str = _database_url("tracking")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistryDatabaseSettings(Settings):
+    """The database of the registry."""
+
+    registry_database_url: str = _database_url("the registry")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdminSettings(RegistryDatabaseSettings, TrackingDatabaseSettings, UpSettings):
+    """Commands that work on an installation from outside: its home, store and databases."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceSettings(ReflectionSettings, TlsSettings, TokenSettings):
+    """What every service in a process of its own reads."""
+
+    tls_client_ca_file: Path | None = setting(
+        "certificates of the authorities of callers, PEM; gRPC callers must present one of theirs",
+        default=None,
+        shown="callers need none",
+    )
+    log_level: str = _log_level("INFO")
+    drain_delay_s: float = setting(
+        "how many seconds to go on answering, not ready, before new calls are refused; at most 600",
+        default=0.0,
+        check=checks.between(0, 600),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackingTargetSettings(Settings):
+    """Where callers of tracking find it."""
+
+    tracking_target: str = _target("tracking", "127.0.0.1:50051")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistryTargetSettings(Settings):
+    """Where callers of the registry find it."""
+
+    registry_target: str = _target("the registry", "127.0.0.1:50052")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SigningSettings(ArtifactSettings):
+    """What services that sign URLs of artifacts read."""
+
+    public_url: str = _public_url("http://127.0.0.1:5000", "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackingSettings(
+    RegistryTargetSettings, TrackingDatabaseSettings, SigningSettings, ServiceSettings
+):
+    """`modelyard tracking`."""
+
+    tracking_listen: str = _listen("127.0.0.1:50051")
+    tracking_monitoring: str = _monitoring()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistrySettings(
+    TrackingTargetSettings, RegistryDatabaseSettings, SigningSettings, ServiceSettings
+):
+    """`modelyard registry`."""
+
+    registry_listen: str = _listen("127.0.0.1:50052")
+    registry_monitoring: str = _monitoring()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingSettings(RegistryTargetSettings, ServiceSettings):
+    """`modelyard serving`."""
+
+    serving_listen: str = _listen("127.0.0.1:50053")
+    serving_monitoring: str = _monitoring()
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewaySettings(
+    RegistryTargetSettings,
+    TrackingTargetSettings,
+    UploadSettings,
+    ArtifactSettings,
+    ServiceSettings,
+):
+    """`modelyard gateway`."""
+
+    gateway_listen: str = _listen("127.0.0.1:5000", "HTTP, or HTTPS with a certificate")
+    gateway_monitoring: str = _monitoring()
+    public_url: str = _public_url("", "its own address")
+    serving_target: str = _target("serving", "127.0.0.1:50053")
+    tracking_public_target: str = _public_target("tracking")
+    registry_public_target: str = _public_target("the registry")
+    serving_public_target: str = _public_target("serving")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelServerSettings(SecretTokenSettings):
+    """`modelyard models serve`."""
+
+    log_level: str = _log_level("INFO")
+    serving_max_body_bytes: int = setting(
+        "largest request, at most 256 MiB",
+        default=16 << 20,
+        shown="16 MiB",
+        check=checks.between(1, MAX_PREDICTION_BYTES),
+    )
+    serving_timeout_s: float = setting(
+        "how many seconds one request may take, including its time in the queue; at most 3600",
+        default=60.0,
+        check=checks.between(0.001, 3600),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientSettings(TlsSettings, SecretTokenSettings, HomeSettings):
+    """The SDK and the commands that call a server."""
+
+    tracking_uri: str = setting(
+        "the server: `http(s)://host:5000`, `grpc(s)://host:port`", default="", shown="the home's"
+    )
+    registry_uri: str = setting(
+        "the registry, if it is elsewhere", default="", shown="the tracking URI"
+    )
+    cache: Path = setting("downloaded models, by digest", default=Path("~/.cache/modelyard"))
+    progress: str = setting(
+        "`1` shows a bar for transfers over 8 MiB also where stderr is no terminal, `0` never; it "
+        "needs rich",
+        default="",
+        shown="on a terminal",
+    )
+    experiment_name: str = setting(
+        "name of the experiment of runs that name none", default="", shown="Default"
+    )
+    experiment_id: str = setting("its id, if no name is set", default="", shown="0")
+    run_id: str = setting("the run that `start_run()` resumes", default="", shown="none")
+
+
+SERVICES: dict[str, type[ServiceSettings]] = {
+    "tracking": TrackingSettings,
+    "registry": RegistrySettings,
+    "serving": ServingSettings,
+    "gateway": GatewaySettings,
+}
+"""The settings of each service, by the command that runs it in a process of its own."""
+
+PROGRAMS: dict[str, type[Settings]] = {
+    "up": UpSettings,
+    **SERVICES,
+    "models serve": ModelServerSettings,
+    "client": ClientSettings,
+}
+"""The settings of each program, by its command."""
+
+KNOWN_VARIABLES = frozenset(name for kind in PROGRAMS.values() for name in variables(kind).values())
+"""Every variable that a program reads; all of them may be set in one environment."""

@@ -1,0 +1,246 @@
+"""The Modelyard that an import writes to."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, Protocol, TypeVar
+
+from google.protobuf.message import Message
+
+from modelyard._artifacts import operations
+from modelyard._artifacts.operations import Owner
+from modelyard._transport import connections, rpc
+from modelyard.api.artifacts.v1 import artifacts_pb2
+from modelyard.api.registry.v1 import registry_pb2
+from modelyard.api.tracking.v1 import tracking_pb2 as pb
+from modelyard.exceptions import InvalidParameter, NotFound
+from modelyard_mlflow.source import OriginFile
+
+_DEADLINE_S = 120.0
+_POINTS_PER_CALL = 50_000
+_FILES_PER_BATCH = 200
+_BATCH_BYTES = 256 << 20
+
+R = TypeVar("R", bound=Message)
+
+Fetch = Callable[[str, Path], None]
+
+
+class Curve(NamedTuple):
+    """Which curve points belong to; names are empty where there is none."""
+
+    key: str
+    model_id: str = ""
+    dataset_name: str = ""
+    dataset_digest: str = ""
+
+
+class Point(NamedTuple):
+    """A point of a curve; `value` is None for NaN, so that equal points are equal."""
+
+    timestamp_ms: int
+    step: int
+    value: float | None
+
+    @classmethod
+    def of(cls, metric: pb.Metric) -> Point:
+        value = None if math.isnan(metric.value) else metric.value
+        return cls(metric.timestamp, metric.step, value)
+
+
+class Target(Protocol):
+    """What an import writes to: a server, or nothing at all in a dry run."""
+
+    def experiment(self, message: pb.Experiment) -> tuple[str, bool]:
+        """Write an experiment; return its id here and whether it was made now."""
+
+    def run(self, message: pb.Run) -> tuple[str, bool]:
+        """Write a run; return its id here and whether it was made now."""
+
+    def logged_model(self, message: pb.LoggedModel) -> tuple[str, bool]:
+        """Write a logged model; return its id here and whether it was made now."""
+
+    def registered_model(
+        self, message: registry_pb2.RegisteredModel, next_version: int
+    ) -> tuple[str, bool]:
+        """Write a registered model; return its name here and whether it was made now."""
+
+    def version(self, message: registry_pb2.ModelVersion) -> tuple[registry_pb2.ModelVersion, bool]:
+        """Write a version; return it as it is here and whether it was made now."""
+
+    def source(self, name: str, version: str) -> str:
+        """Return where a version's bytes are; empty unless it is here, and verified."""
+
+    def points(self, run_id: str) -> dict[Curve, set[Point]]:
+        """Return the points a run has."""
+
+    def log(self, run_id: str, curve: Curve, points: Iterable[Point]) -> None:
+        """Append points to a curve of an active run."""
+
+    def sizes_bytes(self, owner: Owner) -> dict[str, int]:
+        """Return the size of each file of a run or logged model by its path."""
+
+    def put(self, owner: Owner, files: Iterable[OriginFile], fetch: Fetch) -> None:
+        """Write files, which `fetch` brings to this machine, to a run or logged model."""
+
+
+class Server:
+    """The port `Target`, of a server.
+
+    Args:
+        uri: Its address; None for the local home's.
+        origin: Names where everything comes from.
+    """
+
+    def __init__(self, uri: str | None, origin: str) -> None:
+        self.uri = uri
+        self._origin = origin
+        self.shown = connections.connect(uri).uri
+
+    def experiment(self, message: pb.Experiment) -> tuple[str, bool]:
+        request = pb.ImportExperimentRequest(origin=self._origin, experiment=message)
+        reply = self._call(request, pb.ImportExperimentResponse)
+        return reply.experiment_id, reply.created
+
+    def run(self, message: pb.Run) -> tuple[str, bool]:
+        request = pb.ImportRunRequest(origin=self._origin, run=message)
+        reply = self._call(request, pb.ImportRunResponse)
+        return reply.run_id, reply.created
+
+    def logged_model(self, message: pb.LoggedModel) -> tuple[str, bool]:
+        request = pb.ImportLoggedModelRequest(origin=self._origin, model=message)
+        reply = self._call(request, pb.ImportLoggedModelResponse)
+        return reply.model_id, reply.created
+
+    def registered_model(
+        self, message: registry_pb2.RegisteredModel, next_version: int
+    ) -> tuple[str, bool]:
+        request = registry_pb2.ImportRegisteredModelRequest(
+            origin=self._origin, registered_model=message, next_version=next_version
+        )
+        reply = self._call(request, registry_pb2.ImportRegisteredModelResponse)
+        return reply.registered_model.name, reply.created
+
+    def version(self, message: registry_pb2.ModelVersion) -> tuple[registry_pb2.ModelVersion, bool]:
+        request = registry_pb2.ImportModelVersionRequest(origin=self._origin, model_version=message)
+        reply = self._call(request, registry_pb2.ImportModelVersionResponse)
+        return reply.model_version, reply.created
+
+    def source(self, name: str, version: str) -> str:
+        request = registry_pb2.GetModelVersionRequest(name=name, version=version)
+        try:
+            found = self._call(request, registry_pb2.GetModelVersionResponse).model_version
+        except NotFound:
+            return ""
+        return found.source if found.verified else ""
+
+    def points(self, run_id: str) -> dict[Curve, set[Point]]:
+        request = pb.GetMetricSeriesRequest(run_ids=[run_id])
+        try:
+            reply = self._call(request, pb.GetMetricSeriesResponse)
+        except InvalidParameter:
+            return {}  # more than a reply may hold; points written again are still one
+        found: dict[Curve, set[Point]] = {}
+        for series in (series for run in reply.runs for series in run.series):
+            curve = Curve(series.key, series.model_id, series.dataset_name, series.dataset_digest)
+            columns = zip(series.timestamps, series.steps, series.values, strict=True)
+            found[curve] = {
+                Point(timestamp_ms, step, None if math.isnan(value) else value)
+                for timestamp_ms, step, value in columns
+            }
+        return found
+
+    def log(self, run_id: str, curve: Curve, points: Iterable[Point]) -> None:
+        rest = iter(points)
+        while chunk := list(islice(rest, _POINTS_PER_CALL)):
+            series = pb.MetricSeries(
+                key=curve.key,
+                steps=[point.step for point in chunk],
+                timestamps=[point.timestamp_ms for point in chunk],
+                values=[math.nan if point.value is None else point.value for point in chunk],
+            )
+            if curve.model_id:
+                series.model_id = curve.model_id
+            if curve.dataset_name:
+                series.dataset_name = curve.dataset_name
+                series.dataset_digest = curve.dataset_digest
+            request = pb.LogMetricSeriesRequest(run_id=run_id, series=[series])
+            self._call(request, pb.LogMetricSeriesResponse)
+
+    def sizes_bytes(self, owner: Owner) -> dict[str, int]:
+        request = artifacts_pb2.GetArtifactsRequest(run_id=owner.run_id, model_id=owner.model_id)
+        try:
+            reply = self._call(request, artifacts_pb2.GetArtifactsResponse)
+        except NotFound:
+            return {}
+        return {file.path: file.size_bytes for file in reply.files}
+
+    def put(self, owner: Owner, files: Iterable[OriginFile], fetch: Fetch) -> None:
+        for batch in _batches(files):
+            with tempfile.TemporaryDirectory(prefix="modelyard-import-") as folder:
+                for file in batch:
+                    path = Path(folder, file.path)
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    fetch(file.path, path)
+                operations.upload_content(self.uri, owner, folder, None)
+
+    def _call(self, request: Message, reply: type[R]) -> R:
+        return rpc.call(self.uri, request, reply, timeout_s=_DEADLINE_S)
+
+
+class Nothing:
+    """The port `Target` of a dry run: everything would be made, under the id it has."""
+
+    def experiment(self, message: pb.Experiment) -> tuple[str, bool]:
+        return message.experiment_id, True
+
+    def run(self, message: pb.Run) -> tuple[str, bool]:
+        return message.info.run_id, True
+
+    def logged_model(self, message: pb.LoggedModel) -> tuple[str, bool]:
+        return message.info.model_id, True
+
+    def registered_model(
+        self,
+        message: registry_pb2.RegisteredModel,
+        next_version: int,
+    ) -> tuple[str, bool]:
+        return message.name, True
+
+    def version(self, message: registry_pb2.ModelVersion) -> tuple[registry_pb2.ModelVersion, bool]:
+        return message, True
+
+    def source(self, name: str, version: str) -> str:
+        return ""
+
+    def points(self, run_id: str) -> dict[Curve, set[Point]]:
+        return {}
+
+    def log(self, run_id: str, curve: Curve, points: Iterable[Point]) -> None:
+        """Write nothing."""
+
+    def sizes_bytes(self, owner: Owner) -> dict[str, int]:
+        return {}
+
+    def put(self, owner: Owner, files: Iterable[OriginFile], fetch: Fetch) -> None:
+        """Write nothing."""
+
+
+def _batches(files: Iterable[OriginFile]) -> Iterator[list[OriginFile]]:
+    """Yield files together as far as they fit on a small disk."""
+    batch: list[OriginFile] = []
+    size_bytes = 0
+    for file in files:
+        if batch and (
+            len(batch) == _FILES_PER_BATCH or size_bytes + file.size_bytes > _BATCH_BYTES
+        ):
+            yield batch
+            batch, size_bytes = [], 0
+        batch.append(file)
+        size_bytes += file.size_bytes
+    if batch:
+        yield batch

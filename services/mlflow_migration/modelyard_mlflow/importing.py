@@ -1,0 +1,146 @@
+"""`modelyard import mlflow`: bring what an MLflow installation has to Modelyard.
+
+It reads a running server or a database, never writes there, and says what is different here
+afterwards. It can be stopped and run again at any time: what is here already is left alone.
+Exit codes: 0 done, 1 refused or failed, 2 usage, 130 Ctrl-C.
+"""
+
+# ruff: noqa: T201 - a command answers by printing
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from modelyard._transport import connections
+from modelyard.exceptions import ModelyardException
+from modelyard_mlflow.destination import Nothing, Server, Target
+from modelyard_mlflow.import_registry import RegistryImport
+from modelyard_mlflow.import_tracking import Here, TrackingImport
+from modelyard_mlflow.local_files import LocalFiles
+from modelyard_mlflow.mlflow_http import MlflowServer, Refused, without_credentials
+from modelyard_mlflow.options import add_choices
+from modelyard_mlflow.progress import Steps
+from modelyard_mlflow.report import Report, written
+from modelyard_mlflow.server_reader import ServerReader
+from modelyard_mlflow.source import Reader, Unreachable
+
+_MAX_ORIGIN_CHARACTERS = 256
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command with its arguments; return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        with _reader(options.source, options.artifact_root) as reader:
+            report = _import(reader, options)
+    except ModelyardException as error:
+        return _fail(error.message)
+    except (Unreachable, Refused, OSError) as error:
+        return _fail(str(error))
+    print(report.summary())
+    return 0
+
+
+def _import(reader: Reader, options: argparse.Namespace) -> Report:
+    origin = options.origin or reader.name
+    if len(origin) > _MAX_ORIGIN_CHARACTERS:
+        raise Unreachable(f"The origin's name is too long; give one with --origin: '{origin}'.")
+    uri = options.tracking_uri or connections.tracking_uri()
+    target: Target = Nothing()
+    shown = uri or "the local home"
+    if not options.dry_run:
+        server = Server(uri, origin)
+        target, shown = server, server.shown
+    report = Report(reader.name, shown, dry_run=options.dry_run)
+    with written(report, options.report):
+        _move(reader, target, report, options, origin)
+    return report
+
+
+def _move(
+    reader: Reader, target: Target, report: Report, options: argparse.Namespace, origin: str
+) -> None:
+    here = Here()
+    chosen = bool(options.experiment or options.model)
+    with Steps() as steps:
+        tracking = TrackingImport(reader, target, report, steps, here)
+        registry = RegistryImport(
+            reader, target, report, steps, here, tracking, origin=origin, host=_host(reader)
+        )
+        if options.model or not chosen:
+            registry.move_names(options.model)
+        if options.experiment or not chosen:
+            tracking.move(options.experiment)
+        registry.move_versions()
+    for sentence in reader.left_out():
+        report.note("not-moved", "the origin", sentence)
+
+
+@contextmanager
+def _reader(source: str, artifact_root: Path | None) -> Iterator[Reader]:
+    if artifact_root is not None and not artifact_root.is_dir():
+        raise Unreachable(f"There is no folder {artifact_root} to read artifacts from.")
+    if source.startswith(("http://", "https://")):
+        server = MlflowServer(source)
+        yield ServerReader(server, LocalFiles(artifact_root, trusts_paths=server.is_nearby))
+        return
+    if "://" not in source:
+        raise Unreachable(
+            f"'{without_credentials(source)}' cannot be imported from: expected the address of "
+            "a running server, such as http://localhost:5000, or a database URL, such as "
+            "sqlite:////data/mlflow.db."
+        )
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from modelyard_mlflow.database_reader import DatabaseReader
+
+    local = LocalFiles(artifact_root, trusts_paths=True)
+    with contextlib.closing(DatabaseReader(source, local)) as reader:
+        try:
+            yield reader
+        except SQLAlchemyError as error:
+            said = str(getattr(error, "orig", None) or error).partition("\n")[0]
+            raise Unreachable(f"{reader.name} cannot be read: {said}.") from None
+
+
+def _host(reader: Reader) -> str:
+    return urllib.parse.urlsplit(reader.name).netloc or "origin"
+
+
+def _fail(message: str) -> int:
+    print(f"modelyard import: {message}", file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="modelyard import mlflow",
+        description="Bring experiments, runs, models and versions of an MLflow installation here.",
+    )
+    parser.add_argument(
+        "--from",
+        dest="source",
+        required=True,
+        metavar="URI",
+        help="a running server, http(s)://host:port, or its database, sqlite:////path or "
+        "postgresql://…",
+    )
+    parser.add_argument(
+        "--artifact-root",
+        type=Path,
+        metavar="DIR",
+        help="its artifact root, or a copy of it, on this machine",
+    )
+    parser.add_argument("--tracking-uri", metavar="URI", help="where to; as everywhere by default")
+    parser.add_argument(
+        "--origin", metavar="NAME", help="names it in later imports too (its address)"
+    )
+    add_choices(parser)
+    parser.add_argument("--dry-run", action="store_true", help="read everything, write nothing")
+    return parser

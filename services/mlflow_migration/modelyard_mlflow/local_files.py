@@ -1,0 +1,116 @@
+"""Files of the origin that lie on this machine.
+
+What an origin says about where its files are is not believed: a path is opened only below the
+folder the caller names, or where a run or logged model keeps its own files.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import urllib.parse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelyard_mlflow.mlflow_http import proxied_path
+from modelyard_mlflow.source import OriginFile, Tree, Unreadable
+
+# How every artifact root is laid out, be it a folder, a bucket or behind the proxy.
+_TAIL = re.compile(r"(?:^|/)([0-9]+/(?:[0-9a-f]{32}|models/m-[0-9a-f]{32})/artifacts(?:/.*)?)$")
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFiles:
+    """Where files of this machine may be read from.
+
+    Args:
+        root: The origin's artifact root, or a copy of it; None if the caller named none.
+        trusts_paths: Whether paths of runs and logged models that the origin names are this
+            machine's.
+    """
+
+    root: Path | None
+    trusts_paths: bool
+
+    def has(self, tree: Tree) -> bool:
+        """Whether a tree may be read here."""
+        return self._folder(tree) is not None
+
+    def why_not(self, tree: Tree) -> str:
+        """Say why a tree is not read, and what would help."""
+        if self.root is None:
+            return f"{tree.uri} is out of reach; name a folder with a copy by --artifact-root"
+        return f"{tree.uri} is out of reach: it is not below {self.root}"
+
+    def files(self, tree: Tree) -> Iterator[OriginFile]:
+        """Yield the files of a tree.
+
+        Raises:
+            Unreadable: It may not be read here, or a folder of it cannot be.
+        """
+        folder = self._folder(tree)
+        if folder is None:
+            raise Unreadable(self.why_not(tree))
+
+        def refuse(error: OSError) -> None:
+            if not isinstance(error, FileNotFoundError):
+                raise Unreadable(f"{error.filename} cannot be read: {error.strerror}") from None
+
+        if folder.is_file():
+            yield OriginFile(folder.name, folder.stat().st_size)
+        for parent, _, names in os.walk(folder, onerror=refuse):
+            for name in sorted(names):
+                path = Path(parent, name)
+                if path.is_file():
+                    yield OriginFile(path.relative_to(folder).as_posix(), path.stat().st_size)
+
+    def fetch(self, tree: Tree, path: str, target: Path) -> None:
+        """Link a file of a tree to another path.
+
+        Raises:
+            Unreadable: It may not be read here: it is a link that leaves the tree.
+        """
+        folder = self._folder(tree)
+        if folder is None:
+            raise Unreadable(self.why_not(tree))
+        source = (folder / path if folder.is_dir() else folder).resolve()
+        inside = folder if folder.is_dir() else folder.parent
+        if not source.is_relative_to(inside.resolve()):
+            raise Unreadable(f"'{path}' is a link that leaves {inside}")
+        target.symlink_to(source)
+
+    def _folder(self, tree: Tree) -> Path | None:
+        path = _path(tree.uri)
+        if self.root is not None:
+            tail = _TAIL.search(tree.uri if path is None else path.as_posix())
+            candidates = [path] if path is not None else []
+            candidates += [self.root / tail[1]] if tail else []
+            candidates += [self.root / proxied_path(tree.uri)] if proxied_path(tree.uri) else []
+            root = self.root.resolve()
+            inside = [path for path in candidates if path.resolve().is_relative_to(root)]
+            # What never got a file has no folder; if not even its experiment has one, the root is
+            # another than meant.
+            found = [path for path in inside if path.exists()] or [
+                path for path in inside if tail and (self.root / tail[1].split("/")[0]).is_dir()
+            ]
+            return found[0] if found else None
+        owner = tree.run_id or tree.model_id
+        # An experiment's location is whatever a client once said; a run's folder is the server's.
+        if self.trusts_paths and path is not None and owner:
+            is_own = path.parts[-2:] == (owner, "artifacts")
+            return path if is_own and _experiment_folder(path).is_dir() else None
+        return None
+
+
+def _experiment_folder(artifacts: Path) -> Path:
+    """Return the folder of the experiment of a run or logged model, from its own."""
+    above = artifacts.parents[1]
+    return above.parent if above.name == "models" else above
+
+
+def _path(uri: str) -> Path | None:
+    parts = urllib.parse.urlsplit(uri)
+    if parts.scheme == "file" and parts.netloc in {"", "localhost"}:
+        return Path(urllib.parse.unquote(parts.path))
+    return Path(uri) if uri.startswith("/") else None

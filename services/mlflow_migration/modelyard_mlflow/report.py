@@ -1,0 +1,118 @@
+"""What a move did, and every difference between the two sides after it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from modelyard_mlflow.source import Unreachable
+
+_SHOWN_PER_KIND = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something that is not on the one side as it is on the other.
+
+    Args:
+        kind: What sort of difference, e.g. `value-cut`; docs/moving.md lists them.
+        subject: What it is about, e.g. `run 3f…`.
+        detail: What is different, and why.
+    """
+
+    kind: str
+    subject: str
+    detail: str
+
+
+@dataclass(slots=True)
+class Report:
+    """Grows while the move goes on.
+
+    Args:
+        source: Where it came from, without credentials.
+        target: Where it went to.
+        dry_run: Whether nothing was written.
+    """
+
+    source: str
+    target: str
+    dry_run: bool = False
+    created: Counter[str] = field(default_factory=Counter)
+    found: Counter[str] = field(default_factory=Counter)
+    differences: list[Difference] = field(default_factory=list)
+    _seen: set[Difference] = field(default_factory=set)
+
+    def count(self, noun: str, number: int = 1, *, created: bool) -> None:
+        """Count resources, points, files or bytes: written now, or there already."""
+        (self.created if created else self.found)[noun] += number
+
+    def note(self, kind: str, subject: str, detail: str) -> None:
+        """Record a difference; the same one counts once."""
+        difference = Difference(kind, subject, detail)
+        if difference not in self._seen:
+            self._seen.add(difference)
+            self.differences.append(difference)
+
+    def write(self, path: Path) -> None:
+        """Write all of it as JSON."""
+        document = {
+            "source": self.source,
+            "target": self.target,
+            "dry_run": self.dry_run,
+            "written": {noun: count for noun, count in self.created.items() if count},
+            "already_there": {noun: count for noun, count in self.found.items() if count},
+            "differences": [asdict(difference) for difference in self.differences],
+        }
+        path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    def summary(self) -> str:
+        """Return it for a person: counts, and the first differences of each kind."""
+        verb = "Would write" if self.dry_run else "Written"
+        lines = [
+            f"From {self.source} to {self.target}",
+            f"{verb}: {_counts(self.created) or 'nothing'}",
+            f"Already there, and now up to date: {_counts(self.found) or 'nothing'}",
+        ]
+        if not self.differences:
+            return "\n".join([*lines, "No differences."])
+        by_kind: dict[str, list[Difference]] = {}
+        for difference in self.differences:
+            by_kind.setdefault(difference.kind, []).append(difference)
+        lines.append(f"Differences: {len(self.differences)}")
+        for kind, found in by_kind.items():
+            lines.append(f"  {kind} ({len(found)})")
+            lines += [f"    {item.subject}: {item.detail}" for item in found[:_SHOWN_PER_KIND]]
+            if len(found) > _SHOWN_PER_KIND:
+                lines.append(
+                    f"    … and {len(found) - _SHOWN_PER_KIND} more; --report has them all"
+                )
+        return "\n".join(lines)
+
+
+@contextmanager
+def written(report: Report, path: Path | None) -> Iterator[None]:
+    """Write a report, if it has a place, at the end of a move, and of one that fails or is stopped.
+
+    Raises:
+        Unreachable: It cannot be written there; nothing was moved then.
+    """
+    if path is None:
+        yield
+        return
+    try:
+        path.open("a", encoding="utf-8").close()
+    except OSError as error:
+        raise Unreachable(f"The report {path} cannot be written: {error.strerror}.") from None
+    try:
+        yield
+    finally:
+        report.write(path)
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{noun} {count:,}" for noun, count in counter.items() if count)

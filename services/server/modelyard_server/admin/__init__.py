@@ -1,0 +1,1 @@
+"""Commands for operations: migrate, tokens, gc, doctor, backup, restore."""

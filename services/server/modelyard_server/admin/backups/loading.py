@@ -1,0 +1,112 @@
+"""Writing the rows of a backup into an empty database, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+from sqlalchemy import Connection, Integer, Table, delete, func, insert, inspect, select, text
+from sqlalchemy.orm import Session
+
+from modelyard_kit.db.base import Database, usable
+from modelyard_kit.db.migrations import Tree, current, upgrade
+from modelyard_kit.errors import DataLoss, FailedPrecondition
+from modelyard_registry.models import EndpointEvent, EndpointName, Event, ModelName
+from modelyard_registry.operations import chains
+from modelyard_server.admin.backups.contents import ServiceDump, TableFile
+from modelyard_server.admin.backups.rows import read_rows
+from modelyard_server.admin.backups.snapshot import tables_of
+
+_ROWS_AT_ONCE = 1_000
+
+
+def require_empty(database: Database, tree: Tree) -> None:
+    """Refuse a database that has anything of ours.
+
+    Raises:
+        FailedPrecondition: It has.
+    """
+    revision = current(database, tree)
+    if revision is not None:
+        raise FailedPrecondition(
+            f"The {tree.service} database is not empty: it is at revision {revision}. A backup is "
+            "restored into new databases only; name others, or another home."
+        )
+
+
+@contextmanager
+def loaded(database: Database, tree: Tree, dump: ServiceDump, folder: Path) -> Iterator[Connection]:
+    """Hold a transaction in which a dump is in the database; it is committed at the end.
+
+    The schema is brought to the dump's revision, and to this version's when the rows are in.
+
+    Raises:
+        FailedPrecondition: The dump is of a newer version, or the database cannot be written.
+        DataLoss: A table of the dump is not what the schema expects.
+    """
+    with usable(tree.service, database.remedy), database.migrating() as connection:
+        upgrade(connection, tree, dump.revision)
+        tables = tables_of(connection, tree)
+        if {table.name for table in tables} != set(dump.tables):
+            raise DataLoss(f"The backup has other tables of {tree.service} than its revision.")
+        _empty(connection, tables)
+        for table in tables:
+            _load(connection, table, dump.tables[table.name], folder)
+        _count_on(connection, tables)
+        upgrade(connection, tree, tree.head)
+        yield connection
+
+
+def verify_histories(connection: Connection) -> int:
+    """Check the hash chains of the registry; return how many names of models there are.
+
+    Raises:
+        DataLoss: One does not verify.
+    """
+    with Session(connection) as session:
+        names = session.scalars(select(ModelName).order_by(ModelName.name)).all()
+        for name in names:
+            chains.verify(session, Event, name)
+        for endpoint in session.scalars(select(EndpointName).order_by(EndpointName.name)):
+            chains.verify(session, EndpointEvent, endpoint)
+    return len(names)
+
+
+def _empty(connection: Connection, tables: list[Table]) -> None:
+    """Delete what migrations put in, which the dump has, too."""
+    for table in reversed(tables):
+        if connection.scalar(select(func.count()).select_from(table)):
+            connection.execute(delete(table))
+
+
+def _load(connection: Connection, table: Table, file: TableFile, folder: Path) -> None:
+    if set(file.columns) != set(table.columns.keys()):
+        raise DataLoss(f"The backup has other columns of {table.name} than its revision.")
+    rows = read_rows(folder / file.file, file.rows)
+    while some := list(islice(rows, _ROWS_AT_ONCE)):
+        connection.execute(
+            insert(table), [dict(zip(file.columns, row, strict=True)) for row in some]
+        )
+
+
+def _count_on(connection: Connection, tables: list[Table]) -> None:
+    """Let PostgreSQL number new rows after those that came with their numbers."""
+    if connection.dialect.name != "postgresql":
+        return  # SQLite looks at the largest number itself
+    inspector = inspect(connection)
+    for table in tables:
+        for key in inspector.get_pk_constraint(table.name)["constrained_columns"]:
+            column = table.columns[key]
+            if not isinstance(column.type, Integer):
+                continue
+            sequence = connection.scalar(
+                text("SELECT pg_get_serial_sequence(:table, :key)"),
+                {"table": table.name, "key": key},
+            )
+            last = connection.scalar(select(func.max(column)))
+            if sequence is not None and last is not None:
+                connection.execute(
+                    text("SELECT setval(:sequence, :last)"), {"sequence": sequence, "last": last}
+                )

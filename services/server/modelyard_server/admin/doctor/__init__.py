@@ -1,0 +1,87 @@
+"""`modelyard doctor`: say what is wrong with an installation, and what to do about it.
+
+It looks at the settings and the home here, and at the server of MODELYARD_TRACKING_URI, or the one
+that runs in the home. It shows no secret. Exit codes: 0 nothing failed; 1 something did; 2 usage.
+"""
+
+# ruff: noqa: T201 - a command answers by printing
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Mapping
+
+from modelyard._environment import setting
+from modelyard._transport import instances
+from modelyard_kit.settings.declarations import PREFIX, unknown, wrong
+from modelyard_kit.settings.table import KNOWN_VARIABLES, PROGRAMS, AdminSettings
+from modelyard_server.admin import installation
+from modelyard_server.admin.doctor import client, server
+from modelyard_server.admin.doctor.finding import Finding, State, fail, ok
+
+
+def run(argv: list[str]) -> int:
+    """Run the command with its arguments; return the exit code."""
+    options = _parser().parse_args(argv)
+    findings = []
+    for finding in _findings(options, os.environ):
+        findings.append(finding)
+        if not options.json:
+            _print(finding)
+    if options.json:
+        print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
+    return 1 if any(finding.state == State.FAIL for finding in findings) else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="modelyard doctor",
+        description="Say what is wrong with an installation, and what to do about it. To see "
+        "whether files go to the store and come back it logs one in a run, and deletes that.",
+    )
+    installation.add_arguments(parser)
+    parser.add_argument(
+        "--tracking-uri",
+        default=setting("TRACKING_URI"),
+        help="address of a server to look at [MODELYARD_TRACKING_URI]",
+    )
+    parser.add_argument("--json", action="store_true", help="for machines")
+    return parser
+
+
+def _findings(options: argparse.Namespace, environ: Mapping[str, str]) -> Iterator[Finding]:
+    problems = wrong((*PROGRAMS.values(), AdminSettings), environ)
+    problems |= dict(unknown(environ, KNOWN_VARIABLES))
+    yield from _settings(problems, environ)
+    # What can be used, so that the rest is looked at where it is.
+    usable = {name: text for name, text in environ.items() if name not in problems}
+    here = installation.chosen(options, usable)
+    yield from server.check(here, usable)
+    instance = instances.running(here.home)
+    uri = options.tracking_uri or (instance and instance.http)
+    if uri:
+        yield from client.check(uri)
+    else:
+        yield ok(
+            "server", "none runs in this home; it starts with the first call, or: modelyard up"
+        )
+
+
+def _settings(problems: Mapping[str, str], environ: Mapping[str, str]) -> Iterator[Finding]:
+    for message in problems.values():
+        yield fail("settings", message, _CORRECT)
+    if not problems:
+        count = sum(name.startswith(PREFIX) for name in environ)
+        yield ok("settings", f"{count} set, all known")
+
+
+_CORRECT = "Correct that variable, or unset it; docs/settings.md lists all."
+
+
+def _print(finding: Finding) -> None:
+    print(f"{finding.state:<5}{finding.check}: {finding.said}")
+    if finding.remedy:
+        print(f"{'':<5}→ {finding.remedy}")

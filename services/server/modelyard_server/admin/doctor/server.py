@@ -1,0 +1,236 @@
+"""How an installation looks from where its services run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from functools import partial
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import grpc
+from sqlalchemy import URL, make_url
+
+from modelyard._transport import instances
+from modelyard_kit.auth.grants import read_token
+from modelyard_kit.db.base import open_database, usable
+from modelyard_kit.db.migrations import current, current_in
+from modelyard_kit.rpc.channel import connect
+from modelyard_kit.settings.declarations import load
+from modelyard_kit.settings.table import ServiceSettings
+from modelyard_kit.tls import TlsFiles
+from modelyard_server.admin.backups.snapshot import snapshot
+from modelyard_server.admin.doctor.finding import Finding, fail, guarded, ok, warn
+from modelyard_server.admin.installation import Installation
+from modelyard_server.processes.databases import TREES
+from modelyard_server.processes.running import tls_files
+
+_OTHERS = 0o077
+_GIB = 1 << 30
+_LOW_BYTES, _FULL_BYTES = 5 * _GIB, _GIB // 4
+_TIMEOUT_S = 3.0
+_DIALLED = ("TRACKING", "REGISTRY", "SERVING")
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+def check(here: Installation, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Look at the settings, the home and the databases of an installation."""
+    if here.home.exists():
+        yield from _home(here.home)
+        yield _disk(here.home)
+    if here.settings.token_file is not None:
+        yield from guarded("token file", _ONE_LINE, lambda: _token_file(here.settings.token_file))
+    for area in TREES:
+        remedy = f"See MODELYARD_{area.upper()}_DATABASE_URL."
+        yield from guarded(f"database of {area}", remedy, partial(_database, here, area))
+    yield from _sqlite(here)
+    yield from guarded("store", _STORE, lambda: _store(here))
+    if here.is_in_home:
+        yield from _ports(here)
+    yield from guarded("TLS files", _PEM, partial(_tls, environ))
+    yield from _public_url(here)
+    yield from guarded("neighbours", _PEM, partial(_neighbours, environ))
+
+
+_ONE_LINE = "Put one line of at least 16 random characters into it, e.g. of `openssl rand -hex 32`."
+_STORE = "See MODELYARD_ARTIFACTS and, for S3, MODELYARD_S3_ENDPOINT and the AWS_* credentials."
+
+
+_PEM = "Name files in PEM that the service may read; cert-manager and openssl write such files."
+
+
+def _home(home: Path) -> Iterator[Finding]:
+    status = home.stat()
+    if status.st_uid != os.geteuid():
+        said = f"{home} belongs to another user"
+        yield fail(
+            "home", said, f"Run the platform as that user, or: chown -R {os.geteuid()} {home}"
+        )
+    elif not os.access(home, os.W_OK | os.X_OK):
+        yield fail("home", f"{home} cannot be written", f"chmod u+rwx {home}")
+    elif status.st_mode & _OTHERS:
+        yield warn("home", f"others on this machine may read {home}", f"chmod 700 {home}")
+    else:
+        yield ok("home", f"{home}, for its owner only")
+
+
+def _disk(home: Path) -> Finding:
+    free_bytes = shutil.disk_usage(home).free
+    said = f"{free_bytes / _GIB:.1f} GiB free where {home} is"
+    if free_bytes < _FULL_BYTES:
+        return fail("disk", said, "Free some space: writes are refused when it is full.")
+    if free_bytes < _LOW_BYTES:
+        return warn("disk", said, "Free some space; `modelyard gc --dry-run` says what it would.")
+    return ok("disk", said)
+
+
+def _token_file(path: Path | None) -> Iterator[Finding]:
+    if path is None:
+        return
+    read_token(path)
+    if path.stat().st_mode & _OTHERS:
+        yield warn("token file", f"others on this machine may read {path}", f"chmod 600 {path}")
+    else:
+        yield ok("token file", f"{path}, for its owner only")
+
+
+def _database(here: Installation, area: str) -> Iterator[Finding]:
+    url, tree, check_name = here.database_url(area), TREES[area], f"database of {area}"
+    if not isinstance(url, URL) and make_url(url).drivername != "sqlite":
+        with closing(open_database(url, pool_size=1)) as database:
+            found = current(database, tree)
+            with usable(area, database.remedy), database.engine.connect() as connection:
+                risk = database.risk(connection)
+        if risk:
+            yield fail(check_name, risk, "It is a setting of the server: postgresql.conf.")
+    elif not Path(make_url(url).database or "").is_file():
+        yield ok(check_name, "is not there yet; it is made at the first start")
+        return
+    else:
+        with usable(area), snapshot(url) as connection:  # the file may be open in the service
+            found = current_in(connection, tree)
+    yield _revision(check_name, found, tree.head, is_own=here.is_in_home)
+
+
+def _revision(check_name: str, found: str | None, head: str, *, is_own: bool) -> Finding:
+    if found == head:
+        return ok(check_name, f"at revision {head}")
+    if (found or "") > head:
+        said = f"at revision {found}; this version knows {head}"
+        return fail(check_name, said, "Use the newer version of Modelyard that migrated it.")
+    said = f"at revision {found or 'none'}; this version needs {head}"
+    if is_own:
+        return warn(check_name, said, "`modelyard up` migrates it when it starts.")
+    return fail(check_name, said, "modelyard migrate")
+
+
+def _sqlite(here: Installation) -> Iterator[Finding]:
+    if all(area in here.urls for area in TREES):
+        return
+    version = sqlite3.sqlite_version_info
+    mended = version >= (3, 51, 3) or any(
+        version[:2] == fixed[:2] and version >= fixed for fixed in ((3, 44, 6), (3, 50, 7))
+    )
+    if mended:
+        yield ok("SQLite", sqlite3.sqlite_version)
+        return
+    yield warn(
+        "SQLite",
+        f"{sqlite3.sqlite_version} has a fault that can damage a database when two connections "
+        "write and reset the log at the same instant (mended in 3.44.6, 3.50.7 and 3.51.3); here "
+        "one process owns each file, and one connection at a time writes",
+        "Use a Python with a newer SQLite when there is one, and keep backups: modelyard backup",
+    )
+
+
+def _store(here: Installation) -> Iterator[Finding]:
+    store = here.open_store()
+    if store.trusted:
+        yield ok("store", "can be used, and refuses wrong bytes itself")
+    else:
+        yield ok("store", "can be used; it takes wrong bytes, so that uploads are read and hashed")
+
+
+def _ports(here: Installation) -> Iterator[Finding]:
+    if instances.running(here.home) is not None:
+        yield ok("ports", "a platform runs in this home")
+        return
+    settings = here.settings
+    for name, port in (("port", settings.port), ("grpc_port", settings.grpc_port)):
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((settings.host, port))
+            except OSError as error:
+                said = f"{settings.host}:{port} cannot be listened on: {error.strerror}"
+                remedy = f"Stop what uses it, or set MODELYARD_{name.upper()} to another."
+                yield fail("ports", said, remedy)
+                continue
+        yield ok("ports", f"{settings.host}:{port} is free")
+
+
+def _tls(environ: Mapping[str, str]) -> Iterator[Finding]:
+    files = _tls_files(environ)
+    shown, trusted = files.server(), files.channel_credentials()
+    if shown is not None or trusted is not None:
+        yield ok("TLS files", "can be used")
+
+
+def _tls_files(environ: Mapping[str, str]) -> TlsFiles:
+    return tls_files(load(ServiceSettings, environ))
+
+
+def _public_url(here: Installation) -> Iterator[Finding]:
+    url = here.settings.public_url
+    if not url:
+        return
+    parts = urlsplit(url)
+    if parts.hostname in _LOOPBACK and not _is_loopback(here.settings.host):
+        said = f"MODELYARD_PUBLIC_URL {url} means this machine to every client"
+        yield fail("public URL", said, "Set it to a name that clients elsewhere can resolve.")
+    elif parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        said = (
+            f"MODELYARD_PUBLIC_URL {url} is without TLS: tokens and models can be read on the way"
+        )
+        yield warn("public URL", said, "Put TLS in front, or set MODELYARD_TLS_CERT_FILE.")
+    else:
+        yield ok("public URL", url)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _neighbours(environ: Mapping[str, str]) -> Iterator[Finding]:
+    named = {role: environ.get(f"MODELYARD_{role}_TARGET") for role in _DIALLED}
+    targets = {role: target for role, target in named.items() if target}
+    credentials = _tls_files(environ).channel_credentials() if targets else None
+    or_tls = ", or what MODELYARD_TLS_CA_FILE trusts" if credentials else ""
+    for role, target in targets.items():
+        if _answers(target, credentials):
+            yield ok("neighbours", f"{role.lower()} answers at {target}")
+        else:
+            said = f"{role.lower()} does not answer at {target}"
+            yield fail("neighbours", said, f"Start it, or correct MODELYARD_{role}_TARGET{or_tls}.")
+
+
+def _answers(target: str, credentials: grpc.ChannelCredentials | None) -> bool:
+    """Whether a service can be dialled at a target, in any way that gRPC writes one."""
+    with connect(target, credentials=credentials) as channel:
+        ready = grpc.channel_ready_future(channel)
+        try:
+            ready.result(timeout=_TIMEOUT_S)
+        except grpc.FutureTimeoutError:
+            return False
+        finally:
+            ready.cancel()
+    return True

@@ -1,0 +1,76 @@
+"""`modelyard gc`: remove objects that nothing refers to.
+
+The server does the work, a page at a time; this goes from page to page and adds up. Stopping it
+is harmless: the next run goes on. Exit codes: 0 done, 1 refused or failed, 2 usage, 130 Ctrl-C.
+"""
+
+# ruff: noqa: T201 - a command answers by printing
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+
+from modelyard._transport import connections, rpc
+from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
+from modelyard.exceptions import ModelyardException
+
+_PAGE_TIMEOUT_S = 600.0
+
+
+def run(argv: list[str]) -> int:
+    """Run the command with its arguments; return the exit code."""
+    options = _parser().parse_args(argv)
+    try:
+        report = _report(_pages(dry_run=options.dry_run), dry_run=options.dry_run)
+    except ModelyardException as error:
+        print(f"modelyard gc: {error.message}", file=sys.stderr)
+        return 1
+    print(json.dumps(report, indent=2) if options.json else _sentence(report))
+    return 0
+
+
+def _pages(*, dry_run: bool) -> Iterator[pb.SweepObjectsResponse]:
+    uri, page_token = connections.tracking_uri(), ""
+    while True:
+        request = pb.SweepObjectsRequest(dry_run=dry_run, page_token=page_token)
+        reply = rpc.call(uri, request, pb.SweepObjectsResponse, timeout_s=_PAGE_TIMEOUT_S)
+        yield reply
+        page_token = reply.next_page_token
+        if not page_token:
+            return
+
+
+def _report(pages: Iterator[pb.SweepObjectsResponse], *, dry_run: bool) -> dict[str, int | bool]:
+    examined = objects = size_bytes = 0
+    for page in pages:
+        examined += page.examined
+        objects += len(page.objects)
+        size_bytes += sum(item.size_bytes for item in page.objects)
+        if sys.stderr.isatty():
+            print(f"\r{examined:,} looked at, {objects:,} unused", end="", file=sys.stderr)
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    return {"dry_run": dry_run, "examined": examined, "objects": objects, "bytes": size_bytes}
+
+
+def _sentence(report: dict[str, int | bool]) -> str:
+    verb = "would be removed" if report["dry_run"] else "removed"
+    return (
+        f"{report['objects']:,} unused objects {verb}, {report['bytes']:,} bytes in all; "
+        f"{report['examined']:,} looked at."
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="modelyard gc",
+        description="Remove objects that no file of a run or logged model, no registered version "
+        "and no upload of the last hours refers to. The server is that of MODELYARD_TRACKING_URI; "
+        "where tokens are asked for, an admin's is needed.",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    parser.add_argument("--json", action="store_true", help="for machines")
+    return parser

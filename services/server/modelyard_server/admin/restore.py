@@ -1,0 +1,148 @@
+"""`modelyard restore`: bring a backup back, into new databases and a store.
+
+Exit codes: 0 done; 1 refused or failed, and the databases are as they were; 2 usage.
+"""
+
+# ruff: noqa: T201 - a command answers by printing
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from itertools import islice
+from pathlib import Path
+
+from modelyard_kit.artifacts import ArtifactStore, Digest
+from modelyard_kit.db.base import Database, open_database
+from modelyard_kit.errors import DataLoss, Error, InvalidArgument
+from modelyard_server.admin import installation
+from modelyard_server.admin.backups import contents, objects
+from modelyard_server.admin.backups.loading import loaded, require_empty, verify_histories
+from modelyard_server.admin.installation import Installation
+from modelyard_server.processes.databases import TREES
+from modelyard_server.processes.home import Home
+
+_AT_ONCE = 1_000
+
+
+def run(argv: list[str]) -> int:
+    """Run the command with its arguments; return the exit code."""
+    try:
+        options = _parser().parse_args(argv)
+        said = _restore(installation.chosen(options), options)
+    except Error as error:
+        print(f"modelyard restore: {error.message}", file=sys.stderr)
+        return 1
+    print(said)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="modelyard restore",
+        description="Bring a backup back, into databases that are empty and the store of "
+        "MODELYARD_ARTIFACTS, or of the home. A backup of SQLite can be restored into PostgreSQL, "
+        "and the other way round.",
+    )
+    parser.add_argument("folder", type=Path, help="of the backup")
+    installation.add_arguments(parser)
+    parser.add_argument(
+        "--objects",
+        type=Path,
+        metavar="FOLDER",
+        help="where the objects were backed up to, if not into the folder of the backup",
+    )
+    parser.add_argument(
+        "--verify", action="store_true", help="hash the objects that are in the store already, too"
+    )
+    return parser
+
+
+def _restore(target: Installation, options: argparse.Namespace) -> str:
+    folder = options.folder.expanduser().resolve()
+    backup = contents.read(folder)
+    with ExitStack() as undo:
+        if not target.urls.keys() >= TREES.keys():
+            undo.enter_context(closing(Home(target.home)))
+        databases = {area: _open(target, area, undo) for area in TREES}
+        for area, database in databases.items():
+            require_empty(database, TREES[area])
+        store = target.open_store()
+        kept = _kept_objects(folder, options.objects) or store
+        sizes = objects.needed(folder, backup, kept)
+        _require_all(sizes, kept, store)
+        with ExitStack() as transactions:
+            connections = {
+                area: transactions.enter_context(
+                    loaded(databases[area], TREES[area], backup.services[area], folder)
+                )
+                for area in ("registry", "tracking")
+            }
+            names = verify_histories(connections["registry"])
+            _bring(sizes, kept, store, verify=options.verify)
+    rows = sum(table.rows for dump in backup.services.values() for table in dump.tables.values())
+    return (
+        f"Restored {rows:,} rows and {len(sizes):,} objects as they were at {backup.began}; the "
+        f"histories of {names:,} models verify."
+    )
+
+
+def _open(target: Installation, area: str, undo: ExitStack) -> Database:
+    database = open_database(target.database_url(area))
+    undo.callback(database.close)
+    return database
+
+
+def _kept_objects(folder: Path, named: Path | None) -> ArtifactStore | None:
+    """Open where the objects of a backup are; None if only the store can have them."""
+    kept = named or folder / "objects"
+    if kept.is_dir():
+        return objects.open_folder(kept)
+    if named is None:
+        return None
+    raise InvalidArgument(f"There is no folder {named}; --objects names where objects are kept.")
+
+
+def _require_all(sizes: Mapping[Digest, int], kept: ArtifactStore, store: ArtifactStore) -> None:
+    """Refuse a backup whose objects are neither kept with it nor in the store.
+
+    Raises:
+        DataLoss: Says how many are missing, and names one.
+    """
+    missing: list[Digest] = []
+    for some in _batches(sizes):
+        found = {**store.sizes_bytes(some), **kept.sizes_bytes(some)}
+        missing += [digest for digest in some if found.get(digest) != sizes[digest]]
+    if missing:
+        raise DataLoss(
+            f"{len(missing):,} of the {len(sizes):,} objects of this backup are neither kept with "
+            f"it nor in the store, or have another size, {missing[0]} among them. Nothing was "
+            "restored. If they were backed up to another folder, name it: --objects FOLDER.",
+            digest=missing[0],
+        )
+
+
+def _bring(
+    sizes: Mapping[Digest, int], kept: ArtifactStore, store: ArtifactStore, *, verify: bool
+) -> None:
+    """Copy what the store lacks, hashing it; hash the rest, too, if that is asked for.
+
+    Raises:
+        DataLoss: An object is damaged.
+    """
+    for digest, size_bytes in sizes.items():
+        copied = objects.copy(digest, size_bytes, kept, store)
+        if verify and not copied and not store.verify(digest):
+            raise DataLoss(
+                f"The object {digest} in the store is damaged; nothing was restored. Delete it "
+                "there, and restore again.",
+                digest=digest,
+            )
+
+
+def _batches(digests: Mapping[Digest, int]) -> Iterator[Sequence[Digest]]:
+    left = iter(digests)
+    while some := list(islice(left, _AT_ONCE)):
+        yield some

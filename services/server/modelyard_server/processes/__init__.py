@@ -1,0 +1,1 @@
+"""A main for each service and for the all-in-one."""

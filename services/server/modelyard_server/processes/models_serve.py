@@ -1,0 +1,162 @@
+"""`modelyard models serve`: one endpoint in a process of its own.
+
+Exit codes: 0 it was stopped, 1 it could not start, 2 a wrong argument or setting.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+import sys
+
+from modelyard_kit.auth import grants
+from modelyard_kit.errors import Error
+from modelyard_kit.http.listening import listen
+from modelyard_kit.http.server import Server
+from modelyard_kit.observability import logs, tracing
+from modelyard_kit.rpc.server import check_address
+from modelyard_kit.settings.checks import MAX_PORT
+from modelyard_kit.settings.declarations import add_flags, load, refuse_unknown
+from modelyard_kit.settings.table import KNOWN_VARIABLES, ModelServerSettings
+from modelyard_serving.callers import Callers
+from modelyard_serving.clients import Registry
+from modelyard_serving.endpoint import Endpoint
+from modelyard_serving.following import Follower
+from modelyard_serving.http import App
+
+_DRAIN_MARGIN_S = 5.0
+
+
+def run(argv: list[str]) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        refuse_unknown(os.environ, KNOWN_VARIABLES)
+        settings = load(ModelServerSettings, os.environ, vars(arguments))
+        logs.configure(settings.log_level)
+        token = _token(settings)
+        check_address(f"{arguments.host}:{arguments.port}", token)
+    except Error as error:
+        return _complain(error.message, 2)
+    try:
+        listener = listen(arguments.host, arguments.port)
+    except Error as error:
+        return _complain(error.message, 1)
+    with listener, tracing.exported("modelyard-endpoint", os.environ):
+        asyncio.run(_serve(arguments, settings, token, listener))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="modelyard models serve",
+        description="Answer predictions over HTTP from whichever version a reference means.",
+    )
+    parser.add_argument(
+        *("-m", "--model-uri"),
+        required=True,
+        type=_model_uri,
+        help="models:/name/Production, models:/name@alias, models:/name/3, models:/m-<id> or "
+        "runs:/<run_id>/<path>",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument(
+        *("-p", "--port"), default=5001, type=_port, help="0 chooses a free one (default: 5001)"
+    )
+    parser.add_argument(
+        "--allow-pickle",
+        action="store_true",
+        help="load pickled models, which can run any code",
+    )
+    parser.add_argument(
+        "--allow-unverified",
+        action="store_true",
+        help="open the local folder that an unverified version names as its source",
+    )
+    # The token is found as the SDK finds it, which reads no flags.
+    flags = ("log_level", "serving_max_body_bytes", "serving_timeout_s")
+    add_flags(parser, ModelServerSettings, "serving", only=flags)
+    return parser
+
+
+def _model_uri(text: str) -> str:
+    if not text.startswith(("models:/", "runs:/")):
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no model URI; use models:/name/Production, models:/name@alias, "
+            "models:/name/3, models:/m-<id> or runs:/<run_id>/<path>"
+        )
+    return text
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= MAX_PORT):
+        raise argparse.ArgumentTypeError(f"'{text}' is no port; use 0 to {MAX_PORT}")
+    return int(text)
+
+
+def _token(settings: ModelServerSettings) -> str | None:
+    """The token for the registry, which is also good for everything here."""
+    if settings.token or settings.token_file is None:
+        return settings.token or None
+    return grants.read_token(settings.token_file)
+
+
+async def _serve(
+    arguments: argparse.Namespace,
+    settings: ModelServerSettings,
+    token: str | None,
+    listener: socket.socket,
+) -> None:
+    timeout_s = settings.serving_timeout_s
+    endpoint = Endpoint(arguments.model_uri)
+    registry = Registry(token, allow_unverified=arguments.allow_unverified)
+    follower = Follower(
+        endpoint, registry, allow_pickle=arguments.allow_pickle, timeout_s=timeout_s
+    )
+    app = App(endpoint, Callers(token, registry.grant), settings.serving_max_body_bytes, timeout_s)
+    server = Server(app, int(timeout_s + _DRAIN_MARGIN_S))
+
+    def drain() -> None:
+        server.force_exit = endpoint.is_draining  # asked twice: do not wait for anybody
+        endpoint.is_draining = True
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, drain)
+    following = asyncio.create_task(follower.run())
+    announcing = asyncio.create_task(_announce(endpoint, follower, _url(listener)))
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        following.cancel()
+        announcing.cancel()
+        await asyncio.wait([following, announcing])
+        if not server.force_exit:
+            await follower.close()
+
+
+async def _announce(endpoint: Endpoint, follower: Follower, url: str) -> None:
+    await follower.attempted.wait()
+    if endpoint.served is None:
+        _say(f"waiting at {url}: {endpoint.why_not_ready}")
+        await endpoint.loaded.wait()
+    if endpoint.served is not None:
+        _say(f"serving {endpoint.uri} {endpoint.served.identity} on {url}")
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"modelyard: {text}\n")
+    sys.stdout.flush()
+
+
+def _complain(message: str, code: int) -> int:
+    sys.stderr.write(f"modelyard models serve: {message}\n")
+    return code

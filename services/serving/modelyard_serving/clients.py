@@ -1,0 +1,208 @@
+"""The registry as serving sees it, found and asked as the SDK does.
+
+All calls block; `following` makes them in threads.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from modelyard._transport import connections
+from modelyard.api.access.v1 import access_pb2
+from modelyard.api.access.v1.access_service_pb2_grpc import AccessServiceStub
+from modelyard.api.registry.v1 import registry_pb2, registry_service_pb2_grpc
+from modelyard_kit.auth import grants
+from modelyard_kit.auth.scope import Scope
+from modelyard_kit.errors import DataLoss, FailedPrecondition, Unauthenticated, Unavailable
+from modelyard_kit.rpc.channel import translated
+from modelyard_serving.endpoint import Identity
+
+_DEADLINE_S = 10.0
+_DOWNLOADS_DEADLINE_S = 60.0  # a URL is signed for each object
+_CALLER_DEADLINE_S = 2.0
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What a reference means now.
+
+    Attributes:
+        identity: Which model.
+        revision: Of the registered model when it was asked for; 0 for a URI that names none.
+        uri: Names the same bytes for ever.
+        source: Where a version that is not verified says its files are.
+        downloads: The reply with what a download needs; None if that was not asked for.
+    """
+
+    identity: Identity
+    revision: int
+    uri: str
+    source: str = ""
+    downloads: registry_pb2.ResolveModelResponse | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """A message of a watch.
+
+    Attributes:
+        revision: The newest the registry has seen.
+        is_heartbeat: Whether it only says that the stream is alive.
+    """
+
+    revision: int
+    is_heartbeat: bool
+
+
+class Registry:
+    """The registry behind the tracking URI, or of the local home.
+
+    Args:
+        token: Sent with each call, if any.
+        allow_unverified: Whether the folder that an unverified version names may be opened.
+    """
+
+    def __init__(self, token: str | None, *, allow_unverified: bool) -> None:
+        self._token = token
+        self._allow_unverified = allow_unverified
+        self._lock = threading.Lock()
+        self._connection: connections.Connection | None = None
+        self._watching: Any = None
+
+    def resolve(self, uri: str, *, include_downloads: bool) -> Resolution:
+        """Return what a reference means now.
+
+        Args:
+            uri: The reference.
+            include_downloads: Whether the reply carries what `fetch` needs, which costs the
+                registry a signed URL for each object.
+
+        Raises:
+            Error: It means nothing, or the registry cannot be reached.
+        """
+        request = registry_pb2.ResolveModelRequest(uri=uri, include_downloads=include_downloads)
+        timeout_s = _DOWNLOADS_DEADLINE_S if include_downloads else _DEADLINE_S
+        with translated("The registry"):
+            reply = self._stub().ResolveModel(request, timeout=timeout_s, metadata=self._metadata())
+        version = reply.model_version
+        identity = Identity(version.name, version.version, reply.digest)
+        pinned = f"models:/{version.name}/{version.version}" if version.name else uri
+        downloads = reply if include_downloads else None
+        return Resolution(identity, reply.revision, pinned, version.source, downloads)
+
+    def fetch(self, resolution: Resolution, scratch: Path) -> Path:
+        """Return a folder with the model's verified files.
+
+        Args:
+            resolution: Which model.
+            scratch: An empty folder to write to.
+
+        Raises:
+            Error: The version is not verified, or names no folder.
+            ModelyardException: The files cannot be had, or differ from their digests.
+        """
+        if not resolution.identity.digest:
+            return self._unverified(resolution)
+        from modelyard._artifacts import operations
+
+        known = resolution
+        if known.downloads is None:
+            known = self.resolve(resolution.uri, include_downloads=True)
+        if known.identity.digest != resolution.identity.digest:
+            raise DataLoss(f"{resolution.uri} has another digest than when it was resolved.")
+        fetched = operations.fetch_model(resolution.uri, str(scratch), resolved=known.downloads)
+        return Path(fetched.path)
+
+    def _unverified(self, resolution: Resolution) -> Path:
+        if not self._allow_unverified:
+            raise FailedPrecondition(
+                f"{resolution.uri} is not verified: the registry does not hold its files. "
+                "Serve it from its source with --allow-unverified if you trust that."
+            )
+        parts = urlsplit(resolution.source)
+        folder = Path(unquote(parts.path) if parts.scheme == "file" else resolution.source)
+        if not folder.is_dir():
+            raise FailedPrecondition(
+                f"{resolution.uri} is not verified, and its source is no folder on this machine."
+            )
+        return folder
+
+    def watch(self, name: str, after_revision: int) -> Iterator[Change]:
+        """Yield the changes of a registered model, the first message at once, for ever.
+
+        Raises:
+            Error: The stream ended or could not be opened.
+        """
+        request = registry_pb2.WatchModelsRequest(name=name, after_revision=after_revision)
+        try:
+            with translated("The registry"):
+                self._watching = self._stub().WatchModels(request, metadata=self._metadata())
+                for message in self._watching:
+                    event = message.HasField("event")
+                    revision = message.event.revision if event else message.position
+                    yield Change(revision, is_heartbeat=not event)
+        except Unavailable:
+            self._look_again(_DEADLINE_S)
+            raise
+
+    def grant(self, token: str) -> grants.Grant:
+        """Return what a caller's token grants, as the registry sees it.
+
+        Raises:
+            Unauthenticated: It is not valid, or the registry asks for no tokens at all.
+            Error: The registry cannot tell now, or cannot be reached.
+        """
+        stub: Any = AccessServiceStub(self._channel("access"))
+        metadata = (("x-request-id", uuid.uuid4().hex), ("authorization", f"Bearer {token}"))
+        try:
+            with translated("The registry"):
+                reply: access_pb2.GetCallerResponse = stub.GetCaller(
+                    access_pb2.GetCallerRequest(), timeout=_CALLER_DEADLINE_S, metadata=metadata
+                )
+        except Unavailable:
+            self._look_again(_CALLER_DEADLINE_S)
+            raise
+        if not reply.name:  # such a registry grants everything to any token
+            raise Unauthenticated(
+                "The token is not valid: the registry asks for none, so only the one that this "
+                "endpoint was started with is."
+            )
+        ends = reply.HasField("expire_time")
+        return grants.Grant(
+            principal=reply.name,
+            name=reply.name,
+            role=reply.role if reply.HasField("role") else None,
+            scope=Scope(tuple(reply.models), tuple(reply.experiments), reply.name),
+            expires_ms=reply.expire_time.ToMilliseconds() if ends else None,
+            permissions=frozenset(reply.permissions),
+        )
+
+    def close(self) -> None:
+        """End the watch."""
+        if self._watching is not None:
+            self._watching.cancel()
+
+    def _stub(self) -> Any:
+        return registry_service_pb2_grpc.RegistryServiceStub(self._channel("registry"))
+
+    def _channel(self, area: str) -> Any:
+        with self._lock:
+            if self._connection is None:
+                self._connection = connections.connect(connections.registry_uri())
+            return self._connection.channel(area)
+
+    def _look_again(self, timeout_s: float) -> None:
+        # Looking for a local instance would start one that was stopped on purpose.
+        if self._connection is not None and not self._connection.is_local:
+            connections.look_again(self._connection, timeout_s)
+
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        who = (("x-request-id", uuid.uuid4().hex), ("x-modelyard-user", f"serving-{os.getpid()}"))
+        return (*who, ("authorization", f"Bearer {self._token}")) if self._token else who

@@ -1,0 +1,160 @@
+"""A version's queue: requests wait their turn, and a dead worker is replaced.
+
+A crash fails the request that was running and no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from modelyard_kit.errors import DeadlineExceeded, Error, Unavailable
+from modelyard_serving import metrics
+from modelyard_serving.runtime.process import Died, LoadFailed, Process, Request
+
+Start = Callable[[], Awaitable[Process]]
+"""Starts a worker with the version's model; raises `LoadFailed`."""
+
+_FIRST_PAUSE_S = 0.2
+_MAX_PAUSE_S = 10.0
+_UNSTABLE_S = 5.0  # a worker that dies younger than this is replaced only after a pause
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Job:
+    request: Request
+    answer: asyncio.Future[bytes]
+
+    def fail(self, error: Error) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+class WorkerQueue:
+    """One worker and the requests that wait for it.
+
+    Args:
+        process: The worker, with its model loaded and warm.
+        start: Starts another like it.
+        timeout_s: How long one prediction may run before its worker is ended.
+    """
+
+    def __init__(self, process: Process, start: Start, timeout_s: float) -> None:
+        self._process: Process | None = process
+        self._start = start
+        self._timeout_s = timeout_s
+        self._jobs: deque[_Job] = deque()
+        self._woken = asyncio.Event()
+        self._down = ""
+        self._runner = asyncio.create_task(self._run(process))
+
+    @property
+    def is_up(self) -> bool:
+        """Whether a worker is there, loaded and warm."""
+        return self._process is not None
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id, None while there is none."""
+        return None if self._process is None else self._process.pid
+
+    async def ask(self, request: Request) -> bytes:
+        """Return the JSON answer to a request, once it had its turn.
+
+        A caller that is cancelled while it waits gives up its turn.
+
+        Raises:
+            Unavailable: The worker died on this request, or cannot be started again.
+            DeadlineExceeded: The prediction took too long.
+            InvalidArgument: The input is not what the model takes.
+            ModelFailed: The model raised something.
+        """
+        if self._down:
+            raise Unavailable(self._down)
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._jobs.append(_Job(request, answer))
+        self._woken.set()
+        return await answer
+
+    async def close(self) -> None:
+        """Stop the worker. Nobody asks any more."""
+        self._runner.cancel()
+        await asyncio.wait([self._runner])
+        if self._process is not None:
+            await self._process.stop()
+
+    async def _run(self, process: Process) -> None:
+        clock = asyncio.get_running_loop().time
+        pause_s = 0.0
+        while True:
+            born_s = clock()
+            await self._work(process)
+            process.kill()  # it is dead already; this closes our end
+            self._process = None
+            metrics.worker_deaths.inc()
+            _log.warning("the worker %s; starting another", process.ending)
+            pause_s = _longer(pause_s) if clock() - born_s < _UNSTABLE_S else 0.0
+            self._process = process = await self._replacement(pause_s)
+
+    async def _work(self, process: Process) -> None:
+        """Answer requests until the worker dies."""
+        death = asyncio.create_task(process.wait())
+        death.add_done_callback(lambda _: self._woken.set())
+        try:
+            while not death.done():
+                if not self._jobs:
+                    self._woken.clear()
+                    await self._woken.wait()
+                elif (job := self._jobs.popleft()).answer.done():
+                    continue
+                elif not await self._answer(process, job):
+                    await death
+        finally:
+            death.cancel()
+
+    async def _answer(self, process: Process, job: _Job) -> bool:
+        """Answer one request; return False when the worker did not survive it."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                answer = await process.ask(job.request)
+        except Error as error:
+            job.fail(error)
+        except Died:
+            process.kill()
+            job.fail(Unavailable("The model's process died on this request; others go on."))
+            return False
+        except TimeoutError:
+            process.kill()
+            job.fail(
+                DeadlineExceeded(f"The model did not answer within {self._timeout_s:g} seconds.")
+            )
+            return False
+        else:
+            if not job.answer.done():
+                job.answer.set_result(answer)
+        return True
+
+    async def _replacement(self, pause_s: float) -> Process:
+        """Start a worker, however often it takes; who waits meanwhile is refused if it fails."""
+        while True:
+            await asyncio.sleep(pause_s)
+            try:
+                process = await self._start()
+            except LoadFailed as failed:
+                _log.warning("no worker can be started: %s", failed)
+                self._down = f"The model's process ended and cannot be started again: {failed}."
+                while self._jobs:
+                    self._jobs.popleft().fail(Unavailable(self._down))
+                pause_s = _longer(pause_s)
+            else:
+                self._down = ""
+                return process
+
+
+def _longer(pause_s: float) -> float:
+    return min(max(2 * pause_s, _FIRST_PAUSE_S), _MAX_PAUSE_S)

@@ -1,0 +1,118 @@
+"""The databases a test runs on: a SQLite file, or a database of the process's PostgreSQL server."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from sqlalchemy import MetaData, insert, text
+from tests.support.databases import postgres
+
+from modelyard_kit.db.base import Database, open_database
+from modelyard_kit.db.migrations import Tree, migrate
+
+Dialect: TypeAlias = Literal["sqlite", "postgresql"]
+DIALECTS: tuple[Dialect, ...] = ("sqlite", "postgresql")
+
+_urls: dict[tuple[Dialect, Path, str], str] = {}
+
+
+def empty_url(dialect: Dialect, folder: Path, name: str = "x") -> str:
+    """Make a database without tables and return its URL.
+
+    Args:
+        dialect: Which kind.
+        folder: Of the test: SQLite's file is in it, and it tells the databases of tests apart.
+        name: Of the service, for the databases of services.
+    """
+    file = f"sqlite:///{folder}/{name}.db"
+    url = postgres.server().create() if dialect == "postgresql" else file
+    _urls[dialect, folder, name] = url
+    return url
+
+
+def migrated_url(dialect: Dialect, folder: Path, tree: Tree) -> str:
+    """Return the URL of a service's database: that of the folder, made if there is none yet.
+
+    A database that is made here is at the head of the service's revisions.
+    """
+    known = _urls.get((dialect, folder, tree.service))
+    if known is not None:
+        return known
+    if dialect == "postgresql":
+        url = postgres.server().migrated(tree)
+        _urls[dialect, folder, tree.service] = url
+        return url
+    url = empty_url(dialect, folder, tree.service)
+    (folder / f"{tree.service}.db").write_bytes(_migrated_file(tree))
+    return url
+
+
+@cache
+def _migrated_file(tree: Tree) -> bytes:
+    """Return a SQLite file at the head of a service's revisions."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "x.db"
+        with closing(open_database(f"sqlite:///{file}")) as database:
+            migrate(database, tree)
+        return file.read_bytes()
+
+
+def use(folder: Path, tree: Tree, url: str) -> None:
+    """Have a folder's PostgreSQL database of a service be reached by another URL from now on."""
+    _urls["postgresql", folder, tree.service] = url
+
+
+def open_migrated(dialect: Dialect, folder: Path, tree: Tree) -> Database:
+    """Open a service's database at the head of its revisions."""
+    return open_database(migrated_url(dialect, folder, tree))
+
+
+@contextmanager
+def with_tables(dialect: Dialect, folder: Path, tables: MetaData) -> Iterator[Database]:
+    """Open a database that has these tables, as a migration makes them."""
+    with closing(open_database(empty_url(dialect, folder))) as database:
+        with database.migrating() as connection:
+            tables.create_all(connection)
+        yield database
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table as a revision has it."""
+
+    revision: str
+    """That made the table."""
+    table: str
+    values: dict[str, Any]
+
+
+def revisions_before_head(tree: Tree) -> list[str]:
+    """Return the revisions from which a database may have to be brought to the head."""
+    found = sorted(file.name[:4] for file in (tree.folder / "versions").glob("[0-9]*.py"))
+    assert found[-1] == tree.head
+    return found[:-1]
+
+
+def upgrade(dialect: Dialect, folder: Path, tree: Tree, revision: str, rows: list[Row]) -> None:
+    """Make a database of a revision, fill each of its tables, and bring it to the head."""
+    with closing(open_database(empty_url(dialect, folder, tree.service))) as database:
+        migrate(database, replace(tree, head=revision))
+        tables = MetaData()
+        tables.reflect(database.engine)
+        present = [row for row in rows if row.revision <= revision]
+        with database.write() as session:
+            for row in present:
+                session.execute(insert(tables.tables[row.table]).values(**row.values))
+            filled = {
+                name
+                for name in tables.tables
+                if session.scalar(text(f"SELECT count(*) FROM {name}"))  # noqa: S608 - as reflected
+            }
+        assert filled == set(tables.tables), "a table has no row: add one to the test"
+        migrate(database, tree)
