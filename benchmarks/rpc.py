@@ -31,8 +31,8 @@ from benchmarks import floors
 from modelyard.api.artifacts.v1 import artifacts_pb2
 from modelyard.api.registry.v1 import registry_pb2, registry_service_pb2_grpc
 from modelyard.api.tracking.v1 import tracking_pb2, tracking_service_pb2_grpc
-from modelyard_kit.db.base import open_database
 from modelyard_kit.db.migrations import migrate
+from modelyard_kit.db.open import open_database
 from modelyard_server.processes.databases import TREES
 
 WARM_UP = 50

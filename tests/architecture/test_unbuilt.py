@@ -10,7 +10,7 @@ import modelyard_serving.app
 import modelyard_tracking.app
 from modelyard_kit.artifacts import UrlSigner
 from modelyard_kit.artifacts.memory import MemoryStore
-from modelyard_kit.db.base import open_database
+from modelyard_kit.db.open import open_database
 from modelyard_kit.rpc.channel import connect
 from modelyard_kit.rpc.server import Server
 

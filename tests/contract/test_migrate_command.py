@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import inspect
 from tests.support.databases.dialects import Dialect, empty_url
 
-from modelyard_kit.db.base import open_database
+from modelyard_kit.db.open import open_database
 from modelyard_server.admin import migrate
 
 

@@ -24,8 +24,8 @@ import modelyard_registry.app
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.api.registry.v1 import registry_service_pb2
 from modelyard.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
-from modelyard_kit.db.base import open_database
 from modelyard_kit.db.migrations import migrate
+from modelyard_kit.db.open import open_database
 from modelyard_kit.rpc.channel import connect
 from modelyard_server.processes.running import GRACE_S
 

@@ -26,7 +26,8 @@ from modelyard.api.tracking.v1.tracking_service_pb2_grpc import TrackingServiceS
 from modelyard_kit.artifacts import UrlSigner
 from modelyard_kit.artifacts.memory import MemoryStore
 from modelyard_kit.auth.tokens import Tokens, from_registry
-from modelyard_kit.db.base import Database, open_database
+from modelyard_kit.db.base import Database
+from modelyard_kit.db.open import open_database
 from modelyard_kit.rpc.channel import connect
 from modelyard_kit.rpc.server import Server
 

@@ -7,8 +7,8 @@ from tests.support.platforms.tracking_service import refused, tracking_at
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_kit.artifacts import UrlSigner
 from modelyard_kit.artifacts.memory import MemoryStore
-from modelyard_kit.db.base import open_database
 from modelyard_kit.db.migrations import migrate
+from modelyard_kit.db.open import open_database
 from modelyard_kit.errors import FailedPrecondition
 from modelyard_kit.rpc.server import Server
 from modelyard_tracking.app import TREE, mount

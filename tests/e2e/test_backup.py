@@ -16,8 +16,8 @@ from tests.support.stores.s3_servers import S3Server
 
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard_kit.artifacts import Digest
-from modelyard_kit.db.base import open_database
 from modelyard_kit.db.migrations import current
+from modelyard_kit.db.open import open_database
 from modelyard_server.admin import backup, gc, restore
 from modelyard_server.admin.backups import contents, objects
 from modelyard_server.admin.backups.contents import Contents, TableFile

@@ -11,8 +11,8 @@ from tests.support.databases.backups import back_up, databases_in, is_refused, r
 from tests.support.databases.dialects import Dialect
 from tests.support.platforms.filled_home import running
 
-from modelyard_kit.db.base import open_database
 from modelyard_kit.db.migrations import Tree, current, migrate
+from modelyard_kit.db.open import open_database
 from modelyard_server.admin import backup, restore
 from modelyard_server.admin.backups import contents
 from modelyard_server.processes.databases import TREES

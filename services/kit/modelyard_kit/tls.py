@@ -34,7 +34,7 @@ class TlsFiles:
     Attributes:
         cert: The certificate it shows, with the chain up to its CA.
         key: The private key of that.
-        ca: Whose certificates it trusts when it connects to. With it, all it connects to must speak TLS.
+        ca: Authorities it trusts when it connects to other services, which then must speak TLS.
         client_ca: Whose certificates callers by gRPC must show.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,11 +14,14 @@ from typing import Any, Literal, TypeAlias
 from sqlalchemy import MetaData, insert, text
 from tests.support.databases import postgres
 
-from modelyard_kit.db.base import Database, open_database
+from modelyard_kit.db.base import Database
 from modelyard_kit.db.migrations import Tree, migrate
+from modelyard_kit.db.open import open_database
 
 Dialect: TypeAlias = Literal["sqlite", "postgresql"]
 DIALECTS: tuple[Dialect, ...] = ("sqlite", "postgresql")
+PIPELINED = os.environ.get("TEST_PIPELINE") != "off"
+"""Whether statements to PostgreSQL are pipelined; `make soak` also runs without."""
 
 _urls: dict[tuple[Dialect, Path, str], str] = {}
 
@@ -70,7 +74,7 @@ def use(folder: Path, tree: Tree, url: str) -> None:
 
 def open_migrated(dialect: Dialect, folder: Path, tree: Tree) -> Database:
     """Open a service's database at the head of its revisions."""
-    return open_database(migrated_url(dialect, folder, tree))
+    return open_database(migrated_url(dialect, folder, tree), pipelined=PIPELINED)
 
 
 @contextmanager

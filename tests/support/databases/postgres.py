@@ -20,8 +20,8 @@ from pathlib import Path
 import psycopg
 from tests.support.processes.ports import free_port
 
-from modelyard_kit.db.base import open_database
 from modelyard_kit.db.migrations import Tree, migrate
+from modelyard_kit.db.open import open_database
 
 _NOBODY = 65534  # the server refuses to run as root
 _RAM = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it

@@ -26,8 +26,8 @@ from modelyard_gateway.backends import Backend
 from modelyard_gateway.server import HttpServer
 from modelyard_kit.artifacts import ArtifactStore, UrlSigner
 from modelyard_kit.artifacts.local import LocalStore
-from modelyard_kit.db.base import open_database
 from modelyard_kit.db.migrations import migrate
+from modelyard_kit.db.open import open_database
 from modelyard_kit.http.listening import listen
 from modelyard_kit.rpc.channel import connect
 from modelyard_kit.rpc.server import Server

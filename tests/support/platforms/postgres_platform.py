@@ -19,7 +19,8 @@ import modelyard_tracking.models
 from modelyard_gateway.backends import SERVICES
 from modelyard_kit.artifacts import Digest, UrlSigner
 from modelyard_kit.artifacts.memory import MemoryStore
-from modelyard_kit.db.base import Database, open_database
+from modelyard_kit.db.base import Database
+from modelyard_kit.db.open import open_database
 from modelyard_kit.rpc.channel import connect
 from modelyard_kit.rpc.server import Server
 

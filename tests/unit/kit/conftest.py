@@ -9,7 +9,8 @@ from sqlalchemy import text
 from tests.support.platforms.notebook import SERVICE, Notebook
 
 from modelyard.api.registry.v1 import registry_service_pb2_grpc
-from modelyard_kit.db.base import Database, open_database
+from modelyard_kit.db.base import Database
+from modelyard_kit.db.open import open_database
 from modelyard_kit.rpc import idempotency
 from modelyard_kit.rpc.server import Server
 

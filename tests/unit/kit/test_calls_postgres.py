@@ -14,7 +14,8 @@ from tests.support.platforms.notebook import SERVICE, Notebook, Stub, create, fa
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.api.registry.v1 import registry_service_pb2_grpc
-from modelyard_kit.db.base import Database, open_database
+from modelyard_kit.db.base import Database
+from modelyard_kit.db.open import open_database
 from modelyard_kit.rpc import idempotency
 from modelyard_kit.rpc.server import Server
 

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import text
 from tests.support.databases.dialects import Dialect, empty_url
 
-from modelyard_kit.db.base import Database, open_database
+from modelyard_kit.db.base import Database
+from modelyard_kit.db.open import open_database
 from modelyard_kit.errors import InvalidArgument
 
 

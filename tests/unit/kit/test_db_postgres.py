@@ -16,7 +16,8 @@ from sqlalchemy.orm.exc import StaleDataError
 from tests.support.databases import postgres
 from tests.support.databases.postgres import Postgres
 
-from modelyard_kit.db.base import LATER, Conflict, Database, OutcomeUnknown, open_database
+from modelyard_kit.db.base import LATER, Conflict, Database, OutcomeUnknown
+from modelyard_kit.db.open import open_database
 from modelyard_kit.errors import DeadlineExceeded, InvalidArgument, Unavailable
 
 

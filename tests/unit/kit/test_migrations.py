@@ -10,8 +10,9 @@ from sqlalchemy import inspect, text
 from tests.support.databases import postgres
 from tests.support.databases.dialects import Dialect, empty_url
 
-from modelyard_kit.db.base import Database, open_database
+from modelyard_kit.db.base import Database
 from modelyard_kit.db.migrations import Tree, current, migrate, require_head
+from modelyard_kit.db.open import open_database
 from modelyard_kit.errors import FailedPrecondition, Unavailable
 
 REVISION = """

@@ -1,4 +1,4 @@
-"""TLS of a server and of who connects to it, with certificates of an authority of the test's own."""
+"""TLS of servers and of their clients, with certificates of an authority of the test's own."""
 
 from __future__ import annotations
 

@@ -11,8 +11,9 @@ from tests.support.databases.dialects import Dialect, empty_url
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.api.serving.v1 import endpoint_pb2
-from modelyard_kit.db.base import Conflict, open_database
+from modelyard_kit.db.base import Conflict
 from modelyard_kit.db.migrations import migrate
+from modelyard_kit.db.open import open_database
 from modelyard_registry.app import TREE
 from modelyard_registry.models import READY, Base
 from modelyard_registry.rules.history import Action, EndpointAction

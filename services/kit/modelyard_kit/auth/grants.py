@@ -1,8 +1,8 @@
 """Who may call what: a token, and a permission on every method.
 
 The services' own token may do everything; named tokens do what their role and scope allow (see
-`modelyard_kit.auth.tokens`). Without a token configured every caller may do everything, which is why
-such a server listens on loopback only (`server.check_address`).
+`modelyard_kit.auth.tokens`). Without a token configured every caller may do everything, which is
+why such a server listens on loopback only (`server.check_address`).
 """
 
 from __future__ import annotations

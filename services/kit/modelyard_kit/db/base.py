@@ -1,7 +1,7 @@
-"""A service's database: the engine chosen by URL, and its two kinds of transaction.
+"""A service's database and its two kinds of transaction.
 
 A read is one read-only transaction: all it sees is of one instant. A write is one transaction with
-one commit. `modelyard_kit.db.sqlite` and `modelyard_kit.db.postgres` know how each database does that.
+one commit. `modelyard_kit.db.sqlite` and `modelyard_kit.db.postgres` implement them.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, TypeAlias
 from weakref import WeakSet
 
-from sqlalchemy import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import QueuePool
 
-from modelyard_kit.errors import Error, FailedPrecondition, InvalidArgument, Unavailable
+from modelyard_kit.errors import Error, FailedPrecondition, Unavailable
 from modelyard_kit.observability.metrics import db_pool_in_use
 
 DEFAULT_POOL_SIZE = 16
@@ -41,8 +41,6 @@ LATER: Final = {"later": True}
 PostgreSQL is sent it, and every INSERT that returns nothing, with the next statement or the commit,
 so that nobody waits for it alone.
 """
-
-_EXPECTED = "expected postgresql://user@host/database or sqlite:////folder/file.db"
 
 
 class Conflict(Exception):
@@ -208,45 +206,6 @@ def _connections_in_use() -> int:
 
 
 db_pool_in_use.set_function(_connections_in_use)
-
-
-def open_database(url: str | URL, pool_size: int = DEFAULT_POOL_SIZE) -> Database:
-    """Open the database behind `url`, e.g. `sqlite:////var/lib/modelyard/registry.db`.
-
-    Args:
-        url: An SQLAlchemy URL; as text it cannot name a file with a `?` in its path.
-        pool_size: How many connections to keep; at least the threads that use it.
-
-    Raises:
-        InvalidArgument: The URL is malformed or of a database that is not supported.
-        FailedPrecondition: A SQLite file is open in another process, or cannot be read and
-            written. A PostgreSQL server that cannot be reached may be there later.
-    """
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):  # of a port that is no number
-        raise InvalidArgument(f"The database URL cannot be read; {_EXPECTED}.") from None
-    match parsed.drivername:
-        case "sqlite":
-            from modelyard_kit.db.sqlite import open_sqlite
-
-            return open_sqlite(parsed, pool_size)
-        case "postgresql" | "postgresql+psycopg":
-            return _open_postgres(parsed, pool_size)
-    raise InvalidArgument(
-        f"Databases of kind '{parsed.drivername}' are not supported; {_EXPECTED}.",
-        backend=parsed.drivername,
-    )
-
-
-def _open_postgres(url: URL, pool_size: int) -> Database:
-    try:
-        from modelyard_kit.db.postgres import open_postgres
-    except ModuleNotFoundError as error:
-        raise FailedPrecondition(
-            "PostgreSQL needs the extra 'postgres': pip install 'modelyard[postgres]'."
-        ) from error
-    return open_postgres(url, pool_size)
 
 
 @contextmanager

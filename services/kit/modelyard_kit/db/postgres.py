@@ -1,31 +1,28 @@
 """PostgreSQL by psycopg 3: several processes may share one database.
 
 A read is REPEATABLE READ and read-only; a write is READ COMMITTED and locks the rows it depends on.
-What begins a transaction is sent with its first statement, and a connection from the pool is looked
-at, not tried: neither costs a round trip. Text compares and sorts by code point, as in SQLite,
-whatever the server's locale.
+Statements are pipelined (`modelyard_kit.db.pipeline`). A connection from the pool is checked for
+unsolicited data instead of by a query, which would cost a round trip. Text compares and sorts by
+code point, as in SQLite, whatever the server's locale.
 """
 
 from __future__ import annotations
 
 import logging
 import select
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from typing import Any, NamedTuple, Self, cast
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL, Connection, create_engine, event, text
-from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import Session
-from sqlalchemy.orm.exc import StaleDataError
-from sqlalchemy.sql.compiler import SQLCompiler
 
-from modelyard_kit.db import locks
-from modelyard_kit.db.base import LATER, Conflict, Database
+from modelyard_kit.db import locks, pipeline
+from modelyard_kit.db.base import Conflict, Database
 from modelyard_kit.errors import (
     DeadlineExceeded,
     Error,
@@ -87,98 +84,8 @@ _MEANINGS: dict[str, tuple[type[Error], str]] = {
 """By SQLSTATE."""
 _COLLIDED = {"40001", "40P01"}  # serialization failure, deadlock
 _DOWN_CLASSES = ("08", "53", "57P")  # connection, resources, operator
-
-
-_MOST_WAITING = 100
-"""More writes than these, and more rows in one, are not kept in memory but sent."""
 _BEGIN_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _READING = {"postgresql_begin": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
-
-
-class _Later(NamedTuple):
-    """A statement that is sent with the next one, or with the commit."""
-
-    statement: str
-    parameters: Any = None
-    is_many: bool = False
-    rows: int | None = None
-    """How many rows it must find; None for any number."""
-
-
-class _Session(psycopg.Connection[Any]):
-    """A connection that sends together what need not be waited for one by one.
-
-    That is what begins a transaction, and writes that return nothing: they are sent in one round
-    trip with the next statement or, unless rows must be there for them, with the commit. An error
-    of theirs is raised then; the server runs nothing that comes after it. psycopg itself begins
-    nothing: it is in autocommit mode.
-    """
-
-    waiting: tuple[_Later, ...] = ()
-
-    @contextmanager
-    def sending(self) -> Iterator[None]:
-        """Send what waits together with what is executed inside."""
-        if not self.waiting:
-            yield
-            return
-        waiting, self.waiting = self.waiting, ()
-        sent: list[tuple[_Later, psycopg.Cursor[Any]]] = []
-        with self.pipeline():
-            for later in waiting:
-                cursor = psycopg.Cursor(self)
-                execute: Any = cursor.executemany if later.is_many else cursor.execute
-                execute(later.statement, later.parameters)
-                sent.append((later, cursor))
-            yield
-        for later, cursor in sent:
-            if later.rows not in {None, cursor.rowcount}:
-                raise StaleDataError(
-                    f"{cursor.rowcount} rows were there of {later.rows} for: {later.statement}"
-                )
-
-    def send(self) -> None:
-        with self.sending():
-            pass
-
-    def commit(self) -> None:
-        if any(later.rows is not None for later in self.waiting):
-            self.send()
-        if self.waiting:
-            self.waiting += (_Later("COMMIT"),)
-            self.send()
-        else:
-            super().commit()
-
-    def rollback(self) -> None:
-        self.waiting = ()
-        super().rollback()
-
-    def cursor(self, name: str = "", **options: Any) -> Any:
-        if name:  # of the server's kind, which a transaction has to be there for
-            self.send()
-        return super().cursor(name, **options)
-
-
-class _Cursor(psycopg.Cursor[Any]):
-    rows: int | None = None
-    """Of a statement that waits."""
-
-    @property
-    def session(self) -> _Session:
-        return cast(_Session, self.connection)
-
-    @property
-    def rowcount(self) -> int:
-        return super().rowcount if self.rows is None else self.rows
-
-    def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
-        with self.session.sending():
-            return super().execute(query, params, **options)
-
-    def executemany(self, query: Any, params_seq: Iterable[Any], **options: Any) -> None:
-        with self.session.sending():
-            super().executemany(query, params_seq, **options)
 
 
 class PostgresDatabase(Database):
@@ -195,8 +102,10 @@ class PostgresDatabase(Database):
     def limit(self, session: Session, timeout_s: float) -> None:
         if timeout_s < STATEMENT_TIMEOUT_S:
             timeout_ms = max(int(timeout_s * 1000), 1)
-            limit = _Later(f"SET LOCAL statement_timeout = {timeout_ms}")
-            _session_of(session.connection()).waiting += (limit,)
+            pipeline.send_with_next(
+                session.connection(),
+                f"SET LOCAL statement_timeout = {timeout_ms}",
+            )
 
     def explain(self, error: DBAPIError) -> Error | Conflict | None:
         failure = error.orig
@@ -242,8 +151,13 @@ class PostgresDatabase(Database):
             _sort_by_code_point(connection, _texts(connection) - others)
 
 
-def open_postgres(url: URL, pool_size: int) -> PostgresDatabase:
+def open_postgres(url: URL, pool_size: int, *, pipelined: bool = True) -> PostgresDatabase:
     """Make a pool for a PostgreSQL database; nothing is connected yet.
+
+    Args:
+        url: Of the database.
+        pool_size: How many connections to keep.
+        pipelined: Whether writes whose result nobody needs are sent with the statement after them.
 
     Raises:
         InvalidArgument: The URL has an option that there is not.
@@ -264,29 +178,36 @@ def open_postgres(url: URL, pool_size: int) -> PostgresDatabase:
         hide_parameters=True,  # what users log does not belong into our log
         connect_args={name: value for name, value in _CONNECT.items() if name not in url.query},
     )
-    event.listen(engine, "do_connect", _connect)
+    event.listen(engine, "do_connect", partial(_connect, pipelined=pipelined))
     event.listen(engine, "connect", _configure)
     event.listen(engine, "checkout", _replace_if_lost)
     event.listen(engine, "begin", _begin)
-    event.listen(engine, "do_execute", partial(_send_later, is_many=False))
-    event.listen(engine, "do_executemany", partial(_send_later, is_many=True))
+    if pipelined:
+        pipeline.defer_writes(engine)
     return PostgresDatabase(engine, reading=_READING, writing={})
 
 
-def _connect(_dialect: Any, _record: Any, args: Any, options: dict[str, Any]) -> _Session:
-    return _Session.connect(*args, cursor_factory=_Cursor, **options)
+def _connect(
+    _dialect: Any, _record: Any, args: Any, options: dict[str, Any], *, pipelined: bool
+) -> psycopg.Connection[Any]:
+    if pipelined:
+        return pipeline.PipelinedConnection.connect(
+            *args, cursor_factory=pipeline.PipelinedCursor, **options
+        )
+    return psycopg.Connection.connect(*args, **options)
 
 
-def _configure(connection: _Session, _record: Any) -> None:
+def _configure(connection: psycopg.Connection[Any], _record: Any) -> None:
     connection.execute(
         "; ".join(f"SET {name} = {int(seconds * 1000)}" for name, seconds in _SETTINGS.items())
     )
 
 
-def _replace_if_lost(connection: _Session, _record: Any, _checked_out: Any) -> None:
+def _replace_if_lost(connection: psycopg.Connection[Any], _record: Any, _checked_out: Any) -> None:
     """Have another connection made instead of one that the server has ended.
 
-    A server that says something unasked says goodbye. One that vanished is found by keepalives.
+    Unsolicited data on an idle connection means that the server is closing it. TCP keepalives
+    detect a server that vanished.
     """
     heard = select.poll()
     if not connection.closed:
@@ -297,38 +218,9 @@ def _replace_if_lost(connection: _Session, _record: Any, _checked_out: Any) -> N
 
 def _begin(connection: Connection) -> None:
     options = connection.get_execution_options()
-    if "isolation_level" not in options:  # else psycopg begins as it says, if at all
-        _session_of(connection).waiting = (_Later(options.get("postgresql_begin", _BEGIN_WRITE)),)
-
-
-def _send_later(
-    cursor: psycopg.Cursor[Any],
-    statement: str,
-    parameters: Any,
-    context: DefaultExecutionContext,
-    *,
-    is_many: bool,
-) -> bool:
-    """Have a write wait whose result nobody needs now; false for any other statement."""
-    compiled, options = context.compiled, context.execution_options
-    if not isinstance(cursor, _Cursor) or not isinstance(compiled, SQLCompiler):
-        return False
-    count = len(parameters) if is_many else 1
-    is_too_much = len(cursor.session.waiting) + count > _MOST_WAITING
-    if is_too_much or compiled.effective_returning or _READING.items() <= options.items():
-        return False  # in a read it is refused at once
-    changes = context.isupdate or context.isdelete
-    # With this option the unit of work changes rows, which must be there.
-    if changes and "compiled_cache" in options:
-        cursor.rows = count
-    elif not context.isinsert and not (changes and LATER.items() <= options.items()):
-        return False
-    cursor.session.waiting += (_Later(statement, parameters, is_many, cursor.rows),)
-    return True
-
-
-def _session_of(connection: Connection) -> _Session:
-    return cast(_Session, connection.connection.dbapi_connection)
+    if "isolation_level" not in options:  # else psycopg begins by that, if at all
+        begin = str(options.get("postgresql_begin", _BEGIN_WRITE))
+        pipeline.send_with_next(connection, begin)
 
 
 def _texts(connection: Connection) -> set[tuple[str, str, str, int | None]]:

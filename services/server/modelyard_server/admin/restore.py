@@ -15,7 +15,8 @@ from itertools import islice
 from pathlib import Path
 
 from modelyard_kit.artifacts import ArtifactStore, Digest
-from modelyard_kit.db.base import Database, open_database
+from modelyard_kit.db.base import Database
+from modelyard_kit.db.open import open_database
 from modelyard_kit.errors import DataLoss, Error, InvalidArgument
 from modelyard_server.admin import installation
 from modelyard_server.admin.backups import contents, objects

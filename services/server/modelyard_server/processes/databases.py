@@ -8,7 +8,8 @@ from sqlalchemy import URL
 
 import modelyard_registry.app
 import modelyard_tracking.app
-from modelyard_kit.db.base import Database, open_database
+from modelyard_kit.db.base import Database
+from modelyard_kit.db.open import open_database
 from modelyard_server.processes.home import resolved
 
 TREES = {

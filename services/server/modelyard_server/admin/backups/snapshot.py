@@ -24,8 +24,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
-from modelyard_kit.db.base import open_database
 from modelyard_kit.db.migrations import Tree
+from modelyard_kit.db.open import open_database
 from modelyard_kit.errors import FailedPrecondition, InvalidArgument
 from modelyard_registry.models import Base as RegistryBase
 from modelyard_server.admin.backups.contents import ServiceDump, TableFile

@@ -18,8 +18,9 @@ from sqlalchemy import URL, make_url
 
 from modelyard._transport import instances
 from modelyard_kit.auth.grants import read_token
-from modelyard_kit.db.base import open_database, usable
+from modelyard_kit.db.base import usable
 from modelyard_kit.db.migrations import current, current_in
+from modelyard_kit.db.open import open_database
 from modelyard_kit.rpc.channel import connect
 from modelyard_kit.settings.declarations import load
 from modelyard_kit.settings.table import ServiceSettings
