@@ -11,11 +11,11 @@ from modelyard._artifacts import cache, downloads, manifests
 from modelyard._artifacts.objects import File, Object
 from modelyard._artifacts.transfer import Links
 from modelyard._artifacts.uploads import Owner, upload, upload_content
+from modelyard._local_model import LocalModel
 from modelyard._transport import connections, rpc
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard.exceptions import InvalidParameter
-from modelyard.models._folder import LocalModel
 
 __all__ = ["Location", "Owner", "download", "fetch_model", "locate", "upload", "upload_content"]
 

@@ -1,17 +1,15 @@
-"""Writing, logging and finding model folders, the same for every flavour."""
+"""Writing and finding model folders, the same for every flavour."""
 
 from __future__ import annotations
 
 import re
-import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modelyard._local_model import LocalModel
 from modelyard.exceptions import AlreadyExists, InvalidParameter, NotFound
 from modelyard.models._quote import quote
-from modelyard.models.model import Model, ModelInfo
+from modelyard.models.model import Model
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _DEFAULT_NAME = "model"
@@ -19,24 +17,6 @@ _FORMS = (
     "models:/<name>/<version or stage>, models:/<name>@<alias>, models:/m-<id>, "
     "runs:/<run_id>/<name>"
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogOptions:
-    """What a logged model has beyond its folder.
-
-    Attributes:
-        step: Of the run's training, at which it was made.
-        await_registration_for_seconds: How long to wait for a new version to be READY.
-    """
-
-    name: str
-    params: Mapping[str, Any] | None
-    tags: Mapping[str, str] | None
-    model_type: str | None
-    step: int
-    registered_model_name: str | None
-    await_registration_for_seconds: int | None
 
 
 def chosen_name(artifact_path: str | None, name: str | None) -> str:
@@ -63,28 +43,6 @@ def finish(folder: Path, model: Model) -> Model:
     model.model_size_bytes = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
     model.save(folder)
     return model
-
-
-def log_folder(write: Callable[[Path], object], options: LogOptions) -> ModelInfo:
-    """Let `write` fill a temporary folder and log it to the active run."""
-    from modelyard import _models_api
-
-    with tempfile.TemporaryDirectory(prefix="modelyard-") as temporary:
-        folder = Path(temporary) / _DEFAULT_NAME
-        write(folder)
-        return _models_api.log_model_folder(folder, options)
-
-
-@dataclass(frozen=True, slots=True)
-class LocalModel:
-    """A model folder on this machine; digest and ids are None for one that was only saved."""
-
-    path: Path
-    digest: str | None = None
-    name: str | None = None
-    version: str | None = None
-    model_id: str | None = None
-    run_id: str | None = None
 
 
 def is_uri(model_uri: object) -> bool:

@@ -26,7 +26,7 @@ _OURS = {
     "mlflow.models.signature._TypeHints": f"{__name__}:Anything",
     "mlflow.pyfunc.model.PythonModel": "modelyard.pyfunc:PythonModel",
     "mlflow.pyfunc.model.PythonModelContext": "modelyard.pyfunc:PythonModelContext",
-    "mlflow.pyfunc.model._FunctionPythonModel": "modelyard.pyfunc._python_model:FunctionModel",
+    "mlflow.pyfunc.model._FunctionPythonModel": "modelyard.models._python_model:FunctionModel",
     "mlflow.pyfunc.utils.data_validation.FuncInfo": f"{__name__}:Anything",
     "mlflow.pyfunc.utils.data_validation._validate_model_input": f"{__name__}:as_given",
 }

@@ -37,7 +37,7 @@ def dump(model: Any, file: Path) -> set[str]:
         raise ImportError("Storing this model needs cloudpickle: pip install cloudpickle")
     import cloudpickle  # type: ignore[import-untyped]
 
-    from modelyard.pyfunc import PythonModel, PythonModelContext
+    from modelyard.models._python_model import PythonModel, PythonModelContext
 
     known_to_mlflow = {
         PythonModel: "mlflow.pyfunc.model:PythonModel",

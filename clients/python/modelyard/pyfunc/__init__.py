@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from modelyard._extras import require_extra
+from modelyard._fluent.models import LogOptions, log_folder
 from modelyard.exceptions import InvalidParameter
-from modelyard.models._folder import LogOptions, chosen_name, local_model, log_folder
+from modelyard.models._folder import chosen_name, local_model
+from modelyard.models._python_model import PythonModel, PythonModelContext
 from modelyard.models._quote import quote
 from modelyard.models.model import Model, ModelInfo
 from modelyard.models.signature import ModelSignature
 from modelyard.pyfunc import _python_model, _save
 from modelyard.pyfunc._model import Predictor, PyFuncModel
-from modelyard.pyfunc._python_model import PythonModel, PythonModelContext
 
 __all__ = [
     "PyFuncModel",

@@ -15,15 +15,14 @@ from typing import Any
 from modelyard.exceptions import InvalidParameter, NotFound
 from modelyard.models import _code, _environment, _example, _pickles
 from modelyard.models._folder import finish, local_path_of_artifact, new_folder
+from modelyard.models._python_model import PythonModel, model_of
 from modelyard.models.model import Model
 from modelyard.models.signature import ModelSignature, infer_signature
 from modelyard.pyfunc._python_model import (
     CODE_LOADER_MODULE,
     LOADER_MODULE,
-    PythonModel,
     PythonModelPredictor,
     context_of,
-    model_of,
 )
 
 _FILE = "python_model.pkl"

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from modelyard._extras import require_extra
-from modelyard.models._folder import LogOptions, chosen_name, local_model, log_folder
+from modelyard._fluent.models import LogOptions, log_folder
+from modelyard.models._folder import chosen_name, local_model
 from modelyard.models.model import Model, ModelInfo
 from modelyard.models.signature import ModelSignature
 from modelyard.sklearn import _flavor

@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from modelyard._fluent.registry import register_model
 from modelyard._fluent.runs import active_run, start_run
 from modelyard._fluent.state import client, process
 from modelyard.entities import LoggedModelOutput
-from modelyard.models._folder import LogOptions
 from modelyard.models.model import Model, ModelInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogOptions:
+    """What a logged model has beyond its folder.
+
+    Attributes:
+        step: Of the run's training, at which it was made.
+        await_registration_for_seconds: How long to wait for a new version to be READY.
+    """
+
+    name: str
+    params: Mapping[str, Any] | None
+    tags: Mapping[str, str] | None
+    model_type: str | None
+    step: int
+    registered_model_name: str | None
+    await_registration_for_seconds: int | None
+
+
+def log_folder(write: Callable[[Path], object], options: LogOptions) -> ModelInfo:
+    """Let `write` fill a temporary folder and log it to the active run."""
+    with tempfile.TemporaryDirectory(prefix="modelyard-") as temporary:
+        folder = Path(temporary) / "model"
+        write(folder)
+        return log_model_folder(folder, options)
 
 
 def log_model_folder(folder: Path, options: LogOptions) -> ModelInfo:
