@@ -25,11 +25,12 @@ from modelyard.api.tracking.v1 import tracking_pb2
 from modelyard.api.tracking.v1.tracking_service_pb2_grpc import TrackingServiceStub
 from modelyard_kit.artifacts import UrlSigner
 from modelyard_kit.artifacts.memory import MemoryStore
-from modelyard_kit.auth.tokens import Tokens, from_registry
+from modelyard_kit.auth.tokens import Tokens
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.open import open_database
 from modelyard_kit.rpc.channel import connect
 from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.token_checks import from_registry
 
 SERVICES_TOKEN = "the-token-of-the-services"
 ACCESS = access_service_pb2.DESCRIPTOR.services_by_name["AccessService"]

@@ -13,9 +13,10 @@ import pytest
 from modelyard.api.access.v1 import access_pb2 as pb
 from modelyard_kit.auth import grants
 from modelyard_kit.auth.roles import ROLES
-from modelyard_kit.auth.tokens import Snapshot, Tokens, from_registry, snapshot_of
+from modelyard_kit.auth.tokens import Snapshot, Tokens
 from modelyard_kit.errors import Unauthenticated, Unavailable
 from modelyard_kit.rpc.channel import connect
+from modelyard_kit.rpc.token_checks import from_registry, snapshot_of
 
 NOW_MS = 1_700_000_000_000
 

@@ -18,19 +18,13 @@ from typing import Any
 
 import grpc
 
-from modelyard.api.access.v1 import access_pb2 as pb
-from modelyard.api.access.v1.access_service_pb2_grpc import AccessServiceStub
 from modelyard_kit.auth.grants import NAMED, Grant, check_time
-from modelyard_kit.auth.roles import ROLES
-from modelyard_kit.auth.scope import Scope
 from modelyard_kit.clock import Clock, now_ms
 from modelyard_kit.errors import Error, Unauthenticated, Unavailable
-from modelyard_kit.rpc.channel import translated
 
 logger = logging.getLogger(__name__)
 
 _PERIOD_S = 2.0
-_FETCH_TIMEOUT_S = 2.0
 _PATIENCE_S = 1.0  # after a failure, before a caller's token makes us ask again
 _NOBODY = "0" * 64
 """Compared with where there is no such id, so that the time taken does not tell."""
@@ -160,45 +154,3 @@ class Tokens:
             raise
         self._asked_at = asked_at
         self._snapshot = snapshot or known
-
-
-def from_registry(channel: grpc.Channel, token: str) -> Fetch:
-    """Return what asks the registry for the tokens.
-
-    Args:
-        channel: To `AccessService`.
-        token: The services' own.
-    """
-    stub: Any = AccessServiceStub(channel)
-    metadata = (("authorization", f"Bearer {token}"),)
-
-    def fetch(revision: int) -> Snapshot | None:
-        request = pb.ListTokenChecksRequest(revision=revision)
-        with translated("registry"):
-            reply = stub.ListTokenChecks(request, timeout=_FETCH_TIMEOUT_S, metadata=metadata)
-        return snapshot_of(reply, revision)
-
-    return fetch
-
-
-def snapshot_of(reply: pb.ListTokenChecksResponse, known_revision: int) -> Snapshot | None:
-    """Return what a reply says, or None if its revision was known."""
-    if reply.revision == known_revision:
-        return None
-    return Snapshot(reply.revision, {check.id: _known(check) for check in reply.tokens})
-
-
-def _known(check: pb.TokenCheck) -> KnownToken:
-    expires_ms = check.expire_time.ToMilliseconds() if check.HasField("expire_time") else None
-    return KnownToken(
-        check.sha256,
-        Grant(
-            principal=f"token:{check.id}",
-            name=check.name,
-            role=check.role,
-            scope=Scope(tuple(check.models), tuple(check.experiments), check.name),
-            expires_ms=expires_ms,
-            # A role that this version does not know yet may do nothing here.
-            permissions=ROLES.get(check.role, frozenset()),
-        ),
-    )

@@ -3,11 +3,12 @@ from __future__ import annotations
 import grpc
 
 from modelyard.api.access.v1 import access_pb2 as pb
-from modelyard_kit.auth.tokens import Fetch, Snapshot, Tokens, snapshot_of
+from modelyard_kit.auth.tokens import Fetch, Snapshot, Tokens
 from modelyard_kit.clock import Clock
 from modelyard_kit.db.base import Database
 from modelyard_kit.rpc.calls import Call, caller, reads, writes
 from modelyard_kit.rpc.fields import given
+from modelyard_kit.rpc.token_checks import snapshot_of
 from modelyard_registry import wire
 from modelyard_registry.operations import tokens
 from modelyard_registry.rules.tokens import NewToken

@@ -17,13 +17,14 @@ from typing import TypeVar
 from modelyard.api.access.v1 import access_service_pb2
 from modelyard_kit.artifacts import UrlSigner
 from modelyard_kit.auth.grants import read_services_token
-from modelyard_kit.auth.tokens import Tokens, from_registry
+from modelyard_kit.auth.tokens import Tokens
 from modelyard_kit.errors import Error
 from modelyard_kit.observability import logs, tracing
 from modelyard_kit.observability.monitoring import Monitoring
 from modelyard_kit.rpc.channel import connect
 from modelyard_kit.rpc.health import Readiness
 from modelyard_kit.rpc.server import Server, check_address
+from modelyard_kit.rpc.token_checks import from_registry
 from modelyard_kit.settings.checks import split_address
 from modelyard_kit.settings.declarations import PREFIX, add_flags, load, refuse_unknown
 from modelyard_kit.settings.table import (
