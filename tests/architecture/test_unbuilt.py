@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.support.stores.memory import MemoryStore
+
 import modelyard_registry.app
 import modelyard_serving.app
 import modelyard_tracking.app
 from modelyard_kit.artifacts import UrlSigner
-from modelyard_kit.artifacts.memory import MemoryStore
 from modelyard_kit.db.open import open_database
 from modelyard_kit.rpc.channel import connect
 from modelyard_kit.rpc.server import Server

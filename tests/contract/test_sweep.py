@@ -12,9 +12,9 @@ from tests.support.platforms.tracking_service import file_message, refused
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard_kit.artifacts import Digest
 from modelyard_kit.errors import Unavailable
+from modelyard_kit.references.uris import VersionSource
 from modelyard_registry.models import ModelVersion
 from modelyard_registry.operations.model_versions import Registration, pinned_source
-from modelyard_registry.rules.references import VersionSource
 from modelyard_tracking.models import StoredObject
 from modelyard_tracking.operations import sweeping
 from modelyard_tracking.rules.artifacts import CLAIM_MS, STRAY_MS

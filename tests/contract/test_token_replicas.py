@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 import pytest
 from tests.support.databases.dialects import Dialect, migrated_url
+from tests.support.stores.memory import MemoryStore
 
 import modelyard_registry.app
 import modelyard_tracking.app
@@ -24,7 +25,6 @@ from modelyard.api.registry.v1.registry_service_pb2_grpc import RegistryServiceS
 from modelyard.api.tracking.v1 import tracking_pb2
 from modelyard.api.tracking.v1.tracking_service_pb2_grpc import TrackingServiceStub
 from modelyard_kit.artifacts import UrlSigner
-from modelyard_kit.artifacts.memory import MemoryStore
 from modelyard_kit.auth.tokens import Tokens
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.open import open_database

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 from tests.support.databases.dialects import Dialect
 from tests.support.platforms.tracking_service import refused, tracking_at
+from tests.support.stores.memory import MemoryStore
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_kit.artifacts import UrlSigner
-from modelyard_kit.artifacts.memory import MemoryStore
 from modelyard_kit.db.migrations import migrate
 from modelyard_kit.db.open import open_database
 from modelyard_kit.errors import FailedPrecondition

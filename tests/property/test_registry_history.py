@@ -18,6 +18,8 @@ from sqlalchemy import Connection, text
 from tests.support.databases.dialects import Dialect, open_migrated
 
 from modelyard_kit.errors import Error
+from modelyard_kit.references.stages import Stage
+from modelyard_kit.references.uris import ForeignSource
 from modelyard_kit.rpc.calls import Call
 from modelyard_registry.app import TREE
 from modelyard_registry.models import Event, ModelName
@@ -33,8 +35,7 @@ from modelyard_registry.operations import (
 from modelyard_registry.operations.importing import OriginalModel, OriginalVersion
 from modelyard_registry.operations.model_versions import Registration
 from modelyard_registry.rules.history import Document, apply
-from modelyard_registry.rules.references import ForeignSource, Pinned
-from modelyard_registry.rules.stages import Stage
+from modelyard_registry.rules.pinning import Pinned
 
 NAMES = ("iris", "rosés", 'a "name"')
 names = st.sampled_from(NAMES)

@@ -12,6 +12,7 @@ from modelyard._artifacts import operations
 from modelyard._artifacts.operations import Owner
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.references.uris import LoggedModelSource, RunSource, parse_source
 from modelyard_mlflow.export_tracking import There
 from modelyard_mlflow.mlflow_destination import Item, MlflowTarget, tags_of
 from modelyard_mlflow.mlflow_http import Refused
@@ -19,7 +20,6 @@ from modelyard_mlflow.modelyard_source import Modelyard
 from modelyard_mlflow.progress import Steps
 from modelyard_mlflow.report import Report
 from modelyard_mlflow.source import Unreachable
-from modelyard_registry.rules.references import LoggedModelSource, RunSource, parse_source
 
 NAME_TAG = "modelyard.origin.name"
 VERSION_TAG = "modelyard.origin.version"

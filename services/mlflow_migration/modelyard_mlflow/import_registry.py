@@ -15,6 +15,8 @@ from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.api.tracking.v1 import tracking_pb2
 from modelyard.exceptions import InvalidState, NotFound
 from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.references.names import check_alias
+from modelyard_kit.references.uris import LoggedModelSource, RunSource, parse_source
 from modelyard_mlflow.artifacts import REFUSALS, Trees
 from modelyard_mlflow.destination import Target
 from modelyard_mlflow.import_tracking import Here, TrackingImport
@@ -29,8 +31,6 @@ from modelyard_mlflow.source import (
     Unreachable,
     Unreadable,
 )
-from modelyard_registry.rules.names import check_alias
-from modelyard_registry.rules.references import LoggedModelSource, RunSource, parse_source
 
 _NO_STAGE = "None"
 _HELD_ONCE = ("Staging", "Production")

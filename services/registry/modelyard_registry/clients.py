@@ -6,15 +6,10 @@ from dataclasses import dataclass
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
+from modelyard_kit.references.uris import LoggedModelSource, RunSource, Sealable, parse_source
 from modelyard_kit.rpc.channel import ask
 from modelyard_registry.operations.model_versions import Kept
-from modelyard_registry.rules.references import (
-    LoggedModelSource,
-    Pinned,
-    RunSource,
-    Sealable,
-    parse_source,
-)
+from modelyard_registry.rules.pinning import Pinned
 
 
 @dataclass(frozen=True, slots=True)

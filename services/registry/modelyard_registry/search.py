@@ -26,6 +26,8 @@ from modelyard_kit.filters import (
     text_condition,
     where,
 )
+from modelyard_kit.references.names import is_number, version_number
+from modelyard_kit.references.stages import Stage
 from modelyard_registry.models import (
     Endpoint,
     EndpointEvent,
@@ -39,8 +41,6 @@ from modelyard_registry.models import (
     RegisteredModel,
     RegisteredModelTag,
 )
-from modelyard_registry.rules.names import is_number, version_number
-from modelyard_registry.rules.stages import Stage
 
 _ATTRIBUTES = {None, "attribute", "attributes", "attr"}
 _TAGS = {"tag", "tags"}

@@ -11,6 +11,7 @@ import grpc
 from sqlalchemy import MetaData, text
 from tests.support.databases import postgres
 from tests.support.platforms.access_platform import SERVICES_TOKEN
+from tests.support.stores.memory import MemoryStore
 
 import modelyard_registry.app
 import modelyard_registry.models
@@ -18,7 +19,6 @@ import modelyard_tracking.app
 import modelyard_tracking.models
 from modelyard_gateway.backends import SERVICES
 from modelyard_kit.artifacts import Digest, UrlSigner
-from modelyard_kit.artifacts.memory import MemoryStore
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.open import open_database
 from modelyard_kit.rpc.channel import connect

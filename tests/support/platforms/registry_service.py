@@ -14,6 +14,7 @@ import grpc
 import pytest
 from sqlalchemy import select
 from tests.support.databases.dialects import Dialect, open_migrated
+from tests.support.stores.memory import MemoryStore
 
 from modelyard.api.artifacts.v1 import artifacts_pb2, artifacts_service_pb2
 from modelyard.api.registry.v1 import registry_pb2 as pb
@@ -21,7 +22,6 @@ from modelyard.api.registry.v1 import registry_service_pb2
 from modelyard.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from modelyard_kit import errors
 from modelyard_kit.artifacts import Digest, Manifest, ManifestFile, ManifestPart, UrlSigner
-from modelyard_kit.artifacts.memory import MemoryStore
 from modelyard_kit.db.base import Database
 from modelyard_kit.rpc import grpc_errors
 from modelyard_kit.rpc.channel import connect

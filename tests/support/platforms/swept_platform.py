@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 from tests.support.databases.dialects import Dialect, open_migrated
 from tests.support.platforms.tracking_service import Tracking, file_message
+from tests.support.stores.memory import MemoryStore
 
 import modelyard_registry.app
 import modelyard_tracking.app
@@ -21,7 +22,6 @@ from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from modelyard_gateway.backends import SERVICES
 from modelyard_kit.artifacts import Digest, Manifest, UrlSigner
-from modelyard_kit.artifacts.memory import MemoryStore
 from modelyard_kit.db.base import Database
 from modelyard_kit.rpc.channel import connect
 from modelyard_kit.rpc.server import Server

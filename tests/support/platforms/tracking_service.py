@@ -11,13 +11,13 @@ from typing import Any
 import grpc
 import pytest
 from tests.support.databases.dialects import Dialect, open_migrated
+from tests.support.stores.memory import MemoryStore
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as artifacts
 from modelyard.api.artifacts.v1 import artifacts_service_pb2_grpc as artifacts_rpc
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard.api.tracking.v1 import tracking_service_pb2_grpc as tracking_rpc
 from modelyard_kit.artifacts import Digest, UrlSigner
-from modelyard_kit.artifacts.memory import MemoryStore
 from modelyard_kit.rpc.grpc_errors import error_info
 from modelyard_kit.rpc.server import Server
 from modelyard_tracking.app import TREE, mount

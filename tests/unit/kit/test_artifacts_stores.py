@@ -8,11 +8,11 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from tests.support.stores.memory import MemoryStore
 from tests.support.stores.s3_servers import S3Server
 
 from modelyard_kit.artifacts import ArtifactStore, Digest, Grant, UrlSigner
 from modelyard_kit.artifacts.local import LocalStore
-from modelyard_kit.artifacts.memory import MemoryStore
 from modelyard_kit.artifacts.signing import Method
 from modelyard_kit.errors import InvalidArgument, NotFound
 

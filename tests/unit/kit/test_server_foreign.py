@@ -22,9 +22,10 @@ from modelyard.api.access.v1 import access_pb2 as pb
 from modelyard.api.access.v1.access_pb2 import Role
 from modelyard.api.options.v1.options_pb2 import Permission
 from modelyard.api.registry.v1 import registry_pb2 as registry
-from modelyard_kit.auth.tokens import Tokens, snapshot_of
+from modelyard_kit.auth.tokens import Tokens
 from modelyard_kit.rpc.calls import caller
 from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.token_checks import snapshot_of
 
 PERMISSIONS = {"Ready": Permission.SERVING_READ, "Infer": Permission.PREDICT}
 NAME = "inference.GRPCInferenceService"

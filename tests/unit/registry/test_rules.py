@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from modelyard_kit.references.names import check_alias
+from modelyard_kit.references.stages import Stage
+from modelyard_kit.references.uris import Alias, parse_reference
 from modelyard_registry.rules.history import apply, canonical, put, put_first
-from modelyard_registry.rules.names import check_alias
-from modelyard_registry.rules.references import Alias, parse_reference
-from modelyard_registry.rules.stages import Stage
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Content-addressed bytes: the port, its adapters, manifests and logical paths.
 
 Adapters are imported by whoever chooses one: `modelyard_kit.artifacts.local` and
-`modelyard_kit.artifacts.memory`.
+`tests.support.stores.memory`.
 """
 
 from modelyard_kit.artifacts.digest import Digest

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from modelyard_kit.references.names import check_alias
 from modelyard_kit.rpc.calls import Call
 from modelyard_registry.models import ModelAlias
 from modelyard_registry.operations.changes import Change
 from modelyard_registry.operations.model_versions import get_version
 from modelyard_registry.rules.history import Action
-from modelyard_registry.rules.names import check_alias
 
 
 def set_alias(call: Call, name: str, alias: str, number: int) -> None:

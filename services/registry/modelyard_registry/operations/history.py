@@ -9,11 +9,11 @@ from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
 from modelyard_kit.errors import NotFound
+from modelyard_kit.references.names import LATEST, MAX_NUMBER
+from modelyard_kit.references.stages import Stage
+from modelyard_kit.references.uris import Alias
 from modelyard_registry.models import Event, ModelName
 from modelyard_registry.rules.history import Action, Document, apply
-from modelyard_registry.rules.names import LATEST, MAX_NUMBER
-from modelyard_registry.rules.references import Alias
-from modelyard_registry.rules.stages import Stage
 
 _MOVES = (
     Action.STAGE_CHANGED,

@@ -16,6 +16,8 @@ from sqlalchemy.orm import Session
 
 from modelyard_kit.db import locks
 from modelyard_kit.errors import AlreadyExists, FailedPrecondition, InvalidArgument
+from modelyard_kit.references.names import check_alias, check_model_name
+from modelyard_kit.references.stages import Stage
 from modelyard_kit.rpc.calls import Call
 from modelyard_registry.models import (
     Imported,
@@ -36,14 +38,8 @@ from modelyard_registry.operations.model_versions import (
 )
 from modelyard_registry.operations.stages import holder, occupy
 from modelyard_registry.rules.history import Action
-from modelyard_registry.rules.names import (
-    MAX_NAME_CHARACTERS,
-    check_alias,
-    check_model_name,
-    check_tag_keys,
-)
-from modelyard_registry.rules.references import Pinned
-from modelyard_registry.rules.stages import Stage
+from modelyard_registry.rules.names import MAX_NAME_CHARACTERS, check_tag_keys
+from modelyard_registry.rules.pinning import Pinned
 
 _MODEL, _VERSION = "model", "version"
 

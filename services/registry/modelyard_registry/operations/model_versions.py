@@ -12,21 +12,22 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from modelyard_kit.errors import Aborted, InvalidArgument, NotFound
 from modelyard_kit.keys import checked_key
+from modelyard_kit.references.names import LATEST
+from modelyard_kit.references.stages import Stage
+from modelyard_kit.references.uris import (
+    Alias,
+    ForeignSource,
+    ManifestSource,
+    Reference,
+    VersionSource,
+)
 from modelyard_kit.rpc.calls import Call
 from modelyard_registry.models import READY, ModelAlias, ModelVersion, ModelVersionTag
 from modelyard_registry.operations.changes import Change, Documented
 from modelyard_registry.operations.registered_models import check_deletable, get_model
 from modelyard_registry.rules.history import Action
-from modelyard_registry.rules.names import LATEST, check_etag, check_tag_keys
-from modelyard_registry.rules.references import (
-    Alias,
-    ForeignSource,
-    ManifestSource,
-    Pinned,
-    Reference,
-    VersionSource,
-)
-from modelyard_registry.rules.stages import Stage
+from modelyard_registry.rules.names import check_etag, check_tag_keys
+from modelyard_registry.rules.pinning import Pinned
 
 # Tags are a statement of their own: with both joined, rows would multiply.
 TO_SHOW = (

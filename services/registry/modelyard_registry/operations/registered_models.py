@@ -10,6 +10,8 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 
 from modelyard_kit.errors import AlreadyExists, FailedPrecondition
 from modelyard_kit.keys import checked_key
+from modelyard_kit.references.names import check_model_name
+from modelyard_kit.references.stages import Stage
 from modelyard_kit.rpc.calls import Call
 from modelyard_registry.models import (
     Base,
@@ -22,12 +24,7 @@ from modelyard_registry.models import (
 )
 from modelyard_registry.operations.changes import Change, Documented, no_model
 from modelyard_registry.rules.history import Action
-from modelyard_registry.rules.names import (
-    check_etag,
-    check_model_name,
-    check_tag_keys,
-)
-from modelyard_registry.rules.stages import Stage
+from modelyard_registry.rules.names import check_etag, check_tag_keys
 
 _PARTS = (ModelVersion, ModelVersionTag, RegisteredModelTag, ModelAlias)
 """What a model has, each after what its rows stand in."""

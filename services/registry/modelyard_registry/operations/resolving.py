@@ -7,10 +7,10 @@ from sqlalchemy.orm import Session
 
 from modelyard_kit.artifacts import Digest
 from modelyard_kit.errors import FailedPrecondition, NotFound
+from modelyard_kit.references.uris import VersionSource
 from modelyard_registry.models import ModelName, ModelVersion
 from modelyard_registry.operations import chains, history
 from modelyard_registry.operations.model_versions import find_version
-from modelyard_registry.rules.references import VersionSource
 
 
 def resolve_version(

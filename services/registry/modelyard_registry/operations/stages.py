@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from modelyard_kit.errors import FailedPrecondition
 from modelyard_kit.observability.metrics import transitions
+from modelyard_kit.references.stages import Stage
 from modelyard_kit.rpc.calls import Call
 from modelyard_registry.models import ModelVersion
 from modelyard_registry.operations import history
@@ -16,7 +17,7 @@ from modelyard_registry.operations.changes import Change
 from modelyard_registry.operations.model_versions import TO_SHOW, get_version
 from modelyard_registry.rules.history import Action
 from modelyard_registry.rules.names import check_etag
-from modelyard_registry.rules.stages import Stage, check_exclusive, check_holder
+from modelyard_registry.rules.stages import check_exclusive, check_holder
 
 
 def transition_stage(

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.references.uris import VersionSource, parse_model_uri
 from modelyard_registry.rules.history import Document, Path
-from modelyard_registry.rules.references import VersionSource, parse_model_uri
 
 PENDING = "PENDING"
 """The state of a target that nothing was reported of."""

@@ -1,46 +1,17 @@
-"""What names, tags, aliases, numbers and etags may be. The limits are MLflow's."""
+"""What tags, imported numbers and etags may be."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from modelyard_kit.errors import Aborted, InvalidArgument
 from modelyard_kit.keys import checked_key
-from modelyard_registry.rules.stages import Stage
+from modelyard_kit.references.names import shown
 
 MAX_NAME_CHARACTERS = 256
-MAX_ALIAS_CHARACTERS = 255
-
-LATEST = "latest"
-"""The alias that every model has: its highest version."""
-
-MAX_NUMBER = 2**63 - 1
 
 MAX_IMPORTED_NUMBER = 2**31 - 2
 """Other registries count with 31 bits; the numbers after it are left for new versions."""
-
-_ALIAS = re.compile(r"[\w\-]+")
-_VERSION_ALIAS = re.compile(r"[vV]?\d+")
-_NUMBER = re.compile(r"[0-9]+")
-_MAX_SHOWN_CHARACTERS = 80
-
-
-def check_model_name(name: str) -> None:
-    """Check the name of a registered model; its length is the contract's business.
-
-    Raises:
-        InvalidArgument: It is blank, `.` or `..`, or contains `/`, `:` or a control character.
-    """
-    if not name.strip():
-        raise InvalidArgument("Registered model name cannot be empty.", name=name)
-    wrong = next((letter for letter in name if letter in "/:" or ord(letter) < ord(" ")), None)
-    if wrong is not None or name in {".", ".."}:
-        raise InvalidArgument(
-            f"Invalid model name: {_shown(name)}. Names cannot contain '/', ':' or control "
-            "characters, and cannot be '.' or '..'.",
-            name=name,
-        )
 
 
 def check_tag_keys(keys: Iterable[str]) -> None:
@@ -53,54 +24,8 @@ def check_tag_keys(keys: Iterable[str]) -> None:
     for key in keys:
         checked_key(key, "tags.key")
         if key in seen:
-            raise InvalidArgument(f"The tag {_shown(key)} is given twice.", key=key)
+            raise InvalidArgument(f"The tag {shown(key)} is given twice.", key=key)
         seen.add(key)
-
-
-def check_alias(alias: str) -> None:
-    """Check an alias that is to be set.
-
-    Raises:
-        InvalidArgument: It is too long, has other characters than letters, digits, `_` and `-`,
-            or is reserved: a number would be read as a version, `latest` as the highest one and the
-            name of a stage as its holder.
-    """
-    if len(alias) > MAX_ALIAS_CHARACTERS:
-        raise InvalidArgument(
-            f"Invalid alias name: it has {len(alias):,} characters, at most "
-            f"{MAX_ALIAS_CHARACTERS} are allowed."
-        )
-    if not _ALIAS.fullmatch(alias):
-        raise InvalidArgument(
-            f"Invalid alias name: {_shown(alias)}. Aliases consist of letters, digits, "
-            "underscores (_) and dashes (-).",
-            alias=alias,
-        )
-    is_stage = Stage.named(alias) is not None
-    if alias.lower() == LATEST or is_stage or _VERSION_ALIAS.fullmatch(alias):
-        raise InvalidArgument(
-            f"The alias name {_shown(alias)} is reserved: numbers, with or without a 'v', "
-            f"'{LATEST}' and the names of stages have a meaning of their own.",
-            alias=alias,
-        )
-
-
-def is_number(text: str) -> bool:
-    """Whether a reference to a version is its number."""
-    return _NUMBER.fullmatch(text) is not None
-
-
-def version_number(text: str) -> int:
-    """Return the number of a version.
-
-    Raises:
-        InvalidArgument: The text is not a decimal number, or has more than 64 bits.
-    """
-    if not is_number(text) or int(text) > MAX_NUMBER:
-        raise InvalidArgument(
-            f"Model version must be an integer such as 3, got {_shown(text)}.", version=text
-        )
-    return int(text)
 
 
 def checked_between(value: int, parameter: str, least: int, most: int) -> int:
@@ -127,11 +52,6 @@ def check_etag(expected: str, actual: str) -> None:
     if expected and expected != actual:
         raise Aborted(
             f"It changed since it was read: the etag is {actual} now, the one given was "
-            f"{_shown(expected)}. Read it again, then retry.",
+            f"{shown(expected)}. Read it again, then retry.",
             etag=actual,
         )
-
-
-def _shown(text: str) -> str:
-    cut = text if len(text) <= _MAX_SHOWN_CHARACTERS else text[:_MAX_SHOWN_CHARACTERS] + "…"
-    return f"'{cut}'"

@@ -6,6 +6,8 @@ from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServi
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard_kit.clock import Clock
 from modelyard_kit.db.base import Database
+from modelyard_kit.references.names import version_number
+from modelyard_kit.references.stages import Stage
 from modelyard_kit.rpc.calls import Call, writes
 from modelyard_kit.rpc.fields import given, require
 from modelyard_registry import wire
@@ -14,12 +16,7 @@ from modelyard_registry.models import READY
 from modelyard_registry.operations import importing, registered_models
 from modelyard_registry.operations.importing import OriginalModel, OriginalVersion
 from modelyard_registry.operations.model_versions import Kept, Registration
-from modelyard_registry.rules.names import (
-    MAX_IMPORTED_NUMBER,
-    checked_between,
-    version_number,
-)
-from modelyard_registry.rules.stages import Stage
+from modelyard_registry.rules.names import MAX_IMPORTED_NUMBER, checked_between
 
 
 class Importing:

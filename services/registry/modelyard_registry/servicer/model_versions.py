@@ -7,15 +7,15 @@ from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import paging
 from modelyard_kit.db.base import Database
+from modelyard_kit.references.names import version_number
+from modelyard_kit.references.stages import Stage
+from modelyard_kit.references.uris import Alias, parse_reference
 from modelyard_kit.rpc.calls import Call, kept_reply, reads, writes
 from modelyard_kit.rpc.fields import given
 from modelyard_registry import wire
 from modelyard_registry.clients import keep
 from modelyard_registry.operations import model_versions, registered_models, stages
 from modelyard_registry.operations.model_versions import Kept, Registration
-from modelyard_registry.rules.names import version_number
-from modelyard_registry.rules.references import Alias, parse_reference
-from modelyard_registry.rules.stages import Stage
 from modelyard_registry.search import Search, search_versions
 from modelyard_registry.servicer.fields import page_start
 

@@ -3,13 +3,13 @@ from __future__ import annotations
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard_kit.clock import Clock
 from modelyard_kit.db.base import Database
+from modelyard_kit.references.names import version_number
+from modelyard_kit.references.stages import Stage
 from modelyard_kit.rpc.calls import Call, reads, writes
 from modelyard_kit.rpc.fields import given
 from modelyard_registry import wire
 from modelyard_registry.models import RegisteredModel
 from modelyard_registry.operations import aliases, registered_models
-from modelyard_registry.rules.names import version_number
-from modelyard_registry.rules.stages import Stage
 from modelyard_registry.search import Search, search_models
 
 

@@ -8,11 +8,11 @@ from modelyard_kit.artifacts import ArtifactStore, Digest
 from modelyard_kit.artifacts.reading import read_manifest
 from modelyard_kit.clock import Clock
 from modelyard_kit.db.base import Database
+from modelyard_kit.references.uris import VersionSource, parse_model_uri
 from modelyard_kit.rpc.calls import Call, reads
 from modelyard_registry import wire
 from modelyard_registry.clients import seal
 from modelyard_registry.operations import resolving
-from modelyard_registry.rules.references import VersionSource, parse_model_uri
 from modelyard_registry.servicer.fields import milliseconds
 
 

@@ -1,4 +1,4 @@
-"""How versions and sources are referred to: numbers, stages, aliases and URIs."""
+"""Numbers, stages, aliases and URIs that refer to versions and to their sources."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from modelyard_kit.errors import InvalidArgument
-from modelyard_registry.rules.names import (
+from modelyard_kit.references.names import (
     LATEST,
     check_model_name,
     is_number,
     version_number,
 )
-from modelyard_registry.rules.stages import Stage
+from modelyard_kit.references.stages import Stage
 
 _RUN_ID = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}", re.ASCII)
 _LOGGED_MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
@@ -88,23 +88,6 @@ Sealable: TypeAlias = RunSource | LoggedModelSource
 """What tracking can pin."""
 
 Source: TypeAlias = Sealable | VersionSource | ManifestSource | ForeignSource
-
-
-@dataclass(frozen=True, slots=True)
-class Pinned:
-    """What a source turned out to be: bytes by digest, and who made them.
-
-    Args:
-        digest: Of the manifest; None for a foreign source.
-        run_id: The run that made it, if any.
-        experiment_id: The experiment of that run, if any.
-        model_id: The logged model it is, if any.
-    """
-
-    digest: str | None
-    run_id: str | None
-    experiment_id: str | None
-    model_id: str | None
 
 
 def parse_reference(text: str) -> Reference:

@@ -1,0 +1,1 @@
+"""How models, versions and sources are referred to: names, stages, URIs."""
