@@ -10,12 +10,16 @@ from prometheus_client.metrics import MetricWrapperBase
 
 import modelyard_gateway.metrics
 import modelyard_kit.observability.metrics
+import modelyard_registry.metrics
 import modelyard_serving.metrics
+import modelyard_tracking.metrics
 
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"\| `(modelyard_\w+)` \| (\w+) \|([^|]*)\|")
 MODULES = (
     modelyard_kit.observability.metrics,
+    modelyard_tracking.metrics,
+    modelyard_registry.metrics,
     modelyard_gateway.metrics,
     modelyard_serving.metrics,
 )

@@ -1,7 +1,6 @@
-"""Prometheus metrics of what goes by gRPC. No label has unbounded values.
+"""Prometheus metrics of gRPC calls and databases. No label has unbounded values.
 
-Each is listed in docs/observability.md. Metrics of the registry and of tracking are here too, since
-the two have no module for them: they carry no name that a user chose.
+Each metric is listed in docs/observability.md.
 """
 
 from __future__ import annotations
@@ -53,29 +52,7 @@ idempotent_replays = Counter(
     "Calls answered with the reply that was kept under their idempotency key.",
 )
 
-transitions = Counter(
-    "modelyard_transition",
-    "Versions asked to move from one stage to another.",
-    ("from", "to", "result"),
-)
-
 watch_streams = Gauge(
     "modelyard_watch_streams",
     "Server streams that are open.",
-)
-
-watch_lag = Histogram(
-    "modelyard_watch_lag_seconds",
-    "Time from a change to its being sent to a watcher that was there before it.",
-)
-
-digest_mismatches = Counter(
-    "modelyard_digest_mismatch",
-    "Objects whose bytes were not those of their digest.",
-)
-
-gc_objects = Counter(
-    "modelyard_gc_objects",
-    "Objects that were removed because nothing refers to them.",
-    ("result",),
 )

@@ -8,9 +8,9 @@ from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
 from modelyard_kit.errors import FailedPrecondition
-from modelyard_kit.observability.metrics import transitions
 from modelyard_kit.references.stages import Stage
 from modelyard_kit.rpc.calls import Call
+from modelyard_registry.metrics import transitions
 from modelyard_registry.models import ModelVersion
 from modelyard_registry.operations import history
 from modelyard_registry.operations.changes import Change

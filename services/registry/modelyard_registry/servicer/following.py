@@ -10,7 +10,7 @@ import grpc
 from modelyard_kit.clock import Clock
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.notify import Notifier, follow
-from modelyard_kit.observability.metrics import watch_lag
+from modelyard_registry.metrics import watch_lag
 from modelyard_registry.operations import chains
 from modelyard_registry.operations.chains import E, H
 

@@ -19,10 +19,10 @@ from modelyard_kit.clock import Clock
 from modelyard_kit.db import paging
 from modelyard_kit.db.base import Database
 from modelyard_kit.errors import DataLoss, FailedPrecondition, InvalidArgument, Unavailable
-from modelyard_kit.observability.metrics import digest_mismatches
 from modelyard_kit.rpc.calls import Call, caller, reads, write_step, writes
 from modelyard_tracking import wire
 from modelyard_tracking.clients import Registry
+from modelyard_tracking.metrics import digest_mismatches
 from modelyard_tracking.models import StoredObject
 from modelyard_tracking.operations import artifacts, trees
 from modelyard_tracking.rules.artifacts import (

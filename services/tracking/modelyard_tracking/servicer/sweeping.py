@@ -15,9 +15,9 @@ from modelyard_kit.clock import Clock
 from modelyard_kit.db import paging
 from modelyard_kit.db.base import Database
 from modelyard_kit.errors import Aborted, InvalidArgument
-from modelyard_kit.observability.metrics import gc_objects
 from modelyard_kit.rpc.calls import Call, caller, write_step
 from modelyard_tracking.clients import Registry
+from modelyard_tracking.metrics import gc_objects
 from modelyard_tracking.operations import sweeping
 from modelyard_tracking.operations.sweeping import Looked
 from modelyard_tracking.rules.artifacts import CLAIM_MARGIN_MS, CLAIM_MS, STRAY_MS, objects_of

@@ -1,0 +1,16 @@
+"""Prometheus metrics of tracking. No label has unbounded values."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter
+
+digest_mismatches = Counter(
+    "modelyard_digest_mismatch",
+    "Objects whose bytes were not those of their digest.",
+)
+
+gc_objects = Counter(
+    "modelyard_gc_objects",
+    "Objects that were removed because nothing refers to them.",
+    ("result",),
+)
