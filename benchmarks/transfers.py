@@ -26,8 +26,8 @@ from urllib.parse import urlsplit
 from benchmarks.rpc import start_platform
 
 from modelyard import MlflowClient
-from modelyard._transport import rpc
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
+from modelyard.internal import rpc
 
 SMALL_FILES = 1000
 SMALL_BYTES = 4096

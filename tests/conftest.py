@@ -10,7 +10,7 @@ import pytest
 from pytest import TerminalReporter  # noqa: PT013 - named in a hook's signature
 from tests.support.databases.dialects import DIALECTS, Dialect
 
-from modelyard._transport import connections
+from modelyard.internal import connections
 
 if TYPE_CHECKING:  # imports boto3 and moto, which few tests need
     from tests.support.stores.s3_servers import S3Server
@@ -29,11 +29,8 @@ def dialect(request: pytest.FixtureRequest) -> Dialect:
 @pytest.fixture(autouse=True)
 def no_servers_of_other_tests() -> Iterator[None]:
     """No test calls a server that another one chose, or that had the same port."""
-    state = connections._state  # noqa: SLF001 - nobody else may forget all connections
-    chosen = state.tracking_uri, state.registry_uri
-    yield
-    state.tracking_uri, state.registry_uri = chosen
-    state.open.clear()
+    with connections.isolated():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,8 @@ from tests.compat.moving.snapshot import Snapshot
 from tests.support.processes.up_process import Up, up
 
 from modelyard import MlflowClient
-from modelyard._transport import rpc
 from modelyard.api.registry.v1 import registry_pb2
+from modelyard.internal import rpc
 from modelyard_mlflow import importing
 
 Change = Callable[[sqlite3.Connection], Any]

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from modelyard._artifacts.operations import Owner
 from modelyard.exceptions import (
     AlreadyExists,
     InvalidParameter,
@@ -14,6 +13,7 @@ from modelyard.exceptions import (
     NotFound,
     ResourceExhausted,
 )
+from modelyard.internal import Owner
 from modelyard_kit.artifacts import logical_path
 from modelyard_kit.errors import InvalidArgument
 from modelyard_mlflow.destination import Target

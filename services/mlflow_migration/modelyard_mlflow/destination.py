@@ -11,13 +11,11 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from google.protobuf.message import Message
 
-from modelyard._artifacts import operations
-from modelyard._artifacts.operations import Owner
-from modelyard._transport import connections, rpc
 from modelyard.api.artifacts.v1 import artifacts_pb2
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard.exceptions import InvalidParameter, NotFound
+from modelyard.internal import Owner, connections, rpc, upload_content
 from modelyard_mlflow.source import OriginFile
 
 _DEADLINE_S = 120.0
@@ -186,7 +184,7 @@ class Server:
                     path = Path(folder, file.path)
                     path.parent.mkdir(parents=True, exist_ok=True)
                     fetch(file.path, path)
-                operations.upload_content(self.uri, owner, folder, None)
+                upload_content(self.uri, owner, folder, None)
 
     def _call(self, request: Message, reply: type[R]) -> R:
         return rpc.call(self.uri, request, reply, timeout_s=_DEADLINE_S)

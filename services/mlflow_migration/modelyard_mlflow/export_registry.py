@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from modelyard._artifacts import operations
-from modelyard._artifacts.operations import Owner
 from modelyard.api.registry.v1 import registry_pb2 as pb
+from modelyard.internal import Owner, fetch_model
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.references.uris import LoggedModelSource, RunSource, parse_source
 from modelyard_mlflow.export_tracking import There
@@ -193,7 +192,7 @@ class RegistryExport:
         return self._carriers[version.digest]
 
     def _upload(self, version: pb.ModelVersion, artifact_uri: str) -> None:
-        model = operations.fetch_model(f"models:/{version.name}/{version.version}")
+        model = fetch_model(f"models:/{version.name}/{version.version}")
         root = model.path
         paths = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
 

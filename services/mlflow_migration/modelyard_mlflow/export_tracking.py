@@ -12,9 +12,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from modelyard._artifacts.operations import Owner
 from modelyard.api.artifacts.v1.artifacts_pb2 import ArtifactFile
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
+from modelyard.internal import Owner
 from modelyard_mlflow.destination import Curve, Point
 from modelyard_mlflow.mlflow_destination import Item, MlflowTarget, tags_of
 from modelyard_mlflow.mlflow_http import Refused

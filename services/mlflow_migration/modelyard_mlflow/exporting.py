@@ -11,8 +11,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from modelyard._transport import connections
 from modelyard.exceptions import ModelyardException
+from modelyard.internal import connections
 from modelyard_mlflow.export_registry import RegistryExport
 from modelyard_mlflow.export_tracking import There, TrackingExport
 from modelyard_mlflow.mlflow_destination import MlflowTarget

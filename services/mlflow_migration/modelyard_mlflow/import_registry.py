@@ -10,10 +10,10 @@ import hashlib
 import re
 from collections.abc import Collection
 
-from modelyard._artifacts.operations import Owner
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.api.tracking.v1 import tracking_pb2
 from modelyard.exceptions import InvalidState, NotFound
+from modelyard.internal import Owner
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.references.names import check_alias
 from modelyard_kit.references.uris import LoggedModelSource, RunSource, parse_source

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from modelyard._artifacts.operations import Owner
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
+from modelyard.internal import Owner
 from modelyard_mlflow.artifacts import REFUSALS, Trees
 from modelyard_mlflow.destination import Curve, Point, Target
 from modelyard_mlflow.limits import Note, fit, refused_key

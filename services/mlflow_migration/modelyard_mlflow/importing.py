@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from modelyard._transport import connections
 from modelyard.exceptions import ModelyardException
+from modelyard.internal import connections
 from modelyard_mlflow.destination import Nothing, Server, Target
 from modelyard_mlflow.import_registry import RegistryImport
 from modelyard_mlflow.import_tracking import Here, TrackingImport

@@ -8,13 +8,11 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from modelyard._artifacts import operations
-from modelyard._artifacts.operations import Owner
-from modelyard._transport import connections, rpc
 from modelyard.api.artifacts.v1 import artifacts_pb2
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard.exceptions import NotFound
+from modelyard.internal import Owner, connections, download, rpc
 from modelyard_kit.artifacts import Digest, Manifest, ManifestFile, ManifestPart
 
 _DEADLINE_S = 120.0
@@ -134,7 +132,7 @@ class Modelyard:
 
     def download(self, owner: Owner, path: str, folder: str) -> Path:
         """Bring a file to a folder of this machine, below its path there."""
-        return operations.download(self.uri, owner, path, folder)
+        return download(self.uri, owner, path, folder)
 
     def _call(self, request: Message, reply: type[R]) -> R:
         return rpc.call(self.uri, request, reply, timeout_s=_DEADLINE_S)

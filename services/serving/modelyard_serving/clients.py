@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from modelyard._transport import connections
 from modelyard.api.access.v1 import access_pb2
 from modelyard.api.access.v1.access_service_pb2_grpc import AccessServiceStub
 from modelyard.api.registry.v1 import registry_pb2, registry_service_pb2_grpc
+from modelyard.internal import connections
 from modelyard_kit.auth import grants
 from modelyard_kit.auth.scope import Scope
 from modelyard_kit.errors import DataLoss, FailedPrecondition, Unauthenticated, Unavailable
@@ -110,14 +110,14 @@ class Registry:
         """
         if not resolution.identity.digest:
             return self._unverified(resolution)
-        from modelyard._artifacts import operations
+        from modelyard.internal import fetch_model
 
         known = resolution
         if known.downloads is None:
             known = self.resolve(resolution.uri, include_downloads=True)
         if known.identity.digest != resolution.identity.digest:
             raise DataLoss(f"{resolution.uri} has another digest than when it was resolved.")
-        fetched = operations.fetch_model(resolution.uri, str(scratch), resolved=known.downloads)
+        fetched = fetch_model(resolution.uri, str(scratch), resolved=known.downloads)
         return Path(fetched.path)
 
     def _unverified(self, resolution: Resolution) -> Path:

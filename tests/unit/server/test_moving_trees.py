@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelyard._artifacts.operations import Owner
+from modelyard.internal import Owner
 from modelyard_mlflow.artifacts import Trees
 from modelyard_mlflow.destination import Fetch, Nothing
 from modelyard_mlflow.report import Report

@@ -14,9 +14,8 @@ from typing import NoReturn
 import pytest
 from tests.support.processes.up_process import environment
 
-from modelyard._artifacts import cache
-from modelyard._transport import instances
 from modelyard.exceptions import InvalidState
+from modelyard.internal import cache, instances
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.settings.declarations import declaration, load, variables, wrong
 from modelyard_kit.settings.table import (

@@ -10,7 +10,8 @@ import json
 import os
 import threading
 import urllib.parse
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,7 +71,7 @@ class Connection:
         with self._lock:
             target = self.targets.registry if of_registry else self.targets.tracking
             if target not in self._channels:
-                self._channels[target] = _dial(target, secure=self.targets.secure)
+                self._channels[target] = _open_channel(target, secure=self.targets.secure)
             return self._channels[target]
 
     def move(self, targets: Targets) -> None:
@@ -81,7 +82,7 @@ class Connection:
                 self.targets, self._channels = targets, {}
 
 
-def _dial(target: str, *, secure: bool) -> Any:
+def _open_channel(target: str, *, secure: bool) -> Any:
     import grpc
 
     if secure:
@@ -110,6 +111,18 @@ class _State:
 
 _state = _State()
 os.register_at_fork(after_in_child=_state.forget_inherited)
+
+
+@contextmanager
+def isolated() -> Iterator[None]:
+    """Restore the chosen servers and forget all connections when the block ends."""
+    chosen = _state.tracking_uri, _state.registry_uri
+    try:
+        yield
+    finally:
+        with _state.lock:
+            _state.tracking_uri, _state.registry_uri = chosen
+            _state.open.clear()
 
 
 def set_tracking_uri(uri: str | None) -> None:

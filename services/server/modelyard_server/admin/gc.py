@@ -13,9 +13,9 @@ import json
 import sys
 from collections.abc import Iterator
 
-from modelyard._transport import connections, rpc
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.exceptions import ModelyardException
+from modelyard.internal import connections, rpc
 
 _PAGE_TIMEOUT_S = 600.0
 

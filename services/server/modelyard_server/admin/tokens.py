@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from modelyard._transport import connections, rpc
 from modelyard.api.access.v1 import access_pb2 as pb
 from modelyard.exceptions import ModelyardException, NotFound
+from modelyard.internal import connections, rpc
 from modelyard_kit.auth.grants import NAMED
 
 _ALPHABET = string.digits + string.ascii_letters

@@ -14,8 +14,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 
-from modelyard._environment import setting
-from modelyard._transport import instances
+from modelyard.internal import instances, setting
 from modelyard_kit.settings.declarations import PREFIX, unknown, wrong
 from modelyard_kit.settings.table import KNOWN_VARIABLES, PROGRAMS, AdminSettings
 from modelyard_server.admin import installation

@@ -1,0 +1,26 @@
+"""What Modelyard's own services and commands use of the SDK.
+
+It is not for users and changes without notice. Services import nothing else that is private to the
+SDK; an import contract holds that.
+"""
+
+from __future__ import annotations
+
+from modelyard._artifacts import cache
+from modelyard._artifacts.operations import Owner, download, fetch_model, upload_content
+from modelyard._environment import setting
+from modelyard._transport import connections, http, instances, rpc, tls
+
+__all__ = [
+    "Owner",
+    "cache",
+    "connections",
+    "download",
+    "fetch_model",
+    "http",
+    "instances",
+    "rpc",
+    "setting",
+    "tls",
+    "upload_content",
+]
