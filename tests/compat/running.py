@@ -27,7 +27,7 @@ def variables(tracking_uri: str, **more: str) -> dict[str, str]:
         # what it imports, and writes down its defaults if that takes longer than this: always.
         "MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT": "0",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
     }
     return environment(MLFLOW_TRACKING_URI=tracking_uri, **quiet, **more)
 

@@ -149,7 +149,7 @@ def run(
 def _script(
     name: str, *arguments: str | Path, pipe: int | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    paths = os.pathsep.join([str(_FOLDER.parent), os.environ.get("PYTHONPATH", "")])
+    paths = os.pathsep.join([str(_FOLDER.parents[1]), os.environ.get("PYTHONPATH", "")])
     pipes = () if pipe is None else (pipe,)
     process = subprocess.Popen(
         [sys.executable, _FOLDER / f"{name}.py", *arguments, *map(str, pipes)],

@@ -27,7 +27,7 @@ from modelyard_server.processes.databases import TREES
 Dialect: TypeAlias = Literal["sqlite", "postgresql"]
 ROLES = ("tracking", "registry", "gateway")
 _LAUNCHER = Path(__file__).with_name("launch.py")
-_TESTS = str(Path(__file__).parents[1])
+_ROOT = str(Path(__file__).parents[2])
 
 
 class Service:
@@ -45,7 +45,7 @@ class Service:
     ) -> None:
         self._command = [sys.executable, str(_LAUNCHER), role, mutant]
         self._environment = environment(
-            PYTHONPATH=_TESTS, MODELYARD_LOG_LEVEL="ERROR", GRPC_VERBOSITY="NONE", **settings
+            PYTHONPATH=_ROOT, MODELYARD_LOG_LEVEL="ERROR", GRPC_VERBOSITY="NONE", **settings
         )
         self.log = folder / f"{role}.log"
         self._process: subprocess.Popen[str] | None = None

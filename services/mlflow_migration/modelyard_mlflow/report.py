@@ -19,7 +19,7 @@ class Difference:
     """Something that is not on the one side as it is on the other.
 
     Args:
-        kind: What sort of difference, e.g. `value-cut`; docs/moving.md lists them.
+        kind: What sort of difference, e.g. `value-cut`; docs/migrating.md lists them.
         subject: What it is about, e.g. `run 3f…`.
         detail: What is different, and why.
     """

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
 _tool = runpy.run_path(str(ROOT / "tools" / "check_manifests.py"))
 FOLDERS: tuple[str, ...] = _tool["FOLDERS"]

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from tests.compat import environments, running
 from tests.compat.conformance.servers import mlflow_server
-from tests.compat.moving.snapshot import Document, Snapshot
+from tests.compat.migration.snapshot import Document, Snapshot
 from tests.support.processes.up_process import Up, environment, up
 
 import modelyard.artifacts
 from modelyard_mlflow import exporting, importing
 
-FILL = Path(__file__).parent / "moving" / "fill.py"
+FILL = Path(__file__).parent / "migration" / "fill.py"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def filled(version: str, folder: Path) -> Iterator[Origin]:
         yield Origin(uri, folder)
 
 
-def moving(here: Up, tmp_path: Path, *arguments: str) -> Document:
+def migrate(here: Up, tmp_path: Path, *arguments: str) -> Document:
     """Import, and return the report."""
     report = tmp_path / "report.json"
     target = ("--tracking-uri", here.instance["http"])
@@ -142,26 +142,26 @@ BY_SERVERS = {"not-moved": ["the origin", "the origin"]}
 def test_a_server_is_imported_with_ids_histories_and_times_and_another_beside_it(
     origin_2: Origin, origin_3: Origin, here: Up, tmp_path: Path
 ) -> None:
-    report = moving(here, tmp_path, "--from", origin_2.uri)
+    report = migrate(here, tmp_path, "--from", origin_2.uri)
     assert_same(origin_2, here)
     assert kinds(report) == DIFFERENCES | BY_SERVERS
-    again = moving(here, tmp_path, "--from", origin_2.uri)
+    again = migrate(here, tmp_path, "--from", origin_2.uri)
     assert again["written"] == {}
     assert again["differences"] == report["differences"]
     assert_same(origin_2, here)
 
     # Its database says the same.
-    database = moving(here, tmp_path, "--from", *origin_2.database, "--origin", origin_2.uri)
+    database = migrate(here, tmp_path, "--from", *origin_2.database, "--origin", origin_2.uri)
     assert database["written"] == {}
     assert_same(origin_2, here)
 
     # The other one has the same names and numbers: what is taken is mapped, and said.
-    other = moving(here, tmp_path, "--from", origin_3.uri)
+    other = migrate(here, tmp_path, "--from", origin_3.uri)
     names = ["copy of flower", "elsewhere", "flower"]
     assert kinds(other)["name-changed"] == [f"registered model '{name}'" for name in names]
     assert sorted(kinds(other)["id-changed"]) == ["experiment 'iris'", "experiment 'old'"]
-    assert moving(here, tmp_path, "--from", origin_2.uri)["written"] == {}
-    assert moving(here, tmp_path, "--from", origin_3.uri)["written"] == {}
+    assert migrate(here, tmp_path, "--from", origin_2.uri)["written"] == {}
+    assert migrate(here, tmp_path, "--from", origin_3.uri)["written"] == {}
     models = Snapshot(here.instance["http"]).registered_models()
     assert models["flower-imported"]["versions"].keys() == models["flower"]["versions"].keys()
 
@@ -181,12 +181,12 @@ def test_an_import_killed_at_any_point_is_finished_by_the_next(
             assert process.stderr is not None
             assert any(line.startswith(sign) for line in process.stderr)
             process.kill()
-    report = moving(here, tmp_path, "--from", origin_3.uri)
+    report = migrate(here, tmp_path, "--from", origin_3.uri)
     assert_same(origin_3, here)
     assert kinds(report) == DIFFERENCES | BY_SERVERS
     iris = Snapshot(here.instance["http"]).experiments()["iris"]
     assert iris["runs"]["parent"]["read"] == [iris["models"]["second"]["info"]["model_id"]]
-    assert moving(here, tmp_path, "--from", origin_3.uri)["written"] == {}
+    assert migrate(here, tmp_path, "--from", origin_3.uri)["written"] == {}
 
 
 def test_a_database_is_imported_with_its_artifact_root_in_parts_or_whole(
@@ -194,25 +194,25 @@ def test_a_database_is_imported_with_its_artifact_root_in_parts_or_whole(
 ) -> None:
     answers = Snapshot(here.instance["http"])
     before = answers.experiments()
-    dry = moving(here, tmp_path, "--from", *origin_3.database, "--dry-run")
+    dry = migrate(here, tmp_path, "--from", *origin_3.database, "--dry-run")
     assert (dry["dry_run"], dry["written"]["runs"]) == (True, 4)
     assert (answers.experiments(), answers.registered_models()) == (before, {})
 
-    moving(here, tmp_path, "--from", *origin_3.database, "--experiment", "old")
+    migrate(here, tmp_path, "--from", *origin_3.database, "--experiment", "old")
     assert set(answers.experiments()) == {"Default", "old"}
     assert answers.registered_models() == {}
 
     # The database knows of numbers that were given and deleted since: nothing is left out.
-    report = moving(here, tmp_path, "--from", *origin_3.database)
+    report = migrate(here, tmp_path, "--from", *origin_3.database)
     assert_same(origin_3, here)
     assert kinds(report) == DIFFERENCES
-    assert moving(here, tmp_path, "--from", *origin_3.database)["written"] == {}
+    assert migrate(here, tmp_path, "--from", *origin_3.database)["written"] == {}
 
 
 def test_a_model_without_its_runs_brings_its_bytes(
     origin_2: Origin, here: Up, tmp_path: Path
 ) -> None:
-    report = moving(here, tmp_path, "--from", origin_2.uri, "--model", "flower")
+    report = migrate(here, tmp_path, "--from", origin_2.uri, "--model", "flower")
     assert report["written"]["versions"] == 4
     assert "source-unverified" not in kinds(report)
     flower = Snapshot(here.instance["http"]).registered_models()["flower"]
@@ -222,7 +222,7 @@ def test_a_model_without_its_runs_brings_its_bytes(
         path = modelyard.artifacts.download_artifacts(artifact_uri=model_uri, dst_path=folder)
         assert Path(path, "data", "model.bin").read_bytes() == b"bytes"
     # Its runs may follow: versions keep the bytes they have.
-    moving(here, tmp_path, "--from", origin_2.uri)
+    migrate(here, tmp_path, "--from", origin_2.uri)
     assert flower == Snapshot(here.instance["http"]).registered_models()["flower"]
 
 
@@ -243,7 +243,7 @@ def fresh_2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_a_round_trip_keeps_all_but_what_the_report_says(
     origin_3: Origin, fresh_3: str, here: Up, tmp_path: Path
 ) -> None:
-    moving(here, tmp_path, "--from", origin_3.uri)
+    migrate(here, tmp_path, "--from", origin_3.uri)
     report = exported(here, tmp_path, fresh_3)
     assert kinds(report) == {
         "source-unverified": ["version 1 of 'elsewhere'"],
@@ -262,7 +262,7 @@ def test_a_round_trip_keeps_all_but_what_the_report_says(
 def test_an_export_to_mlflow_2_puts_logged_models_below_their_runs(
     origin_3: Origin, fresh_2: str, here: Up, tmp_path: Path
 ) -> None:
-    moving(here, tmp_path, "--from", *origin_3.database)
+    migrate(here, tmp_path, "--from", *origin_3.database)
     report = exported(here, tmp_path, fresh_2)
     assert len(kinds(report)["not-moved"]) == 2  # the logged models, as such
     experiments, models = portable(Snapshot(fresh_2))

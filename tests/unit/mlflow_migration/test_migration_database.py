@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.compat.moving.old_database import RUN, fill
+from tests.compat.migration.old_database import RUN, fill
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_mlflow import importing

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.compat.moving.old_database import OTHER, RUN, add_run, add_version, fill
-from tests.compat.moving.snapshot import Snapshot
+from tests.compat.migration.old_database import OTHER, RUN, add_run, add_version, fill
+from tests.compat.migration.snapshot import Snapshot
 from tests.support.processes.up_process import Up, up
 
 from modelyard import MlflowClient

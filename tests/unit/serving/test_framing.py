@@ -24,7 +24,7 @@ def test_both_sides_read_what_was_packed() -> None:
     assert received(sent) == ({"status": "ok"}, b"\x00body\n")
 
 
-def test_frames_follow_each_other() -> None:
+def test_framing_follow_each_other() -> None:
     stream = io.BytesIO(framing.pack({"n": 1}) + framing.pack({"n": 2}, b"two"))
 
     assert [framing.read(stream) for _ in range(3)] == [({"n": 1}, b""), ({"n": 2}, b"two"), None]
