@@ -53,7 +53,7 @@ class WithMlflow:
         """Return how each function ended: its traceback, or nothing."""
         folder = tmp_path_factory.mktemp("client")
         ends = folder / "ends"
-        command = ("-m", "compat.clients.run", str(ends), *scripts(cls.version))
+        command = ("-m", "tests.compat.clients.run", str(ends), *scripts(cls.version))
         running.run(cls.version, *command, env=running.variables(tracking_uri), cwd=folder)
         lines = ends.read_text(encoding="utf-8").splitlines()
         return {end["name"]: end["failure"] for end in map(json.loads, lines)}

@@ -72,7 +72,7 @@ def done(
 
     @cache
     def by(version: str) -> dict[str, Any]:
-        command = ("-m", "compat.interchange.door", f"theirs of {version}", *uris(version))
+        command = ("-m", "tests.compat.interchange.door", f"theirs of {version}", *uris(version))
         cwd = tmp_path_factory.mktemp("door")
         printed = running.run(version, *command, env=running.variables(tracking_uri), cwd=cwd)
         found: dict[str, Any] = json.loads(printed.splitlines()[-1])

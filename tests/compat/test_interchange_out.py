@@ -149,7 +149,7 @@ def read(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[st
     def by(version: str) -> dict[str, Any]:
         cwd = tmp_path_factory.mktemp("reader")
         variables = running.variables(f"sqlite:///{cwd}/none.db")
-        command = ("-m", "compat.interchange.read", folder)
+        command = ("-m", "tests.compat.interchange.read", folder)
         found: dict[str, Any] = json.loads(running.run(version, *command, env=variables, cwd=cwd))
         return found
 

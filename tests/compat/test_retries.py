@@ -69,7 +69,7 @@ def test_each_refusal_takes_one_request(
     platform: Up, guarded: Up, tmp_path: Path, version: str
 ) -> None:
     with counting(*platform.address) as plain, counting(*guarded.address) as with_token:
-        words = ("-m", "compat.refused_calls", with_token.address, TOKEN)
+        words = ("-m", "tests.compat.refused_calls", with_token.address, TOKEN)
         env = running.variables(plain.address)
         printed = running.run(version, *words, env=env, cwd=tmp_path)
         ends = json.loads(printed.splitlines()[-1])

@@ -38,7 +38,7 @@ def tutorial(
     folder = tmp_path_factory.mktemp("tutorial")
     with up(folder / "home") as platform:
         env = running.variables(str(platform.instance["http"]))
-        printed = running.run(request.param, "-m", "compat.session", env=env, cwd=folder)
+        printed = running.run(request.param, "-m", "tests.compat.session", env=env, cwd=folder)
         yield Tutorial(request.param, platform, printed.splitlines())
 
 

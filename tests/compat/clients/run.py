@@ -38,7 +38,7 @@ def main(ends: Path, scripts: list[str]) -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     for script in scripts:
-        module = importlib.import_module(f"compat.clients.{script}")
+        module = importlib.import_module(f"tests.compat.clients.{script}")
         for name, check in inspect.getmembers(module, inspect.isfunction):
             if check.__module__ == module.__name__ and not name.startswith("_"):
                 failure = run(f"{script}.{name}", check)

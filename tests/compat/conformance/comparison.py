@@ -85,7 +85,7 @@ def _outcomes(address: Address, folder: Path) -> dict[str, Any]:
     own = folder / str(port)
     own.mkdir()
     env = running.variables(f"http://{host}:{port}", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
-    printed = running.run(VERSION, "-m", "compat.conformance.client", env=env, cwd=own)
+    printed = running.run(VERSION, "-m", "tests.compat.conformance.client", env=env, cwd=own)
     found: Mapping[str, list[Any]] = json.loads(printed)
     return {
         f"{method}: {number}": plain(outcome)
