@@ -7,28 +7,20 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-_WORDS = (
-    "up",
-    "demo",
-    "migrate",
-    "tokens",
-    "gc",
-    "backup",
-    "restore",
-    "doctor",
-    "tracking",
-    "registry",
-    "serving",
-    "gateway",
-)
+_ROOMS = {
+    "processes": ("up", "tracking", "registry", "serving", "gateway"),
+    "admin": ("migrate", "tokens", "gc", "backup", "restore", "doctor"),
+    "demo": ("demo",),
+}
+_MODULES = {word: f"modelyard_server.{room}.{word}" for room in _ROOMS for word in _ROOMS[room]}
 
 
 def main() -> int:
     word = sys.argv[1] if len(sys.argv) > 1 else ""
-    if word not in _WORDS:
-        print(f"usage: python -m modelyard_server {{{','.join(_WORDS)}}} ...", file=sys.stderr)
+    if word not in _MODULES:
+        print(f"usage: python -m modelyard_server {{{','.join(_MODULES)}}} ...", file=sys.stderr)
         return 2
-    code: int = import_module(f"modelyard_server.{word}").run(sys.argv[2:])
+    code: int = import_module(_MODULES[word]).run(sys.argv[2:])
     return code
 
 
