@@ -70,7 +70,7 @@ class MlflowServer:
 
     def __init__(self, uri: str) -> None:
         parts = _parts(uri)
-        self.is_nearby = parts.hostname in http.http.LOOPBACK
+        self.is_nearby = parts.hostname in http.LOOPBACK
         host = parts.netloc.rpartition("@")[2]
         self.uri = f"{parts.scheme}://{host}{parts.path}".rstrip("/")
         self._authorization = _authorization(parts)
@@ -171,13 +171,13 @@ class MlflowServer:
         headers: Mapping[str, str] | None = None,
         timeout_s: float = _TIMEOUT_S,
     ) -> Iterator[HTTPResponse]:
-        request = urllib.request.Request(  # noqa: S310 - http.http.open_url checks the scheme
+        request = urllib.request.Request(  # noqa: S310 - http.open_url checks the scheme
             self.uri + path, data=body, headers=dict(headers or {}), method=method
         )
         if self._authorization:
             # Of this server only: a redirect may lead to a store of somebody else's.
             request.add_unredirected_header("Authorization", self._authorization)
-        with http.http.open_url(request, timeout_s) as reply:
+        with http.open_url(request, timeout_s) as reply:
             yield reply
 
     def _once(self, call: Callable[[], T]) -> T:

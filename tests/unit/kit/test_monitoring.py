@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.http.monitoring import Monitoring
 from modelyard_kit.http.protocol import MAX_HEAD_BYTES
-from modelyard_kit.observability.monitoring import Monitoring
 
 DOWN = "registry: The database is at revision 0001, this version needs 0002."
 

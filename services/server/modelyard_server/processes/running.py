@@ -19,8 +19,8 @@ from modelyard_kit.artifacts import UrlSigner
 from modelyard_kit.auth.grants import read_services_token
 from modelyard_kit.auth.tokens import Tokens
 from modelyard_kit.errors import Error
+from modelyard_kit.http.monitoring import Monitoring
 from modelyard_kit.observability import logs, tracing
-from modelyard_kit.observability.monitoring import Monitoring
 from modelyard_kit.rpc.channel import connect
 from modelyard_kit.rpc.health import Readiness
 from modelyard_kit.rpc.server import Server, check_address
