@@ -33,7 +33,7 @@ from modelyard.api.registry.v1 import registry_pb2, registry_service_pb2_grpc
 from modelyard.api.tracking.v1 import tracking_pb2, tracking_service_pb2_grpc
 from modelyard_kit.db.migrations import migrate
 from modelyard_kit.db.open import open_database
-from modelyard_server.processes.databases import TREES
+from modelyard_server.processes.databases import MIGRATIONS_BY_SERVICE
 
 WARM_UP = 50
 
@@ -214,7 +214,7 @@ def measure(name: str, folder: Path, urls: dict[str, str], floor_url: str, round
 def migrated(urls: dict[str, str]) -> dict[str, str]:
     for area, url in urls.items():
         with closing(open_database(url)) as database:
-            migrate(database, TREES[area])
+            migrate(database, MIGRATIONS_BY_SERVICE[area])
     return urls
 
 
@@ -225,10 +225,10 @@ def main(rounds: int = 500) -> None:
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        files = migrated({area: f"sqlite:///{folder}/{area}.db" for area in TREES})
+        files = migrated({area: f"sqlite:///{folder}/{area}.db" for area in MIGRATIONS_BY_SERVICE})
         measure("SQLite", folder / "sqlite", files, f"sqlite:///{folder}/floor.db", rounds)
         with closing(Postgres(on_disk=True)) as server:
-            urls = migrated({area: server.create() for area in TREES})
+            urls = migrated({area: server.create() for area in MIGRATIONS_BY_SERVICE})
             print()
             measure("PostgreSQL", folder / "postgresql", urls, server.create(), rounds)
 

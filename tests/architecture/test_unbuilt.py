@@ -13,7 +13,7 @@ import modelyard_tracking.app
 from modelyard_kit.artifacts import UrlSigner
 from modelyard_kit.db.open import open_database
 from modelyard_kit.rpc.channel import connect
-from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.server import RpcServer
 
 UNBUILT = {
     "modelyard.api.serving.v1.ServingService.Predict",
@@ -23,7 +23,7 @@ UNBUILT = {
 def test_what_is_not_built_is_known_and_printed(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    server = Server()
+    server = RpcServer()
     signer = UrlSigner(bytes(32), lambda: "http://127.0.0.1")
     store = MemoryStore(signer)
     tracking = open_database(f"sqlite:///{tmp_path}/tracking.db")

@@ -1,4 +1,4 @@
-"""Named tokens: made, used, refused, revoked, on the whole platform behind real sockets."""
+"""API tokens: made, used, refused, revoked, on the whole platform behind real sockets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from prometheus_client import REGISTRY
 from tests.support.platforms.access_platform import (
     METHODS,
-    SERVICES_TOKEN,
+    SERVICE_TOKEN,
     Platform,
     first_route,
     running_platform,
@@ -105,7 +105,7 @@ def test_no_route_answers_a_token_that_no_metadata_can_hold(platform: Platform) 
 
 
 def test_a_password_is_a_token_whatever_the_user(platform: Platform) -> None:
-    for token, name in ((platform.roles["viewer"], "viewer-"), (SERVICES_TOKEN, "token")):
+    for token, name in ((platform.roles["viewer"], "viewer-"), (SERVICE_TOKEN, "token")):
         credentials = base64.b64encode(f"ada:{token}".encode()).decode()
         status, caller = platform.http("GET", "/api/modelyard/v1/caller", f"Basic {credentials}")
         assert status == 200
@@ -223,7 +223,7 @@ def _request(**fields: Any) -> pb.CreateTokenRequest:
 
 def test_the_same_token_made_again_is_the_same_token(platform: Platform) -> None:
     method = METHODS["AccessService.CreateToken"]
-    services = f"Bearer {SERVICES_TOKEN}"
+    services = f"Bearer {SERVICE_TOKEN}"
     same = _request(id="samesame00", name="same")
     again = [platform.send(method, same, services).token for _ in range(2)]
     assert again[0] == again[1]
@@ -264,7 +264,7 @@ def test_a_token_that_cannot_be_is_refused(
 ) -> None:
     method = METHODS["AccessService.CreateToken"]
     before = platform.call("AccessService.ListTokenChecks").revision
-    refusal = platform.refusal(method, request_, f"Bearer {SERVICES_TOKEN}")
+    refusal = platform.refusal(method, request_, f"Bearer {SERVICE_TOKEN}")
     assert refusal is not None
     assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
     assert refusal.metadata["field"] == field
@@ -273,7 +273,7 @@ def test_a_token_that_cannot_be_is_refused(
 
 def test_a_token_given_in_place_of_its_hash_is_not_told(platform: Platform) -> None:
     method = METHODS["AccessService.CreateToken"]
-    refusal = platform.refusal(method, _request(sha256=ELSEWHERE), f"Bearer {SERVICES_TOKEN}")
+    refusal = platform.refusal(method, _request(sha256=ELSEWHERE), f"Bearer {SERVICE_TOKEN}")
     assert refusal is not None
     assert refusal.metadata["field"] == "sha256"
     assert ELSEWHERE not in f"{refusal.message} {refusal.metadata}"
@@ -283,7 +283,7 @@ def test_a_token_given_in_place_of_its_hash_is_not_told(platform: Platform) -> N
 def test_a_token_that_is_not_there_cannot_be_revoked(platform: Platform, token_id: str) -> None:
     method = METHODS["AccessService.RevokeToken"]
     request = pb.RevokeTokenRequest(id=token_id)
-    refusal = platform.refusal(method, request, f"Bearer {SERVICES_TOKEN}")
+    refusal = platform.refusal(method, request, f"Bearer {SERVICE_TOKEN}")
     assert refusal is not None
     expected = "NOT_FOUND" if token_id == "nosuchtok1" else "INVALID_ARGUMENT"
     assert refusal.code.name == expected
@@ -292,7 +292,7 @@ def test_a_token_that_is_not_there_cannot_be_revoked(platform: Platform, token_i
 def test_neither_logs_nor_database_hold_a_token(
     platform: Platform, caplog: pytest.LogCaptureFixture
 ) -> None:
-    secrets = [*platform.roles.values(), SERVICES_TOKEN]
+    secrets = [*platform.roles.values(), SERVICE_TOKEN]
     with caplog.at_level(logging.DEBUG):
         for authorization in refused_credentials(platform).values():
             platform.refusal(
@@ -318,7 +318,7 @@ def test_neither_logs_nor_database_hold_a_token(
 
 def test_metrics_at_the_port_of_clients_are_for_the_services_token(platform: Platform) -> None:
     assert platform.status("/metrics", platform.roles["admin"]) == 401
-    assert platform.status("/metrics", SERVICES_TOKEN) == 200
+    assert platform.status("/metrics", SERVICE_TOKEN) == 200
 
 
 def test_refusals_are_counted_by_method_and_reason(platform: Platform) -> None:

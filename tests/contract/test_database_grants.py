@@ -17,16 +17,16 @@ from tests.support.platforms.tracking_service import tracking_at
 
 from modelyard.api.serving.v1.endpoint_service_pb2_grpc import EndpointServiceStub
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
-from modelyard_kit.db.migrations import Tree
+from modelyard_kit.db.migrations import Migrations
 from modelyard_kit.rpc.channel import connect
-from modelyard_registry.app import TREE as REGISTRY
-from modelyard_tracking.app import TREE as TRACKING
+from modelyard_registry.app import MIGRATIONS as REGISTRY
+from modelyard_tracking.app import MIGRATIONS as TRACKING
 
 PAGE = Path(__file__).parents[2] / "docs" / "databases.md"
 
 
 @contextmanager
-def as_role(folder: Path, tree: Tree) -> Iterator[str]:
+def as_role(folder: Path, tree: Migrations) -> Iterator[str]:
     """Have the service of `folder` connect as a role with the documented grants; yield its URL."""
     owner = dialects.migrated_url("postgresql", folder, tree)
     role = f"role_of_{make_url(owner).database}"

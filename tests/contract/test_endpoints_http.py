@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.platforms.access_platform import SERVICES_TOKEN, Platform, running_platform
+from tests.support.platforms.access_platform import SERVICE_TOKEN, Platform, running_platform
 
 PAGE = Path(__file__).parents[2] / "docs" / "endpoints.md"
-TOKEN = f"Bearer {SERVICES_TOKEN}"
+TOKEN = f"Bearer {SERVICE_TOKEN}"
 FRAUD = "/api/modelyard/v1/endpoints/fraud"
 
 

@@ -18,7 +18,7 @@ from modelyard_kit.artifacts import UrlSigner
 from modelyard_kit.artifacts.local import LocalStore
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.http.listening import listen
-from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.server import RpcServer
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Edge:
 @pytest.fixture(params=["without a token", "with a token"])
 def edge(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Edge]:
     ready = dict.fromkeys(SERVICES, True)
-    server = Server()
+    server = RpcServer()
     for area, services in SERVICES.items():
         for service in services:
             server.add(service, object(), problem=partial(_problem, ready, area))

@@ -20,7 +20,7 @@ from modelyard_kit.artifacts import Digest, UrlSigner
 from modelyard_kit.artifacts.local import LocalStore
 from modelyard_kit.http.listening import listen
 from modelyard_kit.http.protocol import Protocol
-from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.server import RpcServer
 
 DATA = bytes(range(256)) * 20_000  # five chunks of the store
 DIGEST = Digest.of(DATA)
@@ -76,7 +76,7 @@ def _path(url: str) -> str:
 def edge(tmp_path: Path) -> Iterator[Edge]:
     signer = UrlSigner(b"s" * 32, lambda: "http://127.0.0.1")
     store = LocalStore(tmp_path, signer)
-    gateway = Gateway([], store, signer, Server().active, host="127.0.0.1")
+    gateway = Gateway([], store, signer, RpcServer().active, host="127.0.0.1")
     listener = listen("127.0.0.1", 0)
     server = HttpServer(gateway, listener, grace_s=1)
     server.start()

@@ -13,7 +13,7 @@ from tests.support.hostile.answers import REFUSED
 from tests.support.hostile.requests import VALID, World, valid
 from tests.support.platforms.access_platform import (
     METHODS,
-    SERVICES_TOKEN,
+    SERVICE_TOKEN,
     Platform,
     running_platform,
 )
@@ -68,7 +68,7 @@ def sent(platform: Platform, name: str, data: bytes) -> grpc.StatusCode:
     channel = platform.channel
     make: Any = channel.unary_stream if method.server_streaming else channel.unary_unary
     rpc = make(f"/{method.containing_service.full_name}/{method.name}")
-    metadata = [("authorization", f"Bearer {SERVICES_TOKEN}")]
+    metadata = [("authorization", f"Bearer {SERVICE_TOKEN}")]
     try:
         answer = rpc(data, timeout=30, metadata=metadata)
         if method.server_streaming:

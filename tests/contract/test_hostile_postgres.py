@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from tests.support.hostile.answers import areas, fault
 from tests.support.hostile.requests import VALID, World
 from tests.support.hostile.values import Place, hostile, places, some
-from tests.support.platforms.access_platform import METHODS, SERVICES_TOKEN, Platform, Refusal
+from tests.support.platforms.access_platform import METHODS, SERVICE_TOKEN, Platform, Refusal
 from tests.support.platforms.postgres_platform import PostgresPlatform, running_postgres_platform
 
 _SOAK = bool(os.environ.get("MODELYARD_SOAK"))
@@ -31,7 +31,7 @@ class OnPostgres:
     world: World
 
     def refusal(self, name: str, request: Message) -> Refusal | None:
-        return self.platform.refusal(METHODS[name], request, f"Bearer {SERVICES_TOKEN}")
+        return self.platform.refusal(METHODS[name], request, f"Bearer {SERVICE_TOKEN}")
 
     def state(self, name: str) -> list[str]:
         return [self.databases.state(area) for area in areas(name)]

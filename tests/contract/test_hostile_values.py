@@ -19,7 +19,7 @@ from tests.support.hostile.requests import VALID, World, valid
 from tests.support.hostile.values import hostile, places, some
 from tests.support.platforms.access_platform import (
     METHODS,
-    SERVICES_TOKEN,
+    SERVICE_TOKEN,
     Platform,
     Refusal,
     running_platform,
@@ -37,7 +37,7 @@ class Embedded:
     databases: dict[str, sqlite3.Connection]
 
     def refusal(self, name: str, request: Message) -> Refusal | None:
-        return self.platform.refusal(METHODS[name], request, f"Bearer {SERVICES_TOKEN}")
+        return self.platform.refusal(METHODS[name], request, f"Bearer {SERVICE_TOKEN}")
 
     def state(self, name: str) -> list[int]:
         asked = [self.databases[area].execute("PRAGMA data_version") for area in areas(name)]

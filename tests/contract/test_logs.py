@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.support.hostile.requests import World
-from tests.support.platforms.access_platform import SERVICES_TOKEN, Platform, running_platform
+from tests.support.platforms.access_platform import SERVICE_TOKEN, Platform, running_platform
 
 from modelyard_kit.observability.logs import JsonFormatter
 
@@ -121,13 +121,13 @@ def test_a_call_that_is_refused_has_a_line_too(platform: Platform) -> None:
 def test_no_secret_and_nothing_of_a_message_is_logged(
     platform: Platform, world: World, signed: list[str]
 ) -> None:
-    secrets = [SERVICES_TOKEN, *platform.roles.values(), "a-password-in-a-param", "wrong-token"]
+    secrets = [SERVICE_TOKEN, *platform.roles.values(), "a-password-in-a-param", "wrong-token"]
     del signed[:]
     with log() as stream:
         world.new_file(run_id=world.new_run())
         world.call("TrackingService.LogParam", run_id=world.run_id, key="k", value=secrets[-2])
         platform.http("POST", "/api/2.0/mlflow/runs/create", "Bearer wrong-token", {"x": secrets})
-        platform.http("GET", f"/get-artifact?run_id={world.run_id}&token={SERVICES_TOKEN}", "")
+        platform.http("GET", f"/get-artifact?run_id={world.run_id}&token={SERVICE_TOKEN}", "")
         lines(stream, "http", 2 + len(signed))
         said = stream.getvalue()
 

@@ -18,7 +18,7 @@ from tests.support.processes.service_processes import service
 
 from modelyard_gateway.backends import SERVICES
 from modelyard_kit.rpc import reflection
-from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.server import RpcServer
 from modelyard_kit.settings.declarations import load
 from modelyard_kit.settings.table import UpSettings
 from modelyard_server.processes.embedded import Embedded
@@ -53,7 +53,7 @@ def services(channel: grpc.Channel, token: str = "") -> set[str]:
 @pytest.fixture
 def channel() -> Iterator[grpc.Channel]:
     """To a server that asks for a token."""
-    server = Server(TOKEN)
+    server = RpcServer(TOKEN)
     server.add(SERVICE, object())
     reflection.mount(server)
     (port,) = server.start("127.0.0.1:0")
@@ -92,7 +92,7 @@ def test_without_the_token_nothing_is_told(channel: grpc.Channel, token: str) ->
 
 
 def test_streams_beyond_four_are_refused_and_those_that_stay_open_end_with_the_server() -> None:
-    server = Server()
+    server = RpcServer()
     reflection.mount(server)
     (port,) = server.start("127.0.0.1:0")
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -12,7 +12,7 @@ from tests.support.platforms.registry_service import RUN, SOURCE, running_regist
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.api.serving.v1.endpoint_service_pb2_grpc import EndpointServiceStub
 from modelyard_kit.rpc.channel import connect
-from modelyard_registry.app import TREE
+from modelyard_registry.app import MIGRATIONS
 from modelyard_registry.rules.history import FIRST_PREVIOUS_HASH, event_hash
 
 TIMES = {"created_ms": 1, "updated_ms": 2}
@@ -93,11 +93,11 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize("revision", revisions_before_head(TREE))
+@pytest.mark.parametrize("revision", revisions_before_head(MIGRATIONS))
 def test_what_an_earlier_revision_held_is_read_and_written_on(
     tmp_path: Path, dialect: Dialect, revision: str
 ) -> None:
-    upgrade(dialect, tmp_path, TREE, revision, ROWS)
+    upgrade(dialect, tmp_path, MIGRATIONS, revision, ROWS)
     with running_registry(tmp_path, dialect) as registry:
         model = registry.get_model()
         assert [(tag.key, tag.value) for tag in model.tags] == [("team", "x")]

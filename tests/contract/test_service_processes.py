@@ -30,7 +30,7 @@ from modelyard_kit.rpc.channel import connect
 from modelyard_server.processes.running import GRACE_S
 
 REGISTRY = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"]
-HEAD = modelyard_registry.app.TREE.head
+HEAD = modelyard_registry.app.MIGRATIONS.head
 CLIENTS = 4
 ROUNDS = 3
 CALLS = 200
@@ -45,7 +45,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 def migrated(url: str) -> None:
     database = open_database(url)
-    migrate(database, modelyard_registry.app.TREE)
+    migrate(database, modelyard_registry.app.MIGRATIONS)
     database.close()
 
 
@@ -165,7 +165,7 @@ class Replicas:
     """Two registries on one database, and clients that call both."""
 
     def __init__(self, folder: Path, undo: ExitStack) -> None:
-        url = postgres.server().migrated(modelyard_registry.app.TREE)
+        url = postgres.server().migrated(modelyard_registry.app.MIGRATIONS)
         self.services = [undo.enter_context(registry(url, folder)) for _ in range(2)]
         self.target = "ipv4:" + ",".join(running.address for running in self.services)
         self.outcomes: Counter[str] = Counter()

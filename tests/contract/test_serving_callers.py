@@ -9,7 +9,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from tests.support.platforms.access_platform import SERVICES_TOKEN, Platform, running_platform
+from tests.support.platforms.access_platform import SERVICE_TOKEN, Platform, running_platform
 from tests.support.platforms.serving_parts import Answered, Serving, ask, constant_function, serving
 from tests.support.processes.ports import free_port
 
@@ -26,7 +26,7 @@ PREDICTS = {"contributor", "approver", "admin"}
 def register(platform: Platform, folder: Path) -> None:
     """Register a model that always answers 1."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MODELYARD_TOKEN", SERVICES_TOKEN)
+        patch.setenv("MODELYARD_TOKEN", SERVICE_TOKEN)
         modelyard.set_tracking_uri(platform.embedded.http)
         with modelyard.start_run() as run:
             modelyard.log_artifacts(constant_function(folder / "model", 1), "model")
@@ -83,7 +83,7 @@ def test_a_prediction_needs_a_role_that_may_predict(
 def test_the_endpoints_own_token_and_that_of_the_services_are_good_for_everything(
     platform: Platform, served: Serving
 ) -> None:
-    for token in (platform.roles["serving"], SERVICES_TOKEN):
+    for token in (platform.roles["serving"], SERVICE_TOKEN):
         assert with_token(served, token).status == 200
         assert with_token(served, token, "/status").status == 200
 
@@ -132,7 +132,7 @@ def test_a_revoked_token_ends(platform: Platform, served: Serving) -> None:
 def test_without_the_registry_known_tokens_go_on_and_others_wait(tmp_path: Path) -> None:
     port = free_port()
     token_file = tmp_path / "token"
-    token_file.write_text(SERVICES_TOKEN)
+    token_file.write_text(SERVICE_TOKEN)
     settings = UpSettings(home=tmp_path / "home", port=0, grpc_port=port, token_file=token_file)
     with running_platform(tmp_path) as platform:
         register(platform, tmp_path)
@@ -140,7 +140,7 @@ def test_without_the_registry_known_tokens_go_on_and_others_wait(tmp_path: Path)
     variables = {
         "MODELYARD_TRACKING_URI": f"grpc://127.0.0.1:{port}",
         "MODELYARD_CACHE": str(tmp_path / "cache"),
-        "MODELYARD_TOKEN": SERVICES_TOKEN,
+        "MODELYARD_TOKEN": SERVICE_TOKEN,
     }
     embedded = Embedded(settings)
     with serving(f"models:/{NAME}/1", "--allow-pickle", **variables) as served:
@@ -150,7 +150,7 @@ def test_without_the_registry_known_tokens_go_on_and_others_wait(tmp_path: Path)
         refused = with_token(served, unknown)
         assert (refused.status, refused.json["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
         assert "Tokens cannot be checked now" in refused.json["message"]
-        assert with_token(served, SERVICES_TOKEN).status == 200
+        assert with_token(served, SERVICE_TOKEN).status == 200
 
         embedded = Embedded(settings)
         until(served, unknown, 200)

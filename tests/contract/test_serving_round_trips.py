@@ -19,7 +19,7 @@ import modelyard
 from modelyard.api.registry.v1 import registry_pb2, registry_service_pb2
 from modelyard.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from modelyard.tracking import MlflowClient
-from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.server import RpcServer
 from modelyard_kit.settings.table import UpSettings
 from modelyard_server.processes.embedded import Embedded
 
@@ -73,7 +73,7 @@ def relay(tmp_path: Path) -> Iterator[tuple[Relay, str]]:
         modelyard.register_model(f"runs:/{run.info.run_id}/model", NAME)
     promote("1")
     with grpc.insecure_channel(platform.grpc) as channel:
-        relay, server = Relay(RegistryServiceStub(channel)), Server()
+        relay, server = Relay(RegistryServiceStub(channel)), RpcServer()
         server.add(_SERVICE, relay, threads=4, streams=4)
         [port] = server.start("127.0.0.1:0")
         yield relay, f"grpc://127.0.0.1:{port}"

@@ -1,4 +1,4 @@
-"""Named tokens over several servers: two registries on one database, and tracking beside them."""
+"""API tokens over several servers: two registries on one database, and tracking beside them."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from modelyard_kit.auth.tokens import Tokens
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.open import open_database
 from modelyard_kit.rpc.channel import connect
-from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.server import RpcServer
 from modelyard_kit.rpc.token_checks import from_registry
 
-SERVICES_TOKEN = "the-token-of-the-services"
+SERVICE_TOKEN = "the-token-of-the-services"
 ACCESS = access_service_pb2.DESCRIPTOR.services_by_name["AccessService"]
 TOKEN = "modelyard_0123456789_" + "s" * 43
 SIGNER = UrlSigner(b"s" * 32, lambda: "http://store.test")
@@ -46,7 +46,7 @@ def metadata(token: str) -> tuple[tuple[str, str], ...]:
 class Replica:
     """One server, and whether it takes a token."""
 
-    server: Server
+    server: RpcServer
     stub: Any
     request: Any
     rpc: str
@@ -67,7 +67,7 @@ def refusal_of(call: Callable[[], object]) -> grpc.StatusCode | None:
     return None
 
 
-def ask(replica: Replica, rpc: str, token: str = SERVICES_TOKEN, **fields: Any) -> Any:
+def ask(replica: Replica, rpc: str, token: str = SERVICE_TOKEN, **fields: Any) -> Any:
     """Call an RPC of the same contract file as the one a replica is asked for."""
     package = sys.modules[type(replica.request).__module__]
     request = getattr(package, f"{rpc}Request")(**fields)
@@ -76,7 +76,7 @@ def ask(replica: Replica, rpc: str, token: str = SERVICES_TOKEN, **fields: Any) 
 
 @contextmanager
 def running_registry(database: Database, stack: ExitStack) -> Iterator[tuple[Replica, str]]:
-    server = Server(SERVICES_TOKEN, tokens=modelyard_registry.app.named_tokens(database))
+    server = RpcServer(SERVICE_TOKEN, tokens=modelyard_registry.app.api_tokens(database))
     tracking = stack.enter_context(connect("127.0.0.1:1"))
     modelyard_registry.app.mount(server, database, MemoryStore(SIGNER), tracking)
     (port,) = server.start("127.0.0.1:0")
@@ -95,7 +95,7 @@ def running_registry(database: Database, stack: ExitStack) -> Iterator[tuple[Rep
 def running_tracking(url: str, registry: str) -> Iterator[Replica]:
     database = open_database(url)
     with connect(registry, ACCESS) as channel:
-        server = Server(SERVICES_TOKEN, tokens=Tokens(from_registry(channel, SERVICES_TOKEN)))
+        server = RpcServer(SERVICE_TOKEN, tokens=Tokens(from_registry(channel, SERVICE_TOKEN)))
         modelyard_tracking.app.mount(server, database, MemoryStore(SIGNER), SIGNER)
         (port,) = server.start("127.0.0.1:0")
         try:
@@ -120,13 +120,13 @@ class Deployment:
         request = pb.CreateTokenRequest(
             id=TOKEN.split("_")[1], sha256=digest, name="ci", role=role, **scope
         )
-        self.first.stub.CreateToken(request, timeout=30, metadata=metadata(SERVICES_TOKEN))
+        self.first.stub.CreateToken(request, timeout=30, metadata=metadata(SERVICE_TOKEN))
 
 
 @pytest.fixture
 def deployment(tmp_path: Path, dialect: Dialect) -> Iterator[Deployment]:
-    url = migrated_url(dialect, tmp_path, modelyard_registry.app.TREE)
-    tracking_url = migrated_url(dialect, tmp_path, modelyard_tracking.app.TREE)
+    url = migrated_url(dialect, tmp_path, modelyard_registry.app.MIGRATIONS)
+    tracking_url = migrated_url(dialect, tmp_path, modelyard_tracking.app.MIGRATIONS)
     with ExitStack() as stack:
         one = open_database(url)
         stack.callback(one.close)
@@ -157,7 +157,7 @@ def test_a_token_revoked_at_one_server_ends_at_all(deployment: Deployment) -> No
     for replica in (deployment.second, deployment.tracking):
         assert replica.refusal(TOKEN) is None
     request = pb.RevokeTokenRequest(id=TOKEN.split("_")[1])
-    deployment.first.stub.RevokeToken(request, timeout=30, metadata=metadata(SERVICES_TOKEN))
+    deployment.first.stub.RevokeToken(request, timeout=30, metadata=metadata(SERVICE_TOKEN))
     assert deployment.first.refusal(TOKEN) is grpc.StatusCode.UNAUTHENTICATED
     for replica in (deployment.second, deployment.tracking):
         while (code := replica.refusal(TOKEN)) is None:
@@ -202,8 +202,8 @@ def test_a_scope_means_the_same_on_every_database(deployment: Deployment) -> Non
 def test_a_server_that_never_reached_the_registry_takes_the_services_token_only(
     tmp_path: Path,
 ) -> None:
-    url = migrated_url("sqlite", tmp_path, modelyard_tracking.app.TREE)
+    url = migrated_url("sqlite", tmp_path, modelyard_tracking.app.MIGRATIONS)
     with running_tracking(url, "127.0.0.1:1") as tracking:
-        assert tracking.refusal(SERVICES_TOKEN) is None
+        assert tracking.refusal(SERVICE_TOKEN) is None
         assert tracking.refusal(TOKEN) is grpc.StatusCode.UNAVAILABLE
         assert tracking.refusal("no-named-token-at-all") is grpc.StatusCode.UNAUTHENTICATED

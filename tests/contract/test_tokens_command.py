@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from tests.support.platforms.access_platform import SERVICES_TOKEN, Platform, running_platform
+from tests.support.platforms.access_platform import SERVICE_TOKEN, Platform, running_platform
 
 from modelyard_kit.settings.table import UpSettings
 from modelyard_server.admin import tokens
@@ -23,7 +23,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 @pytest.fixture(autouse=True)
 def environment(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODELYARD_TRACKING_URI", platform.embedded.http)
-    monkeypatch.setenv("MODELYARD_TOKEN", SERVICES_TOKEN)
+    monkeypatch.setenv("MODELYARD_TOKEN", SERVICE_TOKEN)
 
 
 def listed(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, object]]:

@@ -10,13 +10,13 @@ from modelyard_kit.artifacts import UrlSigner
 from modelyard_kit.db.migrations import migrate
 from modelyard_kit.db.open import open_database
 from modelyard_kit.errors import FailedPrecondition
-from modelyard_kit.rpc.server import Server
-from modelyard_tracking.app import TREE, mount
+from modelyard_kit.rpc.server import RpcServer
+from modelyard_tracking.app import MIGRATIONS, mount
 
 
 def test_every_rpc_is_built(tmp_path: Path) -> None:
     database = open_database(f"sqlite:///{tmp_path}/tracking.db")
-    server = Server()
+    server = RpcServer()
     signer = UrlSigner(b"s" * 32, lambda: "http://store.test")
     mount(server, database, MemoryStore(signer), signer)
     database.close()
@@ -25,15 +25,16 @@ def test_every_rpc_is_built(tmp_path: Path) -> None:
 
 def test_it_is_ready_only_with_its_tables(tmp_path: Path) -> None:
     database = open_database(f"sqlite:///{tmp_path}/tracking.db")
-    server = Server()
+    server = RpcServer()
     signer = UrlSigner(b"s" * 32, lambda: "http://store.test")
     mount(server, database, MemoryStore(signer), signer)
     (problem,) = server.readiness.problems()
     assert problem == (
-        f"tracking: The tracking database is at revision none, this version needs {TREE.head}. "
+        "tracking: The tracking database is at revision none, this version needs "
+        f"{MIGRATIONS.head}. "
         "Run `modelyard migrate`."
     )
-    migrate(database, TREE)
+    migrate(database, MIGRATIONS)
     assert server.readiness.problems() == []
     database.close()
 

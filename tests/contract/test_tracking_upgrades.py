@@ -10,7 +10,7 @@ from tests.support.platforms.tracking_service import tracking_at
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as artifacts
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
-from modelyard_tracking.app import TREE
+from modelyard_tracking.app import MIGRATIONS
 from modelyard_tracking.rules.points import Packed, Point
 
 RUN = "a" * 32
@@ -134,11 +134,11 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize("revision", revisions_before_head(TREE))
+@pytest.mark.parametrize("revision", revisions_before_head(MIGRATIONS))
 def test_what_an_earlier_revision_held_is_read_and_written_on(
     tmp_path: Path, dialect: Dialect, revision: str
 ) -> None:
-    upgrade(dialect, tmp_path, TREE, revision, ROWS)
+    upgrade(dialect, tmp_path, MIGRATIONS, revision, ROWS)
     with tracking_at(tmp_path, dialect) as tracking:
         run = tracking.get_run(RUN)
         assert [(param.key, param.value) for param in run.data.params] == [("depth", "3")]

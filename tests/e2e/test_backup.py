@@ -22,7 +22,7 @@ from modelyard_server.admin import backup, gc, restore
 from modelyard_server.admin.backups import contents, objects
 from modelyard_server.admin.backups.contents import Contents, TableFile
 from modelyard_server.admin.backups.rows import read_rows, write_rows
-from modelyard_server.processes.databases import TREES
+from modelyard_server.processes.databases import MIGRATIONS_BY_SERVICE
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ def test_a_damaged_backup_is_refused_and_nothing_is_written(
     home = tmp_path / "home"
     said = is_refused(capsys, restore.run, [str(copied), "--home", str(home)])
     assert (damaged.name if what == "object" else what) in said
-    for area, tree in TREES.items():
+    for area, tree in MIGRATIONS_BY_SERVICE.items():
         database = open_database(f"sqlite:///{home}/{area}.db")
         assert current(database, tree) is None
         database.close()
@@ -196,7 +196,7 @@ def test_a_forged_history_is_refused(
     said = is_refused(capsys, restore.run, [str(copied), "--home", str(tmp_path / "home")])
     assert "does not verify" in said
     database = open_database(f"sqlite:///{tmp_path}/home/registry.db")
-    assert current(database, TREES["registry"]) is None
+    assert current(database, MIGRATIONS_BY_SERVICE["registry"]) is None
     database.close()
 
 

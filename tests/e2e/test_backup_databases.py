@@ -11,11 +11,11 @@ from tests.support.databases.backups import back_up, databases_in, is_refused, r
 from tests.support.databases.dialects import Dialect
 from tests.support.platforms.filled_home import running
 
-from modelyard_kit.db.migrations import Tree, current, migrate
+from modelyard_kit.db.migrations import Migrations, current, migrate
 from modelyard_kit.db.open import open_database
 from modelyard_server.admin import backup, restore
 from modelyard_server.admin.backups import contents
-from modelyard_server.processes.databases import TREES
+from modelyard_server.processes.databases import MIGRATIONS_BY_SERVICE
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def test_it_goes_from_sqlite_to_postgresql_and_back_unchanged(
     assert rows_of(again) == rows_of(backed_up)
     for area, url in urls.items():
         database = open_database(url)
-        assert current(database, TREES[area]) == TREES[area].head
+        assert current(database, MIGRATIONS_BY_SERVICE[area]) == MIGRATIONS_BY_SERVICE[area].head
         database.close()
     home = tmp_path / "back"
     assert restore.run([str(again), "--home", str(home)]) == 0
@@ -64,7 +64,7 @@ def test_a_backup_of_an_older_revision_is_brought_to_this_one(
     flags, urls = databases_in(tmp_path / "old", dialect)
     for area, url in urls.items():
         database = open_database(url)
-        migrate(database, Tree(area, TREES[area].folder, "0001"))
+        migrate(database, Migrations(area, MIGRATIONS_BY_SERVICE[area].folder, "0001"))
         database.close()
     assert backup.run([str(tmp_path / "backup"), *flags]) == 0
     assert contents.read(tmp_path / "backup").services["registry"].revision == "0001"
@@ -91,7 +91,7 @@ def test_a_database_of_a_newer_version_is_not_backed_up(
     flags, urls = databases_in(tmp_path / "new", dialect)
     for area, url in urls.items():
         with closing(open_database(url)) as database:
-            migrate(database, TREES[area])
+            migrate(database, MIGRATIONS_BY_SERVICE[area])
             with database.engine.begin() as connection:
                 newer = text(f"UPDATE {area}_version SET version_num = '9999'")  # noqa: S608 - ours
                 connection.execute(newer)

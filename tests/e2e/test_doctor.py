@@ -19,11 +19,11 @@ import pytest
 import trustme
 from google.protobuf.timestamp_pb2 import Timestamp
 from tests.support.databases.dialects import empty_url
-from tests.support.platforms.access_platform import SERVICES_TOKEN, running_platform
+from tests.support.platforms.access_platform import SERVICE_TOKEN, running_platform
 from tests.support.platforms.filled_home import running
 from tests.support.processes.ports import free_port
 
-from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.server import RpcServer
 from modelyard_server.admin import doctor
 from modelyard_server.admin.doctor import client
 
@@ -243,7 +243,7 @@ def test_the_rest_is_looked_at_when_a_setting_is_wrong(
 def test_a_neighbour_is_dialled_as_grpc_writes_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, written: str
 ) -> None:
-    server = Server()
+    server = RpcServer()
     (port,) = server.start("127.0.0.1:0")
     monkeypatch.setenv("MODELYARD_REGISTRY_TARGET", written.format(port))
     monkeypatch.setenv("MODELYARD_SERVING_TARGET", "127.0.0.1")  # without a port
@@ -256,7 +256,7 @@ def test_a_neighbour_is_dialled_as_grpc_writes_it(
 def test_a_registry_with_an_address_of_its_own_is_looked_at_there(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    another = Server()
+    another = RpcServer()
     (port,) = another.start("127.0.0.1:0")
     with running(home) as platform:
         monkeypatch.setenv("MODELYARD_REGISTRY_URI", platform.http)
@@ -278,7 +278,7 @@ def test_a_token_is_looked_at(
         tokens = {
             "none": "",
             "wrong": "not-the-token-of-the-services",
-            "services": SERVICES_TOKEN,
+            "services": SERVICE_TOKEN,
             "viewer": platform.roles["viewer"],
             "ending": platform.token("contributor", expire_time=in_two_days),
         }

@@ -22,7 +22,7 @@ from tests.support.databases.postgres import Postgres
 from tests.support.processes.ports import free_port
 from tests.support.processes.up_process import environment
 
-from modelyard_server.processes.databases import TREES
+from modelyard_server.processes.databases import MIGRATIONS_BY_SERVICE
 
 Dialect: TypeAlias = Literal["sqlite", "postgresql"]
 ROLES = ("tracking", "registry", "gateway")
@@ -152,8 +152,8 @@ def deployed(
 
 def _fresh(postgres: Postgres | None, folder: Path, area: str) -> str:
     if postgres is None:
-        return migrated_url("sqlite", folder, TREES[area])
-    return postgres.migrated(TREES[area])
+        return migrated_url("sqlite", folder, MIGRATIONS_BY_SERVICE[area])
+    return postgres.migrated(MIGRATIONS_BY_SERVICE[area])
 
 
 def _settings(folder: Path, targets: Mapping[str, str], urls: Mapping[str, str]) -> dict[str, str]:

@@ -152,7 +152,7 @@ def _idempotency_in_a_second_transaction() -> None:
         }
         _after_commit(session, insert(idempotency.replies).values(values))
 
-    idempotency.keep = keep_later
+    idempotency.store_reply = keep_later
 
 
 def _after_commit(session: Session, statement: Any) -> None:

@@ -17,7 +17,7 @@ from tests.support.databases.dialects import Dialect, open_migrated
 
 from modelyard_kit.errors import Error
 from modelyard_kit.rpc.calls import Call
-from modelyard_registry.app import TREE
+from modelyard_registry.app import MIGRATIONS
 from modelyard_registry.models import EndpointEvent, EndpointName, Event
 from modelyard_registry.operations import chains, endpoints, registered_models
 from modelyard_registry.rules.history import Document, apply
@@ -55,7 +55,7 @@ class Histories(RuleBasedStateMachine):
         super().__init__()
         self.closing = ExitStack()
         folder = self.closing.enter_context(tempfile.TemporaryDirectory())
-        self.database = open_migrated(self.dialect, Path(folder), TREE)
+        self.database = open_migrated(self.dialect, Path(folder), MIGRATIONS)
         self.closing.callback(self.database.close)
         self.now_ms = 1
 

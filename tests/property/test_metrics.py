@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.databases.dialects import Dialect, open_migrated
 
 from modelyard_kit.db.base import Database
-from modelyard_tracking.app import TREE
+from modelyard_tracking.app import MIGRATIONS
 from modelyard_tracking.operations import history, metrics, runs
 from modelyard_tracking.operations.whole_runs import whole_runs
 from modelyard_tracking.rules.points import Curve, Point, history_order, rank
@@ -30,7 +30,7 @@ batches = st.lists(st.lists(points, min_size=1, max_size=6), max_size=8)
 
 @pytest.fixture(scope="module")
 def database(dialect: Dialect, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with closing(open_migrated(dialect, tmp_path_factory.mktemp("metrics"), TREE)) as opened:
+    with closing(open_migrated(dialect, tmp_path_factory.mktemp("metrics"), MIGRATIONS)) as opened:
         yield opened
 
 

@@ -21,7 +21,7 @@ from modelyard_kit.errors import Error
 from modelyard_kit.references.stages import Stage
 from modelyard_kit.references.uris import ForeignSource
 from modelyard_kit.rpc.calls import Call
-from modelyard_registry.app import TREE
+from modelyard_registry.app import MIGRATIONS
 from modelyard_registry.models import Event, ModelName
 from modelyard_registry.operations import (
     aliases,
@@ -60,7 +60,7 @@ class Histories(RuleBasedStateMachine):
         super().__init__()
         self.closing = ExitStack()
         folder = self.closing.enter_context(tempfile.TemporaryDirectory())
-        self.database = open_migrated(self.dialect, Path(folder), TREE)
+        self.database = open_migrated(self.dialect, Path(folder), MIGRATIONS)
         self.closing.callback(self.database.close)
         self.now_ms = 1
         self.names = [*NAMES]

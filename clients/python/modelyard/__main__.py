@@ -39,7 +39,7 @@ _COMMANDS = {
         "models serve": "answer predictions from whichever version a reference means",
     },
     "for those who run it": {
-        "tokens": "make, list and revoke named tokens",
+        "tokens": "make, list and revoke API tokens",
         "doctor": "say what is wrong with an installation, and what to do about it",
         "backup": "write databases and objects into a folder",
         "restore": "bring a backup back",

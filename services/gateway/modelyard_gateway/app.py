@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from modelyard_gateway import openapi, server_info, unsupported
 from modelyard_gateway.artifacts.routes import Artifacts
 from modelyard_gateway.artifacts.uploads import UploadLimits
-from modelyard_gateway.backends import Backend, Readiness
+from modelyard_gateway.backends import Backend, BackendHealth
 from modelyard_gateway.metrics import http_duration
 from modelyard_gateway.routes import Routes
 from modelyard_gateway.transcoder import Transcoder
@@ -69,7 +69,7 @@ class Gateway:
     ) -> None:
         self._backends = backends
         self._channels = {backend.area: backend.connect() for backend in backends}
-        self._readiness = Readiness(self._channels)
+        self._readiness = BackendHealth(self._channels)
         self._checking = ThreadPoolExecutor(1, thread_name_prefix="health")
         self._artifacts = Artifacts(self._channels, store, signer, active, token, uploads)
         self._token = token

@@ -64,7 +64,7 @@ class Backend:
         )
 
 
-class Readiness:
+class BackendHealth:
     """Asks the services themselves, over the channels that requests take.
 
     Args:

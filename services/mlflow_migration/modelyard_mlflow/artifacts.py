@@ -16,7 +16,7 @@ from modelyard.exceptions import (
 from modelyard.internal import Owner
 from modelyard_kit.artifacts import logical_path
 from modelyard_kit.errors import InvalidArgument
-from modelyard_mlflow.destination import Target
+from modelyard_mlflow.destination import Destination
 from modelyard_mlflow.limits import shown
 from modelyard_mlflow.report import Report
 from modelyard_mlflow.source import OriginFile, Reader, Tree, Unreadable
@@ -30,7 +30,7 @@ class Trees:
     """Copies trees; a file that has the same path and size at the target is taken as the same."""
 
     reader: Reader
-    target: Target
+    target: Destination
     report: Report
 
     def copy(self, tree: Tree, owner: Owner, subject: str, open_owner: Callable[[], None]) -> bool:

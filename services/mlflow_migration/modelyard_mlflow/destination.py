@@ -50,7 +50,7 @@ class Point(NamedTuple):
         return cls(metric.timestamp, metric.step, value)
 
 
-class Target(Protocol):
+class Destination(Protocol):
     """What an import writes to: a server, or nothing at all in a dry run."""
 
     def experiment(self, message: pb.Experiment) -> tuple[str, bool]:
@@ -86,8 +86,8 @@ class Target(Protocol):
         """Write files, which `fetch` brings to this machine, to a run or logged model."""
 
 
-class Server:
-    """The port `Target`, of a server.
+class ServerDestination:
+    """The port `Destination`, of a server.
 
     Args:
         uri: Its address; None for the local home's.
@@ -191,7 +191,7 @@ class Server:
 
 
 class Nothing:
-    """The port `Target` of a dry run: everything would be made, under the id it has."""
+    """The port `Destination` of a dry run: everything would be made, under the id it has."""
 
     def experiment(self, message: pb.Experiment) -> tuple[str, bool]:
         return message.experiment_id, True

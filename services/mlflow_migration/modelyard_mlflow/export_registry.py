@@ -12,11 +12,11 @@ from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.internal import Owner, fetch_model
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.references.uris import LoggedModelSource, RunSource, parse_source
-from modelyard_mlflow.export_tracking import There
+from modelyard_mlflow.export_tracking import IdMap
 from modelyard_mlflow.mlflow_destination import Item, MlflowTarget, tags_of
-from modelyard_mlflow.mlflow_http import Refused
+from modelyard_mlflow.mlflow_http import MlflowRefusal
 from modelyard_mlflow.modelyard_source import Modelyard
-from modelyard_mlflow.progress import Steps
+from modelyard_mlflow.progress import ProgressBar
 from modelyard_mlflow.report import Report
 from modelyard_mlflow.source import Unreachable
 
@@ -40,7 +40,12 @@ class RegistryExport:
     """
 
     def __init__(
-        self, source: Modelyard, target: MlflowTarget, report: Report, steps: Steps, there: There
+        self,
+        source: Modelyard,
+        target: MlflowTarget,
+        report: Report,
+        steps: ProgressBar,
+        there: IdMap,
     ) -> None:
         self._source, self._target, self._report = source, target, report
         self._steps, self._there = steps, there
@@ -64,7 +69,7 @@ class RegistryExport:
         for model in found:
             try:
                 self._move_model(model)
-            except Refused as refused:
+            except MlflowRefusal as refused:
                 self._note("not-moved", f"registered model '{model.name}'", str(refused))
             self._steps.step()
 
@@ -110,7 +115,7 @@ class RegistryExport:
                     found = self._create(version, subject)
                 if found is not None:
                     self._update_version(version, found)
-            except Refused as refused:
+            except MlflowRefusal as refused:
                 self._note("not-moved", subject, str(refused))
 
     def _create(self, version: pb.ModelVersion, subject: str) -> Item | None:
@@ -227,7 +232,7 @@ class RegistryExport:
                 body = {"name": model.name, "alias": alias, "version": version}
                 try:
                     self._target.post("mlflow/registered-models/alias", body)
-                except Refused as refused:
+                except MlflowRefusal as refused:
                     detail = f"alias '{alias}': {refused}"
                     self._note("alias-refused", f"registered model '{model.name}'", detail)
         for alias in sorted(known.keys() - wanted.keys()):

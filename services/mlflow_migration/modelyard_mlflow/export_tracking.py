@@ -17,9 +17,9 @@ from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard.internal import Owner
 from modelyard_mlflow.destination import Curve, Point
 from modelyard_mlflow.mlflow_destination import Item, MlflowTarget, tags_of
-from modelyard_mlflow.mlflow_http import Refused
+from modelyard_mlflow.mlflow_http import MlflowRefusal
 from modelyard_mlflow.modelyard_source import Modelyard
-from modelyard_mlflow.progress import Steps
+from modelyard_mlflow.progress import ProgressBar
 from modelyard_mlflow.report import Report
 from modelyard_mlflow.source import Unreachable
 
@@ -31,7 +31,7 @@ _DELETED = "deleted"
 
 
 @dataclass(slots=True)
-class There:
+class IdMap:
     """What runs and logged models are at the other server, by their ids here."""
 
     experiments: dict[str, str] = field(default_factory=dict)
@@ -53,7 +53,12 @@ class TrackingExport:
     """
 
     def __init__(
-        self, source: Modelyard, target: MlflowTarget, report: Report, steps: Steps, there: There
+        self,
+        source: Modelyard,
+        target: MlflowTarget,
+        report: Report,
+        steps: ProgressBar,
+        there: IdMap,
     ) -> None:
         self._source, self._target, self._report = source, target, report
         self._steps, self._there = steps, there
@@ -75,7 +80,7 @@ class TrackingExport:
             self._steps.begin(f"experiment '{experiment.name}'")
             try:
                 self._move_experiment(experiment)
-            except Refused as refused:
+            except MlflowRefusal as refused:
                 self._note("not-moved", f"experiment '{experiment.name}'", str(refused))
 
     def _move_experiment(self, experiment: pb.Experiment) -> None:
@@ -121,7 +126,7 @@ class TrackingExport:
             if not _is_whole(run, there):
                 try:
                     self._fill_run(run, there, of_runs.get(run.info.run_id, []))
-                except Refused as refused:
+                except MlflowRefusal as refused:
                     self._note("not-moved", f"run {run.info.run_id}", str(refused))
             deleted_there = there["info"].get("lifecycle_stage") == _DELETED
             if run.info.lifecycle_stage == _DELETED and not deleted_there:
@@ -301,7 +306,7 @@ class TrackingExport:
             of_runs.setdefault(model.info.source_run_id, []).append(model)
             try:
                 self._move_model(model, there_id, known.get(model.info.model_id))
-            except Refused as refused:
+            except MlflowRefusal as refused:
                 self._note("not-moved", f"logged model {model.info.model_id}", str(refused))
 
     def _move_model(self, model: pb.LoggedModel, experiment_id: str, there: Item | None) -> None:

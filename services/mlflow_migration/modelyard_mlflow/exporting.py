@@ -14,12 +14,12 @@ import sys
 from modelyard.exceptions import ModelyardException
 from modelyard.internal import connections
 from modelyard_mlflow.export_registry import RegistryExport
-from modelyard_mlflow.export_tracking import There, TrackingExport
+from modelyard_mlflow.export_tracking import IdMap, TrackingExport
 from modelyard_mlflow.mlflow_destination import MlflowTarget
-from modelyard_mlflow.mlflow_http import Refused
+from modelyard_mlflow.mlflow_http import MlflowRefusal
 from modelyard_mlflow.modelyard_source import Modelyard
 from modelyard_mlflow.options import add_choices
-from modelyard_mlflow.progress import Steps
+from modelyard_mlflow.progress import ProgressBar
 from modelyard_mlflow.report import Report, written
 from modelyard_mlflow.source import Unreachable
 
@@ -38,7 +38,7 @@ def run(arguments: list[str]) -> int:
         report = _export(options)
     except ModelyardException as error:
         return _fail(error.message)
-    except (Unreachable, Refused, OSError) as error:
+    except (Unreachable, MlflowRefusal, OSError) as error:
         return _fail(str(error))
     print(report.summary())
     return 0
@@ -58,9 +58,9 @@ def _export(options: argparse.Namespace) -> Report:
 def _move(
     source: Modelyard, target: MlflowTarget, report: Report, options: argparse.Namespace
 ) -> None:
-    there = There()
+    there = IdMap()
     chosen = bool(options.experiment or options.model)
-    with Steps() as steps:
+    with ProgressBar() as steps:
         if options.experiment or not chosen:
             TrackingExport(source, target, report, steps, there).move(options.experiment)
         if options.model or not chosen:

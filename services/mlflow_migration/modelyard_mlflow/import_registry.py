@@ -18,10 +18,10 @@ from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.references.names import check_alias
 from modelyard_kit.references.uris import LoggedModelSource, RunSource, parse_source
 from modelyard_mlflow.artifacts import REFUSALS, Trees
-from modelyard_mlflow.destination import Target
-from modelyard_mlflow.import_tracking import Here, TrackingImport
+from modelyard_mlflow.destination import Destination
+from modelyard_mlflow.import_tracking import IdMap, TrackingImport
 from modelyard_mlflow.limits import Note, fit
-from modelyard_mlflow.progress import Steps
+from modelyard_mlflow.progress import ProgressBar
 from modelyard_mlflow.report import Report
 from modelyard_mlflow.source import (
     DEFAULT_EXPERIMENT_ID,
@@ -55,10 +55,10 @@ class RegistryImport:
     def __init__(
         self,
         reader: Reader,
-        target: Target,
+        target: Destination,
         report: Report,
-        steps: Steps,
-        here: Here,
+        steps: ProgressBar,
+        here: IdMap,
         tracking: TrackingImport,
         *,
         origin: str,

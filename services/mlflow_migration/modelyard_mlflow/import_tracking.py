@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard.internal import Owner
 from modelyard_mlflow.artifacts import REFUSALS, Trees
-from modelyard_mlflow.destination import Curve, Point, Target
+from modelyard_mlflow.destination import Curve, Destination, Point
 from modelyard_mlflow.limits import Note, fit, refused_key
-from modelyard_mlflow.progress import Steps
+from modelyard_mlflow.progress import ProgressBar
 from modelyard_mlflow.report import Report
 from modelyard_mlflow.source import DEFAULT_EXPERIMENT_ID, Reader, Tree, Unreachable
 
@@ -28,7 +28,7 @@ _MAX_REQUEST_BYTES = 7 << 20
 
 
 @dataclass(slots=True)
-class Here:
+class IdMap:
     """What things of the origin are called here; keys are the origin's ids and names."""
 
     experiments: dict[str, str] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class TrackingImport:
     """
 
     def __init__(
-        self, reader: Reader, target: Target, report: Report, steps: Steps, here: Here
+        self, reader: Reader, target: Destination, report: Report, steps: ProgressBar, here: IdMap
     ) -> None:
         self._reader, self._target, self._report = reader, target, report
         self._steps, self._here = steps, here

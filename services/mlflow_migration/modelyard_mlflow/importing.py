@@ -19,13 +19,13 @@ from pathlib import Path
 
 from modelyard.exceptions import ModelyardException
 from modelyard.internal import connections
-from modelyard_mlflow.destination import Nothing, Server, Target
+from modelyard_mlflow.destination import Destination, Nothing, ServerDestination
 from modelyard_mlflow.import_registry import RegistryImport
-from modelyard_mlflow.import_tracking import Here, TrackingImport
+from modelyard_mlflow.import_tracking import IdMap, TrackingImport
 from modelyard_mlflow.local_files import LocalFiles
-from modelyard_mlflow.mlflow_http import MlflowServer, Refused, without_credentials
+from modelyard_mlflow.mlflow_http import MlflowRefusal, MlflowServer, without_credentials
 from modelyard_mlflow.options import add_choices
-from modelyard_mlflow.progress import Steps
+from modelyard_mlflow.progress import ProgressBar
 from modelyard_mlflow.report import Report, written
 from modelyard_mlflow.server_reader import ServerReader
 from modelyard_mlflow.source import Reader, Unreachable
@@ -41,7 +41,7 @@ def run(arguments: list[str]) -> int:
             report = _import(reader, options)
     except ModelyardException as error:
         return _fail(error.message)
-    except (Unreachable, Refused, OSError) as error:
+    except (Unreachable, MlflowRefusal, OSError) as error:
         return _fail(str(error))
     print(report.summary())
     return 0
@@ -52,10 +52,10 @@ def _import(reader: Reader, options: argparse.Namespace) -> Report:
     if len(origin) > _MAX_ORIGIN_CHARACTERS:
         raise Unreachable(f"The origin's name is too long; give one with --origin: '{origin}'.")
     uri = options.tracking_uri or connections.tracking_uri()
-    target: Target = Nothing()
+    target: Destination = Nothing()
     shown = uri or "the local home"
     if not options.dry_run:
-        server = Server(uri, origin)
+        server = ServerDestination(uri, origin)
         target, shown = server, server.shown
     report = Report(reader.name, shown, dry_run=options.dry_run)
     with written(report, options.report):
@@ -64,11 +64,11 @@ def _import(reader: Reader, options: argparse.Namespace) -> Report:
 
 
 def _move(
-    reader: Reader, target: Target, report: Report, options: argparse.Namespace, origin: str
+    reader: Reader, target: Destination, report: Report, options: argparse.Namespace, origin: str
 ) -> None:
-    here = Here()
+    here = IdMap()
     chosen = bool(options.experiment or options.model)
-    with Steps() as steps:
+    with ProgressBar() as steps:
         tracking = TrackingImport(reader, target, report, steps, here)
         registry = RegistryImport(
             reader, target, report, steps, here, tracking, origin=origin, host=_host(reader)

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from modelyard_mlflow.destination import Curve, Point
 from modelyard_mlflow.mlflow_http import (
+    MlflowRefusal,
     MlflowServer,
-    Refused,
     is_proxied,
     items,
     proxied_path,
@@ -142,7 +142,7 @@ class MlflowTarget:
     def _found(self, route: str, query: Mapping[str, str], field: str) -> Item | None:
         try:
             found: Item = self.server.get(route, query)[field]
-        except Refused as refused:
+        except MlflowRefusal as refused:
             if refused.is_missing:
                 return None
             raise

@@ -38,7 +38,7 @@ _UNANSWERED = (OSError, HTTPException, UnicodeError)
 T = TypeVar("T")
 
 
-class Refused(Exception):
+class MlflowRefusal(Exception):
     """The server answered with an error.
 
     Attributes:
@@ -151,7 +151,7 @@ class MlflowServer:
 
         try:
             version = self._trying(ask)
-        except Refused as refused:
+        except MlflowRefusal as refused:
             if refused.status in _UNAUTHORIZED:
                 raise Unreachable(
                     f"{self.uri} wants credentials: set MLFLOW_TRACKING_USERNAME and "
@@ -264,7 +264,7 @@ def _authorization(parts: urllib.parse.SplitResult) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-def _refused(error: urllib.error.HTTPError) -> Refused:
+def _refused(error: urllib.error.HTTPError) -> MlflowRefusal:
     with error:
         text = error.read(65_536).decode("utf-8", "replace")
     try:
@@ -272,4 +272,4 @@ def _refused(error: urllib.error.HTTPError) -> Refused:
         code, message = str(found["error_code"]), str(found.get("message", ""))
     except (ValueError, KeyError, TypeError, AttributeError):
         code, message = "", error.reason
-    return Refused(error.code, code, message[:_MAX_MESSAGE_CHARACTERS])
+    return MlflowRefusal(error.code, code, message[:_MAX_MESSAGE_CHARACTERS])

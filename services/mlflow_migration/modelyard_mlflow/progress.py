@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 
-class Steps:
+class ProgressBar:
     """Shows what is being moved. Use it as a context manager."""
 
     def __init__(self) -> None:

@@ -13,8 +13,8 @@ from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_mlflow.local_files import LocalFiles
 from modelyard_mlflow.mlflow_http import (
+    MlflowRefusal,
     MlflowServer,
-    Refused,
     is_proxied,
     items,
     proxied_path,
@@ -104,7 +104,7 @@ class ServerReader:
         query = {"name": version.name, "version": version.version}
         try:
             found = self._server.get("mlflow/model-versions/get-download-uri", query)
-        except Refused:
+        except MlflowRefusal:
             return version.source
         return str(found.get("artifact_uri") or version.source)
 
@@ -146,7 +146,7 @@ class ServerReader:
             else:
                 route = f"/api/2.0/mlflow-artifacts/artifacts/{proxied_path(tree.uri)}/{path}"
                 self._server.download(route, {}, target)
-        except Refused as refused:
+        except MlflowRefusal as refused:
             raise Unreadable(f"'{path}' is not handed out ({refused})") from None
 
     def left_out(self) -> list[str]:
@@ -169,7 +169,7 @@ class ServerReader:
             query = {"path": f"{proxied_path(tree.uri)}/{path}".rstrip("/")}
         try:
             yield from self._server.pages("GET", route, query)
-        except Refused as refused:
+        except MlflowRefusal as refused:
             raise Unreadable(f"{tree.uri} cannot be listed by the server ({refused})") from None
 
 

@@ -14,10 +14,10 @@ from modelyard_kit.artifacts import ArtifactStore
 from modelyard_kit.auth.tokens import Tokens
 from modelyard_kit.clock import Clock, now_ms
 from modelyard_kit.db.base import Database
-from modelyard_kit.db.migrations import Tree, require_head
+from modelyard_kit.db.migrations import Migrations, require_head
 from modelyard_kit.db.notify import Notifier
 from modelyard_kit.rpc.calls import restrict_to_callers
-from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.server import RpcServer
 from modelyard_registry.search import restriction
 from modelyard_registry.servicer import RegistryServicer
 from modelyard_registry.servicer.access import AccessServicer, own_tokens
@@ -26,11 +26,11 @@ from modelyard_registry.servicer.endpoints import EndpointServicer
 _WATCHES = 64
 _ACCESS_THREADS = 4
 
-TREE = Tree("registry", Path(__file__).parent / "migrations", "0004")
+MIGRATIONS = Migrations("registry", Path(__file__).parent / "migrations", "0004")
 
 
 def mount(
-    server: Server,
+    server: RpcServer,
     database: Database,
     store: ArtifactStore,
     tracking: grpc.Channel,
@@ -40,12 +40,12 @@ def mount(
 
     Args:
         server: Not started yet.
-        database: Refuses calls until it is at the head of `TREE`.
+        database: Refuses calls until it is at the head of `MIGRATIONS`.
         store: Where tracking keeps the bytes.
         tracking: A channel to `ArtifactsService`.
         clock: Unix time in milliseconds.
     """
-    require_head(database, TREE)
+    require_head(database, MIGRATIONS)
     restrict_to_callers(database, restriction)
     notifier = Notifier()
     database.on_commit(notifier.notify)
@@ -71,8 +71,8 @@ def mount(
     )
 
 
-def named_tokens(database: Database, clock: Clock = now_ms) -> Tokens:
-    """Return the named tokens as the registry's own server checks them.
+def api_tokens(database: Database, clock: Clock = now_ms) -> Tokens:
+    """Return the API tokens as the registry's own server checks them.
 
     Args:
         database: The registry's.

@@ -14,7 +14,7 @@ from modelyard.api.access.v1 import access_pb2
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.api.serving.v1 import endpoint_pb2
 from modelyard_kit.artifacts import ArtifactStore, Digest, Manifest
-from modelyard_kit.auth.grants import ANYBODY, Grant
+from modelyard_kit.auth.grants import ANONYMOUS, Grant
 from modelyard_registry.models import (
     ApiToken,
     Endpoint,
@@ -191,7 +191,7 @@ def token_checks(revision: int, rows: Sequence[ApiToken]) -> access_pb2.ListToke
 
 def caller(grant: Grant) -> access_pb2.GetCallerResponse:
     return access_pb2.GetCallerResponse(
-        name=grant.name or ("" if grant == ANYBODY else grant.principal),
+        name=grant.name or ("" if grant == ANONYMOUS else grant.principal),
         role=grant.role,
         models=grant.scope.models,
         experiments=grant.scope.experiments,

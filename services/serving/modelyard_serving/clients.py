@@ -49,7 +49,7 @@ class Resolution:
 
 
 @dataclass(frozen=True)
-class Change:
+class ModelChange:
     """A message of a watch.
 
     Attributes:
@@ -134,7 +134,7 @@ class Registry:
             )
         return folder
 
-    def watch(self, name: str, after_revision: int) -> Iterator[Change]:
+    def watch(self, name: str, after_revision: int) -> Iterator[ModelChange]:
         """Yield the changes of a registered model, the first message at once, for ever.
 
         Raises:
@@ -147,7 +147,7 @@ class Registry:
                 for message in self._watching:
                     event = message.HasField("event")
                     revision = message.event.revision if event else message.position
-                    yield Change(revision, is_heartbeat=not event)
+                    yield ModelChange(revision, is_heartbeat=not event)
         except Unavailable:
             self._look_again(_DEADLINE_S)
             raise

@@ -1,6 +1,6 @@
 """An endpoint: a reference, the version that answers for it now, and where it stands.
 
-Everything here runs on one event loop, so a flip is one assignment. Knows no transport.
+Everything here runs on one event loop, so a activate is one assignment. Knows no transport.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class Endpoint:
         with served.leased():
             yield served
 
-    def flip(self, served: Served) -> Served | None:
+    def activate(self, served: Served) -> Served | None:
         """Answer from `served` from now on; return the one before, to be retired."""
         before, self.served = self.served, served
         if before is not None:

@@ -1,7 +1,7 @@
 """Keeps an endpoint on the version that its reference means.
 
-Watch, resolve, fetch, verify, load in a new worker, warm, flip, drain the old one. Whatever fails
-on the way leaves the old version serving.
+Watch, resolve, fetch, verify, load in a new worker, warm, activate, drain the old one. A
+failure of any step leaves the old version serving.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from modelyard.exceptions import ModelyardException
 from modelyard_kit.errors import Error, NotFound, OutOfRange
 from modelyard_serving import metrics
-from modelyard_serving.clients import Change, Registry, Resolution
+from modelyard_serving.clients import ModelChange, Registry, Resolution
 from modelyard_serving.endpoint import Endpoint, Served, State
 from modelyard_serving.runtime.process import LoadFailed, Process
 from modelyard_serving.runtime.worker_queue import WorkerQueue
@@ -149,7 +149,7 @@ class Follower:
         if self._name is not None and not await self._is_current(new):
             self._retire(new)  # the reference moved on while this was loaded
             return False
-        before = self._endpoint.flip(new)
+        before = self._endpoint.activate(new)
         metrics.swaps.labels("done").inc()
         _log.info("serving %s", new.identity, extra={"model_uri": self._endpoint.uri})
         if before is not None:
@@ -205,7 +205,7 @@ class Follower:
             self._stopped.wait(pause_s)
             pause_s = min(2 * pause_s, longest_s)
 
-    def _on_change(self, change: Change) -> None:
+    def _on_change(self, change: ModelChange) -> None:
         self._seen_revision = max(self._seen_revision, change.revision)
         self._changed.set()
 

@@ -12,7 +12,7 @@ from tests.support.platforms.filled_home import running
 from modelyard_server.admin import backup
 from modelyard_server.admin.backups import contents
 from modelyard_server.admin.backups.rows import read_rows
-from modelyard_server.processes.databases import TREES
+from modelyard_server.processes.databases import MIGRATIONS_BY_SERVICE
 
 
 def back_up(folder: Path) -> Path:
@@ -36,7 +36,7 @@ def rows_of(folder: Path) -> dict[str, list[str]]:
 def databases_in(folder: Path, dialect: Dialect) -> tuple[list[str], dict[str, str]]:
     """Return what names new databases to the commands, and their URLs."""
     urls = {}
-    for area in TREES:
+    for area in MIGRATIONS_BY_SERVICE:
         (folder / area).mkdir(parents=True)
         urls[area] = empty_url(dialect, folder / area)
     flags = [part for area, url in urls.items() for part in (f"--{area}-database-url", url)]

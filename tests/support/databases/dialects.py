@@ -15,7 +15,7 @@ from sqlalchemy import MetaData, insert, text
 from tests.support.databases import postgres
 
 from modelyard_kit.db.base import Database
-from modelyard_kit.db.migrations import Tree, migrate
+from modelyard_kit.db.migrations import Migrations, migrate
 from modelyard_kit.db.open import open_database
 
 Dialect: TypeAlias = Literal["sqlite", "postgresql"]
@@ -40,7 +40,7 @@ def empty_url(dialect: Dialect, folder: Path, name: str = "x") -> str:
     return url
 
 
-def migrated_url(dialect: Dialect, folder: Path, tree: Tree) -> str:
+def migrated_url(dialect: Dialect, folder: Path, tree: Migrations) -> str:
     """Return the URL of a service's database: that of the folder, made if there is none yet.
 
     A database that is made here is at the head of the service's revisions.
@@ -58,7 +58,7 @@ def migrated_url(dialect: Dialect, folder: Path, tree: Tree) -> str:
 
 
 @cache
-def _migrated_file(tree: Tree) -> bytes:
+def _migrated_file(tree: Migrations) -> bytes:
     """Return a SQLite file at the head of a service's revisions."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "x.db"
@@ -67,12 +67,12 @@ def _migrated_file(tree: Tree) -> bytes:
         return file.read_bytes()
 
 
-def use(folder: Path, tree: Tree, url: str) -> None:
+def use(folder: Path, tree: Migrations, url: str) -> None:
     """Have a folder's PostgreSQL database of a service be reached by another URL from now on."""
     _urls["postgresql", folder, tree.service] = url
 
 
-def open_migrated(dialect: Dialect, folder: Path, tree: Tree) -> Database:
+def open_migrated(dialect: Dialect, folder: Path, tree: Migrations) -> Database:
     """Open a service's database at the head of its revisions."""
     return open_database(migrated_url(dialect, folder, tree), pipelined=PIPELINED)
 
@@ -96,14 +96,16 @@ class Row:
     values: dict[str, Any]
 
 
-def revisions_before_head(tree: Tree) -> list[str]:
+def revisions_before_head(tree: Migrations) -> list[str]:
     """Return the revisions from which a database may have to be brought to the head."""
     found = sorted(file.name[:4] for file in (tree.folder / "versions").glob("[0-9]*.py"))
     assert found[-1] == tree.head
     return found[:-1]
 
 
-def upgrade(dialect: Dialect, folder: Path, tree: Tree, revision: str, rows: list[Row]) -> None:
+def upgrade(
+    dialect: Dialect, folder: Path, tree: Migrations, revision: str, rows: list[Row]
+) -> None:
     """Make a database of a revision, fill each of its tables, and bring it to the head."""
     with closing(open_database(empty_url(dialect, folder, tree.service))) as database:
         migrate(database, replace(tree, head=revision))

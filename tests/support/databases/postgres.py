@@ -20,7 +20,7 @@ from pathlib import Path
 import psycopg
 from tests.support.processes.ports import free_port
 
-from modelyard_kit.db.migrations import Tree, migrate
+from modelyard_kit.db.migrations import Migrations, migrate
 from modelyard_kit.db.open import open_database
 
 _NOBODY = 65534  # the server refuses to run as root
@@ -107,7 +107,7 @@ class Postgres:
             connection.execute(sql.encode())
         return self.url_of(name)
 
-    def migrated(self, tree: Tree) -> str:
+    def migrated(self, tree: Migrations) -> str:
         """Make a database at the head of a service's revisions and return its URL."""
         return self.create(_template(self, tree))
 
@@ -136,7 +136,7 @@ def server() -> Postgres:
 
 
 @cache
-def _template(postgres: Postgres, tree: Tree) -> str:
+def _template(postgres: Postgres, tree: Migrations) -> str:
     url = postgres.create()
     database = open_database(url)
     migrate(database, tree)

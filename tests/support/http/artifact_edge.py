@@ -30,7 +30,7 @@ from modelyard_kit.db.migrations import migrate
 from modelyard_kit.db.open import open_database
 from modelyard_kit.http.listening import listen
 from modelyard_kit.rpc.channel import connect
-from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.server import RpcServer
 
 API = "/api/2.0/mlflow-artifacts"
 FILES = f"{API}/artifacts"
@@ -127,7 +127,7 @@ def running_edge(
     store = store or LocalStore(bytes_folder / "objects", signer)
     spool = bytes_folder / "spool"
     spool.mkdir(parents=True)
-    server = Server(token)
+    server = RpcServer(token)
     listener = listen("127.0.0.1", 0)
     port[0] = listener.getsockname()[1]
     socket = f"unix:{folder}/grpc.sock"
@@ -136,7 +136,7 @@ def running_edge(
     for app, area in ((modelyard_tracking.app, "tracking"), (modelyard_registry.app, "registry")):
         database = open_database(f"sqlite:///{folder}/{area}.db")
         server.on_close(database.close)
-        migrate(database, app.TREE)
+        migrate(database, app.MIGRATIONS)
         if area == "tracking":
             modelyard_tracking.app.mount(server, database, store, signer)
         else:

@@ -23,7 +23,7 @@ from modelyard_gateway.transcoder import bindings
 from modelyard_kit.artifacts import UrlSigner
 from modelyard_kit.artifacts.local import LocalStore
 from modelyard_kit.http.listening import listen
-from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.server import RpcServer
 
 METHODS = [m for services in SERVICES.values() for service in services for m in service.methods]
 ROUTES = [
@@ -64,7 +64,7 @@ class Edge:
         behaviors: What an RPC does; one that is not here answers an empty message.
     """
 
-    server: Server
+    server: RpcServer
     port: int = 0
     asked: list[tuple[str, Any, dict[str, str]]] = field(default_factory=list)
     behaviors: dict[str, Behavior] = field(default_factory=dict)
@@ -111,7 +111,7 @@ def ask(
 
 @contextmanager
 def running_edge(folder: Path) -> Iterator[Edge]:
-    server = Server()
+    server = RpcServer()
     edge = Edge(server)
     for services in SERVICES.values():
         for service in services:

@@ -1,4 +1,4 @@
-"""The whole platform behind a token, and named tokens to call it with."""
+"""The whole platform behind a token, and API tokens to call it with."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from modelyard_kit.rpc.grpc_errors import error_info
 from modelyard_kit.settings.table import UpSettings
 from modelyard_server.processes.embedded import Embedded
 
-SERVICES_TOKEN = "the-token-of-the-services"
+SERVICE_TOKEN = "the-token-of-the-services"
 METHODS: dict[str, MethodDescriptor] = {
     f"{service.name}.{method.name}": method
     for services in SERVICES.values()
@@ -51,7 +51,7 @@ class Platform:
     roles: dict[str, str] = field(default_factory=dict)
     """A token of each role without a scope, by role."""
 
-    def call(self, rpc: str, token: str = SERVICES_TOKEN, **fields: Any) -> Any:
+    def call(self, rpc: str, token: str = SERVICE_TOKEN, **fields: Any) -> Any:
         """Call `Service.Rpc` and return the reply."""
         method = METHODS[rpc]
         request = GetMessageClass(method.input_type)(**fields)
@@ -86,7 +86,7 @@ class Platform:
         return None
 
     def token(self, role: str, **fields: Any) -> str:
-        """Make a named token."""
+        """Make an API token."""
         number = next(_ids)
         token_id = f"{number:010d}"
         token = f"modelyard_{token_id}_{hashlib.sha256(token_id.encode()).hexdigest()[:43]}"
@@ -136,7 +136,7 @@ class Platform:
 def running_platform(folder: Path, **settings: str) -> Iterator[Platform]:
     """Run the platform in this process, on free ports, with more settings if they are given."""
     token_file = folder / "token"
-    token_file.write_text(SERVICES_TOKEN)
+    token_file.write_text(SERVICE_TOKEN)
     home = folder / "home"
     embedded = Embedded(
         UpSettings(home=home, port=0, grpc_port=0, token_file=token_file, **settings)  # type: ignore[arg-type]  # texts only

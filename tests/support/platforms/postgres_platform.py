@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 from sqlalchemy import MetaData, text
 from tests.support.databases import postgres
-from tests.support.platforms.access_platform import SERVICES_TOKEN
+from tests.support.platforms.access_platform import SERVICE_TOKEN
 from tests.support.stores.memory import MemoryStore
 
 import modelyard_registry.app
@@ -22,7 +22,7 @@ from modelyard_kit.artifacts import Digest, UrlSigner
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.open import open_database
 from modelyard_kit.rpc.channel import connect
-from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.server import RpcServer
 
 TABLES: dict[str, MetaData] = {
     "tracking": modelyard_tracking.models.Base.metadata,
@@ -34,7 +34,7 @@ TABLES: dict[str, MetaData] = {
 class PostgresPlatform:
     """A running platform without a gateway."""
 
-    server: Server
+    server: RpcServer
     channel: grpc.Channel
     store: MemoryStore
     databases: dict[str, Database]
@@ -57,7 +57,10 @@ class PostgresPlatform:
 def running_postgres_platform(folder: Path) -> Iterator[PostgresPlatform]:
     """Run it on free ports, with databases of its own."""
     store = MemoryStore(UrlSigner(b"s" * 32, lambda: "http://store.test"))
-    trees = {"tracking": modelyard_tracking.app.TREE, "registry": modelyard_registry.app.TREE}
+    trees = {
+        "tracking": modelyard_tracking.app.MIGRATIONS,
+        "registry": modelyard_registry.app.MIGRATIONS,
+    }
     address = f"unix:{folder}/socket"
     with ExitStack() as undo:
         databases = {
@@ -65,7 +68,7 @@ def running_postgres_platform(folder: Path) -> Iterator[PostgresPlatform]:
             for area, tree in trees.items()
         }
         tracking, registry = databases["tracking"], databases["registry"]
-        server = Server(SERVICES_TOKEN, tokens=modelyard_registry.app.named_tokens(registry))
+        server = RpcServer(SERVICE_TOKEN, tokens=modelyard_registry.app.api_tokens(registry))
         services = (service for services in SERVICES.values() for service in services)
         channel = undo.enter_context(connect(address, *services))
         modelyard_tracking.app.mount(
@@ -74,7 +77,7 @@ def running_postgres_platform(folder: Path) -> Iterator[PostgresPlatform]:
             store,
             UrlSigner(b"s" * 32, lambda: "http://gateway.test"),
             registry=channel,
-            token=SERVICES_TOKEN,
+            token=SERVICE_TOKEN,
         )
         modelyard_registry.app.mount(server, registry, store, channel)
         server.start(address)

@@ -25,8 +25,8 @@ from modelyard_kit.artifacts import Digest, Manifest, ManifestFile, ManifestPart
 from modelyard_kit.db.base import Database
 from modelyard_kit.rpc import grpc_errors
 from modelyard_kit.rpc.channel import connect
-from modelyard_kit.rpc.server import Server
-from modelyard_registry.app import TREE, mount
+from modelyard_kit.rpc.server import RpcServer
+from modelyard_registry.app import MIGRATIONS, mount
 from modelyard_registry.models import Base
 
 RUN = hashlib.md5(b"run", usedforsecurity=False).hexdigest()
@@ -92,8 +92,8 @@ class Registry:
     database: Database
     store: MemoryStore
     tracking: SealingTracking
-    tracking_server: Server
-    server: Server
+    tracking_server: RpcServer
+    server: RpcServer
     time: Time
     target: str
 
@@ -179,11 +179,11 @@ class Registry:
 def running_registry(folder: Path, dialect: Dialect = "sqlite") -> Iterator[Registry]:
     store = MemoryStore(UrlSigner(b"0" * 32, lambda: "http://gateway.test"))
     tracking = SealingTracking(store)
-    tracking_server = Server()
+    tracking_server = RpcServer()
     tracking_server.add(TRACKING, tracking)
     [tracking_port] = tracking_server.start("127.0.0.1:0")
-    database = open_migrated(dialect, folder, TREE)
-    server, time = Server(), Time()
+    database = open_migrated(dialect, folder, MIGRATIONS)
+    server, time = RpcServer(), Time()
     with connect(f"127.0.0.1:{tracking_port}", TRACKING) as channel:
         mount(server, database, store, channel, time)
         [port] = server.start("127.0.0.1:0")

@@ -25,7 +25,7 @@ import modelyard.pyfunc
 import modelyard.sklearn
 from modelyard.api.registry.v1 import registry_pb2, registry_service_pb2
 from modelyard_kit.errors import NotFound, OutOfRange
-from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.server import RpcServer
 
 NAME = "iris_classifier"
 _SERVICE = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"]
@@ -107,8 +107,8 @@ class FewLineRegistry:
                 sent = revision
 
 
-def start_registry(registry: FewLineRegistry, port: int = 0) -> tuple[Server, int]:
-    server = Server()
+def start_registry(registry: FewLineRegistry, port: int = 0) -> tuple[RpcServer, int]:
+    server = RpcServer()
     server.add(_SERVICE, registry, threads=4, streams=4)
     return server, server.start(f"127.0.0.1:{port}")[0]
 

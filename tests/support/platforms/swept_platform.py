@@ -24,7 +24,7 @@ from modelyard_gateway.backends import SERVICES
 from modelyard_kit.artifacts import Digest, Manifest, UrlSigner
 from modelyard_kit.db.base import Database
 from modelyard_kit.rpc.channel import connect
-from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.server import RpcServer
 from modelyard_tracking.rules.artifacts import GRACE_MS, LEASE_MS
 
 TOKEN = "the-token-of-the-services"
@@ -94,7 +94,7 @@ class Platform:
     clock: MovedClock
     database: Database
     registry_database: Database
-    registry_server: Server
+    registry_server: RpcServer
     replica: Callable[[], AbstractContextManager[Any]]
     """Runs a second tracking service on the same database; its stub."""
 
@@ -167,9 +167,9 @@ class _WithToken(grpc.UnaryUnaryClientInterceptor):
 def swept_platform(folder: Path, dialect: Dialect) -> Iterator[Platform]:
     signer = UrlSigner(b"s" * 32, lambda: "http://store.test")
     store, clock = HookedStore(signer), MovedClock()
-    tracking_db = open_migrated(dialect, folder, modelyard_tracking.app.TREE)
-    registry_db = open_migrated(dialect, folder, modelyard_registry.app.TREE)
-    tracking_server, registry_server = Server(TOKEN), Server(TOKEN)
+    tracking_db = open_migrated(dialect, folder, modelyard_tracking.app.MIGRATIONS)
+    registry_db = open_migrated(dialect, folder, modelyard_registry.app.MIGRATIONS)
+    tracking_server, registry_server = RpcServer(TOKEN), RpcServer(TOKEN)
     socket = f"unix:{folder}/registry.sock"
     with (
         connect(socket, *SERVICES["registry"]) as to_registry,
@@ -186,7 +186,7 @@ def swept_platform(folder: Path, dialect: Dialect) -> Iterator[Platform]:
 
         @contextmanager
         def replica() -> Iterator[Any]:
-            server = Server(TOKEN)
+            server = RpcServer(TOKEN)
             modelyard_tracking.app.mount(
                 server, tracking_db, store, signer, clock, registry=to_registry, token=TOKEN
             )

@@ -19,8 +19,8 @@ from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard.api.tracking.v1 import tracking_service_pb2_grpc as tracking_rpc
 from modelyard_kit.artifacts import Digest, UrlSigner
 from modelyard_kit.rpc.grpc_errors import error_info
-from modelyard_kit.rpc.server import Server
-from modelyard_tracking.app import TREE, mount
+from modelyard_kit.rpc.server import RpcServer
+from modelyard_tracking.app import MIGRATIONS, mount
 
 START_MS = 1_700_000_000_000
 
@@ -89,10 +89,10 @@ def tracking_at(
     folder: Path, dialect: Dialect = "sqlite", token: str | None = None
 ) -> Iterator[Tracking]:
     """Run a tracking service over its database; the same one each time for a folder."""
-    database = open_migrated(dialect, folder, TREE)
+    database = open_migrated(dialect, folder, MIGRATIONS)
     signer = UrlSigner(b"s" * 32, lambda: "http://store.test")
     store = MemoryStore(signer)
-    server = Server(token)
+    server = RpcServer(token)
     mount(server, database, store, signer, Clock())
     server.on_close(database.close)
     (port,) = server.start("127.0.0.1:0")

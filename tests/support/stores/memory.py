@@ -10,8 +10,8 @@ from modelyard_kit.artifacts.digest import Digest
 from modelyard_kit.artifacts.signing import UrlSigner
 from modelyard_kit.artifacts.store import (
     CHUNK_BYTES,
+    ObjectInfo,
     PresignedPut,
-    StoredObject,
     checked,
     checked_end,
     no_object,
@@ -58,10 +58,10 @@ class MemoryStore:
     def verify(self, digest: Digest) -> bool:
         return Digest.of(self._read(digest)) == digest
 
-    def list_objects(self, after: Digest | None = None) -> Iterator[StoredObject]:
+    def list_objects(self, after: Digest | None = None) -> Iterator[ObjectInfo]:
         for digest, (data, modified_ms) in sorted(self._objects.copy().items()):
             if after is None or digest > after:
-                yield StoredObject(digest, len(data), modified_ms)
+                yield ObjectInfo(digest, len(data), modified_ms)
 
     def presign_get(self, digest: Digest, expires_s: int, filename: str | None = None) -> str:
         return self._signer.get_url(digest, int(time.time()) + expires_s, filename)

@@ -14,7 +14,7 @@ import pytest
 import trustme
 from tests.support.stores.answering_store import Answer, AnsweringStore, answering_store
 
-from modelyard._transport.http import Connections, Refused
+from modelyard._transport.http import Connections, HttpRefusal
 
 _AUTHORIZATION = "Basic " + base64.b64encode(b"me:pa ss").decode()
 
@@ -136,7 +136,7 @@ def test_an_answer_that_is_no_success_is_told(
 ) -> None:
     for status in (301, 404, 500):
         store.answer = lambda _, status=status: Answer(status)
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(HttpRefusal) as refused:
             _get(connections, store.url)
         assert refused.value.status == status
     assert store.connections == 1

@@ -12,7 +12,7 @@ from modelyard.api.registry.v1 import registry_service_pb2_grpc
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.open import open_database
 from modelyard_kit.rpc import idempotency
-from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.server import RpcServer
 
 
 @pytest.fixture
@@ -31,8 +31,8 @@ def notebook(database: Database) -> Notebook:
 
 
 @pytest.fixture
-def server(notebook: Notebook) -> Iterator[Server]:
-    server = Server()
+def server(notebook: Notebook) -> Iterator[RpcServer]:
+    server = RpcServer()
     server.add(SERVICE, notebook, threads=4, streams=2)
     yield server
     notebook.proceed.set()
@@ -40,7 +40,7 @@ def server(notebook: Notebook) -> Iterator[Server]:
 
 
 @pytest.fixture
-def stub(server: Server) -> Iterator[registry_service_pb2_grpc.RegistryServiceStub]:
+def stub(server: RpcServer) -> Iterator[registry_service_pb2_grpc.RegistryServiceStub]:
     (port,) = server.start("127.0.0.1:0")
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield registry_service_pb2_grpc.RegistryServiceStub(channel)

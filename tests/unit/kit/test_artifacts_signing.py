@@ -2,7 +2,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from modelyard_kit.artifacts import Digest, Grant, UrlSigner
+from modelyard_kit.artifacts import Digest, UrlGrant, UrlSigner
 from modelyard_kit.errors import PermissionDenied
 
 DIGEST = Digest.of(b"weights")
@@ -20,14 +20,14 @@ def test_a_url_allows_what_it_was_made_for_until_it_expires() -> None:
     assert url.startswith(
         f"http://127.0.0.1:5000/artifacts/objects/{DIGEST}?method=PUT&size=7&expires=1000&signature="
     )
-    assert SIGNER.verify("PUT", DIGEST, query_of(url), 999.9) == Grant(DIGEST, 7, None)
+    assert SIGNER.verify("PUT", DIGEST, query_of(url), 999.9) == UrlGrant(DIGEST, 7, None)
 
 
 def test_a_file_name_of_any_characters_travels_unchanged() -> None:
     name = 'ж & =?#%20"\r\n/..\\'
     url = SIGNER.get_url(DIGEST, 1000, name)
 
-    assert SIGNER.verify("GET", DIGEST, query_of(url), 0) == Grant(DIGEST, None, name)
+    assert SIGNER.verify("GET", DIGEST, query_of(url), 0) == UrlGrant(DIGEST, None, name)
 
 
 @pytest.mark.parametrize("now_s", [1000, 1000.5, 10**12])

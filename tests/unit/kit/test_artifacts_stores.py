@@ -11,7 +11,7 @@ import pytest
 from tests.support.stores.memory import MemoryStore
 from tests.support.stores.s3_servers import S3Server
 
-from modelyard_kit.artifacts import ArtifactStore, Digest, Grant, UrlSigner
+from modelyard_kit.artifacts import ArtifactStore, Digest, UrlGrant, UrlSigner
 from modelyard_kit.artifacts.local import LocalStore
 from modelyard_kit.artifacts.signing import Method
 from modelyard_kit.errors import InvalidArgument, NotFound
@@ -211,11 +211,11 @@ def test_presigned_urls_name_the_object_and_carry_their_permission(store: Artifa
     download = store.presign_get(DIGEST, expires_s=60, filename="model & co.pkl")
 
     assert upload.headers == {}
-    assert verify("PUT", upload.url) == Grant(DIGEST, len(DATA), None)
-    assert verify("GET", download) == Grant(DIGEST, None, "model & co.pkl")
+    assert verify("PUT", upload.url) == UrlGrant(DIGEST, len(DATA), None)
+    assert verify("GET", download) == UrlGrant(DIGEST, None, "model & co.pkl")
 
 
-def verify(method: Method, url: str) -> Grant:
+def verify(method: Method, url: str) -> UrlGrant:
     parts = urlsplit(url)
     query = {key: values[0] for key, values in parse_qs(parts.query).items()}
     return SIGNER.verify(method, Digest(parts.path.rsplit("/", 1)[1]), query, time.time())

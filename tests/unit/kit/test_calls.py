@@ -15,7 +15,7 @@ from modelyard.api.registry.v1 import registry_service_pb2_grpc
 from modelyard_kit.db.base import Database
 from modelyard_kit.errors import FailedPrecondition
 from modelyard_kit.rpc.calls import Call, write_step, writes
-from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.server import RpcServer
 
 
 class InSteps(Notebook):
@@ -48,7 +48,7 @@ class InSteps(Notebook):
 
 @pytest.fixture
 def stub(database: Database) -> Iterator[Stub]:
-    server = Server()
+    server = RpcServer()
     server.add(SERVICE, InSteps(database))
     (port,) = server.start("127.0.0.1:0")
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:

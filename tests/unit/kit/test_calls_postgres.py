@@ -17,7 +17,7 @@ from modelyard.api.registry.v1 import registry_service_pb2_grpc
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.open import open_database
 from modelyard_kit.rpc import idempotency
-from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.server import RpcServer
 
 LOST_REPLY = Cut(Direction.REPLY, b"COMMIT\0")
 """Of the database: it has committed and nobody hears of it."""
@@ -40,7 +40,7 @@ def proxy() -> Iterator[Proxy]:
 
 @contextmanager
 def serving(database: Database) -> Iterator[Stub]:
-    server = Server()
+    server = RpcServer()
     server.add(SERVICE, Notebook(database))
     (port,) = server.start("127.0.0.1:0")
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:

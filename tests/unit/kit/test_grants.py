@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard_kit.auth.grants import read_services_token, read_token
+from modelyard_kit.auth.grants import read_service_token, read_token
 from modelyard_kit.errors import InvalidArgument
 
 TOKEN = "a-token-of-some-length"
@@ -54,10 +54,10 @@ def test_a_file_whose_content_no_header_can_carry_is_refused_without_telling_it(
 def test_a_named_token_is_nobodys_to_do_everything_with(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text(TOKEN)
-    assert read_services_token(path) == TOKEN
+    assert read_service_token(path) == TOKEN
     named = f"modelyard_0123456789_{'s' * 43}"
     path.write_text(named)
     assert read_token(path) == named
-    with pytest.raises(InvalidArgument, match="holds a named token") as refused:
-        read_services_token(path)
+    with pytest.raises(InvalidArgument, match="holds an API token") as refused:
+        read_service_token(path)
     assert named not in str(refused.value)

@@ -13,7 +13,7 @@ from tests.support.platforms.notebook import SERVICE, Notebook, Stub, create
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard_kit.db.base import Conflict, Database
 from modelyard_kit.rpc.calls import Call, writes
-from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.server import RpcServer
 
 SLOW = pb.GetRegisteredModelRequest(name="slow")
 WATCH = pb.WatchModelsRequest(name="x")
@@ -95,7 +95,7 @@ def test_a_reply_that_is_given_again_is_counted(stub: Stub) -> None:
 
 
 def test_a_transaction_that_is_run_again_is_counted(database: Database) -> None:
-    server = Server()
+    server = RpcServer()
     server.add(SERVICE, Colliding(database))
     (port,) = server.start("127.0.0.1:0")
     before = measured("modelyard_db_tx_retries_total", sqlstate="40001")

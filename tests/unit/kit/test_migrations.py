@@ -11,7 +11,7 @@ from tests.support.databases import postgres
 from tests.support.databases.dialects import Dialect, empty_url
 
 from modelyard_kit.db.base import Database
-from modelyard_kit.db.migrations import Tree, current, migrate, require_head
+from modelyard_kit.db.migrations import Migrations, current, migrate, require_head
 from modelyard_kit.db.open import open_database
 from modelyard_kit.errors import FailedPrecondition, Unavailable
 
@@ -43,10 +43,10 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def revision(folder: Path, name: str, down: str | None, upgrade: str) -> Tree:
+def revision(folder: Path, name: str, down: str | None, upgrade: str) -> Migrations:
     source = REVISION.format(revision=name, down=repr(down), upgrade=upgrade)
     (folder / "versions" / f"{name}.py").write_text(source, encoding="utf-8")
-    return Tree("notes", folder, name)
+    return Migrations("notes", folder, name)
 
 
 def test_an_empty_database_is_brought_to_the_head(database: Database, folder: Path) -> None:

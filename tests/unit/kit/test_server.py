@@ -20,7 +20,7 @@ from modelyard.api.registry.v1 import registry_service_pb2_grpc
 from modelyard_kit import errors
 from modelyard_kit.db.base import Database
 from modelyard_kit.rpc import grpc_errors
-from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.server import RpcServer
 
 
 def test_an_error_arrives_with_code_reason_message_and_metadata(stub: Stub) -> None:
@@ -56,7 +56,7 @@ def test_an_unreachable_neighbour_is_unavailable_and_named() -> None:
 
 
 def test_a_neighbour_that_broke_off_may_have_done_what_it_was_asked(
-    server: Server, notebook: Notebook
+    server: RpcServer, notebook: Notebook
 ) -> None:
     (port,) = server.start("127.0.0.1:0")
     request = pb.GetRegisteredModelRequest(name="slow")
@@ -118,7 +118,7 @@ def test_a_bug_is_logged_and_says_nothing_to_the_caller(
 def test_each_call_is_one_line_of_the_log_without_its_secrets(
     notebook: Notebook, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server = Server(token=TOKEN)
+    server = RpcServer(token=TOKEN)
     server.add(SERVICE, notebook)
     (port,) = server.start("127.0.0.1:0")
     with caplog.at_level(logging.INFO), grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -225,7 +225,7 @@ def test_fields_are_checked_before_the_method_runs(stub: Stub, database: Databas
     assert notes(database) == 0
 
 
-def test_bytes_that_are_no_request_are_refused_as_such(server: Server) -> None:
+def test_bytes_that_are_no_request_are_refused_as_such(server: RpcServer) -> None:
     (port,) = server.start("127.0.0.1:0")
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         call: Any = channel.unary_unary(f"/{SERVICE.full_name}/GetRegisteredModel")
@@ -238,7 +238,7 @@ def test_bytes_that_are_no_request_are_refused_as_such(server: Server) -> None:
 
 
 def test_an_rpc_that_is_not_built_answers_unimplemented_and_is_listed(
-    stub: Stub, server: Server
+    stub: Stub, server: RpcServer
 ) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         stub.DeleteRegisteredModel(pb.DeleteRegisteredModelRequest(name="x"))

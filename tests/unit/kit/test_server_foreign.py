@@ -24,7 +24,7 @@ from modelyard.api.options.v1.options_pb2 import Permission
 from modelyard.api.registry.v1 import registry_pb2 as registry
 from modelyard_kit.auth.tokens import Tokens
 from modelyard_kit.rpc.calls import caller
-from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.server import RpcServer
 from modelyard_kit.rpc.token_checks import snapshot_of
 
 PERMISSIONS = {"Ready": Permission.SERVING_READ, "Infer": Permission.PREDICT}
@@ -90,7 +90,7 @@ class Inference:
 
 
 @contextmanager
-def served(server: Server, **how: Any) -> Iterator[grpc.Channel]:
+def served(server: RpcServer, **how: Any) -> Iterator[grpc.Channel]:
     server.add(FOREIGN, Inference(), permissions=PERMISSIONS, area="serving", **how)
     (port,) = server.start("127.0.0.1:0")
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -130,7 +130,7 @@ def test_a_foreign_service_answers_those_who_have_the_permissions_given_for_it(
     named: tuple[Tokens, str, str],
 ) -> None:
     tokens, viewer, contributor = named
-    with served(Server(TOKEN, tokens=tokens)) as channel:
+    with served(RpcServer(TOKEN, tokens=tokens)) as channel:
         assert call(channel, READY, viewer) == "VIEWER"
         assert call(channel, INFER, contributor, model="m") == "CONTRIBUTOR"
         assert call(channel, INFER, TOKEN, model="m") == "token"
@@ -143,7 +143,7 @@ def test_a_foreign_service_answers_those_who_have_the_permissions_given_for_it(
 
 def test_its_fields_are_checked_those_in_maps_too() -> None:
     text = GetMessageClass(FOREIGN.file.message_types_by_name["Parameter"])
-    with served(Server()) as channel:
+    with served(RpcServer()) as channel:
         assert call(channel, INFER, model="m", parameters={"a": text(text="b")}) == "anonymous"
         for fields, place in (
             ({"model": "a\0"}, "model"),
@@ -163,7 +163,7 @@ def test_it_has_health_metrics_and_a_log_line_for_each_call(
 ) -> None:
     labels = {"service": "GRPCInferenceService", "method": "Ready", "code": "OK"}
     before = REGISTRY.get_sample_value("modelyard_rpc_duration_seconds_count", labels) or 0
-    server = Server()
+    server = RpcServer()
     with (
         caplog.at_level(logging.INFO),
         served(server, problem=lambda: "No model is loaded.") as channel,
@@ -184,7 +184,7 @@ def test_a_method_that_its_servicer_inherits_from_a_stub_is_not_built() -> None:
 
     infer.__module__ = "inference_pb2_grpc"
     stub = type("GRPCInferenceServiceServicer", (), {"Infer": infer})
-    server = Server()
+    server = RpcServer()
     server.add(FOREIGN, stub(), permissions=PERMISSIONS, area="serving")
     assert server.unbuilt == [f"{NAME}.Ready", f"{NAME}.Infer"]
     server.drain(5)
@@ -208,7 +208,7 @@ def test_a_method_that_its_servicer_inherits_from_a_stub_is_not_built() -> None:
 def test_a_service_whose_calls_could_not_be_decided_or_reported_is_not_mounted(
     how: dict[str, Any], told: str
 ) -> None:
-    server = Server()
+    server = RpcServer()
     with pytest.raises(ValueError, match=told):
         server.add(FOREIGN, Inference(), **how)
     server.drain(5)
@@ -218,7 +218,7 @@ def test_what_is_given_for_a_service_of_ours_goes_before_its_contract(
     notebook: Notebook, named: tuple[Tokens, str, str]
 ) -> None:
     tokens, viewer, _ = named
-    server = Server(TOKEN, tokens=tokens)
+    server = RpcServer(TOKEN, tokens=tokens)
     given = {"GetRegisteredModel": Permission.ADMIN}
     server.add(SERVICE, notebook, permissions=given, area="serving", problem=lambda: "Not now.")
     (port,) = server.start("127.0.0.1:0")

@@ -12,7 +12,7 @@ from tests.support.platforms.notebook import SERVICE, TOKEN, Notebook, Stub, cre
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.api.registry.v1 import registry_service_pb2_grpc
-from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.server import RpcServer
 
 
 def test_streams_beyond_the_cap_are_refused_and_unary_calls_go_on(
@@ -33,7 +33,7 @@ def test_streams_beyond_the_cap_are_refused_and_unary_calls_go_on(
 
 
 def test_calls_beyond_the_places_are_refused_at_once_and_health_is_told(
-    server: Server, notebook: Notebook
+    server: RpcServer, notebook: Notebook
 ) -> None:
     slow = pb.GetRegisteredModelRequest(name="slow")
     (port,) = server.start("127.0.0.1:0")
@@ -81,7 +81,9 @@ def test_a_stream_its_client_left_is_logged_as_cancelled(
     assert ended[0].__dict__["code"] == "CANCELLED"
 
 
-def test_draining_lets_a_call_in_flight_end(stub: Stub, server: Server, notebook: Notebook) -> None:
+def test_draining_lets_a_call_in_flight_end(
+    stub: Stub, server: RpcServer, notebook: Notebook
+) -> None:
     create(stub, "slow")
     call = stub.GetRegisteredModel.future(pb.GetRegisteredModelRequest(name="slow"), timeout=30)
     assert notebook.entered.acquire(timeout=30)
@@ -94,7 +96,7 @@ def test_draining_lets_a_call_in_flight_end(stub: Stub, server: Server, notebook
 
 
 def test_a_stream_that_nobody_reads_does_not_hold_up_the_end(
-    stub: Stub, server: Server, notebook: Notebook
+    stub: Stub, server: RpcServer, notebook: Notebook
 ) -> None:
     stream = stub.WatchModels(pb.WatchModelsRequest(name="endless"))
     assert next(stream).position == 1
@@ -105,7 +107,7 @@ def test_a_stream_that_nobody_reads_does_not_hold_up_the_end(
 
 
 def test_a_token_is_asked_of_every_call(notebook: Notebook) -> None:
-    server = Server(token=TOKEN)
+    server = RpcServer(token=TOKEN)
     server.add(SERVICE, notebook)
     (port,) = server.start("127.0.0.1:0")
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:

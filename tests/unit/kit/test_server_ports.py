@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from modelyard.api.registry.v1 import registry_service_pb2
 from modelyard_kit.errors import InvalidArgument
-from modelyard_kit.rpc.server import Server, check_address
+from modelyard_kit.rpc.server import RpcServer, check_address
 
 SERVICE = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"]
 TOKEN = "a-token-of-some-length"
@@ -32,7 +32,7 @@ def readiness() -> Readiness:
 
 @pytest.fixture
 def target(readiness: Readiness) -> Iterator[str]:
-    server = Server()
+    server = RpcServer()
     server.add(SERVICE, object(), problem=readiness)
     (port,) = server.start("127.0.0.1:0")
     yield f"127.0.0.1:{port}"
@@ -75,7 +75,7 @@ def test_health_is_asked_for_and_not_watched(health: health_pb2_grpc.HealthStub)
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "10.1.2.3:0", "example.org:0"])
 def test_a_public_address_without_a_token_refuses_to_start(address: str) -> None:
     with pytest.raises(InvalidArgument, match="without authentication"):
-        Server().start(address)
+        RpcServer().start(address)
     check_address(address, TOKEN)
 
 
@@ -86,4 +86,4 @@ def test_loopback_and_sockets_need_no_token(address: str) -> None:
 
 def test_a_second_server_on_the_port_is_refused(target: str) -> None:
     with pytest.raises(InvalidArgument, match="it is taken"):
-        Server().start(target)
+        RpcServer().start(target)

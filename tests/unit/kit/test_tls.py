@@ -23,7 +23,7 @@ from tests.support.platforms.notebook import SERVICE, Stub
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.rpc.channel import connect, rotating
-from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.server import RpcServer
 from modelyard_kit.tls import CA, CERT, CLIENT_CA, KEY, ServerTls, TlsFiles
 
 
@@ -34,7 +34,7 @@ def authority(tmp_path: Path) -> Authority:
 
 @contextmanager
 def serving(files: TlsFiles, servicer: object = None) -> Iterator[str]:
-    server = Server(tls=files.server())
+    server = RpcServer(tls=files.server())
     server.add(SERVICE, servicer)
     (port,) = server.start("127.0.0.1:0")
     try:

@@ -1,4 +1,4 @@
-"""How a server checks named tokens: from a snapshot that it asks for, with real threads."""
+"""How a server checks API tokens: from a snapshot that it asks for, with real threads."""
 
 from __future__ import annotations
 

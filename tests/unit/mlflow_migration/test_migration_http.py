@@ -17,7 +17,7 @@ import pytest
 from tests.support.processes.up_process import environment
 
 from modelyard_mlflow import exporting, importing
-from modelyard_mlflow.mlflow_http import MlflowServer, Refused
+from modelyard_mlflow.mlflow_http import MlflowRefusal, MlflowServer
 from modelyard_mlflow.source import Unreachable
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -65,7 +65,7 @@ def test_a_refusal_has_the_servers_code_and_words() -> None:
     body = b'{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "No run"}'
     with answering(lambda handler: reply(handler, 404, body)) as uri:
         server = MlflowServer(uri)
-        with pytest.raises(Refused, match="HTTP 404: No run") as refused:
+        with pytest.raises(MlflowRefusal, match="HTTP 404: No run") as refused:
             server.get("mlflow/runs/get", {"run_id": "x"})
     assert refused.value.is_missing
     assert server.has_logged_models
@@ -90,7 +90,7 @@ def test_a_read_is_tried_again_after_a_failure_that_may_pass_and_a_change_is_not
         server = MlflowServer(uri)
         assert server.get("mlflow/runs/get") == {}
         assert asked == ["GET", "GET"]
-        with pytest.raises(Refused):
+        with pytest.raises(MlflowRefusal):
             server.send("POST", "mlflow/runs/create", {})
     assert asked == ["GET", "GET", "POST"]
 

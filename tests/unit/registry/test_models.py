@@ -14,17 +14,17 @@ from modelyard.api.serving.v1 import endpoint_pb2
 from modelyard_kit.db.base import Conflict
 from modelyard_kit.db.migrations import migrate
 from modelyard_kit.db.open import open_database
-from modelyard_registry.app import TREE
+from modelyard_registry.app import MIGRATIONS
 from modelyard_registry.models import READY, Base
 from modelyard_registry.rules.history import Action, EndpointAction
 
 
 def test_the_models_are_what_the_migrations_make(tmp_path: Path, dialect: Dialect) -> None:
     database = open_database(empty_url(dialect, tmp_path))
-    migrate(database, TREE)
+    migrate(database, MIGRATIONS)
     with database.engine.connect() as connection:
         context = MigrationContext.configure(
-            connection, opts={"version_table": TREE.version_table, "compare_type": True}
+            connection, opts={"version_table": MIGRATIONS.version_table, "compare_type": True}
         )
         assert compare_metadata(context, Base.metadata) == []
     database.close()
@@ -32,7 +32,7 @@ def test_the_models_are_what_the_migrations_make(tmp_path: Path, dialect: Dialec
 
 def test_the_database_itself_refuses_a_second_holder(tmp_path: Path, dialect: Dialect) -> None:
     database = open_database(empty_url(dialect, tmp_path))
-    migrate(database, TREE)
+    migrate(database, MIGRATIONS)
     insert = text(
         "INSERT INTO model_version (name, version, stage, source, user_id, status, created_ms, "
         "updated_ms, revision) VALUES ('iris', :version, :stage, '', '', 'READY', 1, 1, 1)"

@@ -1,4 +1,4 @@
-"""Named tokens as the registry's own server knows them."""
+"""API tokens as the registry's own server knows them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.databases.dialects import Dialect, open_migrated
 from modelyard_kit.auth.tokens import Tokens
 from modelyard_kit.errors import Unauthenticated
 from modelyard_kit.rpc.calls import Call
-from modelyard_registry.app import TREE
+from modelyard_registry.app import MIGRATIONS
 from modelyard_registry.operations.tokens import create_token, valid_tokens
 from modelyard_registry.rules.tokens import NewToken
 from modelyard_registry.servicer.access import own_tokens
@@ -31,7 +31,7 @@ def make(session: Session, expires_ms: int) -> None:
 
 def test_a_clock_that_was_fast_for_a_while_ends_no_token(tmp_path: Path, dialect: Dialect) -> None:
     clock = [NOW_MS]
-    with closing(open_migrated(dialect, tmp_path, TREE)) as database:
+    with closing(open_migrated(dialect, tmp_path, MIGRATIONS)) as database:
         with database.write() as session:
             make(session, expires_ms=NOW_MS + HOUR_MS)
         tokens = Tokens(own_tokens(database, lambda: clock[0]), lambda: clock[0])
@@ -43,7 +43,7 @@ def test_a_clock_that_was_fast_for_a_while_ends_no_token(tmp_path: Path, dialect
 
 
 def test_what_expired_long_ago_is_not_carried_along(tmp_path: Path, dialect: Dialect) -> None:
-    with closing(open_migrated(dialect, tmp_path, TREE)) as database:
+    with closing(open_migrated(dialect, tmp_path, MIGRATIONS)) as database:
         with database.write() as session:
             make(session, expires_ms=NOW_MS + HOUR_MS)
         with database.read() as session:

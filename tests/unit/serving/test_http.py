@@ -56,7 +56,7 @@ def serve(folder: Path | None, token: str | None, timeout_s: float) -> Iterator[
         if folder is not None:
             start = partial(Process.start, folder, allow_pickle=True, timeout_s=60)
             lane = WorkerQueue(await start(), start, timeout_s)
-            endpoint.flip(Served(Identity("iris é\r\nx: y", "3", DIGEST), lane))
+            endpoint.activate(Served(Identity("iris é\r\nx: y", "3", DIGEST), lane))
         app = App(endpoint, Callers(token, no_other_token), MAX_BODY_BYTES, timeout_s)
         server = Server(app, int(timeout_s) + 5)
         port = listener.getsockname()[1]

@@ -19,7 +19,7 @@ from tests.support.databases.dialects import open_migrated
 from modelyard_kit.artifacts import Digest, ManifestFile
 from modelyard_kit.db.base import Database
 from modelyard_kit.errors import FailedPrecondition, InvalidArgument
-from modelyard_tracking.app import TREE
+from modelyard_tracking.app import MIGRATIONS
 from modelyard_tracking.operations import (
     artifacts,
     experiments,
@@ -38,7 +38,7 @@ Work = Callable[[Session], Any]
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    with closing(open_migrated("postgresql", tmp_path, TREE)) as opened:
+    with closing(open_migrated("postgresql", tmp_path, MIGRATIONS)) as opened:
         yield opened
 
 

@@ -10,7 +10,7 @@ from tests.support.databases.dialects import Dialect, open_migrated
 from modelyard_kit.artifacts import Digest, ManifestFile
 from modelyard_kit.auth.scope import Scope, restrict
 from modelyard_kit.db.base import Database
-from modelyard_tracking.app import TREE
+from modelyard_tracking.app import MIGRATIONS
 from modelyard_tracking.models import Experiment, Run
 from modelyard_tracking.operations import artifacts, proof_of_possession
 from modelyard_tracking.rules.artifacts import Owner, OwnerKind
@@ -21,7 +21,7 @@ OWN, FOREIGN, BOTH, COMING, MANIFEST, NOWHERE = (Digest.of(bytes([n])) for n in 
 
 @pytest.fixture
 def database(dialect: Dialect, tmp_path: Path) -> Iterator[Database]:
-    with closing(open_migrated(dialect, tmp_path, TREE)) as opened:
+    with closing(open_migrated(dialect, tmp_path, MIGRATIONS)) as opened:
         yield opened
 
 

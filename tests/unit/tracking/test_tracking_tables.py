@@ -12,7 +12,7 @@ from tests.support.databases.dialects import Dialect, open_migrated
 
 from modelyard_kit.artifacts import Digest
 from modelyard_kit.db.base import Database
-from modelyard_tracking.app import TREE
+from modelyard_tracking.app import MIGRATIONS
 from modelyard_tracking.models import Base, MetricChunk, StoredObject
 from modelyard_tracking.operations import artifacts, inputs, metrics, runs
 from modelyard_tracking.rules.points import CHUNK_POINTS, MERGED_POINTS, Curve, Point
@@ -22,7 +22,7 @@ CURVE = Curve("m", "", "", "")
 
 @pytest.fixture
 def database(dialect: Dialect, tmp_path: Path) -> Iterator[Database]:
-    with closing(open_migrated(dialect, tmp_path, TREE)) as opened:
+    with closing(open_migrated(dialect, tmp_path, MIGRATIONS)) as opened:
         yield opened
 
 
@@ -49,7 +49,9 @@ def test_migrations_make_the_tables_of_the_models(database: Database) -> None:
         context = MigrationContext.configure(
             connection,
             opts={
-                "include_name": lambda name, kind, _: (kind, name) != ("table", TREE.version_table)
+                "include_name": lambda name, kind, _: (
+                    (kind, name) != ("table", MIGRATIONS.version_table)
+                )
             },
         )
         assert compare_metadata(context, Base.metadata) == []

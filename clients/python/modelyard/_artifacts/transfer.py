@@ -148,7 +148,7 @@ class Transfer:
         try:
             with self._connections.request("PUT", link.url, headers, sent.send) as reply:
                 reply.read()
-        except http.Refused as refused:
+        except http.HttpRefusal as refused:
             if refused.status == _ALREADY_THERE:
                 self.advance(sent.size_bytes - sent.sent_bytes)
             elif not attempts.refused(refused.status):
@@ -189,7 +189,7 @@ class Transfer:
         try:
             with self._connections.request("GET", url, received.headers()) as reply:
                 received.write(reply)
-        except http.Refused as refused:
+        except http.HttpRefusal as refused:
             if attempts.refused(refused.status):
                 return False
             raise NotFound(

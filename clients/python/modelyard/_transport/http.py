@@ -49,7 +49,7 @@ def _checked(url: str) -> urllib.parse.SplitResult:
     return parts
 
 
-class Refused(Exception):
+class HttpRefusal(Exception):
     """The answer was not a success.
 
     Args:
@@ -107,7 +107,7 @@ class Connections:
                 to have been closed.
 
         Raises:
-            Refused: The answer is not a success.
+            HttpRefusal: The answer is not a success.
             OSError: The connection broke, or there is none.
             HTTPException: The answer is no HTTP.
             ValueError: The URL is not of http or https.
@@ -117,7 +117,7 @@ class Connections:
         try:
             if response.status not in _SUCCESS:
                 response.read(_MAX_REFUSAL_BYTES)
-                raise Refused(response.status)
+                raise HttpRefusal(response.status)
             yield response
         finally:
             if response.isclosed() and not response.will_close:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from modelyard_gateway.artifacts.transfers import Download, Transfers, body_of
 from modelyard_gateway.artifacts.uploads import Uploads
-from modelyard_kit.artifacts import ArtifactStore, Digest, Grant, UrlSigner
+from modelyard_kit.artifacts import ArtifactStore, Digest, UrlGrant, UrlSigner
 from modelyard_kit.errors import InvalidArgument, NotFound
 from modelyard_kit.http.requests import Request
 
@@ -63,6 +63,6 @@ class Objects:
         download = Download(grant.digest, [(grant.digest, size_bytes)], grant.filename)
         return self._transfers.send(request, download)
 
-    def _granted(self, method: Literal["GET", "PUT"], request: Request) -> Grant:
+    def _granted(self, method: Literal["GET", "PUT"], request: Request) -> UrlGrant:
         digest = Digest(request.path_params["rest"])
         return self._signer.verify(method, digest, request.query(), time.time())

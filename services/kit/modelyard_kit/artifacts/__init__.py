@@ -8,20 +8,20 @@ from modelyard_kit.artifacts.digest import Digest
 from modelyard_kit.artifacts.manifest import Manifest, ManifestFile, ManifestPart
 from modelyard_kit.artifacts.parts import PART_BYTES, PartHasher
 from modelyard_kit.artifacts.paths import logical_path
-from modelyard_kit.artifacts.signing import Grant, UrlSigner
-from modelyard_kit.artifacts.store import ArtifactStore, PresignedPut, StoredObject
+from modelyard_kit.artifacts.signing import UrlGrant, UrlSigner
+from modelyard_kit.artifacts.store import ArtifactStore, ObjectInfo, PresignedPut
 
 __all__ = [
     "PART_BYTES",
     "ArtifactStore",
     "Digest",
-    "Grant",
     "Manifest",
     "ManifestFile",
     "ManifestPart",
+    "ObjectInfo",
     "PartHasher",
     "PresignedPut",
-    "StoredObject",
+    "UrlGrant",
     "UrlSigner",
     "logical_path",
 ]

@@ -16,8 +16,8 @@ from modelyard_kit.artifacts.digest import Digest
 from modelyard_kit.artifacts.signing import UrlSigner
 from modelyard_kit.artifacts.store import (
     CHUNK_BYTES,
+    ObjectInfo,
     PresignedPut,
-    StoredObject,
     checked,
     checked_end,
     no_object,
@@ -112,7 +112,7 @@ class LocalStore:
         with self._file(digest) as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == digest
 
-    def list_objects(self, after: Digest | None = None) -> Iterator[StoredObject]:
+    def list_objects(self, after: Digest | None = None) -> Iterator[ObjectInfo]:
         for folder in _sorted(self._root / "sha256"):
             for subfolder in _sorted(folder):
                 for path in _sorted(subfolder):
@@ -146,12 +146,12 @@ def _sorted(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
-def _stored(path: Path, digest: Digest) -> Iterator[StoredObject]:
+def _stored(path: Path, digest: Digest) -> Iterator[ObjectInfo]:
     try:
         status = path.stat()
     except FileNotFoundError:  # deleted since its folder was read
         return
-    yield StoredObject(digest, status.st_size, status.st_mtime_ns // 1_000_000)
+    yield ObjectInfo(digest, status.st_size, status.st_mtime_ns // 1_000_000)
 
 
 def _make_folder(folder: Path) -> None:

@@ -20,8 +20,8 @@ from modelyard_kit.artifacts.s3_connection import connect, refuse_unusable, send
 from modelyard_kit.artifacts.s3_errors import kit_errors, status_of
 from modelyard_kit.artifacts.store import (
     CHUNK_BYTES,
+    ObjectInfo,
     PresignedPut,
-    StoredObject,
     attachment,
     checked,
     checked_end,
@@ -176,7 +176,7 @@ class S3Store:
                 sha256.update(chunk)
         return sha256.hexdigest() == digest
 
-    def list_objects(self, after: Digest | None = None) -> Iterator[StoredObject]:
+    def list_objects(self, after: Digest | None = None) -> Iterator[ObjectInfo]:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket,
             Prefix=f"{self._prefix}sha256/",
@@ -188,7 +188,7 @@ class S3Store:
                     digest = Digest.at(found["Key"].removeprefix(self._prefix))
                     if digest is not None:
                         modified_ms = int(found["LastModified"].timestamp() * 1000)
-                        yield StoredObject(digest, found["Size"], modified_ms)
+                        yield ObjectInfo(digest, found["Size"], modified_ms)
 
     def presign_get(self, digest: Digest, expires_s: int, filename: str | None = None) -> str:
         with kit_errors():

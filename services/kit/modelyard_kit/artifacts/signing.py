@@ -21,7 +21,7 @@ _EXPIRED = "This artifact URL has expired; ask for a new URL"
 
 
 @dataclass(frozen=True)
-class Grant:
+class UrlGrant:
     """What a valid URL allows.
 
     Attributes:
@@ -98,7 +98,7 @@ class UrlSigner:
 
     def verify(
         self, method: Method, digest: Digest, query: Mapping[str, str], now_s: float
-    ) -> Grant:
+    ) -> UrlGrant:
         """Checks the URL of a request for an object.
 
         Args:
@@ -112,7 +112,7 @@ class UrlSigner:
         """
         parameters = self.check(method, digest, query, now_s)
         size = parameters.get("size")
-        return Grant(
+        return UrlGrant(
             digest,
             None if size is None else int(size),
             parameters.get("filename"),

@@ -32,7 +32,7 @@ class PresignedPut:
 
 
 @dataclass(frozen=True)
-class StoredObject:
+class ObjectInfo:
     """One object that a store holds.
 
     Attributes:
@@ -100,7 +100,7 @@ class ArtifactStore(Protocol):
             NotFound: There is no such object.
         """
 
-    def list_objects(self, after: Digest | None = None) -> Iterator[StoredObject]:
+    def list_objects(self, after: Digest | None = None) -> Iterator[ObjectInfo]:
         """All objects in the order of their digests, those after `after` if it is given.
 
         What is stored or deleted meanwhile may or may not be among them.

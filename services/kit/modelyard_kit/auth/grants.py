@@ -1,6 +1,6 @@
 """Who may call what: a token, and a permission on every method.
 
-The services' own token may do everything; named tokens do what their role and scope allow (see
+The service token may do everything; API tokens do what their role and scope allow (see
 `modelyard_kit.auth.tokens`). Without a token configured every caller may do everything, which is
 why such a server listens on loopback only (`server.check_address`).
 """
@@ -27,8 +27,8 @@ from modelyard_kit.auth.scope import Scope
 from modelyard_kit.errors import InvalidArgument, PermissionDenied, Unauthenticated
 
 MIN_TOKEN_LENGTH = 16
-NAMED = re.compile(r"modelyard_([0-9A-Za-z]{10})_[0-9A-Za-z]{43}")
-"""A named token: its id, which may be known, and its secret."""
+API_TOKEN = re.compile(r"modelyard_([0-9A-Za-z]{10})_[0-9A-Za-z]{43}")
+"""An API token: its id, which may be known, and its secret."""
 
 _NONE_GIVEN: Mapping[str, Permission] = MappingProxyType({})
 _WANTED = "A valid bearer token is needed; set MODELYARD_TOKEN or MODELYARD_TOKEN_FILE."
@@ -40,8 +40,8 @@ class Grant:
 
     Attributes:
         principal: Whose idempotency keys these are.
-        name: Of its named token, which history says did it; empty if the caller names itself.
-        role: Of its named token; None for others, who may do everything.
+        name: Of its API token, which history says did it; empty if the caller names itself.
+        role: Of its API token; None for others, who may do everything.
         scope: What its token is good for.
         expires_ms: When its token ends, Unix time in milliseconds; None for never.
         permissions: What it may do.
@@ -55,14 +55,14 @@ class Grant:
     permissions: frozenset[Permission] = EVERYTHING
 
 
-ANYBODY = Grant("anonymous")
+ANONYMOUS = Grant("anonymous")
 """A caller of a server that asks for no token."""
 SERVICES = Grant("token")
-"""A bearer of the services' own token."""
+"""A bearer of the service token."""
 
 
-class NamedTokens(Protocol):
-    """What knows the named tokens; `modelyard_kit.auth.tokens.Tokens` in a server."""
+class ApiTokens(Protocol):
+    """What knows the API tokens; `modelyard_kit.auth.tokens.Tokens` in a server."""
 
     def identify(self, token: str) -> Grant:
         """Return what a token grants; raises `Unauthenticated`, or `Unavailable`."""
@@ -89,16 +89,16 @@ def read_token(path: Path) -> str:
     return token
 
 
-def read_services_token(path: Path) -> str:
-    """Read the file of the services' own token, as `read_token` does.
+def read_service_token(path: Path) -> str:
+    """Read the file of the service token, as `read_token` does.
 
     Raises:
-        InvalidArgument: Or it holds a named token, whose bearer could do everything here.
+        InvalidArgument: Or it holds an API token, whose bearer could do everything here.
     """
     token = read_token(path)
-    if NAMED.fullmatch(token):
+    if API_TOKEN.fullmatch(token):
         raise InvalidArgument(
-            "The token file holds a named token; a server needs the services' own, which may do "
+            "The token file holds an API token; a server needs the services' own, which may do "
             "everything: a long random text that no person or job is given."
         )
     return token
@@ -137,20 +137,20 @@ def check_token(authorization: str, token: str | None) -> None:
         raise Unauthenticated(_WANTED)
 
 
-def identify(authorization: str, token: str | None, named: NamedTokens | None) -> Grant:
+def identify(authorization: str, token: str | None, named: ApiTokens | None) -> Grant:
     """Return who is behind an `authorization` header.
 
     Args:
         authorization: Its value; empty when there is none.
-        token: The services' own token, or None when none is asked for.
-        named: The named tokens, if this server takes them.
+        token: The service token, or None when none is asked for.
+        named: The API tokens, if this server takes them.
 
     Raises:
         Unauthenticated: A token is asked for, and this is none.
         Unavailable: Whether this is one cannot be told now.
     """
     if token is None:
-        return ANYBODY
+        return ANONYMOUS
     given = token_of(authorization)
     if _is(token, given):
         return SERVICES
@@ -214,8 +214,8 @@ def token_of(authorization: str) -> str:
 
 
 def token_id(authorization: str) -> str:
-    """Return the id of the named token in an `authorization` header, valid or not, for logs."""
-    named = NAMED.fullmatch(token_of(authorization))
+    """Return the id of the API token in an `authorization` header, valid or not, for logs."""
+    named = API_TOKEN.fullmatch(token_of(authorization))
     return named[1] if named else ""
 
 

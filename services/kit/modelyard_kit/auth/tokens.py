@@ -1,4 +1,4 @@
-"""Named tokens as every service checks them: by itself, from a snapshot that it keeps up to date.
+"""API tokens as every service checks them: by itself, from a snapshot that it keeps up to date.
 
 A token is `modelyard_<id>_<secret>`. Services know its SHA-256 only. A snapshot is at most 2 s
 old while the registry answers; while it does not, the last one goes on counting, and tokens end by
@@ -18,7 +18,7 @@ from typing import Any
 
 import grpc
 
-from modelyard_kit.auth.grants import NAMED, Grant, check_time
+from modelyard_kit.auth.grants import API_TOKEN, Grant, check_time
 from modelyard_kit.clock import Clock, now_ms
 from modelyard_kit.errors import Error, Unauthenticated, Unavailable
 
@@ -56,7 +56,7 @@ Fetch = Callable[[int], Snapshot | None]
 
 
 class Tokens:
-    """The named tokens, as one server checks them.
+    """The API tokens, as one server checks them.
 
     Args:
         fetch: Asks for them; any exception means that they cannot be had now.
@@ -84,13 +84,13 @@ class Tokens:
             self._thread.join()
 
     def identify(self, token: str) -> Grant:
-        """Return what a named token grants.
+        """Return what an API token grants.
 
         Raises:
             Unauthenticated: It is none, was revoked or has expired.
             Unavailable: The tokens were never known here, and cannot be had now.
         """
-        named = NAMED.fullmatch(token)
+        named = API_TOKEN.fullmatch(token)
         known = self._find(named[1]) if named else None
         digest = hashlib.sha256(token.encode()).hexdigest()
         if not hmac.compare_digest(digest, known.sha256 if known else _NOBODY) or known is None:

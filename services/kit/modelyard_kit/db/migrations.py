@@ -15,7 +15,7 @@ from modelyard_kit.errors import FailedPrecondition, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
-class Tree:
+class Migrations:
     """The revisions of one service.
 
     Args:
@@ -33,7 +33,7 @@ class Tree:
         return f"{self.service}_version"
 
 
-def current(database: Database, tree: Tree) -> str | None:
+def current(database: Database, tree: Migrations) -> str | None:
     """Return the revision the database is at, or None for an empty one.
 
     Raises:
@@ -43,7 +43,7 @@ def current(database: Database, tree: Tree) -> str | None:
         return current_in(connection, tree)
 
 
-def current_in(connection: Connection, tree: Tree) -> str | None:
+def current_in(connection: Connection, tree: Migrations) -> str | None:
     """Return the revision of the database behind a connection, or None for an empty one."""
     if not inspect(connection).has_table(tree.version_table):
         return None
@@ -51,7 +51,7 @@ def current_in(connection: Connection, tree: Tree) -> str | None:
     return found.scalar_one_or_none()
 
 
-def require_head(database: Database, tree: Tree) -> None:
+def require_head(database: Database, tree: Migrations) -> None:
     """Have a database refuse transactions until it is at the tree's head, and durable.
 
     It is looked at again whenever somebody wants a transaction, until it fits. Later a newer
@@ -74,12 +74,12 @@ def require_head(database: Database, tree: Tree) -> None:
     database.require(check)
 
 
-def _remedy(found: str | None, tree: Tree) -> str:
+def _remedy(found: str | None, tree: Migrations) -> str:
     # Revisions are numbered.
     return "Use a newer Modelyard." if (found or "") > tree.head else "Run `modelyard migrate`."
 
 
-def migrate(database: Database, tree: Tree) -> None:
+def migrate(database: Database, tree: Migrations) -> None:
     """Bring the database to the tree's head; nothing happens when it is there.
 
     One process at a time migrates a database; others wait for it.
@@ -94,7 +94,7 @@ def migrate(database: Database, tree: Tree) -> None:
         upgrade(connection, tree, tree.head)
 
 
-def upgrade(connection: Connection, tree: Tree, revision: str) -> None:
+def upgrade(connection: Connection, tree: Migrations, revision: str) -> None:
     """Bring a database to a revision in the transaction of `Database.migrating`.
 
     Raises:

@@ -9,7 +9,7 @@ from modelyard_kit.filters.sql import (
     text_condition,
     where,
 )
-from modelyard_kit.filters.tree import (
+from modelyard_kit.filters.syntax import (
     And,
     Comparison,
     Literal,

@@ -13,7 +13,7 @@ from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from modelyard_kit.errors import InvalidArgument
-from modelyard_kit.filters.tree import (
+from modelyard_kit.filters.syntax import (
     And,
     Comparison,
     Literal,

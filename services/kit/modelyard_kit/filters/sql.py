@@ -21,7 +21,16 @@ from sqlalchemy import (
 )
 
 from modelyard_kit.errors import InvalidArgument
-from modelyard_kit.filters.tree import And, Comparison, Literal, Node, Not, Operator, Or, show_value
+from modelyard_kit.filters.syntax import (
+    And,
+    Comparison,
+    Literal,
+    Node,
+    Not,
+    Operator,
+    Or,
+    show_value,
+)
 
 _EQUALITY = (Operator.EQ, Operator.NE)
 _MEMBERSHIP = (Operator.IN, Operator.NOT_IN)

@@ -194,7 +194,7 @@ def writes(
                 return kept
             reply = method(self, request, call, *args, **kwargs)
             if key is not None:
-                idempotency.keep(call.session, key, reply, call.now_ms)
+                idempotency.store_reply(call.session, key, reply, call.now_ms)
             return reply
 
         try:
@@ -277,7 +277,7 @@ def _first_reply(servicer: Servicer, request: Message, failure: Exception) -> An
     kept = None
     # What these say of writing nothing need not be so here.
     with suppress(Unavailable, DeadlineExceeded):
-        kept = kept_reply(servicer, request)
+        kept = stored_reply(servicer, request)
     if kept is not None:
         return kept
     if isinstance(failure, OutcomeUnknown):
@@ -292,7 +292,7 @@ def _may_be_done() -> Unavailable:
     )
 
 
-def kept_reply(servicer: Servicer, request: Message) -> Any:
+def stored_reply(servicer: Servicer, request: Message) -> Any:
     """Return the reply kept under the call's idempotency key, or None.
 
     For methods that ask a neighbour before their transaction: a retry must get the first reply

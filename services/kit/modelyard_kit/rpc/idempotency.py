@@ -105,7 +105,7 @@ def find(session: Session, key: Key) -> Message | None:
     return reply_type.FromString(row.reply)
 
 
-def keep(session: Session, key: Key, reply: Message, now_ms: int) -> None:
+def store_reply(session: Session, key: Key, reply: Message, now_ms: int) -> None:
     """Keep the reply in the caller's transaction, and forget some that are over 25 hours old."""
     identity = tuple_(replies.c.principal, replies.c.key)
     expired = select(replies.c.principal, replies.c.key).where(

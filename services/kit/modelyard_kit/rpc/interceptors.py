@@ -44,7 +44,7 @@ def wrap(
     method: MethodDescriptor,
     needed: Permission,
     token: str | None,
-    named: grants.NamedTokens | None = None,
+    named: grants.ApiTokens | None = None,
 ) -> Behavior:
     """Return `behavior` with everything that surrounds an RPC around it.
 

@@ -11,14 +11,14 @@ from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.reflection import ReflectionServicer
 
 from modelyard.api.options.v1.options_pb2 import Permission
-from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.server import RpcServer
 
 _SERVICE = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"]
 _STREAMS = 4  # a client opens one for all of its questions, and ends it
 
 
-def mount(server: Server) -> None:
+def mount(server: RpcServer) -> None:
     """Mount reflection of the services of a server.
 
     Args:

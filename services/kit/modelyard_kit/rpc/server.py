@@ -54,13 +54,13 @@ _REFUSED_AT_ONCE = 1024  # what comes beyond is refused by gRPC, health checks t
 _STREAMS_END_S = 2.0  # they look once a second; one still open then has a client that does not read
 
 
-class Server:
+class RpcServer:
     """Services on one port or socket.
 
     Args:
         token: The bearer token every call must carry; None asks for none.
         tls: What its ports show; None to listen without TLS. Sockets need none.
-        tokens: The named tokens that will do as well; None to take no others than `token`.
+        tokens: The API tokens that will do as well; None to take no others than `token`.
     """
 
     def __init__(

@@ -270,7 +270,7 @@ class RegistryClock(Base):
 
 
 class ApiToken(Base):
-    """A named token, which ends by time or by being revoked, and is never deleted."""
+    """An API token, which ends by time or by being revoked, and is never deleted."""
 
     __tablename__ = "api_token"
 

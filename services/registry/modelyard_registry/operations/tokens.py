@@ -1,4 +1,4 @@
-"""Named tokens: made, revoked, never deleted, so that history's names stay unambiguous."""
+"""API tokens: made, revoked, never deleted, so that history's names stay unambiguous."""
 
 from __future__ import annotations
 

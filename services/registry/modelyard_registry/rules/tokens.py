@@ -1,4 +1,4 @@
-"""What the contract cannot say of named tokens: patterns and times."""
+"""What the contract cannot say of API tokens: patterns and times."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from modelyard_registry.servicer.fields import milliseconds
 
 
 class AccessServicer:
-    """Every RPC about named tokens.
+    """Every RPC about API tokens.
 
     Args:
         database: The registry's.

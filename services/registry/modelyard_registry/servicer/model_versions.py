@@ -10,7 +10,7 @@ from modelyard_kit.db.base import Database
 from modelyard_kit.references.names import version_number
 from modelyard_kit.references.stages import Stage
 from modelyard_kit.references.uris import Alias, parse_reference
-from modelyard_kit.rpc.calls import Call, kept_reply, reads, writes
+from modelyard_kit.rpc.calls import Call, reads, stored_reply, writes
 from modelyard_kit.rpc.fields import given
 from modelyard_registry import wire
 from modelyard_registry.clients import keep
@@ -30,7 +30,7 @@ class ModelVersions:
     def CreateModelVersion(
         self, request: pb.CreateModelVersionRequest, context: grpc.ServicerContext
     ) -> pb.CreateModelVersionResponse:
-        reply: pb.CreateModelVersionResponse | None = kept_reply(self, request)
+        reply: pb.CreateModelVersionResponse | None = stored_reply(self, request)
         if reply is not None:
             return reply
         return self._create(request, context, keep(self.tracking, request.source))

@@ -22,7 +22,7 @@ from modelyard_server.admin.backups import contents, objects
 from modelyard_server.admin.backups.contents import Contents, ServiceDump
 from modelyard_server.admin.backups.snapshot import dump, snapshot
 from modelyard_server.admin.installation import Installation
-from modelyard_server.processes.databases import TREES
+from modelyard_server.processes.databases import MIGRATIONS_BY_SERVICE
 
 
 def run(argv: list[str]) -> int:
@@ -104,7 +104,7 @@ def _dump_databases(source: Installation, folder: Path) -> dict[str, ServiceDump
     # The registry first: the runs and logged models that its versions name are then in the other.
     for area in ("registry", "tracking"):
         with usable(area), snapshot(source.database_url(area)) as connection:
-            services[area] = dump(connection, TREES[area], folder)
+            services[area] = dump(connection, MIGRATIONS_BY_SERVICE[area], folder)
     return services
 
 

@@ -52,15 +52,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _migrate(target: Installation, *, check: bool) -> bool:
     """Migrate the databases given, or all of the home; return whether any was behind."""
-    from modelyard_server.processes.databases import TREES, open_own
+    from modelyard_server.processes.databases import MIGRATIONS_BY_SERVICE, open_own
     from modelyard_server.processes.home import Home
 
     behind = False
     with ExitStack() as held:
         if target.is_in_home:
             held.enter_context(closing(Home(target.home)))
-        for area in target.urls or TREES:
-            tree = TREES[area]
+        for area in target.urls or MIGRATIONS_BY_SERVICE:
+            tree = MIGRATIONS_BY_SERVICE[area]
             url = target.urls.get(area, "")
             with closing(open_own(area, url, target.settings.home)) as database:
                 before = current(database, tree)

@@ -22,7 +22,7 @@ from modelyard_server.admin import installation
 from modelyard_server.admin.backups import contents, objects
 from modelyard_server.admin.backups.loading import loaded, require_empty, verify_histories
 from modelyard_server.admin.installation import Installation
-from modelyard_server.processes.databases import TREES
+from modelyard_server.processes.databases import MIGRATIONS_BY_SERVICE
 from modelyard_server.processes.home import Home
 
 _AT_ONCE = 1_000
@@ -65,11 +65,11 @@ def _restore(target: Installation, options: argparse.Namespace) -> str:
     folder = options.folder.expanduser().resolve()
     backup = contents.read(folder)
     with ExitStack() as undo:
-        if not target.urls.keys() >= TREES.keys():
+        if not target.urls.keys() >= MIGRATIONS_BY_SERVICE.keys():
             undo.enter_context(closing(Home(target.home)))
-        databases = {area: _open(target, area, undo) for area in TREES}
+        databases = {area: _open(target, area, undo) for area in MIGRATIONS_BY_SERVICE}
         for area, database in databases.items():
-            require_empty(database, TREES[area])
+            require_empty(database, MIGRATIONS_BY_SERVICE[area])
         store = target.open_store()
         kept = _kept_objects(folder, options.objects) or store
         sizes = objects.needed(folder, backup, kept)
@@ -77,7 +77,9 @@ def _restore(target: Installation, options: argparse.Namespace) -> str:
         with ExitStack() as transactions:
             connections = {
                 area: transactions.enter_context(
-                    loaded(databases[area], TREES[area], backup.services[area], folder)
+                    loaded(
+                        databases[area], MIGRATIONS_BY_SERVICE[area], backup.services[area], folder
+                    )
                 )
                 for area in ("registry", "tracking")
             }

@@ -1,4 +1,4 @@
-"""`modelyard tokens create|list|revoke`: named tokens of a deployment.
+"""`modelyard tokens create|list|revoke`: API tokens of a deployment.
 
 The token is made here and shown once; the server is sent its hash only. Exit codes: 0 done,
 1 refused or failed, 2 usage, 130 Ctrl-C.
@@ -23,7 +23,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from modelyard.api.access.v1 import access_pb2 as pb
 from modelyard.exceptions import ModelyardException, NotFound
 from modelyard.internal import connections, rpc
-from modelyard_kit.auth.grants import NAMED
+from modelyard_kit.auth.grants import API_TOKEN
 
 _ALPHABET = string.digits + string.ascii_letters
 _ID_LENGTH, _SECRET_LENGTH = 10, 43  # 62^43 > 2^256
@@ -85,7 +85,7 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _revoke(options: argparse.Namespace) -> None:
-    whole = NAMED.fullmatch(options.token)
+    whole = API_TOKEN.fullmatch(options.token)
     wanted = whole[1] if whole else options.token
     known = {token.id: token for token in _tokens()}
     named = {token.name: token for token in known.values()}
@@ -174,7 +174,7 @@ def _duration(text: str) -> int | None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="modelyard tokens",
-        description="Make, list and revoke named tokens. The server is that of "
+        description="Make, list and revoke API tokens. The server is that of "
         "MODELYARD_TRACKING_URI; an admin's token is needed, in MODELYARD_TOKEN or "
         "MODELYARD_TOKEN_FILE.",
     )

@@ -12,9 +12,9 @@ from modelyard_kit.db.base import Database
 from modelyard_kit.db.open import open_database
 from modelyard_server.processes.home import resolved
 
-TREES = {
-    "tracking": modelyard_tracking.app.TREE,
-    "registry": modelyard_registry.app.TREE,
+MIGRATIONS_BY_SERVICE = {
+    "tracking": modelyard_tracking.app.MIGRATIONS,
+    "registry": modelyard_registry.app.MIGRATIONS,
 }
 """The schema revisions of the services that have a database, by area."""
 

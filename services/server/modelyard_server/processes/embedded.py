@@ -18,14 +18,14 @@ from modelyard_gateway.backends import SERVICES, Backend
 from modelyard_gateway.server import HttpServer
 from modelyard_kit.artifacts import ArtifactStore, UrlSigner
 from modelyard_kit.artifacts.choosing import open_store
-from modelyard_kit.auth.grants import read_services_token
+from modelyard_kit.auth.grants import read_service_token
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.migrations import migrate
 from modelyard_kit.http.listening import listen
 from modelyard_kit.rpc.channel import connect
-from modelyard_kit.rpc.server import Server, check_address
+from modelyard_kit.rpc.server import RpcServer, check_address
 from modelyard_kit.settings.table import UpSettings
-from modelyard_server.processes.databases import TREES, open_own
+from modelyard_server.processes.databases import MIGRATIONS_BY_SERVICE, open_own
 from modelyard_server.processes.home import Home, url_secret
 from modelyard_server.processes.stores import store_settings
 
@@ -52,9 +52,7 @@ class Embedded:
             self._home = Home(settings.home)
             undo.callback(self._home.close)
             self.home = self._home.path
-            token = (
-                None if settings.token_file is None else read_services_token(settings.token_file)
-            )
+            token = None if settings.token_file is None else read_service_token(settings.token_file)
             check_address(_address(settings.host, settings.port), token)
             listener = undo.enter_context(listen(settings.host, settings.port))
             self.http = settings.public_url or _url(settings.host, listener)
@@ -62,7 +60,7 @@ class Embedded:
             store = open_store(store_settings(settings), signer)
             self.socket = self._home.socket()
             tracking, registry = (self._database(area, undo) for area in ("tracking", "registry"))
-            self.server = Server(token, tokens=modelyard_registry.app.named_tokens(registry))
+            self.server = RpcServer(token, tokens=modelyard_registry.app.api_tokens(registry))
             undo.callback(self.server.drain, _GRACE_S)
             channel = connect(f"unix:{self.socket}", *SERVICES["registry"])
             self.server.on_close(channel.close)
@@ -106,7 +104,7 @@ class Embedded:
     def _database(self, area: str, undo: ExitStack) -> Database:
         database = open_own(area, "", self.home)
         undo.callback(database.close)
-        migrate(database, TREES[area])
+        migrate(database, MIGRATIONS_BY_SERVICE[area])
         return database
 
     def stop(self) -> None:

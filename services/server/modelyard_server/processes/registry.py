@@ -11,7 +11,7 @@ import modelyard_registry.app
 from modelyard.api.artifacts.v1 import artifacts_service_pb2
 from modelyard_kit.artifacts.choosing import open_store
 from modelyard_kit.rpc.channel import connect
-from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.server import RpcServer
 from modelyard_kit.settings.table import RegistrySettings
 from modelyard_server.processes import running
 from modelyard_server.processes.databases import open_own
@@ -33,6 +33,6 @@ def _start(settings: RegistrySettings, undo: ExitStack) -> running.Running:
     undo.callback(tracking.close)
     database = open_own("registry", settings.registry_database_url, settings.home)
     undo.callback(database.close)
-    server = Server(token, tls.server(), tokens=modelyard_registry.app.named_tokens(database))
+    server = RpcServer(token, tls.server(), tokens=modelyard_registry.app.api_tokens(database))
     modelyard_registry.app.mount(server, database, store, tracking)
     return running.listen_grpc(server, settings, "registry", undo)

@@ -16,14 +16,14 @@ from typing import TypeVar
 
 from modelyard.api.access.v1 import access_service_pb2
 from modelyard_kit.artifacts import UrlSigner
-from modelyard_kit.auth.grants import read_services_token
+from modelyard_kit.auth.grants import read_service_token
 from modelyard_kit.auth.tokens import Tokens
 from modelyard_kit.errors import Error
 from modelyard_kit.http.monitoring import Monitoring
 from modelyard_kit.observability import logs, tracing
 from modelyard_kit.rpc.channel import connect
 from modelyard_kit.rpc.health import Readiness
-from modelyard_kit.rpc.server import Server, check_address
+from modelyard_kit.rpc.server import RpcServer, check_address
 from modelyard_kit.rpc.token_checks import from_registry
 from modelyard_kit.settings.checks import split_address
 from modelyard_kit.settings.declarations import PREFIX, add_flags, load, refuse_unknown
@@ -118,7 +118,9 @@ def read(
     return load(kind, environ, vars(options))
 
 
-def listen_grpc(server: Server, settings: ServiceSettings, role: str, undo: ExitStack) -> Running:
+def listen_grpc(
+    server: RpcServer, settings: ServiceSettings, role: str, undo: ExitStack
+) -> Running:
     """Start the gRPC server of a role with its services mounted, and have it drained at the end.
 
     Raises:
@@ -167,12 +169,12 @@ def _announce(role: str, running: Running, monitoring: str | None) -> None:
 
 
 def own_token(settings: ServiceSettings) -> str | None:
-    """Return the services' own token, or None when none is asked for.
+    """Return the service token, or None when none is asked for.
 
     Raises:
         InvalidArgument: The file cannot be read, or holds no token of the services.
     """
-    return None if settings.token_file is None else read_services_token(settings.token_file)
+    return None if settings.token_file is None else read_service_token(settings.token_file)
 
 
 def url_signer(home: Path, token: str | None, base_url: str) -> UrlSigner:
@@ -203,10 +205,10 @@ def tls_files(settings: ServiceSettings) -> TlsFiles:
     )
 
 
-def named_tokens(
+def api_tokens(
     settings: TrackingSettings | ServingSettings, token: str | None, undo: ExitStack
 ) -> Tokens | None:
-    """Return the named tokens as the registry knows them; None where no token is asked for."""
+    """Return the API tokens as the registry knows them; None where no token is asked for."""
     if token is None:
         return None
     access = access_service_pb2.DESCRIPTOR.services_by_name["AccessService"]

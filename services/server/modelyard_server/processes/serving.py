@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 import modelyard_serving.app
-from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.server import RpcServer
 from modelyard_kit.settings.table import ServingSettings
 from modelyard_server.processes import running
 
@@ -21,6 +21,6 @@ def run(argv: list[str]) -> int:
 def _start(settings: ServingSettings, undo: ExitStack) -> running.Running:
     token = running.own_token(settings)
     tls = running.tls_files(settings).server()
-    server = Server(token, tls, tokens=running.named_tokens(settings, token, undo))
+    server = RpcServer(token, tls, tokens=running.api_tokens(settings, token, undo))
     modelyard_serving.app.mount(server)
     return running.listen_grpc(server, settings, "serving", undo)

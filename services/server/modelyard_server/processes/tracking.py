@@ -11,7 +11,7 @@ import modelyard_tracking.app
 from modelyard.api.registry.v1 import registry_service_pb2
 from modelyard_kit.artifacts.choosing import open_store
 from modelyard_kit.rpc.channel import connect
-from modelyard_kit.rpc.server import Server
+from modelyard_kit.rpc.server import RpcServer
 from modelyard_kit.settings.table import TrackingSettings
 from modelyard_server.processes import running
 from modelyard_server.processes.databases import open_own
@@ -30,7 +30,7 @@ def _start(settings: TrackingSettings, undo: ExitStack) -> running.Running:
     store = open_store(store_settings(settings), signer)
     database = open_own("tracking", settings.tracking_database_url, settings.home)
     undo.callback(database.close)
-    server = Server(token, tls.server(), tokens=running.named_tokens(settings, token, undo))
+    server = RpcServer(token, tls.server(), tokens=running.api_tokens(settings, token, undo))
     registry = connect(
         settings.registry_target,
         registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"],

@@ -9,7 +9,7 @@ from itertools import islice
 import grpc
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
-from modelyard_kit.artifacts import ArtifactStore, Digest, StoredObject
+from modelyard_kit.artifacts import ArtifactStore, Digest, ObjectInfo
 from modelyard_kit.artifacts.reading import read_manifest
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import paging
@@ -154,7 +154,7 @@ class Sweeping:
         sweeping.forget(call.session, digests, until_ms)
 
 
-def _sizes(objects: list[StoredObject]) -> dict[Digest, int]:
+def _sizes(objects: list[ObjectInfo]) -> dict[Digest, int]:
     return {found.digest: found.size_bytes for found in objects}
 
 

@@ -1,4 +1,4 @@
-"""Keep named tokens, hashed."""
+"""Keep API tokens, hashed."""
 
 from __future__ import annotations
 

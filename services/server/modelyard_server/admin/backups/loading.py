@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Integer, Table, delete, func, insert, inspect
 from sqlalchemy.orm import Session
 
 from modelyard_kit.db.base import Database, usable
-from modelyard_kit.db.migrations import Tree, current, upgrade
+from modelyard_kit.db.migrations import Migrations, current, upgrade
 from modelyard_kit.errors import DataLoss, FailedPrecondition
 from modelyard_registry.models import EndpointEvent, EndpointName, Event, ModelName
 from modelyard_registry.operations import chains
@@ -22,7 +22,7 @@ from modelyard_server.admin.backups.snapshot import tables_of
 _ROWS_AT_ONCE = 1_000
 
 
-def require_empty(database: Database, tree: Tree) -> None:
+def require_empty(database: Database, tree: Migrations) -> None:
     """Refuse a database that has anything of ours.
 
     Raises:
@@ -37,7 +37,9 @@ def require_empty(database: Database, tree: Tree) -> None:
 
 
 @contextmanager
-def loaded(database: Database, tree: Tree, dump: ServiceDump, folder: Path) -> Iterator[Connection]:
+def loaded(
+    database: Database, tree: Migrations, dump: ServiceDump, folder: Path
+) -> Iterator[Connection]:
     """Hold a transaction in which a dump is in the database; it is committed at the end.
 
     The schema is brought to the dump's revision, and to this version's when the rows are in.

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
-from modelyard_kit.db.migrations import Tree
+from modelyard_kit.db.migrations import Migrations
 from modelyard_kit.db.open import open_database
 from modelyard_kit.errors import FailedPrecondition, InvalidArgument
 from modelyard_registry.models import Base as RegistryBase
@@ -92,7 +92,7 @@ def _postgres(url: URL) -> Iterator[Connection]:
         database.close()
 
 
-def tables_of(connection: Connection, tree: Tree) -> list[Table]:
+def tables_of(connection: Connection, tree: Migrations) -> list[Table]:
     """Return the tables of a service as they are, each after those that it refers to.
 
     A schema of PostgreSQL may hold tables of others.
@@ -110,7 +110,7 @@ def tables_of(connection: Connection, tree: Tree) -> list[Table]:
     ]
 
 
-def dump(connection: Connection, tree: Tree, folder: Path) -> ServiceDump:
+def dump(connection: Connection, tree: Migrations, folder: Path) -> ServiceDump:
     """Write every row of a service's tables into a folder of the backup, named as the service.
 
     Raises:

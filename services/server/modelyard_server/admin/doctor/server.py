@@ -28,7 +28,7 @@ from modelyard_kit.tls import TlsFiles
 from modelyard_server.admin.backups.snapshot import snapshot
 from modelyard_server.admin.doctor.finding import Finding, fail, guarded, ok, warn
 from modelyard_server.admin.installation import Installation
-from modelyard_server.processes.databases import TREES
+from modelyard_server.processes.databases import MIGRATIONS_BY_SERVICE
 from modelyard_server.processes.running import tls_files
 
 _OTHERS = 0o077
@@ -46,7 +46,7 @@ def check(here: Installation, environ: Mapping[str, str]) -> Iterator[Finding]:
         yield _disk(here.home)
     if here.settings.token_file is not None:
         yield from guarded("token file", _ONE_LINE, lambda: _token_file(here.settings.token_file))
-    for area in TREES:
+    for area in MIGRATIONS_BY_SERVICE:
         remedy = f"See MODELYARD_{area.upper()}_DATABASE_URL."
         yield from guarded(f"database of {area}", remedy, partial(_database, here, area))
     yield from _sqlite(here)
@@ -101,7 +101,11 @@ def _token_file(path: Path | None) -> Iterator[Finding]:
 
 
 def _database(here: Installation, area: str) -> Iterator[Finding]:
-    url, tree, check_name = here.database_url(area), TREES[area], f"database of {area}"
+    url, tree, check_name = (
+        here.database_url(area),
+        MIGRATIONS_BY_SERVICE[area],
+        f"database of {area}",
+    )
     if not isinstance(url, URL) and make_url(url).drivername != "sqlite":
         with closing(open_database(url, pool_size=1)) as database:
             found = current(database, tree)
@@ -131,7 +135,7 @@ def _revision(check_name: str, found: str | None, head: str, *, is_own: bool) ->
 
 
 def _sqlite(here: Installation) -> Iterator[Finding]:
-    if all(area in here.urls for area in TREES):
+    if all(area in here.urls for area in MIGRATIONS_BY_SERVICE):
         return
     version = sqlite3.sqlite_version_info
     mended = version >= (3, 51, 3) or any(
