@@ -1,6 +1,6 @@
 """Runs the tutorial's scripts as one session, in an environment with MLflow.
 
-It is run as `python -m compat.session`, and prints what the scripts print. A script whose arguments
+It is run as `python -m tests.compat.session`, and prints what the scripts print. A script whose arguments
 the client does not take, and never sends, ends with the error; the next one goes on.
 """
 

@@ -17,7 +17,7 @@ def main() -> int:
         from tests.faults.mutants import MUTANTS
 
         MUTANTS[mutant].apply()
-    code: int = import_module(f"modelyard_server.{role}").run([])
+    code: int = import_module(f"modelyard_server.processes.{role}").run([])
     return code
 
 

@@ -1,6 +1,6 @@
 """Runs the functions of the scripts beside it with the real client, each in its own experiment.
 
-It is run inside an environment with MLflow, as `python -m compat.clients.run ENDS
+It is run inside an environment with MLflow, as `python -m tests.compat.clients.run ENDS
 SCRIPT...`, and appends a line of JSON to the file ENDS for each function: its name, and its
 traceback if it failed.
 """

@@ -1,6 +1,6 @@
 """Writes a model folder for each case with the MLflow of its environment, and what it answers.
 
-It is run inside an environment with MLflow, as `python -m compat.interchange.write FOLDER`.
+It is run inside an environment with MLflow, as `python -m tests.compat.interchange.write FOLDER`.
 """
 
 # MLflow takes an annotation of a model's input for its signature, so most models have none.
