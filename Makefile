@@ -1,17 +1,23 @@
 # `make` lists the targets. Everything is set up in .venv; nothing else is touched.
 PYTHON ?= python3
-T ?= tests
 BIN := .venv/bin
 # Examples are left out: scripts as users write them.
 PACKAGES := clients/python/modelyard services tools benchmarks tests
 CLIENTS := .cache/clients
 # One more than there are cores: tests wait for processes they start.
 WORKERS := $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')
+# Tests are grouped by marks that tests/conftest.py gives. A test that has one of these comes later.
+LATER := postgres or e2e or faults or clients
+# Of the MLflow clients, `make test` takes one, and a part of the suite those it may need.
+CLIENT := $(CLIENTS)/mlflow-3.17/installed
+CLIENTS_OF_PART = $(if $(findstring compat,$(T))$(filter tests tests/,$(T)),clients)
+# Hundreds of processes start: what they import is compiled once.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 # Wheels are unpacked once and linked into each environment.
 UV := UV_CACHE_DIR=.cache/uv $(CLIENTS)/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo clients test check format protos baseline lock soak bench clean compat-table settings-page
+.PHONY: help install up demo clients test test-rest test-all check format protos baseline lock soak bench clean compat-table settings-page
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -44,8 +50,14 @@ $(CLIENTS)/uv/installed: tests/compat/requirements-uv.txt
 	$(@D)/bin/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
-test: install clients ## Run the test suite (T=path for a part of it)
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(T)
+test: install $(if $(T),$(CLIENTS_OF_PART),$(CLIENT)) ## Run the tests to run often: SQLite, one client, few processes (T=path for all of a part)
+	$(PYTEST) $(if $(T),$(T),-m "not ($(LATER))")
+
+test-rest: install clients ## Run the other tests: PostgreSQL, whole platforms, faults, the MLflow clients
+	$(PYTEST) -m "$(LATER)"
+
+test-all: install clients ## Run all tests
+	$(PYTEST)
 
 compat-table: install clients ## Compare with MLflow's server and client, and write docs/compatibility.md
 	COMPATIBILITY_PAGE=write $(BIN)/python -m pytest -q tests/compat/test_conformance.py

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
 from pytest import TerminalReporter  # noqa: PT013 - named in a hook's signature
+from tests.compat.environments import CLIENT
 from tests.support.databases.dialects import DIALECTS, Dialect
 
 from modelyard.internal import connections
@@ -18,6 +20,23 @@ if TYPE_CHECKING:  # imports boto3 and moto, which few tests need
 # Ignored where the suite runs in the background, and so by all processes that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_TESTS = Path(__file__).parent
+_LATER = {"compat": "clients", "e2e": "e2e", "faults": "faults"}
+"""Marks of whole folders, which `make test` leaves to `make test-rest`."""
+_TUTORIAL = {"e2e/test_seed.py", "e2e/test_readme.py", "compat/test_seed_unmodified.py"}
+"""What `make test` runs of them: what users see first."""
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what `make test` leaves to `make test-rest`."""
+    path = item.path.relative_to(_TESTS)
+    other_client = path.parts[0] == "compat" and f"[{CLIENT}]" not in item.name
+    if path.parts[0] in _LATER and (path.as_posix() not in _TUTORIAL or other_client):
+        item.add_marker(_LATER[path.parts[0]])
+    if "postgres" in item.nodeid.lower():  # by a parameter, a class or the name of a file
+        item.add_marker("postgres")
 
 
 @pytest.fixture(scope="module", params=DIALECTS)

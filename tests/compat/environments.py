@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 VERSIONS = ("2.22", "3.6", "3.17")
+CLIENT = "3.17"
+"""The one that `make test` runs the tutorial with."""
 
 _FOLDER = Path(__file__).parents[2] / ".cache" / "clients"
 

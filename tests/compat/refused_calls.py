@@ -1,7 +1,7 @@
 """Makes calls that must be refused, in an environment with MLflow.
 
-It is run as `python -m tests.compat.refused_calls GUARDED TOKEN`, with the address of a server that wants
-the token, and prints each call's error as JSON. Before each call it asks its server for
+It is run as `python -m tests.compat.refused_calls GUARDED TOKEN`, with the address of a server that
+wants the token, and prints each call's error as JSON. Before each call it asks its server for
 `/mark/<name>`, so that a proxy between them can tell which requests the call made.
 """
 

@@ -1,7 +1,7 @@
 """Runs the tutorial's scripts as one session, in an environment with MLflow.
 
-It is run as `python -m tests.compat.session`, and prints what the scripts print. A script whose arguments
-the client does not take, and never sends, ends with the error; the next one goes on.
+It is run as `python -m tests.compat.session`, and prints what the scripts print. A script whose
+arguments the client does not take, and never sends, ends with the error; the next one goes on.
 """
 
 from __future__ import annotations

@@ -54,9 +54,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def by(version: str) -> Path:
         folder = tmp_path_factory.mktemp("theirs")
         variables = running.variables(f"sqlite:///{folder}/none.db")
-        running.run(
-            version, "-m", "tests.compat.interchange.write", folder, env=variables, cwd=folder
-        )
+        command = ("-m", "tests.compat.interchange.write", folder)
+        running.run(version, *command, env=variables, cwd=folder)
         return folder
 
     return by

@@ -22,6 +22,8 @@ from modelyard_kit.rpc.channel import connect
 from modelyard_registry.app import MIGRATIONS as REGISTRY
 from modelyard_tracking.app import MIGRATIONS as TRACKING
 
+pytestmark = pytest.mark.postgres
+
 PAGE = Path(__file__).parents[2] / "docs" / "databases.md"
 
 

@@ -33,6 +33,7 @@ def test_one_url_for_both_services_is_refused_and_changes_nothing(
         assert inspect(database.engine).get_table_names() == []
 
 
+@pytest.mark.postgres
 def test_one_schema_by_two_urls_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

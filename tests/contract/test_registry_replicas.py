@@ -16,6 +16,8 @@ from tests.support.platforms.registry_service import Registry, in_threads, runni
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard_kit.db.base import Database
 
+pytestmark = pytest.mark.postgres
+
 
 @pytest.fixture
 def replicas(tmp_path: Path) -> Iterator[tuple[Registry, Registry]]:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.support.databases.dialects import Dialect, Row, revisions_before_head, upgrade
+from tests.support.databases.dialects import (
+    REPLY,
+    Dialect,
+    Row,
+    revisions_before_head,
+    upgrade,
+)
 from tests.support.platforms.endpoint_service import ENDPOINTS, Endpoints
 from tests.support.platforms.registry_service import RUN, SOURCE, running_registry
 
@@ -59,18 +65,7 @@ ROWS = [
     Row("0001", "model_version_tag", {"name": "iris", "version": 3, "key": "k", "value": "v"}),
     Row("0001", "model_alias", {"name": "iris", "alias": "champion", "version": 3}),
     Row("0001", "event", EVENT | {"hash": HASH}),
-    Row(
-        "0001",
-        "idempotent_reply",
-        {
-            "principal": "p",
-            "key": "k",
-            "method": "m",
-            "request_sha256": "",
-            "reply": b"",
-            "created_ms": 1,
-        },
-    ),
+    REPLY,
     Row(
         "0002",
         "imported",

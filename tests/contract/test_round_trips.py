@@ -23,6 +23,8 @@ from modelyard.api.artifacts.v1 import artifacts_pb2 as artifacts
 from modelyard.api.registry.v1 import registry_pb2 as registry_pb
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 
+pytestmark = pytest.mark.postgres
+
 Calls = dict[str, Callable[[], object]]
 
 

@@ -63,6 +63,7 @@ def health(target: str) -> int:
         return status
 
 
+@pytest.mark.postgres
 def test_a_service_waits_for_its_schema_and_tells_what_it_needs(tmp_path: Path) -> None:
     url = postgres.server().create()
     needed = f"The registry database is at revision none, this version needs {HEAD}."
@@ -81,6 +82,7 @@ def test_a_service_waits_for_its_schema_and_tells_what_it_needs(tmp_path: Path) 
         RegistryServiceStub(channel).SearchRegisteredModels(pb.SearchRegisteredModelsRequest())
 
 
+@pytest.mark.postgres
 def test_a_database_that_goes_away_makes_a_service_not_ready_and_leaves_it_alive(
     tmp_path: Path,
 ) -> None:
@@ -194,6 +196,7 @@ def replicas(tmp_path: Path) -> Iterator[Replicas]:
         yield Replicas(tmp_path, undo)
 
 
+@pytest.mark.postgres
 def test_stopping_one_of_two_replicas_under_load_fails_no_call(replicas: Replicas) -> None:
     clients = [threading.Thread(target=replicas.call_until_over) for _ in range(CLIENTS)]
     for client in clients:
@@ -208,6 +211,7 @@ def test_stopping_one_of_two_replicas_under_load_fails_no_call(replicas: Replica
     assert set(replicas.outcomes) == {"OK"}
 
 
+@pytest.mark.postgres
 def test_a_gateway_spreads_calls_over_replicas_and_outlives_one(
     replicas: Replicas, tmp_path: Path
 ) -> None:

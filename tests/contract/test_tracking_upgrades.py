@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.support.databases.dialects import Dialect, Row, revisions_before_head, upgrade
+from tests.support.databases.dialects import (
+    REPLY,
+    Dialect,
+    Row,
+    revisions_before_head,
+    upgrade,
+)
 from tests.support.platforms.tracking_service import tracking_at
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as artifacts
@@ -114,18 +120,7 @@ ROWS = [
             "leased_until_ms": 1,
         },
     ),
-    Row(
-        "0001",
-        "idempotent_reply",
-        {
-            "principal": "p",
-            "key": "k",
-            "method": "m",
-            "request_sha256": "",
-            "reply": b"",
-            "created_ms": 1,
-        },
-    ),
+    REPLY,
     Row(
         "0002",
         "imported",

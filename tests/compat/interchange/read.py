@@ -1,6 +1,6 @@
 """Loads every model folder in a folder with the MLflow of its environment, and asks it.
 
-It is run inside an environment with MLflow, as `python -m tests.compat.interchange.read FOLDER`, and
+It is run as `python -m tests.compat.interchange.read FOLDER` in an environment with MLflow, and
 prints a JSON object: for each model what it answered, what its example and signature are, or why
 it was refused.
 """

@@ -96,6 +96,21 @@ class Row:
     values: dict[str, Any]
 
 
+REPLY = Row(
+    "0001",
+    "idempotent_reply",
+    {
+        "principal": "p",
+        "key": "k",
+        "method": "m",
+        "request_sha256": "",
+        "reply": b"",
+        "created_ms": 1,
+    },
+)
+"""The row of a table that each service has."""
+
+
 def revisions_before_head(tree: Migrations) -> list[str]:
     """Return the revisions from which a database may have to be brought to the head."""
     found = sorted(file.name[:4] for file in (tree.folder / "versions").glob("[0-9]*.py"))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from tests.support.databases.dialects import Dialect, empty_url
+from tests.support.databases.dialects import Dialect
+from tests.support.databases.one_table import database_of_one_table, insert, rows
 
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.open import open_database
@@ -15,22 +16,8 @@ from modelyard_kit.errors import InvalidArgument
 
 @pytest.fixture
 def database(dialect: Dialect, tmp_path: Path) -> Iterator[Database]:
-    database = open_database(empty_url(dialect, tmp_path))
-    with database.write() as session:
-        session.execute(text("CREATE TABLE t (n INTEGER)"))
-    yield database
-    database.close()
-
-
-def rows(database: Database) -> int:
-    with database.read() as session:
-        count: int = session.execute(text("SELECT count(*) FROM t")).scalar_one()
-        return count
-
-
-def insert(database: Database) -> None:
-    with database.write() as session:
-        session.execute(text("INSERT INTO t VALUES (1)"))
+    with database_of_one_table(dialect, tmp_path) as database:
+        yield database
 
 
 def test_a_write_is_committed_at_the_end_and_rolled_back_on_an_exception(

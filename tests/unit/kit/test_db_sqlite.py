@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, event, text
+from tests.support.databases.one_table import database_of_one_table, insert, rows
 
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.open import open_database
@@ -14,22 +15,8 @@ from modelyard_kit.errors import FailedPrecondition, ResourceExhausted, Unavaila
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = open_database(f"sqlite:///{tmp_path}/x.db")
-    with database.write() as session:
-        session.execute(text("CREATE TABLE t (n INTEGER)"))
-    yield database
-    database.close()
-
-
-def rows(database: Database) -> int:
-    with database.read() as session:
-        count: int = session.execute(text("SELECT count(*) FROM t")).scalar_one()
-        return count
-
-
-def insert(database: Database) -> None:
-    with database.write() as session:
-        session.execute(text("INSERT INTO t VALUES (1)"))
+    with database_of_one_table("sqlite", tmp_path) as database:
+        yield database
 
 
 def test_a_writer_that_waits_too_long_is_refused_and_has_started_nothing(

@@ -121,6 +121,7 @@ def test_a_service_does_not_work_with_a_newer_schema(database: Database, folder:
     )
 
 
+@pytest.mark.postgres
 def test_of_many_processes_that_migrate_at_once_one_does(folder: Path) -> None:
     tree = revision(folder, "0001", None, NOTE)
     url = postgres.server().create()
@@ -134,6 +135,7 @@ def test_of_many_processes_that_migrate_at_once_one_does(folder: Path) -> None:
         assert list(pool.map(work, range(4))) == ["0001"] * 4
 
 
+@pytest.mark.postgres
 def test_new_text_columns_sort_by_code_point_and_those_of_others_are_left_alone(
     folder: Path,
 ) -> None:

@@ -33,6 +33,8 @@ from modelyard_tracking.rules.artifacts import Owner, OwnerKind
 from modelyard_tracking.rules.points import Curve, Point
 from modelyard_tracking.rules.states import Lifecycle
 
+pytestmark = pytest.mark.postgres
+
 Work = Callable[[Session], Any]
 
 
