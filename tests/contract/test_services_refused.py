@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.http.certificates import Authority
+from tests.support.processes.in_process import a_start_undone
 
 from modelyard_kit.settings.table import SERVICES
 from modelyard_server.admin import migrate
@@ -28,16 +26,8 @@ SECRET = "s3cret-of-the-database"
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """A home of the test's own; what a start does to the process is undone."""
-    for name in os.environ:
-        if name.startswith(("MODELYARD_", "MLFLOW_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("MODELYARD_HOME", str(tmp_path / "home"))
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    root = logging.getLogger()
-    level, handlers = root.level, root.handlers[:]
-    yield
-    root.level, root.handlers = level, handlers
-    signal.pthread_sigmask(signal.SIG_SETMASK, held)
+    with a_start_undone(monkeypatch, tmp_path / "home"):
+        yield
 
 
 def refused(capsys: pytest.CaptureFixture[str], role: str, *arguments: str) -> str:

@@ -6,13 +6,10 @@ import os
 import re
 import resource
 import signal
-import socket
-import sqlite3
 import stat
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import grpc
@@ -28,6 +25,13 @@ DATA = b"weights" * 100_000
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """One for the tests that leave it running."""
+    with up(tmp_path_factory.mktemp("shared") / "home") as running:
+        yield running
 
 
 def refused(*arguments: str | Path, **variables: str) -> str:
@@ -74,24 +78,23 @@ def until(condition: object) -> None:
         time.sleep(0.01)  # another process offers no event; the test's time limit ends it
 
 
-def test_it_says_where_it_is_and_answers_there(home: Path) -> None:
-    with up(home) as running:
-        instance = running.instance
+def test_it_says_where_it_is_and_answers_there(shared: Up) -> None:
+    instance = shared.instance
 
-        assert re.fullmatch(
-            rf"modelyard: ready in \d+\.\d s - {instance['http']} "
-            rf"\(gRPC {instance['grpc']}, home {home}\)\n",
-            running.ready_line,
-        )
-        assert instance["pid"] == running.process.pid
-        assert running.get("/health") == (200, b"OK")
-        assert is_healthy(instance["grpc"])
-        assert is_healthy(instance["socket"], "modelyard.api.registry.v1.RegistryService")
+    assert re.fullmatch(
+        rf"modelyard: ready in \d+\.\d s - {instance['http']} "
+        rf"\(gRPC {instance['grpc']}, home {shared.home}\)\n",
+        shared.ready_line,
+    )
+    assert instance["pid"] == shared.process.pid
+    assert shared.get("/health") == (200, b"OK")
+    assert is_healthy(instance["grpc"])
+    assert is_healthy(instance["socket"], "modelyard.api.registry.v1.RegistryService")
 
 
-def test_only_its_owner_can_read_the_home(home: Path) -> None:
-    with up(home):
-        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in [home, *home.iterdir()]}
+def test_only_its_owner_can_read_the_home(shared: Up) -> None:
+    home = shared.home
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in [home, *home.iterdir()]}
 
     assert modes["home"] == 0o700
     for name in ("instance.json", "instance.lock", "grpc.sock", "url-secret"):
@@ -131,15 +134,14 @@ def test_a_second_interrupt_ends_it_at_once(home: Path) -> None:
         upload.close()
 
 
-def test_a_second_process_on_a_home_is_refused_and_told_who_has_it(home: Path) -> None:
-    with up(home) as running:
-        said = refused("up", "--home", home, "--port", "0", "--grpc-port", "0")
+def test_a_second_process_on_a_home_is_refused_and_told_who_has_it(shared: Up) -> None:
+    said = refused("up", "--home", shared.home, "--port", "0", "--grpc-port", "0")
 
-        assert said == (
-            f"modelyard up: {home} is in use by process {running.process.pid} "
-            f"({running.instance['http']}); use that one, or stop it with: modelyard down"
-        )
-        assert running.get("/health") == (200, b"OK")
+    assert said == (
+        f"modelyard up: {shared.home} is in use by process {shared.process.pid} "
+        f"({shared.instance['http']}); use that one, or stop it with: modelyard down"
+    )
+    assert shared.get("/health") == (200, b"OK")
 
 
 def test_of_two_started_at_the_same_instant_one_runs(home: Path) -> None:
@@ -184,8 +186,8 @@ def test_a_signed_url_outlives_a_restart(home: Path) -> None:
         connection.close()
 
 
-def test_a_home_too_deep_for_a_socket_has_it_elsewhere(tmp_path: Path) -> None:
-    home = tmp_path / ("deep" * 30)
+def test_a_home_may_have_any_name_and_has_its_socket_elsewhere_if_need_be(tmp_path: Path) -> None:
+    home = tmp_path / ("a ?b#%20 é" * 12)
     with up(home) as running:
         path = Path(running.instance["socket"].removeprefix("unix:"))
 
@@ -193,15 +195,10 @@ def test_a_home_too_deep_for_a_socket_has_it_elsewhere(tmp_path: Path) -> None:
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert is_healthy(f"unix:{path}")
+        assert running.get("/health") == (200, b"OK")
+        assert (home / "registry.db").exists()
         assert running.stop() == 0
     assert not path.parent.exists()
-
-
-def test_a_home_may_have_any_name(tmp_path: Path) -> None:
-    home = tmp_path / "a ?b#%20 é"
-    with up(home) as running:
-        assert running.get("/health") == (200, b"OK")
-    assert (home / "registry.db").exists()
 
 
 def test_it_ends_when_it_was_idle(home: Path) -> None:
@@ -253,132 +250,23 @@ def test_in_the_background_it_returns_when_it_is_ready(home: Path) -> None:
         until(lambda: not (home / "instance.json").exists())
 
 
-def test_in_the_background_too_a_refusal_is_told(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    with up(home):
-        said = refused("up", "--home", home, "--port", "0", "--grpc-port", "0", "--background")
+def test_in_the_background_too_a_refusal_is_told(shared: Up) -> None:
+    home = shared.home
+    said = refused("up", "--home", home, "--port", "0", "--grpc-port", "0", "--background")
 
     assert said == f"modelyard up: it did not start; {home}/instance.log says why"
     assert "is in use by process" in (home / "instance.log").read_text()
 
 
-@pytest.fixture
-def taken_port() -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener.getsockname()[1]
-
-
-@pytest.mark.parametrize("option", ["--port", "--grpc-port"])
-def test_a_taken_port_is_refused(home: Path, taken_port: int, option: str) -> None:
-    other = {"--port": "--grpc-port", "--grpc-port": "--port"}[option]
-
-    said = refused("up", "--home", home, option, str(taken_port), other, "0")
-
-    assert said.startswith(f"modelyard up: Cannot listen on 127.0.0.1:{taken_port}: it is taken")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "variables", "said"),
-    [
-        (["--host", "0.0.0.0"], {}, "Refusing to listen on 0.0.0.0:0 without authentication"),
-        (["--host", "::"], {}, "Refusing to listen on [::]:0 without authentication"),
-        (["--host", "nowhere.invalid"], {}, "Refusing to listen on nowhere.invalid:0"),
-        (["--port", "65536"], {}, "Invalid MODELYARD_PORT 65536: expected 0 to 65535."),
-        ([], {"MODELYARD_GRPC_PORT": "-1"}, "Invalid MODELYARD_GRPC_PORT -1: expected 0 to 65535."),
-        ([], {"MODELYARD_MAX_UPLOAD_BYTES": "0"}, "Invalid MODELYARD_MAX_UPLOAD_BYTES 0: expected"),
-        ([], {"MODELYARD_PORT": "http"}, "MODELYARD_PORT must be of type int, got 'http'."),
-        (
-            [],
-            {"MODELYARD_HOEM": "/x"},
-            "Unknown setting MODELYARD_HOEM; nearest are MODELYARD_HOME",
-        ),
-        ([], {"MODELYARD_LOG_LEVEL": "loud"}, "Invalid MODELYARD_LOG_LEVEL 'loud': expected"),
-        ([], {"MODELYARD_TOKEN_FILE": "/nowhere"}, "The token file cannot be read: No such file"),
-    ],
-)
-def test_a_wrong_setting_is_refused(
-    home: Path, arguments: list[str], variables: dict[str, str], said: str
-) -> None:
-    assert refused("up", "--home", home, "--port", "0", *arguments, **variables).startswith(
-        f"modelyard up: {said}"
-    )
-
-
-def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.touch()
-
-    assert refused("up", "--home", file) == (
-        f"modelyard up: {file} cannot be used as a home: File exists."
-    )
-
-
-def test_a_home_that_is_a_file_is_refused_in_the_background_too(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.touch()
-
-    said = refused("up", "--home", file, "--background")
-
-    assert said == f"modelyard up: {file} cannot be used as a home: {file}: File exists."
-
-
-def test_a_folder_of_other_things_that_others_may_read_is_refused_as_it_is(home: Path) -> None:
-    home.mkdir()
-    home.chmod(0o755)
-    (home / "thesis.txt").touch()
-
-    assert refused("up", "--home", home).startswith(
-        f"modelyard up: {home} cannot be used as a home: it holds other files, and others may "
-    )
-    assert stat.S_IMODE(home.stat().st_mode) == 0o755
-    assert [path.name for path in home.iterdir()] == ["thesis.txt"]
-
-
-@pytest.mark.parametrize("word", ["up", "migrate"])
-def test_a_damaged_database_is_refused(home: Path, word: str) -> None:
-    home.mkdir(mode=0o700)
-    (home / "tracking.db").write_bytes(b"not a database" * 1000)
-
-    assert refused(word, "--home", home).startswith(
-        f"modelyard {word}: The database tracking.db cannot be used: file is not a database."
-    )
-
-
-def test_a_database_from_a_newer_version_is_refused(home: Path) -> None:
-    subprocess.run(command("migrate", "--home", home), check=True, env=environment())
-    with closing(sqlite3.connect(home / "registry.db")) as connection, connection:
-        connection.execute("UPDATE registry_version SET version_num = '0999'")
-
-    assert refused("up", "--home", home, "--port", "0", "--grpc-port", "0").startswith(
-        "modelyard up: The registry database is at revision 0999, which this version does not know"
-    )
-
-
-@pytest.mark.parametrize("name", ["objects", "instance.lock", "url-secret"])
-def test_something_else_in_the_place_of_its_files_is_refused_by_name(home: Path, name: str) -> None:
-    home.mkdir(mode=0o700)
-    if name == "objects":
-        (home / name).touch()
-    else:
-        (home / name).mkdir()
-
-    said = refused("up", "--home", home, "--port", "0", "--grpc-port", "0")
-
-    what = f"The folder of artifacts '{home}/objects' cannot be used: "
-    asked = what if name == "objects" else f"{home} cannot be used as a home: "
-    assert said.startswith(f"modelyard up: {asked}")
-
-
-def test_an_upload_to_a_full_disk_is_refused_and_later_ones_go_on(home: Path) -> None:
-    with up(home) as running:
-        path = upload_path(home)
-        limits = resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (100_000, limits[1]))
-        status, body = running.put(path, DATA)
-        assert (status, json.loads(body)["error_code"]) == (507, "RESOURCE_EXHAUSTED")
-        assert "The disk of the artifact store is full" in json.loads(body)["message"]
-        resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, limits)
-        assert running.put(path, DATA)[0] == 200
+def test_an_upload_to_a_full_disk_is_refused_and_later_ones_go_on(shared: Up) -> None:
+    path = upload_path(shared.home)
+    limits = resource.prlimit(shared.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(shared.process.pid, resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    status, body = shared.put(path, DATA)
+    assert (status, json.loads(body)["error_code"]) == (507, "RESOURCE_EXHAUSTED")
+    assert "The disk of the artifact store is full" in json.loads(body)["message"]
+    resource.prlimit(shared.process.pid, resource.RLIMIT_FSIZE, limits)
+    assert shared.put(path, DATA)[0] == 200
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Loads our models by URI over HTTP, also by a command, and logs and registers models of its own.
 
-It is run as `python -m tests.compat.interchange.door NAME URI...` in an environment with MLflow, and
+It is run as `python -m tests.compat.interchange.door NAME URI...` in an environment with MLflow and
 prints a JSON object: what each URI answered, what the command answered to each kind of input
 with the second one, and the URIs of what it logged.
 """

@@ -15,9 +15,9 @@ import pytest
 from tests.support.processes.ports import free_port
 
 import modelyard
-from modelyard._transport import connections
+from modelyard._transport import connections, instances
 from modelyard.client import MlflowClient
-from modelyard.exceptions import InvalidParameter, ModelyardException, Unavailable
+from modelyard.exceptions import InvalidParameter, InvalidState, ModelyardException, Unavailable
 from modelyard_server.processes.embedded import Embedded
 
 
@@ -196,3 +196,12 @@ def test_a_missing_token_file_is_named(
     monkeypatch.setenv("MODELYARD_TOKEN_FILE", str(tmp_path / "nothing"))
     with pytest.raises(InvalidParameter, match="MODELYARD_TOKEN_FILE"):
         client.get_experiment("0")
+
+
+def test_a_home_that_is_a_file_is_refused_with_the_variable_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "home").touch()
+    monkeypatch.setenv("MODELYARD_HOME", str(tmp_path / "home"))
+    with pytest.raises(InvalidState, match="MODELYARD_HOME"):
+        instances.ensure(instances.home())
