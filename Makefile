@@ -11,13 +11,14 @@ LATER := postgres or e2e or faults or clients
 # Of the MLflow clients, `make test` takes one, and a part of the suite those it may need.
 CLIENT := $(CLIENTS)/mlflow-3.17/installed
 CLIENTS_OF_PART = $(if $(findstring compat,$(T))$(filter tests tests/,$(T)),clients)
-# Hundreds of processes start: what they import is compiled once.
-PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+PYTEST := -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+# Tests start hundreds of processes: what they import is compiled once.
+export PYTHONDONTWRITEBYTECODE :=
 # Wheels are unpacked once and linked into each environment.
 UV := UV_CACHE_DIR=.cache/uv $(CLIENTS)/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo clients test test-rest test-all check format protos baseline lock soak bench clean compat-table settings-page
+.PHONY: help install up demo clients test test-rest test-all coverage check format protos baseline lock soak bench clean compat-table settings-page
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -42,7 +43,7 @@ clients: $(CLIENTS)/mlflow-2.22/installed $(CLIENTS)/mlflow-3.6/installed $(CLIE
 $(CLIENTS)/mlflow-%/installed: tests/compat/requirements-mlflow-%.txt $(CLIENTS)/uv/installed
 	$(UV) venv --quiet --clear --python $(CLIENTS)/uv/bin/python $(@D)
 	$(UV) pip install --quiet --require-hashes --python $(@D)/bin/python -r $<
-	@PYTHONDONTWRITEBYTECODE= $(@D)/bin/python -W ignore -c 'import mlflow.cli, mlflow.sklearn, sklearn.ensemble' # compiles what each test would
+	@$(@D)/bin/python -W ignore -c 'import mlflow.cli, mlflow.sklearn, sklearn.ensemble' # compiles what each test would
 	@touch $@
 
 $(CLIENTS)/uv/installed: tests/compat/requirements-uv.txt
@@ -51,13 +52,20 @@ $(CLIENTS)/uv/installed: tests/compat/requirements-uv.txt
 	@touch $@
 
 test: install $(if $(T),$(CLIENTS_OF_PART),$(CLIENT)) ## Run the tests to run often: SQLite, one client, few processes (T=path for all of a part)
-	$(PYTEST) $(if $(T),$(T),-m "not ($(LATER))")
+	$(BIN)/python $(PYTEST) $(if $(T),$(T),-m "not ($(LATER))")
 
 test-rest: install clients ## Run the other tests: PostgreSQL, whole platforms, faults, the MLflow clients
-	$(PYTEST) -m "$(LATER)"
+	$(BIN)/python $(PYTEST) -m "$(LATER)"
 
 test-all: install clients ## Run all tests
-	$(PYTEST)
+	$(BIN)/python $(PYTEST)
+
+coverage: install clients ## Run all tests (T=path for a part) and print the branch coverage of services and the SDK
+	$(BIN)/coverage erase
+	mkdir -p .cache/coverage
+	$(BIN)/coverage run $(PYTEST) $(T)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 compat-table: install clients ## Compare with MLflow's server and client, and write docs/compatibility.md
 	COMPATIBILITY_PAGE=write $(BIN)/python -m pytest -q tests/compat/test_conformance.py
