@@ -3,7 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.databases.dialects import Dialect
+from tests.support.databases.dialects import BEFORE_SQL, Dialect
 from tests.support.platforms.tracking_service import (
     START_MS,
     Tracking,
@@ -143,6 +143,7 @@ def test_names_that_sort_between_a_folder_and_its_files_are_no_clash(tracking: T
     assert list(listed(tracking, run_id)) == ["a", "a-b", "a.b", "a0"]
 
 
+@BEFORE_SQL
 @pytest.mark.parametrize(
     "path", ["", "../x", "/etc/passwd", "a/../b", "a\\b", "a//b", "a\nb", "%2e"]
 )
@@ -160,6 +161,7 @@ def part(letter: str, size_bytes: int) -> pb.ArtifactPart:
     return pb.ArtifactPart(digest=letter * 64, size_bytes=size_bytes)
 
 
+@BEFORE_SQL
 @pytest.mark.parametrize(
     ("size_bytes", "parts", "expected"),
     [
@@ -179,6 +181,7 @@ def test_parts_that_are_not_those_of_the_size_are_refused(
         tracking.artifacts.DeclareArtifacts(pb.DeclareArtifactsRequest(run_id=run_id, files=[file]))
 
 
+@BEFORE_SQL
 @pytest.mark.parametrize("digest", ["", "abc", "A" * 64, "../" + "a" * 61])
 def test_a_digest_that_is_none_is_refused(tracking: Tracking, digest: str) -> None:
     run_id = tracking.create_run()

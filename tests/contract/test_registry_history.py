@@ -11,7 +11,7 @@ import grpc
 import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
-from tests.support.databases.dialects import Dialect
+from tests.support.databases.dialects import BEFORE_SQL, Dialect
 from tests.support.platforms.registry_service import Registry, refused, running_registry
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
@@ -144,6 +144,7 @@ def test_a_bad_page_of_events_is_refused(registry: Registry) -> None:
             registry.call("ListModelEvents", request)
 
 
+@BEFORE_SQL
 @pytest.mark.parametrize("cursor", [(), ("x",), (1, 2), (None,), (1.5,)])
 def test_a_page_token_made_by_hand_is_refused(registry: Registry, cursor: paging.Cursor) -> None:
     token = paging.encode(cursor, paging.fingerprint("events", "iris", 0))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.databases.dialects import Dialect
+from tests.support.databases.dialects import BEFORE_SQL, Dialect
 from tests.support.platforms.registry_originals import (
     actions,
     import_model,
@@ -40,6 +40,7 @@ def registry(tmp_path: Path, dialect: Dialect) -> Iterator[Registry]:
         yield running
 
 
+@BEFORE_SQL
 @pytest.mark.parametrize(
     ("message", "next_version", "fragment"),
     [

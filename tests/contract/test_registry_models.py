@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import event
-from tests.support.databases.dialects import Dialect
+from tests.support.databases.dialects import BEFORE_SQL, Dialect
 from tests.support.platforms.registry_service import Registry, refused, running_registry
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
@@ -64,7 +64,8 @@ def test_a_taken_name_is_refused(registry: Registry) -> None:
         registry.create_model()
 
 
-@pytest.mark.parametrize("name", ["", " ", "\t", "a/b", "a:b", ".", "..", "a\nb", "n" * 257])
+@BEFORE_SQL
+@pytest.mark.parametrize("name", ["", " ", "a/b", "n" * 257])
 def test_a_bad_name_is_refused(registry: Registry, name: str) -> None:
     with refused(registry, InvalidArgument, "Missing value|cannot|at most 256"):
         registry.create_model(name)
@@ -76,12 +77,14 @@ def test_a_good_name_is_taken_as_it_is(registry: Registry, name: str) -> None:
     assert registry.get_model(name).name == name
 
 
-@pytest.mark.parametrize("key", ["a//b", "/a", "a/", ".", "..", "../a", "a/../b", "ä?", "k" * 251])
+@BEFORE_SQL
+@pytest.mark.parametrize("key", ["a//b", "k" * 251])
 def test_a_bad_tag_key_is_refused(registry: Registry, key: str) -> None:
     with refused(registry, InvalidArgument, "parameter 'tags.key' supplied|at most 250"):
         registry.create_model(tags=[pb.RegisteredModelTag(key=key, value="v")])
 
 
+@BEFORE_SQL
 def test_a_tag_given_twice_or_too_long_is_refused(registry: Registry) -> None:
     tag = pb.RegisteredModelTag(key="team", value="ds")
     with refused(registry, InvalidArgument, "The tag 'team' is given twice"):
@@ -324,9 +327,8 @@ def test_latest_is_the_highest_version_by_alias(registry: Registry) -> None:
     assert registry.call("GetModelVersionByAlias", request).model_version.version == "2"
 
 
-@pytest.mark.parametrize(
-    "alias", ["latest", "LATEST", "v1", "V22", "7", "production", "None", "a b", "a.b", "a/b", "ä!"]
-)
+@BEFORE_SQL
+@pytest.mark.parametrize("alias", ["latest", "a b"])
 def test_a_reserved_or_malformed_alias_is_refused(registry: Registry, alias: str) -> None:
     registry.create_model()
     registry.create_version()

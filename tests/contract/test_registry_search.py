@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.databases.dialects import Dialect
+from tests.support.databases.dialects import BEFORE_SQL, Dialect
 from tests.support.platforms.registry_service import (
     OTHER_RUN,
     RUN,
@@ -177,6 +177,7 @@ def test_a_found_model_is_the_model_in_full(registry: Registry) -> None:
     assert [version.version for version in found.registered_models[0].latest_versions] == ["1", "3"]
 
 
+@BEFORE_SQL
 @pytest.mark.parametrize(
     ("filter_text", "message"),
     [

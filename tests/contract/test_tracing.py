@@ -84,7 +84,7 @@ def test_nothing_is_imported_where_nothing_is_sent(
 ) -> None:
     program = (
         "import os, sys\n"
-        "from modelyard_kit import tracing\n"
+        "from modelyard_kit.observability import tracing\n"
         "with tracing.exported('test', os.environ):\n"
         f"    assert tracing.Span('00-{TRACE}-{ABOVE}-01', 'name', {{}}).trace_id == '{TRACE}'\n"
         "    print(any(name.startswith('opentelemetry') for name in sys.modules))\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from tests.support.databases.dialects import Dialect
+from tests.support.databases.dialects import BEFORE_SQL, Dialect
 from tests.support.platforms.tracking_service import Tracking, refused, tracking_at
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
@@ -65,6 +65,7 @@ def test_our_own_artifact_location_is_accepted(tracking: Tracking, location: str
     assert tracking.rpc.CreateExperiment(request).experiment_id == "1"
 
 
+@BEFORE_SQL
 @pytest.mark.parametrize(
     "location", ["s3://bucket/x", "/srv/x", "file:///etc", "mlflow-artifacts:/2", "runs:/x"]
 )
@@ -85,7 +86,8 @@ def test_a_name_that_cannot_be_is_refused(tracking: Tracking, name: str) -> None
         create(tracking, name)
 
 
-@pytest.mark.parametrize("experiment_id", ["abc", "-1", "1.0", "01", "\uff19", "9" * 30])
+@BEFORE_SQL
+@pytest.mark.parametrize("experiment_id", ["abc", "9" * 30])
 def test_an_id_that_is_no_decimal_number_is_refused(tracking: Tracking, experiment_id: str) -> None:
     with refused("INVALID_PARAMETER_VALUE", experiment_id):
         get(tracking, experiment_id)

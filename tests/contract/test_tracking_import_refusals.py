@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.databases.dialects import Dialect
+from tests.support.databases.dialects import BEFORE_SQL, Dialect
 from tests.support.platforms.tracking_originals import (
     MODEL,
     RUN,
@@ -31,6 +31,7 @@ def tracking(tmp_path: Path, dialect: Dialect) -> Iterator[Tracking]:
         yield service
 
 
+@BEFORE_SQL
 @pytest.mark.parametrize(
     ("message", "fragment"),
     [
@@ -63,6 +64,7 @@ def bad_run(**data: Any) -> pb.Run:
     return message
 
 
+@BEFORE_SQL
 @pytest.mark.parametrize(
     ("message", "fragment"),
     [
@@ -106,6 +108,7 @@ def test_what_refers_to_nothing_is_refused_and_nothing_written(tracking: Trackin
     assert everything(tracking) == before
 
 
+@BEFORE_SQL
 @pytest.mark.parametrize(
     ("message", "fragment"),
     [
@@ -129,6 +132,7 @@ def test_a_bad_logged_model_is_refused_and_nothing_written(
         get_model(tracking, MODEL)
 
 
+@BEFORE_SQL
 def test_an_import_needs_an_origin(tracking: Tracking) -> None:
     with refused("INVALID_PARAMETER_VALUE", "origin"):
         import_run(tracking, run(), "")

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.databases.dialects import Dialect
+from tests.support.databases.dialects import BEFORE_SQL, Dialect
 from tests.support.platforms.tracking_service import Tracking, refused, tracking_at
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
@@ -138,6 +138,7 @@ def test_no_experiments_are_no_results(tracking: Tracking) -> None:
     assert not tracking.rpc.SearchRuns(pb.SearchRunsRequest()).runs
 
 
+@BEFORE_SQL
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -157,12 +158,14 @@ def test_a_filter_that_cannot_be_is_refused(tracking: Tracking, text: str, expec
         names(tracking, text)
 
 
+@BEFORE_SQL
 @pytest.mark.parametrize("order", ["datasets.name", "nonsense", "metrics.loss UP", "x.y", ""])
 def test_an_order_that_cannot_be_is_refused(tracking: Tracking, order: str) -> None:
     with refused("INVALID_PARAMETER_VALUE"):
         names(tracking, "", order)
 
 
+@BEFORE_SQL
 @pytest.mark.parametrize("max_results", [0, -1, 50_001])
 def test_a_page_size_out_of_range_is_refused(tracking: Tracking, max_results: int) -> None:
     with refused("INVALID_PARAMETER_VALUE", str(max_results), "max_results"):

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+import pytest
 from sqlalchemy import MetaData, insert, text
 from tests.support.databases import postgres
 
@@ -20,6 +21,8 @@ from modelyard_kit.db.open import open_database
 
 Dialect: TypeAlias = Literal["sqlite", "postgresql"]
 DIALECTS: tuple[Dialect, ...] = ("sqlite", "postgresql")
+BEFORE_SQL = pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+"""Marks refusals that come before any SQL: once is enough for them."""
 PIPELINED = os.environ.get("TEST_PIPELINE") != "off"
 """Whether statements to PostgreSQL are pipelined; `make soak` also runs without."""
 

@@ -12,7 +12,23 @@ def test_a_key_that_is_a_relative_path_is_returned(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["/a", "a/", "a//b", ".", "..", "../a", "a/../b", "a\\b", "a\tb", "a\n", ""]
+    "key",
+    [
+        "/a",
+        "a/",
+        "a//b",
+        ".",
+        "..",
+        "../a",
+        "a/../b",
+        "a/./b",
+        "a\\b",
+        "a\tb",
+        "a\n",
+        "ä*",
+        "ä?",
+        "",
+    ],
 )
 def test_a_key_that_is_none_is_refused_by_its_place(key: str) -> None:
     with pytest.raises(InvalidArgument, match=r"params\[3\]\.key"):

@@ -17,16 +17,40 @@ def test_an_experiment_id_is_a_number(text: str, number: int) -> None:
     assert values.experiment_number(text) == number
 
 
-@pytest.mark.parametrize("text", ["", "00", "+1", "1e3", "1 ", "1\n", "9" * 19, "٣"])
+@pytest.mark.parametrize(
+    "text", ["", "00", "01", "+1", "-1", "1.0", "1e3", "1 ", "1\n", "9" * 19, "٣", "\uff19", "abc"]
+)
 def test_an_experiment_id_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(InvalidArgument, match="decimal number"):
         values.experiment_number(text)
 
 
-@pytest.mark.parametrize("text", ["a" * 257, "a/b", "", "a\n", "é"])
+@pytest.mark.parametrize("text", ["a" * 257, "a/b", "", "a\n", "é", "../x", "a b", "-a"])
 def test_a_run_id_that_cannot_be_is_refused(text: str) -> None:
     with pytest.raises(InvalidArgument, match="Invalid run ID"):
         values.checked_run_id(text)
+
+
+@pytest.mark.parametrize("text", ["m-1", "x", "m-" + "G" * 32])
+def test_a_model_id_that_cannot_be_is_refused(text: str) -> None:
+    with pytest.raises(InvalidArgument, match=f"Invalid model ID: '{text}'"):
+        values.checked_model_id(text)
+
+
+@pytest.mark.parametrize("name", ["a/b", "a:b", "a.b", "50%", 'a"', "it's", " ", "a\nb"])
+def test_a_model_name_with_other_characters_is_refused(name: str) -> None:
+    with pytest.raises(InvalidArgument, match="Invalid model name"):
+        values.checked_model_name(name)
+
+
+@pytest.mark.parametrize(
+    ("model_json", "expected"),
+    [("{", "no JSON"), ("[]", "JSON object"), ("{}", "artifact_path"), ("[" * 99_999, "no JSON")],
+    ids=["open", "list", "empty", "deep"],
+)
+def test_an_mlmodel_file_that_is_none_is_refused(model_json: str, expected: str) -> None:
+    with pytest.raises(InvalidArgument, match=expected):
+        values.model_description(model_json)
 
 
 def test_new_ids_pass_their_own_checks() -> None:
