@@ -103,8 +103,8 @@ lock: ## Pin versions and hashes of all dependencies anew (needs uv)
 	  --generate-hashes --no-header --no-emit-index-url --no-annotate --quiet \
 	  --output-file $${f%.in}.txt || exit 1; done
 
-soak: install ## Run the fault tests long (each fault N times (3), 5 s pauses, 16 clients), every hostile value, and tracking without pipelining
-	MODELYARD_SOAK=$(or $(N),3) $(BIN)/python -m pytest -q -s tests/faults tests/contract/test_hostile_*.py --timeout 7200
+soak: install ## Run long forms: each fault N times (3), 5 s pauses, 16 clients; every hostile value; many examples; tracking without pipelining
+	MODELYARD_SOAK=$(or $(N),3) $(BIN)/python -m pytest -q -s tests/faults tests/contract/test_hostile_*.py tests/property --timeout 7200
 	TEST_PIPELINE=off $(BIN)/python -m pytest -q tests/contract/test_tracking_*.py -k postgresql
 
 bench: install clients ## Print RPCs on both databases and transfers beside their floors, the edge beside gRPC and MLflow's server

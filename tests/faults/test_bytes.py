@@ -22,6 +22,7 @@ import pytest
 from tests.faults.deployment import Deployment, deployed
 from tests.faults.doors import connect, registry_stub
 from tests.support.processes.up_process import environment
+from tests.support.soak import SOAK
 from tests.support.stores.s3_servers import S3Server
 
 import modelyard
@@ -29,7 +30,6 @@ from modelyard.api.registry.v1 import registry_pb2
 from modelyard.exceptions import ModelyardException
 from modelyard_kit.artifacts import Digest, Manifest
 
-SOAK = int(os.environ.get("MODELYARD_SOAK", "0"))
 KILLS = 10 * SOAK or 1
 SEED = int(os.environ.get("MODELYARD_SEED", "0")) or random.SystemRandom().randrange(1, 10_000)
 _UPLOADER = Path(__file__).with_name("uploader.py")

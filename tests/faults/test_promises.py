@@ -19,11 +19,10 @@ from tests.faults.checkers import unexpected
 from tests.faults.deployment import Dialect, deployed
 from tests.faults.injections import LONG_PAUSE_S, SHORT_PAUSE_S, faults, some_faults
 from tests.support.databases.postgres import Postgres
+from tests.support.soak import SOAK
 
-SOAK = bool(os.environ.get("MODELYARD_SOAK"))
 CLIENTS = 16 if SOAK else 8
 CALLS = 150 if SOAK else 25
-CYCLES = int(os.environ.get("MODELYARD_SOAK", "0"))
 SEED = int(os.environ.get("MODELYARD_SEED", "0")) or random.SystemRandom().randrange(1, 10_000)
 """Printed with each run; MODELYARD_SEED repeats the choices of one, though not its timing."""
 
@@ -38,7 +37,7 @@ def record(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     try:
         with deployed(folder, postgres) as deployment:
             todo = (
-                faults(deployment, LONG_PAUSE_S) * CYCLES
+                faults(deployment, LONG_PAUSE_S) * SOAK
                 if SOAK
                 else some_faults(deployment, SHORT_PAUSE_S)
             )

@@ -17,6 +17,7 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.soak import examples
 
 from modelyard_gateway.backends import SERVICES
 from modelyard_gateway.codec import raw
@@ -94,7 +95,7 @@ def same(left: Message, right: Message) -> bool:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.full_name)
 def test_the_codecs_agree_with_protobufs_own(kind: Descriptor) -> None:
-    @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(8), deadline=None, suppress_health_check=list(HealthCheck))
     @given(message=messages(kind))
     def check(message: Message) -> None:
         text = encode(message)

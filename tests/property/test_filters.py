@@ -19,6 +19,7 @@ from sqlalchemy import (
     select,
 )
 from tests.support.databases.dialects import Dialect, with_tables
+from tests.support.soak import examples
 
 from modelyard_kit import filters
 from modelyard_kit.errors import InvalidArgument
@@ -146,7 +147,7 @@ run_filters = trees(
 )
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(runs, max_size=6), run_filters)
 def test_a_database_selects_what_a_plain_evaluator_selects(
     engine: Engine, rows: list[Run], tree: Node

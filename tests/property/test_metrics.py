@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.databases.dialects import Dialect, open_migrated
+from tests.support.soak import examples
 
 from modelyard_kit.db.base import Database
 from modelyard_tracking.app import MIGRATIONS
@@ -47,7 +48,7 @@ def as_text(found: Sequence[tuple[int, int, float]]) -> list[str]:
     return [f"{timestamp_ms} {step} {value}" for timestamp_ms, step, value in found]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(batches, st.integers(1, 4), st.integers(0, 8))
 def test_history_is_each_point_once_in_order(
     database: Database, batches: list[list[Point]], page_size: int, again: int
@@ -67,7 +68,7 @@ def test_history_is_each_point_once_in_order(
     assert as_text(found) == as_text(expected)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(batches)
 def test_the_latest_point_is_the_greatest_of_all(
     database: Database, batches: list[list[Point]]
@@ -84,7 +85,7 @@ def test_the_latest_point_is_the_greatest_of_all(
     assert rank(kept) == rank(max(everything, key=rank))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(batches, st.integers(-2, 2), st.integers(-2, 2))
 def test_an_interval_is_the_part_of_the_history_in_it(
     database: Database, batches: list[list[Point]], first: int, last: int

@@ -22,6 +22,7 @@ from sqlalchemy import (
     select,
 )
 from tests.support.databases.dialects import Dialect, with_tables
+from tests.support.soak import examples
 
 from modelyard_kit.db import paging
 from modelyard_kit.db.paging import SortKey
@@ -134,7 +135,7 @@ def place(value: object) -> int:
     return 1 if isinstance(value, float) and math.isnan(value) else 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(numbered_runs, orders, st.integers(1, 5))
 def test_pages_concatenated_are_the_whole_in_order(
     engine: Engine, rows: list[Run], order_by: list[Order], size: int
@@ -148,7 +149,7 @@ def test_pages_concatenated_are_the_whole_in_order(
     assert found == in_order(rows, order_by)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(numbered_runs, orders, st.integers(1, 3), st.lists(runs, max_size=12))
 def test_rows_inserted_between_pages_repeat_nothing_and_hide_no_older_row(
     engine: Engine, rows: list[Run], order_by: list[Order], size: int, latecomers: list[Run]
@@ -168,7 +169,7 @@ def test_rows_inserted_between_pages_repeat_nothing_and_hide_no_older_row(
     assert [number for number in found if number % 10 == 0] == in_order(rows, order_by)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(numbered_runs.filter(bool), orders, st.data())
 def test_rows_deleted_between_pages_hide_no_other_row(
     engine: Engine, rows: list[Run], order_by: list[Order], data: st.DataObject

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from sqlalchemy import Connection, text
 from tests.support.databases.dialects import Dialect, open_migrated
+from tests.support.soak import examples
 
 from modelyard_kit.errors import Error
 from modelyard_kit.references.stages import Stage
@@ -314,9 +315,9 @@ HISTORIES: dict[Dialect, type[Histories]] = {
     "postgresql": HistoriesOnPostgres,
 }
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=12, stateful_step_count=40, deadline=None)
+TestHistories.settings = settings(max_examples=examples(12), stateful_step_count=40, deadline=None)
 TestHistoriesOnPostgres = HistoriesOnPostgres.TestCase
-TestHistoriesOnPostgres.settings = settings(max_examples=4, stateful_step_count=40, deadline=None)
+TestHistoriesOnPostgres.settings = settings(TestHistories.settings, max_examples=examples(4))
 
 
 def test_a_long_random_history_replays_to_the_tables(dialect: Dialect) -> None:
