@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +17,10 @@ from modelyard.api.tracking.v1 import tracking_pb2
 from modelyard.api.tracking.v1.tracking_service_pb2_grpc import TrackingServiceStub
 from modelyard_kit.artifacts import Digest
 
-FILES = {"MLmodel": b"flavors: {}\n", "weights.bin": b"weights" * 100_000}
+
+def files_of(name: str) -> dict[str, bytes]:
+    """Return files of which no other model has the bytes."""
+    return {"MLmodel": f"name: {name}\n".encode(), "weights.bin": name.encode() * 50_000}
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,10 @@ class Platform:
         return body
 
 
-@pytest.fixture
-def platform(tmp_path: Path) -> Iterator[Platform]:
-    with up(tmp_path / "home") as running, grpc.insecure_channel(running.instance["grpc"]) as ch:
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    home = tmp_path_factory.mktemp("platform") / "home"
+    with up(home) as running, grpc.insecure_channel(running.instance["grpc"]) as ch:
         yield Platform(
             running, TrackingServiceStub(ch), ArtifactsServiceStub(ch), RegistryServiceStub(ch)
         )
@@ -56,8 +59,8 @@ class Logged:
     model_id: str
 
 
-def log_model(platform: Platform) -> Logged:
-    experiment = tracking_pb2.CreateExperimentRequest(name="iris")
+def log_model(platform: Platform, name: str, contents: dict[str, bytes]) -> Logged:
+    experiment = tracking_pb2.CreateExperimentRequest(name=name)
     experiment_id = platform.tracking.CreateExperiment(experiment).experiment_id
     run = tracking_pb2.CreateRunRequest(experiment_id=experiment_id)
     run_id = platform.tracking.CreateRun(run).run.info.run_id
@@ -67,9 +70,9 @@ def log_model(platform: Platform) -> Logged:
     model_id = platform.tracking.CreateLoggedModel(model).model.info.model_id
     files = [
         artifacts_pb2.ArtifactFile(path=path, size_bytes=len(data), digest=Digest.of(data))
-        for path, data in FILES.items()
+        for path, data in contents.items()
     ]
-    data_of = {Digest.of(data): data for data in FILES.values()}
+    data_of = {Digest.of(data): data for data in contents.values()}
     declared = artifacts_pb2.DeclareArtifactsRequest(model_id=model_id, files=files)
     for upload in platform.artifacts.DeclareArtifacts(declared).uploads:
         platform.put(upload.url, data_of[Digest(upload.digest)])
@@ -104,10 +107,12 @@ def delete_logged_model(platform: Platform, logged: Logged) -> None:
 def test_a_version_is_loaded_byte_for_byte_after_what_made_it_was_deleted(
     platform: Platform, delete: Callable[[Platform, Logged], None]
 ) -> None:
-    logged = log_model(platform)
-    platform.registry.CreateRegisteredModel(registry_pb2.CreateRegisteredModelRequest(name="iris"))
+    name = delete.__name__
+    contents = files_of(name)
+    logged = log_model(platform, name, contents)
+    platform.registry.CreateRegisteredModel(registry_pb2.CreateRegisteredModelRequest(name=name))
     made = platform.registry.CreateModelVersion(
-        registry_pb2.CreateModelVersionRequest(name="iris", source=f"runs:/{logged.run_id}/model")
+        registry_pb2.CreateModelVersionRequest(name=name, source=f"runs:/{logged.run_id}/model")
     ).model_version
     assert (made.verified, made.status, made.model_id) == (
         True,
@@ -118,8 +123,8 @@ def test_a_version_is_loaded_byte_for_byte_after_what_made_it_was_deleted(
     delete(platform, logged)
 
     resolved = platform.registry.ResolveModel(
-        registry_pb2.ResolveModelRequest(uri="models:/iris/1")
+        registry_pb2.ResolveModelRequest(uri=f"models:/{name}/1")
     )
     assert resolved.digest == made.digest == Digest.of(resolved.manifest)
     bytes_of = {download.digest: platform.get(download.url) for download in resolved.downloads}
-    assert bytes_of == {Digest.of(data): data for data in FILES.values()}
+    assert bytes_of == {Digest.of(data): data for data in contents.values()}
