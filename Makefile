@@ -4,8 +4,8 @@ BIN := .venv/bin
 # Examples are left out: scripts as users write them.
 PACKAGES := clients/python/modelyard services tools benchmarks tests
 CLIENTS := .cache/clients
-# One more than there are cores: tests wait for processes they start.
-WORKERS := $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')
+# Twice as many as there are cores: tests wait for processes they start.
+WORKERS := $(shell $(PYTHON) -c 'import os; print(min(4, 2 * (os.cpu_count() or 1)))')
 # Tests are grouped by marks that tests/conftest.py gives. A test that has one of these comes later.
 LATER := postgres or e2e or faults or clients
 # Of the MLflow clients, `make test` takes one, and a part of the suite those it may need.

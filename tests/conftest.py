@@ -21,22 +21,32 @@ if TYPE_CHECKING:  # imports boto3 and moto, which few tests need
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-
 _TESTS = Path(__file__).parent
 _LATER = {"compat": "clients", "e2e": "e2e", "faults": "faults"}
 """Marks of whole folders, which `make test` leaves to `make test-rest`."""
 _TUTORIAL = {"e2e/test_seed.py", "e2e/test_readme.py", "compat/test_seed_unmodified.py"}
 """What `make test` runs of them: what users see first."""
+_LONG_FIRST = ("faults", "compat", "e2e")
+"""Folders of long modules: begun last, one would keep one core busy alone."""
+
+
+def _folder(item: pytest.Item) -> str:
+    return item.path.relative_to(_TESTS).parts[0]
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark what `make test` leaves to `make test-rest`."""
-    path = item.path.relative_to(_TESTS)
-    other_client = path.parts[0] == "compat" and f"[{CLIENT}]" not in item.name
-    if path.parts[0] in _LATER and (path.as_posix() not in _TUTORIAL or other_client):
-        item.add_marker(_LATER[path.parts[0]])
+    folder, path = _folder(item), item.path.relative_to(_TESTS).as_posix()
+    other_client = folder == "compat" and f"[{CLIENT}]" not in item.name
+    if folder in _LATER and (path not in _TUTORIAL or other_client):
+        item.add_marker(_LATER[folder])
     if "postgres" in item.nodeid.lower():  # by a parameter, a class or the name of a file
         item.add_marker("postgres")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the folders of long modules."""
+    items.sort(key=lambda item: (*_LONG_FIRST, _folder(item)).index(_folder(item)))
 
 
 @pytest.fixture(scope="module", params=DIALECTS)
