@@ -24,11 +24,6 @@ class Request(starlette.requests.Request):
         super().__init__(scope, receive)
         self.exchange = of(scope)
 
-    @property
-    def path(self) -> str:
-        """The path, decoded once."""
-        return self.exchange.path
-
     def pairs(self, max_parameters: int) -> list[tuple[str, str]]:
         """Return the parameters of the URL in their order, decoded once.
 
