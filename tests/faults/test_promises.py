@@ -22,7 +22,7 @@ from tests.support.databases.postgres import Postgres
 from tests.support.soak import SOAK
 
 CLIENTS = 16 if SOAK else 8
-CALLS = 150 if SOAK else 15
+CALLS = 150 if SOAK else 25
 SEED = int(os.environ.get("MODELYARD_SEED", "0")) or random.SystemRandom().randrange(1, 10_000)
 """Printed with each run; MODELYARD_SEED repeats the choices of one, though not its timing."""
 
