@@ -1,7 +1,7 @@
 """Modelyard: track runs, register models as versions, move them through stages.
 
 Scripts written for MLflow's tracking and registry run with `import modelyard as mlflow`. Importing
-this module imports neither grpc nor protobuf nor numpy: the first call that needs them does.
+this module does not import grpc, protobuf or numpy: the first call that needs them does.
 """
 
 from importlib import import_module
@@ -69,7 +69,7 @@ from modelyard._fluent.runs import (
 from modelyard._fluent.search import search_runs
 from modelyard.exceptions import MlflowException, ModelyardException
 
-if TYPE_CHECKING:  # at run time `__getattr__` imports them when they are first used
+if TYPE_CHECKING:  # at run time `__getattr__` imports them on first use
     from modelyard import (
         artifacts,
         client,

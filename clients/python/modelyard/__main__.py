@@ -1,6 +1,6 @@
 """The `modelyard` command.
 
-Words of the base are here; those of servers come with their extras, as entry points of the group
+`down` is built in; the other commands come with their extras, as entry points of the group
 `modelyard.commands`. Exit codes: 0 done, 1 refused or failed, 2 usage or a missing extra,
 130 Ctrl-C.
 """
@@ -23,34 +23,34 @@ from modelyard.exceptions import ModelyardException
 
 _GROUP = "modelyard.commands"
 _COMMANDS = {
-    "on one machine": {
+    "Local platform": {
         "up": "run the whole platform in one process",
-        "down": "stop it",
-        "demo": "the whole life of a model, in a throw-away home",
+        "down": "stop that process",
+        "demo": "walk through the life of a model, in a temporary home",
     },
-    "in production, a process each": {
-        "tracking": "run the service of runs, metrics and artifacts",
-        "registry": "run the service of models, versions and stages",
-        "serving": "run the service of the serving API",
+    "Services, one process each": {
+        "tracking": "run the tracking service: runs, metrics, artifacts",
+        "registry": "run the registry: models, versions, stages",
+        "serving": "run the serving service",
         "gateway": "run the HTTP edge",
-        "migrate": "bring databases to the schema of this version",
+        "migrate": "upgrade databases to the schema of this version",
     },
-    "for models": {
-        "models serve": "answer predictions from whichever version a reference means",
+    "Models": {
+        "models serve": "serve the version that a model URI resolves to, over HTTP",
     },
-    "for those who run it": {
-        "tokens": "make, list and revoke API tokens",
-        "doctor": "say what is wrong with an installation, and what to do about it",
-        "backup": "write databases and objects into a folder",
-        "restore": "bring a backup back",
-        "gc": "remove objects that nothing refers to",
+    "Operations": {
+        "tokens": "create, list and revoke API tokens",
+        "doctor": "diagnose an installation and suggest remedies",
+        "backup": "write databases and objects to a folder",
+        "restore": "restore a backup",
+        "gc": "remove unreferenced objects",
     },
-    "from and to MLflow": {
-        "import mlflow": "bring in what an MLflow installation has",
-        "export mlflow": "bring what is here to an MLflow server",
+    "Migration": {
+        "import mlflow": "import from an MLflow server or database",
+        "export mlflow": "export to an MLflow server",
     },
 }
-"""What there is, by what it is for. Told without importing it: its extra may be missing."""
+"""Summary of each command, by group; kept here because the command's extra may be missing."""
 _WIDTH = 15
 _STOP_TIMEOUT_S = 60.0
 _POLL_S = 0.05
@@ -62,12 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         code = _run(arguments)
-        if sys.stdout is not None:  # it is None where it was closed before the start
+        if sys.stdout is not None:  # None if it was closed before the start
             sys.stdout.flush()
     except BrokenPipeError:
-        # As of `modelyard tokens list | head -1`; what is still buffered must go somewhere.
+        # As in `modelyard tokens list | head -1`; the buffered rest must go somewhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        print("modelyard: nobody reads what it prints; it has ended", file=sys.stderr)
+        print("modelyard: output closed", file=sys.stderr)
         return 1
     except ModelyardException as error:
         print(f"modelyard: {error.message}", file=sys.stderr)
@@ -86,8 +86,8 @@ def _run(arguments: list[str]) -> int:
         if " ".join(words) in known and name in entry_points(group=_GROUP).names:
             return _run_entry_point(name, words, arguments[count:])
     if arguments and arguments[0] not in {"down", "-h", "--help", "--version"}:
-        said = f"unknown command '{arguments[0]}'; known are {', '.join(sorted(known))}"
-        print(f"modelyard: {said}", file=sys.stderr)
+        message = f"unknown command '{arguments[0]}'; expected one of {', '.join(sorted(known))}"
+        print(f"modelyard: {message}", file=sys.stderr)
         return _USAGE_ERROR
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
@@ -98,7 +98,7 @@ def _run_entry_point(name: str, words: list[str], arguments: list[str]) -> int:
     (found,) = entry_points(group=_GROUP, name=name)
     try:
         command: Callable[[list[str]], int] = found.load()
-        return command(arguments)  # some import the rest when their settings are read
+        return command(arguments)  # some commands import the rest after reading their settings
     except ModuleNotFoundError as missing:
         if (missing.name or "").startswith("modelyard"):
             raise
@@ -115,15 +115,15 @@ def _listed() -> str:
     lines = []
     for purpose, commands in _COMMANDS.items():
         lines += ["", f"{purpose}:"]
-        lines += [f"  {words:<{_WIDTH}}{what}" for words, what in commands.items()]
-    return "\n".join([*lines, "", "Each has its own --help."])
+        lines += [f"  {words:<{_WIDTH}}{summary}" for words, summary in commands.items()]
+    return "\n".join([*lines, "", "Run a command with --help for its options."])
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="modelyard",
         usage="modelyard [-h] [--version] command ...",
-        description="Track runs, register and stage models, serve what is in a stage.\n"
+        description="Track runs, register and stage models, and serve them.\n"
         + _listed(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -131,8 +131,8 @@ def _parser() -> argparse.ArgumentParser:
     words = parser.add_subparsers(
         prog="modelyard", metavar="command", required=True, help=argparse.SUPPRESS
     )
-    down = words.add_parser("down", description="Stop the instance of a home.")
-    down.add_argument("--home", type=Path, help="its folder (MODELYARD_HOME, or ~/.modelyard)")
+    down = words.add_parser("down", description="Stop the platform that runs in a home.")
+    down.add_argument("--home", type=Path, help="the home [MODELYARD_HOME, or ~/.modelyard]")
     down.set_defaults(command=_down)
     return parser
 
@@ -141,14 +141,14 @@ def _down(options: argparse.Namespace) -> int:
     folder: Path = instances.home() if options.home is None else options.home.absolute()
     pid = instances.holder_pid(folder)
     if pid is None:
-        print(f"modelyard: nothing runs in {folder}")
+        print(f"modelyard: no instance is running in {folder}")
         return 0
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + _STOP_TIMEOUT_S
     while instances.is_held(folder):
         if time.monotonic() > deadline:
             print(
-                f"modelyard: process {pid} in {folder} has not ended after "
+                f"modelyard: process {pid} in {folder} is still running after "
                 f"{_STOP_TIMEOUT_S:g} s; it may be finishing calls",
                 file=sys.stderr,
             )

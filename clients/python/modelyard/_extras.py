@@ -1,4 +1,4 @@
-"""One line instead of a traceback when an optional package is missing."""
+"""Reports a missing optional package in one line."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ def require_extra(module: str, extra: str, *packages: str) -> None:
     """Refuse a call whose packages are not installed.
 
     Args:
-        module: Who needs them, as the user imported it.
-        extra: The extra of this distribution that brings them.
-        packages: Import names.
+        module: Module or call that needs the packages, for the message.
+        extra: Extra of this distribution that installs them.
+        packages: Import names of the packages.
 
     Raises:
-        ImportError: Naming the extra.
+        ImportError: A package is not installed; names the extra.
     """
     if any(find_spec(package) is None for package in packages):
         raise ImportError(f"{module} needs the {extra!r} extra: pip install 'modelyard[{extra}]'")

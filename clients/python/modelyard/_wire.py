@@ -1,4 +1,4 @@
-"""Messages to entities."""
+"""Converts messages to entities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of runs and models by URI."""
+"""Artifacts of runs and models by URI."""
 
 from __future__ import annotations
 
@@ -23,21 +23,22 @@ def download_artifacts(
     dst_path: str | Path | None = None,
     tracking_uri: str | None = None,
 ) -> str:
-    """Download files, checked by digest.
+    """Download a file or folder and verify it by digest.
 
     Args:
         artifact_uri: `runs:/<run_id>/<path>`, `models:/…`, a run's or logged model's artifact URI,
-            or the download URI of a version; or else give `run_id`.
-        run_id: With `artifact_path`, instead of `artifact_uri`.
-        artifact_path: All of the run by default.
-        dst_path: Folder to write to, made if need be; a new temporary one by default.
-        tracking_uri: Another server than the one in use.
+            or the download URI of a version; exclusive with `run_id`.
+        run_id: Id of the run whose artifacts are downloaded; exclusive with `artifact_uri`.
+        artifact_path: Path in the run's artifacts; all of them by default.
+        dst_path: Folder to write to, created if it does not exist; a new temporary one by default.
+        tracking_uri: Address of the server; the one in use by default.
 
     Returns:
-        Where the file or folder is now.
+        Local path of the file or folder.
 
     Raises:
-        NotFound: There are no such files.
+        InvalidParameter: The URI is malformed, or both or neither of URI and run are given.
+        NotFound: The file or folder does not exist.
         DataLoss: The bytes differ from their digest.
     """
     location = _location(artifact_uri, run_id, artifact_path)
@@ -58,7 +59,7 @@ def list_artifacts(
     artifact_path: str | None = None,
     tracking_uri: str | None = None,
 ) -> list[FileInfo]:
-    """Return one level of the files and folders at a place; arguments as `download_artifacts`."""
+    """Return one level of files and folders at a path; arguments as `download_artifacts`."""
     location = _location(artifact_uri, run_id, artifact_path)
     if location.manifest:
         return manifests.manifest(location.manifest).level(location.path)
@@ -76,25 +77,27 @@ def load_text(artifact_uri: str) -> str:
     """Return the text of a file.
 
     Raises:
-        InvalidParameter: It is a folder, or no UTF-8.
+        InvalidParameter: The URI names a folder, or the file is not UTF-8.
+        NotFound: The file does not exist.
     """
     with tempfile.TemporaryDirectory(prefix="modelyard-") as folder:
         try:
             return Path(download_artifacts(artifact_uri, dst_path=folder)).read_text("utf-8")
         except (IsADirectoryError, UnicodeDecodeError):
-            raise InvalidParameter(f"'{artifact_uri}' is no file of UTF-8 text.") from None
+            raise InvalidParameter(f"'{artifact_uri}' is not a UTF-8 text file.") from None
 
 
 def load_dict(artifact_uri: str) -> Any:
-    """Return what a file of JSON holds.
+    """Return the content of a JSON file.
 
     Raises:
-        InvalidParameter: It is no JSON.
+        InvalidParameter: The file is not JSON.
+        NotFound: The file does not exist.
     """
     try:
         return json.loads(load_text(artifact_uri))
     except ValueError:
-        raise InvalidParameter(f"'{artifact_uri}' is no file of JSON.") from None
+        raise InvalidParameter(f"'{artifact_uri}' is not a JSON file.") from None
 
 
 def _location(

@@ -1,4 +1,4 @@
-"""`MlflowClient`: every call by itself, without an active run or experiment."""
+"""`MlflowClient`: explicit calls, without an active run or experiment."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["Client", "MlflowClient"]
 class MlflowClient(Experiments, Runs, Logging, Artifacts, LoggedModels, ModelVersions):
     """Calls of the tracking service and the registry, under MLflow's names.
 
-    Every call has a deadline and is sent again when the server cannot be reached, with one effect
-    in all. Every refusal is a `modelyard.exceptions.ModelyardException`.
+    Every call has a deadline and is retried when the server cannot be reached, but takes effect
+    once. Every refusal is a `modelyard.exceptions.ModelyardException`.
 
     Args:
-        tracking_uri: `http(s)://host:port` or `grpc(s)://host:port`; by default whatever
-            `modelyard.set_tracking_uri` or the environment says at the time of each call.
-        registry_uri: The same for registered models; by default the tracking server.
+        tracking_uri: `http(s)://host:port` or `grpc(s)://host:port`; by default the address that
+            `modelyard.set_tracking_uri` or the environment sets at the time of each call.
+        registry_uri: Address for registered models; by default the tracking server.
     """
 
 

@@ -1,11 +1,11 @@
-"""What the client raises.
+"""Exceptions that the client raises.
 
 ModelyardException (also MlflowException, RestException)
 ├── InvalidParameter     the request can never succeed
 ├── NotFound             no such resource
 ├── AlreadyExists        the name is taken
-├── InvalidState         not in the resource's present state
-├── Aborted              somebody else wrote first: read again, then retry
+├── InvalidState         not allowed in the resource's present state
+├── Aborted              a concurrent write came first: read again, then retry
 ├── Unauthenticated      no valid token
 ├── PermissionDenied     the token does not allow this
 ├── ResourceExhausted    over a limit; nothing was started
@@ -26,9 +26,9 @@ class ModelyardException(Exception):
     """A refusal, with the error code of MLflow's REST API.
 
     Args:
-        message: What was wrong, with which value, and what would be right.
-        error_code: Such as `INVALID_PARAMETER_VALUE` or `RESOURCE_DOES_NOT_EXIST`; that of the
-            class unless given.
+        message: The problem, the value at fault and what is expected.
+        error_code: MLflow's code, such as `INVALID_PARAMETER_VALUE` or `RESOURCE_DOES_NOT_EXIST`;
+            the class's code by default.
     """
 
     code: ClassVar[str] = "INTERNAL_ERROR"

@@ -1,7 +1,7 @@
-"""What Modelyard's own services and commands use of the SDK.
+"""Parts of the SDK for Modelyard's own services and commands.
 
-It is not for users and changes without notice. Services import nothing else that is private to the
-SDK; an import contract holds that.
+Not for users; changes without notice. Services import nothing else that is private to the SDK,
+which an import contract enforces.
 """
 
 from __future__ import annotations

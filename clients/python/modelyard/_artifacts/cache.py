@@ -1,7 +1,7 @@
-"""Downloaded models, kept by digest under `MODELYARD_CACHE` (default `~/.cache/modelyard`).
+"""Local cache of downloaded models, by digest: `MODELYARD_CACHE`, default `~/.cache/modelyard`.
 
-Objects are `sha256/ab/cd/<digest>`, model folders `models/<digest of the manifest>`. What is there
-is checked again whenever it is used; nothing in it is needed, all of it can be deleted.
+Objects are `sha256/ab/cd/<digest>`, model folders `models/<digest of the manifest>`. Entries are
+verified again on every use. The cache can be deleted at any time.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _BLOCK_BYTES = 1 << 20
 
 
 def root() -> Path:
-    """Return the cache's folder, made if need be.
+    """Return the cache's folder; create it if it does not exist.
 
     Raises:
-        InvalidState: It cannot be made.
+        InvalidState: The folder cannot be created.
     """
     folder = Path(os.environ.get("MODELYARD_CACHE") or "~/.cache/modelyard")
     try:
@@ -36,25 +36,25 @@ def root() -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except RuntimeError:
         raise InvalidState(
-            f"The cache {folder} cannot be made: HOME is not set, and this user has none. "
+            f"The cache {folder} cannot be created: HOME is not set, and the user has no home. "
             "Set MODELYARD_CACHE to a folder."
         ) from None
     except OSError as error:
         raise InvalidState(
-            f"The cache {folder} cannot be made: {error.strerror}. "
-            "Set MODELYARD_CACHE to a folder of yours."
+            f"The cache {folder} cannot be created: {error.strerror}. "
+            "Set MODELYARD_CACHE to a writable folder."
         ) from None
     return folder.absolute()
 
 
 def model_folder(uri: str | None, digest: str, files: Sequence[File], links: Links[str]) -> Path:
-    """Return a folder with exactly these files, checked; download what is missing or damaged.
+    """Return a folder with exactly these files, verified; download missing or damaged ones.
 
     Args:
-        uri: Address of the server.
-        digest: Of the manifest the files come from.
-        files: Paths must have been checked.
-        links: Where to GET each object.
+        uri: Address of the server; None for the local home.
+        digest: Digest of the manifest that lists the files.
+        files: Files of the model; their paths must have been checked.
+        links: Download URL of each object.
 
     Raises:
         DataLoss: The store's bytes differ from their digest.
@@ -83,9 +83,9 @@ def _make(uri: str | None, folder: Path, files: Sequence[File], links: Links[str
 
 
 def write_files(uri: str | None, folder: Path, files: Sequence[File], links: Links[str]) -> None:
-    """Write files into a folder, from the cache as far as it has them.
+    """Write files into a folder, from the cache where possible.
 
-    An object that has come stays in the cache, so that after an interruption only the others are
+    Downloaded objects stay in the cache, so that after an interruption only the others are
     downloaded.
     """
     paths = {part: file.path for file in files for part in file.objects}
@@ -117,7 +117,7 @@ def _assemble(file: File, target: Path) -> None:
                     sha256.update(block)
                     sink.write(block)
             if sha256.hexdigest() != part.digest:
-                raise DataLoss(f"The cache's bytes of '{file.path}' changed. Try again.")
+                raise DataLoss(f"The cached bytes of '{file.path}' changed meanwhile. Retry.")
 
 
 def _is_intact(folder: Path, files: Sequence[File]) -> bool:

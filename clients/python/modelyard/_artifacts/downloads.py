@@ -1,4 +1,4 @@
-"""Files from the server into a folder: checked, and taken up again after an interruption."""
+"""Downloads files into a folder: verified by digest, resumed after an interruption."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def write(
 ) -> Path:
     """Download files into a folder, a new temporary one by default, and return it.
 
-    A file appears under its name when all of it is there and checked. One of several parts that did
-    not come whole leaves `.<digest>….partial` beside it, with which the next download goes on.
+    A file appears under its name once it is complete and verified. An interrupted file of several
+    parts is kept as `.<digest>….partial`, and the next download resumes it.
 
     Args:
-        uri: Address of the server.
-        files: Paths must have been checked.
-        links: Where to GET each object.
-        dst_path: Made if need be.
+        uri: Address of the server; None for the local home.
+        files: Files to download; their paths must have been checked.
+        links: Download URL of each object.
+        dst_path: Target folder, created if it does not exist; a new temporary one by default.
 
     Raises:
         DataLoss: The bytes differ from their digest.
@@ -82,15 +82,15 @@ def _receive(files: Sequence[File], links: Links[str], folder: Path, transfer: T
 
 @contextmanager
 def made(target: Path, path: str) -> Iterator[IO[bytes]]:
-    """Yield a file to write, which is at `target` afterwards, or nowhere.
+    """Yield a temporary file to write; move it to `target` on success, remove it otherwise.
 
     Args:
-        target: Its folder is made if need be.
-        path: What to call it in messages.
+        target: Final path; its folder is created if it does not exist.
+        path: Name of the file in messages.
 
     Raises:
         ResourceExhausted: The disk is full.
-        InvalidState: It cannot be written.
+        InvalidState: The file cannot be written.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,7 @@ def made(target: Path, path: str) -> Iterator[IO[bytes]]:
 
 
 class _Partial:
-    """A file of several parts while it comes, kept for the next time if it does not come whole."""
+    """A partly downloaded file of several parts; kept for resuming if the download fails."""
 
     def __init__(self, file: File, target: Path) -> None:
         self._file = file
@@ -148,7 +148,7 @@ class _Partial:
         os.close(self._descriptor)
 
     def receive(self, index: int, links: Links[str], transfer: Transfer) -> None:
-        """Download a part, unless it is there; the last one puts the file into its place."""
+        """Download a part unless it is complete; the last part moves the file into place."""
         part = self._file.objects[index]
         offset = sum(earlier.size_bytes for earlier in self._file.objects[:index])
         try:
@@ -169,13 +169,13 @@ class _Partial:
 
 
 def partial_path(file: File, target: Path) -> Path:
-    """Return where a file of several parts is until it is whole."""
-    name = hashlib.sha256(target.name.encode()).hexdigest()[:8]  # which may be too long to add to
+    """Return the path of a file of several parts while it is incomplete."""
+    name = hashlib.sha256(target.name.encode()).hexdigest()[:8]  # names may be long
     return target.with_name(f".{file.digest[:32]}-{name}.partial")
 
 
 def _locked(path: Path, descriptor: int) -> bool:
-    """Whether the file is ours alone, and still the one at that path."""
+    """Whether this process holds the lock of the file, and the path still names that file."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return os.path.samestat(path.stat(), os.fstat(descriptor))

@@ -1,4 +1,4 @@
-"""Manifests: which files a model consists of, by digest."""
+"""Manifests: the files of a model and the digests of their objects."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Manifest:
     """The files of a manifest.
 
     Attributes:
-        digest: Its own, SHA-256 as 64 hexadecimal digits.
-        files: By path.
-        links: Where to GET each object.
+        digest: SHA-256 of the manifest, 64 hexadecimal digits.
+        files: Files of the model, by path.
+        links: Download URL of each object.
     """
 
     digest: str
@@ -35,10 +35,10 @@ class Manifest:
     links: Links[str]
 
     def at(self, path: str) -> Manifest:
-        """Return what is at or below a path; all of it if that is empty.
+        """Return the files at or below a path; all files if the path is empty.
 
         Raises:
-            NotFound: There is nothing.
+            NotFound: The manifest has no file there.
         """
         if not path:
             return self
@@ -50,7 +50,7 @@ class Manifest:
         return replace(self, files=tuple(found))
 
     def level(self, folder: str) -> list[FileInfo]:
-        """Return one level of the files and folders; none of a folder that is not there."""
+        """Return one level of files and folders; [] for a folder that does not exist."""
         prefix = f"{folder}/" if folder else ""
         found: dict[str, FileInfo] = {}
         for file in self.files:
@@ -62,11 +62,11 @@ class Manifest:
 
 
 def manifest(digest: str) -> Manifest:
-    """Return a manifest that a version is pinned to, checked.
+    """Return a manifest that a version pins, verified.
 
     Raises:
-        NotFound: No version is.
-        DataLoss: The answer differs from the digest.
+        NotFound: No version pins a manifest of this digest.
+        DataLoss: The reply does not match the digest.
     """
     reply = _pinned(digest)
     files = tuple(files_of(reply.manifest, digest, f"the manifest {digest}"))
@@ -85,18 +85,18 @@ def _pinned(digest: str) -> registry_pb2.GetPinnedManifestResponse:
 def urls(
     reply: registry_pb2.GetPinnedManifestResponse | registry_pb2.ResolveModelResponse,
 ) -> dict[str, str]:
-    """Return where to GET each object, by digest."""
+    """Return the download URL of each object, by digest."""
     return {item.digest: item.url for item in reply.downloads}
 
 
 def files_of(manifest: bytes, digest: str, uri: str) -> Iterator[File]:
-    """Yield the files of a manifest that has been downloaded for a URI.
+    """Yield the files of a manifest that was downloaded for a URI.
 
     Raises:
-        DataLoss: It differs from its digest, or names what no server of ours keeps.
+        DataLoss: The manifest does not match its digest, or holds an invalid path or digest.
     """
     if hashlib.sha256(manifest).hexdigest() != digest:
-        raise DataLoss(f"The manifest of {uri} differs from its digest sha256:{digest}.")
+        raise DataLoss(f"The manifest of {uri} does not match its digest sha256:{digest}.")
     for file in json.loads(manifest)["files"]:
         objects = file.get("parts") or [file]
         yield File(
@@ -110,17 +110,17 @@ def checked_path(path: str) -> str:
     """Return the path if it stays inside the folder it is written to.
 
     Raises:
-        DataLoss: It does not; no server of ours keeps such a path.
+        DataLoss: The path leaves the folder; a Modelyard server never stores such a path.
     """
     parts = path.split("/")
     if "\\" in path or "\0" in path or PurePosixPath(path).is_absolute():
-        raise DataLoss(f"The server names a file outside of its folder: '{path}'.")
+        raise DataLoss(f"The server returned a path outside of the model's folder: '{path}'.")
     if not {"", ".", ".."}.isdisjoint(parts):
-        raise DataLoss(f"The server names a file outside of its folder: '{path}'.")
+        raise DataLoss(f"The server returned a path outside of the model's folder: '{path}'.")
     return path
 
 
 def _checked_digest(digest: str) -> str:
     if not _DIGEST.fullmatch(digest):
-        raise DataLoss(f"The server names bytes by '{digest}', which is no SHA-256.")
+        raise DataLoss(f"The server returned '{digest}', which is not a SHA-256 digest.")
     return digest

@@ -1,4 +1,4 @@
-"""Files as the store has them: lists of objects, known by their SHA-256."""
+"""Files as lists of objects, and objects by their SHA-256, as the store keeps them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """Bytes, by their SHA-256 as 64 hexadecimal digits."""
+    """Bytes in the store; the digest is their SHA-256, 64 hexadecimal digits."""
 
     digest: str
     size_bytes: int
@@ -29,13 +29,13 @@ class Object:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of a tree.
+    """A file of an artifact tree.
 
     Attributes:
-        path: In the tree.
-        digest: SHA-256 of all of it, 64 hexadecimal digits.
-        objects: What it consists of, in order: one of at most 64 MiB, or parts of 64 MiB each but
-            the last.
+        path: Path in the artifact tree.
+        digest: SHA-256 of the whole file, 64 hexadecimal digits.
+        objects: Its parts in order: one of at most 64 MiB, or parts of exactly 64 MiB and a last
+            one of at most that.
     """
 
     path: str
@@ -49,13 +49,13 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A local file as it was when it was looked at.
+    """A local file and its state when the upload began.
 
     Attributes:
-        path: Of this machine.
-        size_bytes: Its size.
-        modified_ns: When it was written last, in nanoseconds of Unix time.
-        inode: Another one, when it has been replaced.
+        path: Path on this machine.
+        size_bytes: Size of the file, bytes.
+        modified_ns: Time of the last modification, nanoseconds of Unix time.
+        inode: Inode of the file; a replaced file has another.
     """
 
     path: Path
@@ -65,11 +65,11 @@ class Source:
 
     @classmethod
     def of(cls, path: Path) -> Source:
-        """Look at a file.
+        """Return the present state of a file.
 
         Raises:
-            NotFound: It cannot be read.
-            InvalidParameter: It is no file, but a pipe or the like.
+            NotFound: The file cannot be read.
+            InvalidParameter: The path is not a regular file.
         """
         try:
             found = path.stat()
@@ -80,10 +80,10 @@ class Source:
         return cls(path, found.st_size, found.st_mtime_ns, found.st_ino)
 
     def check(self, descriptor: int) -> None:
-        """Refuse an open file that is not as it was.
+        """Refuse an open file that has changed.
 
         Raises:
-            InvalidState: It has changed.
+            InvalidState: The file has changed.
         """
         now = os.fstat(descriptor)
         if (now.st_size, now.st_mtime_ns, now.st_ino) != (
@@ -94,21 +94,21 @@ class Source:
             raise self.changed()
 
     def changed(self) -> InvalidState:
-        """Return what to say when it is not as it was."""
+        """Return the error for a file that has changed."""
         return InvalidState(
-            f"The file {self.path} changed while it was uploaded. Upload it again when nobody "
-            "writes to it."
+            f"The file {self.path} changed while it was uploaded. Upload it again when it is no "
+            "longer being written."
         )
 
 
 class Each(Protocol):
-    """Does work for each item and returns the results in their order."""
+    """Applies a function to each item and returns the results in order."""
 
     def __call__(self, work: Callable[[T], R], items: Sequence[T]) -> list[R]: ...
 
 
 def one_by_one(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """Return `work` of each item, on this thread."""
+    """Apply `work` to each item on this thread and return the results."""
     return [work(item) for item in items]
 
 
@@ -116,15 +116,15 @@ def describe(path: str, source: Path) -> File:
     """Hash a local file.
 
     Raises:
-        NotFound: It cannot be read.
-        InvalidState: It changed meanwhile.
+        NotFound: The file cannot be read.
+        InvalidState: The file changed while it was read.
     """
     return describe_all([(path, Source.of(source))], one_by_one)[0]
 
 
 def describe_all(sources: Sequence[tuple[str, Source]], each: Each) -> list[File]:
-    """Hash local files that will have these paths in a tree, each of them as `describe`."""
-    # A file of several parts is read twice, for its own digest and for theirs, at the same time.
+    """Hash local files that will have these paths in an artifact tree; raises as `describe`."""
+    # A file of several parts is read twice in parallel: once for its digest, once for the parts'.
     spans: list[tuple[Source, int, int | None]] = [
         (source, 0, None) for _, source in sources if source.size_bytes > PART_BYTES
     ]

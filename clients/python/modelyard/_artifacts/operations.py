@@ -1,4 +1,4 @@
-"""Trees of files from the server, and models by URI."""
+"""Downloads of artifact trees, and of models by URI."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from modelyard.exceptions import InvalidParameter
 __all__ = ["Location", "Owner", "download", "fetch_model", "locate", "upload", "upload_content"]
 
 _RESOLVE_DEADLINE_S = 60.0
-_SIGN_DEADLINE_S = 60.0  # of a tree with an URL for each object
+_SIGN_DEADLINE_S = 60.0  # a large tree has a URL for each object
 
 
 def download(uri: str | None, owner: Owner, path: str, dst_path: str | Path | None) -> Path:
-    """Download a file or folder of a tree and check it.
+    """Download a file or folder of an artifact tree and verify it.
 
     Args:
-        uri: Address of the server.
-        owner: Whose tree.
-        path: All of it if empty.
-        dst_path: Folder to write to, made if need be; a new temporary one by default.
+        uri: Address of the server; None for the local home.
+        owner: Run or logged model that owns the tree.
+        path: Path in the tree; the whole tree if empty.
+        dst_path: Folder to write to, created if it does not exist; a new temporary one by default.
 
     Returns:
         `path` below the folder.
 
     Raises:
-        NotFound: There is no such file.
+        NotFound: The tree has no such file.
         DataLoss: The bytes differ from their digest.
         ResourceExhausted: The disk is full.
     """
@@ -66,18 +66,18 @@ def fetch_model(
     *,
     resolved: registry_pb2.ResolveModelResponse | None = None,
 ) -> LocalModel:
-    """Download the model a URI stands for and check it; one call resolves every form.
+    """Download the model that a URI resolves to and verify it; one call resolves every form.
 
     Args:
         uri: `models:/<name>/<version, stage or latest>`, `models:/<name>@<alias>`,
-            `models:/m-<id>`, `runs:/<run>/<path>`, or the artifact URI that stands for the same,
+            `models:/m-<id>`, `runs:/<run>/<path>`, or an equivalent artifact URI,
             such as the download URI of a version.
         dst_path: Folder to write to; by default the local cache's, which must not be changed.
-        resolved: What the registry answered for the URI just now, with downloads, so that it need
-            not be asked again.
+        resolved: Reply of the registry for this URI, with download URLs, if the caller has it
+            already.
 
     Raises:
-        NotFound: There is no such model.
+        NotFound: The URI names no model.
         DataLoss: The bytes differ from what was registered.
     """
     if uri.startswith("mlflow-artifacts:"):
@@ -88,7 +88,7 @@ def fetch_model(
     reply = resolved or _resolve(uri)
     files = list(manifests.files_of(reply.manifest, reply.digest, uri))
     version = reply.model_version
-    # A stage or alias may mean another version by the time an URL has expired.
+    # A stage or alias may resolve to another version by the time a URL has expired.
     same = f"models:/{version.name}/{version.version}" if version.name else uri
     links = Links(manifests.urls(reply), lambda: manifests.urls(_resolve(same)))
     return LocalModel(
@@ -113,7 +113,7 @@ def _resolve(uri: str) -> registry_pb2.ResolveModelResponse:
 def _fetch_manifest(location: Location, dst_path: str | None) -> LocalModel:
     if location.path:
         raise InvalidParameter(
-            f"A model is a whole manifest, not '{location.path}' of it; leave the path out."
+            f"A model is a whole manifest; leave out the path '{location.path}'."
         )
     found = manifests.manifest(location.manifest)
     return LocalModel(
@@ -141,7 +141,7 @@ def _model_uri(location: Location) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where files are, as an artifact URI says: in a tree, in a manifest, or in a model."""
+    """Location of files, parsed from an artifact URI: in a tree, a manifest, or a model."""
 
     owner: Owner | None
     path: str
@@ -163,10 +163,10 @@ _OTHER_SERVER = re.compile(r"mlflow-artifacts://[^/]")
 
 
 def locate(artifact_uri: str) -> Location:
-    """Take an artifact URI apart.
+    """Parse an artifact URI.
 
     Raises:
-        InvalidParameter: It is of no known form.
+        InvalidParameter: The URI has none of the known forms.
     """
     if artifact_uri.startswith("models:/"):
         return Location(None, "", artifact_uri)
@@ -179,10 +179,10 @@ def locate(artifact_uri: str) -> Location:
             owner = Owner(run_id=found.get("run_id"), model_id=found.get("model_id"))
             return Location(owner, (found["path"] or "").strip("/"))
     if _OTHER_SERVER.match(artifact_uri):
-        # Whoever wrote the URI must not decide which server gets the token.
+        # The author of the URI must not decide which server gets the token.
         raise InvalidParameter(
-            f"'{artifact_uri}' names a server of its own; set the tracking URI to that server and "
-            "leave it out of the URI (mlflow-artifacts:/…)."
+            f"'{artifact_uri}' names a server; set the tracking URI to that server and leave it "
+            "out of the URI (mlflow-artifacts:/…)."
         )
     raise InvalidParameter(
         f"Invalid artifact URI '{artifact_uri}': expected runs:/<run_id>/<path>, "

@@ -1,6 +1,6 @@
-"""A bar on the terminal while much is transferred.
+"""Progress bar on the terminal for large transfers; requires rich.
 
-MODELYARD_PROGRESS=0 hides it, 1 shows it where stderr is no terminal as well. It needs rich.
+MODELYARD_PROGRESS=0 hides it, 1 shows it even if stderr is not a terminal.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from modelyard.exceptions import InvalidParameter
 _FROM_BYTES = 8 << 20
 
 Advance = Callable[[int], None]
-"""Tells how many bytes more have been transferred; fewer than none when some are sent again."""
+"""Takes the number of bytes just transferred; negative when bytes have to be sent again."""
 
 
 @contextmanager
 def shown(what: str, total_bytes: int) -> Iterator[Advance]:
-    """Show a bar during a transfer, if it is a long one and somebody is there to look at it.
+    """Show a bar during a large transfer if stderr is a terminal.
 
     Args:
-        what: Is done, such as "Uploading".
-        total_bytes: Of all that will be transferred.
+        what: Label of the bar, such as "Uploading".
+        total_bytes: Bytes that will be transferred in all.
 
     Raises:
-        InvalidParameter: MODELYARD_PROGRESS is something else than 0 or 1.
+        InvalidParameter: MODELYARD_PROGRESS is neither 0 nor 1.
     """
     if not _is_wanted() or total_bytes < _FROM_BYTES:
         yield lambda _: None

@@ -1,4 +1,4 @@
-"""Objects between this machine and the store: in parallel, tried again, verified."""
+"""Transfers of objects to and from the store: parallel, retried, verified."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from modelyard.exceptions import (
 
 _BLOCK_BYTES = 1 << 20
 _THREADS = 8
-_TIMEOUT_S = 60.0  # without a byte
-_ATTEMPTS = 4  # without a byte more
+_TIMEOUT_S = 60.0  # without receiving a byte
+_ATTEMPTS = 4  # without progress
 _FIRST_BACKOFF_S = 0.2
 _PARTIAL = 206
 _EXPIRED = {401, 403}
-_PASSING = {408, 409, 429}  # 409: somebody else is writing the same object
-_ALREADY_THERE = 412  # what If-None-Match: * answers
+_PASSING = {408, 409, 429}  # 409: another client is writing the same object
+_ALREADY_THERE = 412  # the answer to If-None-Match: *
 _SERVER_ERROR = 500
 _NO_ROOM = 507
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -43,15 +43,15 @@ R = TypeVar("R")
 
 
 class _Stopped(Exception):
-    """Another transfer has failed, or the user has had enough."""
+    """Another transfer has failed, or the user interrupted."""
 
 
 class Links(Generic[T]):
-    """Where objects are, by digest, as long as it is true.
+    """Signed URLs of objects by digest, renewed when they expire.
 
     Args:
-        known: What the server said.
-        ask: Asks it again, after an URL has expired.
+        known: URLs from the server's reply.
+        ask: Requests them again after one has expired.
     """
 
     def __init__(self, known: Mapping[str, T], ask: Callable[[], Mapping[str, T]]) -> None:
@@ -64,7 +64,7 @@ class Links(Generic[T]):
             return self._known.get(digest)
 
     def renewed(self, digest: str, expired: T) -> T | None:
-        """Return what is true now, when `expired` was so before; the server is asked once."""
+        """Return the replacement of `expired`; the server is asked once for all threads."""
         with self._lock:
             if self._known.get(digest) == expired:
                 self._known = self._ask()
@@ -72,11 +72,11 @@ class Links(Generic[T]):
 
 
 class Transfer:
-    """Threads and connections for moving the objects of one tree; used in a `with` block.
+    """Threads and connections that transfer the objects of one tree; used in a `with` block.
 
     Args:
         server: Host name of the server, which may ask for the client certificate.
-        advance: Is told of every block.
+        advance: Called with the size of every block.
     """
 
     def __init__(self, server: str | None, advance: Advance = lambda _: None) -> None:
@@ -99,9 +99,9 @@ class Transfer:
         self._connections.__exit__(kind, error, traceback)
 
     def each(self, work: Callable[[T], R], items: Sequence[T]) -> list[R]:
-        """Return `work` of each item, in order; after the first failure no other is begun.
+        """Apply `work` to each item and return the results in order; stop at the first failure.
 
-        May not be called by `work`.
+        Must not be called by `work`.
         """
         if len(items) == 1:
             return [work(items[0])]
@@ -109,7 +109,7 @@ class Transfer:
         waiting = iter(range(len(items)))
         lock = threading.Lock()
 
-        def some() -> None:
+        def take() -> None:
             while not self._stopped.is_set():
                 with lock:
                     index = next(waiting, None)
@@ -118,17 +118,17 @@ class Transfer:
                 try:
                     results[index] = work(items[index])
                 except BaseException:
-                    self._stopped.set()  # here: whoever waits for all may be told late
+                    self._stopped.set()  # here, as `_finish` may notice late
                     raise
 
-        _finish([self._pool.submit(some) for _ in range(min(_THREADS, len(items)))], self._stopped)
+        _finish([self._pool.submit(take) for _ in range(min(_THREADS, len(items)))], self._stopped)
         return [results[index] for index in range(len(items))]
 
     def put(self, wanted: Object, links: Links[ObjectUpload], source: Source, offset: int) -> None:
-        """Upload a range of a local file, unless the store has it.
+        """Upload a range of a local file unless the store has it.
 
         Raises:
-            InvalidState: The file has changed since it was hashed, or the store refuses it.
+            InvalidState: The file has changed since it was hashed, or the store refused it.
             Unavailable: The store cannot be reached.
         """
         link = links.get(wanted.digest)
@@ -154,7 +154,7 @@ class Transfer:
             elif not attempts.refused(refused.status):
                 raise InvalidState(
                     f"The store refused '{sent.source.path.name}' ({refused.status}): it changed "
-                    "while it was uploaded, or the upload took too long. Try again."
+                    "while it was uploaded, or the upload took too long. Retry."
                 ) from None
             return refused.status == _ALREADY_THERE
         except (OSError, HTTPException) as error:
@@ -163,13 +163,13 @@ class Transfer:
         return True
 
     def get(self, wanted: Object, links: Links[str], path: str, sink: IO[bytes]) -> None:
-        """Download an object into `sink`, at its present position, and check it.
+        """Download an object into `sink`, at its present position, and verify it.
 
-        What has come before a connection broke is not asked for again.
+        After a broken connection the download resumes where it stopped.
 
         Raises:
-            DataLoss: The bytes differ from the digest; `path` is named.
-            NotFound: The store does not have them.
+            DataLoss: The bytes differ from the digest; names `path`.
+            NotFound: The store does not have the object.
             Unavailable: The store cannot be reached.
             ResourceExhausted: The disk is full.
         """
@@ -183,7 +183,7 @@ class Transfer:
                 return
             if attempts.wants_link:
                 url = links.renewed(wanted.digest, url)
-        raise NotFound(f"The server does not say where the bytes of '{path}' are.")
+        raise NotFound(f"The server returned no download URL for '{path}'.")
 
     def _is_received(self, received: _Received, url: str, attempts: _Attempts) -> bool:
         try:
@@ -193,7 +193,7 @@ class Transfer:
             if attempts.refused(refused.status):
                 return False
             raise NotFound(
-                f"The store does not hand out '{received.path}' ({refused.status})."
+                f"The store refused to return '{received.path}' ({refused.status})."
             ) from None
         except (OSError, HTTPException) as error:
             attempts.failed(error)
@@ -207,10 +207,10 @@ class Transfer:
 
 
 def _finish(running: Sequence[Future[None]], stopped: threading.Event) -> None:
-    """Wait for all; raise the failure that came first, after the others have ended."""
+    """Wait for all; raise the first failure after the others have ended."""
     try:
         wait(running)
-    except BaseException:  # ctrl-C comes to this thread only
+    except BaseException:  # Ctrl-C interrupts this thread only
         stopped.set()
         wait(running)
         raise
@@ -221,11 +221,11 @@ def _finish(running: Sequence[Future[None]], stopped: threading.Event) -> None:
 
 
 class _Attempts:
-    """How often a transfer is tried: again after what may pass, with 0.2 s, 0.4 s, … between.
+    """Attempts of one transfer: transient failures are retried after 0.2 s, 0.4 s, ….
 
     Args:
-        name: Of the file, for messages.
-        stopped: Set when it is no longer wanted.
+        name: Name of the file, for messages.
+        stopped: Set when the transfer is no longer wanted.
     """
 
     def __init__(self, name: str, stopped: threading.Event) -> None:
@@ -241,10 +241,10 @@ class _Attempts:
         """Wait before the next attempt.
 
         Args:
-            moved_bytes: How much has come that need not come again.
+            moved_bytes: Bytes received so far, which need not be sent again.
 
         Raises:
-            Unavailable: There were enough.
+            Unavailable: The limit of attempts without progress is reached.
         """
         if moved_bytes > self._moved_bytes:
             self._moved_bytes, self._failed, self._has_new_link = moved_bytes, 0, False
@@ -256,31 +256,31 @@ class _Attempts:
             raise _Stopped
 
     def refused(self, status: int) -> bool:
-        """Whether to try again after a refusal.
+        """Whether to retry after a refusal.
 
         Raises:
-            ResourceExhausted: The store is full, which does not pass.
+            ResourceExhausted: The store is full, which is not transient.
         """
         if status == _NO_ROOM:
             raise ResourceExhausted(
                 f"The store is full: there is no room for '{self._name}'. Free some space there."
             )
         if status >= _SERVER_ERROR or status in _PASSING:
-            self._again(f"The store failed to transfer '{self._name}' ({status}). Try again.")
+            self._again(f"The store failed to transfer '{self._name}' ({status}). Retry.")
             return True
         self.wants_link = status in _EXPIRED and not self._has_new_link
         self._has_new_link = True
         return self.wants_link
 
     def failed(self, error: Exception) -> None:
-        """Note that the connection broke, or could not be made.
+        """Record that the connection broke or could not be established.
 
         Raises:
-            Unavailable: The store's certificate is not trusted, which does not pass.
+            Unavailable: The store's certificate is not trusted, which is not transient.
         """
         reason = tls.explained(str(error))
-        said = reason or getattr(error, "strerror", None) or str(error) or type(error).__name__
-        text = f"The store cannot be reached to transfer '{self._name}': {said}."
+        cause = reason or getattr(error, "strerror", None) or str(error) or type(error).__name__
+        text = f"The store cannot be reached to transfer '{self._name}': {cause}."
         if reason and isinstance(error, ssl.SSLError):
             raise Unavailable(text) from None
         self._again(text)
@@ -288,12 +288,12 @@ class _Attempts:
     def _again(self, failure: str) -> None:
         self._failed += 1
         self._failure = Unavailable(failure)
-        # A store may close the connection where it would refuse the URL.
+        # A store may close the connection instead of refusing an expired URL.
         self.wants_link = self._failed > 1
 
 
 class _Sent:
-    """A range of a local file on its way."""
+    """Upload of a range of a local file."""
 
     def __init__(self, source: Source, offset: int, size_bytes: int, moved: Advance) -> None:
         self.source = source
@@ -303,14 +303,14 @@ class _Sent:
         self.sent_bytes = 0
 
     def send(self, connection: HTTPConnection) -> None:
-        """Send it, from its start."""
+        """Send the range from its start."""
         self._moved(-self.sent_bytes)
         self.sent_bytes = 0
         try:
             file = self.source.path.open("rb", buffering=0)
         except OSError as error:
             raise InvalidState(
-                f"The file {self.source.path} cannot be read any more: {error.strerror}."
+                f"The file {self.source.path} can no longer be read: {error.strerror}."
             ) from None
         with file:
             self.source.check(file.fileno())
@@ -325,7 +325,7 @@ class _Sent:
 
 
 class _Received:
-    """An object as far as it has come."""
+    """Download of an object, and the bytes received so far."""
 
     def __init__(self, wanted: Object, sink: IO[bytes], path: str, moved: Advance) -> None:
         self._wanted = wanted
@@ -341,10 +341,10 @@ class _Received:
         return {"Range": f"bytes={self.size_bytes}-"} if self.size_bytes else {}
 
     def write(self, reply: HTTPResponse) -> None:
-        """Write what an answer brings.
+        """Write the body of a response.
 
         Raises:
-            ConnectionError: It ended too early.
+            ConnectionError: The body ended early.
         """
         if self.size_bytes and not self._continues(reply):
             self._restart()
@@ -363,7 +363,7 @@ class _Received:
             raise ConnectionResetError("the connection broke")
 
     def check(self) -> None:
-        """Refuse bytes that have another digest."""
+        """Refuse bytes that do not match the digest."""
         size_bytes, digest = self._wanted.size_bytes, self._wanted.digest
         if self.size_bytes != size_bytes or self._sha256.hexdigest() != digest:
             raise self._wrong()
@@ -380,15 +380,14 @@ class _Received:
 
     def _wrong(self) -> DataLoss:
         return DataLoss(
-            f"The bytes of '{self.path}' differ from their digest sha256:{self._wanted.digest}."
+            f"The bytes of '{self.path}' do not match their digest sha256:{self._wanted.digest}."
         )
 
 
 def unwritten(path: str, error: OSError) -> ModelyardException:
-    """Return what to say when a file could not be written."""
+    """Return the error for a file that could not be written."""
     if error.errno in _FULL:
         return ResourceExhausted(
-            f"There is no room for '{path}' where it is written to: {error.strerror}. Free some "
-            "space, then try again."
+            f"The disk has no room for '{path}': {error.strerror}. Free some space, then retry."
         )
     return InvalidState(f"'{path}' cannot be written: {error.strerror}.")

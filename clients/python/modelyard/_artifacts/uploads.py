@@ -1,4 +1,4 @@
-"""Files to the server: declared, uploaded as far as they are missing, committed."""
+"""Uploads of files: declare them, send the missing objects, commit."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.exceptions import InvalidState, NotFound
 
 _FILES_PER_CALL = 1000
-_OBJECTS_PER_CALL = 10_000  # whose URLs come in one reply
-_DECLARE_DEADLINE_S = 60.0  # a store is asked for each object
+_OBJECTS_PER_CALL = 10_000  # their URLs are in one reply
+_DECLARE_DEADLINE_S = 60.0  # the store is queried for each object
 _COMMIT_DEADLINE_S = 60.0
-_HASHED_BYTES_PER_S = 50e6  # by a server that must read again what came to its store
+_HASHED_BYTES_PER_S = 50e6  # by a server that re-reads the uploads from its store
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose tree it is: one of the two."""
+    """Owner of an artifact tree: a run or a logged model, exactly one of them."""
 
     run_id: str | None = None
     model_id: str | None = None
@@ -35,8 +35,8 @@ def upload(
     """Upload a file, or a folder under its own name, into a folder of a tree.
 
     Raises:
-        NotFound: There is no such local file.
-        InvalidState: A file changed meanwhile.
+        NotFound: The local file does not exist.
+        InvalidState: A file changed while it was uploaded.
     """
     source = Path(local_path)
     if source.is_dir():
@@ -47,21 +47,21 @@ def upload(
         path = f"{artifact_path}/{source.name}" if artifact_path else source.name
         _upload_files(uri, owner, [(path, Source.of(source))])
     else:
-        raise NotFound(f"There is no local file '{local_path}' to upload.")
+        raise NotFound(f"The local file '{local_path}' does not exist.")
 
 
 def upload_content(
     uri: str | None, owner: Owner, local_dir: str | Path, artifact_path: str | Path | None
 ) -> None:
-    """Upload what a folder holds into a folder of a tree.
+    """Upload the content of a folder into a folder of a tree.
 
     Raises:
-        NotFound: There is no such local folder.
-        InvalidState: A file changed meanwhile.
+        NotFound: The local folder does not exist.
+        InvalidState: A file changed while it was uploaded.
     """
     root = Path(local_dir)
     if not root.is_dir():
-        raise NotFound(f"There is no local folder '{local_dir}' to upload.")
+        raise NotFound(f"The local folder '{local_dir}' does not exist.")
     prefix = f"{artifact_path}/" if artifact_path else ""
     found = sorted(
         (prefix + (Path(folder) / name).relative_to(root).as_posix(), Path(folder) / name)
@@ -98,7 +98,7 @@ def _batches(sources: Sequence[tuple[str, Source]]) -> Iterator[list[tuple[str, 
 
 
 class _Batch:
-    """Files that appear in the tree at once, or not at all."""
+    """Files that are committed together: all or none."""
 
     def __init__(
         self, uri: str | None, owner: Owner, files: Sequence[File], sources: Sequence[Source]
@@ -118,7 +118,8 @@ class _Batch:
         try:
             self._commit()
         except InvalidState:
-            # Somebody out of our sight committed the same bytes meanwhile: ours prove we have them.
+            # A caller outside this token's scope committed the same bytes meanwhile; sending ours
+            # proves possession.
             self._send(transfer)
             self._commit()
 

@@ -1,1 +1,1 @@
-"""The parts of `MlflowClient`, by noun."""
+"""The parts of `MlflowClient`, by resource."""

@@ -1,4 +1,4 @@
-"""Checks the arguments of a call by their declared types; protobuf's own errors name neither."""
+"""Checks arguments against their declared types; protobuf's errors name neither of the two."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _INT64 = range(-(2**63), 2**63)
 
 
 class _Fault(NamedTuple):
-    """A value of a wrong type: where it stands, it, and what would be right."""
+    """A value of a wrong type: its place, the value, and what was expected."""
 
     place: str
     value: Any
@@ -38,14 +38,14 @@ class _Fault(NamedTuple):
 
 
 _Check: TypeAlias = Callable[[str, Any], _Fault | None]
-"""Takes where a value stands, for the message, and the value."""
+"""Takes the place of a value, for the message, and the value; returns its fault or None."""
 
 
 def naming_wrong_types(method: Callable[P, R]) -> Callable[P, R]:
-    """Refuse arguments of other types than declared by `InvalidParameter`, before the call.
+    """Raise `InvalidParameter` before the call for arguments of other types than declared.
 
-    Looked at are text, whole numbers, dicts, and lists of text or of entities. Of what may have
-    several types, such as `str | Path`, nothing is known.
+    Checked are text, whole numbers, dicts, and lists of text or of entities. Unions such as
+    `str | Path` are not checked.
     """
     names = tuple(inspect.signature(method).parameters)
     checks = _checks(get_type_hints(method))
@@ -78,7 +78,7 @@ def _field_checks(entity: type[Any]) -> dict[str, _Check]:
 
 
 def _check_of(hint: Any) -> _Check | None:
-    """Return what finds a fault in a value; None if nothing is known of the type."""
+    """Return the check for a type; None if values of the type are not checked."""
     kinds = set(get_args(hint)) if isinstance(hint, UnionType) else {hint}
     check = _check_of_one(kinds - {NoneType})
     if check is None or NoneType not in kinds:
@@ -115,7 +115,7 @@ def _whole_number(place: str, value: Any) -> _Fault | None:
 
 
 def _dict(place: str, value: Any) -> _Fault | None:
-    # Series of pandas have items, too.
+    # A pandas Series has items, too.
     return (
         None
         if hasattr(value, "items")
@@ -130,14 +130,14 @@ def _dict_of_text(place: str, value: Any) -> _Fault | None:
 
 
 def _list(item: Any, *, text_too: bool) -> _Check:
-    """Return the check of a list of `item`; with `text_too` one text may be given for a list."""
+    """Return the check of a list of `item`; with `text_too` a single text is accepted as well."""
     check_item = _check_of(item) if item is str or isinstance(item, UnionType) else None
 
     def check(place: str, value: Any) -> _Fault | None:
         if isinstance(value, str | bytes) and not text_too:
             return _Fault(place, value, f"a list, such as [{reprlib.repr(value)}]")
         if not isinstance(value, list | tuple):
-            return None  # a generator is not used up here
+            return None  # a generator must not be consumed here
         faults = (
             check_item(f"an item of {place}", one) if check_item else _entity(place, one, item)
             for one in value
@@ -149,7 +149,7 @@ def _list(item: Any, *, text_too: bool) -> _Check:
 
 def _entity(place: str, value: Any, kind: Any) -> _Fault | None:
     if not (dataclasses.is_dataclass(kind) and isinstance(kind, type) and isinstance(value, kind)):
-        return None  # MLflow's own entities will do as well
+        return None  # MLflow's own entities are accepted, too
     for name, check in _field_checks(kind).items():
         fault = check(f"{name} in {place}", getattr(value, name))
         if fault is not None:

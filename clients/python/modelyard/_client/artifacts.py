@@ -25,12 +25,12 @@ class Artifacts(Calls):
         """Upload a file, or a folder under its own name.
 
         Args:
-            run_id: Of an active run.
-            local_path: What to upload.
-            artifact_path: The folder of the run it goes to; its root by default.
+            run_id: Id of an active run.
+            local_path: File or folder to upload.
+            artifact_path: Target folder in the run's artifacts; the root by default.
 
         Raises:
-            NotFound: There is no such local file.
+            NotFound: The local file or the run does not exist.
         """
         owner = operations.Owner(run_id=run_id)
         operations.upload(self.tracking_uri, owner, local_path, artifact_path)
@@ -38,10 +38,10 @@ class Artifacts(Calls):
     def log_artifacts(
         self, run_id: str, local_dir: str | Path, artifact_path: str | Path | None = None
     ) -> None:
-        """Upload what a folder holds; files of the same path are replaced.
+        """Upload the content of a folder; files of the same path are replaced.
 
         Raises:
-            NotFound: There is no such local folder.
+            NotFound: The local folder or the run does not exist.
         """
         owner = operations.Owner(run_id=run_id)
         operations.upload_content(self.tracking_uri, owner, local_dir, artifact_path)
@@ -57,8 +57,8 @@ class Artifacts(Calls):
             text = json.dumps(dictionary, indent=2, default=_plain)
         except (TypeError, ValueError):
             raise InvalidParameter(
-                f"What is to be written to '{artifact_file}' has no form in JSON: a key is no text "
-                "or number, or it contains itself."
+                f"The value for '{artifact_file}' cannot be written as JSON: a key is neither text "
+                "nor number, or the value contains itself."
             ) from None
         if artifact_file.endswith((".yml", ".yaml")):
             require_extra("log_dict to a YAML file", "sklearn", "yaml")
@@ -75,10 +75,10 @@ class Artifacts(Calls):
         *,
         save_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write a figure of matplotlib (by suffix) or plotly (HTML, or an image by suffix).
+        """Write a matplotlib figure (format by suffix) or plotly figure (HTML, or image by suffix).
 
         Raises:
-            InvalidParameter: It is neither.
+            InvalidParameter: `figure` is neither.
         """
         options = dict(save_kwargs or {})
         with self._written(run_id, artifact_file) as file:
@@ -93,10 +93,10 @@ class Artifacts(Calls):
                 raise InvalidParameter(f"Expected a matplotlib or plotly figure, got a {kind}.")
 
     def log_image(self, run_id: str, image: Any, artifact_file: str) -> None:
-        """Write an image of Pillow, or an array of shape (height, width[, channels]) of uint8.
+        """Write a Pillow image, or a uint8 array of shape (height, width[, channels]).
 
         Raises:
-            InvalidParameter: It is neither.
+            InvalidParameter: `image` is neither.
         """
         if not hasattr(image, "save") and hasattr(image, "__array__"):
             try:
@@ -114,7 +114,7 @@ class Artifacts(Calls):
 
     @contextmanager
     def _written(self, run_id: str, artifact_file: str) -> Iterator[Path]:
-        """Yield a local file to write, and upload it."""
+        """Yield a local file to write, then upload it."""
         path = PurePosixPath(artifact_file)
         if not path.name or path.name == ".." or "\0" in artifact_file:
             raise InvalidParameter(
@@ -127,7 +127,7 @@ class Artifacts(Calls):
             self.log_artifact(run_id, file, folder)
 
     def list_artifacts(self, run_id: str, path: str | None = None) -> list[FileInfo]:
-        """Return one level of a run's files and folders, its logged models among them."""
+        """Return one level of a run's files and folders, including its logged models."""
         request = pb.ListArtifactsRequest(run_id=run_id, path=path)
         files: list[FileInfo] = []
         while True:
@@ -140,18 +140,18 @@ class Artifacts(Calls):
     def download_artifacts(
         self, run_id: str, path: str | None = "", dst_path: str | Path | None = None
     ) -> str:
-        """Download a file or folder of a run, checked by digest.
+        """Download a file or folder of a run and verify it by digest.
 
         Args:
-            run_id: Which run, also a deleted one.
-            path: All of it by default.
+            run_id: Id of the run, which may be deleted.
+            path: Path in the run's artifacts; all of them by default.
             dst_path: An existing folder; a new temporary one by default.
 
         Returns:
-            Where it is now.
+            Local path of the file or folder.
 
         Raises:
-            NotFound: There is no such file.
+            NotFound: The run has no such file.
             DataLoss: The bytes differ from their digest.
         """
         owner = operations.Owner(run_id=run_id)
@@ -162,7 +162,7 @@ class Artifacts(Calls):
         operations.upload(self.tracking_uri, operations.Owner(model_id=model_id), local_path, None)
 
     def log_model_artifacts(self, model_id: str, local_dir: str | Path) -> None:
-        """Upload what a folder holds to a PENDING logged model."""
+        """Upload the content of a folder to a PENDING logged model."""
         owner = operations.Owner(model_id=model_id)
         operations.upload_content(self.tracking_uri, owner, local_dir, None)
 
@@ -181,5 +181,5 @@ class Artifacts(Calls):
 
 
 def _plain(value: Any) -> Any:
-    """Return arrays and their numbers as JSON has them, and anything else as text."""
+    """Convert arrays and numpy scalars to JSON types, and anything else to text."""
     return value.tolist() if hasattr(value, "tolist") else str(value)

@@ -1,4 +1,4 @@
-"""What all parts of the client call through."""
+"""Base class of the client's parts, and paging."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ T = TypeVar("T")
 
 
 class Calls:
-    """Where the calls of a client go.
+    """The servers that a client calls.
 
     Args:
-        tracking_uri: `http(s)://host:port` or `grpc(s)://host:port`; by default whatever
-            `modelyard.set_tracking_uri` or the environment says at the time of each call.
-        registry_uri: The same for registered models; by default the tracking server.
+        tracking_uri: `http(s)://host:port` or `grpc(s)://host:port`; by default the address that
+            `modelyard.set_tracking_uri` or the environment sets at the time of each call.
+        registry_uri: Address for registered models; by default the tracking server.
 
     Raises:
-        InvalidParameter: An address is of another kind.
+        InvalidParameter: An address has another form.
     """
 
     def __init_subclass__(cls) -> None:
@@ -43,7 +43,7 @@ class Calls:
 
     @property
     def tracking_uri(self) -> str | None:
-        """The address of the tracking server; None when it is the local home."""
+        """Address of the tracking server; None for the local home."""
         return self._tracking_uri or connections.tracking_uri()
 
     def _tracking(
@@ -64,9 +64,9 @@ def all_pages(
     """Return the items of every page.
 
     Args:
-        search: Takes a page token and how many items to return at most.
-        max_results: Of all pages together; None for all there are.
-        page_size: The most a page can have.
+        search: Takes a page token and the maximum number of items; returns a page.
+        max_results: Maximum number of items in all; None for no maximum.
+        page_size: Maximum number of items on a page.
     """
     found: list[T] = []
     token: str | None = None
@@ -83,7 +83,7 @@ def view_name(view_type: int) -> str:
     """Return the contract's name of a `ViewType`.
 
     Raises:
-        InvalidParameter: There is no such view.
+        InvalidParameter: The value is not a `ViewType`.
     """
     try:
         return ViewType(view_type).name

@@ -22,13 +22,13 @@ class Experiments(Calls):
         """Create an experiment and return its id.
 
         Args:
-            name: At most 500 characters; taken names stay taken after deletion.
-            artifact_location: None; Modelyard decides where bytes are kept.
-            tags: Values are turned to text.
+            name: Unique name of at most 500 characters; a deleted experiment keeps its name.
+            artifact_location: Must be None; Modelyard decides where bytes are stored.
+            tags: Tags of the experiment; values are converted to text.
 
         Raises:
             AlreadyExists: The name is taken.
-            InvalidParameter: The name or the location is not allowed.
+            InvalidParameter: The name is invalid, or a location is given.
         """
         request = pb.CreateExperimentRequest(
             name=name,
@@ -38,16 +38,16 @@ class Experiments(Calls):
         return self._tracking(request, pb.CreateExperimentResponse).experiment_id
 
     def get_experiment(self, experiment_id: str | int) -> Experiment:
-        """Return an experiment, also a deleted one.
+        """Return an experiment, active or deleted.
 
         Raises:
-            NotFound: There is none.
+            NotFound: The experiment does not exist.
         """
         request = pb.GetExperimentRequest(experiment_id=str(experiment_id))
         return _wire.experiment(self._tracking(request, pb.GetExperimentResponse).experiment)
 
     def get_experiment_by_name(self, name: str) -> Experiment | None:
-        """Return the experiment of that name, also a deleted one; None if there is none."""
+        """Return the experiment of that name, active or deleted; None if it does not exist."""
         request = pb.GetExperimentByNameRequest(experiment_name=name)
         try:
             reply = self._tracking(request, pb.GetExperimentByNameResponse)
@@ -66,11 +66,11 @@ class Experiments(Calls):
         """Return one page of the experiments that match a filter.
 
         Args:
-            view_type: A `ViewType`.
-            max_results: 1 to 50,000.
-            filter_string: Such as `name LIKE 'iris%' AND tags.team = 'ds'`.
-            order_by: Such as `["creation_time DESC"]`.
-            page_token: The `token` of the page before.
+            view_type: A `ViewType`; active experiments by default.
+            max_results: Maximum number of experiments on the page, 1 to 50,000.
+            filter_string: Filter such as `name LIKE 'iris%' AND tags.team = 'ds'`.
+            order_by: Columns such as `["creation_time DESC"]`.
+            page_token: `token` of the previous page.
         """
         request = pb.SearchExperimentsRequest(
             max_results=max_results,
@@ -89,7 +89,7 @@ class Experiments(Calls):
         self._tracking(request, pb.UpdateExperimentResponse)
 
     def delete_experiment(self, experiment_id: str | int) -> None:
-        """Delete an experiment with its runs; `restore_experiment` brings them back."""
+        """Delete an experiment with its runs; `restore_experiment` restores them."""
         request = pb.DeleteExperimentRequest(experiment_id=str(experiment_id))
         self._tracking(request, pb.DeleteExperimentResponse)
 
@@ -99,17 +99,17 @@ class Experiments(Calls):
         self._tracking(request, pb.RestoreExperimentResponse)
 
     def set_experiment_tag(self, experiment_id: str | int, key: str, value: Any) -> None:
-        """Set a tag of at most 20,000 characters."""
+        """Set a tag of an experiment; the value is converted to text, at most 20,000 characters."""
         request = pb.SetExperimentTagRequest(
             experiment_id=str(experiment_id), key=key, value=str(value)
         )
         self._tracking(request, pb.SetExperimentTagResponse)
 
     def delete_experiment_tag(self, experiment_id: str | int, key: str) -> None:
-        """Delete a tag.
+        """Delete a tag of an experiment.
 
         Raises:
-            NotFound: There is no such tag.
+            NotFound: The experiment has no such tag.
         """
         request = pb.DeleteExperimentTagRequest(experiment_id=str(experiment_id), key=key)
         self._tracking(request, pb.DeleteExperimentTagResponse)

@@ -1,6 +1,6 @@
-"""Long values are cut here with a warning, as MLflow's client does.
+"""Truncates long values with a warning, as MLflow's client does.
 
-`MLFLOW_TRUNCATE_LONG_VALUES=false` sends them whole, and the server refuses them.
+With `MLFLOW_TRUNCATE_LONG_VALUES=false` they are sent whole, and the server refuses them.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ def metric_value(key: str, value: Any) -> float:
     """Return a metric's value as a float; NaN and infinities are kept.
 
     Raises:
-        InvalidParameter: It is no number: text, a bool, or an array of several.
+        InvalidParameter: The value is not a number: text, a bool, or an array of several.
     """
     is_bool = isinstance(value, bool) or str(getattr(value, "dtype", "")) == "bool"
     if not is_bool and not isinstance(value, (str, bytes)):
         try:
             return float(value)
         except (TypeError, ValueError, OverflowError):
-            pass  # refused below, like all that is no number
+            pass  # refused below, like everything that is not a number
     kind = type(value).__name__
     raise InvalidParameter(
         f"Invalid value for metric '{key}': expected a number of 64 bits, got {kind}."
@@ -54,6 +54,6 @@ def _cut(noun: str, key: str, value: str, limit: int) -> str:
     if os.environ.get("MLFLOW_TRUNCATE_LONG_VALUES", "true").lower() in {"false", "0"}:
         return value
     _logger.warning(
-        "The value of %s '%s' has %d characters and is cut to %d.", noun, key, len(value), limit
+        "The value of %s '%s' has %d characters; truncated to %d.", noun, key, len(value), limit
     )
     return value[:limit]

@@ -1,4 +1,4 @@
-"""What runs log: params, metrics, tags, inputs, outputs."""
+"""Logging to runs: params, metrics, tags, inputs, outputs."""
 
 from __future__ import annotations
 
@@ -41,15 +41,20 @@ class Logging(Calls):
         """Log one point of a metric's curve.
 
         Args:
-            run_id: Of an active run.
-            key: At most 250 characters of letters, digits and `/_.: -`.
-            value: A number; NaN and infinities are kept, a bool is refused.
-            timestamp: Unix time, milliseconds; now by default.
-            step: Order of the point; 0 by default.
-            synchronous: Of no effect, here and below: it is written when the call returns.
-            dataset_name: The data it was computed on, with `dataset_digest`.
-            dataset_digest: Of that data.
-            model_id: The logged model it belongs to, beside the run.
+            run_id: Id of an active run.
+            key: Name of the metric: at most 250 characters of letters, digits and `/_.: -`.
+            value: Value of the point; NaN and infinities are kept, a bool is refused.
+            timestamp: Time of the point, milliseconds of Unix time; now by default.
+            step: Position of the point on the curve; 0 by default.
+            synchronous: Ignored here and below: the point is stored when the call returns.
+            dataset_name: Name of the dataset the value was computed on; with `dataset_digest`.
+            dataset_digest: Digest of that dataset.
+            model_id: Id of a logged model the point belongs to as well.
+
+        Raises:
+            NotFound: The run does not exist.
+            InvalidState: The run is deleted.
+            InvalidParameter: The key or the value is invalid.
         """
         request = pb.LogMetricRequest(
             run_id=run_id,
@@ -70,10 +75,10 @@ class Logging(Calls):
         value: Any,
         synchronous: bool | None = None,  # noqa: FBT001 - MLflow's signature
     ) -> Any:
-        """Log a param, turned to text of at most 6,000 characters, and return the value.
+        """Log a param, converted to text of at most 6,000 characters, and return the value.
 
         Raises:
-            InvalidParameter: It was logged before with another value.
+            InvalidParameter: The param was logged before with another value.
         """
         request = pb.LogParamRequest(run_id=run_id, key=key, value=param_value(key, value))
         self._tracking(request, pb.LogParamResponse)
@@ -86,15 +91,15 @@ class Logging(Calls):
         value: Any,
         synchronous: bool | None = None,  # noqa: FBT001 - MLflow's signature
     ) -> None:
-        """Set a tag, turned to text of at most 8,000 characters."""
+        """Set a tag of a run; the value is converted to text of at most 8,000 characters."""
         request = pb.SetTagRequest(run_id=run_id, key=key, value=tag_value(key, value))
         self._tracking(request, pb.SetTagResponse)
 
     def delete_tag(self, run_id: str, key: str) -> None:
-        """Delete a tag.
+        """Delete a tag of a run.
 
         Raises:
-            NotFound: There is no such tag.
+            NotFound: The run has no such tag.
         """
         self._tracking(pb.DeleteTagRequest(run_id=run_id, key=key), pb.DeleteTagResponse)
 
@@ -106,9 +111,9 @@ class Logging(Calls):
         tags: Sequence[RunTag] = (),
         synchronous: bool | None = None,  # noqa: FBT001 - MLflow's signature
     ) -> None:
-        """Log many items in as few calls as the limits of a batch allow.
+        """Log many items in as few calls as the batch limits allow.
 
-        Each batch of at most 1,000 items, 100 params and 100 tags is written whole or not at all.
+        Each batch of at most 1,000 items, 100 params and 100 tags is atomic.
         """
         left_metrics = [_metric(item) for item in metrics]
         left_params = [pb.Param(key=p.key, value=param_value(p.key, p.value)) for p in params]
@@ -124,7 +129,7 @@ class Logging(Calls):
             left_params, left_tags = left_params[_BATCH_PARAMS:], left_tags[_BATCH_TAGS:]
 
     def get_metric_history(self, run_id: str, key: str) -> list[Metric]:
-        """Return every point of a metric, by timestamp, step and value; [] if there are none."""
+        """Return every point of a metric, by timestamp, step and value; [] if none."""
         request = pb.GetMetricHistoryRequest(run_id=run_id, metric_key=key)
         points: list[Metric] = []
         while True:
@@ -140,7 +145,7 @@ class Logging(Calls):
         datasets: Sequence[DatasetInput] | None = None,
         models: Sequence[LoggedModelInput] | None = None,
     ) -> None:
-        """Say what a run read."""
+        """Record the datasets and logged models that a run read."""
         request = pb.LogInputsRequest(
             run_id=run_id,
             datasets=[_dataset_input(item) for item in datasets or ()],
@@ -149,7 +154,7 @@ class Logging(Calls):
         self._tracking(request, pb.LogInputsResponse)
 
     def log_outputs(self, run_id: str, models: Sequence[LoggedModelOutput]) -> None:
-        """Say which logged models a run wrote."""
+        """Record the logged models that a run wrote."""
         outputs = [pb.ModelOutput(model_id=item.model_id, step=item.step) for item in models]
         request = pb.LogOutputsRequest(run_id=run_id, models=outputs)
         self._tracking(request, pb.LogOutputsResponse)

@@ -1,4 +1,4 @@
-"""Model versions: registering, stages, rollback, tags."""
+"""Model versions: registration, stages, rollback, tags."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from modelyard.entities.model_registry import ModelVersion, ResolvedModel
 from modelyard.exceptions import InvalidParameter
 
 STAGES = ("None", "Staging", "Production", "Archived")
-# Registering seals a manifest first; a model of many files takes its time.
+# Registering seals a manifest first, which takes long for a model of many files.
 _REGISTER_DEADLINE_S = 60.0
 
 
@@ -38,20 +38,20 @@ class ModelVersions(RegisteredModels, Calls):
         """Register the next version of a model, pinning its bytes.
 
         Args:
-            name: Of a registered model, an existing one unless `create_registered_model` is set.
-            source: `runs:/<run>/<path>`, `models:/m-<id>` or `models:/<name>/<version>`. Another
-                text is kept as it is, unverified.
-            run_id: Must agree with the source.
-            tags: Values are turned to text.
-            run_link: Kept as it is.
-            description: At most 5,000 characters.
-            await_creation_for: Of no effect: a version is READY when this returns.
-            model_id: Must agree with the source.
-            create_registered_model: Create the registered model, in the same step, if there is none
-                of that name.
+            name: Name of a registered model, which must exist unless `create_registered_model`.
+            source: `runs:/<run>/<path>`, `models:/m-<id>` or `models:/<name>/<version>`. Any other
+                text is stored as given, and the version is unverified.
+            run_id: Id of the run that made the model; must agree with the source.
+            tags: Tags of the version; values are converted to text.
+            run_link: Link to the run, stored as given.
+            description: Text of at most 5,000 characters.
+            await_creation_for: Ignored: the version is READY when the call returns.
+            model_id: Id of the logged model; must agree with the source.
+            create_registered_model: Create the registered model in the same transaction if it does
+                not exist.
 
         Raises:
-            NotFound: No such model, run or path.
+            NotFound: The registered model, the run or the path does not exist.
         """
         request = pb.CreateModelVersionRequest(
             name=name,
@@ -67,14 +67,18 @@ class ModelVersions(RegisteredModels, Calls):
         return _wire.model_version(reply.model_version)
 
     def copy_model_version(self, src_model_uri: str, dst_name: str) -> ModelVersion:
-        """Register the bytes of a version under another name, which is made if need be.
+        """Register the bytes of a version under another name.
 
         Args:
             src_model_uri: `models:/<name>/<version or stage>` or `models:/<name>@<alias>`.
-            dst_name: The model that gets a new version.
+            dst_name: Name of the model that gets a new version; created if it does not exist.
 
         Returns:
             The new version, with the source's description and tags, in stage None.
+
+        Raises:
+            InvalidParameter: `src_model_uri` is not the URI of a registered version.
+            NotFound: The version does not exist.
         """
         copied = self.resolve(src_model_uri).version
         if copied is None:
@@ -94,11 +98,11 @@ class ModelVersions(RegisteredModels, Calls):
         """Return a version.
 
         Args:
-            name: Which model.
-            version: A number, a stage in any case or an alias, looked for in this order.
+            name: Name of the registered model.
+            version: Number, stage in any case, or alias; interpreted in this order.
 
         Raises:
-            NotFound: There is none, or the stage is empty.
+            NotFound: The version does not exist, or no version is in the stage.
         """
         request = pb.GetModelVersionRequest(name=name, version=str(version))
         reply = self._registry(request, pb.GetModelVersionResponse)
@@ -107,7 +111,7 @@ class ModelVersions(RegisteredModels, Calls):
     def get_latest_versions(
         self, name: str, stages: Sequence[str] | None = None
     ) -> list[ModelVersion]:
-        """Return the highest version in each of some stages; in every stage by default."""
+        """Return the highest version in each of the given stages; in every stage by default."""
         request = pb.GetLatestVersionsRequest(name=name, stages=stages)
         reply = self._registry(request, pb.GetLatestVersionsResponse)
         return [_wire.model_version(item) for item in reply.model_versions]
@@ -118,7 +122,7 @@ class ModelVersions(RegisteredModels, Calls):
         return list(STAGES)
 
     def get_model_version_download_uri(self, name: str, version: str | int) -> str:
-        """Return where the bytes of a version are: its manifest's, or its unverified source."""
+        """Return the URI of a version's bytes: its manifest's, or the unverified source."""
         request = pb.GetModelVersionDownloadUriRequest(name=name, version=str(version))
         return self._registry(request, pb.GetModelVersionDownloadUriResponse).artifact_uri
 
@@ -130,10 +134,10 @@ class ModelVersions(RegisteredModels, Calls):
         *,
         etag: str | None = None,
     ) -> ModelVersion:
-        """Change the description.
+        """Change the description of a version.
 
         Raises:
-            Aborted: The etag given is not the version's any more.
+            Aborted: `etag` is given and is not the version's current one.
         """
         request = pb.UpdateModelVersionRequest(
             name=name, version=str(version), description=description, etag=etag
@@ -152,20 +156,21 @@ class ModelVersions(RegisteredModels, Calls):
         etag: str | None = None,
         expected_holder: str | int | None = None,
     ) -> ModelVersion:
-        """Move a version to a stage; the version that holds Staging or Production leaves it.
+        """Move a version to a stage; Staging and Production have one holder, which leaves.
 
         Args:
-            name: Which model.
-            version: A number.
+            name: Name of the registered model.
+            version: Number of the version.
             stage: None, Staging, Production or Archived, in any case.
-            archive_existing_versions: Move the present holder to Archived instead of None.
-            comment: Why; kept in the history.
-            etag: If given, the version's must still be this one.
-            expected_holder: If given, the version that must still hold the stage, or "none".
+            archive_existing_versions: Move the previous holder to Archived instead of None.
+            comment: Reason for the change, kept in the history.
+            etag: Expected etag of the version.
+            expected_holder: Number of the version expected to hold the stage, or "none".
 
         Raises:
-            Aborted: Somebody else changed the version or the stage first.
-            InvalidParameter: There is no such stage.
+            Aborted: The etag or the holder is not the expected one.
+            NotFound: The version does not exist.
+            InvalidParameter: The stage does not exist.
         """
         request = pb.TransitionModelVersionStageRequest(
             name=name,
@@ -187,19 +192,20 @@ class ModelVersions(RegisteredModels, Calls):
         *,
         expected_holder: str | int | None = None,
     ) -> ModelVersion:
-        """Reinstate the version that held a stage before; the present one goes to Archived.
+        """Reinstate the previous holder of a stage; the present holder moves to Archived.
 
         Args:
-            name: Which model.
+            name: Name of the registered model.
             stage: Staging or Production.
-            comment: Why; kept in the history.
-            expected_holder: If given, the version that must still hold the stage.
+            comment: Reason for the rollback, kept in the history.
+            expected_holder: Number of the version expected to hold the stage.
 
         Returns:
-            The version that holds the stage now.
+            The version that now holds the stage.
 
         Raises:
-            InvalidState: No earlier holder is left.
+            Aborted: Another version than `expected_holder` holds the stage.
+            InvalidState: No previous holder is left.
         """
         request = pb.RollbackStageRequest(
             name=name,
@@ -213,13 +219,13 @@ class ModelVersions(RegisteredModels, Calls):
     def delete_model_version(
         self, name: str, version: str | int, *, force: bool = False, comment: str | None = None
     ) -> None:
-        """Delete a version, permanently; its number is not used again.
+        """Delete a version permanently; its number is not used again.
 
         Args:
-            name: Which model.
-            version: A number.
-            force: Also when the model is protected from deletion or the version is in use.
-            comment: Why; kept in the history.
+            name: Name of the registered model.
+            version: Number of the version.
+            force: Delete even if the model is protected from deletion or the version is in use.
+            comment: Reason for the deletion, kept in the history.
         """
         request = pb.DeleteModelVersionRequest(
             name=name, version=str(version), force=force, comment=comment
@@ -236,10 +242,10 @@ class ModelVersions(RegisteredModels, Calls):
         """Return one page of the versions that match a filter.
 
         Args:
-            filter_string: Such as `name='iris' and current_stage='Production'`.
-            max_results: 1 to 200,000.
-            order_by: Such as `["version_number DESC"]`.
-            page_token: The `token` of the page before.
+            filter_string: Filter such as `name='iris' and current_stage='Production'`.
+            max_results: Maximum number of versions on the page, 1 to 200,000.
+            order_by: Columns such as `["version_number DESC"]`.
+            page_token: `token` of the previous page.
         """
         request = pb.SearchModelVersionsRequest(
             filter=filter_string, max_results=max_results, order_by=order_by, page_token=page_token
@@ -256,7 +262,7 @@ class ModelVersions(RegisteredModels, Calls):
         value: Any = None,
         stage: str | None = None,
     ) -> None:
-        """Set a tag of at most 100,000 characters, on a version or the latest one in a stage."""
+        """Set a tag of a version, or of the latest one in a stage; at most 100,000 characters."""
         request = pb.SetModelVersionTagRequest(
             name=name, version=self._number(name, version, stage), key=key, value=str(value)
         )
@@ -269,7 +275,7 @@ class ModelVersions(RegisteredModels, Calls):
         key: str | None = None,
         stage: str | None = None,
     ) -> None:
-        """Delete a tag of a version or of the latest one in a stage; none of that key is fine."""
+        """Delete a tag of a version, or of the latest one in a stage, if it exists."""
         request = pb.DeleteModelVersionTagRequest(
             name=name, version=self._number(name, version, stage), key=key
         )
@@ -281,16 +287,16 @@ class ModelVersions(RegisteredModels, Calls):
         return str(version) if stage is None else self.get_model_version(name, stage).version
 
     def resolve(self, uri: str, as_of: dt.datetime | None = None) -> ResolvedModel:
-        """Return what a model URI stands for.
+        """Resolve a model URI to a version or logged model.
 
         Args:
             uri: `models:/<name>/<version, stage or latest>`, `models:/<name>@<alias>`,
                 `models:/m-<id>` or `runs:/<run>/<path>`.
-            as_of: What a stage or alias stood for at that time, which must have a time zone.
+            as_of: Resolve a stage or alias as of this time, which must have a time zone.
 
         Raises:
-            NotFound: Nothing, now or then.
-            InvalidParameter: The URI is malformed.
+            NotFound: The URI does not resolve, or did not at that time.
+            InvalidParameter: The URI is malformed, or the time has no time zone.
         """
         request = pb.ResolveModelRequest(uri=uri)
         if as_of is not None:

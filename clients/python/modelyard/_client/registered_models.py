@@ -22,13 +22,13 @@ class RegisteredModels(Calls):
         description: str | None = None,
         deployment_job_id: str | None = None,
     ) -> RegisteredModel:
-        """Create a name to register versions under.
+        """Create a registered model, to register versions under.
 
         Args:
-            name: Not blank, no "/" or ":", at most 256 characters.
-            tags: Values are turned to text.
-            description: At most 5,000 characters.
-            deployment_job_id: Kept as it is.
+            name: Unique name of at most 256 characters, not blank, without "/" and ":".
+            tags: Tags of the model; values are converted to text.
+            description: Text of at most 5,000 characters.
+            deployment_job_id: Id of a deployment job, stored as given.
 
         Raises:
             AlreadyExists: The name is taken.
@@ -46,7 +46,7 @@ class RegisteredModels(Calls):
         """Return a registered model.
 
         Raises:
-            NotFound: There is none of that name.
+            NotFound: The model does not exist.
         """
         request = pb.GetRegisteredModelRequest(name=name)
         reply = self._registry(request, pb.GetRegisteredModelResponse)
@@ -55,7 +55,7 @@ class RegisteredModels(Calls):
     def rename_registered_model(
         self, name: str, new_name: str, *, comment: str | None = None
     ) -> RegisteredModel:
-        """Rename a model, with its versions, to a name that never had any."""
+        """Rename a model, with its versions, to a name that was never used."""
         request = pb.RenameRegisteredModelRequest(name=name, new_name=new_name, comment=comment)
         reply = self._registry(request, pb.RenameRegisteredModelResponse)
         return _wire.registered_model(reply.registered_model)
@@ -69,17 +69,18 @@ class RegisteredModels(Calls):
         deletion_protection: bool | None = None,
         etag: str | None = None,
     ) -> RegisteredModel:
-        """Change what is given.
+        """Change the given fields of a model; None leaves a field as it is.
 
         Args:
-            name: Which model.
-            description: At most 5,000 characters.
-            deployment_job_id: Kept as it is.
-            deletion_protection: Whether deletes are refused unless they say `force`.
-            etag: If given, the model's must still be this one.
+            name: Name of the registered model.
+            description: Text of at most 5,000 characters.
+            deployment_job_id: Id of a deployment job, stored as given.
+            deletion_protection: Whether deletions without `force` are refused.
+            etag: Expected etag of the model.
 
         Raises:
-            Aborted: The etag is stale.
+            Aborted: The etag is not the expected one.
+            NotFound: The model does not exist.
         """
         request = pb.UpdateRegisteredModelRequest(
             name=name, description=description, deployment_job_id=deployment_job_id, etag=etag
@@ -92,15 +93,16 @@ class RegisteredModels(Calls):
     def delete_registered_model(
         self, name: str, *, force: bool = False, comment: str | None = None
     ) -> None:
-        """Delete a model with all its versions, permanently.
+        """Delete a model with all its versions permanently.
 
         Args:
-            name: Which model.
-            force: Also when it is protected from deletion or in use.
-            comment: Why; kept in the history.
+            name: Name of the registered model.
+            force: Delete even if the model is protected from deletion or in use.
+            comment: Reason for the deletion, kept in the history.
 
         Raises:
-            InvalidState: It is protected or in use, and `force` is not given.
+            InvalidState: The model is protected or in use, and `force` is not given.
+            NotFound: The model does not exist.
         """
         request = pb.DeleteRegisteredModelRequest(name=name, force=force, comment=comment)
         self._registry(request, pb.DeleteRegisteredModelResponse)
@@ -115,10 +117,10 @@ class RegisteredModels(Calls):
         """Return one page of the models that match a filter.
 
         Args:
-            filter_string: Such as `name LIKE 'iris%' OR tags.team = 'ds'`.
-            max_results: 1 to 1,000.
-            order_by: Such as `["last_updated_timestamp DESC"]`.
-            page_token: The `token` of the page before.
+            filter_string: Filter such as `name LIKE 'iris%' OR tags.team = 'ds'`.
+            max_results: Maximum number of models on the page, 1 to 1,000.
+            order_by: Columns such as `["last_updated_timestamp DESC"]`.
+            page_token: `token` of the previous page.
         """
         request = pb.SearchRegisteredModelsRequest(
             filter=filter_string, max_results=max_results, order_by=order_by, page_token=page_token
@@ -128,47 +130,51 @@ class RegisteredModels(Calls):
         return PagedList(found, reply.next_page_token or None)
 
     def set_registered_model_tag(self, name: str, key: str, value: Any) -> None:
-        """Set a tag of at most 100,000 characters."""
+        """Set a tag of a model; the value is converted to text, at most 100,000 characters."""
         request = pb.SetRegisteredModelTagRequest(name=name, key=key, value=str(value))
         self._registry(request, pb.SetRegisteredModelTagResponse)
 
     def delete_registered_model_tag(self, name: str, key: str) -> None:
-        """Delete a tag; none of that key is fine."""
+        """Delete a tag of a model, if it exists."""
         request = pb.DeleteRegisteredModelTagRequest(name=name, key=key)
         self._registry(request, pb.DeleteRegisteredModelTagResponse)
 
     def set_registered_model_alias(self, name: str, alias: str, version: str | int) -> None:
-        """Let an alias name a version, moving it if it named another.
+        """Point an alias at a version, also if it pointed at another before.
 
         Args:
-            name: Which model.
+            name: Name of the registered model.
             alias: Letters, digits, "_" and "-"; not "latest", "v<digits>", digits or a stage.
-            version: A number.
+            version: Number of the version.
+
+        Raises:
+            NotFound: The version does not exist.
+            InvalidParameter: The alias is not allowed.
         """
         request = pb.SetRegisteredModelAliasRequest(name=name, alias=alias, version=str(version))
         self._registry(request, pb.SetRegisteredModelAliasResponse)
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
-        """Delete an alias; none of that name is fine."""
+        """Delete an alias, if it exists."""
         request = pb.DeleteRegisteredModelAliasRequest(name=name, alias=alias)
         self._registry(request, pb.DeleteRegisteredModelAliasResponse)
 
     def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion:
-        """Return the version an alias names; "latest" names the highest.
+        """Return the version an alias points at; "latest" is the highest version.
 
         Raises:
-            NotFound: There is no such alias.
+            NotFound: The model has no such alias.
         """
         request = pb.GetModelVersionByAliasRequest(name=name, alias=alias)
         reply = self._registry(request, pb.GetModelVersionByAliasResponse)
         return _wire.model_version(reply.model_version)
 
     def history(self, name: str, after_revision: int = 0) -> list[ModelEvent]:
-        """Return every change of a model, oldest first: who, when, from what to what, why.
+        """Return every change of a model, oldest first: actor, time, before, after and comment.
 
         Args:
-            name: Which model; a deleted or renamed one still has its history.
-            after_revision: Only changes after this one.
+            name: Name of the model; a deleted or renamed model keeps its history.
+            after_revision: Return only changes after this revision.
         """
         request = pb.ListModelEventsRequest(
             name=name, after_revision=after_revision, page_size=_EVENTS_PER_PAGE

@@ -1,1 +1,1 @@
-"""The functions of `modelyard`, by noun. Importing them imports neither grpc nor protobuf."""
+"""The functions of `modelyard`, by resource. Importing them does not import grpc or protobuf."""

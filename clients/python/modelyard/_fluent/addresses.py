@@ -1,4 +1,4 @@
-"""Which server is used."""
+"""Addresses of the servers in use."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ __all__ = [
 
 
 def get_tracking_uri() -> str:
-    """Return the server's address; without one set, that of the local home.
+    """Return the tracking server's address; if none is set, that of the local home.
 
-    The local home's instance is not started: until it runs, its folder's URI is returned.
+    The local home's instance is not started; while it is not running, the URI of its folder is
+    returned.
     """
     return connections.tracking_uri() or _local_uri()
 
 
 def get_registry_uri() -> str:
-    """Return the address for registered models: the tracking server's, unless another was set."""
+    """Return the address for registered models; the tracking server's unless another is set."""
     return connections.registry_uri() or _local_uri()
 
 

@@ -1,4 +1,4 @@
-"""Tags that say where a run came from."""
+"""Tags that record the origin of a run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def context_tags() -> dict[str, str]:
 
 
 def git_commit(folder: Path) -> str | None:
-    """Return the commit checked out around a folder; None outside of a repository.
+    """Return the commit of the git repository around a folder; None outside of a repository.
 
     Reads git's files, because starting git takes longer than starting the run.
     """
@@ -48,5 +48,5 @@ def _head(git: Path) -> str | None:
             if line.endswith(f" {ref}"):
                 return line.split()[0]
     except (OSError, UnicodeDecodeError):
-        pass  # no commit yet, or files that are not ours to read: then there is no such tag
+        pass  # no commit yet, or unreadable files: the tag is left out
     return None

@@ -17,15 +17,15 @@ DEFAULT_EXPERIMENT_ID = "0"
 def set_experiment(
     experiment_name: str | None = None, experiment_id: str | None = None
 ) -> Experiment:
-    """Choose the experiment of the runs to come; make it if there is none of that name.
+    """Set the experiment for new runs; create it if no experiment has the name.
 
     Args:
-        experiment_name: Or else give `experiment_id`.
-        experiment_id: Of an existing one.
+        experiment_name: Name of the experiment; exclusive with `experiment_id`.
+        experiment_id: Id of an existing experiment.
 
     Raises:
-        InvalidState: It is deleted.
-        NotFound: There is none of that id.
+        InvalidState: The experiment is deleted.
+        NotFound: No experiment has this id.
     """
     if (experiment_name is None) == (experiment_id is None):
         raise InvalidParameter("Give either experiment_name or experiment_id.")
@@ -46,19 +46,19 @@ def _get_or_create(name: str) -> Experiment:
     known = client().get_experiment_by_name(name)
     if known:
         return known
-    with contextlib.suppress(AlreadyExists):  # then somebody else made it meanwhile
+    with contextlib.suppress(AlreadyExists):  # created concurrently
         client().create_experiment(name)
     made = client().get_experiment_by_name(name)
     if made is None:
-        raise NotFound(f"The experiment '{name}' was renamed right after it was made.")
+        raise NotFound(f"The experiment '{name}' was renamed right after it was created.")
     return made
 
 
 def active_experiment_id() -> str:
-    """Return the id of the experiment new runs belong to.
+    """Return the id of the experiment for new runs.
 
-    That of `set_experiment`, or else of the environment's `MODELYARD_EXPERIMENT_NAME` (made if
-    need be) or `MODELYARD_EXPERIMENT_ID`, or else "0", Default.
+    That of `set_experiment`, else of the environment's `MODELYARD_EXPERIMENT_NAME` (created if it
+    does not exist) or `MODELYARD_EXPERIMENT_ID`, else "0", the experiment Default.
     """
     if process.experiment_id is not None:
         return process.experiment_id
@@ -76,17 +76,17 @@ def create_experiment(
 
 
 def get_experiment(experiment_id: str) -> Experiment:
-    """Return an experiment, also a deleted one."""
+    """Return an experiment, active or deleted; raise `NotFound` if it does not exist."""
     return client().get_experiment(experiment_id)
 
 
 def get_experiment_by_name(name: str) -> Experiment | None:
-    """Return the experiment of that name, also a deleted one; None if there is none."""
+    """Return the experiment of that name, active or deleted; None if it does not exist."""
     return client().get_experiment_by_name(name)
 
 
 def delete_experiment(experiment_id: str) -> None:
-    """Delete an experiment with its runs; `restore_experiment` brings them back."""
+    """Delete an experiment with its runs; `restore_experiment` restores them."""
     client().delete_experiment(experiment_id)
 
 
@@ -101,7 +101,7 @@ def search_experiments(
     filter_string: str | None = None,
     order_by: Sequence[str] | None = None,
 ) -> list[Experiment]:
-    """Return the experiments that match a filter: all of them, or `max_results`."""
+    """Return the experiments that match a filter, at most `max_results`; all by default."""
     from modelyard._client.calls import all_pages
 
     return all_pages(

@@ -1,6 +1,6 @@
-"""Logging to the active run; without one, a run is started.
+"""Logging to the active run; a run is started if none is active.
 
-Everything is written when the call returns: `synchronous` is of no effect.
+Everything is stored when the call returns: `synchronous` is ignored.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def log_param(
     value: Any,
     synchronous: bool | None = None,  # noqa: FBT001 - MLflow's signature
 ) -> Any:
-    """Log a param, which never changes afterwards, and return its value."""
+    """Log a param, which is immutable afterwards, and return its value."""
     return client().log_param(active_or_new_run_id(), key, value, synchronous)
 
 
@@ -31,7 +31,7 @@ def log_params(
     synchronous: bool | None = None,  # noqa: FBT001 - MLflow's signature
     run_id: str | None = None,
 ) -> None:
-    """Log params, in batches of 100 that are written whole or not at all."""
+    """Log params, in atomic batches of 100."""
     items = [Param(key, value) for key, value in params.items()]
     client().log_batch(active_or_new_run_id(run_id), params=items, synchronous=synchronous)
 
@@ -60,7 +60,7 @@ def log_metrics(
     timestamp: int | None = None,
     model_id: str | None = None,
 ) -> None:
-    """Log one point of each of many metrics, all at the same time and step."""
+    """Log one point of each of many metrics, all with the same timestamp and step."""
     when_ms = time.time_ns() // 1_000_000 if timestamp is None else timestamp
     points = [
         Metric(key, value, when_ms, step or 0, model_id=model_id) for key, value in metrics.items()
@@ -95,14 +95,14 @@ def delete_tag(key: str) -> None:
 def log_artifact(
     local_path: str | Path, artifact_path: str | None = None, run_id: str | None = None
 ) -> None:
-    """Upload a file, or a folder under its own name."""
+    """Upload a file, or a folder under its own name, to the active run."""
     client().log_artifact(active_or_new_run_id(run_id), local_path, artifact_path)
 
 
 def log_artifacts(
     local_dir: str | Path, artifact_path: str | None = None, run_id: str | None = None
 ) -> None:
-    """Upload what a folder holds."""
+    """Upload the content of a folder to the active run."""
     client().log_artifacts(active_or_new_run_id(run_id), local_dir, artifact_path)
 
 
@@ -119,17 +119,17 @@ def log_dict(dictionary: Mapping[str, Any], artifact_file: str, run_id: str | No
 def log_figure(
     figure: Any, artifact_file: str, *, save_kwargs: Mapping[str, Any] | None = None
 ) -> None:
-    """Write a figure of matplotlib or plotly to a file of the run."""
+    """Write a matplotlib or plotly figure to a file of the run."""
     run_id = active_or_new_run_id()
     client().log_figure(run_id, figure, artifact_file, save_kwargs=save_kwargs)
 
 
 def log_image(image: Any, artifact_file: str) -> None:
-    """Write an image of Pillow, or an array, to a file of the run."""
+    """Write a Pillow image, or an array, to a file of the run."""
     client().log_image(active_or_new_run_id(), image, artifact_file)
 
 
 def get_artifact_uri(artifact_path: str | None = None) -> str:
-    """Return the URI of the active run's files, or of one of them."""
+    """Return the URI of the active run's artifacts, or of a path among them."""
     root = client().get_run(active_or_new_run_id()).info.artifact_uri
     return f"{root}/{artifact_path}" if artifact_path else root

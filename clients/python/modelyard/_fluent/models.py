@@ -17,11 +17,11 @@ from modelyard.models.model import Model, ModelInfo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogOptions:
-    """What a logged model has beyond its folder.
+    """Options of a logged model beside its folder.
 
     Attributes:
-        step: Of the run's training, at which it was made.
-        await_registration_for_seconds: How long to wait for a new version to be READY.
+        step: Step of the training at which the model was made.
+        await_registration_for_seconds: Ignored: a new version is READY when the call returns.
     """
 
     name: str
@@ -48,8 +48,8 @@ def log_model_folder(folder: Path, options: LogOptions) -> ModelInfo:
     upload leaves a logged model in state FAILED, which cannot be registered.
 
     Args:
-        folder: With an MLmodel file.
-        options: What the model is called, and whether to register it.
+        folder: Model folder with an MLmodel file.
+        options: Name of the model, its tags and params, and whether to register it.
     """
     tracking = client()
     run = active_run() or start_run()

@@ -18,13 +18,13 @@ def register_model(
     *,
     tags: Mapping[str, Any] | None = None,
 ) -> ModelVersion:
-    """Register the next version of a model; make the model if there is none of that name.
+    """Register the next version of a model; create the model if it does not exist.
 
     Args:
         model_uri: `runs:/<run_id>/<path>`, `models:/m-<id>` or `models:/<name>/<version>`.
-        name: Not blank, no "/" or ":", at most 256 characters.
-        await_registration_for: Of no effect: a version is READY when this returns.
-        tags: Of the version; values are turned to text.
+        name: Name of at most 256 characters, not blank, without "/" and ":".
+        await_registration_for: Ignored: the version is READY when the call returns.
+        tags: Tags of the version; values are converted to text.
 
     Raises:
         NotFound: The URI names no model.
@@ -43,7 +43,7 @@ def search_registered_models(
     filter_string: str | None = None,
     order_by: Sequence[str] | None = None,
 ) -> list[RegisteredModel]:
-    """Return the registered models that match a filter: all of them, or `max_results`."""
+    """Return the registered models that match a filter, at most `max_results`; all by default."""
     from modelyard._client.calls import all_pages
 
     return all_pages(
@@ -58,7 +58,7 @@ def search_model_versions(
     filter_string: str | None = None,
     order_by: Sequence[str] | None = None,
 ) -> list[ModelVersion]:
-    """Return the versions that match a filter: all of them, or `max_results`."""
+    """Return the versions that match a filter, at most `max_results`; all by default."""
     from modelyard._client.calls import all_pages
 
     return all_pages(
@@ -76,17 +76,17 @@ def set_model_version_tag(
 
 
 def get_logged_model(model_id: str) -> LoggedModel:
-    """Return a logged model."""
+    """Return a logged model; raise `NotFound` if it does not exist or is deleted."""
     return client().get_logged_model(model_id)
 
 
 def last_logged_model() -> LoggedModel | None:
-    """Return the model this process logged last; None without one."""
+    """Return the last model that this process logged; None if it logged none."""
     return client().get_logged_model(process.last_model_id) if process.last_model_id else None
 
 
 def finalize_logged_model(model_id: str, status: LoggedModelStatus | str) -> LoggedModel:
-    """Say that the upload is complete ("READY") or has failed ("FAILED")."""
+    """Mark the upload of a logged model as complete ("READY") or failed ("FAILED")."""
     return client().finalize_logged_model(model_id, status)
 
 
@@ -116,12 +116,12 @@ def search_logged_models(
     """Return the logged models that match a filter.
 
     Args:
-        experiment_ids: The active experiment by default.
-        filter_string: Such as `name = 'model' AND metrics.accuracy > 0.9`.
+        experiment_ids: Ids of the experiments to search; the active experiment by default.
+        filter_string: Filter such as `name = 'model' AND metrics.accuracy > 0.9`.
         datasets: See `MlflowClient.search_logged_models`.
-        max_results: All of them by default.
+        max_results: Maximum number of models; all by default.
         order_by: See `MlflowClient.search_logged_models`.
-        output_format: "pandas" or "list".
+        output_format: "pandas" for a DataFrame, "list" for a list of `LoggedModel`.
     """
     from modelyard._client.calls import all_pages
     from modelyard._fluent.search import as_table, check_format

@@ -1,4 +1,4 @@
-"""Searching runs."""
+"""Search for runs."""
 
 from __future__ import annotations
 
@@ -29,18 +29,19 @@ def search_runs(
     """Return the runs that match a filter.
 
     Args:
-        experiment_ids: Where to search; the active experiment by default.
-        filter_string: Such as `metrics.accuracy > 0.9 AND params.depth = '3'`.
-        run_view_type: A `ViewType`.
-        max_results: At most so many.
-        order_by: Such as `["metrics.accuracy DESC"]`; newest first by default.
+        experiment_ids: Ids of the experiments to search; the active experiment by default.
+        filter_string: Filter such as `metrics.accuracy > 0.9 AND params.depth = '3'`.
+        run_view_type: A `ViewType`; active runs by default.
+        max_results: Maximum number of runs.
+        order_by: Columns such as `["metrics.accuracy DESC"]`; newest first by default.
         output_format: "pandas" for a DataFrame with a column for each metric (`metrics.<key>`),
             param and tag; "list" for a list of `Run`.
-        search_all_experiments: Instead of ids or names.
-        experiment_names: Instead of ids.
+        search_all_experiments: Search all experiments; exclusive with ids and names.
+        experiment_names: Names of the experiments to search; exclusive with ids.
 
     Raises:
-        NotFound: There is no experiment of a given name.
+        NotFound: No experiment has a given name.
+        InvalidParameter: The format is unknown, or several ways to choose experiments are used.
     """
     from modelyard._client.calls import all_pages
 
@@ -57,7 +58,7 @@ def search_runs(
 
 
 def check_format(output_format: str) -> None:
-    """Refuse a format before anything is searched."""
+    """Refuse an unknown format, or one whose packages are missing, before any call."""
     if output_format not in _FORMATS:
         raise InvalidParameter(
             f"Invalid output_format '{output_format}'; it must be one of {', '.join(_FORMATS)}."
@@ -83,7 +84,7 @@ def _experiments(
 def _id_of(name: str) -> str:
     found = client().get_experiment_by_name(name)
     if found is None:
-        raise NotFound(f"There is no experiment named '{name}'.")
+        raise NotFound(f"No experiment is named '{name}'.")
     return found.experiment_id
 
 

@@ -1,4 +1,4 @@
-"""What the functions of `modelyard` remember: the active experiment and the active runs."""
+"""State of the functions of `modelyard`: the active experiment and the active runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # the client imports grpc, which `import modelyard` must not
 
 
 class _ThreadState(threading.local):
-    """Runs are active in the thread that started them."""
+    """Active runs of a thread; a run is active in the thread that started it."""
 
     def __init__(self) -> None:
         self.runs: list[Run] = []
@@ -24,7 +24,7 @@ class _ThreadState(threading.local):
 
 
 class _ProcessState:
-    """The experiment of `set_experiment`, and every run that is open, to be ended at exit."""
+    """The experiment of `set_experiment`, and the open runs, which are ended at exit."""
 
     def __init__(self) -> None:
         self.experiment_id: str | None = None
@@ -34,7 +34,7 @@ class _ProcessState:
 
 thread = _ThreadState()
 process = _ProcessState()
-# A forked child may go on logging to the run, but only the parent ends it.
+# A forked child may continue to log to the run, but only the parent ends it.
 os.register_at_fork(after_in_child=process.open_run_ids.clear)
 
 
@@ -45,11 +45,11 @@ def client() -> MlflowClient:
 
 
 def end_open_runs() -> None:
-    """At exit: end what was left open, as FAILED if an uncaught exception ended the script."""
+    """At exit: end open runs, as FAILED if an uncaught exception ended the script."""
     crashed = getattr(sys, "last_value", None) is not None and not hasattr(sys, "ps1")
     for run_id in list(process.open_run_ids):
         try:
             client().set_terminated(run_id, "FAILED" if crashed else "FINISHED")
         except ModelyardException as error:
-            with contextlib.suppress(OSError):  # stderr may be gone already
+            with contextlib.suppress(OSError):  # stderr may be closed
                 sys.stderr.write(f"modelyard: run {run_id} could not be ended: {error}\n")

@@ -1,1 +1,1 @@
-"""How the SDK reaches servers: connections, calls, retries, TLS, local instances."""
+"""Transport of the SDK: connections, calls, retries, TLS, local instances."""

@@ -1,7 +1,7 @@
-"""Where the server is, and the channels to it.
+"""The address of the server, and the channels to it.
 
 An address is `http(s)://host:port` of a gateway, which names the gRPC targets, or
-`grpc(s)://host:port`. Without one, the instance of the local home is used, and started if need be.
+`grpc(s)://host:port`. Without one, the local home's instance is used, and started if necessary.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ _OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.enable_retries", 1),
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 5_000),
-    ("grpc.http2.ping_timeout_ms", 5_000),  # without it a hung peer is found after 70 s
+    ("grpc.http2.ping_timeout_ms", 5_000),  # otherwise a hung peer is detected after 70 s
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 5_000),  # how long a connection may take to be made, too
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # also the timeout of connecting
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.max_receive_message_length", 64 << 20),
-    # Otherwise a new channel to a restarted server waits out the back-off of the old one.
+    # Otherwise a new channel to a restarted server waits for the old channel's back-off.
     ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.dns_min_time_between_resolutions_ms", 5_000),  # a new replica is found within that time
+    ("grpc.dns_min_time_between_resolutions_ms", 5_000),  # a new replica is found within this time
     ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """gRPC targets by area, as gRPC writes them."""
+    """gRPC targets by area, in gRPC's syntax."""
 
     tracking: str
     registry: str
@@ -53,9 +53,9 @@ class Connection:
     """Channels to one server, opened when first used.
 
     Attributes:
-        uri: As it was given, for messages.
-        is_local: Whether it is the instance of the local home, which may end when idle.
-        has_answered: Whether anything has come from there.
+        uri: Address of the server as given, for messages.
+        is_local: Whether the server is the local home's instance, which may stop when idle.
+        has_answered: Whether the server has answered a call.
     """
 
     uri: str
@@ -75,10 +75,10 @@ class Connection:
             return self._channels[target]
 
     def move(self, targets: Targets) -> None:
-        """Call other targets from now on."""
+        """Use other targets from now on."""
         with self._lock:
             if targets != self.targets:
-                # Not closed: other threads may be about to call through them, and fail as this did.
+                # Not closed: calls of other threads may be about to use them, and would fail.
                 self.targets, self._channels = targets, {}
 
 
@@ -93,7 +93,7 @@ def _open_channel(target: str, *, secure: bool) -> Any:
 
 
 class _State:
-    """What `set_tracking_uri` chose, and the connections that are open."""
+    """The addresses set by `set_tracking_uri` and `set_registry_uri`, and the open connections."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -103,7 +103,7 @@ class _State:
         self.inherited: list[Connection] = []
 
     def forget_inherited(self) -> None:
-        """After a fork: the parent's channels must be neither used nor closed here."""
+        """After a fork: drop the parent's channels, which must be neither used nor closed here."""
         self.inherited += self.open.values()
         self.open = {}
         self.lock = threading.RLock()
@@ -115,7 +115,7 @@ os.register_at_fork(after_in_child=_state.forget_inherited)
 
 @contextmanager
 def isolated() -> Iterator[None]:
-    """Restore the chosen servers and forget all connections when the block ends."""
+    """Restore the addresses and drop all connections at the end of the block."""
     chosen = _state.tracking_uri, _state.registry_uri
     try:
         yield
@@ -126,14 +126,14 @@ def isolated() -> Iterator[None]:
 
 
 def set_tracking_uri(uri: str | None) -> None:
-    """Choose the server for calls from now on.
+    """Set the address of the tracking server for calls from now on.
 
     Args:
-        uri: `http(s)://host:port` or `grpc(s)://host:port`; None or "" for the environment's, and
-            without one the local home's.
+        uri: `http(s)://host:port` or `grpc(s)://host:port`; None or "" for the environment's
+            address, or the local home if that is not set.
 
     Raises:
-        InvalidParameter: The address is of another kind.
+        InvalidParameter: The address has another form.
     """
     text = str(uri) if uri else None
     if text:
@@ -143,7 +143,7 @@ def set_tracking_uri(uri: str | None) -> None:
 
 
 def set_registry_uri(uri: str | None) -> None:
-    """Choose another server for registered models; None or "" for the tracking server."""
+    """Set the address for registered models; None or "" for the tracking server's."""
     text = str(uri) if uri else None
     if text:
         check(text)
@@ -152,24 +152,24 @@ def set_registry_uri(uri: str | None) -> None:
 
 
 def tracking_uri() -> str | None:
-    """Return the address in use; None when it is the local home."""
+    """Return the address in use; None for the local home."""
     return _state.tracking_uri or setting("TRACKING_URI")
 
 
 def registry_uri() -> str | None:
-    """Return the address for registered models; None when it is the local home."""
+    """Return the address for registered models; None for the local home."""
     return _state.registry_uri or setting("REGISTRY_URI") or tracking_uri()
 
 
 def connect(uri: str | None) -> Connection:
-    """Return the open connection to a server, or open it.
+    """Return the open connection to a server; open one if there is none.
 
     Args:
-        uri: Its address; None for the local home.
+        uri: Address of the server; None for the local home.
 
     Raises:
         InvalidParameter: The address is malformed.
-        Unavailable: Nothing answers there, or no local instance could be started.
+        Unavailable: The server does not answer, or no local instance could be started.
     """
     key = uri or ""
     with _state.lock:
@@ -184,30 +184,30 @@ def host(uri: str | None) -> str | None:
 
 
 def disconnect(connection: Connection) -> None:
-    """Forget a connection, so that the next call looks for the server again."""
+    """Drop a connection, so that the next call discovers the server again."""
     with _state.lock:
         for key, known in list(_state.open.items()):
             if known is connection:
-                # Not closed: other threads may be about to call through it, and fail as this did.
+                # Not closed: calls of other threads may be about to use it, and would fail.
                 del _state.open[key]
 
 
 def look_again(connection: Connection, timeout_s: float) -> None:
-    """Find out where a server is now, after a call did not get through.
+    """Discover a server again after a call did not reach it.
 
-    An instance of the local home is looked for by the next call, which starts it if it has ended. A
-    gateway may have been started again with other targets. If it tells none, the known ones stay.
+    The local home's instance is looked up by the next call, which starts it if it has stopped. A
+    gateway may have been restarted with other targets; if it returns none, the known ones stay.
 
     Args:
-        connection: Of the call.
-        timeout_s: How long to wait for the gateway, seconds.
+        connection: Connection of the failed call.
+        timeout_s: Maximum wait for the gateway, seconds.
     """
     if connection.is_local:
         disconnect(connection)
         return
     parts = check(connection.uri)
     if parts.scheme in {"http", "https"}:
-        # Without an answer the call fails once more, and says so.
+        # Without an answer the call fails again, with its own error.
         with suppress(ModelyardException):
             connection.move(_discover(connection.uri, parts, min(timeout_s, _DISCOVERY_TIMEOUT_S)))
 
@@ -226,10 +226,10 @@ def _connect(uri: str | None) -> Connection:
 
 
 def check(uri: str) -> urllib.parse.SplitResult:
-    """Take an address apart.
+    """Parse an address.
 
     Raises:
-        InvalidParameter: It is not one of a server.
+        InvalidParameter: It is not the address of a server.
     """
     wanted = "expected http(s)://host:port or grpc(s)://host:port"
     try:
@@ -269,17 +269,17 @@ def _discover(uri: str, parts: urllib.parse.SplitResult, timeout_s: float) -> Ta
         raise Unavailable(f"{uri} cannot be reached: {_why(reason, parts)}") from None
     except HTTPException:
         raise ModelyardException(
-            f"{uri} answered no HTTP; if it is the port of gRPC, use grpc://{parts.netloc}."
+            f"{uri} does not speak HTTP; if it is a gRPC port, use grpc://{parts.netloc}."
         ) from None
     except (ValueError, TypeError, KeyError, AttributeError):
         raise ModelyardException(
-            f"{uri} answered something else than gRPC targets to {_DISCOVERY_PATH}: "
-            "it is not a Modelyard server."
+            f"{uri} did not return gRPC targets for {_DISCOVERY_PATH}: it is not a Modelyard "
+            "server."
         ) from None
 
 
 def _why(reason: object, parts: urllib.parse.SplitResult) -> str:
-    """Return why there was no answer, for people."""
+    """Return a readable reason for a missing answer."""
     import ssl
 
     from modelyard._transport import tls
@@ -288,14 +288,14 @@ def _why(reason: object, parts: urllib.parse.SplitResult) -> str:
     hung_up = isinstance(reason, ConnectionResetError | ConnectionAbortedError | ssl.SSLError)
     if parts.scheme == "https" and hung_up and not explained:
         return (
-            "it closes the connection; does it ask for a client certificate "
+            "it closes the connection; does it require a client certificate "
             "(MODELYARD_TLS_CERT_FILE and MODELYARD_TLS_KEY_FILE)?"
         )
     return f"{explained or reason}."
 
 
 def targets_of(grpc_targets: dict[str, str], parts: urllib.parse.SplitResult) -> Targets:
-    """Return what a discovery document names; `:port` means the host that was asked."""
+    """Return the targets of a discovery document; `:port` means the host of the request."""
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
 
     def target(area: str) -> str:

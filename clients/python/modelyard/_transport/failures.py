@@ -1,4 +1,4 @@
-"""What a failed call means."""
+"""Classification of failed calls."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ from modelyard.exceptions import (
 
 _DETAILS_KEY = "grpc-status-details-bin"
 _TYPE_URL = "type.googleapis.com/google.rpc."
-# What gRPC says of a call for which it had no connection.
+# gRPC's details for a call without a connection.
 _UNREACHED = (
     "failed to connect to all addresses",
     "connections to all backends failing",
     "errors resolving",
     "DNS resolution failed",
 )
-# What gRPC's own limit of calls at a time says, without details; nothing was started.
+# gRPC's text at its own limit of concurrent calls; nothing was started.
 _CROWDED = "Concurrent RPC limit exceeded"
 _CROWDED_FOR_S = 0.5
-# Without details of ours these are gRPC's own, and nothing was started; other codes tell nothing.
+# Without our error details these codes come from gRPC, and nothing was started; the outcome of
+# other codes is unknown.
 _NOT_STARTED = {grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.RESOURCE_EXHAUSTED}
-# A server that stops cancels calls that it gets at that moment; nobody else does.
+# Only a server that is stopping cancels calls, those that arrive at that moment.
 _BROKEN_OFF = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
-_UNKNOWN_OUTCOME = " What was asked for may have been done: look before you try again."
+_UNKNOWN_OUTCOME = " The change may have been made: check before you retry."
 
 Detail = TypeVar("Detail", bound=Message)
 
@@ -43,13 +44,13 @@ class Failure:
     """A failed call.
 
     Args:
-        error: How it ended.
+        error: Error of the gRPC call.
 
     Attributes:
-        is_of_transport: There was no answer of the server's.
-        may_have_arrived: The server may have done what it was asked, and could not say so.
-        may_pass: The same call may succeed later.
-        retry_after_s: When, as the server says; None if it says nothing.
+        is_of_transport: Whether the server did not answer.
+        may_have_arrived: Whether the server may have executed the call without reporting it.
+        may_pass: Whether the same call may succeed later.
+        retry_after_s: Delay before a retry that the server asked for, seconds; None for none.
     """
 
     def __init__(self, error: Any) -> None:
@@ -89,17 +90,17 @@ class Failure:
         return tls.explained(self._details)
 
     def exception(self, server: str, timeout_s: float, *, may_be_done: bool) -> ModelyardException:
-        """Return what to raise.
+        """Return the exception to raise.
 
         Args:
-            server: The address, for messages.
-            timeout_s: How long was waited in all, seconds.
-            may_be_done: This attempt, or an earlier one, may have changed something.
+            server: Address of the server, for messages.
+            timeout_s: Deadline of all attempts together, seconds.
+            may_be_done: Whether this attempt, or an earlier one, may have changed something.
         """
         outcome = _UNKNOWN_OUTCOME if may_be_done else ""
         if self._info is not None:
             kind = _BY_REASON.get(self._info.reason, ModelyardException)
-            # Any other refusal is about what the server knows, also of earlier attempts.
+            # Any other refusal takes earlier attempts into account, so the outcome is known.
             unknown = outcome if self.may_pass else ""
             return kind((self._details or self._info.reason) + unknown)
         by_code = {
@@ -110,7 +111,7 @@ class Failure:
                 f"The server at {server} did not answer within {timeout_s:g} s.{outcome}"
             ),
             grpc.StatusCode.UNIMPLEMENTED: Unimplemented(
-                f"The server at {server} does not have this call; is it too old?"
+                f"The server at {server} does not implement this call; is it too old?"
             ),
             grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhausted(
                 f"The server at {server} refused: {self._details}.{outcome}"
@@ -126,8 +127,8 @@ class Failure:
             return f": {reason}."
         if self._is_unreached() and "Socket closed" in self._details:
             return (
-                ": it closes connections at once. Does it speak TLS (https:// or grpcs://), or ask "
-                "for a client certificate (MODELYARD_TLS_CERT_FILE)?"
+                ": it closes connections at once. Does it require TLS (https:// or grpcs://) or a "
+                "client certificate (MODELYARD_TLS_CERT_FILE)?"
             )
         return ". Is it running?"
 
@@ -135,7 +136,7 @@ class Failure:
 def _reasons() -> dict[str, type[ModelyardException]]:
     known = [kind for kind in vars(exceptions).values() if isinstance(kind, type)]
     kinds = {kind.code: kind for kind in known if issubclass(kind, ModelyardException)}
-    return {name: kinds[name] for name in errors_pb2.Reason.keys() if name in kinds}  # noqa: SIM118 - an enum wrapper is no dict
+    return {name: kinds[name] for name in errors_pb2.Reason.keys() if name in kinds}  # noqa: SIM118 - an enum wrapper is not a dict
 
 
 _BY_REASON = _reasons()

@@ -1,4 +1,4 @@
-"""HTTP by the standard library: for discovery, and for bytes of artifacts."""
+"""HTTP by the standard library, for discovery and for artifact bytes."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Body = Callable[[HTTPConnection], None]
 
 
 def open_url(request: urllib.request.Request, timeout_s: float) -> HTTPResponse:
-    """Send a request; proxies of the environment are used, but never for this machine.
+    """Send a request; the environment's proxies are used except for this machine.
 
     Raises:
-        urllib.error.HTTPError: The answer is not a success.
-        OSError: There is no answer.
-        ValueError: The URL is not of http or https.
-        InvalidParameter: A file of the settings of TLS cannot be used.
+        urllib.error.HTTPError: The response is not a success.
+        OSError: The server did not respond.
+        ValueError: The scheme of the URL is neither http nor https.
+        InvalidParameter: A TLS file named by a setting cannot be used.
     """
     parts = _checked(request.full_url)
     handlers: list[urllib.request.BaseHandler] = []
@@ -50,10 +50,10 @@ def _checked(url: str) -> urllib.parse.SplitResult:
 
 
 class HttpRefusal(Exception):
-    """The answer was not a success.
+    """The response was not a success.
 
     Args:
-        status: Of HTTP.
+        status: HTTP status code.
     """
 
     def __init__(self, status: int) -> None:
@@ -62,13 +62,13 @@ class HttpRefusal(Exception):
 
 
 class Connections:
-    """Connections that stay open between requests, until the end of the `with` block.
+    """Connection pool; connections stay open between requests until the end of the `with` block.
 
-    May be used by any number of threads; each request has a connection to itself.
+    Safe for use by any number of threads; each request has a connection to itself.
 
     Args:
         server: Host name of the server, which may ask for the client certificate.
-        timeout_s: How long to wait for the next byte.
+        timeout_s: Maximum wait for the next byte, seconds.
     """
 
     def __init__(self, server: str | None, timeout_s: float) -> None:
@@ -97,20 +97,20 @@ class Connections:
     def request(
         self, method: str, url: str, headers: Mapping[str, str], body: Body | None = None
     ) -> Iterator[HTTPResponse]:
-        """Send a request and yield the answer, whose bytes are read in the `with` block.
+        """Send a request and yield the response, whose body is read in the `with` block.
 
         Args:
-            method: Of HTTP.
-            url: Of http or https.
-            headers: Content-Length among them when there is a body.
-            body: Sends it over a connection; may be called again when a kept connection turns out
+            method: HTTP method.
+            url: An http or https URL.
+            headers: Request headers; with Content-Length if there is a body.
+            body: Sends the body over a connection; called again if a pooled connection turns out
                 to have been closed.
 
         Raises:
-            HttpRefusal: The answer is not a success.
-            OSError: The connection broke, or there is none.
-            HTTPException: The answer is no HTTP.
-            ValueError: The URL is not of http or https.
+            HttpRefusal: The response is not a success.
+            OSError: The connection broke or could not be established.
+            HTTPException: The response is not valid HTTP.
+            ValueError: The scheme of the URL is neither http nor https.
         """
         parts = _checked(url)
         connection, response = self._exchange(method, parts, headers, body)
@@ -139,7 +139,7 @@ class Connections:
             kept = idle.pop() if idle else None
         if kept is not None:
             with suppress(ConnectionError, ssl.SSLError, HTTPException):
-                # Otherwise it was closed by the other side while it was idle.
+                # Otherwise the peer closed the connection while it was idle.
                 return _exchanged(kept, method, parts, headers, body)
         return _exchanged(self._connection(parts), method, parts, headers, body)
 
@@ -215,7 +215,7 @@ def _send(
         try:
             body(connection)
         except ConnectionError:
-            # A refusal comes before the body is read, and then the connection closes.
+            # A refusal is sent before the body is read, and then the connection is closed.
             return _refusal(connection)
     return connection.getresponse()
 
@@ -224,5 +224,5 @@ def _refusal(connection: HTTPConnection) -> HTTPResponse:
     response = connection.getresponse()
     if response.status in _SUCCESS:
         response.close()
-        raise ConnectionAbortedError("it answered before it had read everything")
+        raise ConnectionAbortedError("the server answered before it had read the body")
     return response

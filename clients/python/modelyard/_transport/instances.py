@@ -1,7 +1,7 @@
 """The local home's instance: found, or started in the background.
 
 The instance holds `instance.lock` while it lives and writes `instance.json` when it is ready.
-Whoever starts one holds `start.lock`, so that of several starters one starts and all use it.
+Starting one takes `start.lock`, so that concurrent clients start a single instance and share it.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _SERVER_PACKAGES = ("sqlalchemy", "uvicorn", "grpc_health")
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A running instance, as `instance.json` says.
+    """A running instance, as described by `instance.json`.
 
     Attributes:
-        http: Its gateway, such as `http://127.0.0.1:41235`.
-        socket: Its gRPC target, such as `unix:/home/me/.modelyard/grpc.sock`.
+        http: URL of its gateway, such as `http://127.0.0.1:41235`.
+        socket: gRPC target of its socket, such as `unix:/home/me/.modelyard/grpc.sock`.
     """
 
     http: str
@@ -48,25 +48,25 @@ def home() -> Path:
     """Return the local home: `MODELYARD_HOME`, or `~/.modelyard`.
 
     Raises:
-        InvalidState: It is not known whose home `~` is.
+        InvalidState: `~` cannot be expanded.
     """
     folder = Path(os.environ.get("MODELYARD_HOME") or "~/.modelyard")
     try:
         return folder.expanduser().absolute()
     except RuntimeError:
         raise InvalidState(
-            f"{folder} is not known: HOME is not set, and this user has none. Set MODELYARD_HOME "
-            "to a folder, or MODELYARD_TRACKING_URI to a server."
+            f"{folder} cannot be resolved: HOME is not set, and the user has no home. Set "
+            "MODELYARD_HOME to a folder, or MODELYARD_TRACKING_URI to a server."
         ) from None
 
 
 def running(folder: Path) -> Instance | None:
-    """Return the instance that answers in a home, or None."""
+    """Return the running instance of a home; None if none answers."""
     try:
         document = json.loads((folder / "instance.json").read_text(encoding="utf-8"))
         found = Instance(document["http"], document["socket"])
     except (OSError, ValueError, TypeError, KeyError):
-        return None  # none was ever started, or it has ended
+        return None  # never started, or stopped
     return found if _answers(found.socket.removeprefix("unix:")) else None
 
 
@@ -84,7 +84,7 @@ def ensure(folder: Path) -> Instance:
     """Return the instance of a home; start it if none runs.
 
     Raises:
-        ModelyardException: It could not be started; says why.
+        ModelyardException: The instance could not be started; names the reason.
     """
     found = running(folder)
     if found:
@@ -97,7 +97,7 @@ def ensure(folder: Path) -> Instance:
         _start(folder)
         found = running(folder)
     if found is None:
-        raise _failed(folder, "", "It ended right after it had started")
+        raise _failed(folder, "", "It stopped right after it had started")
     sys.stderr.write(
         f"modelyard: started a local instance in {folder} (stop it with: modelyard down)\n"
     )
@@ -109,13 +109,13 @@ def _make_home(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidState(
-            f"The local home {folder} cannot be made: {error.strerror}. "
-            "Set MODELYARD_HOME to a folder of yours, or MODELYARD_TRACKING_URI to a server."
+            f"The local home {folder} cannot be created: {error.strerror}. "
+            "Set MODELYARD_HOME to a writable folder, or MODELYARD_TRACKING_URI to a server."
         ) from None
 
 
 def holder_pid(folder: Path) -> int | None:
-    """Return the process that uses a home, ready or not; None without one."""
+    """Return the id of the process that uses a home, ready or not; None if there is none."""
     if not is_held(folder):
         return None
     text = (folder / "instance.lock").read_text(encoding="ascii")
@@ -128,7 +128,7 @@ def is_held(folder: Path) -> bool:
 
 
 def _when_free(folder: Path) -> Instance | None:
-    """Wait until a home is free (None), or one that is just starting is ready."""
+    """Wait until a home is free, then return None; or until its instance is ready."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while is_held(folder):
         found = running(folder)
@@ -162,15 +162,15 @@ def _start(folder: Path) -> None:
             os.close(ready_for_child)
         problem = _wait_until_ready(ready)
         if problem:
-            said = os.pread(log, _LOG_READ_BYTES, before).decode(errors="replace")
-            raise _failed(folder, said, problem)
+            output = os.pread(log, _LOG_READ_BYTES, before).decode(errors="replace")
+            raise _failed(folder, output, problem)
     finally:
         os.close(ready)
         os.close(log)
 
 
 def _spawn(folder: Path, log: int, ready_fd: int) -> None:
-    # Settings of this script's world, such as a server's address, are not those of the instance.
+    # Settings of this script, such as a server's address, do not apply to the instance.
     environ = {
         name: value
         for name, value in os.environ.items()
@@ -189,21 +189,21 @@ def _spawn(folder: Path, log: int, ready_fd: int) -> None:
         pass_fds=(ready_fd,),
         start_new_session=True,
     )
-    # It outlives this script; while the script lives, somebody must take its exit status.
+    # The instance outlives this script; if it ends before, the thread reaps its exit status.
     threading.Thread(target=process.wait, daemon=True, name="modelyard-instance").start()
 
 
 def _wait_until_ready(ready: int) -> str:
-    """Return what went wrong; "" when it is ready."""
+    """Return the problem; "" if the instance is ready."""
     readable, _, _ = select.select([ready], [], [], START_TIMEOUT_S)
     if not readable:
         return f"It was not ready after {START_TIMEOUT_S:g} s"
-    return "" if os.read(ready, 1024) else "It ended before it was ready"
+    return "" if os.read(ready, 1024) else "It stopped before it was ready"
 
 
-def _failed(folder: Path, said: str, problem: str) -> ModelyardException:
-    # It reports a refusal in one line; anything else is a bug, whose traceback the log keeps.
-    refusals = [line for line in said.splitlines() if line.startswith(_REFUSAL)]
+def _failed(folder: Path, output: str, problem: str) -> ModelyardException:
+    # A refusal is reported in one line; anything else is a bug, and the log has its traceback.
+    refusals = [line for line in output.splitlines() if line.startswith(_REFUSAL)]
     why = refusals[-1].removeprefix(_REFUSAL) if refusals else f"{problem}."
     return Unavailable(
         f"The local instance could not be started: {why} (log: {folder / 'instance.log'})"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a file, which is made if need be; wait for whoever holds it now."""
+    """Hold the lock of a file, created if it does not exist; wait until the lock is free."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -21,7 +21,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody holds the lock of a file."""
+    """Whether a process holds the lock of a file."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
@@ -36,6 +36,6 @@ def is_locked(path: Path) -> bool:
 
 
 def _release(descriptor: int) -> None:
-    # Closing alone would leave the lock to a process that another thread forked meanwhile.
+    # Closing alone would leave the lock with a process that another thread has forked meanwhile.
     fcntl.flock(descriptor, fcntl.LOCK_UN)
     os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Every call goes through here: deadline, retries, identity, idempotency, errors."""
+"""Sends RPCs: deadline, retries, identity, idempotency keys, errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from modelyard.exceptions import InvalidParameter
 
 DEADLINE_S = 10.0
 READS = ("Check", "Get", "List", "Resolve", "Search", "Verify")
-"""How the names of the RPCs begin that change nothing."""
+"""First words of the names of read-only RPCs."""
 _ATTEMPTS = 4
 _FIRST_BACKOFF_S = 0.2
 _MAX_BACKOFF_S = 2.0
@@ -40,20 +40,20 @@ def call(
 ) -> Reply:
     """Call the RPC that a request belongs to.
 
-    It is sent again, with the same idempotency key, so that it has one effect: after the time a
-    refusal names, when the server is too busy or stopping; after a pause when the connection broke
-    or there is none. A server that has never answered is given up after four times, another one at
-    the deadline. A local instance that ended meanwhile is started again.
+    The call is retried with the same idempotency key, so that it takes effect once: after the delay
+    that the refusal names if the server is overloaded or stopping; with back-off if the connection
+    broke or could not be established. A server that has never answered gets four attempts, any
+    other is retried until the deadline. A local instance that has stopped is started again.
 
     Args:
         uri: Address of the server; None for the local home.
         request: Message `FooRequest` of RPC `Foo`.
-        reply: Type `FooResponse`.
-        timeout_s: For all attempts together, seconds.
+        reply: Type `FooResponse` of the reply.
+        timeout_s: Deadline of all attempts together, seconds.
 
     Raises:
-        ModelyardException: What the server refused or why it could not be reached; says so when a
-            change may have been made all the same.
+        ModelyardException: The server refused the call or could not be reached; the message warns
+            if a change may have been made nevertheless.
     """
     metadata = _metadata(uuid.uuid4().hex)
     deadline = time.monotonic() + timeout_s
@@ -79,30 +79,30 @@ def call(
 
 
 class _Attempts:
-    """When a call is sent again."""
+    """Decides on retries of a call."""
 
     def __init__(self, *, is_change: bool) -> None:
         self._is_change = is_change
         self._made = 0
         self.may_be_done = False
-        """Whether a change may have been made by an attempt that failed."""
+        """Whether a failed attempt may have made a change."""
 
     def pause_s(self, failure: Failure, connection: connections.Connection) -> float | None:
-        """Return how long to wait before the next attempt; None when there is to be none."""
+        """Return the delay before the next attempt, seconds; None for no further attempt."""
         self._made += 1
         self.may_be_done |= self._is_change and failure.may_have_arrived
         if not failure.is_of_transport:
             connection.has_answered = True
         if not failure.may_pass:
             return None
-        # Spread, so that callers that were refused together do not come back together.
-        spread: float = random.uniform(1.0, 1.2)  # noqa: S311 - no secret
+        # Jitter, so that callers that were refused together do not retry together.
+        jitter: float = random.uniform(1.0, 1.2)  # noqa: S311 - not a secret
         if failure.retry_after_s is not None:
-            return spread * failure.retry_after_s
+            return jitter * failure.retry_after_s
         waits = failure.is_of_transport and connection.has_answered
         if self._made >= _ATTEMPTS and not waits:
             return None
-        return spread * min(_FIRST_BACKOFF_S * 2.0 ** (self._made - 1), _MAX_BACKOFF_S)
+        return jitter * min(_FIRST_BACKOFF_S * 2.0 ** (self._made - 1), _MAX_BACKOFF_S)
 
 
 def _send(
@@ -136,7 +136,7 @@ def _metadata(idempotency_key: str) -> tuple[tuple[str, str], ...]:
 
 
 def user() -> str:
-    """Return who calls: `MLFLOW_TRACKING_USERNAME`, or the name of the operating system's user."""
+    """Return the caller's name: `MLFLOW_TRACKING_USERNAME`, or the operating system's user."""
     return os.environ.get("MLFLOW_TRACKING_USERNAME") or _login_name()
 
 

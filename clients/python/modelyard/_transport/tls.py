@@ -1,7 +1,7 @@
-"""TLS: whom to trust, and what this client shows of itself.
+"""TLS: trusted authorities and the client certificate.
 
-The files are those of MODELYARD_TLS_CA_FILE, MODELYARD_TLS_CERT_FILE and MODELYARD_TLS_KEY_FILE, or
-of MLflow's variables for the same.
+The files are named by MODELYARD_TLS_CA_FILE, MODELYARD_TLS_CERT_FILE and MODELYARD_TLS_KEY_FILE, or
+by MLflow's variables for the same.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ _CERT = ("MODELYARD_TLS_CERT_FILE", "MLFLOW_TRACKING_CLIENT_CERT_PATH")
 _KEY = ("MODELYARD_TLS_KEY_FILE",)
 _INSECURE = "MLFLOW_TRACKING_INSECURE_TLS"
 
-# By what OpenSSL and gRPC say, the more telling first.
+# By texts of OpenSSL and gRPC, the more specific first.
 _REASONS = {
-    "WRONG_VERSION_NUMBER": "it does not speak TLS; use http:// or grpc:// if that is meant",
+    "WRONG_VERSION_NUMBER": "it does not speak TLS; use http:// or grpc:// if that is intended",
     "certificate has expired": "its certificate has expired",
     "certificate is not yet valid": "its certificate is not valid yet; is the clock right?",
     "certificate is not valid for": "its certificate is for another name",
     "Hostname mismatch": "its certificate is for another name",
     "Hostname Verification Check failed": "its certificate is for another name",
     "CERTIFICATE_VERIFY_FAILED": (
-        "its certificate was not signed by anyone trusted here; set MODELYARD_TLS_CA_FILE to the "
-        "certificate of who signed it"
+        "its certificate was not signed by a trusted authority; set MODELYARD_TLS_CA_FILE to the "
+        "certificate of the authority that signed it"
     ),
     "CERTIFICATE_REQUIRED": (
-        "it asks for a client certificate; set MODELYARD_TLS_CERT_FILE and MODELYARD_TLS_KEY_FILE"
+        "it requires a client certificate; set MODELYARD_TLS_CERT_FILE and MODELYARD_TLS_KEY_FILE"
     ),
 }
 
@@ -46,21 +46,21 @@ class _Named:
 
 
 def explained(failure: str) -> str | None:
-    """Return why TLS failed, for people; None if it was something else.
+    """Return a readable reason for a failure of TLS; None for any other failure.
 
     Args:
-        failure: What OpenSSL, or gRPC, said.
+        failure: Error text of OpenSSL or gRPC.
     """
     return next((reason for text, reason in _REASONS.items() if text in failure), None)
 
 
 def context(*, of_server: bool) -> ssl.SSLContext:
-    """Return how to talk to a host.
+    """Return the SSL context for connections to a host.
 
     Args:
-        of_server: It is the server's own: only the given authority is trusted, if one is given, and
-            the client certificate is shown. A store elsewhere may have a certificate of a public
-            authority as well, and gets none of ours.
+        of_server: Whether the host is the Modelyard server's: only the configured authority is
+            trusted, if there is one, and the client certificate is presented. A store elsewhere may
+            also have a certificate of a public authority, and is not sent the client certificate.
 
     Raises:
         InvalidParameter: A file cannot be used; names its variable.
@@ -77,14 +77,14 @@ def context(*, of_server: bool) -> ssl.SSLContext:
 
 
 def channel_credentials() -> Any:
-    """Return the same for gRPC, as `grpc.ChannelCredentials`.
+    """Return the `grpc.ChannelCredentials` for the Modelyard server.
 
     Raises:
         InvalidParameter: A file cannot be used; names its variable.
     """
     import grpc
 
-    context(of_server=True)  # gRPC would only say that it cannot connect
+    context(of_server=True)  # checks the files: gRPC would only report that it cannot connect
     authority, certificate, key = _files()
     return grpc.ssl_channel_credentials(
         _read(authority) if authority else None,
@@ -96,7 +96,7 @@ def channel_credentials() -> Any:
 def _files() -> tuple[_Named | None, _Named | None, _Named | None]:
     if os.environ.get(_INSECURE, "").lower() in {"true", "1"}:
         raise InvalidParameter(
-            f"{_INSECURE} is not supported: whoever answers would get the token. Set "
+            f"{_INSECURE} is not supported: an impostor could obtain the token. Set "
             "MODELYARD_TLS_CA_FILE to the certificate of the authority that signed the server's, "
             "or to the server's own."
         )
@@ -128,14 +128,14 @@ def _trust(made: ssl.SSLContext, authority: _Named) -> None:
         made.load_verify_locations(cadata=_read(authority).decode("ascii"))
     except (ssl.SSLError, UnicodeDecodeError):
         raise InvalidParameter(
-            f"{authority.variable} names '{authority.path}', which holds no certificate in PEM "
-            "form; expected one that begins with -----BEGIN CERTIFICATE-----."
+            f"{authority.variable} names '{authority.path}', which holds no PEM certificate; "
+            "expected one that begins with -----BEGIN CERTIFICATE-----."
         ) from None
 
 
 def _show(made: ssl.SSLContext, certificate: _Named, key: _Named) -> None:
     for file in (certificate, key):
-        _read(file)  # OpenSSL would not say which of the two cannot be read
+        _read(file)  # OpenSSL does not report which of the two cannot be read
     try:
         made.load_cert_chain(certificate.path, key.path, password="")
     except ssl.SSLError as error:

@@ -1,4 +1,4 @@
-"""What the client returns; attributes have MLflow's names. Times are Unix time in milliseconds."""
+"""Entities that the client returns, with MLflow's attributes. Times are Unix milliseconds."""
 
 from modelyard.entities.experiments import Experiment, ExperimentTag, ViewType
 from modelyard.entities.files import FileInfo

@@ -1,4 +1,4 @@
-"""What all entities can do."""
+"""Base class of the entities."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 AS_TEXT = "as_text"
-"""In the metadata of a field: a value of another type is turned to text where it is logged."""
+"""In the metadata of a field: a value of another type is converted to text when logged."""
 
 
 class Entity:
-    """Reads as pairs of attribute and value, so that `dict(version)` shows what it holds."""
+    """Base class of the entities; iterates over (attribute, value), so that `dict(run)` works."""
 
     __slots__ = ()
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
@@ -20,5 +20,5 @@ class Entity:
         return ((field.name, getattr(self, field.name)) for field in dataclasses.fields(self))
 
     def to_dictionary(self) -> dict[str, Any]:
-        """Return all attributes by name, entities inside as dicts too."""
+        """Return all attributes by name, nested entities as dicts."""
         return dataclasses.asdict(self)

@@ -9,7 +9,7 @@ from modelyard.entities.entity import Entity
 
 
 class ViewType(IntEnum):
-    """Which resources a search looks at."""
+    """Lifecycle stages that a search covers."""
 
     ACTIVE_ONLY = 1
     DELETED_ONLY = 2
@@ -27,7 +27,7 @@ class Experiment(Entity):
     """A group of runs.
 
     Attributes:
-        experiment_id: A decimal number as text; "0" is Default.
+        experiment_id: Decimal number as text; "0" is the experiment Default.
         lifecycle_stage: "active" or "deleted".
     """
 

@@ -12,8 +12,8 @@ class FileInfo(Entity):
     """A file or folder.
 
     Attributes:
-        path: Relative to the root of the tree.
-        file_size: Bytes; None for a folder.
+        path: Path relative to the root of the artifacts.
+        file_size: Size in bytes; None for a folder.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""Logged models: what a run wrote, before any registry."""
+"""Logged models: models written by runs, registered or not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from modelyard.entities.runs import Metric
 
 
 class LoggedModelStatus(StrEnum):
-    """Where the upload of a logged model stands."""
+    """State of the upload of a logged model."""
 
     UNSPECIFIED = "UNSPECIFIED"
     PENDING = "PENDING"
@@ -35,8 +35,8 @@ class LoggedModel(Entity):
     """A model that a run wrote.
 
     Attributes:
-        model_id: "m-" and 32 hexadecimal digits.
-        registrations: Names and versions it is registered under.
+        model_id: Id: "m-" and 32 hexadecimal digits.
+        registrations: Names and versions under which the model is registered.
     """
 
     experiment_id: str

@@ -12,13 +12,13 @@ class ModelVersion(Entity):
     """One numbered, immutable snapshot of a model.
 
     Attributes:
-        version: A decimal number as text.
+        version: Decimal number as text.
         current_stage: "None", "Staging", "Production" or "Archived".
-        status: "READY" once its bytes are pinned.
-        experiment_id: The experiment of the run that made it.
-        digest: SHA-256 of its manifest, 64 hexadecimal digits; empty when it is not verified.
-        verified: False for a source that is kept as text only.
-        etag: Send it back to write only what was read.
+        status: "READY" once the bytes are pinned.
+        experiment_id: Id of the experiment of the run that made the version.
+        digest: SHA-256 of the manifest, 64 hexadecimal digits; empty if not verified.
+        verified: Whether the bytes are pinned; False if the source is stored as text only.
+        etag: Changes with every write; pass it to a write to detect concurrent changes.
     """
 
     name: str
@@ -44,13 +44,13 @@ class ModelVersion(Entity):
 
 @dataclass(frozen=True, slots=True)
 class RegisteredModel(Entity):
-    """A name under which versions are kept.
+    """A name under which versions are registered.
 
     Attributes:
-        latest_versions: The highest version in each stage that holds one.
-        aliases: Version by alias.
-        revision: The number of its newest event.
-        deletion_protection: Deletes are refused unless they say `force`.
+        latest_versions: Highest version in each stage that is not empty.
+        aliases: Version number by alias.
+        revision: Number of the newest event of the model.
+        deletion_protection: Whether deletions without `force` are refused.
     """
 
     name: str
@@ -72,13 +72,13 @@ class ModelEvent(Entity):
     """One change of a model.
 
     Attributes:
-        revision: 1, 2, 3, … for each name, without gaps.
-        timestamp: Unix time, milliseconds.
-        action: Such as "STAGE_CHANGED".
-        version: The version it was done to; empty for a change of the model itself.
+        revision: Number of the event: 1, 2, 3, … for each name, without gaps.
+        timestamp: Time of the change, milliseconds of Unix time.
+        action: Kind of change, such as "STAGE_CHANGED".
+        version: Number of the changed version; empty for a change of the model itself.
         before: JSON merge patch (RFC 7396) that undoes the change.
-        after: JSON merge patch that does it.
-        hash: Covers this event and `previous_hash`.
+        after: JSON merge patch that makes the change.
+        hash: Hash of this event and `previous_hash`.
     """
 
     name: str
@@ -97,12 +97,12 @@ class ModelEvent(Entity):
 
 @dataclass(frozen=True, slots=True)
 class ResolvedModel(Entity):
-    """What a model URI stands for.
+    """Result of resolving a model URI.
 
     Attributes:
         digest: SHA-256 of the model's manifest, 64 hexadecimal digits.
-        version: Set for URIs of registered models.
-        revision: The model's revision at the time of the answer.
+        version: Number of the version, for URIs of registered models.
+        revision: Revision of the registered model when the URI was resolved.
     """
 
     uri: str

@@ -9,11 +9,11 @@ T = TypeVar("T")
 
 
 class PagedList(list[T]):
-    """A list that knows how to go on.
+    """A list with the token of the next page.
 
     Args:
-        items: Of this page.
-        token: The `page_token` of the next page; None on the last.
+        items: Items of this page.
+        token: `page_token` of the next page; None on the last page.
     """
 
     def __init__(self, items: Iterable[T], token: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Runs and what they log."""
+"""Runs and the items they log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from modelyard.entities.entity import AS_TEXT, Entity
 
 
 class RunStatus(IntEnum):
-    """Where a run stands."""
+    """State of a run."""
 
     RUNNING = 1
     SCHEDULED = 2
@@ -36,8 +36,8 @@ class Metric(Entity):
     """One point of a metric's curve.
 
     Attributes:
-        timestamp: Unix time, milliseconds.
-        step: Order of the point on its curve.
+        timestamp: Time of the point, milliseconds of Unix time.
+        step: Position of the point on its curve.
     """
 
     key: str
@@ -90,11 +90,11 @@ class DatasetInput(Entity):
 
 @dataclass(frozen=True, slots=True)
 class RunInfo(Entity):
-    """What identifies a run and where it stands.
+    """Identity and state of a run.
 
     Attributes:
-        status: The name of a `RunStatus`.
-        end_time: None while the run goes on.
+        status: Name of a `RunStatus`.
+        end_time: End of the run, milliseconds of Unix time; None while it is running.
         lifecycle_stage: "active" or "deleted".
     """
 
@@ -115,7 +115,7 @@ class RunInfo(Entity):
 
 @dataclass(frozen=True, slots=True)
 class RunData(Entity):
-    """The latest value of each metric, all params, all tags."""
+    """Latest value of each metric, all params and all tags."""
 
     metrics: dict[str, float] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Model folders, signatures and what a logged model is known by."""
+"""Model folders, signatures and information about logged models."""
 
 from modelyard.models._code import ModelConfig, set_model
 from modelyard.models._logged import get_model_info, set_signature, validate_schema

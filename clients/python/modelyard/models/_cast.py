@@ -1,4 +1,4 @@
-"""Conversions that keep the numbers what they are."""
+"""Type conversions that preserve values."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _EXACT_BELOW = {4: 2**24, 8: 2**53}
 def cast_column(series: Any, expected: ColumnType, name: Any) -> Any:
     """Return `series` in the `expected` type.
 
-    Widening, integers that a float holds exactly, and doubles in the range of a float are accepted:
-    JSON and CSV have no other numbers, and rounding 5.1 to a float is what the model was trained
-    on. Anything else that could change a value is not.
+    Accepted are widening, integers that a float holds exactly, and doubles in the range of a float:
+    JSON and CSV have no other numbers, and the model was trained on 5.1 rounded to a float. Any
+    other conversion that could change a value is refused.
 
     Raises:
-        InvalidParameter: Naming the column and both types.
+        InvalidParameter: The values do not fit; names the column and both types.
     """
     if isinstance(expected, AnyType):
         return series
@@ -60,7 +60,7 @@ def _cast_number(series: Any, expected: DataType, name: Any) -> Any:
     import pandas as pd
 
     target = np.dtype(_NUMPY_NAMES[expected])
-    # None in a JSON row makes an object column; without strings it is one of numbers.
+    # None in a JSON row makes an object column; without strings it is numeric.
     found = series.infer_objects() if series.dtype.kind == "O" else series
     if found.dtype.kind == "O" and target.kind == "f":
         numbers = found.map(lambda v: np.nan if v is None else v).infer_objects()
@@ -113,7 +113,7 @@ def _cast_datetime(series: Any, name: Any) -> Any:
     if series.dtype.kind == "M":
         return series
     try:
-        # Text is what JSON has for a time; only the ISO form means one thing.
+        # JSON has times as text; only the ISO form is unambiguous.
         return pd.to_datetime(series, format="ISO8601")
     except (ValueError, TypeError) as other:
         raise _refused(name, "datetime (ISO 8601)", series) from other
@@ -150,7 +150,7 @@ def cast_tensor(array: Any, spec: TensorSpec) -> Any:
     """Return a numpy array or sparse matrix in the type of `spec`.
 
     Raises:
-        InvalidParameter: The shape or the type does not fit.
+        InvalidParameter: The shape or the type does not match the spec.
     """
     import numpy as np
 

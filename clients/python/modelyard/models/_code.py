@@ -1,4 +1,4 @@
-"""Models that are a Python file, which calls `set_model` with what it made."""
+"""Models defined by a Python file, which calls `set_model` with the model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CODE_FOLDER = "code"
 
 @dataclass
 class _Running:
-    """A file that is being run: its settings, and the model it sets."""
+    """A file that is being run, its settings, and the model it sets."""
 
     config: Mapping[str, Any] | None
     models: list[Any] = field(default_factory=list)
@@ -33,13 +33,13 @@ _running: ContextVar[_Running | None] = ContextVar("running", default=None)
 
 
 def set_model(model: Any) -> None:
-    """Say which object of a Python file is the model, when the file is logged as one.
+    """Set the model of a Python file that is logged as a model.
 
     Args:
         model: An instance of `PythonModel` or a function of the input.
 
     Raises:
-        InvalidParameter: It is neither.
+        InvalidParameter: `model` is neither.
     """
     if not callable(model) and not callable(getattr(model, "predict", None)):
         raise InvalidParameter(
@@ -52,11 +52,11 @@ def set_model(model: Any) -> None:
 
 
 class ModelConfig:
-    """Settings of a model that is a Python file.
+    """Settings of a model defined by a Python file.
 
     Args:
-        development_config: Used while the file is not loaded as a model with settings: a dict or
-            the path of a YAML file.
+        development_config: Settings to use unless the file is loaded as a model with its own: a
+            dict or the path of a YAML file.
     """
 
     def __init__(self, *, development_config: Mapping[str, Any] | str | Path | None = None) -> None:
@@ -64,7 +64,7 @@ class ModelConfig:
         given = running.config if running and running.config else development_config
         if given is None:
             raise InvalidParameter(
-                "There are no settings: log or load the model with model_config, or give "
+                "The model has no settings: log or load it with model_config, or give "
                 "development_config."
             )
         self._config = dict(given) if isinstance(given, Mapping) else _read_settings(Path(given))
@@ -77,7 +77,7 @@ class ModelConfig:
         """Return a setting.
 
         Raises:
-            KeyError: There is none of that name.
+            KeyError: No setting has this name.
         """
         return self._config[key]
 
@@ -86,10 +86,10 @@ def _read_settings(file: Path) -> dict[str, Any]:
     import yaml
 
     if not file.is_file():
-        raise NotFound(f"There is no file of settings at {str(file)!r}.")
+        raise NotFound(f"The settings file {str(file)!r} does not exist.")
     read = yaml.safe_load(file.read_text(encoding="utf-8"))
     if not isinstance(read, dict):
-        raise InvalidParameter(f"The settings in {str(file)!r} are not a mapping of names.")
+        raise InvalidParameter(f"The settings in {str(file)!r} are not a YAML mapping.")
     return read
 
 
@@ -97,15 +97,15 @@ def run(file: Path, config: Mapping[str, Any] | None) -> Any:
     """Run a Python file and return the model it sets.
 
     Raises:
-        InvalidParameter: It fails, or sets no model.
+        InvalidParameter: The file fails, or sets no model.
     """
     running = _Running(config)
     name = f"modelyard_model_{uuid.uuid4().hex}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise InvalidParameter(f"{file.name} is no Python file; its name must end in .py.")
+        raise InvalidParameter(f"{file.name} is not a Python file; its name must end in .py.")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # classes of the file look their module up
+    sys.modules[name] = module  # classes of the file look up their module
     token = _running.set(running)
     try:
         with _names_of_mlflow(file):
@@ -114,7 +114,7 @@ def run(file: Path, config: Mapping[str, Any] | None) -> Any:
         raise
     except ModuleNotFoundError as absent:
         raise needs_module(absent) from absent
-    except Exception as failed:  # the code of other people
+    except Exception as failed:  # the model's own code
         raise InvalidParameter(
             f"The model was not loaded: {file.name} fails with {type(failed).__name__}: "
             f"{quote(str(failed).partition(chr(10))[0])}."
@@ -129,9 +129,9 @@ def run(file: Path, config: Mapping[str, Any] | None) -> Any:
 
 
 def _names_of_mlflow(file: Path) -> AbstractContextManager[None]:
-    """Make `set_model` and `ModelConfig` ours under the names they have in MLflow."""
+    """Answer MLflow's `set_model` and `ModelConfig` with ours while a file runs."""
     if b"mlflow" not in file.read_bytes():
-        return nullcontext()  # so that MLflow, which takes seconds, is not imported
+        return nullcontext()  # avoids importing MLflow, which takes seconds
     ours = {"ModelConfig": ModelConfig, "set_model": set_model}
     return _foreign.answered_by("mlflow.models", ours)
 
@@ -140,11 +140,11 @@ def copy_code(folder: Path, code_paths: Sequence[str | Path] | None) -> str | No
     """Copy files and folders of Python code into a model folder.
 
     Returns:
-        What the MLmodel file says of it: a folder's name, None without code.
+        Name of the code folder for the MLmodel file; None without code.
 
     Raises:
-        InvalidParameter: It is not a list.
-        NotFound: There is no such file.
+        InvalidParameter: `code_paths` is not a list.
+        NotFound: A path does not exist.
     """
     if code_paths is None:
         return None
@@ -161,5 +161,5 @@ def copy_code(folder: Path, code_paths: Sequence[str | Path] | None) -> str | No
         elif path.is_file():
             shutil.copyfile(path, target / path.name)
         else:
-            raise NotFound(f"There is no code at {str(path)!r}, given in code_paths.")
+            raise NotFound(f"The path {str(path)!r} in code_paths does not exist.")
     return _CODE_FOLDER

@@ -1,6 +1,6 @@
-"""Makes a model's input what its signature says, or refuses it.
+"""Converts a model's input to its signature, or refuses it.
 
-Messages name columns and types, never values: the input may be somebody's personal data.
+Messages name columns and types, never values: the input may be personal data.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def enforce_schema(data: Any, schema: Schema) -> Any:
         A DataFrame for columns, an array (or dict of arrays by name) for tensors.
 
     Raises:
-        InvalidParameter: Naming missing columns, the widths, or the
-            types that differ.
+        InvalidParameter: The data does not fit; names missing columns, the widths, or the types
+            that differ.
     """
     if schema.is_tensor_spec():
         if schema.has_input_names():
@@ -42,7 +42,7 @@ def enforce_schema(data: Any, schema: Schema) -> Any:
 
 
 def is_records(data: Any) -> bool:
-    """Whether `data` is rows that name their columns."""
+    """Whether `data` is a list of rows with named columns."""
     return isinstance(data, list) and bool(data) and all(isinstance(row, Mapping) for row in data)
 
 
@@ -62,7 +62,8 @@ def as_frame(data: Any) -> Any:
         return _frame([data] if scalars else dict(data))
     if isinstance(data, np.ndarray) and data.ndim > _TABLE_DIMENSIONS:
         raise invalid(
-            f"The model takes a table of rows and columns, got an array of {data.ndim} dimensions."
+            f"The model expects a table of rows and columns, got an array of {data.ndim} "
+            "dimensions."
         )
     return _frame(data if isinstance(data, list | np.ndarray) else [data])
 
@@ -77,16 +78,15 @@ def _frame(data: Any) -> Any:
 
 
 def is_numbered(frame: Any) -> bool:
-    """Whether the columns have no names, only the numbers 0, 1, 2 and so on."""
+    """Whether the columns are unnamed, that is numbered 0, 1, 2, …."""
     return list(frame.columns) == list(range(frame.shape[1]))
 
 
 def in_order(frame: Any, names: list[Any], required: list[Any]) -> Any:
-    """Return the columns called `names`, in that order; others are dropped with a warning.
+    """Return the columns `names`, in that order; others are dropped with a warning.
 
     Raises:
-        InvalidParameter: One of `required` is missing, or a frame without names has
-            another width.
+        InvalidParameter: A column of `required` is missing, or an unnamed frame has another width.
     """
     if is_numbered(frame):
         if frame.shape[1] != len(names):
@@ -97,12 +97,12 @@ def in_order(frame: Any, names: list[Any], required: list[Any]) -> Any:
     if missing:
         raise invalid(
             f"Missing column{'s' * (len(missing) > 1)} {_list(missing)}. "
-            f"The model takes {_list(names)}; got {_list(frame.columns)}."
+            f"The model expects {_list(names)}; got {_list(frame.columns)}."
         )
     if extra:
-        warnings.warn(f"Columns the model does not take are dropped: {_list(extra)}.", stacklevel=2)
+        warnings.warn(f"Dropped columns that the model does not use: {_list(extra)}.", stacklevel=2)
     chosen = [name for name in names if name in frame.columns]
-    # A copy may be laid out otherwise in memory, which moves the last bit of a dot product.
+    # A copy may have another memory layout, which can change the last bit of a dot product.
     return frame if chosen == list(frame.columns) else frame[chosen]
 
 
@@ -116,14 +116,14 @@ def _list(names: Any) -> str:
 
 
 def wrong_width(expected: int, got: int) -> InvalidParameter:
-    return invalid(f"The model takes {expected} columns, got {got}.")
+    return invalid(f"The model expects {expected} columns, got {got}.")
 
 
 def _columns(data: Any, schema: Schema) -> Any:
     frame = as_frame([data] if _is_one_row(data, schema) else data)
     names = schema.input_names()
     if not schema.has_input_names():
-        # Columns known by position accept any names, as long as there are as many.
+        # Columns known by position accept any names if their number is right.
         if frame.shape[1] != len(schema):
             raise wrong_width(len(schema), frame.shape[1])
         frame = frame.set_axis(names, axis="columns")
@@ -140,7 +140,7 @@ def _columns(data: Any, schema: Schema) -> Any:
 
 
 def _is_one_row(data: Any, schema: Schema) -> bool:
-    """Whether a mapping holds values and not columns: a list is a value where one is expected."""
+    """Whether a mapping is one row and not columns; a list can be a value of an array column."""
     if not isinstance(data, Mapping):
         return False
     expected = {spec.name: spec.type for spec in schema.inputs if isinstance(spec, ColSpec)}
@@ -155,7 +155,7 @@ def _array_depth(expected: Any) -> int:
 
 
 def _depth(value: Any) -> int:
-    """How many lists are inside each other."""
+    """Return the nesting depth of lists."""
     if not isinstance(value, list | tuple) and not hasattr(value, "tolist"):
         return 0
     return 1 + (_depth(value[0]) if len(value) else 0)
@@ -195,14 +195,14 @@ def _named_tensors(data: Any, schema: Schema) -> dict[str, Any]:
     names = schema.input_names()
     if not isinstance(data, Mapping):
         if len(names) != 1:
-            raise invalid(f"The model takes the named arrays {_list(names)}; got one without name.")
+            raise invalid(f"The model expects the named arrays {_list(names)}; got one unnamed.")
         data = {names[0]: data}
     missing = [name for name in names if name not in data]
     if missing:
-        raise invalid(f"Missing {_list(missing)}. The model takes {_list(names)}.")
+        raise invalid(f"Missing {_list(missing)}. The model expects {_list(names)}.")
     extra = [name for name in data if name not in names]
     if extra:
-        warnings.warn(f"Arrays the model does not take are dropped: {_list(extra)}.", stacklevel=2)
+        warnings.warn(f"Dropped arrays that the model does not use: {_list(extra)}.", stacklevel=2)
     return {
         str(spec.name): cast_tensor(np.asarray(data[spec.name]), spec)
         for spec in schema.inputs
@@ -211,17 +211,17 @@ def _named_tensors(data: Any, schema: Schema) -> dict[str, Any]:
 
 
 def enforce_params(params: Mapping[str, Any] | None, schema: ParamSchema | None) -> dict[str, Any]:
-    """Return every parameter of `schema`: the caller's value in its type, else the default.
+    """Return every parameter of `schema`: the caller's value, converted, or else the default.
 
     Raises:
-        InvalidParameter: A value has another type.
+        InvalidParameter: A value does not fit its type.
     """
     given = dict(params or {})
     specs = {spec.name: spec for spec in schema or ()}
     unknown = [name for name in given if name not in specs]
     if unknown:
         warnings.warn(
-            f"Parameters the model does not take are ignored: {_list(unknown)}.", stacklevel=2
+            f"Ignored parameters that the model does not have: {_list(unknown)}.", stacklevel=2
         )
     return {
         name: _param(given[name], spec) if name in given else spec.default
@@ -235,7 +235,7 @@ def _param(value: Any, spec: ParamSpec) -> Any:
 
     if spec.shape is None:
         if isinstance(value, list | tuple | dict | np.ndarray):
-            raise invalid(f"Parameter {spec.name!r} must be one {spec.dtype}, got a list.")
+            raise invalid(f"Parameter {spec.name!r} must be a single {spec.dtype}, got a list.")
         return cast_column(pd.Series([value]), spec.dtype, spec.name).tolist()[0]
     if not isinstance(value, list | tuple | np.ndarray):
         raise invalid(f"Parameter {spec.name!r} must be a list of {spec.dtype}.")

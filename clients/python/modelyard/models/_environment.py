@@ -1,4 +1,4 @@
-"""The three files that say how to rebuild a model's environment."""
+"""The three files that describe a model's environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from modelyard.exceptions import InvalidParameter
 
-# How the two flavours of environment file are named in an MLmodel file.
+# Keys and names of the two kinds of environment file in an MLmodel file.
 ENVIRONMENT_FILES = {"conda": "conda.yaml", "virtualenv": "python_env.yaml"}
 _BUILD_PACKAGES = ("pip", "setuptools", "wheel")
 
@@ -26,7 +26,7 @@ def _installed(packages: Sequence[str]) -> list[str]:
 
 
 def requirement_lines(given: str | Sequence[str]) -> list[str]:
-    """Requirements of a list or of a requirements file."""
+    """Return the requirements of a list or of a requirements file."""
     if not isinstance(given, str):
         return list(given)
     file = Path(given)
@@ -45,8 +45,8 @@ def write_environment(
 
     Args:
         folder: The model folder.
-        requirements: As pip reads them.
-        conda_env: Replaces the generated `conda.yaml`: its content or a file that holds it.
+        requirements: Requirements in pip's syntax.
+        conda_env: Replacement for the generated `conda.yaml`: its content or the path of a file.
     """
     import yaml
 

@@ -1,4 +1,4 @@
-"""`input_example.json` and `serving_input_example.json`."""
+"""Reads and writes `input_example.json` and `serving_input_example.json`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write_example(folder: Path, example: Any) -> dict[str, Any]:
             the params of a prediction.
 
     Raises:
-        InvalidParameter: For anything JSON has no form for.
+        InvalidParameter: The example cannot be written as JSON.
     """
     info: dict[str, Any] = {"artifact_path": _EXAMPLE, "serving_input_path": _SERVING_EXAMPLE}
     data, params = split_params(example)
@@ -32,7 +32,7 @@ def write_example(folder: Path, example: Any) -> dict[str, Any]:
         kind, stored, served = _forms(data)
         info |= kind
         if params:
-            info["params"] = "true"  # a text in MLmodel files
+            info["params"] = "true"  # MLmodel files have it as text
             stored = {"inputs": stored, "params": _plain(params)}
             served["params"] = _plain(params)
         texts = json.dumps(stored, allow_nan=False), json.dumps(served, allow_nan=False)
@@ -47,14 +47,14 @@ def write_example(folder: Path, example: Any) -> dict[str, Any]:
 
 
 def split_params(example: Any) -> tuple[Any, dict[str, Any]]:
-    """Return the input and the params of an example, which has both if it is a tuple."""
+    """Return the input and the params of an example; a tuple holds both."""
     if isinstance(example, tuple) and len(example) == _WITH_PARAMS and isinstance(example[1], dict):
         return example
     return example, {}
 
 
 def _forms(data: Any) -> tuple[dict[str, str], Any, dict[str, Any]]:
-    """Return what the MLmodel file says of an example, its file, and a request body with it."""
+    """Return the MLmodel entry for an example, the content of its file, and a request body."""
     import numpy as np
     import pandas as pd
 
@@ -76,7 +76,7 @@ def _no_form(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Arrays inside a dict or list become lists."""
+    """Convert arrays inside a dict or list to lists."""
     if isinstance(value, Mapping):
         return {str(key): _plain(member) for key, member in value.items()}
     if isinstance(value, list | tuple):
@@ -85,7 +85,7 @@ def _plain(value: Any) -> Any:
 
 
 def read_example(folder: Path, info: dict[str, Any] | None) -> Any:
-    """Return the example as it was given, None when there is none.
+    """Return the example as it was logged; None if there is none.
 
     Raises:
         InvalidParameter: The file is damaged.

@@ -1,4 +1,4 @@
-"""Writing and finding model folders, the same for every flavour."""
+"""Writes and finds model folders, for every flavour."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FORMS = (
 
 
 def chosen_name(artifact_path: str | None, name: str | None) -> str:
-    """One name from the two ways to say it; `model` when neither is used."""
+    """Return the name given by either argument; `model` if neither is given."""
     if artifact_path is not None and name is not None and artifact_path != name:
         raise InvalidParameter(
             f"Give either artifact_path or name, not both: got {artifact_path!r} and {name!r}."
@@ -30,7 +30,7 @@ def chosen_name(artifact_path: str | None, name: str | None) -> str:
 
 
 def new_folder(path: str | Path) -> Path:
-    """Make the folder a model is saved into; refuse one that has content."""
+    """Create the folder a model is saved into; refuse one that has content."""
     folder = Path(path)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise AlreadyExists(f"The path {str(path)!r} already exists and is not an empty folder.")
@@ -39,23 +39,23 @@ def new_folder(path: str | Path) -> Path:
 
 
 def finish(folder: Path, model: Model) -> Model:
-    """Write the MLmodel file of a folder whose other files are complete."""
+    """Write the MLmodel file of a folder whose other files are written."""
     model.model_size_bytes = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
     model.save(folder)
     return model
 
 
 def is_uri(model_uri: object) -> bool:
-    """Whether it names a model on a server, and not a folder."""
+    """Whether `model_uri` names a model on a server, not a local folder."""
     return isinstance(model_uri, str) and _SCHEME.match(model_uri) is not None
 
 
 def local_model(model_uri: str | Path, dst_path: str | None = None) -> LocalModel:
-    """Return the folder of `model_uri`, downloaded unless it is a folder already.
+    """Return the folder of `model_uri`, downloaded unless it is local.
 
     Args:
         model_uri: `models:/…`, `runs:/…` or the path of a folder.
-        dst_path: Where to download to; a temporary folder by default. Not used for a folder.
+        dst_path: Folder to download to; the local cache by default. Ignored for a local folder.
     """
     if not isinstance(model_uri, str | Path):
         raise InvalidParameter(
@@ -68,30 +68,30 @@ def local_model(model_uri: str | Path, dst_path: str | None = None) -> LocalMode
         return operations.fetch_model(model_uri, dst_path)
     if not Path(model_uri).is_dir():
         raise NotFound(
-            f"There is no model at {str(model_uri)!r}: give a folder, or a URI such as {_FORMS}."
+            f"No model found at {str(model_uri)!r}: give a folder, or a URI such as {_FORMS}."
         )
     return LocalModel(Path(model_uri))
 
 
 def file_in(folder: Path, relative: Any) -> Path:
-    """Return a file the MLmodel file names; refuse a name that leaves the folder."""
+    """Return a file named by the MLmodel file; refuse a path that leaves the folder."""
     if not isinstance(relative, str) or not relative:
-        raise InvalidParameter("The MLmodel file does not name the model's file.")
+        raise InvalidParameter("The MLmodel file lacks the name of the model's file.")
     file = (folder / relative).resolve()
     if not file.is_relative_to(folder.resolve()) or not file.is_file():
         raise InvalidParameter(
-            f"The MLmodel file names {quote(relative)}, which is no file of the model's folder."
+            f"The MLmodel file names {quote(relative)}, which is not a file of the model's folder."
         )
     return file
 
 
 def local_path_of_artifact(uri: str) -> Path:
-    """Return the file or folder an artifact is copied from.
+    """Return the local file or folder that an artifact is copied from.
 
     Raises:
-        NotFound: There is none on this machine.
+        NotFound: The path does not exist on this machine.
     """
     source = Path(uri.removeprefix("file://"))
     if not source.exists():
-        raise NotFound(f"There is no artifact at {uri!r}: give a local file or folder.")
+        raise NotFound(f"No artifact found at {uri!r}: give a local file or folder.")
     return source

@@ -1,7 +1,7 @@
 """Stand-ins for the few names of MLflow that models written with it refer to.
 
-A model in Python that was logged with MLflow subclasses MLflow's `PythonModel`, so its pickle or
-code names modules of MLflow. They are answered from here, so that such a model loads where MLflow
+A Python model that was logged with MLflow subclasses MLflow's `PythonModel`, so its pickle or code
+refers to modules of MLflow. These names are resolved here, so that such a model loads where MLflow
 is not installed.
 """
 
@@ -19,7 +19,7 @@ from typing import Any, Self
 from modelyard.exceptions import InvalidParameter
 
 _PACKAGE = "mlflow"
-# Where each name that pickles refer to is found; all of `mlflow.types.schema` is `Anything`.
+# Module and name for each name that pickles refer to; all of `mlflow.types.schema` is `Anything`.
 _OURS = {
     "mlflow.exceptions.MlflowException": "modelyard.exceptions:ModelyardException",
     "mlflow.models.signature.ModelSignature": f"{__name__}:Anything",
@@ -30,7 +30,7 @@ _OURS = {
     "mlflow.pyfunc.utils.data_validation.FuncInfo": f"{__name__}:Anything",
     "mlflow.pyfunc.utils.data_validation._validate_model_input": f"{__name__}:as_given",
 }
-# What code of a model imports, by the name it has in MLflow.
+# Names that a model's code imports, by their names in MLflow.
 _MODULES = {
     "mlflow": "modelyard",
     "mlflow.artifacts": "modelyard.artifacts",
@@ -49,13 +49,13 @@ _lock = threading.RLock()
 
 
 class Anything:
-    """Takes whatever state a pickle gives it; for parts that we read from the MLmodel file."""
+    """Accepts any pickled state; for parts that are read from the MLmodel file instead."""
 
     def __new__(cls, *_: Any, **__: Any) -> Self:
         return super().__new__(cls)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Accept what the constructor of the other class was called with."""
+        """Accept any arguments of the original class's constructor."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -64,15 +64,15 @@ class Anything:
 
 
 def as_given(args: Any, kwargs: Any, *_: Any) -> tuple[Any, Any]:
-    """Leave a model's input as it is: it was checked against the signature before."""
+    """Return a model's input unchanged: it was checked against the signature before."""
     return args, kwargs
 
 
 def named(module: str, name: str) -> Any:
-    """Return what a pickle means by a name of MLflow.
+    """Return the counterpart of a name of MLflow in a pickle.
 
     Raises:
-        InvalidParameter: We have no counterpart, and MLflow is not installed.
+        InvalidParameter: The name has no counterpart, and MLflow is not installed.
     """
     known = _OURS.get(f"{module}.{name}")
     if module == "mlflow.types.schema":
@@ -86,7 +86,7 @@ def named(module: str, name: str) -> Any:
 
 
 def needs(what: str) -> InvalidParameter:
-    """The refusal of a model that uses a part of MLflow we have no counterpart for."""
+    """Return the refusal of a model that uses a part of MLflow without a counterpart."""
     return InvalidParameter(
         f"The model was not loaded: it uses {what} of MLflow, which Modelyard does not have. "
         "Install mlflow beside modelyard to load it."
@@ -95,9 +95,9 @@ def needs(what: str) -> InvalidParameter:
 
 @contextmanager
 def importable() -> Iterator[None]:
-    """Let `import mlflow` find our modules for as long as a model is loaded.
+    """Let `import mlflow` find our modules while a model is being loaded.
 
-    Nothing is changed where MLflow is installed. One model is loaded at a time.
+    No effect where MLflow is installed. One model is loaded at a time.
     """
     with _lock:
         if find_spec(_PACKAGE) is not None:
@@ -114,7 +114,7 @@ def importable() -> Iterator[None]:
 
 @contextmanager
 def answered_by(module: str, answers: dict[str, Any]) -> Iterator[None]:
-    """Let names of a module of MLflow be ours, whether or not MLflow is installed."""
+    """Replace names of a module of MLflow by ours, whether or not MLflow is installed."""
     with importable():
         theirs = importlib.import_module(module).__dict__
         replaced = {name: theirs[name] for name in answers}

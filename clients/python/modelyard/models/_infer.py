@@ -1,4 +1,4 @@
-"""Schemas from examples."""
+"""Infers schemas from examples."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _tensor(array: Any, name: str | None = None) -> TensorSpec:
 def _frame_schema(frame: Any) -> Schema:
     import pandas as pd
 
-    # A frame made from an array has numbers for names: its columns are known by position.
+    # A frame made from an array has numbered columns, known by position.
     if isinstance(frame.columns, pd.RangeIndex):
         return Schema([_column(frame[name], None) for name in frame.columns])
     return Schema([_column(frame[name], str(name)) for name in frame.columns])
@@ -104,7 +104,7 @@ def _column(series: Any, name: str | None) -> ColSpec:
 
 
 def _numpy_type(series: Any) -> DataType | None:
-    """The scalar type of a column, None when its values have to be looked at."""
+    """Return the scalar type of a column; None if its values must be inspected."""
     import pandas as pd
 
     dtype = series.dtype
@@ -118,7 +118,7 @@ def _numpy_type(series: Any) -> DataType | None:
 
 
 def _scalar_type(dtype: Any, where: str) -> DataType:
-    """The type of a numpy dtype, or of a pandas extension dtype with its `kind`."""
+    """Return the type for a numpy dtype, or for a pandas extension dtype by its `kind`."""
     unsigned = dtype.kind == "u"
     if dtype.kind in "iu" and dtype.itemsize + unsigned <= _LONG_BYTES:
         return DataType.integer if dtype.itemsize + unsigned <= _INTEGER_BYTES else DataType.long
@@ -175,7 +175,7 @@ def _python_type(value: Any, where: str) -> ColumnType:
 
 
 def _common(kinds: list[ColumnType]) -> ColumnType:
-    """One type for all; objects with different members are joined, others must agree."""
+    """Return one type for all: objects are merged, other types must agree."""
     known = list(dict.fromkeys(kind for kind in kinds if not isinstance(kind, AnyType)))
     if not known:
         return AnyType()
@@ -190,7 +190,7 @@ def _common(kinds: list[ColumnType]) -> ColumnType:
     names = ", ".join(
         sorted({str(k) if isinstance(k, DataType) else type(k).__name__ for k in known})
     )
-    raise InvalidParameter(f"A column has one type, this one mixes {names}.")
+    raise InvalidParameter(f"A column must have one type, this one mixes {names}.")
 
 
 def _joined(objects: list[Object]) -> Object:

@@ -1,4 +1,4 @@
-"""What a logged model says about itself, by its URI."""
+"""Information about logged models, by URI."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def _require() -> None:
 
 
 def get_model_info(model_uri: str) -> ModelInfo:
-    """Return what the MLmodel file of a model says, without loading the model.
+    """Return the content of a model's MLmodel file without loading the model.
 
     Args:
-        model_uri: As for `modelyard.pyfunc.load_model`.
+        model_uri: URI or folder, as for `modelyard.pyfunc.load_model`.
 
     Raises:
-        NotFound: There is no such model.
+        NotFound: The model does not exist.
     """
     _require()
     return Model.load(local_model(model_uri).path).info(str(model_uri))
@@ -41,11 +41,11 @@ def set_signature(model_uri: str, signature: ModelSignature) -> None:
     Args:
         model_uri: `models:/m-<id>`, `runs:/<run_id>/<name>` or a model folder. A registered
             version never changes: register the logged model again instead.
-        signature: The new one.
+        signature: The new signature.
 
     Raises:
-        InvalidParameter: The URI is of a registered version, or `signature` is none.
-        NotFound: There is no such model.
+        InvalidParameter: The URI names a registered version, or `signature` is not a signature.
+        NotFound: The model does not exist.
     """
     _require()
     if not isinstance(signature, ModelSignature):
@@ -65,7 +65,7 @@ def set_signature(model_uri: str, signature: ModelSignature) -> None:
 
 
 def _replace(model_uri: str, signature: ModelSignature) -> None:
-    """Exchange the MLmodel file of a logged model."""
+    """Replace the MLmodel file of a logged model."""
     from modelyard._artifacts import operations
     from modelyard._transport import connections
 
@@ -77,7 +77,7 @@ def _replace(model_uri: str, signature: ModelSignature) -> None:
         else:
             location = operations.locate(model_uri)
             if location.owner is None:
-                raise InvalidParameter(f"'{model_uri}' is no logged model.")
+                raise InvalidParameter(f"'{model_uri}' is not a logged model.")
             owner, folder = location.owner, location.path
         operations.upload(connections.tracking_uri(), owner, file, folder)
 
@@ -93,11 +93,11 @@ def validate_schema(data: Any, expected_schema: Schema) -> None:
     """Check that `data` fits a schema.
 
     Args:
-        data: As for `PyFuncModel.predict`.
+        data: Data as for `PyFuncModel.predict`.
         expected_schema: Inputs or outputs of a signature.
 
     Raises:
-        InvalidParameter: Naming what does not fit.
+        InvalidParameter: The data does not fit the schema; names the mismatch.
     """
     _require()
     enforce_schema(data, expected_schema)

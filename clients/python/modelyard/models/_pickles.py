@@ -1,4 +1,4 @@
-"""Reading and writing pickles of models; reading one can run any code."""
+"""Reads and writes pickles of models; reading a pickle can run any code."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _OPENERS: dict[str, Any] = {"bzip2": bz2.open, "gzip": gzip.open, "lzma": lzma.o
 
 
 def dump(model: Any, file: Path) -> set[str]:
-    """Write `model` with cloudpickle: code that is not in an importable module goes with it.
+    """Write `model` with cloudpickle, including code that is not in an importable module.
 
-    Our `PythonModel` is written as MLflow's, so that MLflow loads the file without us.
+    Our `PythonModel` is written as MLflow's, so that MLflow loads the file without Modelyard.
 
     Returns:
-        Top-level names of the packages that loading it needs.
+        Top-level names of the packages needed to load the pickle.
 
     Raises:
         ImportError: cloudpickle is not installed.
-        InvalidParameter: A part of the model has no pickle.
+        InvalidParameter: A part of the model cannot be pickled.
     """
     if find_spec("cloudpickle") is None:
         raise ImportError("Storing this model needs cloudpickle: pip install cloudpickle")
@@ -52,7 +52,7 @@ def dump(model: Any, file: Path) -> set[str]:
             reduced = super().reducer_override(found)
             if isinstance(found, ModuleType):
                 packages.add(found.__name__.partition(".")[0])
-            elif reduced is NotImplemented:  # by its name, or an instance whose class follows
+            elif reduced is NotImplemented:  # pickled by name, or an instance whose class follows
                 packages.add(str(getattr(found, "__module__", "")).partition(".")[0])
             return reduced
 
@@ -61,8 +61,8 @@ def dump(model: Any, file: Path) -> set[str]:
             Pickler(stream).dump(model)
     except (pickle.PicklingError, TypeError, AttributeError) as refused:
         raise InvalidParameter(
-            f"{type(model).__name__} cannot be pickled ({_one_line(refused)}). Open such things in "
-            "load_context, or give python_model the path of a Python file that makes the model."
+            f"{type(model).__name__} cannot be pickled ({_one_line(refused)}). Open such "
+            "resources in load_context, or give python_model the path of a Python file that creates the model."
         ) from refused
     return packages
 
@@ -84,14 +84,14 @@ def _resolved(name: str) -> Any:
 
 
 def load(file: Path, compression: Any = None) -> Any:
-    """Load a pickle, whatever it does.
+    """Load a pickle without restrictions on what it runs.
 
     Args:
-        file: Written with pickle or cloudpickle.
+        file: File written with pickle or cloudpickle.
         compression: `bzip2`, `gzip` or `lzma`; None for none.
 
     Raises:
-        InvalidParameter: It is damaged, or needs a module that is not installed.
+        InvalidParameter: The file is damaged, or needs a module that is not installed.
     """
     opened: IO[bytes] = _OPENERS.get(str(compression), open)(file, "rb")
     try:
@@ -106,23 +106,23 @@ def load(file: Path, compression: Any = None) -> Any:
             f"The model was not loaded: {file.name} is not a readable pickle. It is damaged; log "
             "the model again."
         ) from damaged
-    except Exception as failed:  # unpickling runs the code of other people
+    except Exception as failed:  # unpickling runs the model's own code
         raise InvalidParameter(
             f"The model was not loaded: its pickle fails with {type(failed).__name__}: "
-            f"{_one_line(failed)}. Python or a package may be of another version than where the "
+            f"{_one_line(failed)}. Python or a package may have another version than where the "
             "model was logged; see its requirements.txt."
         ) from failed
 
 
 def needs_module(absent: ModuleNotFoundError) -> InvalidParameter:
-    """The refusal of a model whose code imports what is not there."""
+    """Return the refusal of a model that needs a module that is not installed."""
     name = str(absent.name)
     if name.partition(".")[0] == "mlflow":
         return _foreign.needs(name)
     return InvalidParameter(
         f"The model was not loaded: it needs the Python module {quote(name)}, which is not "
-        "installed here. Install what its requirements.txt says; code of your own goes with a "
-        "model that is logged with code_paths."
+        "installed here. Install the packages in its requirements.txt; to include code of your "
+        "own, log the model with code_paths."
     )
 
 
@@ -134,7 +134,7 @@ def add_code(folder: Path, flavor: Mapping[str, Any]) -> None:
     path = (folder / str(code)).resolve()
     if not path.is_relative_to(folder.resolve()) or not path.is_dir():
         raise InvalidParameter(
-            f"The MLmodel file names {quote(code)} as its code, which is no folder of the model."
+            f"The MLmodel file names {quote(code)} as its code, which is not a folder of the model."
         )
     if str(path) not in sys.path:
         sys.path.insert(0, str(path))

@@ -1,4 +1,4 @@
-"""Models written in Python: what users subclass."""
+"""Base classes of models written in Python."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class PythonModelContext:
-    """What a `PythonModel` was logged with.
+    """Artifacts and settings of a `PythonModel`.
 
     Attributes:
-        artifacts: Path of each artifact, by its name.
-        model_config: Settings given when it was loaded.
+        artifacts: Local path of each artifact, by name.
+        model_config: Settings given when the model was logged or loaded.
     """
 
     artifacts: dict[str, str] = field(default_factory=dict)
@@ -28,26 +28,26 @@ class PythonModel:
     """
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Prepare for predictions, once after loading; override it to open artifacts."""
+        """Prepare for predictions; called once after loading. Override to open artifacts."""
 
     def predict(self, context: PythonModelContext, model_input: Any, params: Any = None) -> Any:
         raise NotImplementedError(f"{type(self).__name__} does not define predict")
 
 
 class FunctionModel(PythonModel):
-    """What MLflow makes of a function of the input; its pickles are read as this class."""
+    """MLflow's wrapper of a function of the input; its pickles are read as this class."""
 
     func: Callable[[Any], Any]
 
-    def predict(self, model_input: Any) -> Any:  # type: ignore[override] # no context, as there
+    def predict(self, model_input: Any) -> Any:  # type: ignore[override] # no context, as in MLflow
         return self.func(model_input)
 
 
 def model_of(function: Callable[[Any], Any]) -> PythonModel:
-    """Return a function of the input as a model.
+    """Wrap a function of the input as a model.
 
-    Its class is made here and not at the top of a module, so that it goes into the pickle whole
-    and loads where this package is not installed.
+    The class is local, not at module level, so that it is pickled by value and loads where this
+    package is not installed.
     """
     body = {"predict": staticmethod(function)}
     return typing.cast("PythonModel", type("FunctionModel", (PythonModel,), body)())

@@ -1,4 +1,4 @@
-"""Quotes what a file says, in one line of bounded length."""
+"""Quotes content of files for messages, in one line of bounded length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The MLmodel file: what a model folder says about itself."""
+"""The MLmodel file, which describes a model folder."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class ModelInfo:
 
     Attributes:
         model_uri: `models:/m-<id>`, or the folder of a model that was only saved.
-        artifact_path: The name it was logged under.
-        utc_time_created: Such as `2026-01-31 12:00:00.000000`.
-        registered_model_version: Set when it was registered in the same call.
+        artifact_path: Name under which the model was logged.
+        utc_time_created: Time of creation, such as `2026-01-31 12:00:00.000000`.
+        registered_model_version: Number of the version, if registered in the same call.
     """
 
     model_uri: str
@@ -51,10 +51,10 @@ class Model:
     """The content of an MLmodel file.
 
     Attributes:
-        artifact_path: The name it was logged under.
-        flavors: By name (`python_function`, `sklearn`), how to load it.
-        model_size_bytes: Of all files in the folder but MLmodel.
-        unknown: Keys other writers added; kept when the file is written again.
+        artifact_path: Name under which the model was logged.
+        flavors: Description of each flavour by name, such as `python_function` or `sklearn`.
+        model_size_bytes: Size of all files of the folder except MLmodel, bytes.
+        unknown: Keys of other writers; preserved when the file is rewritten.
     """
 
     artifact_path: str | None = None
@@ -96,7 +96,7 @@ class Model:
         """Read the keys of an MLmodel file.
 
         Raises:
-            InvalidParameter: One is not of its kind.
+            InvalidParameter: A key has a value of a wrong type.
         """
         known = set(cls.__dataclass_fields__) - {"unknown", "signature"}
         values = {key: read[key] for key in known & read.keys() if read[key] is not None}
@@ -121,18 +121,21 @@ class Model:
 
     @classmethod
     def load(cls, path: str | Path) -> Model:
-        """Read an MLmodel file, given itself or its folder.
+        """Read an MLmodel file.
+
+        Args:
+            path: The file or its folder.
 
         Raises:
-            NotFound: There is none.
-            InvalidParameter: It is not one.
+            NotFound: The file does not exist.
+            InvalidParameter: The file is not a valid MLmodel file.
         """
         import yaml
 
         file = Path(path)
         file = file / MLMODEL_FILE_NAME if file.is_dir() else file
         if not file.is_file():
-            raise NotFound("The folder holds no model: it has no MLmodel file.")
+            raise NotFound("The folder is not a model: it has no MLmodel file.")
         if file.stat().st_size > _MAX_BYTES:
             raise _malformed(f"it has {file.stat().st_size} bytes, at most {_MAX_BYTES} are read")
         try:

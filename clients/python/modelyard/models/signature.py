@@ -1,4 +1,4 @@
-"""What goes into a model and what comes out."""
+"""Signatures: schemas of a model's inputs, outputs and parameters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from modelyard.types.schema import ParamSchema, Schema
 
 @dataclass(frozen=True, slots=True)
 class ModelSignature:
-    """Schemas of a model's inputs, outputs and inference parameters; None where unknown."""
+    """Schemas of a model's inputs, outputs and inference parameters; None if unknown."""
 
     inputs: Schema | None = None
     outputs: Schema | None = None
@@ -25,7 +25,7 @@ class ModelSignature:
             raise InvalidParameter("A signature needs at least one of inputs, outputs and params.")
 
     def to_dict(self) -> dict[str, str | None]:
-        """Return the form of MLmodel files: each part as JSON text."""
+        """Return the form used in MLmodel files: each part as JSON text."""
         return {
             "inputs": self.inputs.to_json() if self.inputs else None,
             "outputs": self.outputs.to_json() if self.outputs else None,
@@ -34,7 +34,7 @@ class ModelSignature:
 
     @classmethod
     def from_dict(cls, parts: Mapping[str, Any]) -> ModelSignature:
-        """Read the form of MLmodel files.
+        """Read the form used in MLmodel files.
 
         Raises:
             InvalidParameter: A part is malformed.
@@ -50,17 +50,17 @@ class ModelSignature:
 def infer_signature(
     model_input: Any = None, model_output: Any = None, params: Mapping[str, Any] | None = None
 ) -> ModelSignature:
-    """Describe examples of a model's input, output and parameters.
+    """Infer a signature from examples of a model's input, output and parameters.
 
     Args:
         model_input: A DataFrame or Series (one column each), a numpy array or sparse matrix of
             shape (n, ...) (a tensor whose first axis has any length), a dict of arrays (named
             tensors), a dict of scalars or lists, or a list of dicts or scalars (columns).
-        model_output: The same for what the model answers.
-        params: Defaults of the inference parameters.
+        model_output: Example of the model's output, in the same forms.
+        params: Default values of the inference parameters.
 
     Raises:
-        InvalidParameter: A type has no counterpart in a schema.
+        InvalidParameter: A value has a type that a schema cannot describe.
     """
     require_extra("modelyard.models", "sklearn", "numpy", "pandas", "scipy")
     return ModelSignature(

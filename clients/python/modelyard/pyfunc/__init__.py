@@ -1,4 +1,4 @@
-"""Load any model with one interface, and log models written in Python."""
+"""Load models of any flavour with one interface, and log models written in Python."""
 
 from __future__ import annotations
 
@@ -49,17 +49,21 @@ def load_model(
     Args:
         model_uri: `models:/name/3`, `models:/name/Production`, `models:/name@alias`,
             `models:/m-<id>`, `runs:/<run_id>/<name>`, or a model folder.
-        suppress_warnings: Whether to say nothing about a model made by another Python version.
-        dst_path: Where to download to; a temporary folder by default.
+        suppress_warnings: Whether to suppress the warning about a model made with another version
+            of scikit-learn.
+        dst_path: Folder to download to; the local cache by default.
         model_config: Settings for a `PythonModel`.
-        allow_pickle: Whether a model that can run any code may be loaded: a pickle, Python code,
-            or one with types that are not trusted.
+        allow_pickle: Whether to load models that can run any code: a pickle, Python code, or a
+            model with untrusted types.
+
+    Returns:
+        The loaded model.
 
     Raises:
-        InvalidParameter: The model is damaged, forged, holds types that are not trusted or
-            has no flavour we know.
-        NotFound: There is no such model.
-        PermissionDenied: It is a pickle, without `allow_pickle`.
+        InvalidParameter: The model is damaged or forged, holds untrusted types, or has no
+            supported flavour.
+        NotFound: The model does not exist.
+        PermissionDenied: The model is a pickle or Python code, and `allow_pickle` is not set.
     """
     _require()
     folder = local_model(model_uri, dst_path).path
@@ -76,16 +80,16 @@ def load_folder(
     threads: int | None = None,
     model_config: Mapping[str, Any] | None = None,
 ) -> PyFuncModel:
-    """Load a model folder, without any network.
+    """Load a model folder, without network access.
 
     Args:
-        path: The folder that holds the MLmodel file.
+        path: Folder that holds the MLmodel file.
         allow_pickle: As for `load_model`.
-        threads: Set as `n_jobs` on every part of a scikit-learn model; None keeps its own.
+        threads: Value of `n_jobs` for every part of a scikit-learn model; None keeps its own.
         model_config: As for `load_model`.
 
     Raises:
-        ModelyardException: As `load_model`.
+        ModelyardException: The model was refused, as by `load_model`.
     """
     _require()
     folder = Path(path)
@@ -104,11 +108,11 @@ def _predictor(
     threads: int | None,
     model_config: Mapping[str, Any] | None,
 ) -> Predictor:
-    """Choose by name from a closed list: a loader named by a folder is never imported."""
+    """Return the predictor of a known loader; a loader named by a folder is never imported."""
     flavor = model.flavors.get("python_function")
     if flavor is None:
         raise InvalidParameter(
-            "The model has no python_function flavor, as it has no predict; its flavors are "
+            "The model has no python_function flavor, as it cannot predict; its flavors are "
             f"{quote(sorted(model.flavors))}. Load it with the module of one of them."
         )
     loader = flavor.get("loader_module")
@@ -122,22 +126,22 @@ def _predictor(
             folder, model, allow_pickle=allow_pickle, model_config=model_config
         )
     raise InvalidParameter(
-        f"The model was not loaded: it is made for the loader {quote(loader)}. Modelyard loads "
+        f"The model was not loaded: it requires the loader {quote(loader)}. Modelyard loads "
         "scikit-learn models and models written in Python (mlflow.sklearn, mlflow.pyfunc); load "
         "others with MLflow."
     )
 
 
 def _warn_of_other_versions(model: Model) -> None:
-    """scikit-learn promises nothing across versions; saying so beats a wrong answer later."""
+    """Warn of another version of scikit-learn, which guarantees nothing across versions."""
     from importlib import metadata
 
     saved_with = model.flavors.get("sklearn", {}).get("sklearn_version")
     if saved_with is None or str(saved_with) == metadata.version("scikit-learn"):
         return
     warnings.warn(
-        f"The model was saved with scikit-learn {saved_with}, this is "
-        f"{metadata.version('scikit-learn')}; its answers may differ.",
+        f"The model was saved with scikit-learn {saved_with}; the installed version is "
+        f"{metadata.version('scikit-learn')}, and predictions may differ.",
         stacklevel=3,
     )
 
@@ -156,22 +160,21 @@ def save_model(  # noqa: PLR0913 - the documented signature
     extra_pip_requirements: str | Sequence[str] | None = None,
     conda_env: dict[str, Any] | str | None = None,
 ) -> None:
-    """Write a model in Python as a model folder; loading it needs `allow_pickle`.
+    """Write a Python model as a model folder; loading it needs `allow_pickle`.
 
     Args:
-        path: The folder; must be new or empty.
+        path: Folder to write to; must be new or empty.
         python_model: An instance of `PythonModel`, a function of the input, or the path of a
             Python file that calls `modelyard.models.set_model`.
-        artifacts: Local files or folders to keep with the model, by name.
-        code_paths: Python files and folders that go with the model and are importable when it is
-            loaded.
+        artifacts: Local files or folders to store with the model, by name.
+        code_paths: Python files and folders to store with the model; importable once it is loaded.
         signature: Schema of inputs and outputs; None infers one from `input_example`, if given.
-        input_example: Some rows of input.
-        metadata: Stored in the MLmodel file.
-        model_config: Settings it finds in its context.
-        pip_requirements: Replaces the inferred requirements: a list or a requirements file.
-        extra_pip_requirements: Added to the inferred ones.
-        conda_env: Replaces the generated conda.yaml.
+        input_example: A few rows of input.
+        metadata: Mapping stored in the MLmodel file.
+        model_config: Settings available in the model's context.
+        pip_requirements: Replacement for the inferred requirements: a list or a requirements file.
+        extra_pip_requirements: Requirements added to the inferred ones.
+        conda_env: Replacement for the generated conda.yaml.
 
     Raises:
         AlreadyExists: The folder has content.
@@ -213,15 +216,15 @@ def log_model(  # noqa: PLR0913 - the documented signature
     model_type: str | None = None,
     step: int = 0,
 ) -> ModelInfo:
-    """Log a model in Python to the active run.
+    """Log a Python model to the active run, or to a new one if none is active.
 
     Arguments are those of `save_model` and of `modelyard.sklearn.log_model`.
 
     Returns:
-        Its URI, `models:/m-<id>`, and what its MLmodel file says.
+        URI of the logged model, `models:/m-<id>`, and the content of its MLmodel file.
 
     Raises:
-        ModelyardException: As `save_model`, and what logging or registering refuses.
+        ModelyardException: The model was refused as by `save_model`, or by logging or registration.
     """
     _require("cloudpickle")
     options = LogOptions(

@@ -1,4 +1,4 @@
-"""A loaded model, whatever made it."""
+"""A loaded model of any flavour."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from modelyard.models.signature import ModelSignature
 
 
 class Predictor(Protocol):
-    """What a flavour gives to `PyFuncModel`.
+    """Implementation of a `PyFuncModel` by a flavour.
 
     Attributes:
         raw_model: The object that was logged.
-        needs_names: Whether it was trained on named columns.
+        needs_names: Whether the model was trained on named columns.
     """
 
     raw_model: Any
@@ -28,11 +28,11 @@ class Predictor(Protocol):
 
 
 class PyFuncModel:
-    """A model with one way to ask it: `predict`.
+    """A loaded model with a uniform `predict`.
 
     Attributes:
-        metadata: Its MLmodel file.
-        model_config: Settings given when it was loaded.
+        metadata: Content of the MLmodel file.
+        model_config: Settings given when the model was loaded.
     """
 
     def __init__(
@@ -62,20 +62,23 @@ class PyFuncModel:
 
     @property
     def input_example(self) -> Any:
-        """The example it was logged with, None without one; read from the folder each time."""
+        """The logged input example, None without one; read from the folder on each access."""
         return _example.read_example(self._folder, self.metadata.saved_input_example_info)
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
-        """Return the model's answer to `data`.
+        """Return the model's prediction for `data`.
 
         Args:
-            data: A DataFrame, numpy array, sparse matrix, dict of columns or list of rows. With a
-                signature it must fit it; without one it must have the columns of the training.
+            data: A DataFrame, numpy array, sparse matrix, dict of columns or list of rows. It must
+                fit the signature, or have the columns of the training if there is no signature.
             params: Inference parameters of the signature.
 
+        Returns:
+            The prediction in the model's own type, such as an array with a value for each row.
+
         Raises:
-            InvalidParameter: `data` or `params` do not fit; what the
-                model itself raises passes through.
+            InvalidParameter: `data` or `params` do not fit. Exceptions of the model itself are
+                passed on.
         """
         known = self.signature
         if known is None:
@@ -92,13 +95,13 @@ class PyFuncModel:
         """Return the `PythonModel` that was logged.
 
         Raises:
-            InvalidParameter: It was not logged as one.
+            InvalidParameter: The model was not logged as a `PythonModel`.
         """
         from modelyard.pyfunc._python_model import PythonModelPredictor
 
         if not isinstance(self._predictor, PythonModelPredictor):
             raise InvalidParameter(
-                "The model was not logged as a PythonModel; get_raw_model() returns what it is."
+                "The model was not logged as a PythonModel; get_raw_model() returns its object."
             )
         return self._predictor.raw_model
 

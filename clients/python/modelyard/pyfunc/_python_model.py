@@ -1,4 +1,4 @@
-"""Loading and calling models written in Python: a class, a function or a file."""
+"""Loads and calls models written in Python: a class, a function or a file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CODE_LOADER_MODULE = "mlflow.pyfunc.loaders.code_model"
 
 
 class PythonModelPredictor:
-    """Calls a `PythonModel` with what its `predict` takes."""
+    """Calls a `PythonModel` with the arguments that its `predict` takes."""
 
     needs_names = False
 
@@ -30,7 +30,7 @@ class PythonModelPredictor:
         asked = model.func if isinstance(model, FunctionModel) else model.predict
         names = inspect.signature(asked).parameters
         self._takes_params = "params" in names
-        # The name is the author's choice; two parameters beside `params` are context and input.
+        # Names are the author's choice: two parameters beside `params` are context and input.
         self._takes_context = len([name for name in names if name != "params"]) > 1
         self._hint = _input_hint(asked, position=int(self._takes_context))
 
@@ -41,18 +41,18 @@ class PythonModelPredictor:
 
 
 def _input_hint(predict: Callable[..., Any], position: int) -> Any:
-    """Return the annotation of the input, None without one."""
+    """Return the annotation of the input; None without one."""
     names = [name for name in inspect.signature(predict).parameters if name != "params"]
     if len(names) <= position:
         return None
     try:
         return typing.get_type_hints(predict).get(names[position])
-    except NameError:  # a name that was known to type checkers only
+    except NameError:  # a name known to type checkers only
         return None
 
 
 def _as_hinted(data: Any, hint: Any) -> Any:
-    """Return a table as the list that `predict` says it takes, other input as it is."""
+    """Convert a table to the list type that `predict` is annotated with; pass on other input."""
     import pandas as pd
 
     if typing.get_origin(hint) is not list or not isinstance(data, pd.DataFrame):
@@ -68,22 +68,22 @@ def _as_hinted(data: Any, hint: Any) -> Any:
 def load_predictor(
     folder: Path, model: Model, *, allow_pickle: bool, model_config: Mapping[str, Any] | None
 ) -> PythonModelPredictor:
-    """Load the model of a folder and let it prepare.
+    """Load the model of a folder and call its `load_context`.
 
     Raises:
-        InvalidParameter: It needs what is not installed, is damaged, or its code fails.
-        PermissionDenied: It runs code, and that is not allowed.
+        InvalidParameter: The model is damaged, needs a missing package, or its code fails.
+        PermissionDenied: The model runs code, and that is not allowed.
     """
     if not allow_pickle:
         raise PermissionDenied(
-            "The model is Python code, and loading it runs that code. If you trust who logged it, "
+            "The model is Python code, and loading it runs that code. If you trust its author, "
             "load it with allow_pickle=True (serve it with --allow-pickle)."
         )
     flavor = model.flavors["python_function"]
     _pickles.add_code(folder, flavor)
     context = context_of(folder, flavor, model_config)
     if flavor.get("model_code_path"):
-        # Written as the path on the machine where the model was logged.
+        # The value is the path on the machine where the model was logged.
         name = re.split(r"[/\\]", str(flavor["model_code_path"]))[-1]
         loaded = _code.run(file_in(folder, name), context.model_config)
         loaded = loaded if hasattr(loaded, "predict") else model_of(loaded)

@@ -1,4 +1,4 @@
-"""Writing the folder of a model written in Python."""
+"""Writes the folder of a Python model."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _FILE = "python_model.pkl"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveOptions:
-    """How a Python model is saved; see `modelyard.pyfunc.save_model`."""
+    """Options for saving a Python model; see `modelyard.pyfunc.save_model`."""
 
     artifacts: Mapping[str, str] | None = None
     code_paths: Sequence[str | Path] | None = None
@@ -76,7 +76,7 @@ def save(python_model: Any, path: str | Path, options: SaveOptions) -> Model:
 
 
 def _take_example(model: Model, folder: Path, wrapped: PythonModel, options: SaveOptions) -> None:
-    """Keep the example and, unless a signature was given, describe it and the answer to it."""
+    """Store the example and, unless a signature is given, infer one from it and its prediction."""
     model.saved_input_example_info = _example.write_example(folder, options.input_example)
     if options.signature is not None:
         return
@@ -90,8 +90,8 @@ def _take_example(model: Model, folder: Path, wrapped: PythonModel, options: Sav
 def _code_of(file: Path, options: SaveOptions) -> Any:
     if not file.is_file():
         raise NotFound(
-            f"There is no Python file at {str(file)!r}, given as python_model: give the path of "
-            "one that calls modelyard.models.set_model, a PythonModel or a function."
+            f"No Python file found at {str(file)!r}, given as python_model: give the path of a "
+            "file that calls modelyard.models.set_model, a PythonModel or a function."
         )
     return _code.run(file, options.model_config)
 
@@ -103,8 +103,8 @@ def _as_model(python_model: Any) -> PythonModel:
         taken = inspect.signature(python_model).parameters
         if len([name for name in taken if name != "params"]) != 1:
             raise InvalidParameter(
-                f"{python_model.__name__} takes ({', '.join(taken)}), but a function as "
-                "python_model takes one parameter, the input, and params if it has any."
+                f"{python_model.__name__} takes ({', '.join(taken)}), but a function given as "
+                "python_model must take one parameter, the input, and optionally params."
             )
         return model_of(python_model)
     if not isinstance(python_model, type) and hasattr(python_model, "load_context"):
@@ -129,7 +129,7 @@ def _copy_artifacts(folder: Path, artifacts: Mapping[str, str]) -> dict[str, dic
         target = folder / relative
         if target.exists():
             raise InvalidParameter(
-                f"Two artifacts are called {source.name!r}; give them different file names."
+                f"Two artifacts are named {source.name!r}; give them different file names."
             )
         target.parent.mkdir(exist_ok=True)
         if source.is_dir():
@@ -141,7 +141,7 @@ def _copy_artifacts(folder: Path, artifacts: Mapping[str, str]) -> dict[str, dic
 
 
 def _imported(file: Path) -> set[str]:
-    """Top-level names a Python file imports."""
+    """Return the top-level names that a Python file imports."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(file.read_bytes())):
         if isinstance(node, ast.Import):
@@ -160,7 +160,7 @@ def _requirements(needed: set[str], options: SaveOptions) -> list[str]:
 
 
 def _distributions(modules: set[str]) -> set[str]:
-    """What to install for top-level modules, and for reading the model."""
+    """Return the distributions of top-level modules, and of modelyard to read the model."""
     known = dict(packages.packages_distributions())
     if "modelyard" in modules:
         known["modelyard"] = ["modelyard"]  # an editable installation does not list its files

@@ -39,25 +39,25 @@ def save_model(  # noqa: PLR0913 - the documented signature
 
     Args:
         sk_model: A scikit-learn estimator.
-        path: The folder; must be new or empty.
-        signature: Schema of inputs and outputs. None infers one from `input_example`, if that is
-            given; False writes none.
-        input_example: Some rows of input: a DataFrame, a numpy array, a dict or a list.
-        serialization_format: `skops`, or `cloudpickle` or `pickle`, which only load with
+        path: Folder to write to; must be new or empty.
+        signature: Schema of inputs and outputs. None infers one from `input_example`, if given;
+            False writes none.
+        input_example: A few rows of input: a DataFrame, a numpy array, a dict or a list.
+        serialization_format: `skops`, or `cloudpickle` or `pickle`, which load only with
             `allow_pickle`.
-        skops_trusted_types: Types, besides those the loader trusts, that the file may hold. It
-            is then loaded with `allow_pickle` only.
-        code_paths: Python files and folders that go with the model and are importable when it is
-            loaded with `allow_pickle`.
-        pyfunc_predict_fn: The method `modelyard.pyfunc` and serving call.
-        metadata: Stored in the MLmodel file.
-        pip_requirements: Replaces the inferred requirements: a list or a requirements file.
-        extra_pip_requirements: Added to the inferred ones.
-        conda_env: Replaces the generated conda.yaml.
+        skops_trusted_types: Names of types, beyond those the loader trusts, that the file may
+            hold. The model then loads only with `allow_pickle`.
+        code_paths: Python files and folders to store with the model; importable once it is loaded
+            with `allow_pickle`.
+        pyfunc_predict_fn: Method that `modelyard.pyfunc` and serving call.
+        metadata: Mapping stored in the MLmodel file.
+        pip_requirements: Replacement for the inferred requirements: a list or a requirements file.
+        extra_pip_requirements: Requirements added to the inferred ones.
+        conda_env: Replacement for the generated conda.yaml.
 
     Raises:
         AlreadyExists: The folder has content.
-        InvalidParameter: skops cannot store the model safely or an argument is wrong.
+        InvalidParameter: skops cannot store the model safely, or an argument is invalid.
     """
     _require()
     options = _flavor.SaveOptions(
@@ -97,12 +97,12 @@ def log_model(  # noqa: PLR0913 - the documented signature
     model_type: str | None = None,
     step: int = 0,
 ) -> ModelInfo:
-    """Log `sk_model` to the active run (a new one when none is active).
+    """Log `sk_model` to the active run, or to a new one if none is active.
 
     Args:
         sk_model: A scikit-learn estimator.
-        artifact_path: The older word for `name`.
-        name: What the model is called in its run; `model` by default.
+        artifact_path: Older name of the argument `name`.
+        name: Name of the model in its run; `model` by default.
         signature: As for `save_model`, with the arguments down to `conda_env`.
         input_example: As for `save_model`.
         serialization_format: As for `save_model`.
@@ -113,18 +113,19 @@ def log_model(  # noqa: PLR0913 - the documented signature
         pip_requirements: As for `save_model`.
         extra_pip_requirements: As for `save_model`.
         conda_env: As for `save_model`.
-        registered_model_name: Register it under this name too.
-        await_registration_for: Seconds to wait for the new version to be READY.
-        params: Parameters of the logged model.
+        registered_model_name: Registered model to create a version of, created if it does not
+            exist.
+        await_registration_for: Ignored: a new version is READY when the call returns.
+        params: Params of the logged model.
         tags: Tags of the logged model.
-        model_type: A word for what it is, for searches.
-        step: Step of the training at which it was made.
+        model_type: Free text for searches, such as "forecast".
+        step: Step of the training at which the model was made.
 
     Returns:
-        Its URI, `models:/m-<id>`, and what its MLmodel file says.
+        URI of the logged model, `models:/m-<id>`, and the content of its MLmodel file.
 
     Raises:
-        ModelyardException: As `save_model`, and what logging or registering refuses.
+        ModelyardException: The model was refused as by `save_model`, or by logging or registration.
     """
     _require()
     options = LogOptions(
@@ -154,22 +155,22 @@ def log_model(  # noqa: PLR0913 - the documented signature
 def load_model(
     model_uri: str | Path, dst_path: str | None = None, *, allow_pickle: bool = False
 ) -> Any:
-    """Load the estimator itself.
+    """Load the scikit-learn estimator of a model.
 
     Args:
         model_uri: `models:/name/3`, `models:/name/Production`, `models:/name@alias`,
             `models:/m-<id>`, `runs:/<run_id>/<name>`, or a model folder.
-        dst_path: Where to download to; a temporary folder by default.
-        allow_pickle: Whether a model that can run any code may be loaded: a pickle, or one with
-            types that are not trusted.
+        dst_path: Folder to download to; the local cache by default.
+        allow_pickle: Whether to load models that can run any code: a pickle, or a model with
+            untrusted types.
 
     Returns:
         The fitted estimator.
 
     Raises:
-        InvalidParameter: The model is damaged, forged or holds types that are not trusted.
-        NotFound: There is no such model.
-        PermissionDenied: It is a pickle, without `allow_pickle`.
+        InvalidParameter: The model is damaged, forged, or holds untrusted types.
+        NotFound: The model does not exist.
+        PermissionDenied: The model is a pickle, and `allow_pickle` is not set.
     """
     _require()
     folder = local_model(model_uri, dst_path).path

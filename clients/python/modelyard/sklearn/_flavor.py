@@ -19,7 +19,7 @@ from modelyard.models.signature import ModelSignature, infer_signature
 from modelyard.sklearn import _inputs, _object_graph, _skops_file
 
 FORMATS = ("skops", "cloudpickle", "pickle")
-# What a model folder may name as its prediction; the name is looked up on the estimator.
+# Allowed values of predict_fn in a model folder; the name is looked up on the estimator.
 PREDICT_FUNCTIONS = (
     "predict",
     "predict_proba",
@@ -34,7 +34,7 @@ PREDICT_FUNCTIONS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveOptions:
-    """How an estimator is saved; see `modelyard.sklearn.save_model`."""
+    """Options for saving an estimator; see `modelyard.sklearn.save_model`."""
 
     signature: ModelSignature | Literal[False] | None = None
     input_example: Any = None
@@ -73,7 +73,7 @@ def _check(sk_model: Any, options: SaveOptions) -> None:
     from sklearn.base import BaseEstimator
 
     if not isinstance(sk_model, BaseEstimator):
-        raise _invalid(f"A scikit-learn estimator is needed, got {type(sk_model).__name__}.")
+        raise _invalid(f"sk_model must be a scikit-learn estimator, got {type(sk_model).__name__}.")
     if options.serialization_format not in FORMATS:
         raise _invalid(
             f"Unknown serialization_format {options.serialization_format!r}; "
@@ -81,7 +81,7 @@ def _check(sk_model: Any, options: SaveOptions) -> None:
         )
     trusted = options.skops_trusted_types
     if trusted is not None and options.serialization_format != "skops":
-        raise _invalid("skops_trusted_types is of use with serialization_format='skops' only.")
+        raise _invalid("skops_trusted_types requires serialization_format='skops'.")
     if isinstance(trusted, str):
         raise _invalid(f"skops_trusted_types must be a list of type names, got {trusted!r}.")
     predict = options.pyfunc_predict_fn
@@ -89,7 +89,7 @@ def _check(sk_model: Any, options: SaveOptions) -> None:
         raise _invalid(
             f"Unknown pyfunc_predict_fn {predict!r}; choose one of {', '.join(PREDICT_FUNCTIONS)}."
         )
-    # A transformer may be logged by default; it then has no generic prediction.
+    # A transformer may be logged with the default; it then has no generic prediction.
     if predict != "predict" and not hasattr(sk_model, predict):
         raise _invalid(f"{type(sk_model).__name__} has no {predict}, given as pyfunc_predict_fn.")
 
@@ -120,7 +120,7 @@ def _flavors(sk_model: Any, file: Path, options: SaveOptions) -> dict[str, dict[
         "sklearn_version": sklearn.__version__,
     }
     if options.serialization_format == "skops":
-        # For MLflow's loader, which asks the folder; ours has its own list.
+        # For MLflow's loader, which reads the list from the folder; ours has its own.
         sklearn_flavor["skops_trusted_types"] = _skops_file.untrusted_by_skops(file)
     flavors = {"sklearn": sklearn_flavor}
     if hasattr(sk_model, options.pyfunc_predict_fn):
@@ -135,7 +135,7 @@ def _flavors(sk_model: Any, file: Path, options: SaveOptions) -> dict[str, dict[
 
 
 def _signature(sk_model: Any, example: Any, options: SaveOptions) -> ModelSignature | None:
-    """The one given, or what the example shows; never a guess from the training data."""
+    """Return the given signature, or one inferred from the example; never from training data."""
     if options.signature is not None:
         return options.signature or None
     if example is None or not hasattr(sk_model, options.pyfunc_predict_fn):
@@ -158,20 +158,20 @@ def load(folder: Path, model: Model, *, allow_pickle: bool, threads: int | None 
     """Load the estimator of a folder.
 
     Args:
-        folder: Holds the files `model` names.
-        model: Its MLmodel file, whose list of trusted types is not read.
+        folder: Model folder, with the files that `model` names.
+        model: Content of its MLmodel file, whose list of trusted types is ignored.
         allow_pickle: Whether a pickle, which can run any code, may be loaded.
-        threads: Set on every part of the estimator that has `n_jobs`.
+        threads: Value of `n_jobs` for every part of the estimator that has it.
 
     Raises:
-        InvalidParameter: The folder has no scikit-learn model or the file is not what it says.
-        PermissionDenied: It is a pickle, and that is not allowed.
+        InvalidParameter: The folder has no scikit-learn model, or the file is damaged or forged.
+        PermissionDenied: The model is a pickle, and `allow_pickle` is not set.
     """
     flavor = model.flavors.get("sklearn") or model.flavors.get("python_function", {})
     if flavor is model.flavors.get("python_function", {}) and "model_path" not in flavor:
         raise _invalid("The model has no sklearn flavor.")
     file = file_in(folder, flavor.get("pickled_model") or flavor.get("model_path"))
-    # Folders written before MLflow had formats hold pickles.
+    # Folders of MLflow versions without serialization formats hold pickles.
     stored_as = flavor.get("serialization_format", "pickle")
     if stored_as not in FORMATS:
         raise _invalid(
@@ -192,8 +192,8 @@ def load(folder: Path, model: Model, *, allow_pickle: bool, threads: int | None 
 def _load_skops(file: Path, *, any_type: bool) -> Any:
     if not zipfile.is_zipfile(file):
         raise _invalid(
-            f"The model was not loaded: {file.name} is said to be a skops file and is none. "
-            "It is damaged or forged; log the model again."
+            f"The model was not loaded: {file.name} is not a skops file, although the MLmodel file "
+            "names it as one. It is damaged or forged; log the model again."
         )
     return _skops_file.load(file, any_type=any_type)
 
@@ -202,7 +202,7 @@ def _load_pickle(file: Path, stored_as: str, *, allow_pickle: bool) -> Any:
     if not allow_pickle:
         raise PermissionDenied(
             f"The model is stored with {stored_as}, and loading a pickle can run any code. "
-            "If you trust who logged it, load it with allow_pickle=True (serve it with "
+            "If you trust its author, load it with allow_pickle=True (serve it with "
             "--allow-pickle); or log it again with serialization_format='skops'."
         )
     return _pickles.load(file)

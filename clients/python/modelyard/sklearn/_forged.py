@@ -1,4 +1,4 @@
-"""Refuses arrays that would send compiled code out of bounds.
+"""Refuses arrays that would make compiled code access memory out of bounds.
 
 scikit-learn's compiled trees follow child and feature indices without looking at bounds, so that a
 forged file can crash the process or write outside an array. Everything here is checked after skops
@@ -17,19 +17,19 @@ from modelyard.sklearn._support_vectors import check_support_vectors
 
 
 def forged(what: str) -> InvalidParameter:
-    """The refusal of a file whose content contradicts itself."""
+    """Return the refusal of a file whose content is inconsistent."""
     return InvalidParameter(
         f"The model was not loaded: {what}. The file is damaged or forged; log the model again."
     )
 
 
 def refuse_forged(model: Any) -> None:
-    """Check each part of `model` that compiled code follows without looking at bounds.
+    """Check each part of `model` that compiled code follows without bounds checks.
 
     Those are trees and their ensembles, search trees, support vectors, centres and sparse matrices.
 
     Raises:
-        InvalidParameter: Naming the first contradiction.
+        InvalidParameter: The model is inconsistent; names the first contradiction.
     """
     from scipy import sparse
     from sklearn.cluster._kmeans import _BaseKMeans
@@ -59,7 +59,7 @@ def refuse_forged(model: Any) -> None:
 
 
 def _refuse_hidden_methods(found: Any) -> None:
-    """An attribute in place of a method could skip the width check that method makes."""
+    """Refuse an attribute in place of a method, which could skip that method's width check."""
     kind = type(found)
     if not kind.__module__.startswith("sklearn."):
         return
@@ -70,7 +70,7 @@ def _refuse_hidden_methods(found: Any) -> None:
 
 
 def _checked_trees_of(owner: Any) -> list[Any]:
-    """Check the trees `owner` will run, and return them."""
+    """Check the trees that `owner` will run, and return them."""
     from sklearn.ensemble import IsolationForest
     from sklearn.ensemble._forest import BaseForest
     from sklearn.ensemble._gb import BaseGradientBoosting
@@ -93,12 +93,12 @@ def _checked_trees_of(owner: Any) -> list[Any]:
 
 
 def _width(estimator: Any) -> int:
-    """Features the estimator demands of its input; without the attribute it demands nothing."""
+    """Return the number of features that the estimator enforces; refuse one that enforces none."""
     import numpy as np
 
     width = attributes(estimator).get("n_features_in_")
     if isinstance(width, bool) or not isinstance(width, int | np.integer) or width < 1:
-        raise forged(f"{type(estimator).__name__} does not say how many features it takes")
+        raise forged(f"{type(estimator).__name__} lacks its number of features")
     return int(width)
 
 
@@ -109,7 +109,7 @@ def _check_decision_tree(owner: Any) -> list[Any]:
         return []
     tree, kind = owner.tree_, type(owner).__name__
     if not isinstance(tree, Tree):
-        raise forged(f"the tree of {kind} is no tree")
+        raise forged(f"the tree of {kind} is not a tree")
     if tree.n_features != _width(owner):
         raise forged(
             f"a tree of {kind} reads {tree.n_features} features where {kind} takes {_width(owner)}"
@@ -141,7 +141,7 @@ def _check_nodes(tree: Any) -> None:
 
 
 def _check_children(own: Any, left: Any, right: Any, node_count: int) -> None:
-    """Children come after their parent, which also excludes cycles."""
+    """Check that children come after their parent, which also excludes cycles."""
     for child in (left, right):
         wrong = (child <= own) | (child >= node_count)
         if wrong.any():
@@ -162,7 +162,7 @@ def _check_features(own: Any, feature: Any, n_features: int) -> None:
 
 
 def _check_members(ensemble: Any, members: Any, width: int | None = None) -> None:
-    """The ensemble checks the width of its input once, its trees do not check it again."""
+    """Check the members of an ensemble, which checks the width of its input only once."""
     from sklearn.tree import BaseDecisionTree
     from sklearn.tree._tree import Tree
 
@@ -170,7 +170,7 @@ def _check_members(ensemble: Any, members: Any, width: int | None = None) -> Non
     for member in members:
         tree = attributes(member).get("tree_")
         if not isinstance(member, BaseDecisionTree) or not isinstance(tree, Tree):
-            raise forged(f"{type(ensemble).__name__} holds something that is no decision tree")
+            raise forged(f"{type(ensemble).__name__} holds something that is not a decision tree")
         if tree.n_features != expected:
             raise forged(
                 f"a tree of {type(ensemble).__name__} reads {tree.n_features} features where the "
@@ -179,7 +179,7 @@ def _check_members(ensemble: Any, members: Any, width: int | None = None) -> Non
 
 
 def _check_gradient_boosting(owner: Any) -> None:
-    """Its compiled code adds each tree into a column of the first guess."""
+    """Check the trees, which compiled code adds to the columns of the first guess."""
     import numpy as np
     from sklearn.dummy import DummyClassifier, DummyRegressor
 
@@ -211,13 +211,13 @@ def _check_isolation_forest(owner: Any) -> None:
     if not members:
         return
     width = _width(owner)
-    if owner._max_features == width:  # noqa: SLF001 - what its score reads
+    if owner._max_features == width:  # noqa: SLF001 - read by its score
         _check_members(owner, members)
         return
     if len(owner.estimators_features_) != len(members):
         raise forged("IsolationForest has trees without a choice of features")
     for member, chosen in zip(members, owner.estimators_features_, strict=True):
-        # A mask is as long as the input and chooses less of it.
+        # A mask has the length of the input and selects fewer features.
         _check_members(owner, [member], np.zeros((1, width))[:, chosen].shape[1])
 
 
@@ -235,7 +235,7 @@ def _check_hist_gradient_boosting(owner: Any) -> list[Any]:
     trees = [tree for stage in stages for tree in stage]
     for tree in trees:
         if not isinstance(tree, TreePredictor):
-            raise forged(f"{type(owner).__name__} holds something that is no tree")
+            raise forged(f"{type(owner).__name__} holds something that is not a tree")
         _check_predictor(tree, _width(owner))
     return trees
 
@@ -259,16 +259,16 @@ def _check_predictor(tree: Any, n_features: int) -> None:
 
 
 def _check_centres(owner: Any) -> None:
-    """Distances to the centres are computed for as many columns as the input has."""
+    """Check centres, as distances to them are computed for all columns of the input."""
     centres = attributes(owner).get("cluster_centers_")
     if centres is None:
         return
     if getattr(centres, "ndim", 0) != 2 or centres.shape[1] != _width(owner):  # noqa: PLR2004
-        raise forged(f"the centres of {type(owner).__name__} have not {_width(owner)} columns")
+        raise forged(f"the centres of {type(owner).__name__} do not have {_width(owner)} columns")
 
 
 def _check_sparse(matrix: Any) -> None:
-    """SciPy checks lengths when it loads a matrix, not the indices."""
+    """Check the indices of a matrix; SciPy checks only lengths when it loads one."""
     if matrix.format == "dia":
         consistent = matrix.data.shape[0] == len(matrix.offsets)
     elif matrix.format in {"csr", "csc"}:

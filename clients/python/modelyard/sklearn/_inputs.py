@@ -1,4 +1,4 @@
-"""Gives an estimator its input in the form it was trained on."""
+"""Converts input to the form an estimator was trained on."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ _TABLE_DIMENSIONS = 2
 
 
 def needs_names(estimator: Any) -> bool:
-    """Whether it was trained on named columns."""
+    """Whether the estimator was trained on named columns."""
     return getattr(estimator, "feature_names_in_", None) is not None
 
 
 def fit_to(estimator: Any, data: Any) -> Any:
     """Return `data` with the columns `estimator` was trained on.
 
-    Named columns are accepted by an estimator trained without names, and the other way round, as
-    long as there are as many.
+    Named columns are accepted by an estimator trained without names and vice versa, if their
+    number is right.
 
     Args:
         estimator: A fitted scikit-learn estimator.
         data: A DataFrame, Series, numpy array, sparse matrix, dict of columns or list of rows.
 
     Raises:
-        InvalidParameter: Naming missing columns or both widths.
+        InvalidParameter: The data does not fit; names the missing columns or both widths.
     """
     from scipy import sparse
 
@@ -44,7 +44,7 @@ def fit_to(estimator: Any, data: Any) -> Any:
 
 
 def as_table(example: Any) -> Any:
-    """Return an input example as estimators take it: lists of rows as arrays, dicts as frames."""
+    """Convert an input example for estimators: lists of rows to arrays, dicts to frames."""
     import numpy as np
 
     if is_records(example) or isinstance(example, Mapping):
@@ -73,7 +73,7 @@ def _check_width(estimator: Any, shape: tuple[int, ...]) -> None:
         return
     if len(shape) != _TABLE_DIMENSIONS:
         raise invalid(
-            f"The model takes rows of {expected} columns, got an array of {len(shape)} "
+            f"The model expects rows of {expected} columns, got an array of {len(shape)} "
             f"dimension{'s' * (len(shape) != 1)}."
         )
     if shape[1] != expected:
@@ -81,7 +81,7 @@ def _check_width(estimator: Any, shape: tuple[int, ...]) -> None:
 
 
 def _documents(data: Any) -> Any:
-    """An estimator of texts takes a list of them, and a table of one column is one."""
+    """Convert a table of one column to the list of texts that a text estimator takes."""
     import numpy as np
     import pandas as pd
 

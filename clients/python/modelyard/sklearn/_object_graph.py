@@ -1,7 +1,7 @@
-"""Every object a loaded model consists of.
+"""Traversal of all objects of a loaded model.
 
 Python's containers, object arrays, bound methods, partials and instances with a `__dict__` are
-followed; that is everything skops can build out of the types the loader trusts.
+followed, which is everything that skops can build out of the types the loader trusts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _PLAIN = (str, bytes, bytearray, int, float, complex, bool, type(None), slice, r
 
 
 def objects_in(model: Any) -> Iterator[Any]:
-    """Yield each object once, however deep it is nested or often it is shared."""
+    """Yield each object once, at any depth and however often it is shared."""
     seen: set[int] = set()
     waiting = [model]
     while waiting:
@@ -48,6 +48,6 @@ def _parts(whole: Any) -> Iterator[Any]:
 
 
 def attributes(owner: Any) -> dict[str, Any]:
-    """Instance attributes of `owner` (empty for types without a `__dict__`)."""
+    """Return the instance attributes of `owner` (empty for types without a `__dict__`)."""
     found = getattr(owner, "__dict__", None)
     return found if isinstance(found, dict) else {}

@@ -10,10 +10,10 @@ from modelyard.models._quote import quote
 from modelyard.models.model import Model
 from modelyard.sklearn import _flavor, _inputs
 
-# What scikit-learn says of an input it cannot use, and what a caller is told.
+# Error texts of scikit-learn about its input, and the messages for callers.
 _ABOUT_THE_INPUT = {
-    "contains NaN": "The model does not take missing values, the input has some.",
-    "contains infinity": "The model takes finite numbers, the input holds others or too large.",
+    "contains NaN": "The model does not accept missing values, but the input has some.",
+    "contains infinity": "The model accepts finite numbers only, but the input has others or too large.",
     "Found unknown categories": "The input holds a category the model was not trained on.",
 }
 _ABOUT_NUMBERS = (
@@ -30,8 +30,8 @@ class SklearnPredictor:
     def __init__(self, estimator: Any, predict_fn: str) -> None:
         if predict_fn not in _flavor.PREDICT_FUNCTIONS or not hasattr(estimator, predict_fn):
             raise invalid(
-                f"The MLmodel file names predict_fn {quote(predict_fn)}, which is no prediction of "
-                f"{type(estimator).__name__}."
+                f"The MLmodel file names predict_fn {quote(predict_fn)}, which is not a prediction "
+                f"method of {type(estimator).__name__}."
             )
         self.raw_model = estimator
         self.needs_names = _inputs.needs_names(estimator)
@@ -42,17 +42,17 @@ class SklearnPredictor:
         try:
             return self._method(fitting, **params)
         except (ValueError, TypeError) as refused:
-            # These are the caller's to mend, and scikit-learn's own words quote the data.
-            if any(told in str(refused) for told in _ABOUT_NUMBERS):
-                raise invalid(f"The model takes numbers{_other_than_numbers(data)}.") from refused
-            for told, ours in _ABOUT_THE_INPUT.items():
-                if told in str(refused):
+            # Errors of the caller's input; scikit-learn's own messages quote the data.
+            if any(theirs in str(refused) for theirs in _ABOUT_NUMBERS):
+                raise invalid(f"The model expects numbers{_other_than_numbers(data)}.") from refused
+            for theirs, ours in _ABOUT_THE_INPUT.items():
+                if theirs in str(refused):
                     raise invalid(ours) from refused
             raise
 
 
 def _other_than_numbers(data: Any) -> str:
-    """Name the first column that holds something else, and of which type that is."""
+    """Name the first column with values that are not numbers, and their types."""
     frame = as_frame(data)
     for name in frame.columns:
         kinds = {type(value) for value in frame[name].tolist()}
@@ -65,7 +65,7 @@ def _other_than_numbers(data: Any) -> str:
 def load_predictor(
     folder: Path, model: Model, *, allow_pickle: bool, threads: int | None
 ) -> SklearnPredictor:
-    """Load the estimator and the method its `python_function` flavour names."""
+    """Load the estimator and the method that its `python_function` flavour names."""
     estimator = _flavor.load(folder, model, allow_pickle=allow_pickle, threads=threads)
     predict_fn = model.flavors["python_function"].get("predict_fn", "predict")
     return SklearnPredictor(estimator, str(predict_fn))

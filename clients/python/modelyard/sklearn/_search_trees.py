@@ -13,7 +13,7 @@ def check_search_tree(tree: Any) -> None:
     Nodes form a complete binary tree in one array: the children of node i are 2i+1 and 2i+2.
 
     Raises:
-        InvalidParameter: Naming what contradicts what.
+        InvalidParameter: The arrays are inconsistent; names the contradiction.
     """
     import numpy as np
     from sklearn.neighbors import KDTree

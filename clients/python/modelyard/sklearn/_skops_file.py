@@ -1,4 +1,4 @@
-"""Reading and writing `model.skops`."""
+"""Reads and writes `model.skops`."""
 
 from __future__ import annotations
 
@@ -14,24 +14,23 @@ from modelyard.models._quote import quote
 from modelyard.sklearn._forged import refuse_forged
 from modelyard.sklearn._trusted import TRUSTED_TYPES
 
-# skops stores arrays uncompressed, so a file never needs much more memory than it has bytes; one
-# that a person compressed shrinks by less than this.
+# skops stores arrays uncompressed, so a file unpacks to little more than its size; a recompressed
+# file shrinks by less than this factor.
 _MAX_EXPANSION = 20
 _ALWAYS_ALLOWED_BYTES = 256 * 2**20
 
 
 def save(model: Any, path: Path, also_trusted: Collection[str] = ()) -> None:
-    """Write `model` to `path`, and refuse what `load` would refuse.
+    """Write `model` to `path`; refuse a model that `load` would refuse.
 
     Args:
-        model: An estimator.
-        path: The file.
-        also_trusted: Types, besides those the loader trusts, that may be written. Loading them
-            takes `allow_pickle`.
+        model: A scikit-learn estimator.
+        path: File to write.
+        also_trusted: Names of types, beyond those the loader trusts, that may be written. Loading
+            them takes `allow_pickle`.
 
     Raises:
-        InvalidParameter: skops cannot store the model or the
-            loader does not trust a type in it.
+        InvalidParameter: skops cannot store the model, or the loader does not trust a type in it.
     """
     import skops.io
 
@@ -53,7 +52,7 @@ def save(model: Any, path: Path, also_trusted: Collection[str] = ()) -> None:
 
 
 def untrusted_by_skops(path: Path) -> list[str]:
-    """Types of the file that skops alone would not load; written for MLflow's loader."""
+    """Return the types of a file that skops alone would not load, for MLflow's loader."""
     import skops.io
 
     return sorted(skops.io.get_untrusted_types(file=path))
@@ -63,12 +62,12 @@ def load(path: Path, *, any_type: bool = False) -> Any:
     """Load a file after checking its types and arrays.
 
     Args:
-        path: A skops file; nothing it or its model folder says about trust is believed.
-        any_type: Whether the caller trusts every type in it, which lets it run any code.
+        path: A skops file; claims of the file or its model folder about trust are ignored.
+        any_type: Whether every type in it is trusted, which lets the file run any code.
 
     Raises:
-        InvalidParameter: It is no skops file, is damaged, holds a type that is not trusted, or
-            its arrays contradict each other.
+        InvalidParameter: The file is not a skops file, is damaged, holds an untrusted type, or its
+            arrays contradict each other.
     """
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
@@ -88,7 +87,7 @@ def load(path: Path, *, any_type: bool = False) -> Any:
         untrusted = sorted(set(skops.io.get_untrusted_types(file=path)) - TRUSTED_TYPES.keys())
         raise InvalidParameter(
             f"The model was not loaded: it holds types that are not trusted: {quote(untrusted)}. "
-            "If you trust who logged it, load it with allow_pickle=True (serve it with "
+            "If you trust its author, load it with allow_pickle=True (serve it with "
             "--allow-pickle)."
         ) from refused
     except Exception as damaged:  # a forged file can fail anywhere in skops, zipfile or numpy
@@ -104,13 +103,13 @@ def _one_line(error: Exception) -> str:
 
 
 def _refuse_bomb(path: Path) -> None:
-    """Bound what the file unpacks to; each mention of an array unpacks it once more."""
+    """Bound the unpacked size of a file; each reference to an array unpacks it once more."""
     allowed = max(_ALWAYS_ALLOWED_BYTES, _MAX_EXPANSION * path.stat().st_size)
     with zipfile.ZipFile(path) as archive:
         sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
         total = sum(sizes.values())
         if total <= allowed:
-            # A shared array is read once per id, a forged one as often as it is mentioned.
+            # A shared array is read once per id, a forged one at each reference.
             total += sum(sizes.get(name, 0) for name in _repeats(archive.read("schema.json")))
     if total > allowed:
         raise InvalidParameter(
@@ -120,7 +119,7 @@ def _refuse_bomb(path: Path) -> None:
 
 
 def _repeats(schema: bytes) -> list[str]:
-    """Files that are mentioned again under another id."""
+    """Return the files that are referenced again under another id."""
     seen: set[tuple[str, int | None]] = set()
     names: set[str] = set()
     repeated: list[str] = []

@@ -1,4 +1,4 @@
-"""Checks support vector machines, whose library is told lengths and believes them."""
+"""Checks support vector machines, whose library does not check the lengths of its arrays."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ def check_support_vectors(machine: Any) -> None:
     """Refuse a machine whose arrays disagree in length or point outside its training rows.
 
     Args:
-        machine: A `BaseLibSVM`. One for c classes with s support vectors has c - 1 rows of s
+        machine: A `BaseLibSVM`. With c classes and s support vectors it has c - 1 rows of s
             coefficients and an intercept for each pair of classes; a regressor or a one-class
             machine counts as two classes.
 
     Raises:
-        InvalidParameter: Naming what contradicts what.
+        InvalidParameter: The arrays are inconsistent.
     """
     import numpy as np
 
     if "support_" not in attributes(machine):
         return
-    support, counts = machine.support_, machine._n_support  # noqa: SLF001 - what the library reads
+    support, counts = machine.support_, machine._n_support  # noqa: SLF001 - read by the library
     vectors, classes = len(support), len(counts)
     pairs = classes * (classes - 1) // 2
     per_class = machine._impl in {"c_svc", "nu_svc"}  # noqa: SLF001
     coefficients = machine._dual_coef_
     stored = coefficients.data.size if machine._sparse else coefficients.size  # noqa: SLF001
     consistent = (
-        # The class says which of the library's machines it is; an instance may not.
+        # The class determines the kind of machine; an instance must not override it.
         "_impl" not in attributes(machine)
-        and classes >= 2  # noqa: PLR2004 - a machine separates two
+        and classes >= 2  # noqa: PLR2004 - a machine separates two classes
         and (per_class or classes == 2)  # noqa: PLR2004
         and (np.asarray(counts) >= 0).all()
         and (not per_class or int(np.sum(counts)) == vectors)
@@ -53,5 +53,5 @@ def check_support_vectors(machine: Any) -> None:
 
 
 def _rows(vectors: Any) -> int:
-    """Stored vectors; none are kept for a kernel computed beforehand."""
+    """Return the number of stored vectors; zero for a precomputed kernel."""
     return int(vectors.shape[0]) if vectors.shape[1] else 0

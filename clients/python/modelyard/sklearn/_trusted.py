@@ -1,7 +1,7 @@
 """The types a skops file may hold, beyond those skops itself trusts.
 
-This table is the loader's policy. What a model folder says about itself is never consulted: a file
-that could name its own trusted types would trust anything.
+This table is the loader's policy. A model folder's own list is never consulted: a file that could
+name its own trusted types would trust anything.
 """
 
 from __future__ import annotations

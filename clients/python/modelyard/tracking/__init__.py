@@ -1,4 +1,4 @@
-"""MLflow's name for where the client lives."""
+"""The client under MLflow's module name, `tracking`."""
 
 from modelyard._fluent.addresses import (
     get_registry_uri,

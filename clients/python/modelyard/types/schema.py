@@ -124,9 +124,9 @@ class ColSpec:
     """One column of a table.
 
     Attributes:
-        type: What its values are.
-        name: Its name; None when columns are known by position.
-        required: Whether a request must carry it.
+        type: Type of the column's values.
+        name: Name of the column; None if columns are known by position.
+        required: Whether a request must contain the column.
     """
 
     type: ColumnType
@@ -154,9 +154,9 @@ class TensorSpec:
     """One array.
 
     Attributes:
-        dtype: numpy's name of the element type, such as `float64`.
+        dtype: numpy name of the element type, such as `float64`.
         shape: Length of each axis; -1 for an axis of any length.
-        name: Its name; None for a model with a single unnamed input.
+        name: Name of the array; None for a model with a single unnamed input.
     """
 
     dtype: str
@@ -189,7 +189,7 @@ def _dtype_name(dtype: Any) -> str:
     import numpy as np
 
     as_numpy = np.dtype(dtype)
-    # The length of the longest training string is no property of the model.
+    # The length of the longest training string is not a property of the model.
     return str({"U": "str", "S": "bytes"}.get(as_numpy.kind, as_numpy.name))
 
 
@@ -217,7 +217,7 @@ class Schema:
         return bool(self.inputs) and self.inputs[0].name is not None
 
     def input_names(self) -> list[str | int]:
-        """Names in order; positions where columns have none."""
+        """Return the names in order; positions if columns are unnamed."""
         return [position if s.name is None else s.name for position, s in enumerate(self.inputs)]
 
     def required_input_names(self) -> list[str | int]:
@@ -253,15 +253,15 @@ def _check_uniform(specs: tuple[ColSpec | TensorSpec, ...]) -> None:
     if any(unnamed) and not all(unnamed):
         raise InvalidParameter("In a schema either every column is named or none is.")
     if any(unnamed) and len(specs) > 1 and isinstance(specs[0], TensorSpec):
-        raise InvalidParameter(f"A schema of {len(specs)} tensors needs a name for each.")
+        raise InvalidParameter(f"A schema of {len(specs)} tensors must name each.")
     names = [spec.name for spec in specs if spec.name is not None]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InvalidParameter(f"A schema names each column once; named twice: {', '.join(twice)}.")
+        raise InvalidParameter(f"Column names must be unique; named twice: {', '.join(twice)}.")
 
 
 def _spec_from_dict(described: Mapping[str, Any]) -> ColSpec | TensorSpec:
-    # Column names of frames without a header were written as numbers by other clients.
+    # Other clients write the column names of frames without a header as numbers.
     name = described.get("name")
     name = None if name is None else str(name)
     if described["type"] == "tensor":
@@ -277,8 +277,8 @@ class ParamSpec:
 
     Attributes:
         name: Key in `params`.
-        dtype: Type of the value, or of its elements when `shape` is set; a scalar or an `Object`.
-        default: Used when the caller gives none.
+        dtype: Type of the value, or of its elements if `shape` is set; a scalar or an `Object`.
+        default: Value used if the caller gives none.
         shape: None for a scalar, (-1,) for a list.
     """
 
