@@ -136,7 +136,7 @@ def test_an_upload_that_stalls_does_not_keep_the_server_from_stopping(tmp_path: 
 
 
 def test_an_upload_waits_for_a_slot_and_is_refused_when_none_is_free(tmp_path: Path) -> None:
-    with running_edge(tmp_path, limits=UploadLimits(at_once=1, patience_s=0.2)) as edge:
+    with running_edge(tmp_path, limits=UploadLimits(max_concurrent=1, patience_s=0.2)) as edge:
         tree = tree_of(edge)
         with upload_of(edge, f"{tree}/a.bin", 1000, b"x" * 10) as raw:
             statuses = set()

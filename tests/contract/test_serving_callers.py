@@ -159,11 +159,11 @@ def test_without_the_registry_known_tokens_are_accepted_and_others_refused(tmp_p
     embedded.stop()
 
 
-def test_a_registry_that_needs_no_tokens_grants_none(tmp_path: Path) -> None:
+def test_a_registry_without_tokens_grants_none(tmp_path: Path) -> None:
     embedded = Embedded(UpSettings(home=tmp_path / "home", port=0, grpc_port=0))
     modelyard.set_tracking_uri(embedded.http)
     registry = Registry(None, allow_unverified=False)
-    with pytest.raises(Unauthenticated, match="the registry needs none"):
+    with pytest.raises(Unauthenticated, match="the registry uses no tokens"):
         registry.grant("any token at all")
     modelyard.set_tracking_uri(None)
     embedded.stop()

@@ -156,7 +156,7 @@ class Registry:
         """Return the grant of a caller's token, from the registry.
 
         Raises:
-            Unauthenticated: The token is not valid, or the registry needs no tokens at all.
+            Unauthenticated: The token is not valid, or the registry uses no tokens.
             Error: The registry cannot check the token now, or is unreachable.
         """
         stub: Any = AccessServiceStub(self._channel("access"))
@@ -171,8 +171,8 @@ class Registry:
             raise
         if not reply.name:  # a registry without tokens grants everything to any token
             raise Unauthenticated(
-                "The token is not valid: the registry needs none, so only the token that this "
-                "endpoint was started with is."
+                "The token is not valid: the registry uses no tokens, so only the token that this "
+                "endpoint was started with is accepted."
             )
         ends = reply.HasField("expire_time")
         return grants.Grant(
