@@ -154,7 +154,7 @@ def test_the_gateway_has_room_for_all_uploads_it_takes_at_once(overlay: str) -> 
     (spool,) = (volume for volume in pod(gateway)["volumes"] if volume["name"] == "tmp")
     limit = environment(gateway, rendered(overlay))["MODELYARD_MAX_UPLOAD_BYTES"] or ""
     size_gib = int(spool["emptyDir"]["sizeLimit"].removesuffix("Gi"))
-    assert size_gib << 30 > UploadLimits().at_once * int(limit)
+    assert size_gib << 30 > UploadLimits().max_concurrent * int(limit)
 
 
 @all_folders

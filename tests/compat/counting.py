@@ -14,11 +14,11 @@ _HOP_BY_HOP = {"connection", "transfer-encoding", "date", "server"}
 
 @dataclass
 class Counted:
-    """What went through a proxy.
+    """Requests that passed through a proxy.
 
     Attributes:
-        address: The proxy's, such as "http://127.0.0.1:4321".
-        statuses: Of the answers, by the last `/mark/<name>` that was asked for.
+        address: Address of the proxy, such as "http://127.0.0.1:4321".
+        statuses: Statuses of the answers, by the last `/mark/<name>` that was requested.
     """
 
     address: str
@@ -60,7 +60,7 @@ def counting(host: str, port: int) -> Iterator[Counted]:
             self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
-            """Keep quiet; what matters is counted."""
+            """Log nothing."""
 
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
         setattr(Handler, f"do_{method}", Handler.forward)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 VERSIONS = ("2.22", "3.6", "3.17")
 CLIENT = "3.17"
-"""The one that `make test` runs the tutorial with."""
+"""The version that `make test` runs the tutorial with."""
 
 _FOLDER = Path(__file__).parents[2] / ".cache" / "clients"
 
@@ -15,7 +15,7 @@ def python(version: str) -> Path:
     """Return the interpreter of the environment with this MLflow, such as "3.17".
 
     Raises:
-        FileNotFoundError: It was not set up; tests fail then, they are not skipped.
+        FileNotFoundError: The environment is missing; tests fail then and are not skipped.
     """
     environment = _FOLDER / f"mlflow-{version}"
     if not (environment / "installed").exists():

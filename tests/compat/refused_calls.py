@@ -1,8 +1,8 @@
 """Makes calls that must be refused, in an environment with MLflow.
 
 It is run as `python -m tests.compat.refused_calls GUARDED TOKEN`, with the address of a server that
-wants the token, and prints each call's error as JSON. Before each call it asks its server for
-`/mark/<name>`, so that a proxy between them can tell which requests the call made.
+needs the token, and prints each call's error as JSON. Before each call it requests `/mark/<name>`,
+so that a proxy in between can attribute requests to calls.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def registry_calls() -> dict[str, Call]:
             name, f"mlflow-artifacts:/0/{'0' * 32}/artifacts/model", "0" * 32
         ),
         "alias_of_nothing": lambda: client.set_registered_model_alias(name, "champion", "9"),
-        "alias_missing": lambda: client.get_model_version_by_alias(name, "nobody"),
+        "alias_missing": lambda: client.get_model_version_by_alias(name, "missing"),
         "tag_too_long": lambda: client.set_registered_model_tag(name, "a", "x" * 100_001),
         "description_too_long": lambda: client.update_registered_model(name, "x" * 100_001),
     }

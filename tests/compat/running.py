@@ -1,4 +1,4 @@
-"""The real client's processes: their environment, and how they ended."""
+"""Processes of the real client and of servers: their environment, start and end."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def variables(tracking_uri: str, **more: str) -> dict[str, str]:
         "DO_NOT_TRACK": "true",
         "GIT_PYTHON_REFRESH": "quiet",
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        # Where a model is logged without requirements, MLflow loads it in another process to see
-        # what it imports, and writes down its defaults if that takes longer than this: always.
+        # To infer the requirements of a model, MLflow loads it in another process; it uses its
+        # defaults if that exceeds this timeout, as it always does with 0.
         "MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT": "0",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "PYTHONPATH": str(Path(__file__).parents[2]),
@@ -57,7 +57,7 @@ def models_serve(version: str, model_uri: str, *, env: dict[str, str], cwd: Path
 def server(
     command: list[str], ready: tuple[str, ...], env: dict[str, str], cwd: Path
 ) -> Iterator[None]:
-    """Run a server and those it starts, once it has said one of the words that mean it is ready."""
+    """Run a server and its children; yield after it has printed one of the `ready` texts."""
     process = subprocess.Popen(
         command,
         env=env | {"PYTHONUNBUFFERED": "1"},
@@ -65,7 +65,7 @@ def server(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        start_new_session=True,  # it starts others, which end with it
+        start_new_session=True,  # its children are ended with it
     )
     reader = threading.Thread(target=_drain, args=(process,))
     try:
@@ -83,12 +83,12 @@ def server(
 
 def _wait_until_ready(process: subprocess.Popen[str], ready: tuple[str, ...]) -> None:
     assert process.stdout is not None
-    said: list[str] = []
+    output: list[str] = []
     for line in process.stdout:
-        said.append(line)
+        output.append(line)
         if any(words in line for words in ready):
             return
-    raise AssertionError(f"The server ended:\n{''.join(said)}")
+    raise AssertionError(f"The server ended:\n{''.join(output)}")
 
 
 def _drain(process: subprocess.Popen[str]) -> None:

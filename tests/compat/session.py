@@ -1,7 +1,7 @@
 """Runs the tutorial's scripts as one session, in an environment with MLflow.
 
-It is run as `python -m tests.compat.session`, and prints what the scripts print. A script whose
-arguments the client does not take, and never sends, ends with the error; the next one goes on.
+It is run as `python -m tests.compat.session`, and prints the output of the scripts. A script with
+arguments that the client rejects before sending ends with the error, and the next one continues.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main() -> None:
             script = script.replace("run_id_from_above", run_id)  # noqa: PLW2901
         names["new_data"] = names.get("X_test")
         try:
-            exec(compile(script, "<tutorial>", "exec"), names)  # noqa: S102 - what this is for
+            exec(compile(script, "<tutorial>", "exec"), names)  # noqa: S102 - runs the tutorial
         except TypeError as error:
             print("TypeError:", error)  # noqa: T201
     print("Predictions:", list(map(int, names["predictions"][:3])))  # noqa: T201

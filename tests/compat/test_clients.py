@@ -1,7 +1,7 @@
-"""What users do with MLflow's client, done by three of its versions on `modelyard up`.
+"""Typical use of MLflow's client, by three of its versions, with `modelyard up`.
 
-Each function of the scripts in `clients` is a test for each version. The functions say nothing of
-Modelyard: those outside `beyond` pass on MLflow's own server too.
+Each function of the scripts in `clients` is a test for each version. The functions do not depend on
+Modelyard: those outside `beyond` also pass on MLflow's own server.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 class WithMlflow:
-    """The tests of a version. Each version has a class, so that they can run at the same time."""
+    """The tests of a version. Each version has a class, so that they can run in parallel."""
 
     version: str
 
@@ -78,6 +78,6 @@ def test_every_version_has_its_tests() -> None:
     assert [each.version for each in WithMlflow.__subclasses__()] == [*environments.VERSIONS]
 
 
-def test_an_environment_that_is_missing_names_the_command_that_makes_it() -> None:
+def test_a_missing_environment_is_reported_with_the_command_that_creates_it() -> None:
     with pytest.raises(FileNotFoundError, match=r"MLflow 1\.0.*: make clients"):
         environments.python("1.0")

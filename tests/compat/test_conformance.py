@@ -77,11 +77,11 @@ def test_a_request_as_it_should_be_succeeds_at_both(routes: Comparison) -> None:
     assert {name: routes.ours[name][0]["status"] for name in right} == dict.fromkeys(right, 200)
 
 
-def test_refusals_are_json_and_tell_nothing_of_the_inside(routes: Comparison) -> None:
+def test_refusals_are_json_without_internals(routes: Comparison) -> None:
     for body in routes.refusals:
-        told = json.loads(body)
-        assert told["error_code"]
-        assert len(told["message"]) > len("no")
+        refusal = json.loads(body)
+        assert refusal["error_code"]
+        assert len(refusal["message"]) > len("no")
         assert not SECRET.search(body), body
     assert len(routes.refusals) > len(classic("routes"))
 
@@ -91,7 +91,7 @@ def test_nothing_is_answered_with_a_server_error(routes: Comparison) -> None:
     assert {name: status for name, status in worst.items() if status >= 500} == {}
 
 
-def test_what_is_not_offered_says_so_in_json(ours: Address) -> None:
+def test_routes_that_are_not_offered_are_answered_in_json(ours: Address) -> None:
     connection = http.client.HTTPConnection(*ours, timeout=60)
     with contextlib.closing(connection):
         for name, kind in left_out("routes").items():
@@ -102,8 +102,8 @@ def test_what_is_not_offered_says_so_in_json(ours: Address) -> None:
             path = re.sub("<[^>]*>", "x", path)
             connection.request(method, path, body, {"content-type": "application/json"})
             reply = connection.getresponse()
-            told = json.loads(reply.read())
-            answered = (name, reply.status, told["error_code"])
+            refusal = json.loads(reply.read())
+            answered = (name, reply.status, refusal["error_code"])
             assert answered == (name, NOT_IMPLEMENTED, "NOT_IMPLEMENTED")
 
 
@@ -117,7 +117,7 @@ def test_the_page_is_up_to_date(routes: Comparison, methods: Comparison) -> None
     )
     if os.environ.get(WRITE) == "write":
         PAGE.write_text(written, encoding="utf-8")
-    assert PAGE.read_text(encoding="utf-8") == written, "Say make compat-table"
+    assert PAGE.read_text(encoding="utf-8") == written, "Run make compat-table"
 
 
 def classic(what: str) -> set[str]:

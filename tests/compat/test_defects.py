@@ -1,4 +1,4 @@
-"""What MLflow's server gets wrong and ours gets right. The first answer is always theirs."""
+"""Defects of MLflow's server that ours does not have. The first answer is always MLflow's."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ class Answer:
     body: bytes
 
     @property
-    def told(self) -> Any:
+    def json(self) -> Any:
         return json.loads(self.body)
 
     @property
     def error(self) -> tuple[int, str]:
-        return self.status, self.told["error_code"]
+        return self.status, self.json["error_code"]
 
 
 @dataclass(frozen=True)
 class Server:
-    """One of the two, over HTTP."""
+    """One of the two servers, over HTTP."""
 
     address: tuple[str, int]
 
@@ -62,11 +62,11 @@ class Server:
 
     def run(self, experiment_id: str = "0") -> str:
         made = self.post("runs/create", experiment_id=experiment_id, start_time=1)
-        return str(made.told["run"]["info"]["run_id"])
+        return str(made.json["run"]["info"]["run_id"])
 
     def model(self, name: str, source: str = SOURCE) -> Any:
         self.post("registered-models/create", name=name)
-        return self.post("model-versions/create", name=name, source=source).told["model_version"]
+        return self.post("model-versions/create", name=name, source=source).json["model_version"]
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_1_a_bare_nan_is_refused_and_no_zero_is_stored(
         run_id = server.run()
         body = f'{{"run_id": "{run_id}", "key": "loss", "value": {word}, "timestamp": 1000}}'
         answer = server.send("POST", "mlflow/runs/log-metric", body.encode())
-        data = server.get("runs/get", run_id=run_id).told["run"]["data"]
+        data = server.get("runs/get", run_id=run_id).json["run"]["data"]
         stored = [(m["value"], m["timestamp"]) for m in data.get("metrics", [])]
         answers.append((answer.status, stored))
 
@@ -103,35 +103,35 @@ def test_2_an_unknown_status_is_refused(theirs: Server, ours: Server) -> None:
     ]
 
     assert [answer.status for answer in answers] == [200, 400]
-    assert "NOPE" in answers[1].told["message"]
+    assert "NOPE" in answers[1].json["message"]
 
 
-def test_3_malformed_json_is_called_so(theirs: Server, ours: Server) -> None:
+def test_3_malformed_json_is_reported_as_such(theirs: Server, ours: Server) -> None:
     their, our = (
         server.send("POST", "mlflow/runs/delete", b'{"run_id": "abc"') for server in (theirs, ours)
     )
 
     assert (their.status, our.status) == (400, 400)
-    assert "Missing value for required parameter 'run_id'" in their.told["message"]
-    assert "JSON" in our.told["message"]
-    assert "Missing" not in our.told["message"]
+    assert "Missing value for required parameter 'run_id'" in their.json["message"]
+    assert "JSON" in our.json["message"]
+    assert "Missing" not in our.json["message"]
 
 
-def test_4_a_taken_name_is_told_without_the_database(theirs: Server, ours: Server) -> None:
+def test_4_a_taken_name_is_reported_without_the_database(theirs: Server, ours: Server) -> None:
     answers = []
     for server in (theirs, ours):
         server.post("experiments/create", name="taken")
-        other = server.post("experiments/create", name="other").told["experiment_id"]
+        other = server.post("experiments/create", name="other").json["experiment_id"]
         answers.append(server.post("experiments/update", experiment_id=other, new_name="taken"))
         answers.append(server.post("experiments/create", name="taken"))
 
     their_rename, their_create, our_rename, our_create = answers
-    assert "IntegrityError" in their_rename.told["message"]
-    assert "IntegrityError" in their_create.told["message"]
+    assert "IntegrityError" in their_rename.json["message"]
+    assert "IntegrityError" in their_create.json["message"]
     for answer in (our_rename, our_create):
         assert answer.error == (400, "RESOURCE_ALREADY_EXISTS")
-        assert "taken" in answer.told["message"]
-        assert "SQL" not in answer.told["message"]
+        assert "taken" in answer.json["message"]
+        assert "SQL" not in answer.json["message"]
 
 
 def test_5_an_order_by_one_key_twice_is_that_order(theirs: Server, ours: Server) -> None:
@@ -178,20 +178,20 @@ def test_8_a_missing_alias_is_not_found(theirs: Server, ours: Server) -> None:
     assert answers == [(400, "INVALID_PARAMETER_VALUE"), (404, "RESOURCE_DOES_NOT_EXIST")]
 
 
-def test_9_searches_tell_aliases(theirs: Server, ours: Server) -> None:
+def test_9_searches_return_aliases(theirs: Server, ours: Server) -> None:
     answers = []
     for server in (theirs, ours):
         server.model("with alias")
         server.post("registered-models/alias", name="with alias", alias="best", version="1")
-        found = server.get("model-versions/search", filter="name = 'with alias'").told
-        model = server.get("registered-models/get", name="with alias").told["registered_model"]
+        found = server.get("model-versions/search", filter="name = 'with alias'").json
+        model = server.get("registered-models/get", name="with alias").json["registered_model"]
         versions = (*found["model_versions"], *model["latest_versions"])
         answers.append([version.get("aliases", []) for version in versions])
 
     assert answers == [[[], []], [["best"], ["best"]]]
 
 
-def test_10_a_source_nobody_has_read_is_shown_as_such(theirs: Server, ours: Server) -> None:
+def test_10_a_source_that_was_never_read_is_shown_as_such(theirs: Server, ours: Server) -> None:
     their, our = (server.model("unread") for server in (theirs, ours))
 
     assert (their["status"], "verified" in their) == ("READY", False)
@@ -212,7 +212,7 @@ def test_11_a_number_never_names_another_version(theirs: Server, ours: Server) -
 def test_12_a_version_outlives_the_files_of_its_run(theirs: Server, ours: Server) -> None:
     answers = []
     for server in (theirs, ours):
-        experiment = server.post("experiments/create", name="deleted").told["experiment_id"]
+        experiment = server.post("experiments/create", name="deleted").json["experiment_id"]
         run_id = server.run(experiment)
         place = f"{experiment}/{run_id}/artifacts/model"
         server.send("PUT", f"mlflow-artifacts/artifacts/{place}/MLmodel", b"flavors: {}")
@@ -222,7 +222,7 @@ def test_12_a_version_outlives_the_files_of_its_run(theirs: Server, ours: Server
         server.post("runs/delete", run_id=run_id)
         server.send("DELETE", f"mlflow-artifacts/artifacts/{place}")
         uri = server.get("model-versions/get-download-uri", name="outlives", version="1")
-        path = quote(uri.told["artifact_uri"].removeprefix("mlflow-artifacts:/"))
+        path = quote(uri.json["artifact_uri"].removeprefix("mlflow-artifacts:/"))
         answers.append(server.send("GET", f"mlflow-artifacts/artifacts/{path}/MLmodel"))
 
     assert answers[0].status == 404
@@ -232,22 +232,22 @@ def test_12_a_version_outlives_the_files_of_its_run(theirs: Server, ours: Server
 def test_14_logged_models_are_found_by_status(theirs: Server, ours: Server) -> None:
     answers = []
     for server in (theirs, ours):
-        experiment = server.post("experiments/create", name="logged").told["experiment_id"]
+        experiment = server.post("experiments/create", name="logged").json["experiment_id"]
         made = server.post("logged-models", experiment_id=experiment, name="m")
-        model_id = made.told["model"]["info"]["model_id"]
+        model_id = made.json["model"]["info"]["model_id"]
         ready = {"model_id": model_id, "status": "LOGGED_MODEL_READY"}
         server.send("PATCH", f"mlflow/logged-models/{model_id}", json.dumps(ready).encode())
         found = server.post(
             "logged-models/search", experiment_ids=[experiment], filter="status = 'READY'"
         )
-        answers.append([m["info"]["model_id"] == model_id for m in found.told.get("models", [])])
+        answers.append([m["info"]["model_id"] == model_id for m in found.json.get("models", [])])
 
     assert answers == [[], [True]]
 
 
 @pytest.fixture(scope="module")
 def scoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
-    """Yield the ports of `mlflow models serve` and ours, with a model that fails when told to."""
+    """Yield the ports of `mlflow models serve` and ours, with a model that fails on demand."""
     folder = tmp_path_factory.mktemp("scoring")
     model = _failing_model(folder / "model")
     server, port = serving_parts.start_registry(
@@ -300,7 +300,7 @@ def test_15_a_failing_model_is_not_the_callers_fault_and_shows_no_traceback(
     assert (our.status, b"Traceback" in our.body) == (500, False)
 
 
-def test_15_a_wrong_value_is_named_and_its_neighbours_are_not_shown(
+def test_15_a_wrong_value_is_named_and_other_values_are_not_shown(
     scoring: tuple[int, int],
 ) -> None:
     body = b'{"dataframe_split": {"columns": ["x"], "data": [["secret"], ["wrong"]]}}'

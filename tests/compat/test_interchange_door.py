@@ -68,7 +68,7 @@ def uris(forest: RandomForestClassifier) -> Callable[[str], list[str]]:
 def done(
     uris: Callable[[str], list[str]], tracking_uri: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], dict[str, Any]]:
-    """Return what a version of MLflow loaded of ours, and logged itself."""
+    """Return the report of a version of MLflow that loaded our models and logged its own."""
 
     @cache
     def by(version: str) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def test_a_model_that_mlflow_logged_is_loaded_by_uri(
         with pytest.raises(PermissionDenied, match="stored with cloudpickle"):
             sklearn.load_model(uri)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it was saved with another version of a package
+        warnings.simplefilter("ignore")  # the model was saved with another version of a package
         loaded = pyfunc.load_model(uri, allow_pickle=True)
     assert plain(loaded.predict(IRIS)) == plain(forest.predict(IRIS))
 
@@ -126,7 +126,7 @@ def test_a_model_that_mlflow_logged_is_served(
     assert (answered.status, answered.json) == (200, {"predictions": expected})
 
 
-def test_a_pickle_is_not_served_without_being_allowed(
+def test_a_pickle_is_not_served_unless_allowed(
     done: Callable[[str], dict[str, Any]], tracking_uri: str
 ) -> None:
     uri = done("2.22")["logged"]["version"]

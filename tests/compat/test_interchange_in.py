@@ -1,4 +1,4 @@
-"""Models that the real MLflow saved, loaded from their folders by us."""
+"""Models saved by the real MLflow, loaded from their folders by Modelyard."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ WRITES_SKOPS = {"3.17": ("sklearn_default", "sklearn_array_example")}
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Return the folder into which a version of MLflow has saved its models."""
+    """Return the folder that a version of MLflow saved its models to."""
 
     @cache
     def by(version: str) -> Path:

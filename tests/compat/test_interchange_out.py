@@ -1,4 +1,4 @@
-"""Models of ours, loaded by the real MLflow from their folders."""
+"""Models saved by Modelyard, loaded from their folders by the real MLflow."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def make_sklearn(folder: Path, threes: BaseEstimator, code: Path) -> None:
 
 
 def make_python(folder: Path, files: Path) -> None:
-    """Write models whose code is in their files: nothing of this module is imported again."""
+    """Write models with their code in their files, which do not import this module."""
 
     class Scaled(pyfunc.PythonModel):
         def load_context(self, context: pyfunc.PythonModelContext) -> None:
@@ -127,7 +127,7 @@ def make_python(folder: Path, files: Path) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Our models, one a folder."""
+    """Return a folder with our models, one in each subfolder."""
     files = tmp_path_factory.mktemp("files")
     (files / "threes.py").write_text(ESTIMATOR, encoding="utf-8")
     made = tmp_path_factory.mktemp("ours")
@@ -143,7 +143,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def read(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Any]]:
-    """Return what a version of MLflow makes of each of our models."""
+    """Return the report of a version of MLflow on each of our models."""
 
     @cache
     def by(version: str) -> dict[str, Any]:
@@ -194,7 +194,7 @@ def test_a_model_of_ours_answers_the_same_in_mlflow(
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_each_folder_says_truly_what_it_needs(folder: Path, case: str) -> None:
+def test_each_folder_lists_its_requirements_correctly(folder: Path, case: str) -> None:
     lines = (folder / case / "requirements.txt").read_text(encoding="utf-8").splitlines()
     names = {line.partition("==")[0] for line in lines}
     described = Model.load(folder / case)
@@ -207,7 +207,7 @@ def test_each_folder_says_truly_what_it_needs(folder: Path, case: str) -> None:
     assert (folder / case / "python_env.yaml").is_file()
 
 
-def test_a_type_of_ones_own_is_loaded_only_by_who_trusts_it(folder: Path) -> None:
+def test_a_custom_type_is_loaded_only_if_trusted(folder: Path) -> None:
     with pytest.raises(InvalidParameter, match=r"types that are not trusted: \['threes.Threes'\]"):
         sklearn.load_model(folder / "sklearn_own_skops")
     loaded = sklearn.load_model(folder / "sklearn_own_skops", allow_pickle=True)

@@ -1,4 +1,4 @@
-"""Real MLflow servers are moved in, and out again, and answer the same afterwards."""
+"""Real MLflow servers are imported and exported, and answer the same afterwards."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FILL = Path(__file__).parent / "migration" / "fill.py"
 
 @dataclass(frozen=True)
 class Origin:
-    """A server of MLflow with something of everything."""
+    """An MLflow server with an example of every kind of data."""
 
     uri: str
     folder: Path
@@ -61,7 +61,7 @@ def filled(version: str, folder: Path) -> Iterator[Origin]:
 
 
 def migrate(here: Up, tmp_path: Path, *arguments: str) -> Document:
-    """Import, and return the report."""
+    """Import and return the report."""
     report = tmp_path / "report.json"
     target = ("--tracking-uri", here.instance["http"])
     assert importing.run([*arguments, *target, "--report", str(report)]) == 0
@@ -70,7 +70,7 @@ def migrate(here: Up, tmp_path: Path, *arguments: str) -> Document:
 
 
 def exported(here: Up, tmp_path: Path, uri: str) -> Document:
-    """Export, and return the report."""
+    """Export and return the report."""
     report = tmp_path / "report.json"
     target = ("--tracking-uri", here.instance["http"], "--to", uri)
     assert exporting.run([*target, "--report", str(report)]) == 0
@@ -86,7 +86,7 @@ def kinds(report: Document) -> dict[str, list[str]]:
 
 
 def expected(origin: Origin) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what a Modelyard answers that holds what an origin holds."""
+    """Return the expected content of a Modelyard server that imported an origin."""
     there = Snapshot(origin.uri)
     experiments, models = there.experiments(), there.registered_models()
     for experiment in experiments.values():
@@ -105,13 +105,13 @@ def expected(origin: Origin) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def settle(flower: Document) -> None:
-    """Do to the model what every import's report says."""
+    """Apply the changes that the report of every import lists."""
     flower["versions"]["1"]["current_stage"] = "None"  # version 3 came there later
     flower["aliases"] = [item for item in flower["aliases"] if item["alias"] != "staging"]
 
 
 def comparable(experiments: dict[str, Any], models: dict[str, Any]) -> None:
-    """Take away what differs by nature: the times of Default, and how sources are written."""
+    """Remove expected differences: the times of Default, and the form of sources."""
     for field in ("creation_time", "last_update_time"):
         experiments["Default"].pop(field, None)
     for model in models.values():
@@ -150,12 +150,12 @@ def test_a_server_is_imported_with_ids_histories_and_times_and_another_beside_it
     assert again["differences"] == report["differences"]
     assert_same(origin_2, here)
 
-    # Its database says the same.
+    # Its database has the same content.
     database = migrate(here, tmp_path, "--from", *origin_2.database, "--origin", origin_2.uri)
     assert database["written"] == {}
     assert_same(origin_2, here)
 
-    # The other one has the same names and numbers: what is taken is mapped, and said.
+    # The other server has the same names and numbers: conflicts are mapped and reported.
     other = migrate(here, tmp_path, "--from", origin_3.uri)
     names = ["copy of flower", "elsewhere", "flower"]
     assert kinds(other)["name-changed"] == [f"registered model '{name}'" for name in names]
@@ -202,14 +202,14 @@ def test_a_database_is_imported_with_its_artifact_root_in_parts_or_whole(
     assert set(answers.experiments()) == {"Default", "old"}
     assert answers.registered_models() == {}
 
-    # The database knows of numbers that were given and deleted since: nothing is left out.
+    # The database also has numbers of deleted versions, so that nothing is missing.
     report = migrate(here, tmp_path, "--from", *origin_3.database)
     assert_same(origin_3, here)
     assert kinds(report) == DIFFERENCES
     assert migrate(here, tmp_path, "--from", *origin_3.database)["written"] == {}
 
 
-def test_a_model_without_its_runs_brings_its_bytes(
+def test_a_model_without_its_runs_is_imported_with_its_bytes(
     origin_2: Origin, here: Up, tmp_path: Path
 ) -> None:
     report = migrate(here, tmp_path, "--from", origin_2.uri, "--model", "flower")
@@ -221,7 +221,7 @@ def test_a_model_without_its_runs_brings_its_bytes(
         modelyard.set_tracking_uri(here.instance["http"])
         path = modelyard.artifacts.download_artifacts(artifact_uri=model_uri, dst_path=folder)
         assert Path(path, "data", "model.bin").read_bytes() == b"bytes"
-    # Its runs may follow: versions keep the bytes they have.
+    # Its runs may be imported later: versions keep their bytes.
     migrate(here, tmp_path, "--from", origin_2.uri)
     assert flower == Snapshot(here.instance["http"]).registered_models()["flower"]
 
@@ -240,7 +240,7 @@ def fresh_2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"http://{host}:{port}"
 
 
-def test_a_round_trip_keeps_all_but_what_the_report_says(
+def test_a_round_trip_loses_only_what_the_report_lists(
     origin_3: Origin, fresh_3: str, here: Up, tmp_path: Path
 ) -> None:
     migrate(here, tmp_path, "--from", origin_3.uri)
@@ -273,7 +273,7 @@ def test_an_export_to_mlflow_2_puts_logged_models_below_their_runs(
 
 
 def portable(server: Snapshot) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what a server has, in names instead of ids and without the times MLflow sets."""
+    """Return the content of a server, with names instead of ids and without times set by MLflow."""
     experiments, models = server.experiments(), server.registered_models()
     names = {}
     for experiment in experiments.values():
@@ -290,7 +290,7 @@ def portable(server: Snapshot) -> tuple[dict[str, Any], dict[str, Any]]:
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
             kept = {
-                # Sorted by ids there, which say nothing of the order of names.
+                # Sorted by ids there, whose order is not that of the names.
                 key: sorted(plain(item)) if key in {"outputs", "read"} else plain(item)
                 for key, item in value.items()
                 if key not in (*without, *ms, "mlflow.modelVersions")

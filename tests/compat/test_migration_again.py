@@ -1,4 +1,4 @@
-"""What changed at the origin since the last import is brought here by the next."""
+"""Changes at the origin since the last import are imported by the next one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Origin:
             connection.commit()
 
     def imported(self) -> dict[str, Any]:
-        """Import; return the model as it is then."""
+        """Import and return the model afterwards."""
         source = f"sqlite:///{self._path}"
         assert importing.run(["--from", source, "--tracking-uri", self._uri]) == 0
         found: dict[str, Any] = Snapshot(self._uri).registered_models()["f"]
@@ -66,7 +66,7 @@ def set_stages(**wanted: str) -> Change:
     return change
 
 
-def test_versions_that_change_places_do_so_here(origin: Origin, here: Up) -> None:
+def test_versions_that_swap_stages_do_so_here(origin: Origin, here: Up) -> None:
     origin.change(lambda connection: add_version(connection, 4, "Production"))
     assert stages(origin.imported()) == {"2": "Staging", "4": "Production"}
     origin.change(set_stages(v2="Production", v4="Staging"))
@@ -78,19 +78,19 @@ def test_versions_that_change_places_do_so_here(origin: Origin, here: Up) -> Non
     assert verified.revision
 
 
-def test_a_stage_that_somebody_here_has_given_away_stays_so_and_that_is_said(
+def test_a_stage_that_was_reassigned_here_is_kept_and_reported(
     origin: Origin, here: Up, capsys: pytest.CaptureFixture[str]
 ) -> None:
     origin.imported()
     client = MlflowClient(here.instance["http"])
-    # The numbers 3 and below were given at the origin: none of them is given again.
+    # The numbers up to 3 were used at the origin: none of them is used again.
     mine = client.create_model_version("f", "s3://mine")
     assert mine.version == "4"
     client.transition_model_version_stage("f", "4", "Staging")
     capsys.readouterr()
     assert stages(origin.imported()) == {"2": "None", "4": "Staging"}
-    said = capsys.readouterr().out
-    assert "version 2 of 'f': it is in None: another version holds Staging here" in said
+    output = capsys.readouterr().out
+    assert "version 2 of 'f': it is in None: another version holds Staging here" in output
 
 
 def test_runs_that_were_restored_tagged_and_extended_are_so_here(origin: Origin, here: Up) -> None:

@@ -1,7 +1,7 @@
 """A refusal reaches MLflow's user as its message, after one request.
 
-MLflow's client repeats what is answered with 408, 429 and 5xx for minutes: a refusal with such a
-status would keep its user waiting for nothing.
+MLflow's client retries 408, 429 and 5xx for minutes: a refusal with such a status would make its
+user wait in vain.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ REFUSALS = {
     "version_missing": ("RESOURCE_DOES_NOT_EXIST", "9"),
     "version_of_missing_run": ("RESOURCE_DOES_NOT_EXIST", "0" * 32),
     "alias_of_nothing": ("RESOURCE_DOES_NOT_EXIST", "9"),
-    "alias_missing": ("RESOURCE_DOES_NOT_EXIST", "nobody"),
+    "alias_missing": ("RESOURCE_DOES_NOT_EXIST", "missing"),
     "tag_too_long": ("INVALID_PARAMETER_VALUE", "at most 100,000"),
     "description_too_long": ("INVALID_PARAMETER_VALUE", "description"),
     "token_missing": ("UNAUTHENTICATED", "token"),
@@ -48,7 +48,7 @@ REFUSALS = {
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """Yield a platform that wants a token."""
+    """Yield a platform that needs a token."""
     folder = tmp_path_factory.mktemp("guarded")
     token_file = folder / "token"
     token_file.write_text(TOKEN, encoding="utf-8")

@@ -20,7 +20,7 @@ PRODUCTION = "models:/iris_classifier/Production"
 
 @dataclass(frozen=True)
 class Tutorial:
-    """A platform on which the tutorial was run, and what its scripts printed."""
+    """A platform on which the tutorial was run, and the output of its scripts."""
 
     version: str
     platform: Up
@@ -42,13 +42,13 @@ def tutorial(
         yield Tutorial(request.param, platform, printed.splitlines())
 
 
-def test_the_scripts_print_what_the_tutorial_says(tutorial: Tutorial) -> None:
+def test_the_scripts_print_the_tutorials_output(tutorial: Tutorial) -> None:
     inspected = [
         "Description: Random Forest trained on Iris dataset. Achieves 96% accuracy on test set.",
         "Tags: {'approved_by': '[email protected]', 'team': 'data_science'}",
     ]
     if tutorial.version == "2.22":
-        # This client cannot send a version that is a number when it sets a tag, to any server.
+        # To set a tag, this client cannot send a version that is a number, to any server.
         inspected = ["TypeError: bad argument type for built-in operation"]
     assert [line for line in tutorial.printed if " View " not in line] == [
         "Model logged. Accuracy: 1.000",

@@ -1,4 +1,4 @@
-"""Requests as no client library sends them: heads that lie, bodies that do not come, Upgrade."""
+"""Requests that no client library sends: wrong heads, missing bodies, Upgrade."""
 
 import http.client
 import re
@@ -79,14 +79,14 @@ def test_a_head_that_two_readers_may_read_differently_is_refused(edge: Edge, hea
     assert received.count(b"content-length: ") == 1
 
 
-def test_what_follows_a_body_in_chunks_is_no_header(edge: Edge) -> None:
+def test_trailers_of_a_chunked_body_are_no_headers(edge: Edge) -> None:
     body = (
         b'12\r\n{"name":"trailed"}\r\n0\r\nHost: elsewhere.example\r\nContent-Type: text/x\r\n\r\n'
     )
     assert asked(edge, CREATE + HOST + JSON + CHUNKED + b"\r\n" + body)[0] == 200
 
 
-def test_what_follows_a_body_in_chunks_has_a_bound(edge: Edge) -> None:
+def test_trailers_of_a_chunked_body_are_bounded(edge: Edge) -> None:
     with connected(edge) as connection:
         connection.sendall(put(edge, "a.bin") + CHUNKED + b"\r\n1\r\na\r\n0\r\n")
         connection.sendall(b"X-A: " + b"a" * MAX_HEAD_BYTES + b"\r\n\r\n")
@@ -112,18 +112,18 @@ def test_an_upgrade_without_a_body_is_ignored_and_ends_the_connection(edge: Edge
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST"])
-def test_a_packed_body_is_refused_not_kept_as_it_is(edge: Edge, method: str) -> None:
+def test_a_compressed_body_is_refused_not_stored_as_it_is(edge: Edge, method: str) -> None:
     tree = f"0/{edge.create_run()}/artifacts"
     path = f"{FILES}/{tree}/a.bin" if method == "PUT" else "/api/2.0/mlflow/experiments/create"
     headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
-    status, told, body = edge.ask(method, path, b"\x1f\x8b", headers)
+    status, received, body = edge.ask(method, path, b"\x1f\x8b", headers)
 
-    assert (status, told["accept-encoding"]) == (415, "identity")
+    assert (status, received["accept-encoding"]) == (415, "identity")
     assert b"'gzip'" in body
     assert edge.listed(tree) == {}
 
 
-def test_who_is_refused_is_not_given_leave_to_send(edge: Edge) -> None:
+def test_a_refused_request_gets_no_100_continue(edge: Edge) -> None:
     head = f"PUT {FILES}/0/none/artifacts/a.bin HTTP/1.1\r\n".encode() + HOST
     with connected(edge) as connection:
         connection.sendall(head + b"Content-Length: 3\r\nExpect: 100-continue\r\n\r\n")
@@ -133,7 +133,7 @@ def test_who_is_refused_is_not_given_leave_to_send(edge: Edge) -> None:
     assert b"connection: close" in received
 
 
-def test_who_may_send_is_given_leave_to(edge: Edge) -> None:
+def test_an_accepted_request_gets_a_100_continue(edge: Edge) -> None:
     with connected(edge) as connection:
         connection.sendall(
             put(edge, "a.bin") + b"Content-Length: 3\r\nExpect: 100-continue\r\n\r\n"
@@ -143,14 +143,14 @@ def test_who_may_send_is_given_leave_to(edge: Edge) -> None:
         assert answer(connection) == (200, b"{}")
 
 
-def test_a_chunk_that_is_not_as_long_as_it_says_keeps_nothing(edge: Edge) -> None:
+def test_a_chunk_of_the_wrong_length_stores_nothing(edge: Edge) -> None:
     before = edge.left_behind()
     head = put(edge, "a.bin") + CHUNKED
     assert asked(edge, head + b"\r\n5\r\nabc\r\n0\r\n\r\n")[0] == 400
     assert edge.left_behind() == before
 
 
-def test_requests_sent_at_once_are_answered_in_their_order(edge: Edge) -> None:
+def test_pipelined_requests_are_answered_in_order(edge: Edge) -> None:
     version = b"GET /version HTTP/1.1\r\n" + HOST + b"\r\n"
     refused = CREATE + HOST + JSON + b"Content-Length: 2\r\n\r\n{}"
     with connected(edge) as connection:
@@ -163,7 +163,7 @@ def test_requests_sent_at_once_are_answered_in_their_order(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", b"\r\n", b"GET /version HTTP/1.1\r\nHost: loc"])
-def test_a_head_that_does_not_come_ends_the_connection(
+def test_a_head_that_stalls_ends_the_connection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
     monkeypatch.setattr(Protocol, "head_within_s", 0.1)
@@ -174,7 +174,7 @@ def test_a_head_that_does_not_come_ends_the_connection(
     assert received.startswith(b"HTTP/1.1 408 ") if sent.startswith(b"GET") else received == b""
 
 
-def test_a_refusal_is_not_written_into_what_is_being_answered(edge: Edge) -> None:
+def test_a_refusal_is_not_written_into_a_running_response(edge: Edge) -> None:
     data = b"\0" * (32 << 20)
     tree = f"0/{edge.create_run()}/artifacts"
     assert edge.ask("PUT", f"{FILES}/{tree}/a.bin", data)[0] == 200

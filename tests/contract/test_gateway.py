@@ -86,14 +86,14 @@ def test_health_names_the_services_that_are_not_ready(edge: Edge) -> None:
     assert json.loads(body)["message"] == "Not ready: registry, serving."
 
 
-def test_the_version_is_told_as_text(edge: Edge) -> None:
+def test_the_version_is_plain_text(edge: Edge) -> None:
     status, _, body = edge.ask("/version")
 
     assert status == 200
     assert body.count(b".") == 2
 
 
-def test_one_address_leads_to_every_grpc_target(edge: Edge) -> None:
+def test_one_url_announces_every_grpc_target(edge: Edge) -> None:
     status, headers, body = edge.ask("/.well-known/modelyard")
 
     assert (status, headers["content-type"]) == (200, "application/json")
@@ -102,7 +102,7 @@ def test_one_address_leads_to_every_grpc_target(edge: Edge) -> None:
 
 def test_metrics_count_requests_by_route(edge: Edge) -> None:
     edge.ask("/version")
-    edge.ask("/somebody/probes/this")
+    edge.ask("/an/unknown/path")
 
     status, headers, body = edge.ask("/metrics")
 
@@ -110,7 +110,7 @@ def test_metrics_count_requests_by_route(edge: Edge) -> None:
     assert headers["content-type"].startswith("text/plain")
     assert b'modelyard_http_duration_seconds_count{method="GET",route="/version",' in body
     assert b'route="unknown"' in body
-    assert b"somebody" not in body
+    assert b"/an/unknown/path" not in body
 
 
 def test_a_head_is_a_get_without_its_body(edge: Edge) -> None:
@@ -129,7 +129,7 @@ def test_an_unknown_route_is_answered_as_json(edge: Edge) -> None:
     assert json.loads(body)["request_id"] == headers["x-request-id"]
 
 
-def test_a_wrong_method_is_told_the_right_ones(edge: Edge) -> None:
+def test_a_wrong_method_is_refused_with_the_allowed_ones(edge: Edge) -> None:
     status, headers, body = edge.ask("/version", "DELETE")
 
     assert (status, headers["allow"]) == (405, "GET, HEAD")
@@ -158,7 +158,7 @@ def test_every_answer_carries_the_security_headers(edge: Edge, path: str) -> Non
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:5000", "127.0.0.1.evil.example", "", "[::1", "a@evil"]
 )
-def test_a_foreign_name_is_refused_where_no_token_is_asked_for(edge: Edge, host: str) -> None:
+def test_another_host_name_is_refused_without_a_token(edge: Edge, host: str) -> None:
     status, _, body = edge.ask("/health", headers={"Host": host})
 
     assert status == 403
@@ -168,12 +168,12 @@ def test_a_foreign_name_is_refused_where_no_token_is_asked_for(edge: Edge, host:
 
 @pytest.mark.parametrize("edge", ["without a token"], indirect=True)
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:5000", "[::1]:5000"])
-def test_its_own_names_are_answered(edge: Edge, host: str) -> None:
+def test_its_own_host_names_are_accepted(edge: Edge, host: str) -> None:
     assert edge.ask("/health", headers={"Host": host})[0] == 200
 
 
 @pytest.mark.parametrize("edge", ["with a token"], indirect=True)
-def test_any_name_is_answered_where_a_token_is_asked_for(edge: Edge) -> None:
+def test_any_host_name_is_accepted_with_a_token(edge: Edge) -> None:
     assert edge.ask("/health", headers={"Host": "models.example"})[0] == 200
 
 
@@ -188,7 +188,7 @@ def test_a_request_line_that_is_not_http_is_refused(edge: Edge) -> None:
 def test_the_signature_of_a_url_is_not_logged(edge: Edge, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         edge.ask("/artifacts/objects/abc?signature=s3cret")
-        edge.ask("/version")  # the line of the one before has been written by now
+        edge.ask("/version")  # the log line of the request before is written by now
 
     assert any(record.message == "http" for record in caplog.records)
     assert not any("s3cret" in str(vars(record)) for record in caplog.records)

@@ -85,7 +85,7 @@ def edge(tmp_path: Path) -> Iterator[Edge]:
     listener.close()
 
 
-def test_what_is_put_is_got_again(edge: Edge) -> None:
+def test_uploaded_bytes_are_downloaded_again(edge: Edge) -> None:
     status, headers, _ = edge.ask("PUT", edge.put_url(), DATA)
     assert (status, headers["etag"]) == (200, f'"{DIGEST}"')
 
@@ -98,14 +98,14 @@ def test_what_is_put_is_got_again(edge: Edge) -> None:
     assert headers["content-disposition"] == "attachment"
 
 
-def test_an_empty_object_is_put_and_got(edge: Edge) -> None:
+def test_an_empty_object_is_stored(edge: Edge) -> None:
     empty = Digest.of(b"")
 
     assert edge.ask("PUT", edge.put_url(0, empty), b"")[0] == 200
     assert edge.ask("GET", edge.get_url(digest=empty))[::2] == (200, b"")
 
 
-def test_a_body_without_a_length_is_put(edge: Edge) -> None:
+def test_a_body_without_a_length_is_stored(edge: Edge) -> None:
     pieces = (DATA[at : at + 100_000] for at in range(0, len(DATA), 100_000))
 
     assert edge.ask("PUT", edge.put_url(), pieces)[0] == 200
@@ -117,7 +117,7 @@ def test_putting_twice_is_the_same_as_once(edge: Edge) -> None:
     assert edge.ask("PUT", edge.put_url(), DATA)[0] == 200
 
 
-def test_other_bytes_than_signed_are_refused_and_not_kept(edge: Edge) -> None:
+def test_other_bytes_than_signed_are_refused_and_not_stored(edge: Edge) -> None:
     status, _, body = edge.ask("PUT", edge.put_url(), b"x" * len(DATA))
 
     assert status == 400
@@ -147,7 +147,7 @@ def test_more_bytes_than_signed_are_refused_without_a_length_too(edge: Edge) -> 
 def test_an_upload_that_breaks_off_leaves_nothing_behind(edge: Edge) -> None:
     with edge.half_an_upload():
         pass
-    edge.ask("GET", "/version")  # so that the connection before has been accepted
+    edge.ask("GET", "/version")  # the connection before is accepted by now
 
     edge.server.stop()
 
@@ -211,7 +211,7 @@ def test_a_range_outside_the_object_is_refused(edge: Edge, asked: str) -> None:
     assert json.loads(body)["error_code"] == "INVALID_PARAMETER_VALUE"
 
 
-def test_a_head_tells_the_size_without_the_bytes(edge: Edge) -> None:
+def test_a_head_returns_the_size_without_the_bytes(edge: Edge) -> None:
     edge.store.put(DIGEST, [DATA], len(DATA))
 
     status, headers, body = edge.ask("HEAD", edge.get_url())
@@ -220,7 +220,7 @@ def test_a_head_tells_the_size_without_the_bytes(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize("tag", [f'"{DIGEST}"', f'W/"{DIGEST}"', f'"x", "{DIGEST}"', "*"])
-def test_who_has_the_bytes_already_gets_none(edge: Edge, tag: str) -> None:
+def test_a_matching_etag_gets_no_bytes(edge: Edge, tag: str) -> None:
     edge.store.put(DIGEST, [DATA], len(DATA))
 
     status, _, body = edge.ask("GET", edge.get_url(), headers={"If-None-Match": tag})
@@ -247,13 +247,13 @@ def test_a_missing_object_is_not_found(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT"])
-def test_nothing_is_done_without_a_signature(edge: Edge, method: str) -> None:
+def test_a_request_without_a_signature_is_refused(edge: Edge, method: str) -> None:
     edge.store.put(DIGEST, [DATA], len(DATA))
 
     assert edge.ask(method, f"/artifacts/objects/{DIGEST}", DATA)[0] == 403
 
 
-def test_a_url_to_get_does_not_allow_to_put_nor_the_reverse(edge: Edge) -> None:
+def test_a_url_for_get_does_not_allow_put_nor_the_reverse(edge: Edge) -> None:
     edge.store.put(DIGEST, [DATA], len(DATA))
 
     assert edge.ask("PUT", edge.get_url(), DATA)[0] == 403
@@ -287,7 +287,7 @@ def test_a_malformed_url_is_refused(edge: Edge, path: str) -> None:
     assert json.loads(body)["error_code"] == "INVALID_PARAMETER_VALUE"
 
 
-def test_many_transfers_at_once_all_arrive(edge: Edge) -> None:
+def test_many_concurrent_transfers_all_succeed(edge: Edge) -> None:
     statuses = []
 
     def transfer(number: int) -> None:
@@ -308,7 +308,7 @@ def test_many_transfers_at_once_all_arrive(edge: Edge) -> None:
 
 @pytest.fixture
 def endless(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Make the object one of 1 TiB; what is returned is set when nobody reads it any more."""
+    """Make the object 1 TiB large; return an event that is set when its reader is closed."""
     closed = threading.Event()
 
     @contextmanager
@@ -323,16 +323,14 @@ def endless(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     return closed
 
 
-def test_a_download_that_is_given_up_is_not_read_to_its_end(
-    edge: Edge, endless: threading.Event
-) -> None:
+def test_an_aborted_download_is_not_read_to_its_end(edge: Edge, endless: threading.Event) -> None:
     with socket.create_connection(("127.0.0.1", edge.port)) as raw:
         raw.sendall(f"GET {edge.get_url()} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         assert raw.recv(1000)
     assert endless.wait(30)
 
 
-def test_a_download_that_nobody_reads_is_ended(
+def test_a_download_to_a_stalled_client_is_ended(
     edge: Edge, endless: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Protocol, "reads_within_s", 0.1)

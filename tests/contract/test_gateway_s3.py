@@ -1,4 +1,4 @@
-"""The doors of the HTTP edge, with the objects in S3: what MLflow's clients do with files."""
+"""Artifact routes of the HTTP edge with objects in S3, as MLflow's clients use them."""
 
 import http.client
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def run_id(edge: Edge) -> str:
 
 @pytest.fixture
 def tree(run_id: str) -> str:
-    """A path of the tree of the run."""
+    """Return the path of the run's artifact tree."""
     return f"0/{run_id}/artifacts"
 
 
@@ -44,7 +44,7 @@ def got(edge: Edge, path: str) -> bytes:
 
 
 def fetch(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
-    """GET an URL wherever it leads, without anything that says who asks."""
+    """GET a URL without credentials, following redirects."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=30)
     try:
@@ -55,7 +55,7 @@ def fetch(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
         connection.close()
 
 
-def test_a_file_is_put_got_listed_replaced_and_deleted(edge: Edge, tree: str) -> None:
+def test_a_file_is_uploaded_downloaded_listed_replaced_and_deleted(edge: Edge, tree: str) -> None:
     put(edge, f"{tree}/a/b.bin", DATA)
     put(edge, f"{tree}/empty", b"")
     assert got(edge, f"{tree}/a/b.bin") == DATA
@@ -72,7 +72,7 @@ def test_a_file_is_put_got_listed_replaced_and_deleted(edge: Edge, tree: str) ->
     ("asked", "start", "end"),
     [("bytes=0-0", 0, 1), ("bytes=1048570-1048590", 1_048_570, 1_048_591), ("bytes=-5", -5, None)],
 )
-def test_a_range_of_a_file_is_got(
+def test_a_range_of_a_file_is_downloaded(
     edge: Edge, tree: str, asked: str, start: int, end: int | None
 ) -> None:
     put(edge, f"{tree}/a.bin", DATA)
@@ -81,7 +81,7 @@ def test_a_range_of_a_file_is_got(
     assert headers["content-length"] == str(len(body))
 
 
-def test_a_large_file_is_kept_in_parts(edge: Edge, run_id: str, tree: str) -> None:
+def test_a_large_file_is_stored_in_parts(edge: Edge, run_id: str, tree: str) -> None:
     put(edge, f"{tree}/big.bin", bytes(PART_BYTES) + b"end")
 
     file = edge.digest_of(run_id, "big.bin")
@@ -146,7 +146,7 @@ def test_a_registered_model_is_read_by_the_digest_it_is_pinned_to(
     assert edge.listed(f"manifests/{digest}") == {"MLmodel": 11}
 
 
-def test_bytes_the_store_lost_are_said_to_be(edge: Edge, run_id: str, tree: str) -> None:
+def test_bytes_that_the_store_lost_are_reported(edge: Edge, run_id: str, tree: str) -> None:
     put(edge, f"{tree}/lost", run_id.encode())
     edge.store.delete(Digest.of(run_id.encode()))
 

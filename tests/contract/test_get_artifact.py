@@ -1,4 +1,4 @@
-"""The routes by which MLflow's page gets and puts single files."""
+"""The routes by which MLflow's UI downloads and uploads single files."""
 
 from collections.abc import Iterator
 from urllib.parse import urlencode
@@ -31,7 +31,7 @@ def query(route: str, **parameters: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["run_id", "run_uuid"])
-def test_a_file_of_a_run_is_got_by_its_path(edge: Edge, run_id: str, name: str) -> None:
+def test_a_file_of_a_run_is_downloaded_by_its_path(edge: Edge, run_id: str, name: str) -> None:
     edge.ask("PUT", f"{FILES}/0/{run_id}/artifacts/a/b%20c.txt", b"data")
 
     url = query("/get-artifact", path="a/b c.txt", **{name: run_id})
@@ -42,7 +42,7 @@ def test_a_file_of_a_run_is_got_by_its_path(edge: Edge, run_id: str, name: str) 
     assert headers["x-content-type-options"] == "nosniff"
 
 
-def test_a_file_of_a_logged_model_is_got_by_its_path(edge: Edge, run_id: str) -> None:
+def test_a_file_of_a_logged_model_is_downloaded_by_its_path(edge: Edge, run_id: str) -> None:
     model_id = edge.create_model(run_id)
     edge.ask("PUT", f"{FILES}/0/models/{model_id}/artifacts/MLmodel", b"flavors: {}")
     route = f"/ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files"
@@ -54,7 +54,7 @@ def test_a_file_of_a_logged_model_is_got_by_its_path(edge: Edge, run_id: str) ->
 
 
 @pytest.mark.parametrize("version", ["1", "Production", "champion"])
-def test_a_file_of_a_version_is_that_of_the_bytes_it_is_pinned_to(edge: Edge, version: str) -> None:
+def test_a_file_of_a_version_comes_from_its_pinned_manifest(edge: Edge, version: str) -> None:
     name = f"iris_{version}"
     edge.registry.CreateRegisteredModel(registry_pb2.CreateRegisteredModelRequest(name=name))
     run_id = edge.create_run()
@@ -73,13 +73,13 @@ def test_a_file_of_a_version_is_that_of_the_bytes_it_is_pinned_to(edge: Edge, ve
     assert edge.ask("GET", url)[::2] == (200, b"registered")
 
 
-def test_a_version_that_is_not_verified_has_no_bytes_here(edge: Edge) -> None:
+def test_a_version_that_is_not_verified_has_no_files_here(edge: Edge) -> None:
     request = registry_pb2.CreateModelVersionRequest(name="iris", source="s3://bucket/model")
     version = edge.registry.CreateModelVersion(request).model_version.version
     url = query("/model-versions/get-artifact", name="iris", version=version, path="MLmodel")
     status, code, message = edge.refusal("GET", url)
     assert (status, code) == (400, "INVALID_STATE")
-    assert "not kept here" in message
+    assert "not stored here" in message
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_version_that_is_not_verified_has_no_bytes_here(edge: Edge) -> None:
         ("/model-versions/get-artifact?name=nobody&version=1&path=a", 404),
     ],
 )
-def test_what_is_not_there_or_malformed_is_refused_as_json(
+def test_missing_files_and_malformed_requests_are_refused_as_json(
     edge: Edge, run_id: str, url: str, status: int
 ) -> None:
     assert edge.refusal("GET", url.format(run_id=run_id))[0] == status
@@ -133,7 +133,7 @@ def test_an_upload_that_is_malformed_empty_or_too_large_is_refused(
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])
-def test_a_page_of_another_site_uploads_nothing(edge: Edge, run_id: str, origin: str) -> None:
+def test_a_page_of_another_site_may_not_upload(edge: Edge, run_id: str, origin: str) -> None:
     url = query(UPLOAD, run_uuid=run_id, path="x.txt")
     headers = {"Origin": origin, "Content-Type": "text/plain"}
     assert edge.refusal("POST", url, b"x", headers)[:2] == (403, "PERMISSION_DENIED")

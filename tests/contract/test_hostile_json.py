@@ -1,4 +1,4 @@
-"""Every kind of JSON in every field of every RPC, and bodies that are hardly JSON."""
+"""Every kind of JSON in every field of every RPC, and malformed bodies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FITTING: dict[int, set[type]] = {
     FieldDescriptor.TYPE_DOUBLE: {int, float},
     FieldDescriptor.TYPE_INT32: {int},
     FieldDescriptor.TYPE_INT64: {int},
-    FieldDescriptor.TYPE_ENUM: {int},  # if there is one of that number
+    FieldDescriptor.TYPE_ENUM: {int},  # if the enum has that number
     FieldDescriptor.TYPE_MESSAGE: {dict},
 }
 KNOWN: dict[str, set[type]] = {
@@ -51,7 +51,7 @@ def connection(edge: Edge) -> Iterator[http.client.HTTPConnection]:
         yield connection
 
 
-def test_each_kind_of_json_is_taken_where_it_fits_and_refused_by_name_elsewhere(
+def test_each_kind_of_json_is_accepted_where_it_fits_and_refused_by_name_elsewhere(
     connection: http.client.HTTPConnection,
 ) -> None:
     faults = []
@@ -76,7 +76,7 @@ def is_inside_known(place: Place) -> bool:
 
 
 def document(place: Place, value: Any) -> dict[str, Any]:
-    """Return a request that holds nothing but a value at a place."""
+    """Return a request that holds only a value in one field."""
     inside = value
     for step in reversed(place.steps[1:]):
         inside = {step.name: inside}
@@ -91,7 +91,7 @@ def above(place: Place, step: FieldDescriptor) -> FieldDescriptor:
 def is_right(place: Place, value: Any, status: int, body: bytes) -> bool:
     message = str(json.loads(body).get("message"))
     if fits(place.field, value):
-        # A service may still miss another field, or find this one too small.
+        # A service may still require another field, or refuse this value as too small.
         return status == 200 or (status == 400 and " supplied: expected" not in message)
     named = f"parameter '{place.steps[0].name}" in message
     return status == 400 and named and place.field.name in message
@@ -135,7 +135,7 @@ def test_a_body_that_is_hardly_json_is_refused(edge: Edge, body: bytes) -> None:
     assert not edge.asked
 
 
-def test_of_two_fields_of_one_name_the_last_counts_as_in_other_readers(edge: Edge) -> None:
+def test_the_last_of_two_fields_of_one_name_wins(edge: Edge) -> None:
     edge.asked.clear()
     body = b'{"name": "a", "name": "b"}'
     assert edge.ask("POST", CREATE, body=body, headers=JSON).status == 200

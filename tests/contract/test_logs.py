@@ -1,4 +1,4 @@
-"""What the log says of each call, and what it never says."""
+"""The log line of each call, and secrets that must not be in it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 @pytest.fixture(scope="module")
 def signed() -> list[str]:
-    """The queries of URLs that the platform signed."""
+    """Return the queries of URLs that the platform signed."""
     return []
 
 
@@ -45,7 +45,7 @@ def world(platform: Platform, signed: list[str]) -> World:
 
 @contextmanager
 def log() -> Iterator[io.StringIO]:
-    """Collect what a process would write."""
+    """Collect the log of a process."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter())
@@ -61,7 +61,7 @@ def log() -> Iterator[io.StringIO]:
 
 
 def lines(stream: io.StringIO, message: str, count: int) -> list[dict[str, Any]]:
-    """Return the lines of calls, of which there will be `count`: each comes after its answer."""
+    """Return `count` lines of calls, which are written after the answers."""
     while True:
         found = [json.loads(line) for line in stream.getvalue().splitlines()]
         calls = [line for line in found if line["message"] == message]
@@ -129,8 +129,8 @@ def test_no_secret_and_nothing_of_a_message_is_logged(
         platform.http("POST", "/api/2.0/mlflow/runs/create", "Bearer wrong-token", {"x": secrets})
         platform.http("GET", f"/get-artifact?run_id={world.run_id}&token={SERVICE_TOKEN}", "")
         lines(stream, "http", 2 + len(signed))
-        said = stream.getvalue()
+        output = stream.getvalue()
 
     parts = {part for query in signed for part in query.split("&")}
     for secret in (*secrets, *parts):
-        assert secret not in said, secret
+        assert secret not in output, secret

@@ -1,4 +1,4 @@
-"""MLflow's artifact proxy over real sockets: up, down, listed, deleted."""
+"""MLflow's artifact proxy over real sockets: upload, download, list, delete."""
 
 import json
 import socket
@@ -25,7 +25,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
 
 @pytest.fixture
 def tree(edge: Edge) -> str:
-    """A path of the tree of a new run."""
+    """Return the path of a new run's artifact tree."""
     return f"0/{edge.create_run()}/artifacts"
 
 
@@ -35,7 +35,7 @@ def put(edge: Edge, path: str, data: bytes) -> None:
     assert headers["content-type"] == "application/json"
 
 
-def test_what_is_put_is_got_again(edge: Edge, tree: str) -> None:
+def test_uploaded_bytes_are_downloaded_again(edge: Edge, tree: str) -> None:
     put(edge, f"{tree}/a/b.bin", DATA)
 
     status, headers, body = edge.ask("GET", f"{FILES}/{tree}/a/b.bin")
@@ -47,12 +47,12 @@ def test_what_is_put_is_got_again(edge: Edge, tree: str) -> None:
     assert headers["content-type"] == "application/octet-stream"
 
 
-def test_both_roots_lead_to_the_same_files(edge: Edge, tree: str) -> None:
+def test_both_roots_serve_the_same_files(edge: Edge, tree: str) -> None:
     put(edge, f"{tree}/a.txt", b"a")
     assert edge.ask("GET", f"/ajax-api/2.0/mlflow-artifacts/artifacts/{tree}/a.txt")[2] == b"a"
 
 
-def test_a_body_in_chunks_without_a_length_is_kept(edge: Edge, tree: str) -> None:
+def test_a_chunked_body_without_a_length_is_stored(edge: Edge, tree: str) -> None:
     pieces = (DATA[at : at + 100_000] for at in range(0, len(DATA), 100_000))
     status, _, _ = edge.ask("PUT", f"{FILES}/{tree}/chunked.bin", pieces)
     assert status == 200
@@ -66,7 +66,7 @@ def test_an_empty_file_is_a_file(edge: Edge, tree: str) -> None:
     assert edge.listed(tree) == {"empty": 0}
 
 
-def test_a_file_put_again_is_replaced(edge: Edge, tree: str) -> None:
+def test_a_file_uploaded_again_is_replaced(edge: Edge, tree: str) -> None:
     put(edge, f"{tree}/a.txt", b"first")
     put(edge, f"{tree}/a.txt", b"second")
     assert edge.ask("GET", f"{FILES}/{tree}/a.txt")[2] == b"second"
@@ -96,7 +96,7 @@ def test_names_may_have_spaces_and_letters_of_any_script(edge: Edge, tree: str) 
         ("MLmodel", "application/octet-stream"),
     ],
 )
-def test_no_content_type_is_one_a_browser_runs(
+def test_no_content_type_is_one_that_a_browser_executes(
     edge: Edge, tree: str, name: str, content_type: str
 ) -> None:
     put(edge, f"{tree}/{name}", b"<script>")
@@ -188,7 +188,7 @@ def test_a_pinned_manifest_is_read_like_a_folder(edge: Edge) -> None:
         assert "cannot be changed" in message
 
 
-def test_a_manifest_no_version_has_is_not_found(edge: Edge) -> None:
+def test_a_manifest_without_a_version_is_not_found(edge: Edge) -> None:
     digest = Digest.of(b"{}")
     edge.store.put(digest, [b"{}"], 2)
     status, code, _ = edge.refusal("GET", f"{FILES}/manifests/{digest}/MLmodel")
@@ -255,9 +255,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("path", HOSTILE)
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_a_hostile_path_is_refused_before_anything_is_done(
-    edge: Edge, method: str, path: str
-) -> None:
+def test_a_hostile_path_is_refused(edge: Edge, method: str, path: str) -> None:
     run_id = edge.create_run()
     before = set(edge.left_behind())
     url = f"{FILES}/0/{run_id}/artifacts/{path}"
@@ -287,7 +285,7 @@ def test_a_hostile_path_is_refused_before_anything_is_done(
         "objects",
     ],
 )
-def test_only_trees_of_owners_can_be_named(edge: Edge, path: str) -> None:
+def test_a_path_without_an_owner_is_not_found(edge: Edge, path: str) -> None:
     run_id = edge.create_run()
     path = path.format(run=run_id)
     for method in ("GET", "PUT", "DELETE"):
@@ -300,11 +298,11 @@ def test_only_trees_of_owners_can_be_named(edge: Edge, path: str) -> None:
 
 def test_a_question_mark_in_an_upload_is_refused_not_cut_off(edge: Edge, tree: str) -> None:
     status, _, message = edge.refusal("PUT", f"{FILES}/{tree}/what?.txt", b"x")
-    assert (status, "may not have a '?'" in message) == (400, True)
+    assert (status, "may not contain '?'" in message) == (400, True)
     assert edge.listed(tree) == {}
 
 
-def test_a_deleted_run_takes_no_files(edge: Edge) -> None:
+def test_a_deleted_run_accepts_no_files(edge: Edge) -> None:
     run_id = edge.create_run()
     put(edge, f"0/{run_id}/artifacts/a.txt", b"a")
     edge.tracking.DeleteRun(tracking_pb2.DeleteRunRequest(run_id=run_id))
@@ -339,20 +337,20 @@ def test_a_range_outside_the_file_is_refused(edge: Edge, tree: str) -> None:
     assert (status, headers["content-range"]) == (416, "bytes */3")
 
 
-def test_who_has_the_bytes_gets_none(edge: Edge, tree: str) -> None:
+def test_a_matching_etag_gets_no_bytes(edge: Edge, tree: str) -> None:
     put(edge, f"{tree}/a.bin", b"abc")
     tag = edge.ask("HEAD", f"{FILES}/{tree}/a.bin")[1]["etag"]
     got = edge.ask("GET", f"{FILES}/{tree}/a.bin", headers={"If-None-Match": tag})
     assert got[::2] == (304, b"")
 
 
-def test_a_head_tells_the_size_without_the_bytes(edge: Edge, tree: str) -> None:
+def test_a_head_returns_the_size_without_the_bytes(edge: Edge, tree: str) -> None:
     put(edge, f"{tree}/a.bin", b"abc")
     status, headers, body = edge.ask("HEAD", f"{FILES}/{tree}/a.bin")
     assert (status, headers["content-length"], body) == (200, "3", b"")
 
 
-def test_bytes_that_were_lost_are_said_to_be(edge: Edge, tree: str) -> None:
+def test_lost_bytes_are_reported(edge: Edge, tree: str) -> None:
     data = b"only here"
     put(edge, f"{tree}/a.bin", data)
     edge.store.delete(Digest.of(data))
@@ -368,12 +366,12 @@ def test_an_upload_that_breaks_off_leaves_nothing_behind(tmp_path: Path) -> None
         head += f"Content-Length: {len(DATA)}\r\n\r\n"
         with socket.create_connection(("127.0.0.1", edge.port)) as raw:
             raw.sendall(head.encode() + DATA[:200_000])
-        edge.ask("GET", "/version")  # so that the connection before has been accepted
+        edge.ask("GET", "/version")  # the connection before is accepted by now
         edge.server.stop()
         assert edge.left_behind() == []
 
 
-def test_a_wrong_method_is_told_the_right_ones(edge: Edge) -> None:
+def test_a_wrong_method_is_refused_with_the_allowed_ones(edge: Edge) -> None:
     status, headers, _ = edge.ask("PATCH", f"{FILES}/0/x/artifacts/a.txt")
     assert (status, headers["allow"]) == (405, "DELETE, GET, HEAD, PUT")
     assert edge.ask("DELETE", f"{API}/artifacts")[0] == 405

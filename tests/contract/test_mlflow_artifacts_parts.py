@@ -1,4 +1,4 @@
-"""Multi-part uploads and signed URLs of files, over real sockets."""
+"""Multipart uploads and signed URLs of files, over real sockets."""
 
 import json
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def edge(
 
 @pytest.fixture
 def tree(edge: Edge) -> str:
-    """A path of the tree of a new run."""
+    """Return the path of a new run's artifact tree."""
     return f"0/{edge.create_run()}/artifacts"
 
 
@@ -64,7 +64,7 @@ def got(edge: Edge, path: str) -> bytes:
     return body
 
 
-def test_parts_are_put_together_in_order(edge: Edge, tree: str) -> None:
+def test_parts_are_joined_in_order(edge: Edge, tree: str) -> None:
     created = step(edge, "create", f"{tree}/sub", path="/home/ada/big file.bin", num_parts=3)
     assert [entry["part_number"] for entry in created["credentials"]] == [1, 2, 3]
     parts = upload_parts(edge, created, CHUNKS)
@@ -79,7 +79,7 @@ def test_parts_are_put_together_in_order(edge: Edge, tree: str) -> None:
     assert not file.parts
 
 
-def test_parts_that_do_not_fit_ours_are_cut_anew(edge: Edge, tree: str) -> None:
+def test_parts_of_another_size_than_ours_are_split_again(edge: Edge, tree: str) -> None:
     first, second = bytes(PART_BYTES // 2 + 5), b"x" * (PART_BYTES // 2 + 7)
     created = step(edge, "create", tree, path="big.bin", num_parts=2)
     parts = upload_parts(edge, created, [first, second])
@@ -130,13 +130,13 @@ def test_an_aborted_upload_leaves_no_file(edge: Edge, tree: str) -> None:
         ({"parts": [{"part_number": True, "etag": "a" * 64}]}, "'part_number'"),
         ({"parts": ["x"]}, "list of objects"),
         ({"parts": "x"}, "'parts'"),
-        ({"path": ""}, "names no file"),
+        ({"path": ""}, "must end in a file name"),
         ({"path": None}, "'path'"),
         ({"path": 7}, "'path'"),
         ({"upload_id": None}, "'upload_id'"),
     ],
 )
-def test_what_does_not_complete_an_upload_is_refused(
+def test_an_invalid_completion_of_an_upload_is_refused(
     edge: Edge, tree: str, change: dict[str, Any], fragment: str
 ) -> None:
     created = step(edge, "create", tree, path="a.bin", num_parts=1)
@@ -161,7 +161,7 @@ def test_a_file_is_made_only_of_parts_that_were_sent_for_it(edge: Edge, tree: st
     assert edge.json("GET", f"{FILES}?path={tree}", None, **BEARER) == {}
 
 
-def test_parts_that_were_swept_are_asked_for_again(edge: Edge, tree: str) -> None:
+def test_swept_parts_are_reported_as_missing(edge: Edge, tree: str) -> None:
     created = step(edge, "create", tree, path="a.bin", num_parts=1)
     parts = upload_parts(edge, created, [b"a part that is swept"])
     edge.store.delete(Digest.of(b"a part that is swept"))
@@ -170,7 +170,7 @@ def test_parts_that_were_swept_are_asked_for_again(edge: Edge, tree: str) -> Non
     assert (status, code, "is missing" in message) == (400, "INVALID_STATE", True)
 
 
-def test_an_upload_id_is_good_for_one_place_only(edge: Edge, tree: str) -> None:
+def test_an_upload_id_is_valid_for_one_file_only(edge: Edge, tree: str) -> None:
     created = step(edge, "create", tree, path="a.bin", num_parts=1)
     parts = upload_parts(edge, created, [b"data"])
     upload_id = created["upload_id"]
@@ -185,9 +185,7 @@ def test_an_upload_id_is_good_for_one_place_only(edge: Edge, tree: str) -> None:
 
 
 @pytest.mark.parametrize("num_parts", [0, -1, 10_001, "2", 1.5, True])
-def test_a_number_of_parts_that_is_none_is_refused(
-    edge: Edge, tree: str, num_parts: object
-) -> None:
+def test_an_invalid_number_of_parts_is_refused(edge: Edge, tree: str, num_parts: object) -> None:
     status, _, message = refused_step(edge, "create", tree, {"path": "a", "num_parts": num_parts})
     assert (status, "'num_parts'" in message) == (400, True)
 
@@ -208,7 +206,7 @@ def test_a_body_that_is_no_json_object_is_refused(edge: Edge, tree: str) -> None
         assert edge.refusal("POST", url, body, headers)[:2] == (400, "INVALID_PARAMETER_VALUE")
 
 
-def test_a_presigned_upload_is_kept(edge: Edge, tree: str) -> None:
+def test_a_presigned_upload_is_stored(edge: Edge, tree: str) -> None:
     run_id = tree.split("/")[1]
     request = pb.CreatePresignedUploadUrlRequest(run_id=run_id, path="a/b c.txt")
     url = path_of(edge.artifacts.CreatePresignedUploadUrl(request).presigned_url)
@@ -234,7 +232,7 @@ def test_a_presigned_download_needs_no_token(edge: Edge, tree: str) -> None:
         assert headers["content-disposition"].endswith("a.txt")
 
 
-def test_a_file_in_parts_is_presigned_by_its_place(edge: Edge, tree: str) -> None:
+def test_a_file_in_parts_is_presigned_by_its_path(edge: Edge, tree: str) -> None:
     data = bytes(PART_BYTES) + b"end"
     assert edge.ask("PUT", f"{FILES}/{tree}/big.bin", data, BEARER)[0] == 200
     edge.registry.CreateRegisteredModel(registry_pb2.CreateRegisteredModelRequest(name=tree[2:20]))
@@ -251,9 +249,9 @@ def test_a_file_in_parts_is_presigned_by_its_place(edge: Edge, tree: str) -> Non
 
 
 def test_a_forged_or_expired_url_is_refused(edge: Edge, tree: str) -> None:
-    place = f"{tree}/a.txt"
-    old = path_of(edge.signer.file_url("PUT", place, 1_000_000_000))
-    new = path_of(edge.signer.file_url("PUT", place, 9_999_999_999))
+    path = f"{tree}/a.txt"
+    old = path_of(edge.signer.file_url("PUT", path, 1_000_000_000))
+    new = path_of(edge.signer.file_url("PUT", path, 9_999_999_999))
     other = new.replace("a.txt", "b.txt")
     for url in (old, other, new[:-1] + "g", f"{new}&part=1", new.partition("?")[0]):
         status, code, message = edge.refusal("PUT", url, b"data")

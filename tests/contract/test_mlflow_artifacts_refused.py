@@ -1,4 +1,4 @@
-"""Uploads through the proxy that are refused, stall, break off or come all at once."""
+"""Uploads through the proxy that are refused, stall, break off or run concurrently."""
 
 import http.client
 import select
@@ -23,7 +23,7 @@ def tree_of(edge: Edge) -> str:
 
 @contextmanager
 def upload_of(edge: Edge, path: str, size_bytes: int, sent: bytes) -> Iterator[socket.socket]:
-    """An upload whose client has sent only a part of what it announced."""
+    """Yield an upload whose client has sent only a part of the announced body."""
     head = f"PUT {FILES}/{path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size_bytes}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", edge.port), timeout=30) as raw:
         raw.sendall(head.encode() + sent)
@@ -52,7 +52,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
         ("GET", "/model-versions/get-artifact?name=iris&version=1&path=MLmodel"),
     ],
 )
-def test_nothing_is_told_or_kept_without_the_token(
+def test_nothing_is_returned_or_stored_without_the_token(
     guarded: Edge, method: str, path: str, authorization: str | None
 ) -> None:
     tree = tree_of(guarded)
@@ -75,7 +75,7 @@ def test_nothing_is_told_or_kept_without_the_token(
     ]
 
 
-def test_who_asks_for_leave_to_send_is_refused_before_a_byte_is_read(guarded: Edge) -> None:
+def test_a_request_with_expect_is_refused_before_a_byte_is_read(guarded: Edge) -> None:
     head = f"PUT {FILES}/{tree_of(guarded)}/a.bin HTTP/1.1\r\nHost: localhost\r\n"
     head += f"Content-Length: {1 << 40}\r\nExpect: 100-continue\r\n\r\n"
     with socket.create_connection(("127.0.0.1", guarded.port), timeout=30) as raw:
@@ -84,7 +84,7 @@ def test_who_asks_for_leave_to_send_is_refused_before_a_byte_is_read(guarded: Ed
     assert reply.startswith(b"HTTP/1.1 401 ")
 
 
-def test_a_client_that_sends_all_before_it_listens_still_reads_why_it_is_refused(
+def test_a_client_that_sends_its_whole_body_first_still_reads_the_refusal(
     guarded: Edge,
 ) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", guarded.port, timeout=30)
@@ -93,7 +93,7 @@ def test_a_client_that_sends_all_before_it_listens_still_reads_why_it_is_refused
     connection.close()
 
 
-def test_a_file_over_the_limit_is_refused_by_its_length_or_when_it_comes(tmp_path: Path) -> None:
+def test_a_file_over_the_limit_is_refused_with_or_without_a_length(tmp_path: Path) -> None:
     with running_edge(tmp_path, limits=UploadLimits(max_bytes=MIB)) as edge:
         tree = tree_of(edge)
         for body in (bytes(MIB + 1), (bytes(1000) for _ in range(MIB // 1000 + 1))):
@@ -130,17 +130,17 @@ def test_an_upload_that_stalls_does_not_keep_the_server_from_stopping(tmp_path: 
     with running_edge(tmp_path) as edge:
         tree = tree_of(edge)
         with upload_of(edge, f"{tree}/a.bin", 10 * MIB, b"x" * 10):
-            edge.ask("GET", "/version")  # so that the connection before has been accepted
+            edge.ask("GET", "/version")  # the connection before is accepted by now
             edge.server.stop()
         assert edge.left_behind() == []
 
 
-def test_an_upload_waits_for_its_turn_and_is_refused_when_none_comes(tmp_path: Path) -> None:
-    with running_edge(tmp_path, limits=UploadLimits(at_once=1, patience_s=0.2)) as edge:
+def test_an_upload_waits_for_a_slot_and_is_refused_when_none_is_free(tmp_path: Path) -> None:
+    with running_edge(tmp_path, limits=UploadLimits(max_concurrent=1, patience_s=0.2)) as edge:
         tree = tree_of(edge)
         with upload_of(edge, f"{tree}/a.bin", 1000, b"x" * 10) as raw:
             statuses = set()
-            while 429 not in statuses:  # until the first upload has its turn
+            while 429 not in statuses:  # until the first upload has a slot
                 status, headers, _ = edge.ask("PUT", f"{FILES}/{tree}/b.bin", b"data")
                 statuses.add(status)
             raw.sendall(b"x" * 990)
@@ -162,7 +162,7 @@ def test_an_upload_that_breaks_off_replaces_nothing(tmp_path: Path) -> None:
         assert edge.left_behind() == before
 
 
-def test_many_uploads_at_once_all_arrive(tmp_path: Path) -> None:
+def test_many_concurrent_uploads_all_succeed(tmp_path: Path) -> None:
     with running_edge(tmp_path) as edge:
         tree = tree_of(edge)
         answers: list[tuple[int, bool]] = []
@@ -183,7 +183,7 @@ def test_many_uploads_at_once_all_arrive(tmp_path: Path) -> None:
         assert len(edge.listed(tree)) == 40
 
 
-def test_uploads_to_one_path_leave_one_of_them(tmp_path: Path) -> None:
+def test_concurrent_uploads_to_one_path_leave_one_of_them(tmp_path: Path) -> None:
     with running_edge(tmp_path) as edge:
         tree = tree_of(edge)
         contents = [bytes([number]) * 100_000 for number in range(8)]

@@ -1,4 +1,4 @@
-"""The description of the HTTP edge, which is derived from the contract."""
+"""The OpenAPI document of the HTTP edge, which is derived from the contract."""
 
 from __future__ import annotations
 

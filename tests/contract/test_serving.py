@@ -1,4 +1,4 @@
-"""`modelyard models serve` beside a registry that does what the test says."""
+"""`modelyard models serve` with a registry that the test controls."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def address(registry: FewLineRegistry) -> Iterator[str]:
 
 
 def until(port: int, path: str, holds: Callable[[Answered], bool]) -> Answered:
-    """Ask until the answer is as wanted; the test's own timeout ends a vain wait."""
+    """Repeat a request until its answer is the expected one; the test's timeout ends the wait."""
     while not holds(answered := get(port, path)):
         time.sleep(0.02)  # the server needs the processor more
     return answered
@@ -80,7 +80,7 @@ def until_version(port: int, version: str) -> None:
 
 
 class Load:
-    """Clients that ask again and again, each time on a connection of its own."""
+    """Clients that repeat a request, each time on a new connection."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -118,9 +118,7 @@ class Load:
             self._asked.release()
 
 
-def test_it_says_in_one_line_what_it_serves_and_where(
-    registry: FewLineRegistry, address: str
-) -> None:
+def test_one_line_names_the_model_and_the_address(registry: FewLineRegistry, address: str) -> None:
     registry.promote("4")
     with serving(PRODUCTION, "--allow-unverified", MODELYARD_TRACKING_URI=address) as served:
         assert re.fullmatch(
@@ -191,9 +189,9 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one_serving(
         registry.promote(version)
         status = until(served.port, "/status", lambda status: bool(status.json["state_message"]))
         assert status.json["state"] == "SERVING"
-        told = status.json["state_message"]
-        assert f"version {version} (not verified) cannot be served" in told
-        assert reason in told
+        message = status.json["state_message"]
+        assert f"version {version} (not verified) cannot be served" in message
+        assert reason in message
         assert get(served.port, "/health").status == 200
         assert ask(served.port).headers["x-model-version"] == "4"
 
@@ -202,7 +200,7 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one_serving(
         assert get(served.port, "/status").json["state_message"] == ""
 
 
-def test_an_emptied_stage_keeps_its_last_version_and_says_it_is_detached(
+def test_an_emptied_stage_keeps_its_last_version_and_is_detached(
     registry: FewLineRegistry, address: str
 ) -> None:
     registry.promote("1")
@@ -233,7 +231,7 @@ def test_a_registry_that_is_away_stops_no_prediction_and_is_followed_again(
     server.drain(0)
 
 
-def test_a_registry_that_came_back_elsewhere_is_followed_there(registry: FewLineRegistry) -> None:
+def test_a_registry_that_moved_is_followed_there(registry: FewLineRegistry) -> None:
     registry.promote("1")
     server, port = start_registry(registry)
     with answering_store() as discovery:
@@ -253,7 +251,7 @@ def _naming(port: int) -> Answer:
     return Answer(body=json.dumps(document).encode())
 
 
-def test_a_registry_that_was_put_back_is_followed_from_where_it_is(
+def test_a_registry_restored_to_an_earlier_state_is_followed_from_there(
     registry: FewLineRegistry,
 ) -> None:
     for version in ("1", "2", "3"):
@@ -270,7 +268,7 @@ def test_a_registry_that_was_put_back_is_followed_from_where_it_is(
     server.drain(0)
 
 
-def test_a_registry_that_is_not_there_at_the_start_is_waited_for(
+def test_a_registry_that_is_unreachable_at_the_start_is_awaited(
     registry: FewLineRegistry,
 ) -> None:
     registry.promote("1")
@@ -292,7 +290,7 @@ def test_a_number_is_served_without_being_watched(registry: FewLineRegistry, add
     assert registry.watched_from == []
 
 
-def test_an_unverified_version_is_opened_only_where_it_was_allowed(
+def test_an_unverified_version_is_opened_only_if_allowed(
     registry: FewLineRegistry, address: str
 ) -> None:
     registry.promote("1")
@@ -308,7 +306,7 @@ def test_an_unverified_version_whose_source_is_no_folder_is_refused(
     registry.folders = {"1": Path("https:/example.org/model")}
     registry.promote("1")
     with serving(PRODUCTION, *ALLOWED, MODELYARD_TRACKING_URI=address) as served:
-        assert "its source is no folder on this machine" in served.first_line
+        assert "its source is not a folder on this machine" in served.first_line
 
 
 def workers_of(parent: int) -> list[int]:
@@ -338,7 +336,7 @@ def test_a_worker_does_not_outlive_a_killed_parent(registry: FewLineRegistry, ad
         assert ended
 
 
-def test_a_stop_lets_the_request_in_flight_finish(
+def test_a_stop_waits_for_the_request_in_flight(
     registry: FewLineRegistry, address: str, tmp_path: Path
 ) -> None:
     registry.folders = {"1": obedient_model(tmp_path / "model")}

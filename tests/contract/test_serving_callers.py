@@ -1,4 +1,4 @@
-"""Who gets predictions of `modelyard models serve`, with a real registry and real tokens."""
+"""Authorization of callers of `modelyard models serve`, with a real registry and real tokens."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def with_token(served: Serving, token: str, path: str = "/invocations") -> Answe
 
 
 def until(served: Serving, token: str, status: int) -> None:
-    """Ask until the answer is as wanted; the test's own timeout ends a vain wait."""
+    """Repeat a request until its status is the expected one; the test's timeout ends the wait."""
     while with_token(served, token).status != status:
         threading.Event().wait(0.02)
 
@@ -80,7 +80,7 @@ def test_a_prediction_needs_a_role_that_may_predict(
     assert with_token(served, token, "/status").status == 200
 
 
-def test_the_endpoints_own_token_and_that_of_the_services_are_good_for_everything(
+def test_the_endpoints_own_token_and_the_service_token_may_do_everything(
     platform: Platform, served: Serving
 ) -> None:
     for token in (platform.roles["serving"], SERVICE_TOKEN):
@@ -107,9 +107,7 @@ def test_no_token_and_a_wrong_one_are_401(served: Serving, authorization: str | 
         assert ask(served.port, path, None, headers=headers).status == 200
 
 
-def test_the_patterns_of_a_token_are_held_against_the_model(
-    platform: Platform, served: Serving
-) -> None:
+def test_the_patterns_of_a_token_restrict_the_models(platform: Platform, served: Serving) -> None:
     inside = platform.token("contributor", models=["iris", "fraud-*"])
     assert with_token(served, inside).status == 200
     outside = platform.token("admin", name="rosa", models=["iris-*", "fraud"])
@@ -122,14 +120,14 @@ def test_the_patterns_of_a_token_are_held_against_the_model(
         )
 
 
-def test_a_revoked_token_ends(platform: Platform, served: Serving) -> None:
+def test_a_revoked_token_is_refused(platform: Platform, served: Serving) -> None:
     token = platform.token("contributor")
     assert with_token(served, token).status == 200
     platform.call("AccessService.RevokeToken", id=token.split("_")[1])
     until(served, token, 401)
 
 
-def test_without_the_registry_known_tokens_go_on_and_others_wait(tmp_path: Path) -> None:
+def test_without_the_registry_known_tokens_are_accepted_and_others_refused(tmp_path: Path) -> None:
     port = free_port()
     token_file = tmp_path / "token"
     token_file.write_text(SERVICE_TOKEN)
@@ -161,11 +159,11 @@ def test_without_the_registry_known_tokens_go_on_and_others_wait(tmp_path: Path)
     embedded.stop()
 
 
-def test_a_registry_that_asks_for_no_tokens_grants_none(tmp_path: Path) -> None:
+def test_a_registry_without_tokens_grants_none(tmp_path: Path) -> None:
     embedded = Embedded(UpSettings(home=tmp_path / "home", port=0, grpc_port=0))
     modelyard.set_tracking_uri(embedded.http)
     registry = Registry(None, allow_unverified=False)
-    with pytest.raises(Unauthenticated, match="the registry asks for none"):
+    with pytest.raises(Unauthenticated, match="the registry uses no tokens"):
         registry.grant("any token at all")
     modelyard.set_tracking_uri(None)
     embedded.stop()

@@ -1,4 +1,4 @@
-"""What `modelyard models serve` says to a wrong argument, and what it does not import."""
+"""Errors of `modelyard models serve` for wrong arguments, and what it does not import."""
 
 import socket
 import subprocess
@@ -11,7 +11,7 @@ PRODUCTION = "models:/iris_classifier/Production"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "variables", "said"),
+    ("arguments", "variables", "message"),
     [
         (["-m", "iris"], {}, "'iris' is no model URI; use models:/name/Production"),
         (["-m", PRODUCTION, "--port", "70000"], {}, "'70000' is no port"),
@@ -26,7 +26,7 @@ PRODUCTION = "models:/iris_classifier/Production"
     ],
 )
 def test_a_wrong_argument_or_setting_is_one_line_and_code_2(
-    arguments: list[str], variables: dict[str, str], said: str
+    arguments: list[str], variables: dict[str, str], message: str
 ) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "modelyard", "models", "serve", *arguments],
@@ -38,7 +38,7 @@ def test_a_wrong_argument_or_setting_is_one_line_and_code_2(
     )
 
     assert done.returncode == 2
-    assert said in done.stderr.splitlines()[-1]
+    assert message in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
 
 
@@ -59,7 +59,7 @@ def test_a_taken_port_is_one_line_and_code_1() -> None:
     assert f"127.0.0.1:{taken}" in done.stderr
 
 
-def test_the_edge_imports_no_numerics() -> None:
+def test_the_endpoint_imports_no_numerics() -> None:
     program = (
         "import sys, modelyard_server.processes.models_serve, modelyard_serving.app\n"
         "heavy = {'numpy', 'pandas', 'sklearn', 'scipy', 'skops'}\n"

@@ -1,4 +1,4 @@
-"""How often `modelyard models serve` has models resolved, counted on the wire.
+"""The number of times that `modelyard models serve` resolves models, counted on the wire.
 
 An answer with downloads costs the registry a read of the manifest and a signed URL for each object.
 """
@@ -29,14 +29,14 @@ _SERVICE = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"]
 
 @dataclass
 class Relay:
-    """Passes on to a registry, and remembers what it was asked to resolve."""
+    """Forwards to a registry, and records the requests to resolve."""
 
     registry: Any
     resolved: list[registry_pb2.ResolveModelRequest] = field(default_factory=list)
 
     @property
     def downloads(self) -> list[str]:
-        """The URIs that were resolved with what a download needs."""
+        """URIs that were resolved with download URLs."""
         return [
             asked.uri
             for asked in self.resolved
@@ -58,12 +58,12 @@ class Relay:
         try:
             yield from stream
         except grpc.RpcError:
-            return  # the watcher went away
+            return  # the watcher disconnected
 
 
 @pytest.fixture
 def relay(tmp_path: Path) -> Iterator[tuple[Relay, str]]:
-    """A relay and its address; behind it two versions of a model, the first in Production."""
+    """Yield a relay and its address, for two versions of a model, the first in Production."""
     platform = Embedded(UpSettings(home=tmp_path / "home", port=0, grpc_port=0))
     modelyard.set_tracking_uri(platform.http)
     for answer in (1, 2):
@@ -98,7 +98,7 @@ def test_a_swap_resolves_with_downloads_once(relay: tuple[Relay, str], tmp_path:
         assert registry.downloads == [f"models:/{NAME}/1", f"models:/{NAME}/2"]
 
 
-def test_what_cannot_move_is_resolved_once(relay: tuple[Relay, str], tmp_path: Path) -> None:
+def test_a_fixed_reference_is_resolved_once(relay: tuple[Relay, str], tmp_path: Path) -> None:
     registry, address = relay
     variables = {"MODELYARD_TRACKING_URI": address, "MODELYARD_CACHE": str(tmp_path / "cache")}
     with serving(f"models:/{NAME}/2", "--allow-pickle", **variables) as served:

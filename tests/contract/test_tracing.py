@@ -23,7 +23,7 @@ NOWHERE = "http://127.0.0.1:1"
 
 
 def post(running: Installation, route: str, document: object, **headers: str) -> None:
-    """Ask the edge; it may refuse."""
+    """Send a request to the edge, which may refuse it."""
     request = urllib.request.Request(  # noqa: S310 - the test's own server
         f"{running.url}/api/2.0/mlflow/{route}",
         json.dumps(document).encode(),
@@ -33,7 +33,7 @@ def post(running: Installation, route: str, document: object, **headers: str) ->
         pass
 
 
-def test_one_trace_goes_over_gateway_registry_and_tracking(tmp_path: Path) -> None:
+def test_one_trace_spans_gateway_registry_and_tracking(tmp_path: Path) -> None:
     with (
         collecting() as collector,
         installation(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url) as running,
@@ -43,7 +43,7 @@ def test_one_trace_goes_over_gateway_registry_and_tracking(tmp_path: Path) -> No
         traceparent = f"00-{TRACE}-{ABOVE}-01"
         post(running, "model-versions/create", source, traceparent=traceparent)
         for role in ("gateway", "registry", "tracking"):
-            assert running.services[role].stop() == 0  # what was not sent yet is sent now
+            assert running.services[role].stop() == 0  # exports what was not exported yet
 
     spans = {span.process: span for span in collector.spans if span.trace_id == TRACE}
     edge, registry, tracking = (
@@ -79,7 +79,7 @@ def test_one_trace_goes_over_gateway_registry_and_tracking(tmp_path: Path) -> No
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": NOWHERE, "OTEL_TRACES_EXPORTER": "none"}, "False"),
     ],
 )
-def test_nothing_is_imported_where_nothing_is_sent(
+def test_nothing_is_imported_if_nothing_is_exported(
     variables: dict[str, str], expected: str
 ) -> None:
     program = (
@@ -100,10 +100,10 @@ def test_nothing_is_imported_where_nothing_is_sent(
     "text",
     ["", "x", f"00-{'0' * 32}-{ABOVE}-01", f"ff-{TRACE}-{ABOVE}-01", f"00-{TRACE}-{ABOVE}-01\n"],
 )
-def test_what_is_no_traceparent_is_not_handed_on(text: str) -> None:
+def test_an_invalid_traceparent_is_not_forwarded(text: str) -> None:
     assert Span(text, "name", {}).traceparent == ""
 
 
-def test_a_traceparent_is_handed_on_though_nothing_is_sent() -> None:
+def test_a_traceparent_is_forwarded_though_nothing_is_exported() -> None:
     given = f"00-{TRACE}-{ABOVE}-00"
     assert Span(given, "name", {}).traceparent == given

@@ -58,11 +58,11 @@ def edge(running: Edge) -> Edge:
 
 
 MATCHING = {"[0-9A-Za-z]{10}": "a" * 10, "[0-9a-f]{64}": "a" * 64}
-"""A text for each pattern of the contract that `a` does not match."""
+"""A matching text for each pattern of the contract that `a` does not match."""
 
 
 def filled(kind: Descriptor) -> dict[str, Any]:
-    """A request with a fitting value in each field."""
+    """Return a request with a valid value in each field."""
     return {field.name: fitting(field) for field in kind.fields}
 
 
@@ -75,7 +75,7 @@ def fitting(field: FieldDescriptor) -> Any:
     elif field.enum_type is not None:
         value = field.enum_type.values[-1].name
     else:
-        options: Any = field.GetOptions().Extensions  # the stubs know no editions
+        options: Any = field.GetOptions().Extensions  # the type stubs lack editions
         allowed = (*options[options_pb2.one_of], RIGHT[field.type])
         value = MATCHING.get(options[options_pb2.pattern].regex, allowed[0])
     return [value] if field.is_repeated else value
@@ -146,7 +146,7 @@ def test_calls_between_services_have_no_route(edge: Edge) -> None:
 
 
 def permission(method: MethodDescriptor) -> int:
-    extensions: Any = method.GetOptions().Extensions  # the stubs know no editions
+    extensions: Any = method.GetOptions().Extensions  # the type stubs lack editions
     return int(extensions[options_pb2.permission])
 
 
@@ -179,7 +179,7 @@ def test_text_for_numbers_that_are_not_finite_arrives(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize("body", [b"{", b"", b"\xff", b'{"a":1}x', b"[" * 2000])
-def test_malformed_json_is_told_as_such(edge: Edge, body: bytes) -> None:
+def test_malformed_json_is_reported_as_such(edge: Edge, body: bytes) -> None:
     answer = edge.ask("POST", LOG_METRIC, body=body, headers={"Content-Type": "application/json"})
 
     status, code, message = answer.refusal()
@@ -198,7 +198,7 @@ def test_a_body_that_is_no_object_is_refused(edge: Edge, body: bytes) -> None:
 @pytest.mark.parametrize(
     "media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""]
 )
-def test_a_body_that_a_foreign_page_could_send_is_refused(edge: Edge, media_type: str) -> None:
+def test_a_body_that_another_site_could_send_is_refused(edge: Edge, media_type: str) -> None:
     body = json.dumps({"name": "a"}).encode()
     headers = {"Content-Type": media_type} if media_type else {}
 
@@ -223,7 +223,7 @@ def test_an_empty_body_is_an_empty_object(edge: Edge) -> None:
     assert edge.asked[0][1] == pb.SearchRunsRequest()
 
 
-def test_a_get_is_asked_by_its_parameters(edge: Edge) -> None:
+def test_a_get_is_requested_by_its_parameters(edge: Edge) -> None:
     path = "/api/2.0/mlflow/metrics/get-history-bulk-interval"
     run_ids = [f"run{number}" for number in range(100)]
     pairs = [("run_ids", run_id) for run_id in run_ids] + [("metric_key", "a b&ä"), ("x", "y")]
@@ -236,7 +236,7 @@ def test_a_get_is_asked_by_its_parameters(edge: Edge) -> None:
     )
 
 
-def test_a_get_may_be_asked_by_a_body(edge: Edge) -> None:
+def test_a_get_may_have_a_body(edge: Edge) -> None:
     assert edge.ask("GET", "/api/2.0/mlflow/runs/get", {"run_id": "a"}).status == 200
     assert edge.asked[0][1] == pb.GetRunRequest(run_id="a")
 
@@ -249,11 +249,11 @@ def test_a_get_may_be_asked_by_a_body(edge: Edge) -> None:
         ("&".join(f"x{n}=1" for n in range(1025)), "Too many parameters in the URL"),
     ],
 )
-def test_parameters_that_mean_nothing_are_refused(edge: Edge, query: str, message: str) -> None:
-    status, code, told = edge.ask("GET", f"/api/2.0/mlflow/runs/get?{query}").refusal()
+def test_invalid_parameters_are_refused(edge: Edge, query: str, message: str) -> None:
+    status, code, refusal = edge.ask("GET", f"/api/2.0/mlflow/runs/get?{query}").refusal()
 
     assert (status, code) == (400, "INVALID_PARAMETER_VALUE")
-    assert message in told
+    assert message in refusal
 
 
 def test_a_variable_of_the_path_may_hold_a_slash(edge: Edge) -> None:
@@ -273,7 +273,7 @@ def test_a_body_may_repeat_a_variable_of_the_path_and_not_contradict_it(edge: Ed
         assert "Parameter 'model_id' is 'm-1' in the path" in message
 
 
-def test_a_wrong_method_is_told_the_right_ones(edge: Edge) -> None:
+def test_a_wrong_method_is_refused_with_the_allowed_ones(edge: Edge) -> None:
     answer = edge.ask("PUT", "/api/2.0/mlflow/logged-models/m-1", {})
 
     assert (answer.status, answer.headers["allow"]) == (405, "DELETE, GET, HEAD, PATCH")

@@ -81,8 +81,8 @@ def test_an_unknown_status_is_refused_and_nothing_changes(client: Client) -> Non
     assert info.get("run_name") != "new"
 
 
-def test_malformed_json_is_told_as_such(client: Client) -> None:
-    """MLflow says that a required parameter is missing."""
+def test_malformed_json_is_reported_as_such(client: Client) -> None:
+    """MLflow reports that a required parameter is missing."""
     run_id = client.run()
 
     body = json.dumps({"run_id": run_id, "key": "p", "value": "v"})[:-1].encode()
@@ -91,7 +91,7 @@ def test_malformed_json_is_told_as_such(client: Client) -> None:
     assert message.startswith("The body is not JSON: ")
 
 
-def test_a_taken_name_is_told_without_sql(client: Client) -> None:
+def test_a_taken_name_is_reported_without_sql(client: Client) -> None:
     """MLflow shows the statement, its parameters and the driver's error."""
     client.post("/experiments/create", {"name": "taken"})
     other = client.post("/experiments/create", {"name": "other"}).json()["experiment_id"]

@@ -1,4 +1,4 @@
-"""Bodies that pass the HTTP edge as they are."""
+"""Raw bodies, which pass the HTTP edge unchanged."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
 
 @pytest.fixture
 def edge(running: Edge) -> Edge:
-    """An edge before a service that answers what it is asked."""
+    """Return an edge in front of a service that returns the body it receives."""
 
     def echo(request: pb.PredictRequest, _context: grpc.ServicerContext) -> pb.PredictResponse:
         return pb.PredictResponse(body=request.body, model_version="3", model_digest="ab" * 32)
@@ -75,7 +75,7 @@ def test_an_answer_names_the_model_in_its_headers(edge: Edge) -> None:
     assert (answer.headers["content-type"], answer.body) == ("application/octet-stream", b"x")
 
 
-def test_a_text_that_no_header_can_carry_is_written_as_in_urls(edge: Edge) -> None:
+def test_a_text_that_no_header_can_carry_is_percent_encoded(edge: Edge) -> None:
     body = HttpBody(content_type="text/html\r\nx-evil: 1", data=b"x")
     edge.replies("Predict", pb.PredictResponse(body=body, model_version="ä\r\nx-evil: 1"))
 
@@ -86,7 +86,7 @@ def test_a_text_that_no_header_can_carry_is_written_as_in_urls(edge: Edge) -> No
     assert "x-evil" not in answer.headers
 
 
-def test_a_page_that_an_answer_could_be_may_do_nothing(edge: Edge) -> None:
+def test_a_response_that_is_a_page_may_do_nothing(edge: Edge) -> None:
     body = HttpBody(content_type="text/html", data=b"<script>")
     edge.replies("Predict", pb.PredictResponse(body=body))
 
@@ -140,7 +140,7 @@ def test_a_larger_body_is_refused(edge: Edge, over_bytes: int) -> None:
         "text/csv; x=\xe4",
     ],
 )
-def test_a_type_that_names_no_body_or_a_form_is_refused(edge: Edge, media_type: str) -> None:
+def test_an_invalid_type_or_that_of_a_form_is_refused(edge: Edge, media_type: str) -> None:
     headers = {"Content-Type": media_type} if media_type else {}
 
     status, code, message = edge.ask("POST", PREDICT, headers=headers, body=b"x").refusal()
@@ -150,7 +150,7 @@ def test_a_type_that_names_no_body_or_a_form_is_refused(edge: Edge, media_type: 
     assert not edge.asked
 
 
-def test_a_packed_body_is_refused(edge: Edge) -> None:
+def test_a_compressed_body_is_refused(edge: Edge) -> None:
     headers = {"Content-Type": "text/csv", "Content-Encoding": "gzip"}
 
     assert edge.ask("POST", PREDICT, headers=headers, body=b"x").status == 415

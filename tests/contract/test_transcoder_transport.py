@@ -1,4 +1,4 @@
-"""What HTTP itself brings: sizes, connections, headers, failures of the services."""
+"""HTTP transport: sizes, connections, headers, failures of the services."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_an_answer_is_200_and_json_as_mlflows_clients_read_it(edge: Edge) -> Non
     }
 
 
-def test_who_asks_and_how_often_is_forwarded(edge: Edge) -> None:
+def test_the_identity_and_the_idempotency_key_are_forwarded(edge: Edge) -> None:
     headers = {
         "Authorization": "Bearer abc",
         "Idempotency-Key": "key-1",
@@ -134,7 +134,7 @@ def test_the_error_of_a_service_is_the_error_of_the_edge(
     assert answer.headers.get("retry-after") == retry_after
 
 
-def test_a_bug_of_a_service_is_told_without_its_cause(edge: Edge) -> None:
+def test_a_bug_of_a_service_is_reported_without_its_cause(edge: Edge) -> None:
     edge.raises("CreateExperiment", RuntimeError("secret"))
 
     answer = edge.ask("POST", CREATE, {"name": "a"}, {"X-Request-Id": "r-1"})
@@ -152,7 +152,7 @@ def test_an_answer_that_is_too_large_is_a_definite_refusal(edge: Edge) -> None:
     assert "smaller max_results" in message
 
 
-def test_a_service_that_takes_no_more_calls_is_asked_again_later(edge: Edge) -> None:
+def test_an_overloaded_service_is_answered_with_retry_after(edge: Edge) -> None:
     done = threading.Event()
 
     def behavior(_request: Any, _context: grpc.ServicerContext) -> Message:
@@ -163,7 +163,7 @@ def test_a_service_that_takes_no_more_calls_is_asked_again_later(edge: Edge) -> 
     with ExitStack() as stack:
         connections = [
             stack.enter_context(socket.create_connection(("127.0.0.1", edge.port), timeout=30))
-            for _ in range(150)  # more than the services take at once
+            for _ in range(150)  # more than the services accept concurrently
         ]
         for connection in connections:
             connection.sendall(f"GET {GET_RUN} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
@@ -181,7 +181,7 @@ def test_a_service_that_takes_no_more_calls_is_asked_again_later(edge: Edge) -> 
     assert answered
 
 
-def test_a_large_answer_arrives_whole(edge: Edge) -> None:
+def test_a_large_response_arrives_whole(edge: Edge) -> None:
     runs = [pb.Run(info=pb.RunInfo(run_id=f"r{number}")) for number in range(20_000)]
     edge.replies("SearchRuns", pb.SearchRunsResponse(runs=runs))
 
@@ -266,7 +266,7 @@ def raw(edge: Edge, sent: bytes) -> http.client.HTTPResponse:
         return reply
 
 
-def test_large_bodies_that_do_not_come_hold_up_no_small_ones(
+def test_large_bodies_that_stall_do_not_delay_small_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transcoder, "_PATIENCE_S", 0.1)
@@ -307,7 +307,7 @@ def test_a_head_beyond_the_limit_is_refused_as_json(edge: Edge, head: bytes) -> 
     assert (reply.status, reply.headers["content-type"]) == (431, "application/json")
 
 
-def test_a_client_that_goes_away_cancels_its_call(edge: Edge) -> None:
+def test_a_client_that_disconnects_cancels_its_call(edge: Edge) -> None:
     arrived, cancelled = threading.Event(), threading.Event()
 
     def behavior(_request: Any, context: grpc.ServicerContext) -> Message:
@@ -327,7 +327,7 @@ def test_a_client_that_goes_away_cancels_its_call(edge: Edge) -> None:
 
 
 def test_a_slow_call_is_answered(edge: Edge) -> None:
-    """One that takes longer than it takes to begin watching its client."""
+    """The call takes longer than the delay before its client is watched."""
 
     def behavior(_request: Any, _context: grpc.ServicerContext) -> Message:
         threading.Event().wait(0.6)
@@ -354,7 +354,7 @@ def test_a_slow_call_is_answered(edge: Edge) -> None:
         ("POST", "/api/2.0/mlflow/experiments/permissions/create", "users, roles and permissions"),
     ],
 )
-def test_what_mlflow_has_and_we_have_not_says_so(
+def test_a_route_of_mlflow_that_is_not_supported_names_its_feature(
     edge: Edge, method: str, path: str, area: str
 ) -> None:
     status, code, message = edge.ask(method, path).refusal()
@@ -366,20 +366,20 @@ def test_what_mlflow_has_and_we_have_not_says_so(
 
 
 @pytest.mark.parametrize("path", ["/", "/api/2.0/mlflow/runs/nothing", "/static-files/x.js"])
-def test_what_nobody_knows_is_not_found(edge: Edge, path: str) -> None:
+def test_an_unknown_path_is_not_found(edge: Edge, path: str) -> None:
     assert edge.ask("GET", path).refusal()[:2] == (404, "ENDPOINT_NOT_FOUND")
 
 
 @pytest.mark.parametrize("prefix", ["/api", "/ajax-api"])
-def test_the_server_tells_what_it_can_do(edge: Edge, prefix: str) -> None:
-    told = edge.ask("GET", f"{prefix}/3.0/mlflow/server-info").json()
+def test_the_server_reports_its_features(edge: Edge, prefix: str) -> None:
+    info = edge.ask("GET", f"{prefix}/3.0/mlflow/server-info").json()
 
-    assert told["store_type"] == "SqlStore"
-    assert told["workspaces_enabled"] is False
-    assert told["multipart_uploads_enabled"] is True
+    assert info["store_type"] == "SqlStore"
+    assert info["workspaces_enabled"] is False
+    assert info["multipart_uploads_enabled"] is True
 
 
-def test_the_description_of_the_routes_is_served(edge: Edge) -> None:
+def test_the_openapi_document_is_served(edge: Edge) -> None:
     document = edge.ask("GET", "/openapi.json").json()
 
     assert "/api/2.0/mlflow/runs/get" in document["paths"]

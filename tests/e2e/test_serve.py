@@ -1,4 +1,4 @@
-"""`modelyard models serve` beside the platform it belongs to."""
+"""`modelyard models serve` with a real platform."""
 
 import threading
 import time
@@ -119,7 +119,7 @@ def test_promotions_and_a_rollback_under_load_fail_no_request(
     assert wrong == []
 
 
-def test_an_alias_is_followed_from_before_it_exists(variables: dict[str, str]) -> None:
+def test_an_alias_is_followed_before_it_exists(variables: dict[str, str]) -> None:
     version = register("aliased", constant(1))
 
     with serving("models:/aliased@champion", **variables) as served:
@@ -154,7 +154,7 @@ def objects(platform: Up) -> set[Path]:
     return {path for path in (platform.home / "objects" / "sha256").rglob("*") if path.is_file()}
 
 
-def test_a_pickled_version_leaves_the_one_before_serving_unless_pickles_are_allowed(
+def test_a_pickled_version_leaves_the_previous_one_serving_unless_pickles_are_allowed(
     variables: dict[str, str],
 ) -> None:
     promote("pickled", register("pickled", constant(1)))

@@ -1,4 +1,4 @@
-"""The HTTP edge: RPCs by their own table of routes, everything else by Starlette's router."""
+"""The HTTP edge: RPCs have a route table of their own, everything else uses Starlette's router."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from modelyard_gateway import openapi, server_info, unsupported
-from modelyard_gateway.artifacts.routes import Artifacts
+from modelyard_gateway.artifacts.routes import ArtifactRoutes
 from modelyard_gateway.artifacts.uploads import UploadLimits
 from modelyard_gateway.backends import Backend, BackendHealth
 from modelyard_gateway.metrics import http_duration
@@ -36,7 +36,7 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class _Refusals(Refusals):
-    """MLflow's, with the reason for routes of MLflow that nothing here serves."""
+    """MLflow's error shape; routes of MLflow that are not supported name the missing feature."""
 
     def no_route(self, path: str) -> HttpError:
         return unsupported.refusal(path) or super().no_route(path)
@@ -47,14 +47,15 @@ class Gateway:
 
     Args:
         backends: The services.
-        store: Where the bytes behind `/artifacts/objects/` are.
-        signer: Made the URLs of those bytes.
-        active: Counts transfers of bytes, beside the calls it counts already.
-        host: The address it listens on, or None to answer whatever name it is called by. Without
-            a token a page of another site could otherwise reach it through a name it controls.
-        token: The gateway's own, for requests that carry a signature instead of a token; also
-            what `/metrics` then asks for.
-        uploads: Limits of uploads of files of unknown digest.
+        store: Holds the bytes behind `/artifacts/objects/`.
+        signer: Signs and verifies the URLs of those bytes.
+        active: Counts running transfers, along with running calls.
+        host: The address it listens on; requests with another name in `Host` are refused. None
+            accepts any name, which is safe only with a token: otherwise a page of another site
+            could reach the server through a DNS name that it controls.
+        token: The service token, used for requests that carry a signature instead of a token, and
+            required for `/metrics`; None if the services need none.
+        uploads: Limits of uploads whose digest is not known beforehand.
     """
 
     def __init__(
@@ -71,12 +72,12 @@ class Gateway:
         self._channels = {backend.area: backend.connect() for backend in backends}
         self._readiness = BackendHealth(self._channels)
         self._checking = ThreadPoolExecutor(1, thread_name_prefix="health")
-        self._artifacts = Artifacts(self._channels, store, signer, active, token, uploads)
+        self._artifacts = ArtifactRoutes(self._channels, store, signer, active, token, uploads)
         self._token = token
         self._hosts = None if host is None else _LOOPBACK | {host}
         self._version = version("modelyard")
         self.stopping = False
-        """Set to be called not ready while the last requests are answered."""
+        """Whether to report not ready while the last requests are answered."""
         self._transcoder = Transcoder(backends)
         self._rpcs = Routes()
         self._transcoder.mount(self._rpcs)
@@ -87,11 +88,11 @@ class Gateway:
         return router(
             [
                 exact("/health", {"GET": self._health}),
-                exact("/version", {"GET": self._tell_version}),
+                exact("/version", {"GET": self._show_version}),
                 exact("/.well-known/modelyard", {"GET": self._well_known}),
-                exact("/openapi.json", {"GET": openapi.tell}),
+                exact("/openapi.json", {"GET": openapi.respond}),
                 exact("/metrics", {"GET": self._metrics}),
-                *(exact(path, {"GET": server_info.tell}) for path in server_info.PATHS),
+                *(exact(path, {"GET": server_info.respond}) for path in server_info.PATHS),
                 *self._artifacts.routes(),
             ]
         )
@@ -100,11 +101,11 @@ class Gateway:
         await self._layer(scope, receive, send)
 
     async def disconnect(self) -> None:
-        """Let go of what belongs to the event loop, before it ends."""
+        """Close what belongs to the event loop, before it ends."""
         await self._transcoder.close()
 
     def close(self) -> None:
-        """Let go of what is held; the event loop has ended."""
+        """Close threads and channels, after the event loop has ended."""
         self._artifacts.close()
         self._checking.shutdown()
         for channel in self._channels.values():
@@ -129,7 +130,7 @@ class Gateway:
         if name not in self._hosts:
             raise errors.PermissionDenied(
                 f"This server does not answer to the name '{given[:200]}'; "
-                f"call it {', '.join(sorted(self._hosts))}, or start it with a token."
+                f"use {', '.join(sorted(self._hosts))}, or start the server with a token."
             )
 
     async def _health(self, request: Request) -> Response:
@@ -141,7 +142,7 @@ class Gateway:
             raise errors.Unavailable(f"Not ready: {', '.join(missing)}.")
         return PlainTextResponse("OK")
 
-    async def _tell_version(self, request: Request) -> Response:
+    async def _show_version(self, request: Request) -> Response:
         return PlainTextResponse(self._version)
 
     async def _well_known(self, request: Request) -> Response:
@@ -154,12 +155,12 @@ class Gateway:
 
 
 def _check_coding(exchange: Exchange, scope: Scope) -> None:
-    """Refuse a packed body, which would be kept, or read as JSON, as if it were what is in it."""
+    """Refuse a compressed body, which would otherwise be stored or parsed as it is."""
     if b"content-encoding" not in exchange.given:
         return
     coding = ", ".join(Headers(scope=scope).getlist("content-encoding"))
     if coding.strip().lower() != "identity":
-        message = f"The Content-Encoding '{coding[:100]}' is not understood; send it unpacked."
+        message = f"The Content-Encoding '{coding[:100]}' is not supported; send it uncompressed."
         raise HttpError(415, "INVALID_PARAMETER_VALUE", message, {"accept-encoding": "identity"})
 
 

@@ -1,4 +1,4 @@
-"""The services behind the edge: where they are, and whether they are ready."""
+"""The services behind the edge: their addresses and their health."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Backend:
 
     Attributes:
         area: "tracking", "registry" or "serving".
-        target: What the gateway connects to.
-        public: What clients are told to connect: `host:port`, or `:port` for the host of the URL
-            they asked.
-        credentials: For TLS; None to connect without.
+        target: Address the gateway connects to.
+        public: Address announced to clients: `host:port`, or `:port` for the host of the URL
+            that they use.
+        credentials: Credentials for TLS; None for plaintext.
     """
 
     area: str
@@ -48,7 +48,7 @@ class Backend:
     credentials: Credentials = None
 
     def connect(self) -> grpc.Channel:
-        """Open a channel; it connects when first used."""
+        """Open a channel, which connects at its first use."""
         return connect(self.target, *SERVICES[self.area], credentials=self.credentials)
 
     def connect_on_event_loop(self) -> grpc.aio.Channel:
@@ -65,17 +65,17 @@ class Backend:
 
 
 class BackendHealth:
-    """Asks the services themselves, over the channels that requests take.
+    """Checks the health of the services over the channels that requests use.
 
     Args:
-        channels: By area.
+        channels: Channels by area.
     """
 
     def __init__(self, channels: Mapping[str, grpc.Channel]) -> None:
         self._channels = channels
 
     def missing(self) -> list[str]:
-        """Return the areas that cannot do their work now; blocks for up to 2 s each."""
+        """Return the areas that are not ready; blocks for up to 2 s each."""
         return [
             area
             for area, channel in self._channels.items()
@@ -89,7 +89,7 @@ def _serves(channel: grpc.Channel, service: str) -> bool:
             health_pb2.HealthCheckRequest(service=service), timeout=_HEALTH_TIMEOUT_S
         )
     except grpc.RpcError as error:
-        ended: Any = error  # what a call raises says how it ended
-        # Too busy to say so is busy, and not away.
+        ended: Any = error  # an error raised by a call is also the call
+        # An overloaded service refuses the check, but is up.
         return bool(ended.code() is grpc.StatusCode.RESOURCE_EXHAUSTED)
     return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)

@@ -1,4 +1,4 @@
-"""Calls to the services on behalf of a request: who asks, what the body holds, how they fail."""
+"""Calls to the services on behalf of a request: metadata, JSON bodies and errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from modelyard_kit.rpc import grpc_errors
 _MAX_HEADER = 4096  # a service takes 8 KiB of metadata in all
 _FORWARDED = ("authorization", "idempotency-key", "x-modelyard-user")
 _LARGER = "larger than max"
-"""In the transport's own refusals of a message; requests that would meet it are not sent."""
+"""Part of gRPC's refusal of a large reply; requests that are too large are refused before."""
 _JSON_TYPE = re.compile(r"[a-z]+/([a-z0-9.-]+\+)?json")
 
 
@@ -25,10 +25,10 @@ def parsed(request: Request, body: bytes) -> Any:
     """Return the JSON of a body; an empty one is an empty object.
 
     Raises:
-        InvalidArgument: It is not JSON, or not said to be.
+        InvalidArgument: The body is not JSON, or its Content-Type is not.
     """
     media_type = request.exchange.header(b"content-type").partition(";")[0].strip().lower()
-    # A form of a foreign page cannot send this type: the check is also the guard against it.
+    # A form on a page of another site cannot send this type, so this also prevents CSRF.
     if not _JSON_TYPE.fullmatch(media_type) and (body or media_type):
         given = f"'{media_type[:100]}'" if media_type else "none"
         raise InvalidArgument(f"The Content-Type must be application/json, got {given}.")
@@ -38,16 +38,16 @@ def parsed(request: Request, body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise InvalidArgument(
-            f"The body is not JSON: {error}. Numbers that are not finite are written as text: "
+            f"The body is not JSON: {error}. Numbers that are not finite are written as strings: "
             '"NaN", "Infinity", "-Infinity".'
         ) from None
 
 
 def metadata_of(request: Request) -> tuple[tuple[str, str], ...]:
-    """Return who asks, as metadata of the calls made for a request.
+    """Return the caller's identity, as metadata for the calls made for a request.
 
     Raises:
-        InvalidArgument: A header holds what metadata cannot.
+        InvalidArgument: A header has characters that metadata cannot carry.
         HttpError: A header is too long.
     """
     found = list(trace_of(request))
@@ -63,21 +63,21 @@ def metadata_of(request: Request) -> tuple[tuple[str, str], ...]:
 
 
 def trace_of(request: Request) -> tuple[tuple[str, str], ...]:
-    """Return how the calls made for a request are found, as metadata."""
+    """Return the request id and trace of a request, as metadata for the calls made for it."""
     known = ((request_ids.HEADER, request.exchange.request_id),)
     traceparent = request.exchange.span.traceparent
     return (*known, (tracing.HEADER, traceparent)) if traceparent else known
 
 
 def refused(area: str, error: grpc.RpcError, request_id: str) -> Exception:
-    """Return what to raise here for a call that a service refused."""
-    ended: Any = error  # what a call raises says how it ended
+    """Return the exception for a call that a service refused."""
+    ended: Any = error  # an error raised by a call is also the call
     if ended.code() in {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}:
         message = f"internal error (request id {request_id})"
         return HttpError(500, "INTERNAL_ERROR", message)
     if ended.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and _LARGER in str(ended.details()):
         message = (
-            "The answer is too large; ask for less of it, e.g. by a smaller max_results or "
+            "The answer is too large; request less, for example with a smaller max_results or "
             "page_size."
         )
         return HttpError(413, "INVALID_PARAMETER_VALUE", message)

@@ -1,4 +1,4 @@
-"""ConcurrencyLimiter: how many requests may take much memory, disk or a thread at the same time."""
+"""ConcurrencyLimiter: bounds the requests that take much memory, disk or a thread."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from contextlib import asynccontextmanager
 
 from modelyard_kit.errors import ResourceExhausted
 
-_AGAIN_AFTER_S = 1.0
+_RETRY_AFTER_S = 1.0
 
 
 class ConcurrencyLimiter:
-    """So many at once; more wait for a while.
+    """Limits concurrency.
 
     Args:
-        at_once: How many.
-        patience_s: How long one waits for its turn.
-        what: They are, for the message, e.g. "uploads".
+        limit: Number of slots; callers beyond it wait.
+        patience_s: Longest wait for a slot, in seconds.
+        what: Plural noun for the error message, such as "uploads".
     """
 
-    def __init__(self, at_once: int, patience_s: float, what: str) -> None:
-        self._turns = asyncio.Semaphore(at_once)
+    def __init__(self, limit: int, patience_s: float, what: str) -> None:
+        self._slots = asyncio.Semaphore(limit)
         self._patience_s = patience_s
-        self._refusal = f"{at_once} {what} are running; nothing was kept. Try again."
+        self._refusal = f"{limit} {what} are running; nothing was stored. Retry."
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        """Wait for a turn, and give it back.
+    async def slot(self) -> AsyncIterator[None]:
+        """Wait for a slot, and release it at the end.
 
         Raises:
-            ResourceExhausted: None came.
+            ResourceExhausted: No slot became free.
         """
         try:
             async with asyncio.timeout(self._patience_s):
-                await self._turns.acquire()
+                await self._slots.acquire()
         except TimeoutError:
-            raise ResourceExhausted(self._refusal).after(_AGAIN_AFTER_S) from None
+            raise ResourceExhausted(self._refusal).after(_RETRY_AFTER_S) from None
         try:
             yield
         finally:
-            self._turns.release()
+            self._slots.release()

@@ -1,4 +1,4 @@
-"""The HTTP edge's description in OpenAPI 3.1, derived from the contract as the routes are."""
+"""The OpenAPI 3.1 document of the HTTP edge, derived from the contract like the routes."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ _ERROR = {
 }
 _DESCRIPTION = (
     "MLflow's REST API, and Modelyard's own under /api/modelyard. Each path is also served under "
-    "/ajax-api instead of /api. Fields the contract does not know are ignored. Files go in and out "
-    "through MLflow's artifact routes, which are not described here."
+    "/ajax-api instead of /api. Unknown fields are ignored. Files are uploaded and "
+    "downloaded through MLflow's artifact routes, which are not described here."
 )
 
 
-async def tell(_request: Request) -> Response:
+async def respond(_request: Request) -> Response:
     return Response(_body(), media_type="application/json")
 
 
@@ -70,7 +70,7 @@ def _body() -> bytes:
 
 
 def document(of_version: str) -> dict[str, Any]:
-    """Return the OpenAPI document of every route that the contract has."""
+    """Return the OpenAPI document of all routes of the contract."""
     paths: dict[str, dict[str, Any]] = {}
     kinds: dict[str, Descriptor] = {}
     for method in _methods():
@@ -137,7 +137,7 @@ def _answer(method: MethodDescriptor) -> dict[str, Any]:
 
 
 def _comment(method: MethodDescriptor) -> str:
-    """Return the comment of an RPC, which the generated servicer carries."""
+    """Return the comment of an RPC, which is the docstring in the generated servicer."""
     service = method.containing_service
     module = service.file.name.removesuffix(".proto").replace("/", ".") + "_pb2_grpc"
     servicer = getattr(import_module(module), f"{service.name}Servicer")
@@ -166,7 +166,7 @@ def _query(kind: Descriptor, prefix: str, variables: list[str]) -> Iterator[dict
 
 
 def _collect(kind: Descriptor, kinds: dict[str, Descriptor]) -> None:
-    """Add a message type and those it holds."""
+    """Add a message type and those of its fields."""
     if kind.full_name in kinds or kind.full_name in _KNOWN:
         return
     if not kind.GetOptions().map_entry:
@@ -188,7 +188,7 @@ def _object(kind: Descriptor, without: tuple[str, ...] | list[str]) -> dict[str,
 
 
 def _value(field: FieldDescriptor) -> dict[str, Any]:
-    options: Any = field.GetOptions().Extensions  # the stubs know no editions
+    options: Any = field.GetOptions().Extensions  # the type stubs lack editions
     limit = options[options_pb2.max_length]
     map_value = well_known.map_value(field)
     if map_value is not None:
@@ -213,15 +213,15 @@ def _single(field: FieldDescriptor) -> dict[str, Any]:
 
 
 def _limits(field: FieldDescriptor) -> dict[str, Any]:
-    """Return what the contract's options say of a single value of a field."""
-    options: Any = field.GetOptions()  # the stubs know no editions
+    """Return the limits that the contract's options put on a single value of a field."""
+    options: Any = field.GetOptions()  # the type stubs lack editions
     limits: dict[str, Any] = {}
     for option in (options_pb2.range, options_pb2.double_range):
         if options.HasExtension(option):
             known = options.Extensions[option].ListFields()
             limits |= {_BOUNDS[bound.name]: value for bound, value in known}
     if options.HasExtension(options_pb2.double_range):
-        limits |= {"type": "number"}  # and none that is not finite
+        limits |= {"type": "number"}  # finite numbers only
     if options.HasExtension(options_pb2.pattern):
         limits["pattern"] = f"^(?:{options.Extensions[options_pb2.pattern].regex})$"
     if texts := options.Extensions[options_pb2.one_of]:
@@ -230,7 +230,7 @@ def _limits(field: FieldDescriptor) -> dict[str, Any]:
 
 
 def _is_required(field: FieldDescriptor) -> bool:
-    options: Any = field.GetOptions().Extensions  # the stubs know no editions
+    options: Any = field.GetOptions().Extensions  # the type stubs lack editions
     return bool(options[options_pb2.required])
 
 

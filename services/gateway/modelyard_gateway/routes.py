@@ -1,4 +1,4 @@
-"""The routes of RPCs: exact paths first, then patterns, which match the path as it came."""
+"""The routes of RPCs: exact paths first, then patterns, which match the undecoded path."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _VARIABLE = re.compile(r"(\{[a-z_]+\})")
 class Routes:
     """The table of routes.
 
-    It stands beside Starlette's router, which takes paths that are decoded already, where the `%2F`
-    of a name is a slash, and tries one route after the other.
+    Starlette's router does not fit: it matches decoded paths, in which the `%2F` of a name is a
+    slash, and tries one route after the other.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Routes:
         self._patterns: list[tuple[re.Pattern[str], Methods]] = []
 
     def template(self, method: str, template: str, handler: Handler, label: str) -> None:
-        """Answer a path of the contract, which may have `{name}` for one of its segments."""
+        """Add a route for a path of the contract, in which `{name}` stands for a segment."""
         if "{" not in template:
             self._exact.setdefault(template, Methods(label, {})).handlers[method] = handler
             return
@@ -37,12 +37,12 @@ class Routes:
         if known is not None:
             known.handlers[method] = handler
             return
-        # One that ends in a `:verb` is narrower than one that ends in a variable.
+        # A pattern that ends in a `:verb` is more specific than one that ends in a variable.
         at = len(self._patterns) if template.endswith("}") else 0
         self._patterns.insert(at, (re.compile(text), Methods(label, {method: handler})))
 
     def find(self, scope: Scope) -> Methods | None:
-        """Return what answers a request, whose `path_params` are set; None when nothing does.
+        """Return the handlers of a path and set its `path_params`; None if no route matches.
 
         Raises:
             InvalidArgument: The path is not UTF-8.
@@ -63,4 +63,4 @@ def _decoded(text: str) -> str:
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
-        raise InvalidArgument("The path is not UTF-8") from None
+        raise InvalidArgument("The path is not UTF-8.") from None

@@ -1,4 +1,4 @@
-"""The gateway's port."""
+"""The HTTP server of the gateway."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class HttpServer:
 
     Args:
         gateway: Answers the requests.
-        listener: From `listen`; closed with the server.
-        grace_s: How long requests in flight may take after `stop`, whole seconds.
-        tls: What it shows; None for plain HTTP.
+        listener: Socket from `listen`; closed with the server.
+        grace_s: Time for requests in flight to finish after `stop`, in whole seconds.
+        tls: Certificate of the server; None for plain HTTP.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What MLflow's clients ask a server about itself."""
+"""The server information that MLflow's clients request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _INFO = {
     "workspaces_enabled": False,
     "trace_archival_enabled": False,
     "multipart_uploads_enabled": True,
-    # They work, but told so a client asks for a URL before each file, however small.
+    # Supported, but clients that know would request a URL before each file, however small.
     "multipart_downloads_enabled": False,
     "presigned_upload_run_id_supported": True,
     "presigned_upload_model_id_supported": True,
@@ -22,5 +22,5 @@ _INFO = {
 }
 
 
-async def tell(_request: Request) -> Response:
+async def respond(_request: Request) -> Response:
     return JsonResponse(_INFO)

@@ -1,4 +1,4 @@
-"""MLflow's REST API and our own, derived from the contract: no line of code per RPC."""
+"""MLflow's REST API and our own, derived from the contract without code per RPC."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ from modelyard_kit.http.errors import HttpError
 from modelyard_kit.http.requests import Request
 
 MAX_BODY_BYTES = 8 << 20
-"""What the services take; a message is not larger than its JSON unless it holds many numbers."""
+"""Largest body, and largest message that the services accept. A message is rarely larger than its
+JSON, unless it consists mostly of numbers."""
 
 _DEADLINE_S = 60.0
 _MAX_PARAMETERS = 1024
 _LARGE_BYTES = 64 << 10
-_LARGE_AT_ONCE = 16
+_MAX_LARGE = 16
 _PATIENCE_S = 30.0
 _WATCH_AFTER_S = 0.25
 _JSON = {"content-type": "application/json"}
@@ -51,10 +52,10 @@ class Transcoder:
     def __init__(self, backends: Sequence[Backend]) -> None:
         self._backends = {backend.area: backend for backend in backends}
         self._channels: dict[str, grpc.aio.Channel] = {}
-        self._large = ConcurrencyLimiter(_LARGE_AT_ONCE, _PATIENCE_S, "large requests")
+        self._large = ConcurrencyLimiter(_MAX_LARGE, _PATIENCE_S, "large requests")
 
     def mount(self, routes: Routes) -> None:
-        """Add a route for each way the contract gives to call a method."""
+        """Add a route for each HTTP binding of a method of the contract."""
         for area, services in SERVICES.items():
             for method in (method for service in services for method in service.methods):
                 handler = self._handler(area, method)
@@ -85,23 +86,23 @@ class Transcoder:
         return handle
 
     async def _data(self, read: Read, request: Request) -> bytes:
-        """Return the message a request stands for, as it is sent to the service."""
+        """Return the message of a request, serialized for the service."""
         if request.exchange.has_small_body:
             return _checked(await read(request))
-        # The service asks who it is from, when all of it is in memory.
-        async with self._large.one():
+        # The service authenticates the caller only after the whole body is in memory.
+        async with self._large.slot():
             return _checked(await read(request))
 
     def _channel(self, area: str) -> grpc.aio.Channel:
-        """Return the channel to an area, made at its first use: it belongs to the event loop."""
+        """Return the channel to an area, opened at its first use: it belongs to the event loop."""
         if area not in self._channels:
             self._channels[area] = self._backends[area].connect_on_event_loop()
         return self._channels[area]
 
 
 def bindings(method: MethodDescriptor) -> Iterator[tuple[str, str]]:
-    """Return the HTTP methods and paths of an RPC; one that is for services or streams has none."""
-    extensions: Any = method.GetOptions().Extensions  # the stubs know no editions
+    """Yield the HTTP methods and paths of an RPC; internal and streaming RPCs have none."""
+    extensions: Any = method.GetOptions().Extensions  # the type stubs lack editions
     rule = extensions[annotations_pb2.http]
     if rule.WhichOneof("pattern") is None:
         return
@@ -167,21 +168,21 @@ def _put_variables(message: Message, variables: dict[str, str]) -> None:
     for name, text in variables.items():
         if message.HasField(name) and getattr(message, name) != text:
             raise InvalidArgument(
-                f"Parameter '{name}' is '{text[:100]}' in the path and something else in the body; "
+                f"Parameter '{name}' is '{text[:100]}' in the path and different in the body; "
                 "leave it out of the body."
             )
         setattr(message, name, text)
 
 
 async def _answer(area: str, call: Call, data: bytes, request: Request) -> bytes:
-    """Call a service; give the call up when the client goes away."""
+    """Call a service; cancel the call when the client disconnects."""
     running = call(data, timeout=_DEADLINE_S, metadata=metadata_of(request))
     watching: list[asyncio.Task[None]] = []
 
     def watch() -> None:
-        watching.append(asyncio.create_task(_cancel_when_gone(request, running)))
+        watching.append(asyncio.create_task(_cancel_on_disconnect(request, running)))
 
-    # Most calls end before a task that watches their client would pay.
+    # Most calls end before a task that watches their client is worth its cost.
     timer = asyncio.get_running_loop().call_later(_WATCH_AFTER_S, watch)
     try:
         reply: bytes = await running
@@ -190,7 +191,7 @@ async def _answer(area: str, call: Call, data: bytes, request: Request) -> bytes
     except asyncio.CancelledError:
         if not any(task.done() for task in watching):
             raise
-        raise Cancelled("The client went away before the answer.") from None
+        raise Cancelled("The client disconnected before the answer.") from None
     finally:
         timer.cancel()
         for task in watching:
@@ -198,7 +199,7 @@ async def _answer(area: str, call: Call, data: bytes, request: Request) -> bytes
     return reply
 
 
-async def _cancel_when_gone(request: Request, running: Any) -> None:
+async def _cancel_on_disconnect(request: Request, running: Any) -> None:
     await request.exchange.gone()
     running.cancel()
 

@@ -1,4 +1,4 @@
-"""Routes and headers of MLflow 3.17 that Modelyard does not have, so that a client reads why."""
+"""Routes and headers of MLflow 3.17 that Modelyard does not support, and errors that explain it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _AREAS = {
     "label-schemas": _EVALUATION,
     "review-queues": _EVALUATION,
     "issues": _EVALUATION,
-    "prompt-optimization": "optimisation of prompts",
+    "prompt-optimization": "prompt optimization",
     "gateway": _GATEWAY,
     "gateway-proxy": _GATEWAY,
     "runs/create-promptlab-run": _GATEWAY,
@@ -44,9 +44,9 @@ _AREAS = {
     "experiments/permissions": _ACCESS,
     "registered-models/permissions": _ACCESS,
 }
-"""What is behind a path below the API, by its first segments."""
+"""Features by the first segments of their paths below the API."""
 _OTHERS = {
-    "/graphql": "GraphQL, which only MLflow's own page asks for",
+    "/graphql": "GraphQL, which only MLflow's own UI uses",
     "/v1/traces": _TRACING,
     "/gateway/": _GATEWAY,
     "/signup": _ACCESS,
@@ -54,7 +54,7 @@ _OTHERS = {
 
 
 def refusal(path: str) -> HttpError | None:
-    """Return the answer to a path of MLflow that nothing here serves; None when it is none."""
+    """Return the error for a path of MLflow that is not supported; None for any other path."""
     below = _API.fullmatch(path)
     if below is None:
         area = next((area for start, area in _OTHERS.items() if path.startswith(start)), None)
@@ -69,7 +69,7 @@ def refusal(path: str) -> HttpError | None:
 
 
 def check_workspace(exchange: Exchange) -> None:
-    """Refuse a request for another workspace, which would be answered from the only one.
+    """Refuse a request for another workspace: it would be answered from the default one.
 
     Raises:
         FeatureDisabled: The header names a workspace other than `default`.

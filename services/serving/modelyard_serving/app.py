@@ -9,5 +9,5 @@ SERVICE = serving_service_pb2.DESCRIPTOR.services_by_name["ServingService"]
 
 
 def mount(server: RpcServer) -> None:
-    """Add the service, whose RPCs answer UNIMPLEMENTED until endpoints are kept."""
+    """Add the service, whose RPCs answer UNIMPLEMENTED until it has endpoints."""
     server.add(SERVICE, object())

@@ -1,6 +1,6 @@
 """Authenticates and authorizes the callers of an endpoint.
 
-The registry is asked what a caller's token grants, with that token, and its answer is cached under
+A caller's token is checked by a call to the registry with that token; the answer is cached under
 the token's SHA-256. Everything here runs on one event loop, except the calls to the registry, which
 run in threads.
 """
@@ -40,14 +40,14 @@ PREDICT: MethodDescriptor = SERVICE.methods_by_name["Predict"]
 STATUS: MethodDescriptor = _ENDPOINTS.methods_by_name["GetEndpoint"]
 
 GRANTED_S = 2.0
-"""How long a grant is used before the registry is asked again."""
+"""How long a grant is used before the registry is called again."""
 REFUSED_S = 1.0
-"""The same for a refusal."""
+"""How long a refusal is used before the registry is called again."""
 UNANSWERED_S = 60.0
 """How long a grant is used while the registry does not answer."""
 PATIENCE_S = 2.5
 """How long a request waits for the registry. A call takes up to 2 s, and may wait for a slot."""
-MAX_KEPT = 4096
+MAX_CACHED = 4096
 """Cached grants, and as many refusals; the oldest is dropped first."""
 MAX_CALLS = 8
 """Concurrent calls about tokens with a cached grant, and as many about other tokens."""
@@ -61,8 +61,8 @@ _MAX_TOKEN_LENGTH = 1024
 _log = logging.getLogger(__name__)
 
 Ask = Callable[[str], grants.Grant]
-"""Returns what a token grants; blocks. `Unauthenticated` and `PermissionDenied` are the registry's
-answers; any other error means that it gave none."""
+"""Returns the grant of a token; blocks. `Unauthenticated` and `PermissionDenied` are the registry's
+refusals; any other error means that it did not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,9 @@ class _Answer:
     """The cached answer about a token.
 
     Attributes:
-        outcome: What the token grants, or why it is refused.
-        asked_s: When the call began that the registry answered, monotonic seconds.
-        until_s: When to ask again.
+        outcome: Grant of the token, or the error to refuse it with.
+        asked_s: Start of the call that the registry answered, in monotonic seconds.
+        until_s: Time of the next call, in monotonic seconds.
         is_overdue: Whether a later call failed.
     """
 
@@ -83,14 +83,14 @@ class _Answer:
 
 
 class Callers:
-    """The callers of an endpoint.
+    """Authenticates and authorizes the callers of an endpoint.
 
     Args:
-        token: The token the endpoint was started with, which grants everything without a call; None
-            to let every caller do everything.
-        ask: Asks the registry; called in threads.
-        clock: For the expiry of tokens.
-        monotonic_s: For the age of answers.
+        token: Token that the endpoint was started with; it grants everything without a call. None
+            allows everything to every caller.
+        ask: Calls the registry; run in threads.
+        clock: Wall clock, for the expiry of tokens.
+        monotonic_s: Monotonic clock in seconds, for the age of answers.
     """
 
     def __init__(
@@ -118,14 +118,14 @@ class Callers:
         """Refuse a caller that may not call a method for a model.
 
         Args:
-            authorization: The value of the header `authorization`; empty when there is none.
+            authorization: Value of the header `authorization`; empty if there is none.
             method: Method of the contract whose permission is needed.
             model_name: Name of the registered model; empty for a model without one.
-            request_id: For the log.
+            request_id: Id of the request, for the log.
 
         Raises:
             Unauthenticated: The token is missing, invalid, revoked or expired.
-            PermissionDenied: The token's role lacks the permission, or its patterns the model.
+            PermissionDenied: The token's role lacks the permission, or its scope the model.
             Unavailable: The registry does not answer, and no recent answer is cached.
             ResourceExhausted: Too many tokens without a cached grant are being checked.
         """
@@ -143,7 +143,7 @@ class Callers:
             raise
 
     async def identify(self, authorization: str) -> grants.Grant:
-        """Return what a caller's token grants; raises as `authorize` does about the token."""
+        """Return the grant of a caller's token; raises as `authorize` does for the token."""
         try:
             return grants.identify(authorization, self._token, None)
         except Unauthenticated:
@@ -179,7 +179,7 @@ class Callers:
         """Start a call about a token."""
         is_known = key in self._granted
         if not is_known and len(self._unknown) >= MAX_UNKNOWN:
-            raise ResourceExhausted(f"{MAX_UNKNOWN} unknown tokens are being checked; try again.")
+            raise ResourceExhausted(f"{MAX_UNKNOWN} unknown tokens are being checked; retry.")
         slots = self._known_slots if is_known else self._unknown_slots
         call = asyncio.create_task(self._ask_registry(key, token, slots))
         self._calls[key] = call
@@ -201,32 +201,30 @@ class Callers:
             except (Unauthenticated, PermissionDenied) as refusal:
                 metrics.caller_checks.labels("refused").inc()
                 until_s = self._monotonic_s() + REFUSED_S
-                return self._keep(key, _Answer(_copy(refusal), asked_s, until_s))
+                return self._cache(key, _Answer(_copy(refusal), asked_s, until_s))
             except (Error, ModelyardException) as error:
                 metrics.caller_checks.labels("unanswered").inc()
                 _log.info("a token could not be checked", extra={"cause": error.message})
                 return self._unanswered(key)
             metrics.caller_checks.labels("granted").inc()
-            return self._keep(key, _Answer(grant, asked_s, asked_s + GRANTED_S))
+            return self._cache(key, _Answer(grant, asked_s, asked_s + GRANTED_S))
 
     def _unanswered(self, key: bytes) -> _Answer:
-        """Extend the cached grant if it is recent enough; otherwise cache that nothing is known."""
+        """Extend the cached grant if it is recent enough; otherwise cache that it is unknown."""
         now_s = self._monotonic_s()
         retry_s = now_s + _RETRY_S
         last = self._granted.get(key)
         if last is not None and now_s < last.asked_s + UNANSWERED_S:
             until_s = min(retry_s, last.asked_s + UNANSWERED_S)
-            return self._keep(key, replace(last, until_s=until_s, is_overdue=True))
-        refusal = Unavailable(
-            "Tokens cannot be checked now: the registry does not answer. Try again."
-        )
-        return self._keep(key, _Answer(refusal, now_s, retry_s))
+            return self._cache(key, replace(last, until_s=until_s, is_overdue=True))
+        refusal = Unavailable("Tokens cannot be checked now: the registry does not answer. Retry.")
+        return self._cache(key, _Answer(refusal, now_s, retry_s))
 
-    def _keep(self, key: bytes, answer: _Answer) -> _Answer:
+    def _cache(self, key: bytes, answer: _Answer) -> _Answer:
         self._granted.pop(key, None)
         self._refused.pop(key, None)
         table = self._refused if isinstance(answer.outcome, Error) else self._granted
-        if len(table) >= MAX_KEPT:
+        if len(table) >= MAX_CACHED:
             del table[next(iter(table))]
         table[key] = answer
         return answer
@@ -247,6 +245,6 @@ def _check_scope(grant: grants.Grant, model_name: str) -> None:
         check_model(grant.scope, model_name)
     elif grant.scope:
         raise PermissionDenied(
-            f"The token '{grant.name}' is good for {grant.scope} only; the model of this endpoint "
+            f"The token '{grant.name}' is restricted to {grant.scope}; the model of this endpoint "
             "has no registered name."
         )

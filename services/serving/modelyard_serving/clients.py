@@ -1,4 +1,4 @@
-"""The registry as serving sees it, found and asked as the SDK does.
+"""Client of the registry, which is located and called as in the SDK.
 
 All calls block; `following` makes them in threads.
 """
@@ -25,20 +25,20 @@ from modelyard_kit.rpc.channel import translated
 from modelyard_serving.endpoint import Identity
 
 _DEADLINE_S = 10.0
-_DOWNLOADS_DEADLINE_S = 60.0  # a URL is signed for each object
+_DOWNLOADS_DEADLINE_S = 60.0  # the registry signs a URL for each object
 _CALLER_DEADLINE_S = 2.0
 
 
 @dataclass(frozen=True)
 class Resolution:
-    """What a reference means now.
+    """The version that a reference resolves to now.
 
     Attributes:
-        identity: Which model.
-        revision: Of the registered model when it was asked for; 0 for a URI that names none.
-        uri: Names the same bytes for ever.
-        source: Where a version that is not verified says its files are.
-        downloads: The reply with what a download needs; None if that was not asked for.
+        identity: Identity of the version.
+        revision: Revision of the registered model at that time; 0 for a URI without one.
+        uri: URI that always resolves to the same bytes.
+        source: Location of the files, as registered, of a version that is not verified.
+        downloads: Reply with download URLs; None if they were not requested.
     """
 
     identity: Identity
@@ -53,8 +53,8 @@ class ModelChange:
     """A message of a watch.
 
     Attributes:
-        revision: The newest the registry has seen.
-        is_heartbeat: Whether it only says that the stream is alive.
+        revision: Newest revision that the registry has seen.
+        is_heartbeat: Whether the message only shows that the stream is alive.
     """
 
     revision: int
@@ -62,11 +62,11 @@ class ModelChange:
 
 
 class Registry:
-    """The registry behind the tracking URI, or of the local home.
+    """The registry of the tracking URI, or of the local home.
 
     Args:
-        token: Sent with each call, if any.
-        allow_unverified: Whether the folder that an unverified version names may be opened.
+        token: Token to send with each call; None to send none.
+        allow_unverified: Whether the source folder of an unverified version may be opened.
     """
 
     def __init__(self, token: str | None, *, allow_unverified: bool) -> None:
@@ -77,15 +77,15 @@ class Registry:
         self._watching: Any = None
 
     def resolve(self, uri: str, *, include_downloads: bool) -> Resolution:
-        """Return what a reference means now.
+        """Resolve a reference.
 
         Args:
             uri: The reference.
-            include_downloads: Whether the reply carries what `fetch` needs, which costs the
-                registry a signed URL for each object.
+            include_downloads: Whether to request the download URLs that `fetch` needs; the
+                registry has to sign one for each object.
 
         Raises:
-            Error: It means nothing, or the registry cannot be reached.
+            Error: The reference does not resolve, or the registry is unreachable.
         """
         request = registry_pb2.ResolveModelRequest(uri=uri, include_downloads=include_downloads)
         timeout_s = _DOWNLOADS_DEADLINE_S if include_downloads else _DEADLINE_S
@@ -101,12 +101,12 @@ class Registry:
         """Return a folder with the model's verified files.
 
         Args:
-            resolution: Which model.
-            scratch: An empty folder to write to.
+            resolution: The version to fetch.
+            scratch: Empty folder to write to.
 
         Raises:
-            Error: The version is not verified, or names no folder.
-            ModelyardException: The files cannot be had, or differ from their digests.
+            Error: The version is not verified and may not be opened, or its source is no folder.
+            ModelyardException: The download failed, or files differ from their digests.
         """
         if not resolution.identity.digest:
             return self._unverified(resolution)
@@ -116,7 +116,7 @@ class Registry:
         if known.downloads is None:
             known = self.resolve(resolution.uri, include_downloads=True)
         if known.identity.digest != resolution.identity.digest:
-            raise DataLoss(f"{resolution.uri} has another digest than when it was resolved.")
+            raise DataLoss(f"The digest of {resolution.uri} changed since it was resolved.")
         fetched = fetch_model(resolution.uri, str(scratch), resolved=known.downloads)
         return Path(fetched.path)
 
@@ -124,18 +124,18 @@ class Registry:
         if not self._allow_unverified:
             raise FailedPrecondition(
                 f"{resolution.uri} is not verified: the registry does not hold its files. "
-                "Serve it from its source with --allow-unverified if you trust that."
+                "If you trust its source, serve it from there with --allow-unverified."
             )
         parts = urlsplit(resolution.source)
         folder = Path(unquote(parts.path) if parts.scheme == "file" else resolution.source)
         if not folder.is_dir():
             raise FailedPrecondition(
-                f"{resolution.uri} is not verified, and its source is no folder on this machine."
+                f"{resolution.uri} is not verified, and its source is not a folder on this machine."
             )
         return folder
 
     def watch(self, name: str, after_revision: int) -> Iterator[ModelChange]:
-        """Yield the changes of a registered model, the first message at once, for ever.
+        """Yield the changes of a registered model without end, the first message at once.
 
         Raises:
             Error: The stream ended or could not be opened.
@@ -153,11 +153,11 @@ class Registry:
             raise
 
     def grant(self, token: str) -> grants.Grant:
-        """Return what a caller's token grants, as the registry sees it.
+        """Return the grant of a caller's token, from the registry.
 
         Raises:
-            Unauthenticated: It is not valid, or the registry asks for no tokens at all.
-            Error: The registry cannot tell now, or cannot be reached.
+            Unauthenticated: The token is not valid, or the registry uses no tokens.
+            Error: The registry cannot check the token now, or is unreachable.
         """
         stub: Any = AccessServiceStub(self._channel("access"))
         metadata = (("x-request-id", uuid.uuid4().hex), ("authorization", f"Bearer {token}"))
@@ -169,10 +169,10 @@ class Registry:
         except Unavailable:
             self._look_again(_CALLER_DEADLINE_S)
             raise
-        if not reply.name:  # such a registry grants everything to any token
+        if not reply.name:  # a registry without tokens grants everything to any token
             raise Unauthenticated(
-                "The token is not valid: the registry asks for none, so only the one that this "
-                "endpoint was started with is."
+                "The token is not valid: the registry uses no tokens, so only the token that this "
+                "endpoint was started with is accepted."
             )
         ends = reply.HasField("expire_time")
         return grants.Grant(
@@ -199,10 +199,11 @@ class Registry:
             return self._connection.channel(area)
 
     def _look_again(self, timeout_s: float) -> None:
-        # Looking for a local instance would start one that was stopped on purpose.
+        # Locating a local instance would start one that was stopped on purpose.
         if self._connection is not None and not self._connection.is_local:
             connections.look_again(self._connection, timeout_s)
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
-        who = (("x-request-id", uuid.uuid4().hex), ("x-modelyard-user", f"serving-{os.getpid()}"))
-        return (*who, ("authorization", f"Bearer {self._token}")) if self._token else who
+        user = ("x-modelyard-user", f"serving-{os.getpid()}")
+        identity = (("x-request-id", uuid.uuid4().hex), user)
+        return (*identity, ("authorization", f"Bearer {self._token}")) if self._token else identity

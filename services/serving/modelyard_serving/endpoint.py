@@ -1,6 +1,7 @@
-"""An endpoint: a reference, the version that answers for it now, and where it stands.
+"""An endpoint: a reference, the version that answers for it now, and its state.
 
-Everything here runs on one event loop, so a activate is one assignment. Knows no transport.
+Everything here runs on one event loop, so activating a version is one assignment. This module is
+independent of the transport.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _NAMED = re.compile(r"models:/(?P<name>[^/]+?)(/[^/]+|@[^/@]+)")
 
 
 class State(StrEnum):
-    """Where an endpoint stands; the contract's `Endpoint.State`."""
+    """State of an endpoint; those of the contract's `TargetStatus`."""
 
     LOADING = "LOADING"
     SERVING = "SERVING"
@@ -33,12 +34,12 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Identity:
-    """Which model answers.
+    """Identity of a model that answers.
 
     Attributes:
-        name: Of the registered model; empty for a URI that names none.
-        version: Its number; empty likewise.
-        digest: SHA-256 of its manifest, 64 hexadecimal digits; empty when it is not verified.
+        name: Name of the registered model; empty for a URI without one.
+        version: Version number; empty for a URI without a registered model.
+        digest: SHA-256 of the manifest, 64 hexadecimal digits; empty if not verified.
     """
 
     name: str
@@ -51,17 +52,17 @@ class Identity:
 
 
 class Served:
-    """A version with its worker, and how many requests it is answering.
+    """A version with its worker, and a count of the requests that use it.
 
     Args:
-        identity: Which version it is.
-        lane: Its worker.
-        scratch: A folder that goes with it when it is retired.
+        identity: Identity of the version.
+        queue: Worker of the version, and its queue.
+        scratch: Folder to remove when the version is retired; None for none.
     """
 
-    def __init__(self, identity: Identity, lane: WorkerQueue, scratch: Path | None = None) -> None:
+    def __init__(self, identity: Identity, queue: WorkerQueue, scratch: Path | None = None) -> None:
         self.identity = identity
-        self.lane = lane
+        self.queue = queue
         self._scratch = scratch
         self._requests = 0
         self._unused = asyncio.Event()
@@ -69,13 +70,13 @@ class Served:
 
     async def predict(self, request: Request) -> bytes:
         """Return the JSON answer to a request; raises as `WorkerQueue.ask`."""
-        who = self.identity
-        with metrics.predict_duration.labels(who.name, who.version).time():
-            return await self.lane.ask(request)
+        name, version = self.identity.name, self.identity.version
+        with metrics.predict_duration.labels(name, version).time():
+            return await self.queue.ask(request)
 
     @contextmanager
-    def leased(self) -> Iterator[None]:
-        """Hold it for one request: it is not retired meanwhile."""
+    def held(self) -> Iterator[None]:
+        """Hold the version for one request; it is not retired meanwhile."""
         self._requests += 1
         self._unused.clear()
         try:
@@ -86,9 +87,9 @@ class Served:
                 self._unused.set()
 
     async def retire(self) -> None:
-        """Wait for its last request, then stop its worker. It must have been replaced before."""
+        """Wait for the last request, then stop the worker. The version must be replaced before."""
         await self._unused.wait()
-        await self.lane.close()
+        await self.queue.close()
         metrics.predict_duration.remove(self.identity.name, self.identity.version)
         if self._scratch is not None:
             await asyncio.to_thread(shutil.rmtree, self._scratch)
@@ -99,12 +100,12 @@ class Endpoint:
 
     Attributes:
         uri: The reference.
-        model_name: Of the registered model that it names; empty if it names none.
-        state: Where it stands.
-        message: Why; empty when there is nothing to say.
-        served: The version that answers; None before the first is loaded and warm.
-        loaded: Set when the first is.
-        is_draining: Whether it is shutting down.
+        model_name: Name of the registered model in the reference; empty if there is none.
+        state: State of the endpoint.
+        message: Reason of the state; may be empty.
+        served: The version that answers; None before the first one is loaded and warm.
+        loaded: Set when the first version is loaded and warm.
+        is_draining: Whether the endpoint is shutting down.
     """
 
     def __init__(self, uri: str) -> None:
@@ -119,8 +120,8 @@ class Endpoint:
 
     @property
     def is_ready(self) -> bool:
-        """Whether a version is loaded and warm, and the endpoint is not ending."""
-        return self.served is not None and self.served.lane.is_up and not self.is_draining
+        """Whether a version is loaded and warm, and the endpoint is not shutting down."""
+        return self.served is not None and self.served.queue.is_up and not self.is_draining
 
     @property
     def why_not_ready(self) -> str:
@@ -131,27 +132,27 @@ class Endpoint:
         return f"{self.uri} cannot be served yet: {self.message}"
 
     @contextmanager
-    def lease(self) -> Iterator[Served]:
+    def hold(self) -> Iterator[Served]:
         """Hold the version that answers now, for one request.
 
         Raises:
-            Unavailable: None is loaded yet.
+            Unavailable: No version is loaded yet.
         """
         served = self.served
         if served is None:
             raise Unavailable(self.why_not_ready)
-        with served.leased():
+        with served.held():
             yield served
 
     def activate(self, served: Served) -> Served | None:
-        """Answer from `served` from now on; return the one before, to be retired."""
-        before, self.served = self.served, served
-        if before is not None:
-            metrics.model_active.remove(*astuple(before.identity))
+        """Make a version the one that answers; return the previous one, to be retired."""
+        previous, self.served = self.served, served
+        if previous is not None:
+            metrics.model_active.remove(*astuple(previous.identity))
         metrics.model_active.labels(*astuple(served.identity)).set(1)
         self.report(State.SERVING)
         self.loaded.set()
-        return before
+        return previous
 
     def report(self, state: State, message: str = "") -> None:
         self.state, self.message = state, message

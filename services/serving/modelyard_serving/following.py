@@ -1,7 +1,7 @@
-"""Keeps an endpoint on the version that its reference means.
+"""Keeps an endpoint on the version that its reference resolves to.
 
-Watch, resolve, fetch, verify, load in a new worker, warm, activate, drain the old one. A
-failure of any step leaves the old version serving.
+The steps are: watch, resolve, fetch, verify, load in a new worker, warm, activate, drain the old
+version. A failure of any step leaves the old version serving.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from modelyard_serving.clients import ModelChange, Registry, Resolution
 from modelyard_serving.endpoint import Endpoint, Served, State
 from modelyard_serving.runtime.process import LoadFailed, Process
 from modelyard_serving.runtime.worker_queue import WorkerQueue
-from modelyard_serving.threads import in_thread, tell
+from modelyard_serving.threads import call_soon, in_thread
 
 LOAD_TIMEOUT_S = 300.0
 _FIRST_PAUSE_S = 0.5
@@ -35,23 +35,23 @@ _log = logging.getLogger(__name__)
 
 
 def followed_name(uri: str) -> str | None:
-    """Return the registered model to watch, None for a URI that always means the same.
+    """Return the registered model to watch; None for a fixed reference.
 
-    `models:/name/Production`, `models:/name/latest` and `models:/name@alias` move;
-    `models:/name/3`, `models:/m-<id>` and `runs:/<run>/<path>` do not.
+    `models:/name/Production`, `models:/name/latest` and `models:/name@alias` can change;
+    `models:/name/3`, `models:/m-<id>` and `runs:/<run>/<path>` are fixed.
     """
     found = _FOLLOWED.fullmatch(uri)
     return found["name"] if found else None
 
 
 class Follower:
-    """Follows a reference.
+    """Follows the reference of an endpoint.
 
     Args:
-        endpoint: What is kept on it.
-        registry: Where it is resolved.
+        endpoint: Endpoint to keep on its reference.
+        registry: Resolves the reference.
         allow_pickle: Whether pickled models may be loaded.
-        timeout_s: How long one prediction may run.
+        timeout_s: Longest time that one prediction may run, in seconds.
     """
 
     def __init__(
@@ -68,10 +68,10 @@ class Follower:
         self._retiring: set[asyncio.Task[None]] = set()
         self._stopped = threading.Event()
         self.attempted = asyncio.Event()
-        """Set when the first attempt to serve something has ended, well or not."""
+        """Set when the first attempt to serve a version has ended, successfully or not."""
 
     async def run(self) -> None:
-        """Follow, until cancelled; a reference that cannot move only until it is served."""
+        """Follow the reference until cancelled; a fixed reference only until it is served."""
         if self._name is not None:
             watch = partial(self._watch, self._name, asyncio.get_running_loop())
             threading.Thread(target=watch, name="watch", daemon=True).start()
@@ -99,7 +99,7 @@ class Follower:
             await asyncio.wait(self._retiring)
 
     async def _advance(self) -> bool:
-        """Bring the endpoint to what its reference means now; return whether nothing is left."""
+        """Bring the endpoint to the version it resolves to now; return whether nothing is left."""
         try:
             # A fixed reference is fetched from this reply; most others only confirm the version.
             resolution = await self._resolve(include_downloads=self._name is None)
@@ -110,25 +110,25 @@ class Follower:
             self._report_failed(error.message)
             return False
         if resolution.revision < max(self._applied_revision, self._seen_revision):
-            return False  # from a registry that lags behind
+            return False  # from a registry replica that lags behind
         self._applied_revision = resolution.revision
         served = self._endpoint.served
         if served is not None and served.identity == resolution.identity:
             self._endpoint.report(State.SERVING)
             return True
         try:
-            brought_in = await self._bring_in(resolution)
+            new = await self._load(resolution)
         except (Error, ModelyardException, LoadFailed, OSError) as error:
             metrics.swaps.labels("failed").inc()
             self._report_failed(f"{resolution.identity} cannot be served: {_reason(error)}")
             return False
-        return await self._flip(brought_in)
+        return await self._activate(new)
 
     async def _resolve(self, *, include_downloads: bool) -> Resolution:
         resolve = partial(self._registry.resolve, self._endpoint.uri)
         return await in_thread(partial(resolve, include_downloads=include_downloads))
 
-    async def _bring_in(self, resolution: Resolution) -> Served:
+    async def _load(self, resolution: Resolution) -> Served:
         """Load a version in a new worker and warm it."""
         began_s = time.monotonic()
         scratch = Path(tempfile.mkdtemp(prefix="modelyard-serving-"))
@@ -137,23 +137,23 @@ class Follower:
             start = partial(
                 Process.start, folder, allow_pickle=self._allow_pickle, timeout_s=LOAD_TIMEOUT_S
             )
-            lane = WorkerQueue(await start(), start, self._timeout_s)
+            queue = WorkerQueue(await start(), start, self._timeout_s)
             metrics.model_load.observe(time.monotonic() - began_s)
         except BaseException:
             shutil.rmtree(scratch)
             raise
-        return Served(resolution.identity, lane, scratch)
+        return Served(resolution.identity, queue, scratch)
 
-    async def _flip(self, new: Served) -> bool:
-        # Asked again, not only watched: the news of a move may still be on its way.
+    async def _activate(self, new: Served) -> bool:
+        # Resolved again, as the watch may not have delivered the latest change yet.
         if self._name is not None and not await self._is_current(new):
-            self._retire(new)  # the reference moved on while this was loaded
+            self._retire(new)  # the reference changed while this version was loading
             return False
-        before = self._endpoint.activate(new)
+        previous = self._endpoint.activate(new)
         metrics.swaps.labels("done").inc()
         _log.info("serving %s", new.identity, extra={"model_uri": self._endpoint.uri})
-        if before is not None:
-            self._retire(before)
+        if previous is not None:
+            self._retire(previous)
         return True
 
     async def _is_current(self, new: Served) -> bool:
@@ -162,24 +162,25 @@ class Follower:
         except NotFound:
             return False
         except (Error, ModelyardException):
-            return True  # nobody knows better now
+            return True  # the registry cannot confirm it now
 
     def _retire(self, served: Served) -> None:
         task = asyncio.create_task(served.retire())
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
 
-    def _report_detached(self, why: str) -> None:
+    def _report_detached(self, reason: str) -> None:
         if self._endpoint.served is None:
-            self._report(State.FAILED, why)
+            self._report(State.FAILED, reason)
         else:
-            self._report(State.DETACHED, f"{_sentence(why)} The last version still answers.")
+            self._report(State.DETACHED, f"{_sentence(reason)} The last version still answers.")
 
-    def _report_failed(self, why: str) -> None:
+    def _report_failed(self, reason: str) -> None:
         if self._endpoint.served is None:
-            self._report(State.FAILED, why)
+            self._report(State.FAILED, reason)
         else:
-            self._report(self._endpoint.state, f"{_sentence(why)} The last version still answers.")
+            message = f"{_sentence(reason)} The last version still answers."
+            self._report(self._endpoint.state, message)
 
     def _report(self, state: State, message: str) -> None:
         if message != self._endpoint.message:
@@ -187,21 +188,21 @@ class Follower:
         self._endpoint.report(state, message)
 
     def _watch(self, name: str, loop: asyncio.AbstractEventLoop) -> None:
-        """Tell the loop about changes; runs in a thread. Each new stream resumes after the last."""
+        """Pass changes to the loop; runs in a thread. Each stream resumes after the last."""
         pause_s, longest_s = _WATCH_PAUSE_S
         while not self._stopped.is_set():
             try:
                 is_first = True
                 for change in self._registry.watch(name, self._applied_revision):
                     if is_first or not change.is_heartbeat:
-                        tell(loop, partial(self._on_change, change))
+                        call_soon(loop, partial(self._on_change, change))
                     is_first = False
                     pause_s = _WATCH_PAUSE_S[0]
             except OutOfRange:
-                tell(loop, self._forget_revisions)
+                call_soon(loop, self._forget_revisions)
             except (Error, ModelyardException) as error:
                 _log.info("the watch of %s ended: %s", name, error.message)
-            tell(loop, self._changed.set)  # without a watch, each attempt is a poll
+            call_soon(loop, self._changed.set)  # without a watch, each attempt is a poll
             self._stopped.wait(pause_s)
             pause_s = min(2 * pause_s, longest_s)
 
@@ -210,7 +211,7 @@ class Follower:
         self._changed.set()
 
     def _forget_revisions(self) -> None:
-        """After the registry was put back to an earlier state."""
+        """Start over, after the registry was restored to an earlier state."""
         self._applied_revision = self._seen_revision = 0
 
 

@@ -1,4 +1,4 @@
-"""The HTTP skin: MLflow's scoring protocol. Predictions are raw ASGI; the rest are routes."""
+"""HTTP interface: MLflow's scoring protocol. Predictions are raw ASGI, all else is routed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from modelyard_serving.endpoint import Endpoint, Identity
 from modelyard_serving.runtime.process import Request
 
 MAX_REQUESTS = 256
-"""Predictions that may be waiting or running; more are refused at once."""
+"""Predictions that may be waiting or running; further ones are refused at once."""
 
 _PREDICT = "/invocations"
 _PATHS = (_PREDICT, "/ping", "/health", "/version", "/status", "/metrics")
@@ -35,7 +35,7 @@ _PRINTABLE = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~ "
 
 
 class _Refusals(Refusals):
-    """The scoring protocol's words, which its clients know."""
+    """Error codes and phrases of the scoring protocol, which its clients test for."""
 
     def of(self, error: errors.Error) -> HttpError:
         refused = super().of(error)
@@ -45,7 +45,7 @@ class _Refusals(Refusals):
 
     def no_route(self, path: str) -> HttpError:
         known = ", ".join(_PATHS)
-        message = f"There is no such path; there are {known}."
+        message = f"No such path; the paths are {known}."
         return HttpError(404, "ENDPOINT_NOT_FOUND", message)
 
     def wrong_method(self, method: str, path: str, allowed: Sequence[str]) -> HttpError:
@@ -53,7 +53,7 @@ class _Refusals(Refusals):
         return HttpError(405, "METHOD_NOT_ALLOWED", message, {"allow": ", ".join(allowed)})
 
     def broken_off(self) -> HttpError:
-        return HttpError(400, "BAD_REQUEST", "The request ended before its body did.")
+        return HttpError(400, "BAD_REQUEST", "The request body is incomplete.")
 
     def internal(self, request_id: str) -> HttpError:
         return HttpError(500, "INTERNAL_ERROR", "internal error")
@@ -63,10 +63,10 @@ class App:
     """An ASGI application for one endpoint.
 
     Args:
-        endpoint: Answers.
-        callers: Decides who may ask for predictions and for the status.
-        max_body_bytes: Larger requests are refused with 413.
-        timeout_s: A prediction that takes longer, with its waiting, is given up with 504.
+        endpoint: Answers the predictions.
+        callers: Authorizes requests for predictions and for the status.
+        max_body_bytes: Largest request body; larger ones are refused with 413.
+        timeout_s: Longest time for a prediction, waiting included, in seconds; then 504.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class App:
     async def _prediction(self, exchange: Exchange) -> bytes:
         if self._predicting >= MAX_REQUESTS:
             raise errors.ResourceExhausted(
-                f"{MAX_REQUESTS} predictions are waiting or running already; try again."
+                f"{MAX_REQUESTS} predictions are waiting or running already; retry."
             ).after(1)
         self._predicting += 1
         try:
@@ -121,7 +121,7 @@ class App:
                 return await self._predict(exchange)
         except TimeoutError:
             raise errors.DeadlineExceeded(
-                f"The prediction was not made within {self._timeout_s:g} seconds."
+                f"The prediction did not finish within {self._timeout_s:g} seconds."
             ) from None
         finally:
             self._predicting -= 1
@@ -136,7 +136,7 @@ class App:
                 f"The body is larger than {self._max_body_bytes} bytes; send fewer rows at a time.",
                 {"connection": "close"},
             )
-        with self._endpoint.lease() as served:
+        with self._endpoint.hold() as served:
             exchange.headers += _identity(served.identity)
             return await served.predict(Request(media_type, body, exchange.request_id))
 
@@ -177,15 +177,15 @@ def _media_type(exchange: Exchange) -> str:
         raise HttpError(415, "UNSUPPORTED_MEDIA_TYPE", "Send the body without Content-Encoding.")
     try:
         return media.media_type(exchange.header(b"content-type"))
-    except ValueError as other:
-        raise HttpError(415, "UNSUPPORTED_MEDIA_TYPE", str(other)) from None
+    except ValueError as error:
+        raise HttpError(415, "UNSUPPORTED_MEDIA_TYPE", str(error)) from None
 
 
 def _identity(identity: Identity) -> list[tuple[bytes, bytes]]:
     named = {"name": identity.name, "version": identity.version, "digest": identity.digest}
     return [
-        # A name may hold any character, a header may not: percent-encoded UTF-8.
-        (f"x-model-{what}".encode(), quote(value, safe=_PRINTABLE).encode())
-        for what, value in named.items()
+        # Names may have any characters but headers may not, so they are percent-encoded UTF-8.
+        (f"x-model-{field}".encode(), quote(value, safe=_PRINTABLE).encode())
+        for field, value in named.items()
         if value
     ]

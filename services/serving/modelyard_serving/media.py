@@ -1,4 +1,4 @@
-"""Media types of the scoring protocol. Both the edge and its workers read this."""
+"""Media types of the scoring protocol, used by the endpoint and its workers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def media_type(content_type: str) -> str:
     """Return the media type of a Content-Type header.
 
     Raises:
-        ValueError: It is none that is scored, or has a parameter other than `charset=utf-8`.
+        ValueError: The type is not supported, or has a parameter other than `charset=utf-8`.
     """
     found, *parameters = [part.strip().lower() for part in content_type.split(";")]
     if found not in {JSON, CSV}:
@@ -22,7 +22,7 @@ def media_type(content_type: str) -> str:
         name, _, value = parameter.partition("=")
         if name.strip() != "charset" or value.strip().strip('"') not in {"utf-8", "utf8"}:
             raise ValueError(
-                f"The only parameter of Content-Type that is taken is charset=utf-8; "
+                f"The only parameter of Content-Type that is supported is charset=utf-8; "
                 f"got {parameter!r}."
             )
     return found

@@ -11,7 +11,7 @@ request_duration = Histogram(
 )
 swaps = Counter(
     "modelyard_serving_swaps_total",
-    "Versions that were brought in, and those that failed to be.",
+    "Versions that were loaded and activated, and those that failed to be.",
     ("outcome",),
 )
 model_load = Histogram(
@@ -19,7 +19,7 @@ model_load = Histogram(
     "Time it took to fetch a version, load it in a worker and warm it.",
     buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250),
 )
-# The versions that this process serves are few; those it no longer serves are taken out.
+# A process serves few versions; the labels of versions it no longer serves are removed.
 model_active = Gauge(
     "modelyard_model_active_info",
     "1 for the version that answers now.",
@@ -27,12 +27,12 @@ model_active = Gauge(
 )
 predict_duration = Histogram(
     "modelyard_predict_duration_seconds",
-    "Time from a request's being understood to the model's answer, with its waiting.",
+    "Time from a parsed request to the model's answer, waiting included.",
     ("model", "version"),
 )
 caller_checks = Counter(
     "modelyard_serving_caller_checks_total",
-    "Questions to the registry about tokens of callers: granted, refused or unanswered.",
+    "Calls to the registry to check callers' tokens: granted, refused or unanswered.",
     ("outcome",),
 )
 worker_deaths = Counter(

@@ -1,7 +1,7 @@
 """MLflow's scoring protocol: a request body becomes a model's input, its answer becomes JSON.
 
-Runs in the worker. Messages name fields, columns and types, never values: the input may be
-somebody's personal data. Phrases that MLflow's clients look for are kept.
+Runs in the worker. Messages name fields, columns and types, never values: the input may be personal
+data. Phrases that MLflow's clients test for are kept.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from modelyard_serving.media import CSV
 
 _FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _NUMERIC_KINDS = "biuf"
-_WRITABLE_SIZES = {1, 2, 4, 8}  # bytes; orjson knows no long double
+_WRITABLE_SIZES = {1, 2, 4, 8}  # bytes; orjson does not support long double
 
 
 class Predicts(Protocol):
-    """What scoring needs of a loaded model."""
+    """Interface of a loaded model."""
 
     @property
     def signature(self) -> ModelSignature | None: ...
@@ -37,22 +37,22 @@ def answer(model: Predicts, media_type: str, body: bytes) -> bytes:
     """Return the JSON answer of `model` to a request body.
 
     Args:
-        model: It checks the input against its signature itself.
+        model: Loaded model, which checks the input against its signature itself.
         media_type: `application/json` or `text/csv`.
-        body: UTF-8.
+        body: Request body in UTF-8.
 
     Raises:
-        InvalidArgument: The body is not of the protocol.
-        InvalidParameter: It does not fit the signature. Whatever else the model raises passes
-            through.
+        InvalidArgument: The body does not conform to the protocol.
+        InvalidParameter: The input does not fit the signature.
+        Exception: Any other error of the model.
     """
     params: Mapping[str, Any] = {}
     if media_type == CSV:
         data: Any = parse_csv(body, model.signature)
     else:
         data, params = parse_json(body)
-    # Without a signature nothing says which params a caller may set, so none: they would become
-    # arguments of a method that was not written for strangers.
+    # Without a signature no params are passed: they would become arguments of a method that was not
+    # written for untrusted callers.
     return render(model.predict(data, params=params if model.signature else None))
 
 
@@ -64,8 +64,8 @@ def parse_json(body: bytes) -> tuple[Any, dict[str, Any]]:
         dict of lists by name: arrays get their type from the signature.
 
     Raises:
-        InvalidArgument: It is not JSON, does not have exactly one input field, has no rows, or the
-            field does not have the form its name says.
+        InvalidArgument: The body is not JSON, does not have exactly one input field, has no rows,
+            or the field does not have the form that its name requires.
     """
     try:
         document = orjson.loads(body)
@@ -187,13 +187,13 @@ def parse_csv(body: bytes, signature: ModelSignature | None) -> pd.DataFrame:
     """Return the table of a CSV body, whose first line names the columns.
 
     Raises:
-        InvalidArgument: It is not UTF-8, not CSV, or has no rows.
+        InvalidArgument: The body is not UTF-8, not CSV, or has no rows.
     """
     try:
         text = body.decode("utf-8-sig")
         frame = pd.read_csv(io.StringIO(text), dtype=_text_columns(signature))
-    except UnicodeDecodeError as other:
-        raise InvalidArgument(f"The CSV input must be UTF-8; byte {other.start} is not.") from None
+    except UnicodeDecodeError as error:
+        raise InvalidArgument(f"The CSV input must be UTF-8; byte {error.start} is not.") from None
     except pd.errors.EmptyDataError:
         raise InvalidArgument("The input has no rows.") from None
     except (pd.errors.ParserError, ValueError):
@@ -207,7 +207,7 @@ def parse_csv(body: bytes, signature: ModelSignature | None) -> pd.DataFrame:
 
 
 def _text_columns(signature: ModelSignature | None) -> dict[Any, type]:
-    """Without it the text "007" would be read as the number 7."""
+    """Return the text columns of a signature: "007" would otherwise be read as the number 7."""
     if signature is None or signature.inputs is None or signature.inputs.is_tensor_spec():
         return {}
     described = signature.inputs.to_dict()
@@ -220,20 +220,20 @@ def render(predictions: Any) -> bytes:
     A DataFrame becomes a list of records, bytes become base64 text.
 
     Raises:
-        TypeError: The model answered something JSON has no form for.
+        TypeError: The model returned a type that JSON cannot represent.
     """
     options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
     return orjson.dumps({"predictions": _plain(predictions)}, default=_plain, option=options)
 
 
 def _plain(value: Any) -> Any:
-    """Return `value` in types that orjson writes; it asks again for what it finds inside."""
+    """Return `value` in types that orjson can write; it calls back for other types inside."""
     for kinds, converted in _CONVERSIONS:
         if isinstance(value, kinds):
             return converted(value)
-    if hasattr(value, "getnnz"):  # a sparse matrix; scipy need not be loaded to know
+    if hasattr(value, "getnnz"):  # a sparse matrix; avoids importing scipy
         return value.toarray().tolist()
-    raise TypeError(f"the model answered {type(value).__name__}, which JSON has no form for")
+    raise TypeError(f"the model returned {type(value).__name__}, which JSON cannot represent")
 
 
 def _array(array: Any) -> Any:
@@ -255,10 +255,10 @@ _CONVERSIONS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
 )
 
 
-def _no_frame(orient: str, why: str) -> InvalidArgument:
+def _no_frame(orient: str, reason: str) -> InvalidArgument:
     return InvalidArgument(
         f"The dataframe_{orient} field is not a valid dataframe representation in the "
-        f"'{orient}' format: {why}."
+        f"'{orient}' format: {reason}."
     )
 
 

@@ -1,4 +1,4 @@
-"""Blocking work beside the event loop."""
+"""Blocking work outside the event loop."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
-def tell(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
-    """Have the loop call back, from a thread; nothing happens once the loop has ended."""
+def call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    """Call back in the loop, from a thread; a no-op after the loop has ended."""
     with contextlib.suppress(RuntimeError):  # the loop has ended, and this thread soon will
         loop.call_soon_threadsafe(callback)
 
@@ -35,9 +35,9 @@ async def in_thread(work: Callable[[], Result]) -> Result:
         try:
             result = work()
         except Exception as error:  # noqa: BLE001 - raised again where it is awaited
-            tell(loop, partial(settle, None, error))
+            call_soon(loop, partial(settle, None, error))
         else:
-            tell(loop, partial(settle, result, None))
+            call_soon(loop, partial(settle, result, None))
 
     threading.Thread(target=run, daemon=True).start()
     return await done

@@ -1,4 +1,4 @@
-"""What the client does beside the script: asynchronous logging, system metrics; and datasets."""
+"""Background work of the client: asynchronous logging and system metrics; and datasets."""
 
 from __future__ import annotations
 

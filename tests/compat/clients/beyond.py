@@ -1,4 +1,4 @@
-"""What the tutorial says and MLflow's own server refuses or does not keep."""
+"""Features of the tutorial that MLflow's own server refuses or loses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Large files of runs, up and down in pieces."""
+"""Large files of runs, uploaded and downloaded in parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logged models, which the client knows from its version 3 on."""
+"""Logged models, which the client supports since its version 3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the scripts say of calls that must not succeed; their environments have no pytest."""
+"""Assertions about calls that must fail, for scripts whose environments have no pytest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mlflow.exceptions import MlflowException
 
 
 def refused(call: Callable[[], object]) -> MlflowException:
-    """Return the error that a call ends with."""
+    """Return the error of a call that must fail."""
     try:
         answer = call()
     except MlflowException as error:

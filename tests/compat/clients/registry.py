@@ -160,11 +160,11 @@ def a_version_is_copied_to_another_model() -> None:
     name, other = f"original {uuid4().hex}", f"copy {uuid4().hex}"
     client.create_registered_model(name)
     source, run_id = _source()
-    client.create_model_version(name, source, run_id, {"a": "1"}, description="told")
+    client.create_model_version(name, source, run_id, {"a": "1"}, description="given")
     copied = client.copy_model_version(f"models:/{name}/1", other)
     assert (copied.name, str(copied.version), copied.run_id) == (other, "1", run_id)
     found = client.get_model_version(other, "1")
-    assert (found.tags, found.description) == ({"a": "1"}, "told")
+    assert (found.tags, found.description) == ({"a": "1"}, "given")
     client.delete_registered_model(name)
     uri = client.get_model_version_download_uri(other, "1")
     assert _read(f"{uri}/MLmodel") == "flavors: {}\n"

@@ -26,7 +26,7 @@ def run(name: str, check: Callable[[], None]) -> str:
     mlflow.set_experiment(f"{name} {uuid4().hex}")
     try:
         check()
-    except Exception:  # noqa: BLE001 - any failure is this function's, the others go on
+    except Exception:  # noqa: BLE001 - any failure is this function's, the others still run
         return traceback.format_exc()
     finally:
         while mlflow.active_run():

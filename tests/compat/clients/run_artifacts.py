@@ -1,4 +1,4 @@
-"""Files of runs, up and down."""
+"""Files of runs, uploaded and downloaded."""
 
 from __future__ import annotations
 

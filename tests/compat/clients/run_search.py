@@ -1,4 +1,4 @@
-"""The search of runs, with every operator its grammar has."""
+"""The search of runs, with every operator of its grammar."""
 
 from __future__ import annotations
 

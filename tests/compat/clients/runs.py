@@ -1,4 +1,4 @@
-"""Runs: what is logged on them is what is read back and found."""
+"""Runs: logged data is read back and found by searches."""
 
 from __future__ import annotations
 

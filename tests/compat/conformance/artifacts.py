@@ -1,4 +1,4 @@
-"""Cases of the artifacts' routes, and of those that concern the server itself."""
+"""Cases of the artifact routes, and of the routes about the server itself."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tests.compat.conformance.route import ABSENT, Route
 
 _ROOT = "mlflow-artifacts/artifacts"
 _BYTES = "application/octet-stream"
-_PLACE = f"{_ROOT}/$home/$run/artifacts"
-_FILE = f"{_PLACE}/folder/a.txt"
+_FOLDER = f"{_ROOT}/$home/$run/artifacts"
+_FILE = f"{_FOLDER}/folder/a.txt"
 _NAME = "/api/2.0/mlflow-artifacts/artifacts/<path:artifact_path>"
 _UPLOAD = Ask("PUT", _FILE, raw=b"hello", content_type=_BYTES)
-_UPLOADS = (_UPLOAD, Ask("PUT", f"{_PLACE}/b.json", raw=b"{}", content_type=_BYTES))
+_UPLOADS = (_UPLOAD, Ask("PUT", f"{_FOLDER}/b.json", raw=b"{}", content_type=_BYTES))
 _LISTING = get(f"{_ROOT}", path="$home/$run/artifacts/folder")
 _LIST = Route("GET", "mlflow/artifacts/list", {"run_id": "$run"})
 _PUT = Route("PUT", _FILE, {}, then=(get(_FILE), _LISTING), name=f"PUT {_NAME}")
@@ -63,9 +63,9 @@ def _proxy() -> Iterator[Case]:
     yield _PUT.bare("as it should be", _UPLOAD)
     yield _PUT.bare("again", Ask("PUT", _FILE, raw=b"other", content_type=_BYTES), before=_UPLOADS)
     yield _PUT.bare("an empty file", Ask("PUT", _FILE, raw=b"", content_type=_BYTES))
-    spaced = f"{_PLACE}/folder/a%20b%2Bc.txt"
+    spaced = f"{_FOLDER}/folder/a%20b%2Bc.txt"
     yield _PUT.bare("a name with spaces", Ask("PUT", spaced, raw=b"1", content_type=_BYTES))
-    outside = f"{_PLACE}/%2e%2e/%2e%2e/x"
+    outside = f"{_FOLDER}/%2e%2e/%2e%2e/x"
     yield _PUT.bare("a path outside", Ask("PUT", outside, raw=b"1", content_type=_BYTES))
     for title, path in (
         ("no owner of ours", f"{_ROOT}/somewhere/a.txt"),
@@ -77,17 +77,17 @@ def _proxy() -> Iterator[Case]:
     for route in (_DOWNLOAD, _DELETE):
         yield route.case("as it should be", before=_UPLOADS)
         yield route.case("a missing file", then=())
-        yield route.bare("a folder", Ask(route.method, f"{_PLACE}/folder"), before=_UPLOADS)
+        yield route.bare("a folder", Ask(route.method, f"{_FOLDER}/folder"), before=_UPLOADS)
         yield route.bare("a path outside", Ask(route.method, outside))
     yield _DOWNLOAD.bare("an unknown run", get(f"{_ROOT}/$home/{'0' * 32}/artifacts/a.txt"))
 
 
 def _multipart_and_presigned() -> Iterator[Case]:
-    place = "$home/$run/artifacts/big.bin"
+    file = "$home/$run/artifacts/big.bin"
     for step in ("create", "complete", "abort"):
-        path = f"mlflow-artifacts/mpu/{step}/{place}"
+        path = f"mlflow-artifacts/mpu/{step}/{file}"
         name = f"POST /api/2.0/mlflow-artifacts/mpu/{step}/<path:artifact_path>"
-        given = {"path": place, "num_parts": 2} if step == "create" else {"path": place}
+        given = {"path": file, "num_parts": 2} if step == "create" else {"path": file}
         given |= {} if step == "create" else {"upload_id": "nonsense"}
         route = Route("POST", path, given, name=name)
         title = "as it should be" if step == "create" else "an unknown upload"

@@ -1,4 +1,4 @@
-"""Asks both servers everything, at the same time, and keeps what they answered."""
+"""Sends every request to both servers in parallel, and collects the answers."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True)
 class Comparison:
-    """What MLflow's server and ours answered, by the name of a case or of a method's probe.
+    """Answers of MLflow's server and of ours, by the name of a case or of a method's probe.
 
     Attributes:
-        refusals: The bodies with which ours refused.
+        refusals: Bodies of our refusals.
     """
 
     theirs: Mapping[str, Any]
@@ -38,7 +38,7 @@ class Comparison:
 
     @property
     def results(self) -> set[str]:
-        """What both accept and answer differently."""
+        """Names of the requests that both accept and answer differently."""
         return {
             name
             for name in self.differing
@@ -47,7 +47,7 @@ class Comparison:
 
 
 def _accepted(answer: Any) -> bool:
-    if isinstance(answer, list):  # of a case: what was asked, then what was read
+    if isinstance(answer, list):  # of a case: the request, then those that read its effect
         return bool(answer[0]["status"] == http.client.OK)
     return "raises" not in answer
 
@@ -62,8 +62,8 @@ def of_routes(theirs: Address, ours: Address) -> Comparison:
 
 def of_methods(theirs: Address, ours: Address, folder: Path) -> Comparison:
     """Run the probes of the client's methods against both, each in a folder of its own."""
-    told = _both(lambda address: _outcomes(address, folder), theirs, ours)
-    return Comparison(*told)
+    outcomes = _both(lambda address: _outcomes(address, folder), theirs, ours)
+    return Comparison(*outcomes)
 
 
 def _both(ask: Callable[[Address], Any], *addresses: Address) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What differs from MLflow on purpose: each case and each probe of a method, with its reason."""
+"""Intended differences from MLflow: cases and probes of methods, with their reasons."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.compat.conformance.differences_registry import REGISTRY
 from tests.compat.conformance.differences_tracking import TRACKING
 from tests.compat.conformance.reasons import Reason
 
-# By method, which of its probes, counted from 0.
+# By method and number of the probe, counted from 0.
 _METHODS: Mapping[str, Mapping[int, Reason]] = {
     "MlflowClient.get_model_version": {2: Reason.BY_STAGE},
     "MlflowClient.get_model_version_by_alias": {1: Reason.NOT_FOUND},

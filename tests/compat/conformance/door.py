@@ -1,4 +1,4 @@
-"""One server's HTTP door: asks a case of it and brings the answers into a comparable form."""
+"""A connection to one server: sends the requests of a case and returns comparable answers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ ANSWER_TIMEOUT_S = 60
 
 @dataclass(frozen=True)
 class Ask:
-    """A request. `$name` in its texts stands for a thing that is made, or kept, before.
+    """A request. `$name` in its texts stands for a thing that was created or kept before.
 
     Attributes:
-        path: With its query if that is to be sent as it is.
-        fields: Query of a GET, JSON body of the others.
-        raw: The body's bytes, in place of `fields`.
-        keep: Names what to keep of the answer, by the dotted path to it.
+        path: Path, with a query that is sent as it is.
+        fields: Query of a GET, JSON body of other methods.
+        raw: Bytes of the body, instead of `fields`.
+        keep: Names for values of the answer, with the dotted paths to them.
     """
 
     method: str
@@ -44,11 +44,11 @@ def post(path: str, /, **fields: Any) -> Ask:
 
 @dataclass(frozen=True)
 class Case:
-    """What is asked on a route, and what is read afterwards.
+    """A request to a route, and the requests that read its effect.
 
     Attributes:
-        route: As the inventory calls it.
-        title: Tells it from the other cases of its route.
+        route: Name of the route in the inventory.
+        title: Title of the case, unique among those of its route.
     """
 
     route: str
@@ -66,9 +66,9 @@ class Door:
     """A connection to one server.
 
     Args:
-        things: How to make what a `$name` stands for: the last request's `keep` names it. A name
-            may end in digits: `$run2` is another `$run`.
-        shared: The things that all cases share.
+        things: Requests that create the thing of a `$name`; the last one's `keep` has the name. A
+            name may end in digits: `$run2` is another `$run`.
+        shared: Names of the things that all cases share.
     """
 
     def __init__(
@@ -85,16 +85,16 @@ class Door:
         self._unique = ""
 
         self.refusals: list[bytes] = []
-        """The bodies of the answers from 400 on."""
+        """Bodies of the answers with a status of 400 or more."""
 
     def close(self) -> None:
         self._connection.close()
 
     def answers(self, case: Case, number: int) -> list[Any]:
-        """Ask a case and return the comparable answers.
+        """Send the requests of a case and return the comparable answers.
 
         Args:
-            number: Of the case; the same on both servers, so that names made of it are, too.
+            number: Number of the case, the same on both servers, for names that are made of it.
         """
         self._own, self._unique = {}, f"new-{number}"
         for ask in case.before:
@@ -148,7 +148,7 @@ class Door:
         return value
 
     def _thing(self, name: str) -> str:
-        """Return what a name stands for; make it if this case has not used it."""
+        """Return the value of a name; create the thing if this case has not used it."""
         found = self._own.get(name) or self._common.get(name)
         if found is not None:
             return found

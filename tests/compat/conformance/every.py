@@ -1,4 +1,4 @@
-"""All cases, and the inventory of what they are to cover."""
+"""All cases, and the inventory of routes and methods to cover."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Brings two servers' answers into a form in which equal means the same behaviour.
+"""Brings the answers of two servers into a comparable form.
 
-What is left out is what no two servers can share (ids, times, made-up names) and what a client that
-reads MLflow's messages cannot tell apart: an unset field from an empty one, the order of tags.
+It omits values that differ between any two servers (ids, times, made-up names) and differences that
+a client of MLflow's messages cannot see: unset or empty fields, the order of tags.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-# Beside MLflow's fields, ours answers these.
+# Fields of our answers that MLflow does not have.
 OURS = frozenset({"etag", "request_id", "digest", "verified", "revision", "deletion_protection"})
 THEIRS = frozenset({"workspace"})  # always "default": ours has one
-UNNAMED = "anonymous"  # who did it, in ours, when nobody says; MLflow leaves it out
+UNNAMED = "anonymous"  # the user in our answers if none is given; MLflow omits it
 
 _UNORDERED = frozenset(
     {"tags", "params", "aliases", "dataset_inputs", "model_outputs", "files", "latest_versions"}
@@ -30,24 +30,24 @@ def comparable(status: int, kind: str, body: bytes, known: Mapping[str, str]) ->
     """Return an answer without what differs between any two servers.
 
     Args:
-        kind: The content type.
-        known: What texts stand for: ids and names by value.
+        kind: Content type.
+        known: Names of known values, such as ids, by value.
     """
     if status < _ERRORS_FROM and body in (b"", b"{}"):
         return {"status": status, "body": {}}
     if kind != "application/json":
         return {"status": status, kind: len(body) if status >= _ERRORS_FROM else body.decode()}
     try:
-        told = json.loads(body)
+        document = json.loads(body)
     except ValueError:
         return {"status": status, "not JSON": body[:100].decode(errors="replace")}
     if status >= _ERRORS_FROM:
-        return {"status": status, "error_code": told.get("error_code")}
-    return {"status": status, "body": _plain(told, known, "")}
+        return {"status": status, "error_code": document.get("error_code")}
+    return {"status": status, "body": _plain(document, known, "")}
 
 
 def plain(value: Any) -> Any:
-    """Return what was read from an answer without what differs between any two servers."""
+    """Return a parsed value without what differs between any two servers."""
     return _plain(value, {}, "")
 
 
@@ -75,7 +75,7 @@ def _plain_object(value: dict[str, Any], known: Mapping[str, str]) -> dict[str, 
     items = {key: _plain(item, known, key) for key, item in value.items() if key not in left_out}
     if items.get("user_id") == UNNAMED:
         del items["user_id"]
-    if "metrics" in items and "params" in value:  # the latest of each, in no order
+    if "metrics" in items and "params" in value:  # the latest of each key, in no order
         items["metrics"] = sorted(items["metrics"], key=json.dumps)
     return {key: item for key, item in items.items() if item not in ("", [], {})}
 

@@ -1,4 +1,4 @@
-"""Writes the cases of a route from one request that is right and from what is changed in it."""
+"""Makes the cases of a route from one valid request and changes to it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Route:
     """A route, and a request that is answered with success.
 
     Attributes:
-        path: After `/api/2.0/`, with names of things in it.
-        right: The request's fields.
-        then: What is read after each case.
-        name: As the inventory calls it, where that is not method and path.
+        path: Path after `/api/2.0/`, with names of things in it.
+        right: Fields of the valid request.
+        then: Requests that read the effect of each case.
+        name: Name in the inventory, if that is not method and path.
     """
 
     method: str
@@ -61,7 +61,7 @@ class Route:
         before: tuple[Ask, ...] = (),
         then: tuple[Ask, ...] | None = None,
     ) -> Case:
-        """Return a case that asks something else than fields: another path, or bytes."""
+        """Return a case with another path, or with bytes instead of fields."""
         return Case(self._route, title, ask, before, self.then if then is None else then)
 
     def raw(self, title: str, raw: bytes, /, content_type: str = "application/json") -> Case:
@@ -69,10 +69,10 @@ class Route:
         return self.bare(title, ask)
 
     def basics(self, *fixed: str) -> Iterator[Case]:
-        """Yield the right request, and it without each field and with each field wrong.
+        """Yield the valid request, then variants with a field missing or invalid, for each field.
 
         Args:
-            fixed: Fields that are left as they are.
+            fixed: Fields that are not varied.
         """
         yield self.case("as it should be")
         for key, value in self.right.items():

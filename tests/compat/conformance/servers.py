@@ -19,8 +19,8 @@ def mlflow_server(python: Path, folder: Path) -> Iterator[tuple[str, int]]:
     """Run MLflow's server on a fresh database in a folder and yield its address.
 
     Args:
-        python: Of the environment that holds MLflow.
-        folder: An empty one.
+        python: Interpreter of the environment with MLflow.
+        folder: Empty folder.
     """
     port = free_port()
     words = ("server", "--backend-store-uri", "sqlite:///mlflow.db", "--artifacts-destination")

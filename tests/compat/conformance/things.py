@@ -1,4 +1,4 @@
-"""What cases need to be there, and how it is made."""
+"""Things that cases need, and the requests that create them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Loads our models by URI over HTTP, also by a command, and logs and registers models of its own.
+"""Loads our models by URI over HTTP and by a command, and logs and registers models of MLflow's.
 
 It is run as `python -m tests.compat.interchange.door NAME URI...` in an environment with MLflow and
-prints a JSON object: what each URI answered, what the command answered to each kind of input
-with the second one, and the URIs of what it logged.
+prints a JSON object: the answer for each URI, the command's answers to each kind of input with the
+second one, and the URIs of the models it logged.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def loaded(uri: str) -> Any:
 
 
 def commanded(uri: str, kind: str) -> Any:
-    """Return what `mlflow models predict` writes for a file of input."""
+    """Return the output of `mlflow models predict` for a file of input."""
     rows: list[list[Any]] = [["a", "b", "c", "d"], *IRIS]
     table = "\n".join(",".join(map(str, row)) for row in rows)
     Path("input").write_text(json.dumps({"inputs": IRIS}) if kind == "json" else table)
@@ -44,7 +44,7 @@ def commanded(uri: str, kind: str) -> Any:
 
 
 def logged(name: str) -> dict[str, str]:
-    """Log a forest by hand, one by itself, and a function; register each."""
+    """Log a forest explicitly, one by autologging, and a function; register each."""
     rows, target = load_iris(return_X_y=True)
     forest = RandomForestClassifier(5, random_state=0).fit(rows, target)
     is_first = mlflow.__version__.startswith("2.")
@@ -76,12 +76,12 @@ def main(name: str, uris: list[str]) -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     mlflow.set_experiment(name)
-    told = {
+    report = {
         "answers": {uri: loaded(uri) for uri in uris},
         "commanded": {kind: commanded(uris[1], kind) for kind in ("csv", "json")},
         "logged": logged(name),
     }
-    sys.stdout.write("\n" + json.dumps(told))
+    sys.stdout.write("\n" + json.dumps(report))
 
 
 if __name__ == "__main__":

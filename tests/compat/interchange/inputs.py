@@ -1,4 +1,4 @@
-"""What models of both sides are asked; the questions are the same everywhere."""
+"""Inputs for models of both sides; they are the same everywhere."""
 
 from __future__ import annotations
 
@@ -42,6 +42,6 @@ def question(case: str) -> Any:
 
 
 def plain(answer: Any) -> Any:
-    """Return an answer as JSON has it."""
+    """Return an answer as a JSON value."""
     values = answer.to_numpy() if isinstance(answer, pd.DataFrame) else answer
     return values.tolist() if hasattr(values, "tolist") else values

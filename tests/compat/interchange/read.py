@@ -1,8 +1,8 @@
-"""Loads every model folder in a folder with the MLflow of its environment, and asks it.
+"""Loads every model folder in a folder with the MLflow of its environment, and predicts with it.
 
 It is run as `python -m tests.compat.interchange.read FOLDER` in an environment with MLflow, and
-prints a JSON object: for each model what it answered, what its example and signature are, or why
-it was refused.
+prints a JSON object: for each model its answer, its example and signature, or the reason that it
+was refused.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Writes a model folder for each case with the MLflow of its environment, and what it answers.
+"""Writes a model folder for each case, and its answers, with the MLflow of its environment.
 
 It is run inside an environment with MLflow, as `python -m tests.compat.interchange.write FOLDER`.
 """
 
-# MLflow takes an annotation of a model's input for its signature, so most models have none.
+# MLflow infers the signature of a model from type annotations, so most models have none.
 # ruff: noqa: ANN001, ANN201
 # mypy: disable-error-code="misc, no-untyped-def"
 

@@ -1,4 +1,4 @@
-"""Puts something of everything that is moved into an MLflow server."""
+"""Fills an MLflow server with an example of every kind of data that is migrated."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def begin(client: MlflowClient, experiment_id: str, name: str, **tags: str) -> str:
-    time.sleep(0.002)  # so that runs start at different times, and are listed in one order
+    time.sleep(0.002)  # so that runs start at different times and have a definite order
     run_id: str = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
     return run_id
 
@@ -59,7 +59,7 @@ def end(client: MlflowClient, run_id: str, status: str) -> None:
 def fill_child(
     client: MlflowClient, iris: str, parent: str, child: str, data: Any
 ) -> dict[str, Any]:
-    """Return what a version of the child's model is made from."""
+    """Return the source of a version of the child's model."""
     client.log_metric(child, "accuracy", 0.9, timestamp=10, step=1)
     if not IS_3:
         client.log_text(child, "flavors: {}\n", "model/MLmodel")

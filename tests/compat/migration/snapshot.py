@@ -1,4 +1,4 @@
-"""All that a server answers by MLflow's REST API, as one document to compare."""
+"""The whole content of a server, read by MLflow's REST API, as one document to compare."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OURS = {"revision", "digest", "verified", "deletion_protection", "experiment_id
 
 
 class Snapshot:
-    """Reads a server with nothing of the code under test."""
+    """Reads a server without using the code under test."""
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
@@ -114,7 +114,7 @@ class Snapshot:
                 page = self._ask(route, extra, None if body is None else {**body, **extra})
             except urllib.error.HTTPError as error:
                 with error:
-                    if error.code == 404 and field == "models":  # MLflow 2 has none
+                    if error.code == 404 and field == "models":  # MLflow 2 has no logged models
                         return
                     raise
             yield from page.get(field, [])
@@ -136,7 +136,7 @@ class Snapshot:
 
 
 def _plain(item: Document, *without: str) -> Document:
-    """Return fields that say something: an unset one and an empty one are the same."""
+    """Return the fields that are set; an empty field counts as unset."""
     return {
         key: _pairs(value) if key == "tags" else value
         for key, value in sorted(item.items())

@@ -34,20 +34,20 @@ def test_unknown_fields_are_dropped_whatever_they_hold() -> None:
     assert decoded(pb.LogMetricRequest, body) == pb.LogMetricRequest(key="a")
 
 
-def test_names_are_read_in_both_spellings_but_not_at_once() -> None:
+def test_names_are_read_in_either_spelling_but_not_both() -> None:
     assert decoded(pb.GetRunRequest, {"runId": "a"}) == pb.GetRunRequest(run_id="a")
     message = refusal(pb.GetRunRequest, {"run_id": "a", "runId": "b"})
     assert message == (
         "Invalid value \"b\" for parameter 'run_id' supplied: "
-        "expected it once, under one spelling of its name."
+        "expected one value, under one spelling of its name."
     )
 
 
-def test_null_is_a_field_that_is_not_there() -> None:
+def test_null_is_an_unset_field() -> None:
     assert decoded(pb.GetRunRequest, {"run_id": None}) == pb.GetRunRequest()
 
 
-def test_a_default_that_is_sent_is_there() -> None:
+def test_a_default_that_is_sent_is_set() -> None:
     request = decoded(pb.LogMetricRequest, {"value": 0, "step": 0, "model_id": ""})
 
     assert request.HasField("value")
@@ -56,7 +56,7 @@ def test_a_default_that_is_sent_is_there() -> None:
     assert not request.HasField("timestamp")
 
 
-def test_an_empty_object_of_a_message_field_is_there() -> None:
+def test_an_empty_object_sets_a_message_field() -> None:
     request = decoded(registry_pb2.ResolveModelRequest, {"as_of": "2026-01-31T12:00:00.5Z"})
 
     assert request.as_of.ToMilliseconds() == 1_769_860_800_500
@@ -74,7 +74,7 @@ def test_whole_numbers_are_read_as_protobuf_reads_them(given: Any, expected: int
 @pytest.mark.parametrize(
     "given", [True, 1.5, "1.5", "", "x", " 1", 1 << 63, "99999999999999999999"]
 )
-def test_what_is_no_whole_number_is_refused(given: Any) -> None:
+def test_a_value_that_is_no_whole_number_is_refused(given: Any) -> None:
     message = refusal(pb.LogMetricRequest, {"timestamp": given})
 
     assert message == (
@@ -109,7 +109,7 @@ def test_nan_is_read_from_text() -> None:
 
 
 @pytest.mark.parametrize("given", [True, False, "nan", "inf", "", "0x1", "1e999", "1_0", [], {}])
-def test_what_is_no_number_is_refused(given: Any) -> None:
+def test_a_value_that_is_no_number_is_refused(given: Any) -> None:
     assert 'expected a number, or "NaN", "Infinity" or "-Infinity".' in refusal(
         pb.LogMetricRequest, {"value": given}
     )
@@ -129,14 +129,14 @@ def test_an_unknown_enum_value_is_refused_with_the_known_ones(given: Any) -> Non
 
 
 @pytest.mark.parametrize("given", [1, 0.5, True, [], {}])
-def test_what_is_no_text_is_refused(given: Any) -> None:
+def test_a_value_that_is_no_string_is_refused(given: Any) -> None:
     assert "for parameter 'run_id' supplied: expected a string." in refusal(
         pb.GetRunRequest, {"run_id": given}
     )
 
 
 @pytest.mark.parametrize("given", [1, 0, "true", "True", []])
-def test_what_is_not_true_or_false_is_refused(given: Any) -> None:
+def test_a_value_other_than_true_or_false_is_refused(given: Any) -> None:
     body = {"archive_existing_versions": given}
 
     assert "expected true or false." in refusal(
@@ -144,7 +144,7 @@ def test_what_is_not_true_or_false_is_refused(given: Any) -> None:
     )
 
 
-def test_the_place_of_a_wrong_value_is_told() -> None:
+def test_the_path_of_a_wrong_value_is_reported() -> None:
     metrics: list[dict[str, Any]] = [{"key": "a", "value": 1, "timestamp": 1}] * 3
 
     message = refusal(pb.LogBatchRequest, {"metrics": [*metrics, {"key": "b", "value": True}]})
@@ -153,7 +153,7 @@ def test_the_place_of_a_wrong_value_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "place"),
+    ("body", "path"),
     [
         ({"metrics": {"key": "a"}}, "'metrics' supplied: expected an array."),
         ({"metrics": "a"}, "'metrics' supplied: expected an array."),
@@ -161,8 +161,8 @@ def test_the_place_of_a_wrong_value_is_told() -> None:
         ({"metrics": [[]]}, "'metrics[0]' supplied: expected an object."),
     ],
 )
-def test_a_wrong_shape_is_refused(body: Any, place: str) -> None:
-    assert place in refusal(pb.LogBatchRequest, body)
+def test_a_wrong_shape_is_refused(body: Any, path: str) -> None:
+    assert path in refusal(pb.LogBatchRequest, body)
 
 
 def test_null_in_an_array_is_refused() -> None:
@@ -184,8 +184,8 @@ def test_a_long_value_is_shown_short() -> None:
 
 
 @pytest.mark.parametrize("given", ["yesterday", "2026-13-01T00:00:00Z", 5, [], "2026-01-31"])
-def test_what_is_no_time_is_refused(given: Any) -> None:
-    assert "expected a time as in RFC 3339" in refusal(
+def test_a_value_that_is_no_time_is_refused(given: Any) -> None:
+    assert "expected a time in RFC 3339" in refusal(
         registry_pb2.ResolveModelRequest, {"as_of": given}
     )
 
@@ -232,7 +232,7 @@ def test_bytes_are_read_from_either_base64() -> None:
 
 
 @pytest.mark.parametrize("given", ["a", "?", 1, "é"])
-def test_what_is_no_base64_is_refused(given: Any) -> None:
+def test_a_value_that_is_not_base64_is_refused(given: Any) -> None:
     assert "expected bytes in base64" in refusal(
         registry_pb2.GetPinnedManifestResponse, {"manifest": given}
     )

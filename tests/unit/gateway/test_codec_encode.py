@@ -18,7 +18,7 @@ def encoded(message: Message) -> object:
     return orjson.loads(encode(message))
 
 
-def test_what_is_unset_is_left_out_and_what_is_set_to_its_default_is_not() -> None:
+def test_unset_fields_are_omitted_and_fields_set_to_their_default_are_not() -> None:
     assert encoded(pb.Metric()) == {}
     assert encoded(pb.Metric(key="", value=0.0, step=0)) == {"key": "", "value": 0.0, "step": 0}
 

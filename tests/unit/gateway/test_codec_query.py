@@ -40,7 +40,7 @@ def test_text_is_read_as_the_type_of_its_field() -> None:
     )
 
 
-def test_a_default_that_is_sent_is_told_from_one_that_is_not() -> None:
+def test_a_default_that_is_sent_differs_from_an_unset_field() -> None:
     uri = ("uri", "models:/iris/1")
 
     assert read(registry_pb2.ResolveModelRequest, uri, ("include_downloads", "false")) == (
@@ -81,7 +81,7 @@ def test_a_parameter_given_twice_is_refused() -> None:
         read(pb.GetRunRequest, ("run_id", "a"), ("run_id", "b"))
 
 
-def test_an_object_is_refused_with_what_to_write() -> None:
+def test_an_object_is_refused_with_the_right_form() -> None:
     with pytest.raises(InvalidArgument, match=r"give its fields as 'endpoint\.<field>'"):
         read(endpoint_pb2.CreateEndpointRequest, ("endpoint", "{}"))
 

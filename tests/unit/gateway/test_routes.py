@@ -72,7 +72,7 @@ def test_a_verb_is_not_part_of_the_variable_before_it() -> None:
     assert found(routes, request("/endpoints/a:b")).label == "get"
 
 
-def test_a_verb_of_a_collection_is_neither_the_collection_nor_a_thing_in_it() -> None:
+def test_a_verb_of_a_collection_is_neither_the_collection_nor_a_member_of_it() -> None:
     routes = Routes()
     routes.template("GET", "/models", handle, "list")
     routes.template("GET", "/models/{name}", handle, "get")
@@ -87,7 +87,7 @@ def test_a_verb_of_a_collection_is_neither_the_collection_nor_a_thing_in_it() ->
     assert routes.find(request("/models:resolve/")) is None
 
 
-def test_characters_of_a_path_mean_themselves() -> None:
+def test_characters_of_a_path_are_matched_literally() -> None:
     routes = Routes()
     routes.template("GET", "/api/2.0/{name}", handle, "get")
 

@@ -1,4 +1,4 @@
-"""How an endpoint checks its callers: by asking the registry, and keeping its answers a while."""
+"""How an endpoint checks its callers: by calls to the registry, with cached answers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def token_of(number: int) -> str:
 
 
 class Registry:
-    """Answers as the registry does, unless it is down or holds its answers back."""
+    """Answers like the registry, unless it is down or delays its answers."""
 
     def __init__(self) -> None:
         self.grants: dict[str, Grant] = {}
@@ -83,10 +83,10 @@ class Registry:
         finally:
             self._flowing.set()
 
-    async def wait_for(self, questions: int) -> None:
+    async def wait_for(self, calls: int) -> None:
         def wait() -> bool:
             with self._lock:
-                return self._arrived.wait_for(lambda: len(self.asked) >= questions, timeout=30)
+                return self._arrived.wait_for(lambda: len(self.asked) >= calls, timeout=30)
 
         assert await asyncio.to_thread(wait)
 
@@ -103,7 +103,7 @@ class Time:
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No wait of a test ends early on a busy machine."""
+    """Keep waits of tests from ending early on a busy machine."""
     monkeypatch.setattr(rules, "PATIENCE_S", 60)
 
 
@@ -127,18 +127,18 @@ def name_of(callers: Callers, token: str) -> Coroutine[Any, Any, Grant]:
 
 
 async def settled(callers: Callers) -> None:
-    """Wait until every question has been answered and its answer kept."""
+    """Wait until every call has been answered and its answer cached."""
     while callers._calls:  # noqa: SLF001 - no request awaits a call in the background
         await asyncio.wait(set(callers._calls.values()))  # noqa: SLF001
 
 
-def test_the_endpoints_own_token_needs_no_question(callers: Callers, registry: Registry) -> None:
+def test_the_endpoints_own_token_needs_no_call(callers: Callers, registry: Registry) -> None:
     registry.error = DOWN
     asyncio.run(callers.authorize(f"Bearer {OWN}", PREDICT, "iris", "r"))
     assert registry.asked == []
 
 
-def test_without_a_token_everybody_may_do_everything(registry: Registry) -> None:
+def test_without_a_token_every_caller_may_do_everything(registry: Registry) -> None:
     asyncio.run(Callers(None, registry.ask).authorize("", PREDICT, "iris", "r"))
     asyncio.run(Callers(None, registry.ask).authorize("Bearer other", STATUS, "", "r"))
     assert registry.asked == []
@@ -147,7 +147,7 @@ def test_without_a_token_everybody_may_do_everything(registry: Registry) -> None
 @pytest.mark.parametrize(
     "authorization", ["", "Bearer", "Bearer short", f"Bearer {'é' * 20}", f"Bearer {'x' * 1025}"]
 )
-def test_what_can_be_no_token_is_refused_without_a_question(
+def test_a_text_that_cannot_be_a_token_is_refused_without_a_call(
     callers: Callers, registry: Registry, authorization: str
 ) -> None:
     with pytest.raises(Unauthenticated, match="A valid bearer token is needed"):
@@ -181,7 +181,7 @@ def test_the_patterns_of_the_token_decide(
     if "models" in scope:
         with pytest.raises(PermissionDenied, match=r"models named fraud-\* only; 'iris' is none"):
             asyncio.run(callers.authorize(bearer, PREDICT, "iris", "r"))
-    with pytest.raises(PermissionDenied, match=r"fraud-\* only; the model of this endpoint has no"):
+    with pytest.raises(PermissionDenied, match=r"fraud-\*; the model of this endpoint has no"):
         asyncio.run(callers.authorize(bearer, PREDICT, "", "r"))
 
 
@@ -198,7 +198,7 @@ def test_a_refusal_is_counted_and_logged_with_the_id_of_the_token(
     assert "s" * 43 not in str(vars(record))
 
 
-def test_an_answer_counts_for_two_seconds(callers: Callers, registry: Registry, time: Time) -> None:
+def test_a_grant_is_cached_for_2_seconds(callers: Callers, registry: Registry, time: Time) -> None:
     token = registry.make()
 
     async def test() -> None:
@@ -214,7 +214,7 @@ def test_an_answer_counts_for_two_seconds(callers: Callers, registry: Registry, 
     asyncio.run(test())
 
 
-def test_a_refusal_counts_for_one_second(callers: Callers, registry: Registry, time: Time) -> None:
+def test_a_refusal_is_cached_for_1_second(callers: Callers, registry: Registry, time: Time) -> None:
     async def test() -> None:
         for _ in range(3):
             with pytest.raises(Unauthenticated, match="The token is not valid"):
@@ -227,7 +227,7 @@ def test_a_refusal_counts_for_one_second(callers: Callers, registry: Registry, t
     asyncio.run(test())
 
 
-def test_a_token_ends_by_the_endpoints_own_clock(
+def test_a_token_expires_by_the_endpoints_own_clock(
     callers: Callers, registry: Registry, time: Time
 ) -> None:
     token = registry.make(expires_ms=NOW_MS + 1000)
@@ -242,7 +242,7 @@ def test_a_token_ends_by_the_endpoints_own_clock(
     asyncio.run(test())
 
 
-def test_without_the_registry_an_answer_counts_for_a_minute(
+def test_without_the_registry_a_grant_is_cached_for_a_minute(
     callers: Callers, registry: Registry, time: Time
 ) -> None:
     token = registry.make()
@@ -264,7 +264,7 @@ def test_without_the_registry_an_answer_counts_for_a_minute(
     asyncio.run(test())
 
 
-def test_a_token_that_is_not_known_cannot_be_told_without_the_registry(
+def test_an_unknown_token_cannot_be_checked_without_the_registry(
     callers: Callers, registry: Registry, time: Time
 ) -> None:
     registry.error = DOWN
@@ -273,7 +273,7 @@ def test_a_token_that_is_not_known_cannot_be_told_without_the_registry(
         for _ in range(3):
             with pytest.raises(Unavailable, match="Tokens cannot be checked now"):
                 await name_of(callers, token_of(1))
-        assert len(registry.asked) == 1  # and is not asked about at each request
+        assert len(registry.asked) == 1  # not one call for each request
         registry.error = None
         registry.make(1)
         time.advance(1)
@@ -282,7 +282,7 @@ def test_a_token_that_is_not_known_cannot_be_told_without_the_registry(
     asyncio.run(test())
 
 
-def test_after_an_outage_a_revoked_token_ends_with_the_next_answer(
+def test_after_an_outage_a_revoked_token_is_refused_with_the_next_answer(
     callers: Callers, registry: Registry, time: Time
 ) -> None:
     token = registry.make()
@@ -294,14 +294,14 @@ def test_after_an_outage_a_revoked_token_ends_with_the_next_answer(
         await name_of(callers, token)
         registry.error = None
         del registry.grants[token]
-        time.advance(30)  # not asked about meanwhile
+        time.advance(30)  # without a call meanwhile
         with pytest.raises(Unauthenticated):
             await name_of(callers, token)
 
     asyncio.run(test())
 
 
-def test_a_registry_that_hangs_delays_no_token_it_has_not_answered_for_just_now(
+def test_a_registry_that_hangs_delays_no_token_with_an_overdue_grant(
     callers: Callers, registry: Registry, time: Time
 ) -> None:
     token = registry.make()
@@ -313,14 +313,14 @@ def test_a_registry_that_hangs_delays_no_token_it_has_not_answered_for_just_now(
         await name_of(callers, token)
         with registry.held_back():
             time.advance(1)
-            assert (await name_of(callers, token)).name == "token 1"  # asked in the background
+            assert (await name_of(callers, token)).name == "token 1"  # renewed in the background
             await registry.wait_for(3)
         await settled(callers)
 
     asyncio.run(test())
 
 
-def test_no_request_waits_longer_than_its_patience(
+def test_no_request_waits_longer_than_the_limit(
     callers: Callers, registry: Registry, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = registry.make()
@@ -338,14 +338,14 @@ def test_no_request_waits_longer_than_its_patience(
     asyncio.run(test())
 
 
-def test_requests_with_one_token_share_a_question(callers: Callers, registry: Registry) -> None:
+def test_requests_with_one_token_share_a_call(callers: Callers, registry: Registry) -> None:
     token = registry.make()
 
     async def test() -> None:
         with registry.held_back():
             tasks = [asyncio.create_task(name_of(callers, token)) for _ in range(50)]
             await registry.wait_for(1)
-            tasks[0].cancel()  # a client that goes away takes no answer from the others
+            tasks[0].cancel()  # a client that disconnects does not affect the others
         names = {grant.name for grant in await asyncio.gather(*tasks[1:])}
         assert names == {"token 1"}
         assert len(registry.asked) == 1
@@ -353,7 +353,7 @@ def test_requests_with_one_token_share_a_question(callers: Callers, registry: Re
     asyncio.run(test())
 
 
-def test_a_flood_of_wrong_tokens_is_bounded_and_delays_no_good_one(
+def test_a_flood_of_invalid_tokens_is_bounded_and_delays_no_valid_one(
     callers: Callers, registry: Registry, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rules, "MAX_UNKNOWN", 20)
@@ -378,10 +378,10 @@ def test_a_flood_of_wrong_tokens_is_bounded_and_delays_no_good_one(
     asyncio.run(test())
 
 
-def test_wrong_tokens_push_out_no_good_one(
+def test_invalid_tokens_evict_no_valid_one(
     callers: Callers, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rules, "MAX_KEPT", 3)
+    monkeypatch.setattr(rules, "MAX_CACHED", 3)
     good = [registry.make(n) for n in range(4)]
 
     async def test() -> None:
@@ -393,7 +393,7 @@ def test_wrong_tokens_push_out_no_good_one(
         for token in good[1:]:
             await name_of(callers, token)
         assert len(registry.asked) == 14
-        await name_of(callers, good[0])  # the oldest went when there were too many good ones
+        await name_of(callers, good[0])  # the oldest was evicted by newer valid ones
         assert len(registry.asked) == 15
 
     asyncio.run(test())

@@ -21,5 +21,5 @@ def test_a_stage_and_an_alias_are_followed(uri: str, name: str) -> None:
 @pytest.mark.parametrize(
     "uri", ["models:/iris/3", "models:/m-0123456789abcdef0123456789abcdef", "runs:/abc/model"]
 )
-def test_what_always_means_the_same_is_not(uri: str) -> None:
+def test_a_fixed_reference_is_not_followed(uri: str) -> None:
     assert followed_name(uri) is None

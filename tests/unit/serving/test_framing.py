@@ -17,21 +17,21 @@ def received(sent: bytes) -> framing.Frame:
     return asyncio.run(receive())
 
 
-def test_both_sides_read_what_was_packed() -> None:
+def test_both_sides_read_a_packed_frame() -> None:
     sent = framing.pack({"status": "ok"}, b"\x00body\n")
 
     assert framing.read(io.BytesIO(sent)) == ({"status": "ok"}, b"\x00body\n")
     assert received(sent) == ({"status": "ok"}, b"\x00body\n")
 
 
-def test_framing_follow_each_other() -> None:
+def test_frames_are_read_one_after_the_other() -> None:
     stream = io.BytesIO(framing.pack({"n": 1}) + framing.pack({"n": 2}, b"two"))
 
     assert [framing.read(stream) for _ in range(3)] == [({"n": 1}, b""), ({"n": 2}, b"two"), None]
 
 
 @pytest.mark.parametrize("length", range(len(framing.pack({"n": 1}, b"body"))))
-def test_a_frame_that_was_cut_off_is_no_frame(length: int) -> None:
+def test_a_truncated_frame_is_no_frame(length: int) -> None:
     cut = framing.pack({"n": 1}, b"body")[:length]
 
     assert framing.read(io.BytesIO(cut)) is None
@@ -48,6 +48,6 @@ def test_a_frame_that_was_cut_off_is_no_frame(length: int) -> None:
         struct.pack(">II", 2, 0) + b"[]",
     ],
 )
-def test_a_worker_that_sends_nonsense_is_not_believed(sent: bytes) -> None:
+def test_an_invalid_frame_is_refused(sent: bytes) -> None:
     with pytest.raises(framing.Broken):
         received(sent)

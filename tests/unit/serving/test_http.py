@@ -1,4 +1,4 @@
-"""The HTTP skin on a real socket, before a real worker."""
+"""The HTTP interface on a real socket, with a real worker."""
 
 import asyncio
 import http.client
@@ -35,7 +35,7 @@ CURL = (
 
 @dataclass
 class Running:
-    """An edge on a thread of its own."""
+    """An endpoint in a thread of its own."""
 
     port: int
     loop: asyncio.AbstractEventLoop
@@ -55,8 +55,8 @@ def serve(folder: Path | None, token: str | None, timeout_s: float) -> Iterator[
         endpoint = Endpoint("models:/iris/Production")
         if folder is not None:
             start = partial(Process.start, folder, allow_pickle=True, timeout_s=60)
-            lane = WorkerQueue(await start(), start, timeout_s)
-            endpoint.activate(Served(Identity("iris é\r\nx: y", "3", DIGEST), lane))
+            queue = WorkerQueue(await start(), start, timeout_s)
+            endpoint.activate(Served(Identity("iris é\r\nx: y", "3", DIGEST), queue))
         app = App(endpoint, Callers(token, no_other_token), MAX_BODY_BYTES, timeout_s)
         server = Server(app, int(timeout_s) + 5)
         port = listener.getsockname()[1]
@@ -127,7 +127,7 @@ def test_a_warm_endpoint_is_healthy(edge: Running, path: str) -> None:
     assert ask(edge.port, path, None, method="HEAD").status == 200
 
 
-def test_it_says_its_version_its_state_and_its_metrics(edge: Running) -> None:
+def test_version_status_and_metrics_are_reported(edge: Running) -> None:
     assert get(edge.port, "/version").body == b"0.1.0"
     assert get(edge.port, "/status").json == {
         "model_uri": "models:/iris/Production",
@@ -143,7 +143,7 @@ def test_it_says_its_version_its_state_and_its_metrics(edge: Running) -> None:
     assert b'modelyard_serving_request_duration_seconds_count{code="200"}' in measured
 
 
-def test_without_a_version_everything_but_health_answers_and_says_why(empty: Running) -> None:
+def test_without_a_version_health_and_predictions_are_503(empty: Running) -> None:
     for answered in (get(empty.port, "/ping"), get(empty.port, "/health"), ask(empty.port)):
         assert refused(answered) == (503, "TEMPORARILY_UNAVAILABLE")
         assert "models:/iris/Production cannot be served yet" in answered.json["message"]
@@ -154,13 +154,13 @@ def test_without_a_version_everything_but_health_answers_and_says_why(empty: Run
 def test_a_failure_in_the_model_is_500_with_a_request_id(edge: Running) -> None:
     answered = ask(
         edge.port,
-        body=b'{"instances": [["fail", "somebody\'s data"]]}',
+        body=b'{"instances": [["fail", "personal data"]]}',
         headers={"x-request-id": "request-7"},
     )
 
     assert refused(answered) == (500, "INTERNAL_ERROR")
     assert answered.json["request_id"] == "request-7"
-    assert b"somebody" not in answered.body
+    assert b"personal" not in answered.body
     assert b"Traceback" not in answered.body
 
 
@@ -170,7 +170,7 @@ def test_a_crash_is_503_with_a_request_id_and_then_it_answers_again(edge: Runnin
 
 
 @pytest.mark.parametrize("sent", ["a b", "x" * 129, "é", "a;b"])
-def test_a_request_id_that_is_none_is_replaced(edge: Running, sent: str) -> None:
+def test_an_invalid_request_id_is_replaced(edge: Running, sent: str) -> None:
     answered = ask(edge.port, headers={"x-request-id": sent})
 
     assert answered.status == 200
@@ -180,7 +180,7 @@ def test_a_request_id_that_is_none_is_replaced(edge: Running, sent: str) -> None
 @pytest.mark.parametrize(
     "content_type", [None, "text/plain", "application/json; charset=latin-1", "multipart/form-data"]
 )
-def test_another_content_type_is_415_and_names_what_is_taken(
+def test_another_content_type_is_415_and_names_the_supported_ones(
     edge: Running, content_type: str | None
 ) -> None:
     answered = ask(edge.port, content_type=content_type)
@@ -232,7 +232,7 @@ def test_a_large_body_in_chunks_without_a_length_is_413(edge: Running) -> None:
     connection.close()
 
 
-def test_a_client_that_asks_before_it_sends_too_much_is_told_at_once(edge: Running) -> None:
+def test_a_client_that_expects_100_continue_is_refused_at_once(edge: Running) -> None:
     with socket.create_connection(("127.0.0.1", edge.port), timeout=60) as client:
         client.sendall(
             b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
@@ -273,7 +273,7 @@ def test_a_connection_is_used_again_after_a_refusal(edge: Running) -> None:
     assert statuses[:3] == [400, 200, 400]
 
 
-def test_answers_are_not_held_back_for_an_acknowledgement() -> None:
+def test_responses_do_not_wait_for_an_acknowledgement() -> None:
     with listen("127.0.0.1", 0) as listener:
         # What asyncio looks at before it turns Nagle's algorithm off for a connection.
         assert listener.proto == socket.IPPROTO_TCP

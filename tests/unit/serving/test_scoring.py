@@ -12,11 +12,11 @@ from modelyard.models import ModelSignature, infer_signature
 from modelyard_kit.errors import InvalidArgument
 from modelyard_serving.scoring import answer, parse_csv, parse_json, render
 
-SECRET = "somebody's secret"
+SECRET = "a secret value"
 
 
 class Echo:
-    """Answers how often and with what it was asked."""
+    """Returns its input and counts its calls."""
 
     signature: ModelSignature | None = None
 
@@ -46,7 +46,7 @@ def test_dataframe_split_without_columns_has_numbered_ones() -> None:
     assert list(frame.columns) == [0, 1]
 
 
-def test_an_index_in_dataframe_split_is_taken_and_means_nothing() -> None:
+def test_an_index_in_dataframe_split_is_ignored() -> None:
     frame, _ = parse_json(body(dataframe_split={"columns": ["a"], "index": [7], "data": [[1]]}))
 
     assert frame["a"].tolist() == [1]
@@ -71,12 +71,12 @@ def test_inputs_are_a_tensor_or_tensors_by_name() -> None:
     assert parse_json(body(inputs={"a": [1, 2], "b": 3}))[0] == {"a": [1, 2], "b": [3]}
 
 
-def test_params_travel_beside_the_input() -> None:
+def test_params_are_passed_with_the_input() -> None:
     assert parse_json(body(inputs=[1], params={"temperature": 0.5}))[1] == {"temperature": 0.5}
     assert parse_json(body(inputs=[1], params=None))[1] == {}
 
 
-def test_fields_that_other_servers_understand_are_ignored() -> None:
+def test_fields_of_other_servers_are_ignored() -> None:
     assert parse_json(body(instances=[[1]], signature_name="serving_default"))[0] == [[1]]
 
 
@@ -113,9 +113,7 @@ def test_fields_that_other_servers_understand_are_ignored() -> None:
         (body(inputs=[1], params=[1]), "params must be a dictionary. Got list"),
     ],
 )
-def test_what_is_not_of_the_protocol_is_refused_with_what_would_be(
-    sent: bytes, phrase: str
-) -> None:
+def test_an_invalid_body_is_refused_with_the_expected_form(sent: bytes, phrase: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
         parse_json(sent)
 
@@ -164,7 +162,7 @@ def test_a_column_of_text_stays_text_even_if_it_looks_like_numbers() -> None:
         (b"a,b\n\xff,2\n", "must be UTF-8; byte 4 is not"),
     ],
 )
-def test_what_is_no_csv_is_refused(sent: bytes, phrase: str) -> None:
+def test_an_invalid_csv_body_is_refused(sent: bytes, phrase: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
         parse_csv(sent, None)
 
@@ -199,8 +197,8 @@ def test_predictions_of_every_kind_become_valid_json(predicted: Any, written: An
     assert json.loads(render(predicted), parse_constant=pytest.fail) == {"predictions": written}
 
 
-def test_an_answer_json_has_no_form_for_is_the_models_fault() -> None:
-    with pytest.raises(TypeError, match="answered object"):
+def test_a_prediction_that_json_cannot_represent_is_the_models_fault() -> None:
+    with pytest.raises(TypeError, match="returned object"):
         render(object())
 
 
@@ -216,12 +214,12 @@ def test_params_reach_only_a_model_whose_signature_names_them() -> None:
     assert model.params == {"check_input": False}
 
 
-def test_csv_and_json_ask_the_same_model() -> None:
+def test_csv_and_json_reach_the_same_model() -> None:
     assert answer(Echo(), "text/csv", b"a\n1\n2\n") == b'{"predictions":[1.0,1.0]}'
     assert answer(Echo(), "application/json", body(inputs=[1, 2])) == b'{"predictions":[1.0,1.0]}'
 
 
-def test_what_the_model_refuses_passes_through() -> None:
+def test_a_refusal_of_the_model_passes_through() -> None:
     class Refusing(Echo):
         def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
             raise ModelyardException("Missing column 'a'.", "INVALID_PARAMETER_VALUE")

@@ -1,4 +1,4 @@
-"""A lane with real worker processes."""
+"""A worker queue with real worker processes."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ from modelyard_serving.runtime.worker_queue import WorkerQueue
 LOAD_S = 60.0
 
 
-def question(*row: Any) -> Request:
+def request(*row: Any) -> Request:
     return Request("application/json", json.dumps({"instances": [row]}).encode(), "r-1")
 
 
@@ -34,15 +34,15 @@ async def opened(
     folder: Path, *, allow_pickle: bool = False, timeout_s: float = 60
 ) -> AsyncIterator[WorkerQueue]:
     start = partial(Process.start, folder, allow_pickle=allow_pickle, timeout_s=LOAD_S)
-    lane = WorkerQueue(await start(), start, timeout_s)
+    queue = WorkerQueue(await start(), start, timeout_s)
     try:
-        yield lane
+        yield queue
     finally:
-        await lane.close()
+        await queue.close()
 
 
-async def is_up(lane: WorkerQueue) -> bool:
-    return lane.is_up
+async def is_up(queue: WorkerQueue) -> bool:
+    return queue.is_up
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:
@@ -57,24 +57,24 @@ def obedient(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return obedient_model(tmp_path_factory.mktemp("models") / "obedient")
 
 
-def test_a_loaded_model_answers_and_refuses_what_it_does_not_take(tmp_path: Path) -> None:
+def test_a_loaded_model_answers_and_refuses_invalid_input(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with opened(constant_model(tmp_path / "model", 3)) as lane:
-            assert await lane.ask(question(1, 2, 3, 4)) == b'{"predictions":[3.0]}'
+        async with opened(constant_model(tmp_path / "model", 3)) as queue:
+            assert await queue.ask(request(1, 2, 3, 4)) == b'{"predictions":[3.0]}'
             with pytest.raises(InvalidArgument, match="takes 4 columns, got 2"):
-                await lane.ask(question(1, 2))
+                await queue.ask(request(1, 2))
             csv = Request("text/csv", b"a,b,c,d\n1,2,3,4\n5,6,7,8\n", "r-2")
-            assert await lane.ask(csv) == b'{"predictions":[3.0,3.0]}'
+            assert await queue.ask(csv) == b'{"predictions":[3.0,3.0]}'
 
     run(scenario)
 
 
 def test_a_crash_fails_only_the_request_that_was_running(obedient: Path) -> None:
     async def scenario() -> None:
-        async with opened(obedient, allow_pickle=True) as lane:
-            first_pid = lane.pid
+        async with opened(obedient, allow_pickle=True) as queue:
+            first_pid = queue.pid
             words = ("before", "die", "after", "later")
-            asked = [asyncio.create_task(lane.ask(question(word))) for word in words]
+            asked = [asyncio.create_task(queue.ask(request(word))) for word in words]
             answers = await asyncio.gather(*asked, return_exceptions=True)
 
             assert isinstance(answers[1], Unavailable)
@@ -83,32 +83,32 @@ def test_a_crash_fails_only_the_request_that_was_running(obedient: Path) -> None
                 b'{"predictions":["after"]}',
                 b'{"predictions":["later"]}',
             ]
-            assert lane.pid != first_pid
+            assert queue.pid != first_pid
 
     run(scenario)
 
 
-def test_a_worker_killed_while_idle_is_replaced_without_being_asked(obedient: Path) -> None:
+def test_a_worker_killed_while_idle_is_replaced(obedient: Path) -> None:
     async def scenario() -> None:
-        async with opened(obedient, allow_pickle=True) as lane:
-            killed = lane.pid
+        async with opened(obedient, allow_pickle=True) as queue:
+            killed = queue.pid
             assert killed is not None
             os.kill(killed, signal.SIGKILL)
 
             async def is_replaced() -> bool:
-                return lane.pid not in {None, killed}
+                return queue.pid not in {None, killed}
 
             await eventually(is_replaced)
-            assert await lane.ask(question("again")) == b'{"predictions":["again"]}'
+            assert await queue.ask(request("again")) == b'{"predictions":["again"]}'
 
     run(scenario)
 
 
 def test_a_prediction_that_hangs_is_ended_and_the_next_is_answered(obedient: Path) -> None:
     async def scenario() -> None:
-        async with opened(obedient, allow_pickle=True, timeout_s=1) as lane:
-            hanging = asyncio.create_task(lane.ask(question("hang")))
-            waiting = asyncio.create_task(lane.ask(question("next")))
+        async with opened(obedient, allow_pickle=True, timeout_s=1) as queue:
+            hanging = asyncio.create_task(queue.ask(request("hang")))
+            waiting = asyncio.create_task(queue.ask(request("next")))
 
             with pytest.raises(DeadlineExceeded, match="within 1 seconds"):
                 await hanging
@@ -117,12 +117,12 @@ def test_a_prediction_that_hangs_is_ended_and_the_next_is_answered(obedient: Pat
     run(scenario)
 
 
-def test_whoever_gives_up_while_waiting_is_not_asked_for(obedient: Path) -> None:
+def test_a_request_cancelled_while_waiting_is_not_predicted(obedient: Path) -> None:
     async def scenario() -> None:
-        async with opened(obedient, allow_pickle=True) as lane:
-            running = asyncio.create_task(lane.ask(question("first")))
-            given_up = asyncio.create_task(lane.ask(question("die")))
-            patient = asyncio.create_task(lane.ask(question("last")))
+        async with opened(obedient, allow_pickle=True) as queue:
+            running = asyncio.create_task(queue.ask(request("first")))
+            given_up = asyncio.create_task(queue.ask(request("die")))
+            patient = asyncio.create_task(queue.ask(request("last")))
             await asyncio.sleep(0)
             given_up.cancel()
 
@@ -132,15 +132,15 @@ def test_whoever_gives_up_while_waiting_is_not_asked_for(obedient: Path) -> None
     run(scenario)
 
 
-def test_an_exception_in_the_model_is_logged_and_not_told(
+def test_an_exception_in_the_model_is_logged_and_not_returned(
     obedient: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     async def scenario() -> None:
-        async with opened(obedient, allow_pickle=True) as lane:
+        async with opened(obedient, allow_pickle=True) as queue:
             with pytest.raises(ModelFailed) as failed:
-                await lane.ask(question("fail", "somebody's data"))
-            assert "somebody's data" not in failed.value.message
-            assert await lane.ask(question("go on")) == b'{"predictions":["go on"]}'
+                await queue.ask(request("fail", "personal data"))
+            assert "personal data" not in failed.value.message
+            assert await queue.ask(request("go on")) == b'{"predictions":["go on"]}'
 
     run(scenario)
 
@@ -149,50 +149,50 @@ def test_an_exception_in_the_model_is_logged_and_not_told(
     assert "ValueError" in logged["traceback"]
 
 
-def test_a_worker_knows_neither_settings_nor_credentials(
+def test_a_worker_has_neither_settings_nor_credentials(
     obedient: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MODELYARD_TOKEN", "a-token-of-sixteen")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
 
     async def scenario() -> None:
-        async with opened(obedient, allow_pickle=True) as lane:
-            environment = json.loads(await lane.ask(question("environment")))["predictions"]
+        async with opened(obedient, allow_pickle=True) as queue:
+            environment = json.loads(await queue.ask(request("environment")))["predictions"]
             assert not [name for name in environment if name.startswith(("MODELYARD", "AWS"))]
             assert environment["OMP_NUM_THREADS"] == environment["OPENBLAS_NUM_THREADS"] == "1"
 
     run(scenario)
 
 
-def test_what_a_model_prints_is_not_taken_for_an_answer(obedient: Path) -> None:
+def test_output_of_a_model_does_not_mix_with_answers(obedient: Path) -> None:
     async def scenario() -> None:
-        async with opened(obedient, allow_pickle=True) as lane:
-            assert await lane.ask(question("say")) == b'{"predictions":["say"]}'
+        async with opened(obedient, allow_pickle=True) as queue:
+            assert await queue.ask(request("say")) == b'{"predictions":["say"]}'
 
     run(scenario)
 
 
-def test_a_lane_that_cannot_get_a_worker_back_refuses_at_once_and_recovers(tmp_path: Path) -> None:
+def test_a_queue_without_a_worker_refuses_at_once_and_recovers(tmp_path: Path) -> None:
     folder, hidden = constant_function(tmp_path / "model", 3), tmp_path / "hidden"
 
     async def scenario() -> None:
-        async with opened(folder, allow_pickle=True) as lane:
+        async with opened(folder, allow_pickle=True) as queue:
             folder.rename(hidden)
-            assert lane.pid is not None
-            os.kill(lane.pid, signal.SIGKILL)
+            assert queue.pid is not None
+            os.kill(queue.pid, signal.SIGKILL)
 
             async def is_refused() -> bool:
                 try:
-                    await lane.ask(question(1, 2, 3, 4))
+                    await queue.ask(request(1, 2, 3, 4))
                 except Unavailable as refused:
                     return "cannot be started again" in refused.message
                 return False
 
             await eventually(is_refused)
-            assert not lane.is_up
+            assert not queue.is_up
             hidden.rename(folder)
-            await eventually(partial(is_up, lane))
-            assert await lane.ask(question(1, 2, 3, 4)) == b'{"predictions":[3.0]}'
+            await eventually(partial(is_up, queue))
+            assert await queue.ask(request(1, 2, 3, 4)) == b'{"predictions":[3.0]}'
 
     run(scenario)
 
@@ -211,7 +211,7 @@ def test_a_model_is_warmed_with_its_example_before_it_is_used(
     assert "fails on its own input example" in capfd.readouterr().err
 
 
-def test_a_pickle_is_loaded_only_where_it_was_allowed(obedient: Path) -> None:
+def test_a_pickle_is_loaded_only_if_allowed(obedient: Path) -> None:
     async def scenario() -> None:
         with pytest.raises(LoadFailed, match="--allow-pickle"):
             await Process.start(obedient, allow_pickle=False, timeout_s=LOAD_S)
@@ -232,7 +232,7 @@ def test_a_damaged_model_is_refused_in_one_line(tmp_path: Path) -> None:
     run(scenario)
 
 
-def test_a_model_that_takes_too_long_to_load_is_given_up(obedient: Path) -> None:
+def test_a_model_that_takes_too_long_to_load_fails(obedient: Path) -> None:
     async def scenario() -> None:
         with pytest.raises(LoadFailed, match=r"within 0\.001 s"):
             await Process.start(obedient, allow_pickle=True, timeout_s=0.001)
@@ -240,7 +240,7 @@ def test_a_model_that_takes_too_long_to_load_is_given_up(obedient: Path) -> None
     run(scenario)
 
 
-def test_a_worker_ends_when_nobody_holds_the_other_end(obedient: Path) -> None:
+def test_a_worker_ends_when_its_connection_closes(obedient: Path) -> None:
     async def scenario() -> None:
         process = await Process.start(obedient, allow_pickle=True, timeout_s=LOAD_S)
         await process.stop()

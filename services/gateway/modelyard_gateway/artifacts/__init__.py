@@ -1,1 +1,1 @@
-"""The doors to the bytes of artifacts."""
+"""HTTP routes for artifact bytes."""

@@ -1,4 +1,4 @@
-"""Asking the services about artifacts, on behalf of a request."""
+"""Clients of the services that hold artifact metadata, called on behalf of a request."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Identity = tuple[tuple[str, str], ...]
 
 
 class ServiceClients:
-    """The services that know about artifacts. Calls block.
+    """Stubs of the services that hold artifact metadata. Calls block.
 
     Args:
-        channels: To the services, by area.
-        token: The gateway's own, for requests that carry a signature instead of a token.
+        channels: Channels to the services, by area.
+        token: The service token, used for requests that carry a signature instead of a token.
     """
 
     def __init__(self, channels: Mapping[str, grpc.Channel], token: str | None) -> None:
@@ -33,7 +33,7 @@ class ServiceClients:
         self._channels = channels
 
     def own_identity(self, request: Request) -> Identity:
-        """Return the gateway's own identity: for a request whose URL is its permission."""
+        """Return the gateway's own identity, for a request that its signed URL authorizes."""
         own = trace_of(request)
         return own if self._token is None else (*own, ("authorization", f"Bearer {self._token}"))
 
@@ -49,25 +49,25 @@ class ServiceClients:
     def _registry(self) -> Any:
         return RegistryServiceStub(self._channels["registry"])
 
-    def artifacts(self, rpc: str, message: Any, who: Identity) -> Any:
+    def artifacts(self, rpc: str, message: Any, identity: Identity) -> Any:
         """Call an RPC of `ArtifactsService`.
 
         Raises:
-            Error: What it raised, or `Unavailable` when it cannot be reached.
+            Error: The service refused, or is unreachable (`Unavailable`).
         """
-        return _call("tracking", getattr(self._artifacts, rpc), message, who)
+        return _call("tracking", getattr(self._artifacts, rpc), message, identity)
 
-    def tracking(self, rpc: str, message: Any, who: Identity) -> Any:
+    def tracking(self, rpc: str, message: Any, identity: Identity) -> Any:
         """Call an RPC of `TrackingService`; raises as `artifacts` does."""
-        return _call("tracking", getattr(self._tracking, rpc), message, who)
+        return _call("tracking", getattr(self._tracking, rpc), message, identity)
 
-    def registry(self, rpc: str, message: Any, who: Identity) -> Any:
+    def registry(self, rpc: str, message: Any, identity: Identity) -> Any:
         """Call an RPC of `RegistryService`; raises as `artifacts` does."""
-        return _call("registry", getattr(self._registry, rpc), message, who)
+        return _call("registry", getattr(self._registry, rpc), message, identity)
 
 
-def _call(area: str, rpc: Any, message: Any, who: Identity) -> Any:
+def _call(area: str, rpc: Any, message: Any, identity: Identity) -> Any:
     try:
-        return rpc(message, timeout=_DEADLINE_S, metadata=who)
+        return rpc(message, timeout=_DEADLINE_S, metadata=identity)
     except grpc.RpcError as error:
-        raise refused(area, error, dict(who)[request_ids.HEADER]) from error
+        raise refused(area, error, dict(identity)[request_ids.HEADER]) from error

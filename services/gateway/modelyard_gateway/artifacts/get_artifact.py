@@ -1,4 +1,4 @@
-"""The routes by which MLflow's page gets and puts single files."""
+"""Routes by which MLflow's UI downloads and uploads single files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard_gateway.artifacts.clients import Identity, ServiceClients
 from modelyard_gateway.artifacts.files import Files
-from modelyard_gateway.artifacts.paths import Owned, Pinned, Place
+from modelyard_gateway.artifacts.paths import ArtifactPath, Owned, Pinned
 from modelyard_gateway.artifacts.transfers import Transfers
 from modelyard_gateway.artifacts.uploads import Uploads
 from modelyard_gateway.calls import metadata_of
@@ -31,19 +31,19 @@ _FILES_OF_MODEL = "/ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files
 
 
 class GetArtifact:
-    """Files of runs, logged models and model versions by what they are called there.
+    """Single files of runs, logged models and model versions, by their path.
 
     Args:
-        neighbours: The registry, for what a version is pinned to.
-        files: What is where.
-        transfers: Runs what blocks for a short time.
-        uploads: Moves them here.
+        clients: Calls the registry for the manifest of a version.
+        files: Finds and sends files.
+        transfers: Runs short blocking work.
+        uploads: Stores uploaded files.
     """
 
     def __init__(
-        self, neighbours: ServiceClients, files: Files, transfers: Transfers, uploads: Uploads
+        self, clients: ServiceClients, files: Files, transfers: Transfers, uploads: Uploads
     ) -> None:
-        self._clients = neighbours
+        self._clients = clients
         self._files = files
         self._transfers = transfers
         self._uploads = uploads
@@ -55,52 +55,52 @@ class GetArtifact:
         yield exact("/ajax-api/2.0/mlflow/upload-artifact", {"POST": self.upload})
 
     async def of_run(self, request: Request) -> Response:
-        """Answer with a file of a run."""
+        """Return a file of a run."""
         query = request.query()
-        place = Owned("", _run_id(query), "", logical_path(_required(query, "path")))
-        return await self._send(request, place)
+        artifact = Owned("", _run_id(query), "", logical_path(_required(query, "path")))
+        return await self._send(request, artifact)
 
     async def of_model(self, request: Request) -> Response:
-        """Answer with a file of a logged model."""
+        """Return a file of a logged model."""
         path = logical_path(_required(request.query(), "artifact_file_path"))
         return await self._send(request, Owned("", "", request.path_params["model_id"], path))
 
     async def of_version(self, request: Request) -> Response:
-        """Answer with a file of the bytes a version is pinned to."""
-        query, who = request.query(), metadata_of(request)
+        """Return a file of the manifest that a version is pinned to."""
+        query, identity = request.query(), metadata_of(request)
         name, version = _required(query, "name"), _required(query, "version")
         path = logical_path(_required(query, "path"))
-        digest = await self._transfers.run(lambda: self._digest(name, version, who))
+        digest = await self._transfers.run(lambda: self._digest(name, version, identity))
         return await self._send(request, Pinned(digest, path))
 
     async def upload(self, request: Request) -> Response:
-        """Keep the body, of at most 10 MiB, as a file of a run."""
+        """Store the body, of at most 10 MiB, as a file of a run."""
         with self._transfers.active:
             _refuse_other_sites(request)
-            query, who = request.query(), metadata_of(request)
-            place = Owned("", _run_id(query), "", logical_path(_required(query, "path")))
-            await self._transfers.run(lambda: self._uploads.ask(place, who))
+            query, identity = request.query(), metadata_of(request)
+            artifact = Owned("", _run_id(query), "", logical_path(_required(query, "path")))
+            await self._transfers.run(lambda: self._uploads.check_writable(artifact, identity))
             data = await request.exchange.read(_MAX_UPLOAD_BYTES)
             if data is None:
                 raise InvalidArgument("Artifact size is too large. Max size is 10MB.")
             if not data:
                 raise InvalidArgument("Request must specify data.")
-            await self._uploads.keep(iter([data]), place, who)
+            await self._uploads.store(iter([data]), artifact, identity)
         return JsonResponse({})
 
-    async def _send(self, request: Request, place: Place) -> Response:
-        return await self._files.send(request, place, metadata_of(request))
+    async def _send(self, request: Request, artifact: ArtifactPath) -> Response:
+        return await self._files.send(request, artifact, metadata_of(request))
 
-    def _digest(self, name: str, version: str, who: Identity) -> Digest:
+    def _digest(self, name: str, version: str, identity: Identity) -> Digest:
         message = registry_pb2.GetModelVersionRequest(name=name, version=version)
         reply: registry_pb2.GetModelVersionResponse = self._clients.registry(
-            "GetModelVersion", message, who
+            "GetModelVersion", message, identity
         )
         found = reply.model_version
         if not found.verified:
             raise FailedPrecondition(
-                f"The bytes of {name} version {found.version} are not kept here: it is not "
-                "verified.",
+                f"The files of {name} version {found.version} are not stored here: the version is "
+                "not verified.",
                 name=name,
                 version=found.version,
             )
@@ -119,10 +119,10 @@ def _required(query: dict[str, str], name: str) -> str:
 
 
 def _refuse_other_sites(request: Request) -> None:
-    """Refuse a page of another site, whose browser asks nobody before such a POST.
+    """Refuse a request from a page of another site: browsers send such a POST without preflight.
 
     Raises:
-        PermissionDenied: The request comes from one.
+        PermissionDenied: The header `origin` names another site.
     """
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):

@@ -1,8 +1,8 @@
-"""MLflow's multi-part uploads: parts go to signed URLs, and are put together at the end.
+"""MLflow's multipart uploads: parts are sent to signed URLs and joined at the end.
 
-Nothing is remembered in between. What an upload may do is signed into its id; a part is one or more
-objects of the store, and its ETag names them. The ETag is signed too: a file is made only of bytes
-that whoever completes it has sent, and of each part once.
+The gateway keeps no state between requests. The permissions of an upload are signed into its id; a
+part is one or more objects of the store, named by its ETag. The ETag is signed too, so that a file
+is made only of bytes that its uploader has sent, and of each part once.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from modelyard_kit.http.responses import JsonResponse
 from modelyard_kit.http.routing import below
 
 MAX_PARTS = 10_000
-_EXPIRES_S = 60 * 60  # objects that belong to no file are kept for as long
+_EXPIRES_S = 60 * 60  # as long as the lease of objects that belong to no file
 _MAX_BODY_BYTES = 32 << 20  # URLs and ETags of 10,000 parts
 _MAX_ID_CHARACTERS = 512
 _FILE_NAME = re.compile(r"[^/\\]+\Z")
 
 
 class Multipart:
-    """The routes of multi-part uploads.
+    """Routes of multipart uploads.
 
     Args:
-        signer: Signs the URLs of parts, and the ids of uploads.
-        transfers: Runs what blocks for a short time.
-        uploads: Keeps the bytes.
+        signer: Signs the URLs of parts and the ids of uploads.
+        transfers: Runs short blocking work.
+        uploads: Stores the bytes.
     """
 
     def __init__(self, signer: UrlSigner, transfers: Transfers, uploads: Uploads) -> None:
@@ -55,84 +55,85 @@ class Multipart:
         yield below(f"{root}/mpu/abort/", {"POST": self.abort})
 
     async def create(self, request: Request) -> Response:
-        """Answer with an upload id and where to PUT each part."""
+        """Return an upload id and a URL to PUT each part to."""
         body = await _document(request)
-        place = _place(request, body)
+        artifact = _uploaded_file(request, body)
         num_parts = _typed(body, "num_parts", int, default=1)
         if not 1 <= num_parts <= MAX_PARTS:
             raise InvalidArgument(
                 f"Invalid value for parameter 'num_parts': {num_parts}; expected 1 to {MAX_PARTS}."
             )
-        who = metadata_of(request)
-        await self._transfers.run(lambda: self._uploads.ask(place, who))
-        return JsonResponse(await self._transfers.run(lambda: self._created(place, num_parts)))
+        identity = metadata_of(request)
+        await self._transfers.run(lambda: self._uploads.check_writable(artifact, identity))
+        return JsonResponse(await self._transfers.run(lambda: self._created(artifact, num_parts)))
 
-    def _created(self, place: Owned, num_parts: int) -> dict[str, Any]:
+    def _created(self, artifact: Owned, num_parts: int) -> dict[str, Any]:
         expires_at_s = int(time.time()) + _EXPIRES_S
         claims = {"method": "MULTIPART", "expires": str(expires_at_s), "parts": str(num_parts)}
         credentials = [
             {
-                "url": self._signer.file_url("PUT", str(place), expires_at_s, part=str(number)),
+                "url": self._signer.file_url("PUT", str(artifact), expires_at_s, part=str(number)),
                 "part_number": number,
                 "headers": {},
             }
             for number in range(1, num_parts + 1)
         ]
-        upload_id = urlencode(self._signer.sign(str(place), claims))
+        upload_id = urlencode(self._signer.sign(str(artifact), claims))
         return {"upload_id": upload_id, "credentials": credentials}
 
     async def complete(self, request: Request) -> Response:
-        """Put the parts together as one file, in place of one that is there."""
+        """Join the parts into one file, replacing an existing one."""
         body = await _document(request)
-        place = _place(request, body)
-        who = metadata_of(request)
-        num_parts = self._checked_parts(place, body)
+        artifact = _uploaded_file(request, body)
+        identity = metadata_of(request)
+        num_parts = self._checked_parts(artifact, body)
         tags = _tags(_typed(body, "parts", list), num_parts)
         objects = await self._transfers.run(
-            lambda: [digest for tag in tags for digest in part_objects(self._signer, place, *tag)]
+            lambda: [
+                digest for tag in tags for digest in part_objects(self._signer, artifact, *tag)
+            ]
         )
-        await self._transfers.run(lambda: self._uploads.ask(place, who))
-        await self._uploads.join(place, objects, who)
+        await self._transfers.run(lambda: self._uploads.check_writable(artifact, identity))
+        await self._uploads.join(artifact, objects, identity)
         return JsonResponse({})
 
     async def abort(self, request: Request) -> Response:
-        """Give an upload up: its parts belong to no file, and are swept when their lease ends."""
+        """Abort an upload: its parts belong to no file and are swept when their lease ends."""
         body = await _document(request)
-        place, who = _place(request, body), metadata_of(request)
-        self._checked_parts(place, body)
-        await self._transfers.run(lambda: self._uploads.ask(place, who))
+        artifact, identity = _uploaded_file(request, body), metadata_of(request)
+        self._checked_parts(artifact, body)
+        await self._transfers.run(lambda: self._uploads.check_writable(artifact, identity))
         return JsonResponse({})
 
-    def _checked_parts(self, place: Owned, body: dict[str, Any]) -> int:
-        """Return how many parts an upload has; raise PermissionDenied for an id not made here."""
+    def _checked_parts(self, artifact: Owned, body: dict[str, Any]) -> int:
+        """Return the number of parts; raise PermissionDenied for an upload id not signed here."""
         claims = dict(parse_qsl(_typed(body, "upload_id", str)[:_MAX_ID_CHARACTERS]))
-        signed = self._signer.check("MULTIPART", str(place), claims, time.time())
+        signed = self._signer.check("MULTIPART", str(artifact), claims, time.time())
         return int(signed["parts"])
 
 
 def part_tag(
-    signer: UrlSigner, place: Owned, granted: Mapping[str, str], objects: Sequence[Digest]
+    signer: UrlSigner, artifact: Owned, granted: Mapping[str, str], objects: Sequence[Digest]
 ) -> str:
-    """Return the ETag of a part, whose URL was `granted` and which is kept as `objects`."""
+    """Return the ETag of a part that was uploaded to a `granted` URL and stored as `objects`."""
     names = ".".join(objects)
     claims = _part_claims(granted["part"], granted["expires"], names)
-    return f"{names}-{granted['expires']}-{signer.sign(str(place), claims)['signature']}"
+    return f"{names}-{granted['expires']}-{signer.sign(str(artifact), claims)['signature']}"
 
 
-def part_objects(signer: UrlSigner, place: Owned, number: int, tag: str) -> list[Digest]:
-    """Return the objects that a part is kept as.
+def part_objects(signer: UrlSigner, artifact: Owned, number: int, tag: str) -> list[Digest]:
+    """Return the objects that a part is stored as.
 
     Raises:
-        InvalidArgument: The ETag is not of this part, or of another place.
+        InvalidArgument: The ETag belongs to another part or another file.
     """
     names, expires, signature = [*tag.split("-", 2), "", ""][:3]
     claims = _part_claims(str(number), expires, names)
     try:
-        signer.check("PART", str(place), {**claims, "signature": signature}, time.time())
+        signer.check("PART", str(artifact), {**claims, "signature": signature}, time.time())
     except PermissionDenied:
         raise InvalidArgument(
-            f"The ETag of part {number} is not the one that the upload of this part answered "
-            f"with: '{tag[:100]}'."
+            f"The ETag of part {number} is not the one that its upload returned: '{tag[:100]}'."
         ) from None
     return [Digest(name) for name in names.split(".")]
 
@@ -155,18 +156,18 @@ async def _document(request: Request) -> dict[str, Any]:
     return document
 
 
-def _place(request: Request, body: dict[str, Any]) -> Owned:
-    """Return the file: the route names its folder, and the body the local file."""
+def _uploaded_file(request: Request, body: dict[str, Any]) -> Owned:
+    """Return the file's path: its folder from the route, its name from the local path."""
     folder = request.path_params["rest"].rstrip("/")
     local = _typed(body, "path", str)
     name = _FILE_NAME.search(local)
     if name is None:
-        raise InvalidArgument(f"Parameter 'path' names no file: '{local[:200]}'.")
+        raise InvalidArgument(f"Parameter 'path' must end in a file name, got '{local[:200]}'.")
     return owned_file(f"{folder}/{name.group()}")
 
 
 def _tags(parts: list[Any], num_parts: int) -> list[tuple[int, str]]:
-    """Return number and ETag of each part, in order."""
+    """Return the number and ETag of each part, in order."""
     tags: dict[int, str] = {}
     for part in parts:
         if type(part) is not dict:

@@ -1,4 +1,4 @@
-"""The objects of a store that has no HTTP front of its own, under the URLs it signed."""
+"""Objects of a store without an HTTP server of its own, served under signed URLs."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Objects:
     """PUT, GET and HEAD of objects.
 
     Args:
-        store: Where they are.
-        signer: Made the URLs.
-        transfers: Moves bytes to the client.
-        uploads: Gives turns to move them here.
+        store: Holds the objects.
+        signer: Verifies the URLs.
+        transfers: Sends bytes to the HTTP client.
+        uploads: Stores the bytes that are sent here.
     """
 
     def __init__(
@@ -36,26 +36,26 @@ class Objects:
         self._uploads = uploads
 
     async def put(self, request: Request) -> Response:
-        """Store an object while it is hashed; other bytes than declared leave nothing behind."""
+        """Store an object, verifying its digest; wrong bytes leave nothing behind."""
         with self._transfers.active:
             grant = self._granted("PUT", request)
             size_bytes = grant.size_bytes
             if size_bytes is None:
-                raise InvalidArgument("The URL names no size, expected one that was made for a PUT")
+                raise InvalidArgument("The URL has no size; use one that was signed for a PUT.")
             declared = request.headers.get("content-length", str(size_bytes))
             if declared != str(size_bytes):
                 raise InvalidArgument(
                     f"Wrong Content-Length for object {grant.digest}: "
-                    f"expected {size_bytes}, got {declared}"
+                    f"expected {size_bytes}, got {declared}."
                 )
             chunks = body_of(request, asyncio.get_running_loop())
-            await self._uploads.in_turn(
+            await self._uploads.run(
                 lambda: self._uploads.put(grant.digest, chunks, size_bytes, grant.sender)
             )
             return Response(headers={"etag": f'"{grant.digest}"'})
 
     async def get(self, request: Request) -> Response:
-        """Answer with an object or one range of it."""
+        """Return an object, or one range of it."""
         grant = self._granted("GET", request)
         size_bytes = await self._transfers.run(lambda: self._store.size_bytes(grant.digest))
         if size_bytes is None:

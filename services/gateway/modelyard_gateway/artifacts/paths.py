@@ -1,4 +1,4 @@
-"""Logical paths of artifacts: whose file a path of the proxy means."""
+"""Logical paths of artifacts: the run, logged model or manifest that a proxy path refers to."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Owned:
     """A file or folder of a run or logged model.
 
     Attributes:
-        experiment_id: The owner's; empty if it was not said.
-        run_id: Or else `model_id`; the other is empty.
-        model_id: Of a logged model.
-        path: Within the owner's tree; the whole tree if empty.
+        experiment_id: Id of the owner's experiment; empty if not given.
+        run_id: Id of the owning run; empty for a logged model.
+        model_id: Id of the owning logged model; empty for a run.
+        path: Path within the owner's artifact tree; empty for the whole tree.
     """
 
     experiment_id: str
@@ -55,7 +55,7 @@ class Owned:
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """A file or folder of a manifest that a version is pinned to, which nobody can change."""
+    """A file or folder of a manifest that a version is pinned to; read-only."""
 
     digest: Digest
     path: str
@@ -66,21 +66,21 @@ class Pinned:
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """The folder of an experiment, which holds those of its runs, or that of its logged models."""
+    """Folder of an experiment: the parent of its runs' folders, or of its logged models'."""
 
     experiment_id: str
     is_models: bool
 
 
-Place = Owned | Pinned
+ArtifactPath = Owned | Pinned
 
 
-def parse(text: str) -> Place:
-    """Take a logical path apart.
+def parse(text: str) -> ArtifactPath:
+    """Parse a logical path.
 
     Raises:
-        InvalidArgument: It breaks the grammar of paths.
-        NotFound: It is of no owner's tree.
+        InvalidArgument: The path breaks the grammar.
+        NotFound: The path has neither an owner nor a manifest.
     """
     if "\ufffd" in text:
         raise InvalidArgument("Invalid artifact path: it is not UTF-8")
@@ -98,25 +98,25 @@ def parse(text: str) -> Place:
     )
 
 
-def folder(text: str) -> Place | Experiment:
-    """Take the path of what is to be listed apart; raises as `parse` does."""
+def folder(text: str) -> ArtifactPath | Experiment:
+    """Parse the path of a folder to list; raises as `parse` does."""
     if found := _FOLDER.fullmatch(text):
         return Experiment(found["experiment_id"], is_models=found["models"] is not None)
     return parse(text)
 
 
 def owned_file(text: str) -> Owned:
-    """Take the path of a file that is to be written, or of a tree to be emptied, apart.
+    """Parse the path of a file to write, or of a file or folder to delete.
 
     Raises:
-        InvalidArgument: It breaks the grammar of paths, or is of a manifest.
-        NotFound: It is of no owner's tree.
+        InvalidArgument: The path breaks the grammar, or belongs to a manifest.
+        NotFound: The path has no owner.
     """
-    place = parse(text)
-    if isinstance(place, Pinned):
+    artifact = parse(text)
+    if isinstance(artifact, Pinned):
         raise InvalidArgument(
-            f"'{place}' is of a manifest that a version is pinned to; it cannot be changed. "
-            "Log to a run or a logged model.",
+            f"'{artifact}' belongs to a manifest that a version is pinned to and that cannot be "
+            "changed. Log to a run or a logged model.",
             path=text,
         )
-    return place
+    return artifact

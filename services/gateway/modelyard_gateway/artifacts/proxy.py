@@ -25,19 +25,19 @@ _PRESIGNED_S = 5 * 60
 
 
 class MlflowArtifacts:
-    """The proxy's routes.
+    """Routes of MLflow's artifact proxy.
 
     Args:
-        neighbours: Tracking, to delete.
-        files: What is where.
-        transfers: Runs what blocks for a short time.
-        uploads: Moves them here.
+        clients: Calls tracking to delete artifacts.
+        files: Finds, lists and sends files.
+        transfers: Runs short blocking work.
+        uploads: Stores uploaded files.
     """
 
     def __init__(
-        self, neighbours: ServiceClients, files: Files, transfers: Transfers, uploads: Uploads
+        self, clients: ServiceClients, files: Files, transfers: Transfers, uploads: Uploads
     ) -> None:
-        self._clients = neighbours
+        self._clients = clients
         self._files = files
         self._transfers = transfers
         self._uploads = uploads
@@ -49,53 +49,53 @@ class MlflowArtifacts:
         yield below(f"{root}/presigned/", {"GET": self.presign})
 
     async def put(self, request: Request) -> Response:
-        """Keep the body as a file, in place of one that is there."""
+        """Store the body as a file, replacing an existing one."""
         with self._transfers.active:
-            place = owned_file(_rest(request))
-            if not place.path:
-                raise InvalidArgument(f"'{place}' is a folder; name a file in it to upload.")
+            artifact = owned_file(_rest(request))
+            if not artifact.path:
+                raise InvalidArgument(f"'{artifact}' is a folder; name a file in it to upload.")
             if request.query():
                 raise InvalidArgument(
-                    "An upload takes no parameters: the name of a file may not have a '?'."
+                    "An upload takes no parameters, and a file name may not contain '?'."
                 )
-            who = metadata_of(request)
-            await self._transfers.run(lambda: self._uploads.ask(place, who))
-            await self._uploads.receive(request, place, who)
+            identity = metadata_of(request)
+            await self._transfers.run(lambda: self._uploads.check_writable(artifact, identity))
+            await self._uploads.receive(request, artifact, identity)
         return JsonResponse({})
 
     async def get(self, request: Request) -> Response:
-        """Answer with a file or a range of it."""
+        """Return a file, or a range of it."""
         rest = _rest(request)
         if not rest:
             return await self.list(request)
         return await self._files.send(request, parse(rest), metadata_of(request))
 
     async def list(self, request: Request) -> Response:
-        """Answer with one level of a tree; a folder that is not there is empty."""
+        """Return one level of an artifact tree; a missing folder is empty."""
         text = request.query().get("path", "").strip("/")
-        place, who = folder(text), metadata_of(request)
-        files = await self._transfers.run(lambda: list(self._files.entries(place, who)))
+        artifact, identity = folder(text), metadata_of(request)
+        files = await self._transfers.run(lambda: list(self._files.entries(artifact, identity)))
         return JsonResponse({"files": files} if files else {})
 
     async def presign(self, request: Request) -> Response:
-        """Answer with a URL that needs no token, which a client can read in pieces at once."""
-        place, who = parse(_rest(request)), metadata_of(request)
-        download = await self._transfers.run(lambda: self._files.find(place, who))
-        url = self._files.presigned_url(place, download, _PRESIGNED_S)
+        """Return a URL that needs no token, from which a client can read ranges in parallel."""
+        artifact, identity = parse(_rest(request)), metadata_of(request)
+        download = await self._transfers.run(lambda: self._files.find(artifact, identity))
+        url = self._files.presigned_url(artifact, download, _PRESIGNED_S)
         return JsonResponse({"url": url, "headers": {}, "file_size": download.size_bytes})
 
     async def delete(self, request: Request) -> Response:
-        """Take the files at or below a path out of a tree; there need not be any."""
-        place, who = owned_file(_rest(request).rstrip("/")), metadata_of(request)
-        await self._transfers.run(lambda: self._delete(place, who))
+        """Delete the files at or below a path from a tree; none need exist."""
+        artifact, identity = owned_file(_rest(request).rstrip("/")), metadata_of(request)
+        await self._transfers.run(lambda: self._delete(artifact, identity))
         return JsonResponse({})
 
-    def _delete(self, place: Owned, who: Identity) -> None:
-        self._uploads.ask(place, who)
-        message = pb.DeleteArtifactsRequest(**place.owner, path=place.path)
-        # The owner is there, so it is the files that are not; MLflow's proxy answers 200 then.
+    def _delete(self, artifact: Owned, identity: Identity) -> None:
+        self._uploads.check_writable(artifact, identity)
+        message = pb.DeleteArtifactsRequest(**artifact.owner, path=artifact.path)
+        # The owner exists, so only the files are missing; MLflow's proxy answers 200 in that case.
         with contextlib.suppress(NotFound):
-            self._clients.artifacts("DeleteArtifacts", message, who)
+            self._clients.artifacts("DeleteArtifacts", message, identity)
 
 
 def _rest(request: Request) -> str:

@@ -1,4 +1,4 @@
-"""Everything the edge does with the bytes of artifacts, put together."""
+"""All routes of the edge for artifact bytes."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from modelyard_kit.http.routing import below
 from modelyard_kit.rpc.server import ActiveCalls
 
 
-class Artifacts:
-    """The doors to the bytes: signed URLs of the store, and MLflow's proxy.
+class ArtifactRoutes:
+    """HTTP routes for artifact bytes: signed URLs of the store, and MLflow's proxy.
 
     Args:
-        channels: To the services, which know whose the bytes are, by area.
-        store: Where the bytes are.
-        signer: Made the signed URLs.
-        active: Counts the transfers that are running.
-        token: The gateway's own, if the services ask for one.
-        limits: Of uploads of files of unknown digest.
+        channels: Channels to the services, by area.
+        store: Holds the bytes.
+        signer: Signs and verifies URLs.
+        active: Counts running transfers.
+        token: The service token; None if the services need none.
+        limits: Limits of uploads whose digest is not known beforehand.
     """
 
     def __init__(
@@ -63,6 +63,6 @@ class Artifacts:
         ]
 
     def close(self) -> None:
-        """Let go of what is held; the event loop has ended."""
+        """Release the threads, after the event loop has ended."""
         self._uploads.close()
         self._transfers.close()

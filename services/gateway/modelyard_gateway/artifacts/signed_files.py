@@ -1,4 +1,4 @@
-"""Files under signed URLs that name their place: the URL is the permission."""
+"""Files under signed URLs that contain their path; the signature authorizes the request."""
 
 from __future__ import annotations
 
@@ -23,27 +23,26 @@ PREFIX = "/artifacts/files/"
 
 
 class SignedFiles:
-    """PUT, GET and HEAD of files whose digest is not known, or that are several objects.
+    """PUT, GET and HEAD of files without a known digest, or of several objects.
 
     Args:
-        signer: Made the URLs.
-        neighbours: Are asked by the gateway itself: whoever has the URL was asked who he is when
-            he got it.
-        files: What is where.
-        transfers: Runs what blocks for a short time.
-        uploads: Moves them here.
+        signer: Verifies the URLs.
+        clients: Calls services as the gateway: the caller was authorized when the URL was signed.
+        files: Finds and sends files.
+        transfers: Runs short blocking work.
+        uploads: Stores uploaded files.
     """
 
     def __init__(
         self,
         signer: UrlSigner,
-        neighbours: ServiceClients,
+        clients: ServiceClients,
         files: Files,
         transfers: Transfers,
         uploads: Uploads,
     ) -> None:
         self._signer = signer
-        self._clients = neighbours
+        self._clients = clients
         self._files = files
         self._transfers = transfers
         self._uploads = uploads
@@ -52,23 +51,23 @@ class SignedFiles:
         yield below(PREFIX, {"GET": self.get, "PUT": self.put})
 
     async def get(self, request: Request) -> Response:
-        """Answer with a file or a range of it."""
+        """Return a file, or a range of it."""
         path, _ = self._granted("GET", request)
-        who = self._clients.own_identity(request)
-        return await self._files.send(request, parse(path), who)
+        identity = self._clients.own_identity(request)
+        return await self._files.send(request, parse(path), identity)
 
     async def put(self, request: Request) -> Response:
-        """Keep the body as a file, or as a part of one that is completed later."""
+        """Store the body as a file, or as a part of a multipart upload."""
         with self._transfers.active:
             path, granted = self._granted("PUT", request)
-            place, who = owned_file(path), self._clients.own_identity(request)
-            await self._transfers.run(lambda: self._uploads.ask(place, who))
+            artifact, identity = owned_file(path), self._clients.own_identity(request)
+            await self._transfers.run(lambda: self._uploads.check_writable(artifact, identity))
             is_part = "part" in granted
-            file = await self._uploads.receive(request, place, who, is_part=is_part)
+            file = await self._uploads.receive(request, artifact, identity, is_part=is_part)
         tag: str = file.digest
         if is_part:
             objects = [item.digest for item in file.parts or (file,)]
-            tag = part_tag(self._signer, place, granted, objects)
+            tag = part_tag(self._signer, artifact, granted, objects)
         return Response(headers={"etag": f'"{tag}"'})
 
     def _granted(

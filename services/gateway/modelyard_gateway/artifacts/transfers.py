@@ -1,6 +1,6 @@
-"""Bytes between HTTP and threads.
+"""Transfers of bytes between HTTP and the artifact store.
 
-File operations block, so each runs on a thread; the event loop only moves chunks.
+File operations block, so each runs in a thread; the event loop only moves chunks.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file to answer with.
+    """A file to send.
 
     Attributes:
-        digest: Of all of it.
-        objects: What it consists of, in order: digests and sizes in bytes.
-        filename: The name to save it under, if it has one.
-        content_type: Of a kind that no browser runs.
+        digest: Digest of the whole file.
+        objects: Digests and sizes in bytes of the objects it consists of, in order.
+        filename: File name for the client to save under; None if it has none.
+        content_type: Media type that no browser executes.
     """
 
     digest: Digest
@@ -52,14 +52,14 @@ class Download:
 
 
 class Transfers:
-    """Moves bytes.
+    """Sends files to HTTP clients.
 
     Args:
-        store: Where they are.
-        active: Counts the transfers that are running.
+        store: Holds the bytes.
+        active: Counts running transfers.
 
     Attributes:
-        active: The same; an upload is counted by whoever receives it.
+        active: The same counter; the handler of an upload counts it.
     """
 
     def __init__(self, store: ArtifactStore, active: ActiveCalls) -> None:
@@ -71,11 +71,11 @@ class Transfers:
         self._threads.shutdown(cancel_futures=True)
 
     async def run(self, work: Callable[[], Result]) -> Result:
-        """Return the result of work that blocks for a short time."""
+        """Return the result of short blocking work, run in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def send(self, request: Request, download: Download) -> Response:
-        """Answer with a file or one range of it; to a HEAD without the bytes.
+        """Return a response with a file or one range of it, without the bytes for a HEAD.
 
         Raises:
             HttpError: The range is outside the file.
@@ -118,7 +118,7 @@ class Transfers:
 def spans(
     objects: Sequence[tuple[Digest, int]], start: int, end: int
 ) -> Iterator[tuple[Digest, int, int]]:
-    """Yield what to read of which object, for a range of the file they make up together."""
+    """Yield the range to read of each object, for a range of the file that they make up."""
     at = 0
     for digest, size_bytes in objects:
         first, last = max(start - at, 0), min(end - at, size_bytes)
@@ -130,14 +130,14 @@ def spans(
 def body_of(
     request: Request, loop: asyncio.AbstractEventLoop, stalled_after_s: float = STALLED_AFTER_S
 ) -> Iterator[bytes]:
-    """Yield the body of a request, on a thread that may block.
+    """Yield the body of a request, in a thread that may block.
 
     Raises:
-        ConnectionError: The client went away.
-        TimeoutError: It sent less than 64 KiB in `stalled_after_s`: a thread waits for it.
+        ConnectionError: The client disconnected.
+        TimeoutError: The client sent less than 64 KiB in `stalled_after_s`; it occupies a thread.
     """
     due = loop.time() + stalled_after_s
-    came_bytes = 0
+    received_bytes = 0
 
     async def next_chunk() -> bytes | None:
         async with asyncio.timeout_at(due):
@@ -145,9 +145,9 @@ def body_of(
 
     while (chunk := asyncio.run_coroutine_threadsafe(next_chunk(), loop).result()) is not None:
         yield chunk
-        came_bytes += len(chunk)
-        if came_bytes >= _PROGRESS_BYTES:
-            due, came_bytes = loop.time() + stalled_after_s, 0
+        received_bytes += len(chunk)
+        if received_bytes >= _PROGRESS_BYTES:
+            due, received_bytes = loop.time() + stalled_after_s, 0
 
 
 def _matches(if_none_match: str, digest: Digest) -> bool:
@@ -156,14 +156,14 @@ def _matches(if_none_match: str, digest: Digest) -> bool:
 
 
 def _range(request: Request, digest: Digest, size_bytes: int) -> tuple[int, int] | None:
-    """The asked-for range as start and end, or None for the whole file.
+    """Return the requested range as start and end, or None for the whole file.
 
-    Several ranges, or ones we cannot read, are answered with the whole file, as RFC 9110 allows.
+    Several ranges, or invalid ones, are answered with the whole file, as RFC 9110 allows.
     """
-    asked = _RANGE.fullmatch(request.headers.get("range", ""))
-    if asked is None or request.headers.get("if-range", f'"{digest}"') != f'"{digest}"':
+    requested = _RANGE.fullmatch(request.headers.get("range", ""))
+    if requested is None or request.headers.get("if-range", f'"{digest}"') != f'"{digest}"':
         return None
-    first, last = asked.groups()
+    first, last = requested.groups()
     if first:
         start, end = int(first), min(int(last) + 1, size_bytes) if last else size_bytes
         if last and int(last) < int(first):
@@ -176,7 +176,7 @@ def _range(request: Request, digest: Digest, size_bytes: int) -> tuple[int, int]
         raise HttpError(
             416,
             "INVALID_PARAMETER_VALUE",
-            f"The range {asked.string} is outside the file, which has {size_bytes} bytes",
+            f"The range {requested.string} is outside the file, which has {size_bytes} bytes.",
             {"content-range": f"bytes */{size_bytes}"},
         )
     return start, end

@@ -1,4 +1,4 @@
-"""Files whose digest is not known beforehand: spooled and hashed, then kept."""
+"""Uploads of files whose digest is not known beforehand: spooled, hashed and stored."""
 
 from __future__ import annotations
 
@@ -29,46 +29,46 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class UploadLimits:
-    """What uploads of files of unknown digest may take.
+    """Limits of uploads of files whose digest is not known beforehand.
 
     Attributes:
-        folder: Where they are spooled, in files without a name; None for the system's own.
-        max_bytes: Of one body.
-        at_once: How many are spooled at the same time; more wait.
-        patience_s: How long one waits for its turn.
-        stalled_after_s: How long a client may take to send the next 64 KiB.
+        folder: Folder to spool to, in unnamed files; None for the system's temporary folder.
+        max_bytes: Largest request body.
+        max_concurrent: Uploads that are spooled at the same time; others wait.
+        patience_s: Longest wait for a slot, in seconds.
+        stalled_after_s: Longest time a client may take to send the next 64 KiB, in seconds.
     """
 
     folder: Path | None = None
     max_bytes: int = 5 << 30
-    at_once: int = 16
+    max_concurrent: int = 16
     patience_s: float = 30.0
     stalled_after_s: float = STALLED_AFTER_S
 
 
 class Uploads:
-    """Keeps the bodies of requests as files of trees.
+    """Stores request bodies as files of artifact trees.
 
     Args:
-        store: Where their bytes go.
+        store: Receives the bytes.
         signer: Writes receipts.
-        neighbours: Tracking is asked before a byte is read, and told when all of them are kept.
-        limits: Of space and time.
+        clients: Calls tracking to authorize an upload before it is read, and to record it after.
+        limits: Limits of space and time.
     """
 
     def __init__(
         self,
         store: ArtifactStore,
         signer: UrlSigner,
-        neighbours: ServiceClients,
+        clients: ServiceClients,
         limits: UploadLimits,
     ) -> None:
         self._store = store
         self._signer = signer
-        self._clients = neighbours
+        self._clients = clients
         self._limits = limits
-        self._turns = ConcurrencyLimiter(limits.at_once, limits.patience_s, "uploads")
-        self._threads = ThreadPoolExecutor(limits.at_once, thread_name_prefix="uploads")
+        self._limiter = ConcurrencyLimiter(limits.max_concurrent, limits.patience_s, "uploads")
+        self._threads = ThreadPoolExecutor(limits.max_concurrent, thread_name_prefix="uploads")
 
     def close(self) -> None:
         self._threads.shutdown(cancel_futures=True)
@@ -76,82 +76,82 @@ class Uploads:
     def put(
         self, digest: Digest, chunks: Iterable[bytes], size_bytes: int, sender: str = ""
     ) -> None:
-        """Store an object, and a receipt for whoever sent it, if one is asked for; blocks."""
+        """Store an object, and a receipt for its sender if there is one; blocks."""
         self._store.put(digest, chunks, size_bytes)
         if sender:
             receipt = self._signer.receipt(digest, sender)
             self._store.put(Digest.of(receipt), [receipt], len(receipt))
 
-    def ask(self, place: Owned, who: Identity) -> None:
-        """Ask tracking whether `who` may write there now.
+    def check_writable(self, artifact: Owned, identity: Identity) -> None:
+        """Check with tracking that the caller may write to the artifact's owner now.
 
         Raises:
-            Error: Tracking's refusal.
+            Error: Tracking refused.
         """
-        request = pb.CheckArtifactsWritableRequest(**place.owner)
-        self._clients.artifacts("CheckArtifactsWritable", request, who)
+        request = pb.CheckArtifactsWritableRequest(**artifact.owner)
+        self._clients.artifacts("CheckArtifactsWritable", request, identity)
 
     async def receive(
-        self, request: Request, place: Owned, who: Identity, *, is_part: bool = False
+        self, request: Request, artifact: Owned, identity: Identity, *, is_part: bool = False
     ) -> ManifestFile:
-        """Keep the body of a request as the file at a place, which it replaces.
+        """Store the body of a request as a file, replacing an existing one.
 
         Args:
-            request: Its body is the file.
-            place: Where to.
-            who: Asks.
-            is_part: Keep the bytes only: `join` makes a file of them.
+            request: Request whose body is the file.
+            artifact: Path of the file.
+            identity: Identity of the caller.
+            is_part: Whether to store the bytes only, to be joined to a file by `join`.
 
         Raises:
             HttpError: The body is too large.
-            ResourceExhausted: No turn came, or there is no room.
-            ConnectionError: The client went away; nothing is left behind.
-            TimeoutError: It stalled; nothing is left behind.
+            ResourceExhausted: No slot became free, or the disk is full.
+            ConnectionError: The client disconnected; nothing is left behind.
+            TimeoutError: The client stalled; nothing is left behind.
         """
         self._refuse_large(int(request.headers.get("content-length", "0")))
         chunks = body_of(request, asyncio.get_running_loop(), self._limits.stalled_after_s)
-        return await self.keep(chunks, place, who, is_part=is_part)
+        return await self.store(chunks, artifact, identity, is_part=is_part)
 
-    async def keep(
-        self, chunks: Iterator[bytes], place: Owned, who: Identity, *, is_part: bool = False
+    async def store(
+        self, chunks: Iterator[bytes], artifact: Owned, identity: Identity, *, is_part: bool = False
     ) -> ManifestFile:
-        """Keep bytes as `receive` does."""
+        """Store bytes as `receive` does."""
 
         def work() -> ManifestFile:
-            with self._spooled(chunks, place.path) as (spool, file):
-                store = self._store_missing if is_part else self._store_and_commit
-                store(file, place, who, lambda start, end: _span(spool, start, end))
+            with self._spooled(chunks, artifact.path) as (spool, file):
+                finish = self._store_missing if is_part else self._store_and_commit
+                finish(file, artifact, identity, lambda start, end: _span(spool, start, end))
             return file
 
-        return await self.in_turn(work)
+        return await self.run(work)
 
-    async def join(self, place: Owned, objects: Sequence[Digest], who: Identity) -> None:
-        """Make a file of objects one after the other; it replaces the one at its place.
+    async def join(self, artifact: Owned, objects: Sequence[Digest], identity: Identity) -> None:
+        """Join objects into one file, replacing an existing one.
 
         Raises:
             FailedPrecondition: An object is missing.
         """
 
         def work() -> None:
-            sized = [(digest, self._size_bytes(digest, place)) for digest in objects]
+            sized = [(digest, self._size_bytes(digest, artifact)) for digest in objects]
             hasher = PartHasher()
             for chunk in self._joined(sized, 0, sum(size for _, size in sized)):
                 hasher.update(chunk)
-            file = hasher.file(place.path)
+            file = hasher.file(artifact.path)
             self._store_and_commit(
-                file, place, who, lambda start, end: self._joined(sized, start, end)
+                file, artifact, identity, lambda start, end: self._joined(sized, start, end)
             )
 
-        await self.in_turn(work)
+        await self.run(work)
 
-    async def in_turn(self, work: Callable[[], Result]) -> Result:
-        """Return the result of work that blocks for as long as a client sends.
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """Return the result of work that blocks while a client sends, run in a thread.
 
         Raises:
-            ResourceExhausted: No turn came.
+            ResourceExhausted: No slot became free.
         """
         with uploads_pending.track_inprogress():
-            async with self._turns.one():
+            async with self._limiter.slot():
                 return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     @contextmanager
@@ -173,29 +173,30 @@ class Uploads:
     def _store_and_commit(
         self,
         file: ManifestFile,
-        place: Owned,
-        who: Identity,
+        artifact: Owned,
+        identity: Identity,
         read: Callable[[int, int], Iterator[bytes]],
     ) -> None:
-        self._store_missing(file, place, who, read)
+        self._store_missing(file, artifact, identity, read)
         try:
-            self._commit(file, place, who)
+            self._commit(file, artifact, identity)
         except FailedPrecondition:
-            # Somebody out of their sight committed the same bytes meanwhile: these prove theirs.
-            self._store_missing(file, place, who, read)
-            self._commit(file, place, who)
+            # Another caller, outside this one's scope, committed the same bytes meanwhile, so
+            # tracking now demands that this one sends them as proof of possession.
+            self._store_missing(file, artifact, identity, read)
+            self._commit(file, artifact, identity)
 
     def _store_missing(
         self,
         file: ManifestFile,
-        place: Owned,
-        who: Identity,
+        artifact: Owned,
+        identity: Identity,
         read: Callable[[int, int], Iterator[bytes]],
     ) -> None:
-        """Put what is missing of a file into the store; `read` yields a range of its bytes."""
-        request = pb.DeclareArtifactsRequest(**place.owner, files=[_message(file)])
+        """Store the missing objects of a file; `read` yields a range of the file's bytes."""
+        request = pb.DeclareArtifactsRequest(**artifact.owner, files=[_message(file)])
         reply: pb.DeclareArtifactsResponse = self._clients.artifacts(
-            "DeclareArtifacts", request, who
+            "DeclareArtifacts", request, identity
         )
         missing = {upload.digest: upload.url for upload in reply.uploads}
         at = 0
@@ -206,17 +207,17 @@ class Uploads:
                 self.put(item.digest, read(at, end), item.size_bytes, sender)
             at = end
 
-    def _commit(self, file: ManifestFile, place: Owned, who: Identity) -> None:
-        owner = {key: value for key, value in place.owner.items() if key != "experiment_id"}
+    def _commit(self, file: ManifestFile, artifact: Owned, identity: Identity) -> None:
+        owner = {key: value for key, value in artifact.owner.items() if key != "experiment_id"}
         request = pb.CommitArtifactsRequest(**owner, files=[_message(file)])
-        self._clients.artifacts("CommitArtifacts", request, who)
+        self._clients.artifacts("CommitArtifacts", request, identity)
 
-    def _size_bytes(self, digest: Digest, place: Owned) -> int:
+    def _size_bytes(self, digest: Digest, artifact: Owned) -> int:
         size_bytes = self._store.size_bytes(digest)
         if size_bytes is None:
             raise FailedPrecondition(
-                f"A part of '{place}' is missing: its bytes, {digest}, were swept because "
-                "they came too long ago. Start the upload again.",
+                f"A part of '{artifact}' is missing: its object {digest} was swept after its lease "
+                "ended. Start the upload again.",
                 digest=digest,
             )
         return size_bytes
@@ -233,8 +234,9 @@ class Uploads:
             raise HttpError(
                 413,
                 "INVALID_PARAMETER_VALUE",
-                f"The file is too large: one request may bring {self._limits.max_bytes} bytes. "
-                "Upload it in parts (MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD=true), or by the SDK.",
+                f"The file is larger than the {self._limits.max_bytes} bytes that one request may "
+                "have. Upload it in parts (MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD=true), or with the "
+                "SDK.",
             )
 
 

@@ -1,1 +1,1 @@
-"""JSON, URL parameters and messages of the contract into each other."""
+"""Conversion between JSON, URL parameters and messages of the contract."""

@@ -1,9 +1,9 @@
-"""JSON values to the fields of a message, by tables compiled once per message type.
+"""Decodes JSON values to messages, by tables compiled once per message type.
 
-What is accepted is protobuf's JSON mapping, strictly: a field the contract does not know is
-dropped, whatever it holds; a field it knows holds what it says or the request is refused.
-json_format cannot do that: told to ignore unknown fields it ignores unknown enum values too, and it
-reads `true` as 1.
+Accepts protobuf's JSON mapping, strictly: a field that the contract does not have is ignored,
+whatever its value; the value of a known field is valid or the request is refused. json_format
+cannot do that: when it ignores unknown fields it ignores unknown enum values too, and it reads
+`true` as 1.
 """
 
 from __future__ import annotations
@@ -32,14 +32,15 @@ _MAX_SHOWN = 100
 
 
 def decode(kind: Descriptor, value: Any) -> Message:
-    """Return the message that a JSON object stands for.
+    """Return the message for a JSON object.
 
     Args:
-        kind: The type of the message.
-        value: As orjson reads it.
+        kind: Type of the message.
+        value: JSON value, as parsed by orjson.
 
     Raises:
-        InvalidArgument: Names the field (`metrics[3].value`), its value and what would be right.
+        InvalidArgument: A value is invalid. The message names the field (`metrics[3].value`), its
+            value and the expected one.
     """
     if type(value) is not dict:
         raise InvalidArgument(f"The body must be a JSON object, got {_shown(value)}.")
@@ -56,7 +57,7 @@ def decode(kind: Descriptor, value: Any) -> Message:
 
 @cache
 def fields_of(kind: Descriptor) -> Decode:
-    """Return what turns a JSON object into the keyword arguments of a message type."""
+    """Return a function from a JSON object to the keyword arguments of a message type."""
     fields: dict[str, tuple[str, Decode]] = {}
     for field in kind.fields:
         fields[field.name] = fields[field.json_name] = (field.name, _field(field))
@@ -100,7 +101,7 @@ def _single(field: FieldDescriptor) -> Decode:
 
 
 def _twice(value: Any) -> Any:
-    raise WrongValueError(value, "it once, under one spelling of its name")
+    raise WrongValueError(value, "one value, under one spelling of its name")
 
 
 def _list(decode_item: Decode) -> Decode:
@@ -110,7 +111,7 @@ def _list(decode_item: Decode) -> Decode:
         found: list[Any] = []
         try:
             for item in value:
-                found.append(decode_item(item))  # noqa: PERF401 - its length tells where it failed
+                found.append(decode_item(item))  # noqa: PERF401 - its length locates the error
         except WrongValueError as wrong:
             wrong.path.append(len(found))
             raise
@@ -213,7 +214,7 @@ _SCALARS: dict[int, Callable[[Any], Any]] = {
 
 
 def _rendered(path: list[str | int]) -> str:
-    """Return `metrics[3].value` for its steps, innermost first."""
+    """Return a path such as `metrics[3].value` from its steps, innermost first."""
     steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in reversed(path))
     return "".join(steps).lstrip(".")
 

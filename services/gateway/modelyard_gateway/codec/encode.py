@@ -1,7 +1,7 @@
-"""Messages to JSON, by tables compiled once per message type.
+"""Encodes messages as JSON, by tables compiled once per message type.
 
-The form is the one MLflow's clients read: names as in the contract, unset fields left out, 64-bit
-integers as numbers (protobuf's JSON has them as text), doubles that are not finite as text.
+The format is the one that MLflow's clients read: names as in the contract, unset fields omitted,
+64-bit integers as numbers (strings in protobuf's JSON), doubles that are not finite as strings.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def encode(message: Message) -> bytes:
 
 @cache
 def object_of(kind: Descriptor) -> Encode:
-    """Return what turns a message of a type into a dict that orjson can write."""
+    """Return a function from a message of a type to a dict that orjson can serialize."""
     single = [(field.name, _single(field)) for field in kind.fields if not field.is_repeated]
     repeated = [(field.name, _repeated(field)) for field in kind.fields if field.is_repeated]
 
@@ -45,7 +45,7 @@ def object_of(kind: Descriptor) -> Encode:
 
 
 def _single(field: FieldDescriptor) -> Encode | None:
-    """Return how a value is written, or None when as it is."""
+    """Return the encoder of a single value, or None if it needs none."""
     if field.message_type is not None:
         known = well_known.ENCODERS.get(field.message_type.full_name)
         return known or object_of(field.message_type)

@@ -1,4 +1,4 @@
-"""The parameters of a URL as the JSON object they stand for."""
+"""Converts the parameters of a URL to a JSON object."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 def object_of(kind: Descriptor, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Return the JSON object that parameters stand for, with their values still as text.
+    """Return the JSON object for URL parameters, with values still as text.
 
-    A repeated field is a parameter given several times, a field of a field is `outer.inner`;
-    parameters the contract does not know are dropped.
+    A repeated field is a parameter given several times, a nested field is `outer.inner`; unknown
+    parameters are ignored.
 
     Raises:
-        InvalidArgument: A parameter that can only be given once is given twice, or is an object,
-            which only a body can hold.
+        InvalidArgument: A parameter of a single field is given twice, or is an object, which only
+            a body can hold.
     """
     found: dict[str, Any] = {}
     for parameter, text in pairs:
@@ -43,8 +43,8 @@ def object_of(kind: Descriptor, pairs: Iterable[tuple[str, str]]) -> dict[str, A
 def _put(holder: dict[str, Any], field: FieldDescriptor, parameter: str, text: str) -> None:
     if _is_nested(field):
         raise InvalidArgument(
-            f"Invalid value for parameter '{parameter}' supplied: it is an object, "
-            f"give its fields as '{parameter}.<field>', or all in a body."
+            f"Invalid value for parameter '{parameter}' supplied: it is an object; "
+            f"give its fields as '{parameter}.<field>', or send it in a body."
         )
     value = _typed(field, text)
     if field.is_repeated:
@@ -56,7 +56,7 @@ def _put(holder: dict[str, Any], field: FieldDescriptor, parameter: str, text: s
 
 
 def _typed(field: FieldDescriptor, text: str) -> Any:
-    """Return what text is in JSON, where a string is not read as what it means."""
+    """Return the JSON value of a parameter; booleans and enum numbers are no strings in JSON."""
     if field.type == FieldDescriptor.TYPE_BOOL:
         return _BOOLEANS.get(text.lower(), text)
     if field.type == FieldDescriptor.TYPE_ENUM and _ENUM_NUMBER.fullmatch(text):

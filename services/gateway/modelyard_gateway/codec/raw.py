@@ -1,4 +1,4 @@
-"""Bodies that pass as they are: fields of the type `google.api.HttpBody` that a route names."""
+"""Raw bodies: fields of the type `google.api.HttpBody` that an HTTP rule names as its body."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from modelyard_kit.errors import InvalidArgument
 _MEDIA_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _MAX_TYPE_CHARACTERS = 256
 _FORMS = {"text/plain", "application/x-www-form-urlencoded", "multipart/form-data"}
-"""What a page of another site may send without asking first."""
+"""Types that a page of another site may send without a preflight request."""
 _UNKNOWN = "application/octet-stream"
 
 
 def request_field(method: MethodDescriptor) -> str:
-    """Return the field that is the body of a request as it is; empty when that is JSON."""
+    """Return the field that holds the raw request body; empty if the body is JSON."""
     return _raw(method.input_type, _rule(method).body)
 
 
 def response_field(method: MethodDescriptor) -> str:
-    """Return the field that is the body of an answer as it is; empty when that is JSON."""
+    """Return the field that holds the raw response body; empty if the body is JSON."""
     return _raw(method.output_type, _rule(method).response_body)
 
 
 def headers_of(kind: Descriptor) -> dict[str, str]:
-    """Return the headers that an answer's other texts are, by field: e.g. `x-model-version`."""
+    """Return response headers for the other string fields of a reply, such as `x-model-version`."""
     texts = (field for field in kind.fields if field.type == FieldDescriptor.TYPE_STRING)
     return {field.name: "x-" + field.name.replace("_", "-") for field in texts}
 
 
 def decode(kind: Descriptor, field: str, body: bytes, content_type: str) -> Message:
-    """Return a request whose field is a body.
+    """Return a request message with a raw body in one of its fields.
 
     Raises:
-        InvalidArgument: The type of the body is not given, or one that a form of a foreign page
-            can send.
+        InvalidArgument: The Content-Type is missing, or is one that a form on a page of another
+            site can send.
     """
     media_type = content_type.partition(";")[0].strip().lower()
     fits = _MEDIA_TYPE.fullmatch(media_type) and len(content_type) <= _MAX_TYPE_CHARACTERS
@@ -50,7 +50,7 @@ def decode(kind: Descriptor, field: str, body: bytes, content_type: str) -> Mess
         given = f"'{content_type[:100]}'" if content_type else "none"
         raise InvalidArgument(
             "The Content-Type must be that of the body, such as application/json or text/csv, and "
-            f"none of a form; got {given}."
+            f"not that of a form; got {given}."
         )
     message: Message = GetMessageClass(kind)()
     target: HttpBody = getattr(message, field)
@@ -60,14 +60,14 @@ def decode(kind: Descriptor, field: str, body: bytes, content_type: str) -> Mess
 
 
 def encode(field: str, message: Message) -> tuple[bytes, dict[str, str]]:
-    """Return the body of an answer that is a field, and its headers.
+    """Return the raw body that a field of a reply holds, and the response headers.
 
     Raises:
-        ValueError: The service answered with something else.
+        ValueError: The service's reply lacks the field.
     """
-    kind: Any = message.DESCRIPTOR  # the stubs know two kinds of it
+    kind: Any = message.DESCRIPTOR  # the stubs declare two types for it
     if not message.HasField(field):
-        raise ValueError(f"{kind.full_name} has no {field}, which is asked for")
+        raise ValueError(f"{kind.full_name} has no {field}, which is required")
     body: HttpBody = getattr(message, field)
     headers = {"content-type": _header(body.content_type) or _UNKNOWN}
     for name, header in headers_of(kind).items():
@@ -77,12 +77,12 @@ def encode(field: str, message: Message) -> tuple[bytes, dict[str, str]]:
 
 
 def _header(value: str) -> str:
-    """Return a text as a header can carry it."""
+    """Return a text that is valid in a header, percent-encoded if necessary."""
     return value if value.isascii() and value.isprintable() else quote(value)
 
 
 def _rule(method: MethodDescriptor) -> Any:
-    extensions: Any = method.GetOptions().Extensions  # the stubs know no editions
+    extensions: Any = method.GetOptions().Extensions  # the type stubs lack editions
     return extensions[annotations_pb2.http]
 
 

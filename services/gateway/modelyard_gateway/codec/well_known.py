@@ -1,4 +1,4 @@
-"""The well-known types of protobuf that have a JSON form of their own, as far as we use them."""
+"""The well-known types of protobuf that the contract uses and that have their own JSON form."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Decode = Callable[[Any], Any]
 Encode = Callable[[Any], Any]
 
 MAX_DEPTH = 24
-"""How deep arrays and objects of free form may nest; protobuf's parsers take 100 messages, and
-each level is up to four of them."""
+"""Deepest nesting of free-form arrays and objects. Protobuf's parsers accept 100 nested messages,
+and each level takes up to four of them."""
 
 _CAPITAL = re.compile("[A-Z]")
 
@@ -26,9 +26,9 @@ class WrongValueError(Exception):
     """A value that its field cannot hold.
 
     Attributes:
-        value: The value, as it came.
-        expected: What would be right.
-        path: Names and indexes of where it is, innermost first.
+        value: The value, as received.
+        expected: Description of a valid value.
+        path: Names and indexes that lead to the value, innermost first.
     """
 
     def __init__(self, value: Any, expected: str) -> None:
@@ -39,7 +39,7 @@ class WrongValueError(Exception):
 
 
 def map_value(field: FieldDescriptor) -> FieldDescriptor | None:
-    """Return the field that holds the values of a map, or None when the field is no map."""
+    """Return the field that holds the values of a map, or None if the field is not a map."""
     kind = field.message_type
     if kind is None or not kind.GetOptions().map_entry:
         return None
@@ -51,15 +51,15 @@ def _timestamp(value: Any) -> Timestamp:
     try:
         timestamp.FromJsonString(value)
     except (ValueError, TypeError, AttributeError, OverflowError):
-        expected = "a time as in RFC 3339, such as 2026-01-31T12:00:00Z"
+        expected = "a time in RFC 3339, such as 2026-01-31T12:00:00Z"
         raise WrongValueError(value, expected) from None
     return timestamp
 
 
 def _field_mask(value: Any) -> FieldMask:
     if type(value) is not str:
-        raise WrongValueError(value, "names of fields with commas between")
-    # Names are read in both spellings, as those of fields are; protobuf's own reads one.
+        raise WrongValueError(value, "names of fields separated by commas")
+    # Accepts both spellings of names, as for fields; protobuf's own parser accepts one.
     names = _CAPITAL.sub(lambda found: f"_{found[0].lower()}", value)
     return FieldMask(paths=names.split(",") if names else [])
 
@@ -98,7 +98,7 @@ def _plain_struct(struct: Struct) -> dict[str, Any]:
 
 
 def number(value: float) -> float | str:
-    """Return a double as JSON has it: what is not finite as text."""
+    """Return a double for JSON: a string if it is not finite."""
     if math.isfinite(value):
         return value
     if math.isnan(value):

@@ -1,1 +1,1 @@
-"""Models in processes of their own."""
+"""Worker processes, each with a loaded model."""

@@ -1,6 +1,6 @@
-"""What the edge and a worker say to each other: a JSON header and a body, each after its length.
+"""Framing of messages between an endpoint and a worker: lengths, a JSON header and a body.
 
-Only the edge's side is asynchronous; a worker does one thing at a time.
+Only the endpoint's side is asynchronous; a worker handles one message at a time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Frame = tuple[dict[str, Any], bytes]
 
 
 class Broken(Exception):
-    """The other side is gone, or does not speak this."""
+    """The peer closed the connection, or sent an invalid frame."""
 
 
 def pack(header: dict[str, Any], body: bytes = b"") -> bytes:
@@ -29,13 +29,13 @@ def pack(header: dict[str, Any], body: bytes = b"") -> bytes:
         ValueError: The body is larger than 256 MiB.
     """
     if len(body) > MAX_BODY_BYTES:
-        raise ValueError(f"a body of {len(body)} bytes; at most {MAX_BODY_BYTES} fit in a frame")
+        raise ValueError(f"a body of {len(body)} bytes; a frame holds at most {MAX_BODY_BYTES}")
     head = orjson.dumps(header)
     return b"".join((_LENGTHS.pack(len(head), len(body)), head, body))
 
 
 def read(incoming: BinaryIO) -> Frame | None:
-    """Read one frame; None when the other side has closed."""
+    """Read one frame; None if the peer has closed the connection."""
     lengths = incoming.read(_LENGTHS.size)
     if len(lengths) < _LENGTHS.size:
         return None
@@ -50,14 +50,14 @@ async def receive(incoming: asyncio.StreamReader) -> Frame:
     """Read one frame.
 
     Raises:
-        Broken: The other side has closed, or what it sent is no frame.
+        Broken: The peer closed the connection, or sent an invalid frame.
     """
     try:
         header_bytes, body_bytes = _checked(await incoming.readexactly(_LENGTHS.size))
         head = await incoming.readexactly(header_bytes)
         return _header(head), await incoming.readexactly(body_bytes)
-    except (asyncio.IncompleteReadError, ConnectionError) as gone:
-        raise Broken("closed") from gone
+    except (asyncio.IncompleteReadError, ConnectionError) as error:
+        raise Broken("closed") from error
 
 
 def _checked(lengths: bytes) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""One worker process, as the edge sees it."""
+"""One worker process, seen from the endpoint."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BUFFER_BYTES = 1 << 20
 
 
 class LoadFailed(Exception):
-    """The model of a folder cannot be served; the message says why, in one line."""
+    """The model in a folder cannot be served; the message is the reason, in one line."""
 
 
 class Died(Exception):
@@ -34,19 +34,19 @@ class Died(Exception):
 
 
 class ModelFailed(Error):
-    """The model raised something; the traceback is in the log."""
+    """The model raised an exception; the traceback is in the log."""
 
     reason = "INTERNAL_ERROR"
 
 
 @dataclass(frozen=True)
 class Request:
-    """One question to a model.
+    """One request to a model.
 
     Attributes:
         media_type: `application/json` or `text/csv`.
-        body: As it came.
-        request_id: Goes with what is logged.
+        body: Body as received.
+        request_id: Id of the request, for the log.
     """
 
     media_type: str
@@ -55,7 +55,7 @@ class Request:
 
 
 class Process:
-    """A model loaded in a process of its own. It is asked one thing at a time."""
+    """A model loaded in a process of its own, which handles one request at a time."""
 
     def __init__(
         self,
@@ -72,26 +72,26 @@ class Process:
         """Start a worker and wait until its model is loaded and warm.
 
         Args:
-            folder: The model folder; its bytes were verified before.
+            folder: Model folder, whose bytes are verified.
             allow_pickle: Whether a pickled model, which can run any code, may be loaded.
-            timeout_s: How long loading may take.
+            timeout_s: Longest time that loading may take, in seconds.
 
         Raises:
             LoadFailed: The model is refused, fails, or takes too long.
         """
         try:
             process = await cls._spawn()
-        except OSError as full:
-            raise LoadFailed(f"no process can be started ({full.strerror})") from full
+        except OSError as error:
+            raise LoadFailed(f"no process can be started ({error.strerror})") from error
         try:
             async with asyncio.timeout(timeout_s):
                 await process.load(folder, allow_pickle=allow_pickle)
-        except BaseException as failed:
+        except BaseException as error:
             process.kill()
             await process.wait()
-            if isinstance(failed, TimeoutError):
-                raise LoadFailed(f"it was not loaded within {timeout_s:g} s") from None
-            if isinstance(failed, Died):
+            if isinstance(error, TimeoutError):
+                raise LoadFailed(f"it did not load within {timeout_s:g} s") from None
+            if isinstance(error, Died):
                 raise LoadFailed(f"its process {process.ending} while loading it") from None
             raise
         return process
@@ -104,13 +104,13 @@ class Process:
                 *(sys.executable, "-m", "modelyard_serving.runtime.worker", str(theirs.fileno())),
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=2,  # what a model prints is no answer
+                stdout=2,  # output of the model must not mix with replies
                 env=_environment(),
             )
         return cls(child, *await asyncio.open_connection(sock=ours, limit=_BUFFER_BYTES))
 
     async def load(self, folder: Path, *, allow_pickle: bool) -> None:
-        """Load the model, as `start` does first.
+        """Load the model; `start` calls this first.
 
         Raises:
             LoadFailed: The model is refused or fails.
@@ -124,8 +124,8 @@ class Process:
         """Return the JSON answer to a request.
 
         Raises:
-            InvalidArgument: The input is not what the model takes.
-            ModelFailed: The model raised something.
+            InvalidArgument: The input does not fit the model.
+            ModelFailed: The model raised an exception.
             Died: The process ended before it answered.
         """
         header = {"media_type": request.media_type, "request_id": request.request_id}
@@ -134,15 +134,15 @@ class Process:
             return answer
         if reply.get("status") == "refused":
             raise InvalidArgument(str(reply.get("message")))
-        raise ModelFailed("The model failed on this input; the log says why under the request id.")
+        raise ModelFailed("The model failed on this input; see the log under the request id.")
 
     async def _exchange(self, header: dict[str, Any], body: bytes = b"") -> framing.Frame:
         try:
             self._outgoing.write(framing.pack(header, body))
             await self._outgoing.drain()
             return await framing.receive(self._incoming)
-        except (ConnectionError, framing.Broken) as gone:
-            raise Died from gone
+        except (ConnectionError, framing.Broken) as error:
+            raise Died from error
 
     @property
     def pid(self) -> int:
@@ -157,17 +157,17 @@ class Process:
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
 
     async def wait(self) -> None:
-        """Return when the process has ended."""
+        """Wait until the process has ended."""
         await self._child.wait()
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process."""
         self._outgoing.close()
         if self._child.returncode is None:
             self._child.kill()
 
     async def stop(self) -> None:
-        """End it as soon as it is idle: it sees that nobody will ask again."""
+        """Close the connection, so that the process ends when idle; kill it after 5 s."""
         self._outgoing.close()
         try:
             async with asyncio.timeout(_STOP_S):
@@ -178,5 +178,5 @@ class Process:
 
 
 def _environment() -> dict[str, str]:
-    """Without credentials and settings: a model has no business with them."""
+    """Return the environment of a worker, without credentials and settings."""
     return _ENVIRONMENT | {name: os.environ[name] for name in _INHERITED if name in os.environ}

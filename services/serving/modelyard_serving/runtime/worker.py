@@ -1,7 +1,7 @@
-"""The main of a worker process: loads one model, then answers one request after the other.
+"""Main program of a worker process: loads one model, then answers requests one by one.
 
 Started by `process.start` with one end of a socket pair. It ends when the other end closes, so a
-worker whose parent was killed does not stay behind.
+worker does not outlive its parent.
 """
 
 from __future__ import annotations
@@ -35,30 +35,30 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logs.configure()
     logging.captureWarnings(capture=True)
-    with socket.socket(fileno=int(sys.argv[1])) as edge, edge.makefile("rb") as incoming:
+    with socket.socket(fileno=int(sys.argv[1])) as endpoint, endpoint.makefile("rb") as incoming:
         try:
-            _serve(edge, incoming)
+            _serve(endpoint, incoming)
         except ConnectionError:
-            return 0  # the edge is gone, and with it whoever asked
+            return 0  # the endpoint ended, and its callers with it
     return 0
 
 
-def _serve(edge: socket.socket, incoming: BinaryIO) -> None:
+def _serve(endpoint: socket.socket, incoming: BinaryIO) -> None:
     first = framing.read(incoming)
     if first is None:
         return
     try:
         model = _load(**first[0])
     except ModelyardException as refused:
-        edge.sendall(framing.pack({"status": "refused", "message": refused.message}))
+        endpoint.sendall(framing.pack({"status": "refused", "message": refused.message}))
         return
-    except Exception as failed:  # noqa: BLE001 - the edge decides what a model it cannot have means
+    except Exception as failed:  # noqa: BLE001 - the endpoint decides what to do
         _log.exception("the model cannot be loaded")
-        edge.sendall(framing.pack({"status": "failed", "message": type(failed).__name__}))
+        endpoint.sendall(framing.pack({"status": "failed", "message": type(failed).__name__}))
         return
-    edge.sendall(framing.pack({"status": "ok"}))
+    endpoint.sendall(framing.pack({"status": "ok"}))
     while (request := framing.read(incoming)) is not None:
-        edge.sendall(_reply(model, request))
+        endpoint.sendall(_reply(model, request))
 
 
 def _load(folder: str, allow_pickle: bool) -> scoring.Predicts:  # noqa: FBT001 - from a frame
@@ -68,7 +68,7 @@ def _load(folder: str, allow_pickle: bool) -> scoring.Predicts:  # noqa: FBT001 
 
 
 def _warm(model: scoring.Predicts, example: Path) -> None:
-    """Predict the example it was logged with: the first prediction imports and allocates."""
+    """Predict the input example of the model: the first prediction imports and allocates."""
     if not example.is_file() or example.stat().st_size > _EXAMPLE_MAX_BYTES:
         return
     try:
@@ -86,12 +86,12 @@ def _reply(model: scoring.Predicts, request: Frame) -> bytes:
         return framing.pack({"status": "ok"}, scoring.answer(model, header["media_type"], body))
     except (InvalidArgument, InvalidParameter) as refused:
         return framing.pack({"status": "refused", "message": refused.message})
-    except Exception:  # noqa: BLE001 - whatever a model raises ends its request, not the worker
+    except Exception:  # noqa: BLE001 - an error of the model ends its request, not the worker
         return _failed(header)
 
 
 def _failed(header: dict[str, Any]) -> bytes:
-    """Keep the traceback in the log; a model's messages may hold somebody's data."""
+    """Log the traceback and leave it out of the reply: it may contain personal data."""
     _log.exception("the model failed", extra={"request": header["request_id"]})
     return framing.pack({"status": "failed"})
 

@@ -1,6 +1,6 @@
-"""A version's queue: requests wait their turn, and a dead worker is replaced.
+"""The request queue of a version's worker; a worker that dies is replaced.
 
-A crash fails the request that was running and no other.
+A crash fails only the request that was running.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from modelyard_serving import metrics
 from modelyard_serving.runtime.process import Died, LoadFailed, Process, Request
 
 Start = Callable[[], Awaitable[Process]]
-"""Starts a worker with the version's model; raises `LoadFailed`."""
+"""Starts a worker with the version's model; may raise `LoadFailed`."""
 
 _FIRST_PAUSE_S = 0.2
 _MAX_PAUSE_S = 10.0
-_UNSTABLE_S = 5.0  # a worker that dies younger than this is replaced only after a pause
+_UNSTABLE_S = 5.0  # a worker that lived shorter than this is replaced only after a pause
 
 _log = logging.getLogger(__name__)
 
@@ -39,9 +39,9 @@ class WorkerQueue:
     """One worker and the requests that wait for it.
 
     Args:
-        process: The worker, with its model loaded and warm.
-        start: Starts another like it.
-        timeout_s: How long one prediction may run before its worker is ended.
+        process: Worker with its model loaded and warm.
+        start: Starts a replacement.
+        timeout_s: Longest time that one prediction may run, in seconds; its worker is then killed.
     """
 
     def __init__(self, process: Process, start: Start, timeout_s: float) -> None:
@@ -55,24 +55,24 @@ class WorkerQueue:
 
     @property
     def is_up(self) -> bool:
-        """Whether a worker is there, loaded and warm."""
+        """Whether a worker is loaded and warm."""
         return self._process is not None
 
     @property
     def pid(self) -> int | None:
-        """The worker's process id, None while there is none."""
+        """Process id of the worker; None while there is no worker."""
         return None if self._process is None else self._process.pid
 
     async def ask(self, request: Request) -> bytes:
-        """Return the JSON answer to a request, once it had its turn.
+        """Return the JSON answer to a request, after those that were queued before.
 
-        A caller that is cancelled while it waits gives up its turn.
+        Cancelling the caller while it waits removes the request from the queue.
 
         Raises:
             Unavailable: The worker died on this request, or cannot be started again.
             DeadlineExceeded: The prediction took too long.
-            InvalidArgument: The input is not what the model takes.
-            ModelFailed: The model raised something.
+            InvalidArgument: The input does not fit the model.
+            ModelFailed: The model raised an exception.
         """
         if self._down:
             raise Unavailable(self._down)
@@ -82,7 +82,7 @@ class WorkerQueue:
         return await answer
 
     async def close(self) -> None:
-        """Stop the worker. Nobody asks any more."""
+        """Stop the worker. The queue must not be used afterwards."""
         self._runner.cancel()
         await asyncio.wait([self._runner])
         if self._process is not None:
@@ -94,7 +94,7 @@ class WorkerQueue:
         while True:
             born_s = clock()
             await self._work(process)
-            process.kill()  # it is dead already; this closes our end
+            process.kill()  # the process has ended; this closes our socket
             self._process = None
             metrics.worker_deaths.inc()
             _log.warning("the worker %s; starting another", process.ending)
@@ -118,7 +118,7 @@ class WorkerQueue:
             death.cancel()
 
     async def _answer(self, process: Process, job: _Job) -> bool:
-        """Answer one request; return False when the worker did not survive it."""
+        """Answer one request; return False if the worker did not survive it."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 answer = await process.ask(job.request)
@@ -126,7 +126,7 @@ class WorkerQueue:
             job.fail(error)
         except Died:
             process.kill()
-            job.fail(Unavailable("The model's process died on this request; others go on."))
+            job.fail(Unavailable("The model's process died on this request; others continue."))
             return False
         except TimeoutError:
             process.kill()
@@ -140,14 +140,14 @@ class WorkerQueue:
         return True
 
     async def _replacement(self, pause_s: float) -> Process:
-        """Start a worker, however often it takes; who waits meanwhile is refused if it fails."""
+        """Start a worker, retrying without limit; a failed start refuses the queued requests."""
         while True:
             await asyncio.sleep(pause_s)
             try:
                 process = await self._start()
-            except LoadFailed as failed:
-                _log.warning("no worker can be started: %s", failed)
-                self._down = f"The model's process ended and cannot be started again: {failed}."
+            except LoadFailed as error:
+                _log.warning("no worker can be started: %s", error)
+                self._down = f"The model's process ended and cannot be started again: {error}."
                 while self._jobs:
                     self._jobs.popleft().fail(Unavailable(self._down))
                 pause_s = _longer(pause_s)

@@ -1,4 +1,4 @@
-"""Runs the probes of the client's methods against the server of the environment.
+"""Runs the probes of the client's methods against the tracking server of the environment.
 
 Prints one JSON object: the outcomes of each method's probes.
 """

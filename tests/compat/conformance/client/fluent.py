@@ -24,11 +24,11 @@ def _in_run(do: Callable[[], Any]) -> Any:
     mlflow.set_experiment(fresh())
     with mlflow.start_run(run_name="a run") as active:
         do()
-    told = client.get_run(active.info.run_id)
-    tags = {key: value for key, value in told.data.tags.items() if not key.startswith("mlflow.")}
-    inputs = [item.dataset.name for item in told.inputs.dataset_inputs]
-    outputs = len(told.outputs.model_outputs) if told.outputs else 0
-    return [told.info.status, told.data.metrics, told.data.params, tags, inputs, outputs]
+    run = client.get_run(active.info.run_id)
+    tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
+    inputs = [item.dataset.name for item in run.inputs.dataset_inputs]
+    outputs = len(run.outputs.model_outputs) if run.outputs else 0
+    return [run.info.status, run.data.metrics, run.data.params, tags, inputs, outputs]
 
 
 def _files(do: Callable[[], Any]) -> Any:
@@ -207,8 +207,8 @@ def _autolog() -> Any:
             LogisticRegression(C=2.0).fit(_FRAME[["x"]], _FRAME["y"])
     finally:
         mlflow.sklearn.autolog(disable=True)
-    told = client.get_run(active.info.run_id)
-    return [told.data.params["C"], sorted(told.data.metrics), len(told.inputs.dataset_inputs)]
+    run = client.get_run(active.info.run_id)
+    return [run.data.params["C"], sorted(run.data.metrics), len(run.inputs.dataset_inputs)]
 
 
 def _evaluate() -> Any:

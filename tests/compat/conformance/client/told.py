@@ -1,4 +1,4 @@
-"""What MLflow's client returns, as JSON: the common ground of the probes of its methods."""
+"""Results of MLflow's client as JSON, for the probes of its methods."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ _numbers = itertools.count(1)
 
 
 def fresh() -> str:
-    """Return a name that nothing has; the n-th is the same in every run of the probes."""
+    """Return an unused name; the n-th is the same in every run of the probes."""
     return f"name {next(_numbers)}"
 
 
-def told(value: Any) -> Any:
-    """Return something the client returned as JSON: entities by property, folders by content."""
+def as_json(value: Any) -> Any:
+    """Return a result of the client as JSON: entities by property, folders by content."""
     match value:
         case None | bool() | int() | float() | str():
             found: Any = value
         case Path():
-            found = _told_path(value)
+            found = _files(value)
         case Mapping():
-            found = {str(key): told(item) for key, item in value.items() if item is not None}
+            found = {str(key): as_json(item) for key, item in value.items() if item is not None}
         case Sequence():
-            found = [told(item) for item in value]
+            found = [as_json(item) for item in value]
         case _ if hasattr(value, "columns"):
-            found = {name: told(list(value[name])) for name in sorted(value.columns)}
+            found = {name: as_json(list(value[name])) for name in sorted(value.columns)}
         case _:
-            found = told(dict(value)) if hasattr(value, "__iter__") else str(value)
+            found = as_json(dict(value)) if hasattr(value, "__iter__") else str(value)
     return found
 
 
 def outcome(probe: Probe) -> Any:
-    """Return what a probe returns, or how it was refused."""
+    """Return the result of a probe, or its refusal."""
     try:
-        return {"returns": told(probe())}
+        return {"returns": as_json(probe())}
     except MlflowException as refusal:
         return {"raises": type(refusal).__name__, "error_code": refusal.error_code}
 
 
-def _told_path(path: Path) -> Any:
+def _files(path: Path) -> Any:
     if path.is_file():
         return path.read_text(encoding="utf-8")
     files = sorted(item for item in path.rglob("*") if item.is_file())
