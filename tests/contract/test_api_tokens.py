@@ -228,8 +228,10 @@ def test_the_same_token_made_again_is_the_same_token(platform: Platform) -> None
     again = [platform.send(method, same, services).token for _ in range(2)]
     assert again[0] == again[1]
     taken = {
-        "exists, and is another": _request(id="samesame00", name="same", sha256="b" * 64),
-        "There is, or was, a token named 'same'": _request(name="same"),
+        "A token with the id samesame00 and other fields already exists": _request(
+            id="samesame00", name="same", sha256="b" * 64
+        ),
+        "A token named 'same' exists or existed": _request(name="same"),
     }
     for message, request in taken.items():
         refusal = platform.refusal(method, request, services)

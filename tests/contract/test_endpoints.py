@@ -90,7 +90,7 @@ def test_what_is_missing_is_not_found(endpoints: Endpoints) -> None:
         ("ListEndpointEvents", pb.ListEndpointEventsRequest(endpoint_id="fraud")),
         ("VerifyEndpointHistory", pb.VerifyEndpointHistoryRequest(endpoint_id="fraud")),
     ):
-        with refused(endpoints.registry, NotFound, "There never was an endpoint with id=fraud"):
+        with refused(endpoints.registry, NotFound, "No endpoint ever had id=fraud"):
             endpoints.call(rpc, asked)
 
 
@@ -156,14 +156,14 @@ def test_what_was_read_can_be_sent_back_whole(endpoints: Endpoints) -> None:
     ("path", "why"),
     [
         ("model_uri", "there is no such field; name 'spec'"),
-        ("spec.colour", "there is no such field; name one of targets, batching, limits"),
-        ("spec.limits.colour", "name one of max_body_bytes, timeout_ms"),
+        ("spec.colour", "there is no such field; expected one of targets, batching, limits"),
+        ("spec.limits.colour", "expected one of max_body_bytes, timeout_ms"),
         ("spec.limits.timeout_ms.x", "there is no such field"),
-        ("spec.targets.weight", "name the whole of what it is in"),
+        ("spec.targets.weight", "expected the path of the field that contains it"),
         ("spec.targets[0]", "there is no such field"),
-        ("endpoint_id", "it is not changed by updates"),
-        ("status.targets", "it is not changed by updates"),
-        ("etag", "it is not changed by updates"),
+        ("endpoint_id", "the field is read-only"),
+        ("status.targets", "the field is read-only"),
+        ("etag", "the field is read-only"),
         ("", "there is no such field"),
         ("spec.", "there is no such field"),
         ("SPEC", "there is no such field"),
@@ -182,7 +182,7 @@ def test_a_mask_is_refused_by_the_path_that_is_no_field(
 
 def test_a_star_stands_alone(endpoints: Endpoints) -> None:
     endpoints.create()
-    with refused(endpoints.registry, InvalidArgument, r"Invalid path '\*'.*stands alone"):
+    with refused(endpoints.registry, InvalidArgument, r"Invalid path '\*'.*cannot be combined"):
         endpoints.update({"targets": [target()]}, ["*", "spec.limits"])
 
 
@@ -318,7 +318,7 @@ def test_a_report_of_a_target_that_went_is_passed_over(endpoints: Endpoints) -> 
         ([], "required parameter 'targets'"),
         ([{"model_uri": URI}], "required parameter 'targets"),
         ([{"model_uri": URI, "state": "STATE_UNSPECIFIED"}], r"targets\[0\].state"),
-        ([{"model_uri": URI, "state": "SERVING"}] * 2, "expected each model once"),
+        ([{"model_uri": URI, "state": "SERVING"}] * 2, "expected each model URI at most once"),
         (
             [{"model_uri": URI, "state": "SERVING", "model_digest": "x"}],
             "expected 64 lower-case hexadecimal digits",

@@ -44,7 +44,7 @@ def test_who_held_a_stage_before_the_import_is_not_known(registry: Registry) -> 
     rename(registry, "flowers")
     for uri in ("models:/flowers/Production", "models:/flowers/latest", "models:/flowers@a"):
         for as_of_ms in (1500, imported_ms - 1):
-            with refused(registry, NotFound, "is not known"):
+            with refused(registry, NotFound, "is unknown"):
                 resolve(registry, uri, as_of_ms)
     with refused(registry, NotFound, "No version of Registered Model flowers was Production"):
         resolve(registry, "models:/flowers/Production", 999)

@@ -313,7 +313,7 @@ def test_a_number_that_was_given_here_is_refused(registry: Registry) -> None:
     import_model(registry, model())
     import_version(registry, version(1))
     assert registry.create_version().version == "2"
-    with refused(registry, AlreadyExists, "was made here"):
+    with refused(registry, AlreadyExists, "was created here"):
         import_version(registry, version(2))
     delete_version(registry, 2)
     with refused(registry, AlreadyExists, "was deleted here"):

@@ -87,7 +87,7 @@ def test_a_bad_tag_key_is_refused(registry: Registry, key: str) -> None:
 @BEFORE_SQL
 def test_a_tag_given_twice_or_too_long_is_refused(registry: Registry) -> None:
     tag = pb.RegisteredModelTag(key="team", value="ds")
-    with refused(registry, InvalidArgument, "The tag 'team' is given twice"):
+    with refused(registry, InvalidArgument, "Duplicate tag key 'team'"):
         registry.create_model(tags=[tag, tag])
     with refused(registry, InvalidArgument, "at most 100,000"):
         registry.create_model(tags=[pb.RegisteredModelTag(key="k", value="v" * 100_001)])
@@ -219,7 +219,7 @@ def test_a_protected_model_is_deleted_only_by_force(registry: Registry) -> None:
     registry.create_model()
     registry.create_version()
     assert update(registry, deletion_protection=True).deletion_protection
-    with refused(registry, FailedPrecondition, "protected from deletion; switch .* or .* force"):
+    with refused(registry, FailedPrecondition, "protected from deletion; set .* or .* force"):
         delete(registry)
     request = pb.DeleteModelVersionRequest(name="iris", version="1")
     with refused(registry, FailedPrecondition, "protected from deletion"):

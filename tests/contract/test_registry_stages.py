@@ -97,16 +97,16 @@ def test_a_missing_version_is_not_found(registry: Registry) -> None:
 def test_a_stale_etag_aborts_a_transition(registry: Registry) -> None:
     etag = registry.get_version(1).etag
     registry.move(1, "Staging", etag=etag)
-    with refused(registry, Aborted, "changed since it was read"):
+    with refused(registry, Aborted, "Etag mismatch: the current etag is"):
         registry.move(1, "Production", etag=etag)
 
 
 def test_an_unexpected_holder_aborts_a_transition(registry: Registry) -> None:
     registry.move(1, "Production", expected_holder="none")
-    with refused(registry, Aborted, "expected to be held by no version, but is held by version 1"):
+    with refused(registry, Aborted, "is held by version 1, the request expected no version"):
         registry.move(2, "Production", expected_holder="None")
     registry.move(2, "Production", expected_holder="1")
-    with refused(registry, InvalidArgument, "expected_holder needs a stage that one version holds"):
+    with refused(registry, InvalidArgument, "expected_holder needs a stage with a single holder"):
         registry.move(2, "Archived", expected_holder="2")
 
 
@@ -180,7 +180,7 @@ def test_rollback_knows_the_holders_under_a_former_name_that_was_so_before(
 
 
 def test_rollback_without_an_earlier_holder_is_refused(registry: Registry) -> None:
-    with refused(registry, FailedPrecondition, "There is nothing to roll back to"):
+    with refused(registry, FailedPrecondition, "Nothing to roll back to"):
         registry.roll_back()
     registry.move(1, "Production")
     with refused(registry, FailedPrecondition, "no other version of iris that was in Production"):
@@ -190,9 +190,9 @@ def test_rollback_without_an_earlier_holder_is_refused(registry: Registry) -> No
 def test_rollback_of_a_shared_stage_or_with_a_stale_holder_is_refused(registry: Registry) -> None:
     registry.move(1, "Production")
     registry.move(2, "Production")
-    with refused(registry, InvalidArgument, "A rollback needs a stage that one version holds"):
+    with refused(registry, InvalidArgument, "A rollback needs a stage with a single holder"):
         registry.roll_back("Archived")
-    with refused(registry, Aborted, "expected to be held by version 1, but is held by version 2"):
+    with refused(registry, Aborted, "is held by version 2, the request expected version 1"):
         registry.roll_back(expected_holder="1")
     assert registry.roll_back(expected_holder="2", comment="on fire").version == "1"
     assert registry.events()[-1].comment == "on fire"

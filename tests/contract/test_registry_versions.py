@@ -242,7 +242,7 @@ def test_only_the_description_can_be_updated_and_it_counts_as_a_change(registry:
     updated = registry.call("UpdateModelVersion", request).model_version
     assert updated == registry.get_version(1)
     assert (updated.description, updated.last_updated_timestamp) == ("96 %", registry.time.ms)
-    with refused(registry, Aborted, "changed since it was read"):
+    with refused(registry, Aborted, "Etag mismatch: the current etag is"):
         registry.call("UpdateModelVersion", request)
 
 

@@ -110,7 +110,7 @@ def test_a_name_is_given_once(platform: Platform, capsys: pytest.CaptureFixture[
     assert tokens.run(["create", "--name", "taken", "--role", "viewer"]) == 1
     said = capsys.readouterr()
     assert said.out == ""
-    assert "There is, or was, a token named" in said.err
+    assert "A token named 'taken' exists or existed" in said.err
 
 
 @pytest.mark.parametrize(

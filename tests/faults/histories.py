@@ -19,9 +19,9 @@ from tests.faults.linearizability import (
 )
 
 _REFUSED = {
-    "promote": "was expected to be held",
-    "edit": "It changed since it was read",
-    "roll_back": "There is nothing to roll back to",
+    "promote": "Holder mismatch",
+    "edit": "Etag mismatch",
+    "roll_back": "Nothing to roll back to",
 }
 """In the words of a refusal that tells something of the state."""
 

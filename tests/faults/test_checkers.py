@@ -255,13 +255,13 @@ def test_points_that_are_wrong_are_found(found: list[int], said: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "code", "words", "in_a_calm", "under_fire"),
     [
-        ("promote", "ABORTED", "Production was expected to be held by version 1", False, False),
+        ("promote", "ABORTED", "Holder mismatch: Production is held by no version", False, False),
         ("promote", "ABORTED", "Somebody else wrote the same each time", True, True),
         ("move", "ABORTED", "anything", True, True),
         ("move", "UNAVAILABLE", "the server is down", True, False),
         ("move", "INTERNAL", "Received RST_STREAM", True, False),
         ("move", "INTERNAL", "internal error (request id x)", True, True),
-        ("roll_back", "FAILED_PRECONDITION", "nothing to roll back to", False, False),
+        ("roll_back", "FAILED_PRECONDITION", "Nothing to roll back to", False, False),
     ],
 )
 def test_a_failure_that_nothing_provoked_is_found(

@@ -1,4 +1,4 @@
-"""The registry as a service: what a main mounts, and what `migrate` brings up to date."""
+"""The registry service: `mount` adds it to a server, `MIGRATIONS` is its database schema."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def mount(
     """Mount the registry on a server.
 
     Args:
-        server: Not started yet.
-        database: Refuses calls until it is at the head of `MIGRATIONS`.
-        store: Where tracking keeps the bytes.
-        tracking: A channel to `ArtifactsService`.
-        clock: Unix time in milliseconds.
+        server: Server to mount on; not started yet.
+        database: Database of the registry; refuses calls until it is at the head of `MIGRATIONS`.
+        store: Store with the bytes of artifacts.
+        tracking: Channel to `ArtifactsService`.
+        clock: Returns Unix time in milliseconds.
     """
     require_head(database, MIGRATIONS)
     restrict_to_callers(database, restriction)
@@ -72,10 +72,10 @@ def mount(
 
 
 def api_tokens(database: Database, clock: Clock = now_ms) -> Tokens:
-    """Return the API tokens as the registry's own server checks them.
+    """Return the API tokens for checks inside the registry's own server.
 
     Args:
-        database: The registry's.
-        clock: Unix time in milliseconds.
+        database: Database of the registry.
+        clock: Returns Unix time in milliseconds.
     """
     return Tokens(own_tokens(database, clock), clock)

@@ -1,4 +1,4 @@
-"""What the registry asks of tracking: to pin the bytes of a run or a logged model."""
+"""Client of tracking: seals the bytes of a run or a logged model."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
 from modelyard_kit.references.uris import LoggedModelSource, RunSource, Sealable, parse_source
 from modelyard_kit.rpc.channel import ask
-from modelyard_registry.operations.model_versions import Kept
+from modelyard_registry.operations.model_versions import SealedSource
 from modelyard_registry.rules.pinning import Pinned
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
-    """Pinned bytes, with the manifest that lists them in its canonical form."""
+class SealedManifest:
+    """Sealed bytes, with the manifest that lists them in its canonical form."""
 
     pinned: Pinned
     manifest: bytes
 
 
-def seal(tracking: ArtifactsServiceStub, source: Sealable) -> Sealed:
-    """Ask tracking to seal what is at a source; the same files have the same digest.
+def seal_manifest(tracking: ArtifactsServiceStub, source: Sealable) -> SealedManifest:
+    """Have tracking seal the files at a source; the same files have the same digest.
 
     Raises:
         NotFound: There is no such run, logged model or file.
@@ -35,18 +35,18 @@ def seal(tracking: ArtifactsServiceStub, source: Sealable) -> Sealed:
     pinned = Pinned(
         reply.digest, reply.run_id or None, reply.experiment_id or None, reply.model_id or None
     )
-    return Sealed(pinned, reply.manifest)
+    return SealedManifest(pinned, reply.manifest)
 
 
-def keep(tracking: ArtifactsServiceStub, source: str) -> Kept:
-    """Find out what a version is to be made from: sealed, if only tracking can tell.
+def seal_source(tracking: ArtifactsServiceStub, source: str) -> SealedSource:
+    """Parse the source of a version, and have tracking seal it if it names a run or logged model.
 
     Raises:
-        InvalidArgument: The source has one of our schemes but none of its forms.
+        InvalidArgument: The source has one of Modelyard's schemes but is malformed.
         NotFound: There is no such run, logged model or file.
         Unavailable: Tracking cannot be reached.
     """
     parsed = parse_source(source)
     if isinstance(parsed, RunSource | LoggedModelSource):
-        return seal(tracking, parsed).pinned
+        return seal_manifest(tracking, parsed).pinned
     return parsed

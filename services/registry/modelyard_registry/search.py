@@ -1,4 +1,4 @@
-"""Searches: from a filter and an order to SQL, one page at a time."""
+"""Searches of models and versions: filters and orders as SQL, one page at a time."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ Condition = Callable[[Comparison], ColumnElement[bool]]
 
 @dataclass(frozen=True)
 class Search:
-    """What a caller asks for.
+    """The parameters of a search.
 
     Args:
-        filter: In the grammar of `modelyard_kit.filters`; blank for everything.
-        order_by: Keys, each with an optional direction.
-        page_size: How many results at most.
-        page_token: From the page before; empty for the first.
+        filter: Filter in the grammar of `modelyard_kit.filters`; blank matches everything.
+        order_by: Sort keys, each with an optional direction.
+        page_size: Maximum number of results.
+        page_token: Page token from the previous page; empty for the first page.
     """
 
     filter: str
@@ -66,7 +66,7 @@ class Search:
 
 
 def restriction(scope: Scope) -> Sequence[ExecutableOption]:
-    """Return what hides the models that a caller's token is not good for, and all they have."""
+    """Return loader options that hide models and endpoints outside the scope of a token."""
     return [*_hiding_models(scope), *_hiding_endpoints(scope)]
 
 
@@ -90,12 +90,12 @@ def _hiding_models(scope: Scope) -> Sequence[ExecutableOption]:
 
 
 def _hiding_endpoints(scope: Scope) -> Sequence[ExecutableOption]:
-    """Hide an endpoint that refers, or once did, to a model that is outside.
+    """Hide endpoints that refer, or ever referred, to a model outside the scope.
 
-    All of its history would tell of that model; half of it would not verify.
+    The whole history of such an endpoint would reveal the model, and a part of it would not verify.
     """
     referred = EndpointModel.__table__
-    # Of which experiment a run or a logged model is, tracking knows.
+    # Only tracking knows the experiment of a run or a logged model, so these count as outside.
     outside = referred.c.model == "" if scope.experiments else false()
     if scope.models:
         other = and_(referred.c.model != "", not_(matches(referred.c.model, scope.models)))
@@ -111,7 +111,7 @@ def _hiding_endpoints(scope: Scope) -> Sequence[ExecutableOption]:
 
 
 def search_models(session: Session, search: Search) -> tuple[Sequence[RegisteredModel], str]:
-    """Return a page of models and the token of the next; by name unless asked otherwise."""
+    """Return a page of models, by name unless ordered otherwise, and the next page token."""
     keys = _keys(search, _MODEL_ORDER, [SortKey(RegisteredModel.name.expression, nullable=False)])
     rows = select(RegisteredModel).options(
         selectinload(RegisteredModel.tags), selectinload(RegisteredModel.aliases)
@@ -120,9 +120,9 @@ def search_models(session: Session, search: Search) -> tuple[Sequence[Registered
 
 
 def search_versions(session: Session, search: Search) -> tuple[Sequence[ModelVersion], str]:
-    """Return a page of versions and the token of the next; last change first by default.
+    """Return a page of versions, last change first by default, and the next page token.
 
-    What an order leaves undecided goes by name, then the highest version first, as with MLflow.
+    Ties are ordered by name, then by version, highest first, as in MLflow.
     """
     last_change = SortKey(ModelVersion.updated_ms.expression, ascending=False, nullable=False)
     default = [
@@ -174,7 +174,7 @@ def _sort_key(order: OrderBy, columns: Mapping[str, ColumnElement[Any]]) -> Sort
     if column is None:
         raise InvalidArgument(
             f"Invalid order_by key '{order.key}'; use one of {', '.join(columns)}, "
-            "each with ASC or DESC after it if you like.",
+            "each optionally followed by ASC or DESC.",
             key=order.key,
         )
     return SortKey(column, order.ascending)
@@ -202,8 +202,8 @@ def _version_condition(comparison: Comparison) -> ColumnElement[bool]:
 
 
 def _tag_condition(value: ColumnElement[Any], comparison: Comparison) -> ColumnElement[bool]:
-    # MLflow's clients add `!= 'true'` to each search of models, to leave out prompts: what lacks
-    # the tag is none.
+    # MLflow's clients add `!= 'true'` to each search of models, to exclude prompts. A model without
+    # the tag is not a prompt.
     if comparison.key == _PROMPT_TAG:
         value = func.coalesce(value, "false")
     return text_condition(value, comparison)
@@ -231,7 +231,7 @@ def _number(column: ColumnElement[Any]) -> Condition:
 
 
 def _version_condition_of_number(comparison: Comparison) -> ColumnElement[bool]:
-    # Versions are texts in every answer, so that clients quote them.
+    # Replies contain versions as text, so clients quote them in filters.
     return number_condition(ModelVersion.version.expression, _converted(comparison, _unquoted))
 
 
@@ -243,7 +243,7 @@ def _stage_condition(comparison: Comparison) -> ColumnElement[bool]:
 
 
 def _alias_condition(comparison: Comparison) -> ColumnElement[bool]:
-    """Any of the version's aliases is so; negated, none is."""
+    """Match versions with an alias that satisfies the comparison; negated, versions without one."""
     require_operator(comparison, TEXT_OPERATORS)
     opposites = {
         Operator.NE: Operator.EQ,

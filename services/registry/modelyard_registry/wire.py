@@ -1,4 +1,4 @@
-"""Rows to messages."""
+"""Conversion of rows to messages."""
 
 from __future__ import annotations
 
@@ -103,10 +103,10 @@ def endpoint(row: Endpoint) -> endpoint_pb2.Endpoint:
     )
 
 
-def _target_status(kept: Document) -> endpoint_pb2.TargetStatus:
-    said = {key: value for key, value in kept.items() if key != "since_ms"}
-    since_time = _timestamp(kept["since_ms"])
-    return endpoint_pb2.TargetStatus(since_time=since_time, **said)
+def _target_status(status: Document) -> endpoint_pb2.TargetStatus:
+    fields = {key: value for key, value in status.items() if key != "since_ms"}
+    since_time = _timestamp(status["since_ms"])
+    return endpoint_pb2.TargetStatus(since_time=since_time, **fields)
 
 
 def endpoint_event(row: EndpointEvent) -> endpoint_pb2.EndpointEvent:
@@ -127,7 +127,7 @@ def endpoint_event(row: EndpointEvent) -> endpoint_pb2.EndpointEvent:
 
 
 def document(message: Message) -> Document:
-    """Return the JSON object of a message, without what is unset, empty or a time."""
+    """Return the JSON object of a message, without times and unset or empty fields."""
     found = {
         field.name: _plain(field, value)
         for field, value in message.ListFields()
@@ -145,7 +145,7 @@ def _plain(field: FieldDescriptor, value: Any) -> Any:
 
 
 def object_downloads(store: ArtifactStore, manifest: Manifest) -> Iterator[pb.ObjectDownload]:
-    """Yield where to GET each object of a manifest, once."""
+    """Yield a presigned GET URL for each distinct object of a manifest."""
     objects: dict[Digest, int] = {}
     for file in manifest.files:
         whole = () if file.parts else ((file.digest, file.size_bytes),)

@@ -46,16 +46,22 @@ def test_what_can_be_is_taken(spec: Document) -> None:
     ("spec", "message"),
     [
         ({}, "required parameter 'spec.targets'"),
-        ({"targets": [CANARY | {"weight": 100}]}, "0 have the role STABLE, expected exactly one"),
+        (
+            {"targets": [CANARY | {"weight": 100}]},
+            "0 targets have the role STABLE, expected exactly one",
+        ),
         (
             {"targets": [STABLE | {"weight": 50}, CANARY | {"role": "STABLE", "weight": 50}]},
-            "2 have the role STABLE, expected exactly one",
+            "2 targets have the role STABLE, expected exactly one",
         ),
         ({"targets": [STABLE, CANARY]}, "the weights add up to 105, expected 100"),
         ({"targets": [STABLE | {"weight": 99}]}, "the weights add up to 99, expected 100"),
         ({"targets": [STABLE | {"weight": 101}]}, r"'101' .*\[0\].weight': expected a number"),
         ({"targets": [STABLE | {"weight": -1}]}, r"'-1' for parameter 'spec.targets\[0\].weight'"),
-        ({"targets": [STABLE, STABLE]}, r"targets\[1\].model_uri': expected each model once"),
+        (
+            {"targets": [STABLE, STABLE]},
+            r"targets\[1\].model_uri': expected each model URI at most once",
+        ),
         ({"targets": [{**STABLE, "model_uri": "s3://b"}]}, "Invalid model URI 's3://b': expected"),
         ({"targets": [{**STABLE, "model_uri": "models:/a/b"}]}, "'b' is neither a version"),
         (
@@ -70,8 +76,8 @@ def test_what_can_be_is_taken(spec: Document) -> None:
             {"targets": [STABLE, {"model_uri": "models:/a/1", "role": "SHADOW"}]},
             r"required parameter 'spec.targets\[1\].sample'",
         ),
-        ({"targets": [STABLE, SHADOW | {"weight": 0}]}, r"SHADOW has none; it has a sample"),
-        ({"targets": [STABLE | {"sample": 0.5}]}, r"STABLE has none; it has a weight"),
+        ({"targets": [STABLE, SHADOW | {"weight": 0}]}, r"SHADOW has no weight; set sample"),
+        ({"targets": [STABLE | {"sample": 0.5}]}, r"STABLE has no sample; set weight"),
         ({"targets": [STABLE, SHADOW | {"sample": 0.0}]}, r"'0.0' .*\[1\].sample': expected"),
         ({"targets": [STABLE, SHADOW | {"sample": math.nan}]}, r"'nan' .*\[1\].sample'"),
         ({"targets": [STABLE], "batching": {"max_rows": 0}}, "'0' for parameter 'spec.batching.m"),
@@ -83,7 +89,7 @@ def test_what_can_be_is_taken(spec: Document) -> None:
         ({"targets": [STABLE], "guardrails": {"max_error_rate": 1.1}}, "from 0 to 1"),
         (
             {"targets": [STABLE], "guardrails": {"roll_back": True, "window_s": 60}},
-            "'spec.guardrails.roll_back': there is no limit to decide by; set one of max_d",
+            "'spec.guardrails.roll_back': it needs at least one limit; set one of max_d",
         ),
     ],
 )

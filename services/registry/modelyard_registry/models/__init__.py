@@ -1,7 +1,7 @@
 """The registry's tables, which are also its domain objects.
 
-What the tables hold about one name is, written as JSON, the *document* of that name; events are
-patches of it. docs/history.md describes it.
+The rows of one name, written as JSON, are the *document* of that name; events are patches of it.
+docs/history.md describes the format.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What all tables are made of, and what every event has."""
+"""The declarative base, and the columns that all events share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ idempotency.replies.to_metadata(Base.metadata)
 
 
 class Chained:
-    """What every event has: one change of one name, with the hash of the one before.
+    """Columns of an event: one change of one name, with the hash of the event before it.
 
     Triggers refuse to update or delete a row.
     """
@@ -36,12 +36,12 @@ class Chained:
 
     @property
     def number(self) -> str:
-        """The version it was done to, as text; empty for none."""
+        """Number of the changed version, as text; empty if the event concerns no version."""
         return ""
 
     @property
     def hashed(self) -> dict[str, Any]:
-        """What its hash is computed over."""
+        """The fields that the hash is computed over."""
         columns = (
             "name",
             "revision",

@@ -15,7 +15,7 @@ _ENDPOINT = String(63)
 
 
 class EndpointName(Base):
-    """What outlives an endpoint: the head of its history. Locked first."""
+    """The head of an endpoint's history, which outlives the endpoint. Locked first."""
 
     __tablename__ = "endpoint_name"
 
@@ -25,16 +25,16 @@ class EndpointName(Base):
 
 
 class EndpointModel(Base):
-    """A registered model that an endpoint refers to, or once did: who may see it depends on them.
+    """A registered model that an endpoint refers to, or once did; scopes are checked against it.
 
-    It is never deleted, as the events that name it.
+    Rows are never deleted, like the events that name the model.
     """
 
     __tablename__ = "endpoint_model"
 
     name: Mapped[str] = mapped_column(ForeignKey(EndpointName.name), primary_key=True)
     model: Mapped[str] = mapped_column(String(256), primary_key=True)
-    """Its name; empty for all that is not registered, but of some run or logged model."""
+    """Name of the model; empty for targets that are not registered but in a run or logged model."""
 
 
 class Endpoint(Base):
@@ -42,9 +42,9 @@ class Endpoint(Base):
 
     name: Mapped[str] = mapped_column(ForeignKey(EndpointName.name), primary_key=True)
     spec: Mapped[str] = mapped_column(Text)
-    """As canonical JSON, without what is unset or empty."""
+    """The spec as canonical JSON, without unset and empty fields."""
     status: Mapped[str] = mapped_column(Text)
-    """Where each of its targets stands, as JSON by URI; in no document."""
+    """Reported status of each target, as JSON by model URI; not part of the document."""
     created_ms: Mapped[int] = mapped_column(BigInteger)
     updated_ms: Mapped[int] = mapped_column(BigInteger)
 
@@ -56,17 +56,17 @@ class Endpoint(Base):
 
     @property
     def wanted(self) -> Document:
-        """Its spec, to be read only."""
+        """The spec, as a read-only object."""
         return dict(json.loads(self.spec))
 
     @property
     def reported(self) -> dict[str, Document]:
-        """Where each of its targets stands, by URI, to be read only."""
+        """Reported status of each target by model URI, as a read-only object."""
         return dict(json.loads(self.status))
 
     @property
     def statuses(self) -> list[Document]:
-        """Where each of its targets stands, in the order of the spec."""
+        """Reported status of each target, in the order of the spec."""
         reported = self.reported
         return [{"model_uri": uri} | reported[uri] for uri in uris_of(self.wanted)]
 

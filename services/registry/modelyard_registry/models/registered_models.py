@@ -1,6 +1,6 @@
-"""The tables of registered models, of tokens, and what both kinds of history count by.
+"""The tables of registered models and API tokens, and the clock that all histories share.
 
-Each row knows where it stands in the document of its name.
+Each row that is part of a document knows its paths in it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ _ONE_HOLDER = text("stage IN ('Staging', 'Production')")
 
 
 class ModelName(Base):
-    """What outlives a model: its name's numbers and the head of its history. Locked first."""
+    """The version counter of a name and the head of its history, which outlive the model.
+
+    Locked first.
+    """
 
     __tablename__ = "model_name"
 
@@ -30,7 +33,7 @@ class ModelName(Base):
     renamed_from: Mapped[str | None] = mapped_column(_NAME)
 
     @property
-    def places(self) -> tuple[Path, ...]:
+    def paths(self) -> tuple[Path, ...]:
         return tuple(self.cells)
 
     @property
@@ -67,7 +70,7 @@ class RegisteredModel(Base):
         return str(self.names.revision)
 
     @property
-    def places(self) -> tuple[Path, ...]:
+    def paths(self) -> tuple[Path, ...]:
         return (("model",), ("tags",), ("aliases",), ("versions",))
 
     @property
@@ -94,7 +97,7 @@ class RegisteredModelTag(Base):
     value: Mapped[str] = mapped_column(Text)
 
     @property
-    def places(self) -> tuple[Path, ...]:
+    def paths(self) -> tuple[Path, ...]:
         return (("tags", self.key),)
 
     @property
@@ -147,7 +150,7 @@ class ModelVersion(Base):
 
     @property
     def verified(self) -> bool:
-        """Whether its bytes are kept here; a foreign source has no digest."""
+        """Whether the version is pinned to bytes in the store; a foreign source has no digest."""
         return self.digest is not None
 
     @property
@@ -155,7 +158,7 @@ class ModelVersion(Base):
         return self.status == READY
 
     @property
-    def places(self) -> tuple[Path, ...]:
+    def paths(self) -> tuple[Path, ...]:
         return (("versions", str(self.version)),)
 
     @property
@@ -175,9 +178,9 @@ class ModelVersion(Base):
             "updated_ms",
             "revision",
         )
-        place = ("versions", str(self.version))
-        inside: dict[Path, Any] = {(*place, "tags"): {}}
-        return inside | _cells(self, place, columns)
+        path = ("versions", str(self.version))
+        inside: dict[Path, Any] = {(*path, "tags"): {}}
+        return inside | _cells(self, path, columns)
 
 
 READY = "READY"
@@ -197,12 +200,12 @@ class ModelVersionTag(Base):
     value: Mapped[str] = mapped_column(Text)
 
     @property
-    def places(self) -> tuple[Path, ...]:
+    def paths(self) -> tuple[Path, ...]:
         return (("versions", str(self.version), "tags", self.key),)
 
     @property
     def cells(self) -> dict[Path, Any]:
-        return {self.places[0]: self.value}
+        return {self.paths[0]: self.value}
 
 
 class ModelAlias(Base):
@@ -219,12 +222,12 @@ class ModelAlias(Base):
     version: Mapped[int] = mapped_column(BigInteger)
 
     @property
-    def places(self) -> tuple[Path, ...]:
+    def paths(self) -> tuple[Path, ...]:
         return (("aliases", self.alias),)
 
     @property
     def cells(self) -> dict[Path, Any]:
-        return {self.places[0]: self.version}
+        return {self.paths[0]: self.version}
 
 
 class Event(Chained, Base):
@@ -242,10 +245,10 @@ class Event(Chained, Base):
 
 
 class Imported(Base):
-    """What came from another registry: importing it again finds it by its id there.
+    """Maps the id of an imported model or version at its origin to the model here.
 
-    It follows its model when that is renamed and goes with it. It says how rows came, not what they
-    say, so it stands in no document.
+    A repeated import finds its model by this row. The row follows a rename of the model and is
+    deleted with it. It is provenance, not content, so it is not part of the document.
     """
 
     __tablename__ = "imported"
@@ -254,14 +257,14 @@ class Imported(Base):
     kind: Mapped[str] = mapped_column(String(16), primary_key=True)
     """`model` or `version`."""
     origin_id: Mapped[str] = mapped_column(String(300), primary_key=True)
-    """A name, or `name/number`."""
+    """Name of the model, or `name/number` of the version, at the origin."""
     name: Mapped[str] = mapped_column(
         ForeignKey(RegisteredModel.name, onupdate="CASCADE", ondelete="CASCADE"), index=True
     )
 
 
 class RegistryClock(Base):
-    """One row: how many changes there were in all."""
+    """Single row: the number of changes of all names."""
 
     __tablename__ = "clock"
 
@@ -270,7 +273,7 @@ class RegistryClock(Base):
 
 
 class ApiToken(Base):
-    """An API token, which ends by time or by being revoked, and is never deleted."""
+    """An API token. Tokens expire or are revoked; rows are never deleted."""
 
     __tablename__ = "api_token"
 
@@ -279,7 +282,7 @@ class ApiToken(Base):
     name: Mapped[str] = mapped_column(String(100), unique=True)
     role: Mapped[str] = mapped_column(String(20))
     models: Mapped[str] = mapped_column(Text)
-    """Patterns, as a JSON list."""
+    """Name patterns, as a JSON list."""
     experiments: Mapped[str] = mapped_column(Text)
     created_by: Mapped[str] = mapped_column(String(256))
     created_ms: Mapped[int] = mapped_column(BigInteger)
@@ -297,7 +300,7 @@ class ApiToken(Base):
 
 
 class ApiTokenRevision(Base):
-    """One row: how often tokens were made and revoked."""
+    """Single row: the number of token creations and revocations."""
 
     __tablename__ = "api_token_revision"
 
@@ -305,7 +308,7 @@ class ApiTokenRevision(Base):
     revision: Mapped[int] = mapped_column(BigInteger)
 
 
-def _cells(row: Base, place: Path, columns: tuple[str, ...]) -> dict[Path, Any]:
-    values = {(*place, column): getattr(row, column) for column in columns}
-    # A merge patch cannot hold null: what is null in the table is not in the document.
+def _cells(row: Base, path: Path, columns: tuple[str, ...]) -> dict[Path, Any]:
+    values = {(*path, column): getattr(row, column) for column in columns}
+    # A merge patch cannot hold null, so columns that are NULL are left out of the document.
     return {path: value for path, value in values.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Aliases: movable names for versions, each of one model."""
+"""Aliases: movable names for the versions of a model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from modelyard_registry.rules.history import Action
 
 
 def set_alias(call: Call, name: str, alias: str, number: int) -> None:
-    """Point an alias at a version, wherever it pointed before; where it points is no change."""
+    """Point an alias at a version; pointing it at the same version again changes nothing."""
     check_alias(alias)
     change, _ = Change.begin(call, name)
     get_version(call.session, name, number)
@@ -26,7 +26,7 @@ def set_alias(call: Call, name: str, alias: str, number: int) -> None:
 
 
 def delete_alias(call: Call, name: str, alias: str) -> None:
-    """Delete an alias; a missing one stays missing, which is no change."""
+    """Delete an alias; deleting a missing one changes nothing."""
     change, _ = Change.begin(call, name)
     pointer = call.session.get(ModelAlias, (name, alias))
     if pointer is not None:

@@ -1,6 +1,7 @@
-"""Chains of events: written with each change, read in order, verified.
+"""Hash chains of events: append, read in order, verify.
 
-Each kind of name has events of its own and a table of heads. One clock counts them all.
+Models and endpoints each have a table of events and a table of heads. One clock counts the events
+of both.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from modelyard_registry.rules.history import FIRST_PREVIOUS_HASH, event_hash
 _ROWS_AT_ONCE = 500
 
 Head: TypeAlias = ModelName | EndpointName
-"""The row of a name, which its chain ends in."""
+"""The row of a name that holds the end of its chain."""
 
 E = TypeVar("E", Event, EndpointEvent)
 H = TypeVar("H", ModelName, EndpointName)
@@ -29,13 +30,13 @@ def append(session: Session, call: Call, head: Head, event: Event | EndpointEven
     """Insert an event after all others of its name.
 
     Args:
-        session: The transaction of the change.
-        call: Who made it, and when.
-        head: Of the name, locked.
-        event: Says what was done; all else is set here.
+        session: Transaction of the change.
+        call: Call that makes the change; provides actor, time and request id.
+        head: Head of the name, locked.
+        event: Event with name, action, patches and comment; the other fields are set here.
     """
     event.revision = head.revision + 1
-    # From here on all changes wait.
+    # This locks the clock row: all other changes wait from here until the commit.
     tick = update(RegistryClock).values(ticks=RegistryClock.ticks + 1)
     event.clock = session.scalars(tick.returning(RegistryClock.ticks)).one()
     event.at_ms = call.now_ms
@@ -61,14 +62,14 @@ def events_after(
 
 
 def all_events_after(session: Session, kind: type[E], clock: int, limit: int) -> Sequence[E]:
-    """Return the events of all names of a kind after a clock, oldest first."""
+    """Return the events of all names of a kind after a clock value, oldest first."""
     return session.scalars(
         select(kind).where(kind.clock > clock).order_by(kind.clock).limit(limit)
     ).all()
 
 
 def position(session: Session, heads: type[H], name: str) -> int:
-    """Return the newest revision of a name, or the clock of all if it is empty."""
+    """Return the newest revision of a name, or the value of the clock if the name is empty."""
     if not name:
         return session.scalars(select(RegistryClock.ticks)).one()
     found = session.get(heads, name)
@@ -76,7 +77,7 @@ def position(session: Session, heads: type[H], name: str) -> int:
 
 
 def check_position(session: Session, heads: type[H], name: str, after: int) -> None:
-    """Refuse to follow from where the history has not been.
+    """Refuse a position that is beyond the end of the history.
 
     Raises:
         OutOfRange: `after` is beyond the newest change.
@@ -85,17 +86,17 @@ def check_position(session: Session, heads: type[H], name: str, after: int) -> N
     if after > newest:
         counted = "revision" if name else "clock"
         raise OutOfRange(
-            f"Cannot resume after {counted} {after}: the newest is {newest}; read the present "
+            f"Cannot resume after {counted} {after}: the newest is {newest}. Read the current "
             f"state and resume after its {counted}.",
             newest=str(newest),
         )
 
 
 def verify(session: Session, kind: type[E], head: Head) -> None:
-    """Recompute the hash chain of a name, which must end in its head.
+    """Recompute the hash chain of a name and compare its end with the head.
 
     Raises:
-        DataLoss: Names the first event that does not verify.
+        DataLoss: An event does not verify; the message names the first one.
     """
     previous_hash, revision = FIRST_PREVIOUS_HASH, 0
     events = select(kind).where(kind.name == head.name).order_by(kind.revision)
@@ -113,7 +114,7 @@ def verify(session: Session, kind: type[E], head: Head) -> None:
 def _broken(name: str, revision: int) -> DataLoss:
     return DataLoss(
         f"The history of {name} does not verify from revision {revision} on: the event was "
-        "changed, or is missing.",
+        "modified or is missing.",
         name=name,
         revision=str(revision),
     )

@@ -1,4 +1,4 @@
-"""One change, one event: rows are written here, and what is written is what the event says."""
+"""Writes rows and the event that describes them: one change, one event."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from modelyard_registry.rules.history import (
 
 
 class Documented(Protocol):
-    """A row that stands in its name's document."""
+    """A row that is part of its name's document."""
 
     @property
-    def places(self) -> tuple[Path, ...]:
-        """What is gone from the document when the row is."""
+    def paths(self) -> tuple[Path, ...]:
+        """Paths that leave the document when the row is deleted."""
 
     @property
     def cells(self) -> dict[Path, Any]:
-        """Its values by where they stand."""
+        """Values of the row, by their path in the document."""
 
 
 class Change:
-    """What one call does to one name.
+    """The change that one call makes to one name.
 
-    Each row is flushed at once: SQL runs in the order of the code, so a stage is vacated before
-    it is taken (an ORM left to itself orders its updates by primary key).
+    Each row is flushed at once, so SQL runs in the order of the code and a stage is vacated before
+    it is taken. (By default the ORM orders its updates by primary key.)
 
     Args:
-        call: Who does it, when, and in which transaction.
-        names: The row of the name, locked.
+        call: Call that makes the change; provides actor, time and transaction.
+        names: Row of the name, locked.
     """
 
     def __init__(self, call: Call, names: ModelName) -> None:
@@ -55,13 +55,13 @@ class Change:
 
     @staticmethod
     def lock(call: Call, names: set[str]) -> None:
-        """Lock several names in order, so that nobody who does the same waits for the other."""
+        """Lock several names in a fixed order, so that concurrent calls cannot deadlock."""
         wanted = select(ModelName).where(ModelName.name.in_(names)).order_by(ModelName.name)
         call.session.scalars(wanted.with_for_update()).all()
 
     @classmethod
     def begin(cls, call: Call, name: str) -> tuple[Self, RegisteredModel]:
-        """Lock a model that is to be changed.
+        """Lock a model and start a change of it.
 
         Raises:
             NotFound: There is no such model.
@@ -74,10 +74,10 @@ class Change:
 
     @classmethod
     def begin_name(cls, call: Call, name: str) -> Self:
-        """Lock a name that is to be given to a model, for the first time or again.
+        """Lock an unused name, creating its row if needed, and start a change of it.
 
         Raises:
-            PermissionDenied: The caller's token is not good for models of that name.
+            PermissionDenied: The name is outside the scope of the caller's token.
         """
         check_new_model(call.session, name)
         names = call.session.get(ModelName, name, with_for_update=True)
@@ -92,11 +92,11 @@ class Change:
 
     @property
     def is_empty(self) -> bool:
-        """Whether everything is as it was."""
+        """Whether nothing has changed so far."""
         return not self._after
 
     def set(self, row: Documented, **values: Any) -> None:
-        """Change columns of a row; a version counts its changes."""
+        """Set columns of a row; the first change of a version in a call increments its revision."""
         if isinstance(row, ModelVersion) and row.version not in self._counted:
             self._counted.add(row.version)
             values["revision"] = row.revision + 1
@@ -111,35 +111,35 @@ class Change:
         self._session.flush()
 
     def add(self, row: Documented) -> None:
-        """Insert a row; parents before what stands in them."""
+        """Insert a row; parents before their children."""
         if isinstance(row, ModelVersion):
             self._counted.add(row.version)
         self._session.add(row)
         self._session.flush()
-        self.gain(row)
+        self.note_added(row)
 
     def remove(self, row: Documented) -> None:
-        """Delete a row; parents after what stands in them."""
-        self.lose(row)
+        """Delete a row; parents after their children."""
+        self.note_removed(row)
         self._session.delete(row)
         self._session.flush()
 
-    def gain(self, row: Documented) -> None:
-        """Say that a row is the name's now, without writing it."""
-        for path in row.places:
+    def note_added(self, row: Documented) -> None:
+        """Note in the event that the name gains a row, without writing the row."""
+        for path in row.paths:
             put_first(self._before, path, None)
         for path, value in row.cells.items():
             put(self._after, path, value)
 
-    def lose(self, row: Documented) -> None:
-        """Say that a row is the name's no more, without deleting it."""
+    def note_removed(self, row: Documented) -> None:
+        """Note in the event that the name loses a row, without deleting the row."""
         for path, value in row.cells.items():
             put_first(self._before, path, value)
-        for path in row.places:
+        for path in row.paths:
             put(self._after, path, None)
 
     def record(self, action: Action, version: int | None = None, comment: str = "") -> None:
-        """Insert the event that says what was done since `begin`."""
+        """Insert the event with everything that changed since `begin`."""
         event = Event(
             name=self.names.name,
             action=action,

@@ -1,4 +1,4 @@
-"""What is done to endpoints, and what serving processes report of them."""
+"""Operations on endpoints, and the status that serving processes report."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def create_endpoint(call: Call, endpoint_id: str, spec: Document, *, comment: st
     """Create an endpoint; the models it names need not exist.
 
     Raises:
-        AlreadyExists: There is one of that id, or was one that the caller may not see.
+        AlreadyExists: The id is taken, or was used by an endpoint outside the caller's scope.
         PermissionDenied: A model is outside the caller's scope.
     """
     check_endpoint_id(endpoint_id)
     check_spec(spec)
-    head = _claimed(call.session, endpoint_id)
+    head = _lock_unused_id(call.session, endpoint_id)
     _refer(call.session, endpoint_id, spec)
     endpoint = Endpoint(
         name=endpoint_id,
         spec=canonical(spec),
-        status=canonical(_standing(spec, {}, call.now_ms)),
+        status=canonical(_target_statuses(spec, {}, call.now_ms)),
         created_ms=call.now_ms,
         updated_ms=call.now_ms,
     )
@@ -60,7 +60,7 @@ def get_endpoint(session: Session, endpoint_id: str) -> Endpoint:
     """Return an endpoint.
 
     Raises:
-        NotFound: There is none of that id.
+        NotFound: There is no such endpoint.
     """
     found = session.get(Endpoint, endpoint_id)
     if found is None:
@@ -69,22 +69,20 @@ def get_endpoint(session: Session, endpoint_id: str) -> Endpoint:
 
 
 def list_endpoints(session: Session, after: str, limit: int) -> Sequence[Endpoint]:
-    """Return endpoints whose id comes after one, by id."""
+    """Return endpoints with ids greater than `after`, ordered by id."""
     rows = select(Endpoint).where(Endpoint.name > after).order_by(Endpoint.name)
     return session.scalars(rows.limit(limit)).all()
 
 
 def get_head(session: Session, endpoint_id: str) -> EndpointName:
-    """Return what is left of an id, whether or not its endpoint exists.
+    """Return the head of an id, whether or not its endpoint still exists.
 
     Raises:
-        NotFound: There never was an endpoint of that id.
+        NotFound: The id was never used.
     """
     found = session.get(EndpointName, endpoint_id)
     if found is None:
-        raise NotFound(
-            f"There never was an endpoint with id={endpoint_id}", endpoint_id=endpoint_id
-        )
+        raise NotFound(f"No endpoint ever had id={endpoint_id}", endpoint_id=endpoint_id)
     return found
 
 
@@ -97,18 +95,18 @@ def update_endpoint(
     etag: str,
     comment: str,
 ) -> Endpoint:
-    """Change fields of a spec; to what they are already is no change.
+    """Set fields of a spec; equal values change nothing.
 
     Args:
-        call: Who does it.
-        endpoint_id: Of the endpoint.
-        given: A spec with the new values.
-        paths: Where they are in it; what it lacks there is unset.
-        etag: What the caller read; empty for any.
-        comment: Why.
+        call: Call that makes the change.
+        endpoint_id: Id of the endpoint.
+        given: Spec with the new values.
+        paths: Paths of the fields to set; fields that `given` lacks are unset.
+        etag: Expected etag of the endpoint; empty for any.
+        comment: Reason for the change, stored in the history.
 
     Raises:
-        NotFound: There is none of that id.
+        NotFound: There is no such endpoint.
         Aborted: The etag is stale.
         PermissionDenied: A model is outside the caller's scope.
     """
@@ -120,7 +118,7 @@ def update_endpoint(
     if spec == before["spec"]:
         return endpoint
     _refer(call.session, endpoint_id, spec)
-    endpoint.status = canonical(_standing(spec, endpoint.reported, call.now_ms))
+    endpoint.status = canonical(_target_statuses(spec, endpoint.reported, call.now_ms))
     endpoint.spec, endpoint.updated_ms = canonical(spec), call.now_ms
     call.session.flush()
     _record(call, head, EndpointAction.ENDPOINT_UPDATED, before, endpoint.document, comment)
@@ -128,10 +126,10 @@ def update_endpoint(
 
 
 def delete_endpoint(call: Call, endpoint_id: str, *, etag: str, comment: str) -> None:
-    """Delete an endpoint; its id keeps its history.
+    """Delete an endpoint; the history of its id remains.
 
     Raises:
-        NotFound: There is none of that id.
+        NotFound: There is no such endpoint.
         Aborted: The etag is stale.
     """
     head, endpoint = _begin(call.session, endpoint_id)
@@ -143,38 +141,38 @@ def delete_endpoint(call: Call, endpoint_id: str, *, etag: str, comment: str) ->
 
 
 def report(call: Call, endpoint_id: str, targets: Sequence[Document]) -> None:
-    """Keep where targets stand; those that the endpoint does not have are passed over.
+    """Store the reported status of targets; unknown targets are ignored.
 
     Raises:
-        NotFound: There is none of that id.
+        NotFound: There is no such endpoint.
     """
     check_report(targets)
     _, endpoint = _begin(call.session, endpoint_id)
-    standing = endpoint.reported
+    statuses = endpoint.reported
     for target in targets:
         uri = target["model_uri"]
-        if uri in standing:
-            standing[uri] = _since(standing[uri], target, call.now_ms)
-    endpoint.status = canonical(standing)
+        if uri in statuses:
+            statuses[uri] = _merged_status(statuses[uri], target, call.now_ms)
+    endpoint.status = canonical(statuses)
 
 
-def _standing(spec: Document, before: Document, now_ms: int) -> Document:
-    """Return where the targets of a spec stand: as before, or of new ones nothing is known."""
+def _target_statuses(spec: Document, before: Document, now_ms: int) -> Document:
+    """Return the status of each target of a spec: the one before, or PENDING for a new target."""
     unknown = {"state": PENDING, "since_ms": now_ms}
     return {uri: before.get(uri, unknown) for uri in uris_of(spec)}
 
 
-def _since(before: Document, reported: Document, now_ms: int) -> Document:
-    """Return what is kept of a report: with the time of the last one that said something else."""
-    kept = {key: value for key, value in reported.items() if key != "model_uri"}
-    counted = ("state", "model_version", "model_digest")
-    if all(before.get(key) == kept.get(key) for key in counted):
-        return kept | {"since_ms": before["since_ms"]}
-    return kept | {"since_ms": now_ms}
+def _merged_status(before: Document, reported: Document, now_ms: int) -> Document:
+    """Return a reported status to store; `since_ms` changes with state, version or digest."""
+    status = {key: value for key, value in reported.items() if key != "model_uri"}
+    compared = ("state", "model_version", "model_digest")
+    if all(before.get(key) == status.get(key) for key in compared):
+        return status | {"since_ms": before["since_ms"]}
+    return status | {"since_ms": now_ms}
 
 
 def _begin(session: Session, endpoint_id: str) -> tuple[EndpointName, Endpoint]:
-    """Lock an endpoint that is to be changed."""
+    """Lock an endpoint for a change."""
     head = session.get(EndpointName, endpoint_id, with_for_update=True)
     endpoint = session.get(Endpoint, endpoint_id)
     if head is None or endpoint is None:
@@ -182,11 +180,11 @@ def _begin(session: Session, endpoint_id: str) -> tuple[EndpointName, Endpoint]:
     return head, endpoint
 
 
-def _claimed(session: Session, endpoint_id: str) -> EndpointName:
-    """Return the head of an id that no endpoint has, locked."""
+def _lock_unused_id(session: Session, endpoint_id: str) -> EndpointName:
+    """Lock and return the head of an id that no endpoint has; create it if needed."""
     head = session.get(EndpointName, endpoint_id, with_for_update=True)
     if head is None:
-        # Scopes do not restrict Core: an id may be taken by what the caller may not see.
+        # Scopes do not restrict Core statements: this finds ids that the caller may not see too.
         taken = EndpointName.__table__.c.name
         if session.scalar(select(taken).where(taken == endpoint_id)) is not None:
             raise _taken(endpoint_id)
@@ -199,7 +197,7 @@ def _claimed(session: Session, endpoint_id: str) -> EndpointName:
 
 
 def _refer(session: Session, endpoint_id: str, spec: Document) -> None:
-    """Remember which models an endpoint refers to, all within the caller's scope."""
+    """Store which models an endpoint refers to; refuse models outside the caller's scope."""
     for model in models_of(spec):
         if model:
             check_new_model(session, model)
@@ -229,8 +227,8 @@ def _record(
 
 def _taken(endpoint_id: str) -> AlreadyExists:
     return AlreadyExists(
-        f"Endpoint with id={endpoint_id} already exists, or did with models that this caller may "
-        "not see.",
+        f"Endpoint with id={endpoint_id} already exists, or was used before with models outside "
+        "the caller's scope; choose another id.",
         endpoint_id=endpoint_id,
     )
 

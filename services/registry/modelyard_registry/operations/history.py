@@ -1,4 +1,4 @@
-"""Reading the history of models: who did what, who held a stage, what the tables held then."""
+"""Queries of the history of models: earlier holders of a stage, and documents at a past time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from modelyard_kit.references.uris import Alias
 from modelyard_registry.models import Event, ModelName
 from modelyard_registry.rules.history import Action, Document, apply
 
-_MOVES = (
+_STAGE_ACTIONS = (
     Action.STAGE_CHANGED,
     Action.STAGE_ROLLED_BACK,
     Action.MODEL_RENAMED,
@@ -24,7 +24,7 @@ _MOVES = (
 
 
 def get_names(session: Session, name: str) -> ModelName:
-    """Return what is left of a name, whether or not its model exists.
+    """Return the row of a name, whether or not its model still exists.
 
     Raises:
         NotFound: The name was never used.
@@ -38,10 +38,10 @@ def get_names(session: Session, name: str) -> ModelName:
 def holders(session: Session, name: str, stage: Stage) -> Iterator[int]:
     """Yield the numbers of the versions that entered a stage, newest first, with repetitions.
 
-    Goes on in the history of the name that the model had before.
+    After the history of the current name come those of the model's former names.
     """
-    for life in _lives(session, name):
-        moves = select(Event).where(life, Event.action.in_(_MOVES))
+    for period in _name_periods(session, name):
+        moves = select(Event).where(period, Event.action.in_(_STAGE_ACTIONS))
         for event in session.scalars(moves.order_by(Event.revision.desc())):
             after = json.loads(event.after)
             for number, values in (after.get("versions") or {}).items():
@@ -49,22 +49,22 @@ def holders(session: Session, name: str, stage: Stage) -> Iterator[int]:
                     yield int(number)
 
 
-def was_given(session: Session, name: str, number: int) -> bool:
-    """Whether some version of a model has, or had, a number, under any name the model had."""
+def number_was_used(session: Session, name: str, number: int) -> bool:
+    """Return whether a version of a model ever had a number, under any name of the model."""
     giving = (Action.VERSION_CREATED, Action.VERSION_IMPORTED)
     return any(
         session.scalar(
             select(Event.clock)
-            .where(life, Event.version == number, Event.action.in_(giving))
+            .where(period, Event.version == number, Event.action.in_(giving))
             .limit(1)
         )
         is not None
-        for life in _lives(session, name)
+        for period in _name_periods(session, name)
     )
 
 
-def _lives(session: Session, name: str) -> Iterator[ColumnElement[bool]]:
-    """Yield what selects a model's events under its name, then under the one it had before, …."""
+def _name_periods(session: Session, name: str) -> Iterator[ColumnElement[bool]]:
+    """Yield a condition on `Event` for each name the model has had, the current name first."""
     end_clock = MAX_NUMBER
     former: str | None = name
     while former is not None:
@@ -81,7 +81,7 @@ def _lives(session: Session, name: str) -> Iterator[ColumnElement[bool]]:
 
 
 def document_at(session: Session, name: str, at_ms: int) -> Document:
-    """Return what the tables held about a name at a time; empty before its first event."""
+    """Return the document of a name at a past time; empty before its first event."""
     newest = select(func.max(Event.revision)).where(Event.name == name, Event.at_ms <= at_ms)
     patches = (
         select(Event.after)
@@ -95,10 +95,10 @@ def document_at(session: Session, name: str, at_ms: int) -> Document:
 
 
 def version_at(session: Session, name: str, reference: Stage | Alias, at_ms: int) -> int:
-    """Return the number of the version that a stage or an alias meant at a time.
+    """Return the number of the version that was in a stage or had an alias at a past time.
 
     Raises:
-        NotFound: Nothing held it then.
+        NotFound: No version did, or the history does not go back that far.
     """
     document = document_at(session, name, at_ms)
     versions, aliases = document.get("versions", {}), document.get("aliases", {})
@@ -111,26 +111,26 @@ def version_at(session: Session, name: str, reference: Stage | Alias, at_ms: int
             found = [aliases[alias]] if alias in aliases else []
     if not found:
         shown = reference if isinstance(reference, Stage) else f"@{reference.name}"
-        if _was_elsewhere(session, name, at_ms):
+        if _imported_after(session, name, at_ms):
             raise NotFound(
-                f"Which version of Registered Model {name} was {shown} at that time is not known: "
-                "versions of it were in another registry then, and history begins with their "
-                "import",
+                f"The version of Registered Model {name} that was {shown} at that time is unknown: "
+                "the model has versions that were in another registry then, and their history "
+                "begins with their import",
                 name=name,
             )
         raise NotFound(f"No version of Registered Model {name} was {shown} at that time", name=name)
     return max(map(int, found))
 
 
-def _was_elsewhere(session: Session, name: str, at_ms: int) -> bool:
-    """Whether a version was made before a time and imported after it."""
-    for life in _lives(session, name):
+def _imported_after(session: Session, name: str, at_ms: int) -> bool:
+    """Return whether a version was created before a time and imported after it."""
+    for period in _name_periods(session, name):
         later = select(Event).where(
-            life, Event.action == Action.VERSION_IMPORTED, Event.at_ms > at_ms
+            period, Event.action == Action.VERSION_IMPORTED, Event.at_ms > at_ms
         )
         for event in session.scalars(later):
             number = str(event.version)
-            came = json.loads(event.before).get("versions", {}).get(number, {}) is None
-            if came and json.loads(event.after)["versions"][number]["created_ms"] <= at_ms:
+            was_new = json.loads(event.before).get("versions", {}).get(number, {}) is None
+            if was_new and json.loads(event.after)["versions"][number]["created_ms"] <= at_ms:
                 return True
     return False

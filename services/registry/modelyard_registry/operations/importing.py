@@ -1,7 +1,7 @@
-"""Importing: writing what another registry had, again and again, to the same models.
+"""Importing from another registry: repeatable upserts of models and versions.
 
-Each import is one event, or none when everything is the same already. History begins with it: who
-held a stage before is not known here.
+Each import is one event, or none if nothing differs. The history of a version begins with its
+import: earlier holders of a stage are not known here.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from modelyard_registry.models import (
 from modelyard_registry.operations import history
 from modelyard_registry.operations.changes import Change
 from modelyard_registry.operations.model_versions import (
-    Kept,
     Registration,
+    SealedSource,
     pinned_by,
     pinned_source,
 )
@@ -48,28 +48,28 @@ Tag = TypeVar("Tag", RegisteredModelTag, ModelVersionTag)
 
 @dataclass(frozen=True, slots=True)
 class OriginalModel:
-    """A registered model as another registry has it. Times are Unix time, milliseconds."""
+    """A registered model as stored in another registry. Times are Unix time in milliseconds."""
 
     name: str
     user_id: str
     description: str | None
     deployment_job_id: str | None
     deletion_protection: bool | None
-    """None to leave it as it is."""
+    """None leaves the current value unchanged."""
     created_ms: int
     updated_ms: int
     tags: Sequence[tuple[str, str]]
     next_version: int
-    """Numbers below it are never given to a new version."""
+    """Lower bound of the numbers of new versions."""
 
 
 @dataclass(frozen=True, slots=True)
 class OriginalVersion:
-    """A version as another registry has it, of the model that has `name` there."""
+    """A version as stored in another registry; `name` is the name of its model there."""
 
     name: str
     version: int
-    said: Registration
+    registration: Registration
     stage: Stage
     status: str
     user_id: str
@@ -79,16 +79,16 @@ class OriginalVersion:
 
 
 def import_model(call: Call, origin: str, original: OriginalModel) -> tuple[RegisteredModel, bool]:
-    """Bring a model to what it is at its origin, and say whether that made it.
+    """Make a model equal to the original, and return it with whether it was created.
 
-    It has its name if no other model has it, and no version ever had it: versions keep their
-    numbers, and a number never means two versions.
+    The model gets its original name unless a model here has the name or ever had versions under
+    it: versions keep their numbers, and a number never identifies two versions.
     """
     check_model_name(original.name)
     check_tag_keys(key for key, _ in original.tags)
     name = _locked_name_here(call.session, origin, original.name)
     if name is None:
-        # One at a time: each sees which names those before it took.
+        # First imports run one at a time, so that each sees the names taken by earlier ones.
         locks.hold(call.session, locks.FIRST_IMPORTS)
         name = _locked_name_here(call.session, origin, original.name)
     created = name is None
@@ -113,30 +113,30 @@ def import_model(call: Call, origin: str, original: OriginalModel) -> tuple[Regi
         dict(original.tags),
         lambda key, value: RegisteredModelTag(name=model.name, key=key, value=value),
     )
-    _count_on(change, original.next_version)
+    _raise_next_version(change, original.next_version)
     if not change.is_empty:
         change.record(Action.MODEL_IMPORTED, comment=f"from {origin}")
     return model, created
 
 
 def import_version(
-    call: Call, origin: str, original: OriginalVersion, kept: Kept
+    call: Call, origin: str, original: OriginalVersion, sealed: SealedSource
 ) -> tuple[ModelVersion, bool]:
-    """Bring a version to what it is at its origin, and say whether that made it.
+    """Make a version equal to the original, and return it with whether it was created.
 
     Raises:
-        InvalidArgument: Its model was not imported, or it is verified and its source another one.
-        AlreadyExists: Its number was given to another version, or it was deleted here.
+        InvalidArgument: Its model was not imported, or it is verified and has another source.
+        AlreadyExists: Its number is used by another version here, or it was deleted here.
         FailedPrecondition: Another version holds its stage.
     """
-    check_tag_keys(key for key, _ in original.said.tags)
+    check_tag_keys(key for key, _ in original.registration.tags)
     for alias in original.aliases:
         check_alias(alias)
     name = _locked_name_here(call.session, origin, original.name)
     if name is None:
         raise InvalidArgument(
-            f"The Registered Model {original.name} was not imported from the origin {origin}; "
-            "import it before its versions.",
+            f"Registered Model {original.name} was not imported from the origin {origin}; "
+            "import the model before its versions.",
             name=original.name,
         )
     change, _ = Change.begin(call, name)
@@ -144,11 +144,11 @@ def import_version(
     _check_stage(call.session, name, original)
     created = version is None
     if version is None:
-        version = _new_version(change, call.session, name, original, kept)
+        version = _new_version(change, call.session, name, original, sealed)
         identity = _version_id(original)
         call.session.add(Imported(origin=origin, kind=_VERSION, origin_id=identity, name=name))
     else:
-        _update_version(change, call.session, version, original, kept)
+        _update_version(change, call.session, version, original, sealed)
     _replace_aliases(change, call.session, version, original.aliases)
     if not change.is_empty:
         change.record(Action.VERSION_IMPORTED, version.version, f"from {origin}")
@@ -156,7 +156,7 @@ def import_version(
 
 
 def pinned_before(session: Session, origin: str, original: OriginalVersion) -> Pinned | None:
-    """Return what an earlier import pinned a version to, for good, or None."""
+    """Return what an earlier import pinned a version to, or None if it pinned nothing."""
     name = _name_here(session, origin, original.name)
     version = None if name is None else session.get(ModelVersion, (name, original.version))
     return pinned_by(version) if version is not None and version.verified else None
@@ -171,7 +171,7 @@ def _name_here(session: Session, origin: str, name: str) -> str | None:
 
 
 def _locked_name_here(session: Session, origin: str, name: str) -> str | None:
-    """Return the name that a model has here, and will have until the transaction ends."""
+    """Return the name of an imported model here, locked until the transaction ends."""
     here = _name_here(session, origin, name)
     locked = None
     while here is not None and here != locked:
@@ -216,18 +216,18 @@ def _is_free(session: Session, name: str) -> bool:
 def _find_version(
     session: Session, origin: str, original: OriginalVersion, name: str
 ) -> ModelVersion | None:
-    """Return what an earlier import wrote, or None if the number is free."""
+    """Return the version that an earlier import wrote, or None if the number is free."""
     number = original.version
     version = session.get(ModelVersion, (name, number))
     if session.get(Imported, (origin, _VERSION, _version_id(original))) is not None:
         if version is not None:
             return version
-    elif version is None and not history.was_given(session, name, number):
+    elif version is None and not history.number_was_used(session, name, number):
         return None
-    made = "was made here" if version is not None else "was deleted here"
+    reason = "was created here" if version is not None else "was deleted here"
     raise AlreadyExists(
-        f"Model Version (name={name}, version={number}) {made}, and a number never means two "
-        "versions.",
+        f"Model Version (name={name}, version={number}) {reason}; a version number is never "
+        "reused.",
         name=name,
         version=str(number),
     )
@@ -238,8 +238,8 @@ def _check_stage(session: Session, name: str, original: OriginalVersion) -> None
     if occupant is not None and occupant.version != original.version:
         raise FailedPrecondition(
             f"Version {original.version} of {name} cannot be imported into {original.stage}: "
-            f"version {occupant.version} holds it. Move that one first, or import this one into "
-            "another stage.",
+            f"version {occupant.version} holds the stage. Move that version first, or import this "
+            "one into another stage.",
             name=name,
             stage=original.stage,
             holder=str(occupant.version),
@@ -247,34 +247,38 @@ def _check_stage(session: Session, name: str, original: OriginalVersion) -> None
 
 
 def _new_version(
-    change: Change, session: Session, name: str, original: OriginalVersion, kept: Kept
+    change: Change, session: Session, name: str, original: OriginalVersion, sealed: SealedSource
 ) -> ModelVersion:
     version = ModelVersion(
         name=name,
         version=original.version,
         stage=Stage.NONE,
         revision=1,
-        **_columns(session, original, kept),
+        **_columns(session, original, sealed),
     )
-    _count_on(change, original.version + 1)
+    _raise_next_version(change, original.version + 1)
     change.add(version)
     occupy(change, version, original.stage)
-    for key, value in original.said.tags:
+    for key, value in original.registration.tags:
         change.add(ModelVersionTag(name=name, version=version.version, key=key, value=value))
     return version
 
 
 def _update_version(
-    change: Change, session: Session, version: ModelVersion, original: OriginalVersion, kept: Kept
+    change: Change,
+    session: Session,
+    version: ModelVersion,
+    original: OriginalVersion,
+    sealed: SealedSource,
 ) -> None:
-    said = original.said
-    if version.verified and said.source != version.source:
+    registration = original.registration
+    if version.verified and registration.source != version.source:
         raise InvalidArgument(
-            f"The source of version {version.version} of {version.name} is {version.source}; it is "
-            "verified, so its source never changes.",
+            f"The source of version {version.version} of {version.name} is {version.source}. The "
+            "version is verified, so its source cannot change.",
             source=version.source,
         )
-    values = _columns(session, original, pinned_by(version) if version.verified else kept)
+    values = _columns(session, original, pinned_by(version) if version.verified else sealed)
     different = {
         column: value for column, value in values.items() if getattr(version, column) != value
     }
@@ -284,29 +288,29 @@ def _update_version(
         )
     ).all()
     is_moved = version.stage != original.stage
-    if is_moved or different or {tag.key: tag.value for tag in tags} != dict(said.tags):
+    if is_moved or different or {tag.key: tag.value for tag in tags} != dict(registration.tags):
         occupy(change, version, original.stage, **different)
     _replace_tags(
         change,
         tags,
-        dict(said.tags),
+        dict(registration.tags),
         lambda key, value: ModelVersionTag(
             name=version.name, version=version.version, key=key, value=value
         ),
     )
 
 
-def _columns(session: Session, original: OriginalVersion, kept: Kept) -> dict[str, Any]:
-    """Return what a version is to have beside its name, number and stage."""
-    said = original.said
-    source, pinned = _made_from(session, said, kept)
+def _columns(session: Session, original: OriginalVersion, sealed: SealedSource) -> dict[str, Any]:
+    """Return the columns of a version except name, number and stage."""
+    registration = original.registration
+    source, pinned = _made_from(session, registration, sealed)
     return {
         "source": source,
         "run_id": pinned.run_id,
         "experiment_id": pinned.experiment_id,
-        "run_link": said.run_link,
+        "run_link": registration.run_link,
         "model_id": pinned.model_id,
-        "description": said.description,
+        "description": registration.description,
         "user_id": original.user_id,
         "status": original.status,
         "digest": pinned.digest,
@@ -315,15 +319,17 @@ def _columns(session: Session, original: OriginalVersion, kept: Kept) -> dict[st
     }
 
 
-def _made_from(session: Session, said: Registration, kept: Kept) -> tuple[str, Pinned]:
-    """Return the source to show and what it is.
+def _made_from(
+    session: Session, registration: Registration, sealed: SealedSource
+) -> tuple[str, Pinned]:
+    """Return the source to store and what the version is pinned to.
 
-    Where no run is known here that made the bytes, it is the one the other registry names.
+    If no run here is known to have made the bytes, the run is the one that the original names.
     """
-    if isinstance(kept, Pinned) and kept.run_id is None:
-        source, pinned = pinned_source(session, replace(said, run_id=""), kept)
-        return source, replace(pinned, run_id=said.run_id or None)
-    return pinned_source(session, said, kept)
+    if isinstance(sealed, Pinned) and sealed.run_id is None:
+        source, pinned = pinned_source(session, replace(registration, run_id=""), sealed)
+        return source, replace(pinned, run_id=registration.run_id or None)
+    return pinned_source(session, registration, sealed)
 
 
 def _replace_tags(
@@ -350,9 +356,9 @@ def _replace_aliases(
             ModelAlias.name == version.name, ModelAlias.version == version.version
         )
     ).all()
-    for gone in present:
-        if gone.alias not in wanted:
-            change.remove(gone)
+    for alias_row in present:
+        if alias_row.alias not in wanted:
+            change.remove(alias_row)
     for alias in wanted:
         pointer = session.get(ModelAlias, (version.name, alias))
         if pointer is None:
@@ -361,6 +367,6 @@ def _replace_aliases(
             change.set(pointer, version=version.version)
 
 
-def _count_on(change: Change, next_version: int) -> None:
-    """Never give a number below one to a new version."""
+def _raise_next_version(change: Change, next_version: int) -> None:
+    """Number new versions from at least `next_version` on."""
     change.set(change.names, next_version=max(change.names.next_version, next_version))

@@ -1,4 +1,4 @@
-"""What is done to versions: numbered, immutable snapshots of a model."""
+"""Operations on versions: numbered, immutable snapshots of a model."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ from modelyard_registry.rules.history import Action
 from modelyard_registry.rules.names import check_etag, check_tag_keys
 from modelyard_registry.rules.pinning import Pinned
 
-# Tags are a statement of their own: with both joined, rows would multiply.
+# Tags are loaded by a separate statement: joining both would multiply the rows.
 TO_SHOW = (
     joinedload(ModelVersion.aliases),
     joinedload(ModelVersion.names, innerjoin=True),
 )
-"""Loads with a version what nearly every reply says of it."""
+"""Loader options for the relations of a version that nearly every reply contains."""
 
-Kept: TypeAlias = Pinned | VersionSource | ManifestSource | ForeignSource
-"""What a version is made from: what tracking pinned, or what the registry can tell by itself."""
+SealedSource: TypeAlias = Pinned | VersionSource | ManifestSource | ForeignSource
+"""The source of a new version: sealed by tracking, or resolved by the registry itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What a caller says of a new version.
+    """The fields of a new version, as requested.
 
     Args:
-        source: Where it is from.
-        run_id: Must be the run that made it, if not empty; taken as said for a foreign source.
-        model_id: The same for the logged model.
-        run_link: Kept as text.
-        description: Kept as text.
-        tags: Its first tags, keys and values.
+        source: URI or path of the model's files.
+        run_id: Id of the run that made it; empty if unknown. Checked unless the source is foreign.
+        model_id: Id of the logged model; empty if unknown. Checked like `run_id`.
+        run_link: Stored as given.
+        description: Stored as given.
+        tags: Initial tags, as pairs of key and value.
     """
 
     source: str
@@ -61,11 +61,13 @@ class Registration:
     tags: Sequence[tuple[str, str]]
 
 
-def create_version(call: Call, name: str, said: Registration, kept: Kept) -> ModelVersion:
-    """Register the next version of a model, made from what is kept."""
-    check_tag_keys(key for key, _ in said.tags)
+def create_version(
+    call: Call, name: str, registration: Registration, sealed: SealedSource
+) -> ModelVersion:
+    """Register the next version of a model from a sealed source."""
+    check_tag_keys(key for key, _ in registration.tags)
     change, model = Change.begin(call, name)
-    source, pinned = pinned_source(call.session, said, kept)
+    source, pinned = pinned_source(call.session, registration, sealed)
     version = ModelVersion(
         name=name,
         version=change.names.next_version,
@@ -73,9 +75,9 @@ def create_version(call: Call, name: str, said: Registration, kept: Kept) -> Mod
         source=source,
         run_id=pinned.run_id,
         experiment_id=pinned.experiment_id,
-        run_link=said.run_link,
+        run_link=registration.run_link,
         model_id=pinned.model_id,
-        description=said.description,
+        description=registration.description,
         user_id=call.actor,
         status=READY,
         digest=pinned.digest,
@@ -88,40 +90,45 @@ def create_version(call: Call, name: str, said: Registration, kept: Kept) -> Mod
     change.add(version)
     tags = [
         ModelVersionTag(name=name, version=version.version, key=key, value=value)
-        for key, value in sorted(said.tags)
+        for key, value in sorted(registration.tags)
     ]
     for tag in tags:
         change.add(tag)
     change.record(Action.VERSION_CREATED, version.version)
-    # What a new version has need not be looked up.
+    # The relations of a new version are known, so they need not be loaded.
     set_committed_value(version, "tags", tags)
     set_committed_value(version, "aliases", [])
     return version
 
 
-def pinned_source(session: Session, said: Registration, kept: Kept) -> tuple[str, Pinned]:
-    """Return the source to show and what it is, if that agrees with what the caller says.
+def pinned_source(
+    session: Session, registration: Registration, sealed: SealedSource
+) -> tuple[str, Pinned]:
+    """Return the source to store and what it is pinned to.
 
     Raises:
-        InvalidArgument: The run or the logged model is another than the caller says.
-        NotFound: It is a copy of a version that is not there.
+        InvalidArgument: The source belongs to another run or logged model than the request names.
+        NotFound: The source is a version that does not exist.
     """
-    match kept:
+    match sealed:
         case ForeignSource():
-            return said.source, Pinned(None, said.run_id or None, None, said.model_id or None)
+            run_id, model_id = registration.run_id or None, registration.model_id or None
+            return registration.source, Pinned(None, run_id, None, model_id)
         case Pinned():
-            source, pinned = said.source, kept
+            source, pinned = registration.source, sealed
         case VersionSource(name, reference):
-            source, pinned = _copied(session, said.source, find_version(session, name, reference))
+            original = find_version(session, name, reference)
+            source, pinned = _copied(session, registration.source, original)
         case ManifestSource(digest):
-            source, pinned = _copied(session, said.source, _version_of_manifest(session, digest))
-    _check_id("run_id", said.run_id, pinned.run_id, source)
-    _check_id("model_id", said.model_id, pinned.model_id, source)
+            original = _version_of_manifest(session, digest)
+            source, pinned = _copied(session, registration.source, original)
+    _check_id("run_id", registration.run_id, pinned.run_id, source)
+    _check_id("model_id", registration.model_id, pinned.model_id, source)
     return source, pinned
 
 
 def _copied(session: Session, source: str, original: ModelVersion) -> tuple[str, Pinned]:
-    # Locked against deletion: bytes that nothing pins for an instant might be swept.
+    # Locked against deletion: bytes that are unpinned even for an instant might be swept.
     still_there = (
         select(ModelVersion.version)
         .where(ModelVersion.name == original.name, ModelVersion.version == original.version)
@@ -129,16 +136,16 @@ def _copied(session: Session, source: str, original: ModelVersion) -> tuple[str,
     )
     if session.scalar(still_there) is None:
         raise Aborted(
-            f"Version {original.version} of {original.name} was deleted or renamed meanwhile; "
-            "nothing was written. Look which version you want, then try again.",
+            f"Version {original.version} of {original.name} was deleted or renamed concurrently; "
+            "nothing was written. Look up the version to copy, then retry.",
             name=original.name,
         )
-    # Bytes that are not kept here are where the original says, even when it is gone.
+    # An unverified copy keeps the foreign source, which stays valid if the original is deleted.
     return source if original.verified else original.source, pinned_by(original)
 
 
 def pinned_by(version: ModelVersion) -> Pinned:
-    """Return what a version is made from."""
+    """Return what a version is pinned to."""
     return Pinned(version.digest, version.run_id, version.experiment_id, version.model_id)
 
 
@@ -178,10 +185,10 @@ def get_version(session: Session, name: str, number: int) -> ModelVersion:
 
 
 def find_version(session: Session, name: str, reference: Reference) -> ModelVersion:
-    """Return the version of that number, the highest in that stage or the one with that alias.
+    """Return the version with a number, the highest in a stage, or the one with an alias.
 
     Raises:
-        NotFound: There is none; the message names the model and what was looked for.
+        NotFound: There is no such version; the message names the model and the reference.
     """
     match reference:
         case Stage():
@@ -193,7 +200,7 @@ def find_version(session: Session, name: str, reference: Reference) -> ModelVers
 
 
 def version_by_alias(session: Session, name: str, alias: str) -> ModelVersion:
-    """Return the version an alias points at; `latest` is the highest one."""
+    """Return the version an alias points at; `latest` is the highest version."""
     if alias == LATEST:
         found = session.scalars(_highest(name)).unique().one_or_none()
         if found is None:
@@ -236,7 +243,7 @@ def _highest(name: str) -> Select[ModelVersion]:
 def update_version(
     call: Call, name: str, number: int, *, description: str | None, etag: str
 ) -> ModelVersion:
-    """Change the description unless it is None; to what it is already is no change."""
+    """Set the description unless it is None; an equal description changes nothing."""
     change, _ = Change.begin(call, name)
     version = get_version(call.session, name, number)
     check_etag(etag, version.etag)
@@ -247,19 +254,19 @@ def update_version(
 
 
 def delete_version(call: Call, name: str, number: int, *, force: bool, comment: str) -> None:
-    """Delete a version with its tags and aliases, for good."""
+    """Delete a version with its tags and aliases permanently."""
     change, model = Change.begin(call, name)
     version = get_version(call.session, name, number)
     check_deletable(model, force=force)
-    inside_first: list[Documented] = [*version.aliases, *version.tags, version]
-    for row in inside_first:
+    children_first: list[Documented] = [*version.aliases, *version.tags, version]
+    for row in children_first:
         change.remove(row)
     change.set(model, updated_ms=call.now_ms)
     change.record(Action.VERSION_DELETED, number, comment)
 
 
 def set_tag(call: Call, name: str, number: int, key: str, value: str) -> None:
-    """Set a tag; to the value it has already is no change."""
+    """Set a tag; an equal value changes nothing."""
     checked_key(key, "key")
     change, _ = Change.begin(call, name)
     version = get_version(call.session, name, number)
@@ -275,7 +282,7 @@ def set_tag(call: Call, name: str, number: int, key: str, value: str) -> None:
 
 
 def delete_tag(call: Call, name: str, number: int, key: str) -> None:
-    """Delete a tag; a missing one stays missing, which is no change."""
+    """Delete a tag; deleting a missing one changes nothing."""
     change, _ = Change.begin(call, name)
     version = get_version(call.session, name, number)
     tag = call.session.get(ModelVersionTag, (name, number, key))
@@ -286,7 +293,7 @@ def delete_tag(call: Call, name: str, number: int, key: str) -> None:
 
 
 def pinned_digests(session: Session, after: str, limit: int) -> Sequence[str]:
-    """Return the digests of the manifests that versions point at, in order, after one."""
+    """Return digests of manifests that versions are pinned to, in order, those after `after`."""
     digests = (
         select(ModelVersion.digest)
         .where(ModelVersion.digest > after)

@@ -1,4 +1,4 @@
-"""What is done to registered models: the names that versions are kept under."""
+"""Operations on registered models: named collections of versions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from modelyard_registry.rules.history import Action
 from modelyard_registry.rules.names import check_etag, check_tag_keys
 
 _PARTS = (ModelVersion, ModelVersionTag, RegisteredModelTag, ModelAlias)
-"""What a model has, each after what its rows stand in."""
+"""The tables of a model's parts, parents before children."""
 _TABLES = [Base.metadata.tables[row.__tablename__] for row in (RegisteredModel, *_PARTS)]
 
 
@@ -61,7 +61,7 @@ def create_model(
 
 
 def ensure_model(call: Call, name: str) -> None:
-    """Create a model unless there is one of that name."""
+    """Create a model unless one with the name exists."""
     with suppress(AlreadyExists):
         create_model(call, name, description=None, deployment_job_id=None, tags=())
 
@@ -76,7 +76,7 @@ def get_model(session: Session, name: str) -> RegisteredModel:
 def latest_versions(
     session: Session, names: Sequence[str], stages: Sequence[Stage] = tuple(Stage)
 ) -> Mapping[str, Sequence[ModelVersion]]:
-    """Return, by name, the highest version in each of the stages that holds one."""
+    """Return, by name, the highest version in each of the stages that has versions."""
     highest = (
         select(ModelVersion.name, func.max(ModelVersion.version))
         .where(ModelVersion.name.in_(names), ModelVersion.stage.in_(stages))
@@ -103,7 +103,7 @@ def update_model(
     deletion_protection: bool | None,
     etag: str,
 ) -> RegisteredModel:
-    """Change what is not None; to what it is already is no change."""
+    """Set the fields that are not None; equal values change nothing."""
     change, model = Change.begin(call, name)
     check_etag(etag, model.etag)
     given = {
@@ -123,7 +123,7 @@ def update_model(
 
 
 def rename_model(call: Call, name: str, new_name: str, *, comment: str) -> RegisteredModel:
-    """Move a model with all it has; the old name keeps its history and its counter."""
+    """Rename a model with all its parts; the old name keeps its history and version counter."""
     check_model_name(new_name)
     Change.lock(call, {name, new_name})
     leaving, model = Change.begin(call, name)
@@ -132,20 +132,20 @@ def rename_model(call: Call, name: str, new_name: str, *, comment: str) -> Regis
     arriving = Change.begin_name(call, new_name)
     if arriving.names.next_version > 1:
         raise AlreadyExists(
-            f"The name {new_name} had versions before, whose numbers still mean them; "
+            f"The name {new_name} had versions before, and version numbers are never reused; "
             "choose a name that was never used.",
             name=new_name,
         )
     rows = _rows(call.session, model)
     for row in rows:
-        leaving.lose(row)
+        leaving.note_removed(row)
     for row in reversed(rows):
-        arriving.gain(row)
-    # The keys have `ON UPDATE CASCADE`; a database follows them row by row, in one long statement.
+        arriving.note_added(row)
+    # The keys have `ON UPDATE CASCADE`, but a database cascades row by row, in one long statement.
     for statement in (*_copying(name, new_name), *_deleting(name)):
         call.session.execute(statement)
     renamed = get_model(call.session, new_name)
-    # An event says what changes: a model that comes again from the same name must change it.
+    # Unset first: a second rename from the same name must be a change, for the event to have it.
     leaving.set(leaving.names, renamed_from=None)
     arriving.set(arriving.names, next_version=leaving.names.next_version, renamed_from=name)
     arriving.set(renamed, updated_ms=call.now_ms)
@@ -155,32 +155,32 @@ def rename_model(call: Call, name: str, new_name: str, *, comment: str) -> Regis
 
 
 def delete_model(call: Call, name: str, *, force: bool, comment: str) -> None:
-    """Delete a model with all it has, for good; its name keeps its history and its counter."""
+    """Delete a model with all its parts permanently; its name keeps history and version counter."""
     change, model = Change.begin(call, name)
     check_deletable(model, force=force)
     for row in _rows(call.session, model):
-        change.lose(row)
+        change.note_removed(row)
     for statement in _deleting(name):
         call.session.execute(statement)
     change.record(Action.MODEL_DELETED, comment=comment)
 
 
 def check_deletable(model: RegisteredModel, *, force: bool) -> None:
-    """Refuse to delete what is protected.
+    """Refuse to delete a protected model or a version of one.
 
     Raises:
         FailedPrecondition: The model is protected and `force` is not set.
     """
     if model.deletion_protection and not force:
         raise FailedPrecondition(
-            f"Registered Model {model.name} is protected from deletion; switch "
-            "deletion_protection off with an update of the model, or delete with force.",
+            f"Registered Model {model.name} is protected from deletion; set its "
+            "deletion_protection to false, or delete with force.",
             name=model.name,
         )
 
 
 def set_tag(call: Call, name: str, key: str, value: str) -> None:
-    """Set a tag; to the value it has already is no change."""
+    """Set a tag; an equal value changes nothing."""
     checked_key(key, "key")
     change, _ = Change.begin(call, name)
     tag = call.session.get(RegisteredModelTag, (name, key))
@@ -194,7 +194,7 @@ def set_tag(call: Call, name: str, key: str, value: str) -> None:
 
 
 def delete_tag(call: Call, name: str, key: str) -> None:
-    """Delete a tag; a missing one stays missing, which is no change."""
+    """Delete a tag; deleting a missing one changes nothing."""
     change, _ = Change.begin(call, name)
     tag = call.session.get(RegisteredModelTag, (name, key))
     if tag is not None:
@@ -203,7 +203,7 @@ def delete_tag(call: Call, name: str, key: str) -> None:
 
 
 def _rows(session: Session, model: RegisteredModel) -> Sequence[Documented]:
-    """Return a model and all it has, what stands in something before what it stands in."""
+    """Return the rows of a model and its parts, children before parents."""
     rows: list[Documented] = []
     for part in reversed(_PARTS):
         rows += session.scalars(select(part).where(part.name == model.name))

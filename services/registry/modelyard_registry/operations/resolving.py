@@ -1,4 +1,4 @@
-"""From a reference to a version, and from its digest to its files."""
+"""Resolving model URIs to versions, and checking digests of pinned manifests."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from modelyard_registry.operations.model_versions import find_version
 def resolve_version(
     session: Session, source: VersionSource, as_of_ms: int | None
 ) -> tuple[ModelVersion, int]:
-    """Return the version a URI means, and the revision of its model.
+    """Return the version a URI refers to, and the revision of its model.
 
     Args:
-        session: Open for reading.
-        source: What the URI says.
-        as_of_ms: Unix time in milliseconds: what a stage or alias meant then; None for now.
+        session: Session open for reading.
+        source: The parsed URI.
+        as_of_ms: Time to resolve a stage or alias at, Unix time in milliseconds; None for now.
 
     Raises:
-        NotFound: Nothing was, or is, there.
-        FailedPrecondition: The version's bytes are not kept here.
+        NotFound: There is no such version, or there was none at that time.
+        FailedPrecondition: The version is not verified, so its bytes are not in the store.
     """
     found = _version(session, source, as_of_ms)
     if not found.verified:
         raise FailedPrecondition(
-            f"The bytes of {source.name} version {found.version} are not kept here: it is not "
-            f"verified. Whoever trusts its source can load it from there: {found.source}",
+            f"Version {found.version} of {source.name} is not verified: its bytes are not in the "
+            f"store. Load it from its source if you trust it: {found.source}",
             name=source.name,
             version=str(found.version),
             source=found.source,
@@ -46,7 +46,8 @@ def _version(session: Session, source: VersionSource, as_of_ms: int | None) -> M
     found = session.get(ModelVersion, (source.name, number))
     if found is None:
         raise NotFound(
-            f"It was version {number} of {source.name} then, which was deleted since",
+            f"The URI meant version {number} of {source.name} at that time; the version has been "
+            "deleted since",
             name=source.name,
             version=str(number),
         )
@@ -54,14 +55,14 @@ def _version(session: Session, source: VersionSource, as_of_ms: int | None) -> M
 
 
 def require_pinned(session: Session, digest: Digest) -> None:
-    """Refuse a digest that is of no version's manifest.
+    """Refuse a digest that no version is pinned to.
 
     Raises:
-        NotFound: No version has it.
+        NotFound: No version has the digest.
     """
     if session.scalar(select(exists().where(ModelVersion.digest == digest))):
         return
     raise NotFound(
-        f"No version has the manifest {digest}; get-download-uri tells the one of a version.",
+        f"No version has the manifest {digest}; get-download-uri returns the digest of a version.",
         digest=digest,
     )

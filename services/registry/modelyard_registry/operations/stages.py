@@ -31,18 +31,18 @@ def transition_stage(
     expected_holder: str,
     comment: str,
 ) -> ModelVersion:
-    """Move a version to a stage, and whoever holds it alone to None.
+    """Move a version to a stage, and the present holder of an exclusive stage to None.
 
     Args:
-        call: Who moves it, and when.
-        name: The model.
-        number: The version.
-        stage: Where to; it may be there already.
-        archive_existing: Move the holder to Archived instead of None.
-        etag: If not empty, the version's etag must still be this one.
-        expected_holder: If not empty, the number of the version that must still hold the stage,
-            or "none".
-        comment: Why.
+        call: Call that makes the change.
+        name: Name of the model.
+        number: Number of the version.
+        stage: Target stage; the version may already be in it.
+        archive_existing: Move the present holder to Archived instead of None.
+        etag: Expected etag of the version; empty for any.
+        expected_holder: Number of the version expected to hold the stage, "none" for a vacant
+            stage, or empty for any.
+        comment: Reason for the change, stored in the history.
     """
     if archive_existing:
         check_exclusive(stage, "archive_existing_versions")
@@ -67,7 +67,8 @@ def roll_back(
 ) -> ModelVersion:
     """Reinstate the newest earlier holder of a stage, and archive the present one.
 
-    Whoever is archived is the newest earlier holder afterwards: twice returns to the start.
+    The archived version is the newest earlier holder afterwards, so a second rollback undoes the
+    first.
 
     Raises:
         FailedPrecondition: No other version that held the stage still exists and is ready.
@@ -79,8 +80,8 @@ def roll_back(
     earlier = _earlier_holder(call.session, name, stage, present)
     if earlier is None:
         raise FailedPrecondition(
-            f"There is nothing to roll back to: no other version of {name} that was in {stage} "
-            "still exists and is ready.",
+            f"Nothing to roll back to: no other version of {name} that was in {stage} still exists "
+            "and is ready.",
             name=name,
             stage=stage,
         )
@@ -94,26 +95,26 @@ def roll_back(
 
 
 def occupy(change: Change, version: ModelVersion, stage: Stage, **values: Any) -> None:
-    """Put a version into a stage; nothing else changes the stage of a version.
+    """Put a version into a stage; the only function that changes the stage of a version.
 
     Args:
-        change: Has locked the version's model.
-        version: A new one is added in the stage None first.
-        stage: Where to; one that has a single holder is vacant, or the version's already.
-        values: Other columns that change with it, in the same statement.
+        change: Change of the version's model.
+        version: Version to move; a new version is added in the stage None first.
+        stage: Target stage; an exclusive one must be vacant or held by this version.
+        values: Other columns to set in the same statement.
     """
     change.set(version, stage=stage, **values)
 
 
 def _count(session: Session, before: str, after: str) -> None:
-    """Count a move when the transaction it is asked for in has ended."""
+    """Count a requested move, as done or undone, when its transaction ends."""
     for ending, result in (("after_commit", "done"), ("after_rollback", "undone")):
         count = transitions.labels(before, after, result).inc
         event.listen(session, ending, lambda _session, count=count: count(), once=True)
 
 
 def holder(session: Session, name: str, stage: Stage) -> ModelVersion | None:
-    """Return the version that holds a stage alone; None for a stage of many, or of none."""
+    """Return the holder of an exclusive stage; None if it is vacant or the stage is shared."""
     if not stage.is_exclusive:
         return None
     return session.scalars(
@@ -124,7 +125,7 @@ def holder(session: Session, name: str, stage: Stage) -> ModelVersion | None:
 def _version_and_holder(
     session: Session, name: str, number: int, stage: Stage
 ) -> tuple[ModelVersion, ModelVersion | None]:
-    """Return a version, and the one that holds a stage alone, read in one statement."""
+    """Return a version and the holder of a stage, read in one statement."""
     wanted = ModelVersion.version == number
     if stage.is_exclusive:
         wanted |= ModelVersion.stage == stage

@@ -1,4 +1,4 @@
-"""API tokens: made, revoked, never deleted, so that history's names stay unambiguous."""
+"""API tokens: created and revoked, never deleted, so that names in the history stay unique."""
 
 from __future__ import annotations
 
@@ -15,28 +15,30 @@ from modelyard_kit.rpc.calls import Call
 from modelyard_registry.models import ApiToken, ApiTokenRevision
 from modelyard_registry.rules.tokens import NewToken, check_expiry, check_scope
 
-_KEPT_MS = 24 * 60 * 60 * 1000
+_EXPIRED_INCLUDED_MS = 24 * 60 * 60 * 1000
 
 
 def create_token(call: Call, new: NewToken) -> ApiToken:
-    """Make a token; again with the same fields it is the same token.
+    """Create a token; a repeated call with the same fields returns the same token.
 
     Raises:
-        InvalidArgument: A pattern is not valid, or the token would have expired already.
-        AlreadyExists: The id or the name is another token's, which may have ended.
+        InvalidArgument: A pattern is not valid, or the expiry is not in the future.
+        AlreadyExists: Another token has the id or the name; it may be expired or revoked.
     """
     check_scope(new)
     counter = _lock(call.session)
     present = call.session.get(ApiToken, new.id)
     if present is not None:
-        if _described(present) != new:
-            raise AlreadyExists(f"The token {new.id} exists, and is another.", id=new.id)
+        if _fields_of(present) != new:
+            raise AlreadyExists(
+                f"A token with the id {new.id} and other fields already exists.", id=new.id
+            )
         return present
     check_expiry(new.expires_ms, call.now_ms)
     if call.session.scalar(select(ApiToken.id).where(ApiToken.name == new.name)) is not None:
         raise AlreadyExists(
-            f"There is, or was, a token named '{new.name}'. History names who did what, so a name "
-            "is never given twice; choose another.",
+            f"A token named '{new.name}' exists or existed. Names appear in the history and are "
+            "never reused; choose another name.",
             name=new.name,
         )
     token = ApiToken(
@@ -56,16 +58,16 @@ def create_token(call: Call, new: NewToken) -> ApiToken:
 
 
 def revoke_token(call: Call, token_id: str) -> ApiToken:
-    """End a token for good; one that was revoked stays as it is.
+    """Revoke a token permanently; revoking it again changes nothing.
 
     Raises:
-        NotFound: There is none.
+        NotFound: There is no such token.
     """
     counter = _lock(call.session)
     token = call.session.get(ApiToken, token_id)
     if token is None:
         raise NotFound(
-            f"There is no token with the id {token_id}; ListTokens tells which there are.",
+            f"There is no token with the id {token_id}; ListTokens returns all tokens.",
             id=token_id,
         )
     if token.revoked_ms is None:
@@ -77,7 +79,7 @@ def revoke_token(call: Call, token_id: str) -> ApiToken:
 def list_tokens(
     session: Session, page_size: int, page_token: str
 ) -> tuple[Sequence[ApiToken], str]:
-    """Return a page of all tokens, the newest first, and the token of the next page."""
+    """Return a page of all tokens, newest first, and the page token of the next page."""
     keys = [
         SortKey(ApiToken.created_ms.expression, ascending=False, nullable=False),
         SortKey(ApiToken.id.expression, nullable=False),
@@ -95,27 +97,27 @@ def list_tokens(
 def valid_tokens(
     session: Session, known_revision: int, now_ms: int
 ) -> tuple[int, Sequence[ApiToken]]:
-    """Return the present revision, and unless it is known the tokens that may count.
+    """Return the current revision and, unless the caller has it, the tokens that may be valid.
 
-    Those that expired less than a day ago are among them: who asks keeps the answer until the
-    revision changes and looks at its own clock, and this one may be put back meanwhile.
+    Tokens that expired less than a day ago are included: callers cache the reply until the revision
+    changes and check the expiry by their own clocks, and this clock may be set back meanwhile.
     """
     revision = session.scalars(select(ApiTokenRevision.revision)).one()
     if revision == known_revision:
         return revision, []
     valid = select(ApiToken).where(
         ApiToken.revoked_ms.is_(None),
-        or_(ApiToken.expires_ms.is_(None), ApiToken.expires_ms > now_ms - _KEPT_MS),
+        or_(ApiToken.expires_ms.is_(None), ApiToken.expires_ms > now_ms - _EXPIRED_INCLUDED_MS),
     )
     return revision, session.scalars(valid.order_by(ApiToken.id)).all()
 
 
 def _lock(session: Session) -> ApiTokenRevision:
-    """Return the counter, locked: one change after the other, so that none is overlooked."""
+    """Lock and return the revision counter, so that changes of tokens run one at a time."""
     return session.get_one(ApiTokenRevision, 1, with_for_update=True)
 
 
-def _described(token: ApiToken) -> NewToken:
+def _fields_of(token: ApiToken) -> NewToken:
     return NewToken(
         id=token.id,
         sha256=token.sha256,

@@ -1,7 +1,7 @@
-"""What an endpoint may be: its id, its spec, what is reported of it.
+"""Checks of endpoint ids, specs and status reports.
 
-A spec is the JSON object of its message, with the contract's names of fields and values and without
-what is unset or empty.
+A spec is the JSON object of its message: field names and enum values are those of the contract, and
+unset and empty fields are left out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from modelyard_kit.references.uris import VersionSource, parse_model_uri
 from modelyard_registry.rules.history import Document, Path
 
 PENDING = "PENDING"
-"""The state of a target that nothing was reported of."""
+"""State of a target without a report."""
 
 _ID = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -39,42 +39,42 @@ _GUARDS = {"max_error_rate", "max_p99_ms", "max_disagreement"}
 
 
 def check_endpoint_id(endpoint_id: str) -> None:
-    """Check the id of an endpoint, which stands in URLs and in names of other systems.
+    """Check the id of an endpoint, which is used in URLs and in names of other systems.
 
     Raises:
-        InvalidArgument: It is none.
+        InvalidArgument: It is not a valid id.
     """
     if not _ID.fullmatch(endpoint_id):
         raise _invalid(
             "endpoint_id",
             endpoint_id,
-            "1 to 63 of the letters a-z, digits and '-', a letter first and no '-' at the end",
+            "1 to 63 of a-z, 0-9 and '-', starting with a letter and not ending in '-'",
         )
 
 
 def check_spec(spec: Document) -> None:
-    """Check what an endpoint shall do.
+    """Check the spec of an endpoint.
 
     Raises:
-        InvalidArgument: Names the field, the value and what would be right.
+        InvalidArgument: A field is not valid; the message has field, value and expectation.
     """
     _check_targets(spec.get("targets", []))
-    for (section, field), (least, most) in _RANGES.items():
+    for (section, field), (minimum, maximum) in _RANGES.items():
         value = spec.get(section, {}).get(field)
         if value is not None:
-            _check_between(f"spec.{section}.{field}", value, least, most)
+            _check_between(f"spec.{section}.{field}", value, minimum, maximum)
     guardrails = spec.get("guardrails", {})
     decides = [name for name in ("roll_back", "promote") if guardrails.get(name)]
     if decides and not _GUARDS & guardrails.keys():
         raise InvalidArgument(
-            f"Invalid value for parameter 'spec.guardrails.{decides[0]}': there is no limit to "
-            f"decide by; set one of {', '.join(sorted(_GUARDS))}.",
+            f"Invalid value for parameter 'spec.guardrails.{decides[0]}': it needs at least one "
+            f"limit; set one of {', '.join(sorted(_GUARDS))}.",
             field=f"spec.guardrails.{decides[0]}",
         )
 
 
 def models_of(spec: Document) -> set[str]:
-    """Return the registered models of the targets; an empty name for all others."""
+    """Return the names of the targets' registered models; an empty name for unregistered models."""
     sources = (parse_model_uri(target["model_uri"]) for target in spec["targets"])
     return {source.name if isinstance(source, VersionSource) else "" for source in sources}
 
@@ -84,10 +84,10 @@ def uris_of(spec: Document) -> list[str]:
 
 
 def check_report(targets: Sequence[Document]) -> None:
-    """Check what a serving process reports.
+    """Check the status report of a serving process.
 
     Raises:
-        InvalidArgument: Names the field, the value and what would be right.
+        InvalidArgument: A field is not valid; the message has field, value and expectation.
     """
     for index, target in enumerate(targets):
         for field in ("model_uri", "state"):
@@ -101,7 +101,7 @@ def check_report(targets: Sequence[Document]) -> None:
 
 
 def masked(spec: Document, given: Document, paths: Sequence[Path]) -> Document:
-    """Return a spec whose fields at some paths are those of another; the empty path is all."""
+    """Return `spec` with the fields at `paths` taken from `given`; the empty path is all fields."""
     result = spec
     for path in paths:
         result = _replaced(result, given, path)
@@ -109,7 +109,7 @@ def masked(spec: Document, given: Document, paths: Sequence[Path]) -> Document:
 
 
 def leaves(document: Document, above: Path = ()) -> Iterator[Path]:
-    """Return where a document has values; a list is one."""
+    """Yield the paths of a document's values; a list counts as one value."""
     for key, value in document.items():
         path = (*above, key)
         if isinstance(value, dict):
@@ -138,8 +138,8 @@ def _check_targets(targets: Sequence[Document]) -> None:
     stable = sum(target["role"] == _STABLE for target in targets)
     if stable != 1:
         raise InvalidArgument(
-            f"Invalid value for parameter 'spec.targets': {stable} have the role STABLE, expected "
-            "exactly one.",
+            f"Invalid value for parameter 'spec.targets': {stable} targets have the role STABLE, "
+            "expected exactly one.",
             field="spec.targets",
         )
     weights = sum(target.get("weight", 0) for target in targets)
@@ -163,13 +163,13 @@ def _check_target(target: Document, where: str) -> None:
     if other in target:
         raise InvalidArgument(
             f"Invalid value for parameter '{where}.{other}': a target with the role "
-            f"{target['role']} has none; it has a {own}.",
+            f"{target['role']} has no {other}; set {own} instead.",
             field=f"{where}.{other}",
         )
     if own not in target:
         raise _missing(f"{where}.{own}")
-    least, most = (1e-6, 1) if own == "sample" else (0, _WHOLE)
-    _check_between(f"{where}.{own}", target[own], least, most)
+    minimum, maximum = (1e-6, 1) if own == "sample" else (0, _WHOLE)
+    _check_between(f"{where}.{own}", target[own], minimum, maximum)
 
 
 def _check_once(targets: Sequence[Document], where: str) -> None:
@@ -177,13 +177,13 @@ def _check_once(targets: Sequence[Document], where: str) -> None:
     for index, target in enumerate(targets):
         uri = target["model_uri"]
         if uri in seen:
-            raise _invalid(f"{where}[{index}].model_uri", uri, "each model once")
+            raise _invalid(f"{where}[{index}].model_uri", uri, "each model URI at most once")
         seen.add(uri)
 
 
-def _check_between(field: str, value: float, least: float, most: float) -> None:
-    if not least <= value <= most:  # NaN is nowhere
-        expected = f"a number from {least:,} to {most:,}"
+def _check_between(field: str, value: float, minimum: float, maximum: float) -> None:
+    if not minimum <= value <= maximum:  # NaN is in no range
+        expected = f"a number from {minimum:,} to {maximum:,}"
         raise _invalid(field, value, expected)
 
 

@@ -1,4 +1,4 @@
-"""What an event says, and the hash that makes it tamper-evident.
+"""Actions and merge patches of events, and the hash that makes events tamper-evident.
 
 The hash of an event is the SHA-256, in hexadecimal, of the canonical JSON (members sorted, no
 white space, UTF-8) of the object with these members, all of the event itself::
@@ -21,10 +21,10 @@ from typing import Any
 FIRST_PREVIOUS_HASH = "0" * 64
 
 Path = tuple[str, ...]
-"""Where a value stands in a model's document."""
+"""Path of a value in a document."""
 
 Document = dict[str, Any]
-"""What the tables hold about one name, as JSON; also a merge patch (RFC 7396) of it."""
+"""The rows of one name as a JSON object; also a merge patch (RFC 7396) of one."""
 
 
 class _Named(StrEnum):
@@ -34,7 +34,7 @@ class _Named(StrEnum):
 
 
 class Action(_Named):
-    """What was done to a model, named as in the contract."""
+    """Kind of change of a model, named as in the contract."""
 
     MODEL_CREATED = auto()
     MODEL_UPDATED = auto()
@@ -56,7 +56,7 @@ class Action(_Named):
 
 
 class EndpointAction(_Named):
-    """What was done to an endpoint, named as in the contract."""
+    """Kind of change of an endpoint, named as in the contract."""
 
     ENDPOINT_CREATED = auto()
     ENDPOINT_UPDATED = auto()
@@ -68,25 +68,25 @@ def canonical(document: Mapping[str, Any]) -> str:
 
 
 def event_hash(fields: Mapping[str, Any]) -> str:
-    """Return the hash of an event with these members."""
+    """Return the hash of an event with these fields."""
     return hashlib.sha256(canonical(fields).encode()).hexdigest()
 
 
 def put(patch: Document, path: Path, value: Any) -> None:
-    """Write a value into a patch; None says that nothing is there.
+    """Write a value into a patch; None means that the path is absent.
 
-    Nothing is written below a place where nothing is.
+    Below a path that is absent nothing is written.
     """
-    holder = _holder(patch, path)
-    if holder is not None:
-        holder[path[-1]] = value
+    parent = _parent(patch, path)
+    if parent is not None:
+        parent[path[-1]] = value
 
 
 def put_first(patch: Document, path: Path, value: Any) -> None:
-    """Write a value into a patch unless one was written there before."""
-    holder = _holder(patch, path)
-    if holder is not None:
-        holder.setdefault(path[-1], value)
+    """Write a value into a patch unless the path already has one."""
+    parent = _parent(patch, path)
+    if parent is not None:
+        parent.setdefault(path[-1], value)
 
 
 def apply(document: Document, patch: Document) -> Document:
@@ -104,7 +104,7 @@ def apply(document: Document, patch: Document) -> Document:
 
 
 def difference(before: Document, after: Document) -> Document:
-    """Return the merge patch that makes `after` of `before`; neither holds null."""
+    """Return the merge patch from `before` to `after`; neither may contain null."""
     patch: Document = dict.fromkeys(before.keys() - after.keys())
     for key, value in after.items():
         old = before.get(key)
@@ -116,10 +116,10 @@ def difference(before: Document, after: Document) -> Document:
     return patch
 
 
-def _holder(patch: Document, path: Path) -> Document | None:
-    holder: Document | None = patch
+def _parent(patch: Document, path: Path) -> Document | None:
+    parent: Document | None = patch
     for key in path[:-1]:
-        if holder is None:
+        if parent is None:
             return None
-        holder = holder.setdefault(key, {})
-    return holder
+        parent = parent.setdefault(key, {})
+    return parent

@@ -1,4 +1,4 @@
-"""What tags, imported numbers and etags may be."""
+"""Checks of tag keys, imported version numbers and etags."""
 
 from __future__ import annotations
 
@@ -11,47 +11,47 @@ from modelyard_kit.references.names import shown
 MAX_NAME_CHARACTERS = 256
 
 MAX_IMPORTED_NUMBER = 2**31 - 2
-"""Other registries count with 31 bits; the numbers after it are left for new versions."""
+"""Other registries use 31-bit numbers; greater ones are reserved for new versions."""
 
 
 def check_tag_keys(keys: Iterable[str]) -> None:
-    """Check the keys of the tags something is created with.
+    """Check the tag keys of a create or import request.
 
     Raises:
-        InvalidArgument: One is not valid, or is given twice.
+        InvalidArgument: A key is not valid or is repeated.
     """
     seen: set[str] = set()
     for key in keys:
         checked_key(key, "tags.key")
         if key in seen:
-            raise InvalidArgument(f"The tag {shown(key)} is given twice.", key=key)
+            raise InvalidArgument(f"Duplicate tag key {shown(key)}; give each key once.", key=key)
         seen.add(key)
 
 
-def checked_between(value: int, parameter: str, least: int, most: int) -> int:
+def checked_between(value: int, parameter: str, minimum: int, maximum: int) -> int:
     """Check a number and return it.
 
     Raises:
-        InvalidArgument: It is not from `least` to `most`.
+        InvalidArgument: It is less than `minimum` or greater than `maximum`.
     """
-    if not least <= value <= most:
+    if not minimum <= value <= maximum:
         raise InvalidArgument(
-            f"Invalid value {value} for parameter '{parameter}': it must be from {least} to "
-            f"{most:,}.",
+            f"Invalid value {value} for parameter '{parameter}': it must be from {minimum} to "
+            f"{maximum:,}.",
             field=parameter,
         )
     return value
 
 
 def check_etag(expected: str, actual: str) -> None:
-    """Refuse a write that was decided on when the resource was another.
+    """Refuse a write that is based on an outdated read of the resource.
 
     Raises:
         Aborted: `expected` is set and stale.
     """
     if expected and expected != actual:
         raise Aborted(
-            f"It changed since it was read: the etag is {actual} now, the one given was "
-            f"{shown(expected)}. Read it again, then retry.",
+            f"Etag mismatch: the current etag is {actual}, the request expected {shown(expected)}. "
+            "Nothing was written; read the resource again, then retry.",
             etag=actual,
         )

@@ -1,4 +1,4 @@
-"""What a version is pinned to."""
+"""The reference of a version to its bytes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """What a source turned out to be: bytes by digest, and who made them.
+    """What a version is pinned to: the bytes by digest, and the run that made them.
 
     Args:
-        digest: Of the manifest; None for a foreign source.
-        run_id: The run that made it, if any.
-        experiment_id: The experiment of that run, if any.
-        model_id: The logged model it is, if any.
+        digest: Digest of the manifest; None for a foreign source.
+        run_id: Id of the run that made the files, if known.
+        experiment_id: Id of the experiment of that run, if known.
+        model_id: Id of the logged model, if the files are of one.
     """
 
     digest: str | None

@@ -1,47 +1,51 @@
-"""What a stage asks of its holder."""
+"""Checks of stages that at most one version holds."""
 
 from __future__ import annotations
 
 from modelyard_kit.errors import Aborted, InvalidArgument
 from modelyard_kit.references.stages import Stage
 
-NOBODY = "none"
-"""What `expected_holder` says of a stage that should be empty."""
+NO_HOLDER = "none"
+"""Value of `expected_holder` for a stage that is expected to be vacant."""
 
 
 def check_exclusive(stage: Stage, purpose: str) -> None:
-    """Refuse what makes sense only for a stage with one holder.
+    """Refuse a stage that any number of versions may be in.
+
+    Args:
+        stage: Stage of the request.
+        purpose: Subject of the error message: the field or operation that needs one holder.
 
     Raises:
-        InvalidArgument: The stage holds any number of versions.
+        InvalidArgument: The stage is not exclusive.
     """
     if not stage.is_exclusive:
         raise InvalidArgument(
-            f"{purpose} needs a stage that one version holds, Staging or Production; got {stage}.",
+            f"{purpose} needs a stage with a single holder, Staging or Production; got {stage}.",
             stage=stage,
         )
 
 
 def check_holder(stage: Stage, expected: str, holder: int | None) -> None:
-    """Refuse a move that was decided on when another version held the stage.
+    """Refuse a move that expects another holder of the stage.
 
     Args:
-        stage: What is held.
-        expected: The number of a version, `none`, or empty for any holder.
-        holder: The version in the stage now.
+        stage: An exclusive stage.
+        expected: Number of the expected holder, `none` for a vacant stage, or empty for any.
+        holder: Number of the current holder; None if the stage is vacant.
 
     Raises:
-        Aborted: Somebody else moved a version first.
+        Aborted: The stage has another holder than expected.
     """
-    now = NOBODY if holder is None else str(holder)
+    now = NO_HOLDER if holder is None else str(holder)
     if expected and expected.lower() != now:
         raise Aborted(
-            f"{stage} was expected to be held by {_shown(expected)}, but is held by {_shown(now)}; "
-            "read it again, then retry.",
+            f"Holder mismatch: {stage} is held by {_shown(now)}, the request expected "
+            f"{_shown(expected)}. Nothing was written; read the stage again, then retry.",
             expected_holder=expected,
             holder=now,
         )
 
 
 def _shown(holder: str) -> str:
-    return "no version" if holder.lower() == NOBODY else f"version {holder}"
+    return "no version" if holder.lower() == NO_HOLDER else f"version {holder}"

@@ -1,4 +1,4 @@
-"""What the contract cannot say of API tokens: patterns and times."""
+"""Checks of API tokens beyond those of the contract: patterns and expiry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MAX_SHOWN_CHARACTERS = 80
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """A token as its maker describes it. `expires_ms` is Unix time; None for never."""
+    """The fields of a new token. `expires_ms` is Unix time in milliseconds; None for never."""
 
     id: str
     sha256: str
@@ -25,25 +25,25 @@ class NewToken:
 
 
 def check_scope(new: NewToken) -> None:
-    """Check the patterns of a token that is to be made.
+    """Check the patterns of a token to create.
 
     Raises:
-        InvalidArgument: Names the field, the pattern and what would be right.
+        InvalidArgument: A pattern is not valid; the message has field, pattern and expectation.
     """
     _check_patterns("models", new.models)
     _check_patterns("experiments", new.experiments)
 
 
 def check_expiry(expires_ms: int | None, now_ms: int) -> None:
-    """Refuse a token that would have expired already.
+    """Refuse an expiry that is not in the future.
 
     Raises:
         InvalidArgument: The time is not in the future.
     """
     if expires_ms is not None and expires_ms <= now_ms:
         raise InvalidArgument(
-            "Invalid value for parameter 'expire_time': it is in the past; give a time to come, or "
-            "none for a token that does not expire.",
+            "Invalid value for parameter 'expire_time': it is in the past; expected a future time, "
+            "or none for a token that does not expire.",
             field="expire_time",
         )
 

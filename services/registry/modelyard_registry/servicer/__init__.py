@@ -1,4 +1,4 @@
-"""Messages in, messages out: each RPC is one transaction and one operation."""
+"""Servicers of the registry: each RPC is one transaction and one operation."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from modelyard_registry.servicer.resolving import Resolving
 
 
 class RegistryServicer(RegisteredModels, ModelVersions, Resolving, History, Importing):
-    """Every RPC of the registry.
+    """All RPCs of `RegistryService`.
 
     Args:
-        database: Its own tables.
-        store: Where pinned bytes are read from.
-        tracking: Pins them.
-        clock: Tells the time of a change.
-        notifier: Wakes the watchers; is notified of every commit.
-        is_stopping: Ends the watches.
+        database: Database of the registry.
+        store: Store to read pinned manifests from.
+        tracking: Client of `ArtifactsService`, which seals sources.
+        clock: Returns Unix time in milliseconds.
+        notifier: Wakes the watches after each commit.
+        is_stopping: Returns True once the server stops, which ends the watches.
     """
 
     def __init__(

@@ -16,24 +16,24 @@ from modelyard_registry.servicer.fields import milliseconds
 
 
 class AccessServicer:
-    """Every RPC about API tokens.
+    """All RPCs of `AccessService`.
 
     Args:
-        database: The registry's.
-        clock: The time.
-        known: What this server checks tokens with; None if it takes no named ones.
+        database: Database of the registry.
+        clock: Returns Unix time in milliseconds.
+        token_cache: Tokens that this server checks calls with; None if it accepts no API tokens.
     """
 
-    def __init__(self, database: Database, clock: Clock, known: Tokens | None) -> None:
+    def __init__(self, database: Database, clock: Clock, token_cache: Tokens | None) -> None:
         self.database = database
         self.clock = clock
-        self._known = known
+        self._token_cache = token_cache
 
     def CreateToken(
         self, request: pb.CreateTokenRequest, context: grpc.ServicerContext
     ) -> pb.CreateTokenResponse:
         reply = self._create(request, context)
-        self._heed()
+        self._refresh_own_cache()
         return reply
 
     @writes
@@ -60,7 +60,7 @@ class AccessServicer:
         self, request: pb.RevokeTokenRequest, context: grpc.ServicerContext
     ) -> pb.RevokeTokenResponse:
         reply = self._revoke(request, context)
-        self._heed()
+        self._refresh_own_cache()
         return reply
 
     @writes
@@ -80,13 +80,13 @@ class AccessServicer:
     ) -> pb.GetCallerResponse:
         return wire.caller(caller.get().grant)
 
-    def _heed(self) -> None:
-        if self._known is not None:
-            self._known.refresh()
+    def _refresh_own_cache(self) -> None:
+        if self._token_cache is not None:
+            self._token_cache.refresh()
 
 
 def own_tokens(database: Database, clock: Clock) -> Fetch:
-    """Return what reads the tokens from the registry's own database."""
+    """Return a function that reads the tokens from the registry's own database."""
 
     def fetch(revision: int) -> Snapshot | None:
         with database.read() as session:

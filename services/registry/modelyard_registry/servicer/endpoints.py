@@ -27,13 +27,13 @@ _SPEC = "spec"
 
 
 class EndpointServicer:
-    """Every RPC about endpoints.
+    """All RPCs of `EndpointService`.
 
     Args:
-        database: The registry's.
-        clock: Tells the time of a change.
-        notifier: Wakes the watchers; is notified of every commit.
-        is_stopping: Ends the watches.
+        database: Database of the registry.
+        clock: Returns Unix time in milliseconds.
+        notifier: Wakes the watches after each commit.
+        is_stopping: Returns True once the server stops, which ends the watches.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class EndpointServicer:
     ) -> pb.CreateEndpointResponse:
         _check_id(request.endpoint, request.endpoint_id)
         spec = wire.document(request.endpoint.spec)
-        made = endpoints.create_endpoint(call, request.endpoint_id, spec, comment=request.comment)
-        return pb.CreateEndpointResponse(endpoint=wire.endpoint(made))
+        found = endpoints.create_endpoint(call, request.endpoint_id, spec, comment=request.comment)
+        return pb.CreateEndpointResponse(endpoint=wire.endpoint(found))
 
     @reads
     def GetEndpoint(self, request: pb.GetEndpointRequest, call: Call) -> pb.GetEndpointResponse:
@@ -145,20 +145,20 @@ def _check_id(endpoint: pb.Endpoint, endpoint_id: str) -> None:
     if endpoint.endpoint_id and endpoint.endpoint_id != endpoint_id:
         given = endpoint.endpoint_id
         raise InvalidArgument(
-            f"Invalid value '{given}' for parameter 'endpoint.endpoint_id': it never changes, and "
-            f"the request is about '{endpoint_id}'; leave it out.",
+            f"Invalid value '{given}' for parameter 'endpoint.endpoint_id': the id cannot change; "
+            f"expected '{endpoint_id}' or an empty value.",
             field="endpoint.endpoint_id",
         )
 
 
 def _paths(request: pb.UpdateEndpointRequest) -> Sequence[Path]:
-    """Return which fields of the spec an update is about; the empty path is all of them."""
+    """Return the paths of the spec fields that an update sets; the empty path is all fields."""
     paths = request.update_mask.paths
     if not paths:
         return list(leaves(wire.document(request.endpoint.spec)))
     if "*" in paths:
         if len(paths) > 1:
-            raise _wrong_path("*", "it is all fields, and stands alone")
+            raise _wrong_path("*", "it means all fields and cannot be combined with other paths")
         return [()]
     return [_path(text) for text in paths]
 
@@ -167,21 +167,21 @@ def _path(text: str) -> Path:
     first, *rest = text.split(".")
     if first != _SPEC:
         known = first in pb.Endpoint.DESCRIPTOR.fields_by_name
-        what = "it is not changed by updates" if known else "there is no such field"
-        raise _wrong_path(text, f"{what}; name '{_SPEC}' or a field of it")
+        problem = "the field is read-only" if known else "there is no such field"
+        raise _wrong_path(text, f"{problem}; expected '{_SPEC}' or a field of it")
     kind: Any = pb.EndpointSpec.DESCRIPTOR
     for step in rest:
         field = None if kind is None else kind.fields_by_name.get(step)
         if field is None:
             names = ", ".join(() if kind is None else kind.fields_by_name)
-            instead = f"name one of {names}" if names else "name the whole of what it is in"
-            raise _wrong_path(text, f"there is no such field; {instead}")
+            expected = f"one of {names}" if names else "the path of the field that contains it"
+            raise _wrong_path(text, f"there is no such field; expected {expected}")
         kind = None if field.is_repeated else field.message_type
     return tuple(rest)
 
 
-def _wrong_path(text: str, why: str) -> InvalidArgument:
+def _wrong_path(text: str, reason: str) -> InvalidArgument:
     return InvalidArgument(
-        f"Invalid path '{text[:_MAX_SHOWN_CHARACTERS]}' in parameter 'update_mask': {why}.",
+        f"Invalid path '{text[:_MAX_SHOWN_CHARACTERS]}' in parameter 'update_mask': {reason}.",
         field="update_mask",
     )

@@ -1,4 +1,4 @@
-"""Page tokens of one key, and times."""
+"""Reading of page tokens with one key, and of times."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Key = TypeVar("Key", int, str)
 
 
 def page_start(token: str, query: str, first: Key) -> Key:
-    """Return the key a page comes after.
+    """Return the key that a page starts after.
 
     Args:
-        token: What the page before ended with; empty for the first page.
-        query: The fingerprint of the query.
-        first: The key the first page comes after.
+        token: Page token from the previous page; empty for the first page.
+        query: Fingerprint of the query.
+        first: Key that the first page starts after.
 
     Raises:
-        InvalidArgument: The token was not made here, or for another query.
+        InvalidArgument: The token is malformed or belongs to another query.
     """
     cursor = paging.decode(token, query)
     if cursor is None:
@@ -31,7 +31,7 @@ def page_start(token: str, query: str, first: Key) -> Key:
     match cursor:
         case (key,) if isinstance(key, type(first)):
             return key
-    raise InvalidArgument("Invalid page_token: expected the next_page_token of an earlier answer.")
+    raise InvalidArgument("Invalid page_token: expected the next_page_token of an earlier reply.")
 
 
 def milliseconds(time: Timestamp, field: str) -> int:
@@ -42,8 +42,8 @@ def milliseconds(time: Timestamp, field: str) -> int:
     """
     if not 0 <= time.seconds <= _MAX_TIMESTAMP_S:
         raise InvalidArgument(
-            f"Invalid value for parameter '{field}': {time.seconds} seconds of Unix time; "
-            f"it must be from 0 to {_MAX_TIMESTAMP_S}.",
+            f"Invalid value for parameter '{field}': it is {time.seconds} seconds of Unix time; "
+            f"expected 0 to {_MAX_TIMESTAMP_S}.",
             field=field,
         )
     return time.seconds * 1000 + time.nanos // 1_000_000

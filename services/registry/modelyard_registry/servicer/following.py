@@ -18,7 +18,7 @@ _EVENTS_AT_ONCE = 100
 
 
 class Watched(Protocol):
-    """What a stream uses of its servicer."""
+    """The attributes of a servicer that a stream needs."""
 
     database: Database
     clock: Clock
@@ -34,15 +34,15 @@ def changes_of(
     name: str,
     after: int,
 ) -> Iterator[tuple[E | None, int]]:
-    """Yield every change once and in order, for as long as the caller listens.
+    """Yield every change once and in order, until the caller cancels or the server stops.
 
     Args:
-        servicer: Of the stream.
-        context: Of the call.
-        kind: Of the events.
-        heads: Where the newest revision of a name is.
-        name: What is followed; empty for all of the kind.
-        after: The revision of the name, or the clock of all, to go on after.
+        servicer: Servicer of the stream.
+        context: Context of the call.
+        kind: Table of the events.
+        heads: Table with the newest revision of each name.
+        name: Name to follow; empty for all names of the kind.
+        after: Revision of the name, or clock value without a name, to resume after.
 
     Yields:
         An event and its position; None and the newest position for a heartbeat.

@@ -11,16 +11,16 @@ from modelyard_kit.references.stages import Stage
 from modelyard_kit.rpc.calls import Call, writes
 from modelyard_kit.rpc.fields import given, require
 from modelyard_registry import wire
-from modelyard_registry.clients import keep
+from modelyard_registry.clients import seal_source
 from modelyard_registry.models import READY
 from modelyard_registry.operations import importing, registered_models
 from modelyard_registry.operations.importing import OriginalModel, OriginalVersion
-from modelyard_registry.operations.model_versions import Kept, Registration
+from modelyard_registry.operations.model_versions import Registration, SealedSource
 from modelyard_registry.rules.names import MAX_IMPORTED_NUMBER, checked_between
 
 
 class Importing:
-    """RPCs that write what another registry had."""
+    """RPCs that import models and versions of another registry."""
 
     database: Database
     clock: Clock
@@ -43,8 +43,8 @@ class Importing:
         original = _version(request.model_version)
         with self.database.read() as session:
             before = importing.pinned_before(session, request.origin, original)
-        kept = before or keep(self.tracking, original.said.source)
-        return self._import(request, context, original, kept)
+        sealed = before or seal_source(self.tracking, original.registration.source)
+        return self._import(request, context, original, sealed)
 
     @writes
     def _import(
@@ -52,9 +52,9 @@ class Importing:
         request: pb.ImportModelVersionRequest,
         call: Call,
         original: OriginalVersion,
-        kept: Kept,
+        sealed: SealedSource,
     ) -> pb.ImportModelVersionResponse:
-        version, created = importing.import_version(call, request.origin, original, kept)
+        version, created = importing.import_version(call, request.origin, original, sealed)
         return pb.ImportModelVersionResponse(
             model_version=wire.model_version(version), created=created
         )
@@ -83,7 +83,7 @@ def _version(message: pb.ModelVersion) -> OriginalVersion:
     return OriginalVersion(
         name=message.name,
         version=checked_between(number, f"{where}version", 1, MAX_IMPORTED_NUMBER),
-        said=Registration(
+        registration=Registration(
             source=message.source,
             run_id=message.run_id,
             model_id=message.model_id,

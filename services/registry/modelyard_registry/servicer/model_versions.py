@@ -13,9 +13,9 @@ from modelyard_kit.references.uris import Alias, parse_reference
 from modelyard_kit.rpc.calls import Call, reads, stored_reply, writes
 from modelyard_kit.rpc.fields import given
 from modelyard_registry import wire
-from modelyard_registry.clients import keep
+from modelyard_registry.clients import seal_source
 from modelyard_registry.operations import model_versions, registered_models, stages
-from modelyard_registry.operations.model_versions import Kept, Registration
+from modelyard_registry.operations.model_versions import Registration, SealedSource
 from modelyard_registry.search import Search, search_versions
 from modelyard_registry.servicer.fields import page_start
 
@@ -33,11 +33,11 @@ class ModelVersions:
         reply: pb.CreateModelVersionResponse | None = stored_reply(self, request)
         if reply is not None:
             return reply
-        return self._create(request, context, keep(self.tracking, request.source))
+        return self._create(request, context, seal_source(self.tracking, request.source))
 
     @writes
     def _create(
-        self, request: pb.CreateModelVersionRequest, call: Call, kept: Kept
+        self, request: pb.CreateModelVersionRequest, call: Call, sealed: SealedSource
     ) -> pb.CreateModelVersionResponse:
         if request.create_registered_model:
             registered_models.ensure_model(call, request.name)
@@ -52,7 +52,7 @@ class ModelVersions:
                 description=given(request, "description"),
                 tags=[(tag.key, tag.value) for tag in request.tags],
             ),
-            kept,
+            sealed,
         )
         return pb.CreateModelVersionResponse(model_version=wire.model_version(created))
 

@@ -11,13 +11,13 @@ from modelyard_kit.db.base import Database
 from modelyard_kit.references.uris import VersionSource, parse_model_uri
 from modelyard_kit.rpc.calls import Call, reads
 from modelyard_registry import wire
-from modelyard_registry.clients import seal
+from modelyard_registry.clients import seal_manifest
 from modelyard_registry.operations import resolving
 from modelyard_registry.servicer.fields import milliseconds
 
 
 class Resolving:
-    """The RPCs that turn model URIs and digests into bytes."""
+    """RPCs that resolve model URIs and digests to bytes."""
 
     database: Database
     clock: Clock
@@ -31,7 +31,7 @@ class Resolving:
         if isinstance(source, VersionSource):
             reply = self._version(request, context, source)
         else:
-            sealed = seal(self.tracking, source)
+            sealed = seal_manifest(self.tracking, source)
             reply = pb.ResolveModelResponse(
                 digest=sealed.pinned.digest,
                 run_id=sealed.pinned.run_id,
