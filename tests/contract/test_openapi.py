@@ -81,6 +81,10 @@ def test_fields_have_the_limits_of_the_contract(document: dict[str, Any]) -> Non
     assert (search["minimum"], search["maximum"]) == (1, 50_000)
     digest = schemas["access.v1.CreateTokenRequest"]["properties"]["sha256"]
     assert digest == {"type": "string", "pattern": "^(?:[0-9a-f]{64})$"}
+    target = schemas["serving.v1.Target"]["properties"]
+    assert target["weight"] == {"type": "integer", "format": "int32", "minimum": 0, "maximum": 100}
+    share = {"minimum": 1e-6, "maximum": 1.0}
+    assert target["sample"] == {"type": "number", "format": "double"} | share
 
 
 def test_the_parameters_of_a_get_are_the_fields_of_its_request(document: dict[str, Any]) -> None:

@@ -78,6 +78,10 @@ def fitting(field: FieldDescriptor) -> Any:
         options: Any = field.GetOptions().Extensions  # the type stubs lack editions
         allowed = (*options[options_pb2.one_of], RIGHT[field.type])
         value = MATCHING.get(options[options_pb2.pattern].regex, allowed[0])
+        for option in (options_pb2.range, options_pb2.double_range):
+            limits = options[option]
+            value = max(value, limits.min) if limits.HasField("min") else value
+            value = min(value, limits.max) if limits.HasField("max") else value
     return [value] if field.is_repeated else value
 
 

@@ -23,6 +23,7 @@ from modelyard_kit.http.requests import Request
 _PACKAGE = "modelyard.api."
 _VARIABLE = re.compile(r"\{([a-z_]+)\}")
 _WHOLE = {"type": "integer"}
+_FINITE = {"type": "number", "format": "double"}
 _SCALARS: dict[int, dict[str, Any]] = {
     FieldDescriptor.TYPE_STRING: {"type": "string"},
     FieldDescriptor.TYPE_BYTES: {"type": "string", "contentEncoding": "base64"},
@@ -31,7 +32,7 @@ _SCALARS: dict[int, dict[str, Any]] = {
     FieldDescriptor.TYPE_INT64: {**_WHOLE, "format": "int64"},
     FieldDescriptor.TYPE_DOUBLE: {
         "anyOf": [
-            {"type": "number", "format": "double"},
+            _FINITE,
             {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]},
         ]
     },
@@ -209,19 +210,18 @@ def _single(field: FieldDescriptor) -> dict[str, Any]:
     if field.enum_type is not None:
         names = [value.name for value in field.enum_type.values if value.number]
         return {"type": "string", "enum": names}
-    return _SCALARS[field.type] | _limits(field)
+    options: Any = field.GetOptions()  # the stubs know no editions
+    finite = options.HasExtension(options_pb2.double_range)
+    return (_FINITE if finite else _SCALARS[field.type]) | _limits(options)
 
 
-def _limits(field: FieldDescriptor) -> dict[str, Any]:
-    """Return the limits that the contract's options put on a single value of a field."""
-    options: Any = field.GetOptions()  # the type stubs lack editions
+def _limits(options: Any) -> dict[str, Any]:
+    """Return the limits that the options of a field set to a single value."""
     limits: dict[str, Any] = {}
     for option in (options_pb2.range, options_pb2.double_range):
         if options.HasExtension(option):
             known = options.Extensions[option].ListFields()
             limits |= {_BOUNDS[bound.name]: value for bound, value in known}
-    if options.HasExtension(options_pb2.double_range):
-        limits |= {"type": "number"}  # finite numbers only
     if options.HasExtension(options_pb2.pattern):
         limits["pattern"] = f"^(?:{options.Extensions[options_pb2.pattern].regex})$"
     if texts := options.Extensions[options_pb2.one_of]:

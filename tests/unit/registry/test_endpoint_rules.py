@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pytest
@@ -9,7 +8,6 @@ from hypothesis import strategies as st
 
 from modelyard_kit.errors import InvalidArgument
 from modelyard_registry.rules.endpoints import (
-    check_endpoint_id,
     check_spec,
     leaves,
     masked,
@@ -20,11 +18,6 @@ from modelyard_registry.rules.history import Document, apply, difference
 STABLE = {"model_uri": "models:/fraud/Production", "role": "STABLE", "weight": 100}
 CANARY = {"model_uri": "models:/fraud@next", "role": "CANARY", "weight": 5}
 SHADOW = {"model_uri": "models:/fraud/3", "role": "SHADOW", "sample": 0.5}
-
-
-@pytest.mark.parametrize("endpoint_id", ["a", "fraud", "fraud-2", "a" * 63])
-def test_an_id_is_a_label_of_a_url(endpoint_id: str) -> None:
-    check_endpoint_id(endpoint_id)
 
 
 @pytest.mark.parametrize(
@@ -56,18 +49,12 @@ def test_what_can_be_is_taken(spec: Document) -> None:
         ),
         ({"targets": [STABLE, CANARY]}, "the weights add up to 105, expected 100"),
         ({"targets": [STABLE | {"weight": 99}]}, "the weights add up to 99, expected 100"),
-        ({"targets": [STABLE | {"weight": 101}]}, r"'101' .*\[0\].weight': expected a number"),
-        ({"targets": [STABLE | {"weight": -1}]}, r"'-1' for parameter 'spec.targets\[0\].weight'"),
         (
             {"targets": [STABLE, STABLE]},
             r"targets\[1\].model_uri': expected each model URI at most once",
         ),
         ({"targets": [{**STABLE, "model_uri": "s3://b"}]}, "Invalid model URI 's3://b': expected"),
         ({"targets": [{**STABLE, "model_uri": "models:/a/b"}]}, "'b' is neither a version"),
-        (
-            {"targets": [{"model_uri": "models:/a/1", "weight": 100}]},
-            r"required parameter 'spec.targets\[0\].role'",
-        ),
         (
             {"targets": [{"model_uri": "models:/a/1", "role": "STABLE"}]},
             r"required parameter 'spec.targets\[0\].weight'",
@@ -78,15 +65,6 @@ def test_what_can_be_is_taken(spec: Document) -> None:
         ),
         ({"targets": [STABLE, SHADOW | {"weight": 0}]}, r"SHADOW has no weight; set sample"),
         ({"targets": [STABLE | {"sample": 0.5}]}, r"STABLE has no sample; set weight"),
-        ({"targets": [STABLE, SHADOW | {"sample": 0.0}]}, r"'0.0' .*\[1\].sample': expected"),
-        ({"targets": [STABLE, SHADOW | {"sample": math.nan}]}, r"'nan' .*\[1\].sample'"),
-        ({"targets": [STABLE], "batching": {"max_rows": 0}}, "'0' for parameter 'spec.batching.m"),
-        ({"targets": [STABLE], "limits": {"timeout_ms": 600_001}}, "from 1 to 600,000"),
-        (
-            {"targets": [STABLE], "limits": {"max_requests_per_second": math.inf}},
-            "'inf' for parameter 'spec.limits.max_requests_per_second'",
-        ),
-        ({"targets": [STABLE], "guardrails": {"max_error_rate": 1.1}}, "from 0 to 1"),
         (
             {"targets": [STABLE], "guardrails": {"roll_back": True, "window_s": 60}},
             "'spec.guardrails.roll_back': it needs at least one limit; set one of max_d",

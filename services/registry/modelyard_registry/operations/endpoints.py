@@ -14,8 +14,7 @@ from modelyard_registry.models import Endpoint, EndpointEvent, EndpointModel, En
 from modelyard_registry.operations import chains
 from modelyard_registry.rules.endpoints import (
     PENDING,
-    check_endpoint_id,
-    check_report,
+    check_once,
     check_spec,
     masked,
     models_of,
@@ -39,7 +38,6 @@ def create_endpoint(call: Call, endpoint_id: str, spec: Document, *, comment: st
         AlreadyExists: The id is taken, or was used by an endpoint outside the caller's scope.
         PermissionDenied: A model is outside the caller's scope.
     """
-    check_endpoint_id(endpoint_id)
     check_spec(spec)
     head = _lock_unused_id(call.session, endpoint_id)
     _refer(call.session, endpoint_id, spec)
@@ -146,7 +144,7 @@ def report(call: Call, endpoint_id: str, targets: Sequence[Document]) -> None:
     Raises:
         NotFound: There is no such endpoint.
     """
-    check_report(targets)
+    check_once(targets, "targets")
     _, endpoint = _begin(call.session, endpoint_id)
     statuses = endpoint.reported
     for target in targets:
