@@ -54,7 +54,8 @@ def check_once(targets: Sequence[Document], where: str) -> None:
         if uri in seen:
             field = f"{where}[{index}].model_uri"
             raise InvalidArgument(
-                f"Invalid value '{_shown(uri)}' for parameter '{field}': expected each model URI at most once.",
+                f"Invalid value '{_shown(uri)}' for parameter '{field}': expected each model URI "
+                "at most once.",
                 field=field,
             )
         seen.add(uri)
