@@ -1,18 +1,18 @@
-# `make` lists the targets. Everything is set up in .venv; nothing else is touched.
+# `make` lists the targets. Everything they install is in .venv and .cache.
 PYTHON ?= python3
 BIN := .venv/bin
-# Examples are left out: scripts as users write them.
+# Without examples, which are scripts as users write them.
 PACKAGES := clients/python/modelyard services tools benchmarks tests
 CLIENTS := .cache/clients
-# Twice as many as there are cores: tests wait for processes they start.
+# Two per core: tests wait for processes they start.
 WORKERS := $(shell $(PYTHON) -c 'import os; print(min(4, 2 * (os.cpu_count() or 1)))')
-# Tests are grouped by marks that tests/conftest.py gives. A test that has one of these comes later.
+# tests/conftest.py marks the tests. Those with one of these marks are not in `make test`.
 LATER := postgres or e2e or faults or clients
-# Of the MLflow clients, `make test` takes one, and a part of the suite those it may need.
+# `make test` needs one MLflow client; with T=, the clients that the part of the suite may need.
 CLIENT := $(CLIENTS)/mlflow-3.17/installed
 CLIENTS_OF_PART = $(if $(findstring compat,$(T))$(filter tests tests/,$(T)),clients)
 PYTEST := -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder
-# Tests start hundreds of processes: what they import is compiled once.
+# Tests start hundreds of processes: compile their imports once.
 export PYTHONDONTWRITEBYTECODE :=
 # Wheels are unpacked once and linked into each environment.
 UV := UV_CACHE_DIR=.cache/uv $(CLIENTS)/uv/bin/uv
@@ -23,10 +23,10 @@ UV := UV_CACHE_DIR=.cache/uv $(CLIENTS)/uv/bin/uv
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-install: .venv/installed ## Set up .venv with the `modelyard` command
+install: .venv/installed ## Install everything into .venv, with the `modelyard` command
 
 .venv/installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else f"Modelyard needs Python 3.11 or newer, this is {sys.version.split()[0]}; say make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else f"Modelyard needs Python 3.11 or newer, this is {sys.version.split()[0]}; run make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
@@ -38,12 +38,12 @@ up: install ## Run the platform until Ctrl-C: http://127.0.0.1:5000, gRPC 127.0.
 demo: install ## Train, register, stage, promote, serve, swap and roll back in a throw-away home
 	$(BIN)/modelyard demo
 
-clients: $(CLIENTS)/mlflow-2.22/installed $(CLIENTS)/mlflow-3.6/installed $(CLIENTS)/mlflow-3.17/installed ## Set up environments with the real MLflow clients, for the tests
+clients: $(CLIENTS)/mlflow-2.22/installed $(CLIENTS)/mlflow-3.6/installed $(CLIENTS)/mlflow-3.17/installed ## Install environments with the real MLflow clients, for the tests
 
 $(CLIENTS)/mlflow-%/installed: tests/compat/requirements-mlflow-%.txt $(CLIENTS)/uv/installed
 	$(UV) venv --quiet --clear --python $(CLIENTS)/uv/bin/python $(@D)
 	$(UV) pip install --quiet --require-hashes --python $(@D)/bin/python -r $<
-	@$(@D)/bin/python -W ignore -c 'import mlflow.cli, mlflow.sklearn, sklearn.ensemble' # compiles what each test would
+	@$(@D)/bin/python -W ignore -c 'import mlflow.cli, mlflow.sklearn, sklearn.ensemble' # compiles once for all tests
 	@touch $@
 
 $(CLIENTS)/uv/installed: tests/compat/requirements-uv.txt
@@ -51,29 +51,29 @@ $(CLIENTS)/uv/installed: tests/compat/requirements-uv.txt
 	$(@D)/bin/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
-test: install $(if $(T),$(CLIENTS_OF_PART),$(CLIENT)) ## Run the tests to run often: SQLite, one client, few processes (T=path for all of a part)
+test: install $(if $(T),$(CLIENTS_OF_PART),$(CLIENT)) ## Run the daily tests: SQLite, one MLflow client, few processes (T=path: all tests of a path)
 	$(BIN)/python $(PYTEST) $(if $(T),$(T),-m "not ($(LATER))")
 
-test-rest: install clients ## Run the other tests: PostgreSQL, whole platforms, faults, the MLflow clients
+test-rest: install clients ## Run the other tests: PostgreSQL, whole platforms, faults, all MLflow clients
 	$(BIN)/python $(PYTEST) -m "$(LATER)"
 
 test-all: install clients ## Run all tests
 	$(BIN)/python $(PYTEST)
 
-coverage: install clients ## Run all tests (T=path for a part) and print the branch coverage of services and the SDK
+coverage: install clients ## Run all tests (T=path: those of a path) and print the branch coverage of services and the SDK
 	$(BIN)/coverage erase
 	mkdir -p .cache/coverage
 	$(BIN)/coverage run $(PYTEST) $(T)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-compat-table: install clients ## Compare with MLflow's server and client, and write docs/compatibility.md
+compat-table: install clients ## Compare with MLflow's server and client, and generate docs/compatibility.md
 	COMPATIBILITY_PAGE=write $(BIN)/python -m pytest -q tests/compat/test_conformance.py
 
-settings-page: install ## Write the tables of docs/settings.md from the declarations of the settings
+settings-page: install ## Generate the tables of docs/settings.md from the declarations of the settings
 	$(BIN)/python tools/settings_page.py
 
-check: install ## Format, lint, types, import contracts, contract lint and breaking, stub drift
+check: install ## Check format, lint, types, imports, spelling, the contract, stub drift, manifests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(PACKAGES)
@@ -85,7 +85,7 @@ check: install ## Format, lint, types, import contracts, contract lint and break
 	$(BIN)/python tools/gen_stubs.py --check
 	$(BIN)/python tools/check_manifests.py
 
-format: install ## Format code and contract, mend what the linter can
+format: install ## Format code and contract, apply the linter's fixes
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format --quiet .
 	$(BIN)/buf format --write
@@ -93,24 +93,24 @@ format: install ## Format code and contract, mend what the linter can
 protos: install ## Generate the stubs from the contract
 	$(BIN)/python tools/gen_stubs.py
 
-baseline: install ## Take today's contract as the one that must not be broken (at a release)
+baseline: install ## Make the present contract the baseline for breaking changes (at a release)
 	$(BIN)/buf build --exclude-source-info -o protos/baseline.binpb
 
-lock: ## Pin versions and hashes of all dependencies anew (needs uv)
+lock: ## Pin versions and hashes of all dependencies again (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-emit-index-url --no-annotate --quiet --output-file requirements.lock
 	for f in tests/compat/requirements-*.in; do uv pip compile $$f --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-emit-index-url --no-annotate --quiet \
 	  --output-file $${f%.in}.txt || exit 1; done
 
-soak: install ## Run long forms: each fault N times (3), 5 s pauses, 16 clients; every hostile value; many examples; tracking without pipelining
+soak: install ## Run long forms: each fault N times (3), all hostile values, many examples, no pipelining
 	MODELYARD_SOAK=$(or $(N),3) $(BIN)/python -m pytest -q -s tests/faults tests/contract/test_hostile_*.py tests/property --timeout 7200
 	TEST_PIPELINE=off $(BIN)/python -m pytest -q tests/contract/test_tracking_*.py -k postgresql
 
-bench: install clients ## Print RPCs on both databases and transfers beside their floors, the edge beside gRPC and MLflow's server
+bench: install clients ## Measure RPCs and transfers against their floors, the edge against gRPC and MLflow's server
 	$(BIN)/python -m benchmarks.rpc
 	$(BIN)/python -m benchmarks.http
 	$(BIN)/python -m benchmarks.transfers
 
-clean: ## Delete what make has made
+clean: ## Delete everything that make creates
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .home dist

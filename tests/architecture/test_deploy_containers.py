@@ -200,7 +200,7 @@ def test_secrets_are_not_made_twice(secrets: Path) -> None:
         [DEPLOY / "init-secrets", secrets], capture_output=True, text=True, check=False
     )
     assert again.returncode == 1
-    assert "is there already" in again.stderr
+    assert "exists; new secrets would not match" in again.stderr
     assert (secrets / "token").read_text(encoding="utf-8") == token
 
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make the bucket, and a user who may do in it what the services do and nothing else. May be run again.
+# Create the bucket, and a user with the permissions that the services need. Idempotent.
 set -eu
 
 mc --quiet alias set store http://minio:9000 \

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Run once by the image of PostgreSQL, on an empty volume: a user and a database per service, which
-# no other service can use.
+# Run once by the image of PostgreSQL, on an empty volume: create a user and a database per service,
+# which no other service can use.
 set -eu
 
 for service in tracking registry; do
