@@ -24,7 +24,7 @@ _NAMED = re.compile(r"models:/(?P<name>[^/]+?)(/[^/]+|@[^/@]+)")
 
 
 class State(StrEnum):
-    """State of an endpoint; those of the contract's `TargetStatus`."""
+    """State of an endpoint, named as in the contract's `TargetStatus`."""
 
     LOADING = "LOADING"
     SERVING = "SERVING"

@@ -184,7 +184,7 @@ def _media_type(exchange: Exchange) -> str:
 def _identity(identity: Identity) -> list[tuple[bytes, bytes]]:
     named = {"name": identity.name, "version": identity.version, "digest": identity.digest}
     return [
-        # Names may have any characters but headers may not, so they are percent-encoded UTF-8.
+        # A name may have characters that a header may not: its UTF-8 is percent-encoded.
         (f"x-model-{field}".encode(), quote(value, safe=_PRINTABLE).encode())
         for field, value in named.items()
         if value

@@ -11,7 +11,7 @@ request_duration = Histogram(
 )
 swaps = Counter(
     "modelyard_serving_swaps_total",
-    "Versions that were loaded and activated, and those that failed to be.",
+    "Attempts to load and activate a version, by outcome.",
     ("outcome",),
 )
 model_load = Histogram(
