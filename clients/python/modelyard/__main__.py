@@ -123,8 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="modelyard",
         usage="modelyard [-h] [--version] command ...",
-        description="Track runs, register and stage models, and serve them.\n"
-        + _listed(),
+        description="Track runs, register and stage models, and serve them.\n" + _listed(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"modelyard {version('modelyard')}")

@@ -62,7 +62,8 @@ def dump(model: Any, file: Path) -> set[str]:
     except (pickle.PicklingError, TypeError, AttributeError) as refused:
         raise InvalidParameter(
             f"{type(model).__name__} cannot be pickled ({_one_line(refused)}). Open such "
-            "resources in load_context, or give python_model the path of a Python file that creates the model."
+            "resources in load_context, or give python_model the path of a Python file that "
+            "creates the model."
         ) from refused
     return packages
 
