@@ -1,7 +1,7 @@
-"""The calls that `clients.py` times; runs where the client to be timed is installed.
+"""The calls that `clients.py` times; run with the Python of the client under test.
 
 python client_calls.py mlflow rounds uri [uri]      # prints {call: [[seconds at each uri]]}
-python client_calls.py mlflow|modelyard count uri   # says when to count what is on the wire
+python client_calls.py mlflow|modelyard count uri   # marks calls for counting requests
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ SLOW_ROUNDS = 5
 
 
 class Calls:
-    """What a user does through one client against one server.
+    """Typical calls of one client to one server.
 
     Args:
         package: "mlflow" or "modelyard"; they have the same methods.
-        uri: Of the server.
+        uri: Address of the server.
     """
 
     def __init__(self, package: str, uri: str) -> None:
@@ -74,7 +74,7 @@ class Calls:
 
     def log_and_register(self) -> None:
         with self.fluent.start_run(experiment_id=self.experiment_id):
-            # Named requirements: finding them out takes the client longer than all else.
+            # Explicit requirements: inferring them would dominate the time.
             self.sklearn.log_model(
                 self.model,
                 name="model",
@@ -100,7 +100,7 @@ SLOW = ("log_and_register", "load_by_alias")
 
 
 def compare(package: str, rounds: int, uris: list[str]) -> dict[str, list[list[float]]]:
-    """Return the seconds of each call at each address; the addresses take turns."""
+    """Return the seconds of each call at each address; the addresses alternate."""
     doors = [Calls(package, uri) for uri in uris]
     taken: dict[str, list[list[float]]] = {}
     for name, times in ((n, rounds) for n in QUICK):
@@ -119,7 +119,7 @@ def timed(door: Calls, name: str) -> float:
 
 
 def count(package: str, uri: str) -> Iterator[str]:
-    """Make each call of `SLOW` once, and say its name before and after."""
+    """Make each call of `SLOW` once, and yield its name before and after."""
     door = Calls(package, uri)
     for name in SLOW:
         yield name

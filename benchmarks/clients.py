@@ -1,8 +1,8 @@
-"""Time MLflow's own client against its server and against ours, and count what is on the wire.
+"""Time MLflow's own client against its server and against ours, and count the requests.
 
 Both servers keep their rows in SQLite and their artifacts in a folder. The client runs in one
-process and takes turns between them, so that a drift of the machine hits both. The counts are of
-requests a client sends: HTTP requests of MLflow's client, RPCs and transfers of ours.
+process and alternates between them, so that a drift of the machine affects both. The counts are of
+requests that a client sends: HTTP requests of MLflow's client, RPCs and transfers of ours.
 
     make clients && python -m benchmarks.clients [rounds]
 """
@@ -70,7 +70,7 @@ def wait_until_healthy(uri: str) -> None:
         except OSError:
             if time.monotonic() > deadline:
                 raise
-            time.sleep(0.1)  # neither server says when it is ready in a way both share
+            time.sleep(0.1)  # the two servers have no common ready signal
         else:
             return
 
@@ -97,7 +97,7 @@ def print_times(folder: str, rounds: int, ours: str, theirs: str) -> None:
     command = [str(MLFLOW / "python"), "-P", CALLS, "mlflow", str(rounds), ours, theirs]
     done = subprocess.run(command, env=environment(folder), stdout=subprocess.PIPE, check=True)
     print(f"{'median, MLflow 3.17 client':<28}{'ours ms':>9}{'theirs':>9}{'ratio':>8}")
-    # The client prints on the same stream.
+    # The client prints to the same stream.
     for name, pairs in json.loads(done.stdout.splitlines()[-1]).items():
         kept = pairs[1 if name in SLOW else WARM_UP :]
         here, there = (statistics.median(times) * 1000 for times in zip(*kept, strict=True))
@@ -115,7 +115,7 @@ def print_counts(folder: str, uri: str) -> None:
 
 
 def counted(command: list[str], uri: str, log: Path, kinds: set[str]) -> dict[str, int]:
-    """Run each of the slow calls once; return how many log lines of these kinds each makes."""
+    """Run each of the slow calls once; return the number of log lines of these kinds for each."""
     process = subprocess.Popen(
         [*command, "count", uri],
         stdin=subprocess.PIPE,
@@ -128,7 +128,7 @@ def counted(command: list[str], uri: str, log: Path, kinds: set[str]) -> dict[st
     marks: dict[str, list[int]] = {}
     for line in process.stdout:
         if line.strip() not in SLOW:
-            continue  # the client prints on the same stream
+            continue  # the client prints to the same stream
         marks.setdefault(line.strip(), []).append(requests_so_far(uri, log, kinds))
         process.stdin.write("\n")
         process.stdin.flush()
@@ -138,11 +138,11 @@ def counted(command: list[str], uri: str, log: Path, kinds: set[str]) -> dict[st
 
 
 def requests_so_far(uri: str, log: Path, kinds: set[str]) -> int:
-    """Return how many requests of clients the server has logged, all that were answered."""
+    """Return the number of client requests the server has logged, all of them answered."""
     written = log.read_text().count(MARK)
     urllib.request.urlopen(f"{uri}{MARK}").close()  # noqa: S310 - our own address
     while log.read_text().count(MARK) == written:
-        time.sleep(0.01)  # a file that another process writes offers no event
+        time.sleep(0.01)  # a file written by another process offers no event
     lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
     return sum(
         line["message"] in kinds

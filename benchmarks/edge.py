@@ -1,8 +1,8 @@
 """Time calls over the HTTP edge beside the same calls over gRPC, in one run.
 
-The client of the edge is a socket that is kept open and a prepared request, so that what is timed
-is the server: HTTP, JSON and the call behind. The client of gRPC is the generated stub. Calls
-alternate, so that a drift of the machine hits both. Quote the ratios.
+The client of the edge is a persistent socket with prepared requests, so that mainly the server is
+timed: HTTP, JSON and the RPC behind it. The client of gRPC is the generated stub. Calls alternate,
+so that a drift of the machine affects both. Quote the ratios.
 
     python -m benchmarks.edge [rounds]
 """
@@ -29,7 +29,7 @@ PAGES_PER_ROUND = 0.05
 
 
 class Edge:
-    """A connection to the edge that is kept."""
+    """A persistent connection to the edge."""
 
     def __init__(self, url: str) -> None:
         address = urlsplit(url)

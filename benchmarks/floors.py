@@ -1,4 +1,4 @@
-"""What an RPC costs at least: an empty call, and one with a durable commit of one row in it."""
+"""Lower bounds of an RPC: an empty call, and a call with a durable commit of one row."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import grpc
 
 
 def serve(url: str, ready: Connection) -> None:
-    """Serve `/floor/Empty` and `/floor/Commit` until the parent goes away.
+    """Serve `/floor/Empty` and `/floor/Commit` until the parent ends.
 
     Args:
-        url: Of a database in which nothing is called `floor`.
-        ready: Gets the port.
+        url: URL of a database without a table `floor`.
+        ready: Receives the port.
     """
     write = _sqlite(url) if url.startswith("sqlite:///") else _postgresql(url)
 

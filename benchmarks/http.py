@@ -2,7 +2,7 @@
 
     make clients && python -m benchmarks.http [rounds]
 
-It is run as a module: as a script its folder would come before the standard library's `http`.
+Must be run as a module: for a script, its folder would precede the standard library's `http`.
 """
 
 from __future__ import annotations

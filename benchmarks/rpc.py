@@ -1,10 +1,9 @@
 """Time the hot RPCs beside their floor, on SQLite and on PostgreSQL.
 
-The floor of a read is an empty unary call over gRPC to a server without anything around it; the
-floor of a write is that call with one durable commit of one small row in it, in that database.
-Tracking, registry and gateway run in processes of their own, and so does the floor; calls to floor
-and product alternate, so that a drift of the machine hits both. Quote the ratios. PostgreSQL comes
-from the tests, with its data on the disk.
+The floor of a read is an empty unary call to a bare gRPC server; the floor of a write is that call
+with one durable commit of one small row in the same database. Tracking, registry and gateway run in
+their own processes, and so does the floor; calls to floor and product alternate, so that a drift of
+the machine affects both. Quote the ratios. PostgreSQL comes from the tests, with its data on disk.
 
     PYTHONPATH=tests python -m benchmarks.rpc [rounds]
 """
@@ -74,7 +73,7 @@ def prepare(to_tracking: grpc.Channel, to_registry: grpc.Channel) -> tuple[str, 
 
 
 def seal_source(channel: grpc.Channel, run_id: str) -> None:
-    """Put one small file below `model` in the run's tree."""
+    """Put one small file below `model` in the run's artifacts."""
     import hashlib
     import urllib.request
 
@@ -88,7 +87,7 @@ def seal_source(channel: grpc.Channel, run_id: str) -> None:
         artifacts_pb2.DeclareArtifactsRequest(run_id=run_id, files=[file])
     )
     for upload in declared.uploads:
-        put = urllib.request.Request(  # noqa: S310 - an URL of our own server
+        put = urllib.request.Request(  # noqa: S310 - a URL of our own server
             upload.url, body, dict(upload.headers), method="PUT"
         )
         urllib.request.urlopen(put).close()  # noqa: S310 - as above
@@ -165,11 +164,11 @@ def measure(name: str, folder: Path, urls: dict[str, str], floor_url: str, round
     """Print the table of one database.
 
     Args:
-        name: Of the database, for people.
-        folder: For files.
-        urls: Of migrated databases, by service.
-        floor_url: Of one for the floor.
-        rounds: How often each RPC is timed.
+        name: Name of the database for the table.
+        folder: Folder for files.
+        urls: URLs of migrated databases, by service.
+        floor_url: URL of a database for the floor.
+        rounds: Number of times each RPC is timed.
     """
     context = multiprocessing.get_context("spawn")
     parent, child = context.Pipe()
@@ -220,7 +219,7 @@ def migrated(urls: dict[str, str]) -> dict[str, str]:
 
 def main(rounds: int = 500) -> None:
     from tests.support.databases.postgres import (
-        Postgres,  # of the tests, which other benchmarks need not find
+        Postgres,  # from the tests, which other benchmarks do not need
     )
 
     with tempfile.TemporaryDirectory() as temporary:

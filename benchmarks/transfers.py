@@ -1,9 +1,9 @@
 """Time transfers of the SDK beside their floors, in one run.
 
-The platform keeps its bytes in a folder and runs in a process of its own, on the same cores. The
-floor of many small files is a copy of them; of a large one it is the hashing that cannot be done
-without, and the same objects by plain PUTs and GETs, one after the other over one connection. They
-take turns, so that a drift of the machine hits all. Quote the ratios.
+The platform keeps its bytes in a folder and runs in its own process, on the same cores. The floor
+of many small files is a copy of them; of a large file it is the indispensable hashing, and the same
+objects by plain PUTs and GETs, sequentially over one connection. They alternate, so that a drift of
+the machine affects all. Quote the ratios.
 
     python -m benchmarks.transfers [rounds]
 """
@@ -60,7 +60,7 @@ def hash_file(file: Path) -> None:
 
 
 class PlainHttp:
-    """The objects of a file, by the URLs of the server."""
+    """Plain transfers of a file's objects by the server's URLs."""
 
     def __init__(self, client: MlflowClient, run_id: str, file: Path) -> None:
         parts = []

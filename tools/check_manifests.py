@@ -1,7 +1,7 @@
-"""Render every overlay of deploy/kubernetes as kubectl does, and hold it to Kubernetes' schemas.
+"""Render every overlay of deploy/kubernetes as kubectl does, and check it by Kubernetes' schemas.
 
-Kinds that others define (cert-manager, the Prometheus operator) have no schema here; how many were
-not checked is printed. Usage: python tools/check_manifests.py
+Custom resources (of cert-manager, the Prometheus operator) have no schema here; the number of
+unchecked objects is printed. Usage: python tools/check_manifests.py
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import kubernetes_validate  # type: ignore[import-untyped]  # published without types
 import yaml
 
-KUBERNETES = "1.34"  # the oldest version that is promised: its pods can sleep before they stop
+KUBERNETES = "1.34"  # the oldest supported version: its pods can sleep before they stop
 MANIFESTS = Path(__file__).parents[1] / "deploy" / "kubernetes"
 FOLDERS = ("overlays/small", "overlays/production", "model-server")
 FOREIGN = frozenset({"Certificate", "Issuer", "PrometheusRule", "ServiceMonitor"})
@@ -30,7 +30,7 @@ def render(folder: Path) -> list[dict[str, Any]]:
 
 
 def problems(objects: list[dict[str, Any]]) -> list[str]:
-    """Return what the schemas refuse, a line each."""
+    """Return the violations of the schemas, a line each."""
     found = []
     for one in objects:
         if one["kind"] in FOREIGN:
@@ -52,7 +52,7 @@ def main() -> int:
     for name, objects in checked:
         found = problems(objects)
         foreign = sum(one["kind"] in FOREIGN for one in objects)
-        print(f"{name}: {len(objects) - foreign} objects checked, {foreign} of others not")
+        print(f"{name}: {len(objects) - foreign} objects checked, {foreign} custom resources not")
         for line in found:
             print(f"  {line}")
         failed = failed or bool(found)

@@ -3,9 +3,9 @@
     python tools/gen_stubs.py            write clients/python/modelyard/api
     python tools/gen_stubs.py --check    exit 1 and name each file that differs
 
-The generator is old on purpose (docs/adr/0004): its stubs load on protobuf 5.29 to 7. It wants
-protobuf < 6, so it lives in an environment of its own under .cache, and runs on Python 3.11 to
-3.13, for which it has wheels; on another Python the check is skipped and says so.
+The generator is old on purpose (docs/adr/0004): its stubs load on protobuf 5.29 to 7. It requires
+protobuf < 6, so it has its own environment under .cache, and runs on Python 3.11 to 3.13, for which
+it has wheels; on any other Python the check is skipped with a message.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ GENERATOR_PYTHONS = ((3, 11), (3, 12), (3, 13))
 
 
 def generator_python() -> Path:
-    """Return the interpreter of the generator's own environment, made on first use."""
+    """Return the interpreter of the generator's own environment, created on first use."""
     home = ROOT / ".cache" / f"gen_stubs-{sys.version_info.major}.{sys.version_info.minor}"
     python = home / "bin" / "python"
     stamp = home / "installed.lock"
@@ -62,7 +62,7 @@ def generate(target: Path) -> None:
 
 
 def differences(fresh: Path) -> list[str]:
-    """Name the files below `fresh` and the committed stubs that are not the same."""
+    """Return the names of the files that differ between `fresh` and the committed stubs."""
     names = {
         str(path.relative_to(tree))
         for tree in (fresh, STUBS)

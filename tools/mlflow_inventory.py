@@ -1,8 +1,8 @@
-"""Print what MLflow offers: `routes` of its server, or `methods` of its Python client.
+"""Print MLflow's interface: `routes` of its server, or `methods` of its Python client.
 
-Run it with the Python of an environment that holds MLflow, and keep what it prints in
-tests/compat/conformance. A line is the kind of a thing (classic, or the area that Modelyard does
-not offer) and its name.
+Run it with the Python of an environment that has MLflow, and keep the output in
+tests/compat/conformance. A line holds a kind (classic, or the area that Modelyard does not offer)
+and a name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _AREAS = (
         ),
     ),
     ("page", r"graphql|static-files|/build/|^GET /$|ui-telemetry"),
-    # They concern the caller's process, Databricks or MLflow's own installation, not a server.
+    # These concern the caller's process, Databricks or MLflow's own installation, not a server.
     (
         "local",
         r"^mlflow\.(doctor|import_checkpoints|login|run|test|validate_evaluation_results)$",
@@ -55,7 +55,7 @@ def _routes() -> Iterator[str]:
         name = name.replace("{", "<").replace("}", ">")
         pairs |= {(method.upper(), name) for method in methods}
     for method, path in pairs:
-        if "2.0mlflow" in path:  # a slip of 3.17; the route's other spelling is right
+        if "2.0mlflow" in path:  # a mistake in 3.17; the route also exists in the correct spelling
             continue
         twin = path.replace("/ajax-api/", "/api/", 1)
         if path == twin or (method, twin) not in pairs:

@@ -34,7 +34,7 @@ def main() -> int:
 
 
 def made(found: re.Match[str]) -> str:
-    """Return a table with the comments around it."""
+    """Return the table with its surrounding comments."""
     programs = found["programs"].split(", ")
     return "".join((found[1], *table(programs), found[3]))
 
@@ -48,10 +48,10 @@ def table(programs: list[str]) -> Iterator[str]:
     yield "|---|---|---|---|\n" if shared else "|---|---|---|\n"
     for name, readers in by_variable(programs).items():
         first, *_ = readers.values()
-        who = f" {'all' if len(readers) == len(programs) else ', '.join(readers)} |"
+        read_by = f" {'all' if len(readers) == len(programs) else ', '.join(readers)} |"
         default = defaults(readers)
         cells = f" {first.text} |" + (f" {default} |" if default else " |")
-        yield f"| `{name}` |{who if shared else ''}{cells}\n"
+        yield f"| `{name}` |{read_by if shared else ''}{cells}\n"
 
 
 def by_variable(programs: Iterable[str]) -> dict[str, dict[str, Setting]]:
@@ -64,13 +64,15 @@ def by_variable(programs: Iterable[str]) -> dict[str, dict[str, Setting]]:
 
 
 def defaults(readers: dict[str, Setting]) -> str:
-    """Return the default of a variable, with the program where programs differ."""
+    """Return the default of a variable, with the programs if they differ."""
     by_default: dict[str, list[str]] = {}
     for program, declared in readers.items():
         by_default.setdefault(declared.default, []).append(program)
     if len(by_default) == 1:
         return next(iter(by_default))
-    return "; ".join(f"{', '.join(who)}: {default}" for default, who in by_default.items())
+    return "; ".join(
+        f"{', '.join(programs)}: {default}" for default, programs in by_default.items()
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Train a forest on iris, and log what went in and what came out."""
+"""Train a random forest on iris; log its params, metrics and model."""
 
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier

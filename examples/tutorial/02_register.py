@@ -1,4 +1,4 @@
-"""Register the model of the newest run as the next version of a name."""
+"""Register the model of the newest run as the next version."""
 
 import modelyard as mlflow
 from modelyard.tracking import MlflowClient

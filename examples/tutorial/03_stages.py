@@ -7,7 +7,7 @@ client = MlflowClient()
 client.transition_model_version_stage(name="iris_classifier", version=1, stage="Staging")
 client.transition_model_version_stage(name="iris_classifier", version=1, stage="Production")
 client.transition_model_version_stage(name="iris_classifier", version=1, stage="Archived")
-# Nothing has replaced it, so it comes back: this is also how a rollback is done by hand.
+# No other version has replaced it, so it can return; a manual rollback works the same way.
 version = client.transition_model_version_stage(
     name="iris_classifier", version=1, stage="Production"
 )

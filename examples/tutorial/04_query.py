@@ -1,4 +1,4 @@
-"""Ask which version is in which stage."""
+"""Query the versions and their stages."""
 
 from modelyard.tracking import MlflowClient
 

@@ -1,4 +1,4 @@
-"""Load whichever version is in Production, and predict."""
+"""Load the version in Production and predict."""
 
 from sklearn.datasets import load_iris
 

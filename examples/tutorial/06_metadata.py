@@ -1,4 +1,4 @@
-"""Describe a version and tag it."""
+"""Set the description and tags of a version."""
 
 from modelyard.tracking import MlflowClient
 

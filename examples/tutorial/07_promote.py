@@ -1,4 +1,4 @@
-"""Train a candidate, register it, stage it, check it, promote it. Run it as often as you like."""
+"""Train a candidate, register, stage, validate and promote it. Can be run repeatedly."""
 
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
@@ -39,7 +39,7 @@ if not model_versions:
     version_info = mlflow.register_model(model_uri, model_name)
     new_version = version_info.version
 else:
-    # The number is the registry's to give; this is only what to expect.
+    # The registry assigns the number; this is only the expected one.
     new_version = max([int(v.version) for v in model_versions]) + 1
     version_info = mlflow.register_model(model_uri, model_name)
     new_version = version_info.version

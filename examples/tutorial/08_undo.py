@@ -1,4 +1,4 @@
-"""Go back to the version that was in Production before, and see who did what."""
+"""Roll back to the previous version in Production, and print the history."""
 
 from modelyard.tracking import MlflowClient
 

@@ -1,4 +1,4 @@
-"""Moving in from MLflow, and out to it: `modelyard import mlflow` and `modelyard export mlflow`.
+"""Migration from and to MLflow: `modelyard import mlflow` and `modelyard export mlflow`.
 
-Both may be stopped at any point and run again: what is there already is left alone.
+Both may be stopped at any point and run again: a later run writes only what is missing or changed.
 """

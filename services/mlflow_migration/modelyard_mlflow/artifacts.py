@@ -1,4 +1,4 @@
-"""Moves the files of a run, a logged model or a version from an origin to a target."""
+"""Copies the files of a run, a logged model or a version from the source to the destination."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from modelyard_kit.errors import InvalidArgument
 from modelyard_mlflow.destination import Destination
 from modelyard_mlflow.limits import shown
 from modelyard_mlflow.report import Report
-from modelyard_mlflow.source import OriginFile, Reader, Tree, Unreadable
+from modelyard_mlflow.source import Reader, SourceFile, Tree, Unreadable
 
 REFUSALS = (AlreadyExists, InvalidParameter, InvalidState, NotFound, ResourceExhausted)
-"""What a server raises about one resource, so that the others can be moved."""
+"""Errors about a single resource, after which the others can still be migrated."""
 
 
 @dataclass(frozen=True, slots=True)
-class Trees:
-    """Copies trees; a file that has the same path and size at the target is taken as the same."""
+class ArtifactCopier:
+    """Copies artifact trees; files of the same path and size are taken as equal."""
 
     reader: Reader
-    target: Destination
+    destination: Destination
     report: Report
 
     def copy(self, tree: Tree, owner: Owner, subject: str, open_owner: Callable[[], None]) -> bool:
-        """Copy what the target lacks.
+        """Copy the files that are missing at the destination.
 
         Args:
-            tree: At the origin.
-            owner: At the target.
-            subject: For the report.
-            open_owner: Called before anything is written.
+            tree: Files at the source.
+            owner: Run or logged model at the destination.
+            subject: Name of the resource in the report.
+            open_owner: Called before anything is written, to make the owner writable.
 
         Returns:
             Whether anything was written.
@@ -50,8 +50,8 @@ class Trees:
         except Unreadable as unreadable:
             self.report.note("artifacts-unreadable", subject, str(unreadable))
             return False
-        there = self.target.sizes_bytes(owner) if files else {}
-        missing = [file for file in files if there.get(file.path) != file.size_bytes]
+        known = self.destination.sizes_bytes(owner) if files else {}
+        missing = [file for file in files if known.get(file.path) != file.size_bytes]
         self.report.count("files", len(files) - len(missing), created=False)
         if not missing:
             return False
@@ -67,29 +67,29 @@ class Trees:
                 self.report.note("artifacts-unreadable", subject, str(unreadable))
 
         try:
-            self.target.put(owner, missing, fetch)
+            self.destination.put(owner, missing, fetch)
         except REFUSALS as refusal:
             self.report.note("artifacts-refused", subject, refusal.message)
             return True
-        moved = [file for file in missing if file.path not in unread]
-        self.report.count("files", len(moved), created=True)
-        self.report.count("bytes", sum(file.size_bytes for file in moved), created=True)
+        copied = [file for file in missing if file.path not in unread]
+        self.report.count("files", len(copied), created=True)
+        self.report.count("bytes", sum(file.size_bytes for file in copied), created=True)
         return True
 
-    def _files(self, tree: Tree, subject: str) -> list[OriginFile]:
-        """Return the files that can be kept: each once, and none where there is a folder."""
+    def _files(self, tree: Tree, subject: str) -> list[SourceFile]:
+        """Return the files that can be stored: each path once, and none that is also a folder."""
         found = {file.path: file for file in self.reader.files(tree) if self._fits(file, subject)}
         folders = {str(folder) for path in found for folder in PurePosixPath(path).parents}
         for path in sorted(folders & found.keys()):
-            detail = f"file {shown(path)} is not moved: there is a folder of that name."
+            detail = f"file {shown(path)} is not copied: a folder has the same name."
             self.report.note("artifacts-refused", subject, detail)
         return [file for file in found.values() if file.path not in folders]
 
-    def _fits(self, file: OriginFile, subject: str) -> bool:
+    def _fits(self, file: SourceFile, subject: str) -> bool:
         try:
             logical_path(file.path)
         except InvalidArgument as refusal:
-            detail = f"file {shown(file.path)} is not moved: {refusal.message}"
+            detail = f"file {shown(file.path)} is not copied: {refusal.message}"
             self.report.note("artifacts-refused", subject, detail)
             return False
         return True

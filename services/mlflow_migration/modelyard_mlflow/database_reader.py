@@ -1,6 +1,6 @@
-"""Reads the database of an MLflow server, 2.x or 3.x, and never writes to it.
+"""Reads the database of an MLflow server, 2.x or 3.x, without writing to it.
 
-Tables and columns are found by reflection, so that older and newer schemas can be read.
+Tables and columns are discovered by reflection, so that older and newer schemas can be read.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from modelyard_mlflow.database_tables import DEFAULT_WORKSPACE, Tables, column, 
 from modelyard_mlflow.local_files import LocalFiles
 from modelyard_mlflow.source import (
     PROMPT_TAG,
-    OriginFile,
-    OriginVersion,
+    SourceFile,
+    SourceVersion,
     Tree,
     Unreachable,
 )
@@ -36,14 +36,14 @@ _LEFT_OUT = {
 
 
 class DatabaseReader:
-    """The port `Reader`, of a database.
+    """`Reader` of a database.
 
     Args:
-        uri: Of SQLAlchemy, e.g. `sqlite:////data/mlflow.db`.
-        local: Where its artifacts are.
+        uri: SQLAlchemy URL, e.g. `sqlite:////data/mlflow.db`.
+        local: Artifacts of the installation on this machine.
 
     Raises:
-        Unreachable: It cannot be opened, or is not one of MLflow's.
+        Unreachable: The database cannot be opened, or is not an MLflow database.
     """
 
     def __init__(self, uri: str, local: LocalFiles) -> None:
@@ -51,7 +51,7 @@ class DatabaseReader:
         self._db = Tables(uri)
         self.name = self._db.shown
         if not {"experiments", "runs"} <= self._db.names:
-            raise Unreachable(f"{self.name} is no database of an MLflow server.")
+            raise Unreachable(f"{self.name} is not an MLflow database.")
 
     def close(self) -> None:
         """Close the connection."""
@@ -220,7 +220,7 @@ class DatabaseReader:
                 message.aliases.add(alias=alias, version=version)
             yield message
 
-    def versions(self, name: str) -> Iterator[OriginVersion]:
+    def versions(self, name: str) -> Iterator[SourceVersion]:
         table = self._db["model_versions"]
         tags = self._version_tags(name)
         chosen = self._db.of_workspace(table).where(
@@ -240,7 +240,7 @@ class DatabaseReader:
             put(message, last_updated_timestamp=row.last_updated_time)
             for key, value in tags[str(row.version)]:
                 message.tags.add(key=key, value=value)
-            yield OriginVersion(message, column(row, "storage_location") or row.source or "")
+            yield SourceVersion(message, column(row, "storage_location") or row.source or "")
 
     def _version_tags(self, name: str) -> dict[str, list[tuple[str, str]]]:
         table = self._db["model_version_tags"]
@@ -257,7 +257,7 @@ class DatabaseReader:
         )
         return int(highest or 0) + 1
 
-    def files(self, tree: Tree) -> Iterator[OriginFile]:
+    def files(self, tree: Tree) -> Iterator[SourceFile]:
         return self._local.files(tree)
 
     def fetch(self, tree: Tree, path: str, target: Path) -> None:
@@ -268,20 +268,22 @@ class DatabaseReader:
         for name, noun in _LEFT_OUT.items():
             if name in self._db.names:
                 count = self._db.count(select(self._db[name]))
-                found += [f"{count:,} {noun} are not moved."] if count else []
+                found += [f"{count:,} {noun} are not migrated."] if count else []
         tags = self._db.get("registered_model_tags")
         if tags is not None:
             prompts = self._db.count(
                 select(tags).where(tags.c.key == PROMPT_TAG, tags.c.value == "true")
             )
-            found += [f"{prompts:,} prompts are not moved."] if prompts else []
+            found += [f"{prompts:,} prompts are not migrated."] if prompts else []
         for name in ("experiments", "registered_models"):
             table = self._db.get(name)
             if table is not None and "workspace" in table.c:
                 other = table.c.workspace != DEFAULT_WORKSPACE
                 count = self._db.count(select(table).where(other))
                 noun = name.replace("_", " ")
-                found += [f"{count:,} {noun} of other workspaces are not moved."] if count else []
+                found += (
+                    [f"{count:,} {noun} of other workspaces are not migrated."] if count else []
+                )
         return found
 
 

@@ -1,4 +1,4 @@
-"""Tables of an MLflow database, as they are found there, open for reading only."""
+"""Tables of an MLflow database by reflection, opened read-only."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ DEFAULT_WORKSPACE = "default"
 
 
 class Tables:
-    """A database and what is in it.
+    """A database and its tables.
 
     Args:
-        uri: Of SQLAlchemy.
+        uri: SQLAlchemy URL of the database.
 
     Raises:
-        Unreachable: It cannot be opened or read.
+        Unreachable: The database cannot be opened or read.
 
     Attributes:
-        connection: To it.
-        shown: Its address without credentials.
+        connection: Open read-only connection.
+        shown: Address of the database without credentials.
     """
 
     def __init__(self, uri: str) -> None:
@@ -50,14 +50,14 @@ class Tables:
 
     @property
     def names(self) -> set[str]:
-        """The names of its tables."""
+        """Return the names of the tables."""
         return set(self._found.tables)
 
     def __getitem__(self, name: str) -> Table:
         return self._found.tables[name]
 
     def get(self, name: str) -> Table | None:
-        """Return a table, or None if the schema does not have it."""
+        """Return a table; None if the schema does not have it."""
         return self._found.tables.get(name)
 
     def close(self) -> None:
@@ -66,24 +66,24 @@ class Tables:
         self.connection.engine.dispose()
 
     def count(self, chosen: Select[Any]) -> int:
-        """Return how many rows there are."""
+        """Return the number of selected rows."""
         return self.connection.scalar(select(func.count()).select_from(chosen.subquery())) or 0
 
     def of_workspace(self, table: Table) -> Select[Any]:
-        """Choose the rows that are there for a client that knows of no workspaces."""
+        """Select the rows that a client without workspaces sees."""
         chosen = select(table)
         if "workspace" in table.c:
             chosen = chosen.where(table.c.workspace == DEFAULT_WORKSPACE)
         return chosen
 
     def all(self, statement: Select[Any]) -> Sequence[Row[Any]]:
-        """Return the rows that are chosen."""
+        """Return the selected rows."""
         return self.connection.execute(statement).all()
 
     def pairs(
         self, name: str, owner: str, key: str, value: str, ids: Sequence[str] | None
     ) -> dict[str, list[tuple[str, str]]]:
-        """Return (key, value) by owner; of all owners if `ids` is None."""
+        """Return (key, value) pairs by owner; of all owners if `ids` is None."""
         found: dict[str, list[tuple[str, str]]] = defaultdict(list)
         table = self.get(name)
         if table is None:
@@ -108,11 +108,13 @@ def _connect(uri: str) -> tuple[Connection, str]:
         connection = engine.connect()
     except (ArgumentError, NoSuchModuleError):
         raise Unreachable(
-            "The database URL cannot be read: expected sqlite:////path/to/mlflow.db or "
+            "The database URL is malformed: expected sqlite:////path/to/mlflow.db or "
             "postgresql://user:password@host/name."
         ) from None
     except ModuleNotFoundError as missing:
-        raise Unreachable(f"This kind of database needs the driver '{missing.name}'.") from None
+        raise Unreachable(
+            f"This database requires the driver '{missing.name}'; install it."
+        ) from None
     except SQLAlchemyError as error:
         raise Unreachable(f"The database cannot be opened: {_reason(error)}.") from None
     return connection, name
@@ -121,7 +123,7 @@ def _connect(uri: str) -> tuple[Connection, str]:
 def _read_only(url: URL) -> URL:
     path = Path(url.database or "").absolute()
     if not path.is_file():
-        raise Unreachable(f"There is no database file {path}.")
+        raise Unreachable(f"The database file {path} does not exist.")
     quoted = path.as_uri().removeprefix("file://")
     return url.set(database=f"file:{quoted}", query={"mode": "ro", "uri": "true"})
 
@@ -131,12 +133,12 @@ def _reason(error: SQLAlchemyError) -> str:
 
 
 def column(row: Row[Any], name: str) -> Any:
-    """Return a column, or None where the schema does not have it."""
+    """Return the value of a column; None if the schema does not have it."""
     return row._mapping.get(name)  # noqa: SLF001 - SQLAlchemy's documented name
 
 
 def put(message: Any, **fields: Any) -> None:
-    """Set fields that are not NULL."""
+    """Set the fields whose values are not NULL."""
     for name, value in fields.items():
         if value is not None:
             setattr(message, name, value)

@@ -1,4 +1,4 @@
-"""The Modelyard that an import writes to."""
+"""The Modelyard server that an import writes to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard.exceptions import InvalidParameter, NotFound
 from modelyard.internal import Owner, connections, rpc, upload_content
-from modelyard_mlflow.source import OriginFile
+from modelyard_mlflow.source import SourceFile
 
 _DEADLINE_S = 120.0
 _POINTS_PER_CALL = 50_000
@@ -29,7 +29,7 @@ Fetch = Callable[[str, Path], None]
 
 
 class Curve(NamedTuple):
-    """Which curve points belong to; names are empty where there is none."""
+    """Curve of metric points; ids and names are empty if it has none."""
 
     key: str
     model_id: str = ""
@@ -38,7 +38,7 @@ class Curve(NamedTuple):
 
 
 class Point(NamedTuple):
-    """A point of a curve; `value` is None for NaN, so that equal points are equal."""
+    """A point of a curve; `value` is None for NaN, so that equal points compare equal."""
 
     timestamp_ms: int
     step: int
@@ -51,47 +51,47 @@ class Point(NamedTuple):
 
 
 class Destination(Protocol):
-    """What an import writes to: a server, or nothing at all in a dry run."""
+    """Destination of an import: a server, or nothing in a dry run."""
 
     def experiment(self, message: pb.Experiment) -> tuple[str, bool]:
-        """Write an experiment; return its id here and whether it was made now."""
+        """Write an experiment; return its id at the destination and whether it was created."""
 
     def run(self, message: pb.Run) -> tuple[str, bool]:
-        """Write a run; return its id here and whether it was made now."""
+        """Write a run; return its id at the destination and whether it was created."""
 
     def logged_model(self, message: pb.LoggedModel) -> tuple[str, bool]:
-        """Write a logged model; return its id here and whether it was made now."""
+        """Write a logged model; return its id at the destination and whether it was created."""
 
     def registered_model(
         self, message: registry_pb2.RegisteredModel, next_version: int
     ) -> tuple[str, bool]:
-        """Write a registered model; return its name here and whether it was made now."""
+        """Write a registered model; return its new name and whether it was created."""
 
     def version(self, message: registry_pb2.ModelVersion) -> tuple[registry_pb2.ModelVersion, bool]:
-        """Write a version; return it as it is here and whether it was made now."""
+        """Write a version; return the stored version and whether it was created."""
 
     def source(self, name: str, version: str) -> str:
-        """Return where a version's bytes are; empty unless it is here, and verified."""
+        """Return the source of a version; empty unless the version exists and is verified."""
 
     def points(self, run_id: str) -> dict[Curve, set[Point]]:
-        """Return the points a run has."""
+        """Return the points of a run, by curve."""
 
     def log(self, run_id: str, curve: Curve, points: Iterable[Point]) -> None:
         """Append points to a curve of an active run."""
 
     def sizes_bytes(self, owner: Owner) -> dict[str, int]:
-        """Return the size of each file of a run or logged model by its path."""
+        """Return the size of each file of a run or logged model, by path."""
 
-    def put(self, owner: Owner, files: Iterable[OriginFile], fetch: Fetch) -> None:
+    def put(self, owner: Owner, files: Iterable[SourceFile], fetch: Fetch) -> None:
         """Write files, which `fetch` brings to this machine, to a run or logged model."""
 
 
 class ServerDestination:
-    """The port `Destination`, of a server.
+    """`Destination` of a server.
 
     Args:
-        uri: Its address; None for the local home's.
-        origin: Names where everything comes from.
+        uri: Address of the server; None for the local home.
+        origin: Name of the origin, under which the imported entities are known.
     """
 
     def __init__(self, uri: str | None, origin: str) -> None:
@@ -141,7 +141,7 @@ class ServerDestination:
         try:
             reply = self._call(request, pb.GetMetricSeriesResponse)
         except InvalidParameter:
-            return {}  # more than a reply may hold; points written again are still one
+            return {}  # more than fits in a reply; writing a point again has no effect
         found: dict[Curve, set[Point]] = {}
         for series in (series for run in reply.runs for series in run.series):
             curve = Curve(series.key, series.model_id, series.dataset_name, series.dataset_digest)
@@ -177,7 +177,7 @@ class ServerDestination:
             return {}
         return {file.path: file.size_bytes for file in reply.files}
 
-    def put(self, owner: Owner, files: Iterable[OriginFile], fetch: Fetch) -> None:
+    def put(self, owner: Owner, files: Iterable[SourceFile], fetch: Fetch) -> None:
         for batch in _batches(files):
             with tempfile.TemporaryDirectory(prefix="modelyard-import-") as folder:
                 for file in batch:
@@ -190,8 +190,8 @@ class ServerDestination:
         return rpc.call(self.uri, request, reply, timeout_s=_DEADLINE_S)
 
 
-class Nothing:
-    """The port `Destination` of a dry run: everything would be made, under the id it has."""
+class DryRun:
+    """`Destination` of a dry run: everything would be created, under its id at the source."""
 
     def experiment(self, message: pb.Experiment) -> tuple[str, bool]:
         return message.experiment_id, True
@@ -224,13 +224,13 @@ class Nothing:
     def sizes_bytes(self, owner: Owner) -> dict[str, int]:
         return {}
 
-    def put(self, owner: Owner, files: Iterable[OriginFile], fetch: Fetch) -> None:
+    def put(self, owner: Owner, files: Iterable[SourceFile], fetch: Fetch) -> None:
         """Write nothing."""
 
 
-def _batches(files: Iterable[OriginFile]) -> Iterator[list[OriginFile]]:
-    """Yield files together as far as they fit on a small disk."""
-    batch: list[OriginFile] = []
+def _batches(files: Iterable[SourceFile]) -> Iterator[list[SourceFile]]:
+    """Yield batches of files that fit on a small disk."""
+    batch: list[SourceFile] = []
     size_bytes = 0
     for file in files:
         if batch and (

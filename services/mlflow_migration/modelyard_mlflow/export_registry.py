@@ -1,6 +1,6 @@
 """Writes registered models and versions to an MLflow server.
 
-The server gives the numbers: where one is missing here, a version is made there and deleted.
+The server assigns the version numbers: for a gap, a version is created and deleted.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from modelyard.internal import Owner, fetch_model
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.references.uris import LoggedModelSource, RunSource, parse_source
 from modelyard_mlflow.export_tracking import IdMap
-from modelyard_mlflow.mlflow_destination import Item, MlflowTarget, tags_of
+from modelyard_mlflow.mlflow_destination import Item, MlflowDestination, tags_of
 from modelyard_mlflow.mlflow_http import MlflowRefusal
-from modelyard_mlflow.modelyard_source import Modelyard
+from modelyard_mlflow.modelyard_source import ModelyardSource
 from modelyard_mlflow.progress import ProgressBar
 from modelyard_mlflow.report import Report
 from modelyard_mlflow.source import Unreachable
@@ -32,83 +32,85 @@ class RegistryExport:
     """One export of registered models.
 
     Args:
-        source: Where they are.
-        target: Where they are written.
-        report: Of the export.
-        steps: Shows how far it is.
-        there: Which runs and logged models were moved.
+        source: Server to export from.
+        destination: Server to export to.
+        report: Report of the export.
+        progress: Progress bar.
+        ids: Runs and logged models that were exported.
     """
 
     def __init__(
         self,
-        source: Modelyard,
-        target: MlflowTarget,
+        source: ModelyardSource,
+        destination: MlflowDestination,
         report: Report,
-        steps: ProgressBar,
-        there: IdMap,
+        progress: ProgressBar,
+        ids: IdMap,
     ) -> None:
-        self._source, self._target, self._report = source, target, report
-        self._steps, self._there = steps, there
+        self._source, self._destination, self._report = source, destination, report
+        self._progress, self._ids = progress, ids
         self._carriers: dict[str, Item] = {}
 
-    def move(self, names: Collection[str]) -> None:
-        """Move registered models with their versions.
+    def run(self, names: Collection[str]) -> None:
+        """Export registered models with their versions.
 
         Args:
-            names: Of the models; all of them if empty.
+            names: Names of the models; all models if empty.
 
         Raises:
-            Unreachable: There is no registered model of a given name.
+            Unreachable: A model of a given name does not exist.
         """
         found = [
             item for item in self._source.registered_models() if not names or item.name in names
         ]
         if missing := sorted(set(names) - {item.name for item in found}):
-            raise Unreachable(f"There is no registered model '{missing[0]}' here.")
-        self._steps.begin("registered models", len(found))
+            raise Unreachable(f"The registered model '{missing[0]}' does not exist.")
+        self._progress.begin("registered models", len(found))
         for model in found:
             try:
-                self._move_model(model)
+                self._export_model(model)
             except MlflowRefusal as refused:
                 self._note("not-moved", f"registered model '{model.name}'", str(refused))
-            self._steps.step()
+            self._progress.step()
 
-    def _move_model(self, model: pb.RegisteredModel) -> None:
-        there = self._target.registered_model(model.name)
+    def _export_model(self, model: pb.RegisteredModel) -> None:
+        existing = self._destination.registered_model(model.name)
         tags = {tag.key: tag.value for tag in model.tags} | {NAME_TAG: model.name}
-        if there is None:
+        if existing is None:
             body: Item = {"name": model.name, "tags": _items(tags)}
             if model.description:
                 body["description"] = model.description
-            self._target.post("mlflow/registered-models/create", body)
-        elif NAME_TAG not in tags_of(there):
-            detail = "the server has a model of this name, which is not from here"
+            self._destination.post("mlflow/registered-models/create", body)
+        elif NAME_TAG not in tags_of(existing):
+            detail = "the server has a model of this name that was not exported from this server"
             self._note("not-moved", f"registered model '{model.name}'", detail)
             return
         else:
-            self._update_model(model, there, tags)
-        self._report.count("registered models", created=there is None)
-        self._move_versions(model)
-        self._set_aliases(model, there or {})
+            self._update_model(model, existing, tags)
+        self._report.count("registered models", created=existing is None)
+        self._export_versions(model)
+        self._set_aliases(model, existing or {})
 
-    def _update_model(self, model: pb.RegisteredModel, there: Item, tags: dict[str, str]) -> None:
-        if there.get("description", "") != model.description:
+    def _update_model(
+        self, model: pb.RegisteredModel, existing: Item, tags: dict[str, str]
+    ) -> None:
+        if existing.get("description", "") != model.description:
             body = {"name": model.name, "description": model.description}
-            self._target.server.send("PATCH", "mlflow/registered-models/update", body)
+            self._destination.server.send("PATCH", "mlflow/registered-models/update", body)
         for key, value in tags.items():
-            if tags_of(there).get(key) != value:
+            if tags_of(existing).get(key) != value:
                 body = {"name": model.name, "key": key, "value": value}
-                self._target.post("mlflow/registered-models/set-tag", body)
+                self._destination.post("mlflow/registered-models/set-tag", body)
 
-    def _move_versions(self, model: pb.RegisteredModel) -> None:
-        there = {item["version"]: item for item in self._target.versions(model.name)}
-        for number, item in list(there.items()):
+    def _export_versions(self, model: pb.RegisteredModel) -> None:
+        existing = {item["version"]: item for item in self._destination.versions(model.name)}
+        for number, item in list(existing.items()):
             if tags_of(item).get(VERSION_TAG) != number:
-                self._delete(model.name, number)  # made to leave a gap, and the export ended
-                del there[number]
+                self._delete(model.name, number)  # created for a gap by an interrupted export
+                del existing[number]
         for version in self._source.versions(model.name):
             subject = f"version {version.version} of '{model.name}'"
-            found = there.get(version.version)
+            found = existing.get(version.version)
             self._report.count("versions", created=found is None)
             try:
                 if found is None:
@@ -121,12 +123,16 @@ class RegistryExport:
     def _create(self, version: pb.ModelVersion, subject: str) -> Item | None:
         body = self._body(version, subject)
         while True:
-            made: Item = self._target.post("mlflow/model-versions/create", body)["model_version"]
+            made: Item = self._destination.post("mlflow/model-versions/create", body)[
+                "model_version"
+            ]
             if int(made["version"]) == int(version.version):
                 return made
             self._delete(version.name, made["version"])
             if int(made["version"]) > int(version.version):
-                detail = f"the server goes on with {made['version']}: it had later versions before"
+                detail = (
+                    f"the server continues with {made['version']}: it had later versions before"
+                )
                 self._note("not-moved", subject, detail)
                 return None
 
@@ -140,16 +146,16 @@ class RegistryExport:
             body["description"] = version.description
         if version.run_link:
             body["run_link"] = version.run_link
-        return body | self._origin_of_bytes(version, subject)
+        return body | self._source_of(version, subject)
 
-    def _origin_of_bytes(self, version: pb.ModelVersion, subject: str) -> Item:
-        """Return where a version's bytes are at the other server: its source, run and model."""
-        run = self._there.runs.get(version.run_id)
+    def _source_of(self, version: pb.ModelVersion, subject: str) -> Item:
+        """Return the source, run and model of a version at the destination."""
+        run = self._ids.runs.get(version.run_id)
         of_run = {"run_id": run["info"]["run_id"]} if run else {}
         if not version.verified:
-            self._note("source-unverified", subject, f"its source is text: {version.source}")
+            self._note("source-unverified", subject, f"the source is text: {version.source}")
             return {"source": version.source, **of_run}
-        model = self._there.models.get(version.model_id)
+        model = self._ids.models.get(version.model_id)
         if model and self._source.digest(Owner(model_id=version.model_id), "") == version.digest:
             model_id = model["info"]["model_id"]
             return {"source": f"models:/{model_id}", "model_id": model_id, **of_run}
@@ -157,18 +163,18 @@ class RegistryExport:
         if run and path is not None and model is None:
             return {"source": f"{run['info']['artifact_uri']}/{path}".rstrip("/"), **of_run}
         carrier = self._carrier(version)["info"]
-        detail = f"its bytes are in run {carrier['run_id']}, which was made for it"
+        detail = f"the bytes are in run {carrier['run_id']}, which was created for the version"
         self._note("source-changed", subject, detail)
         return {"source": f"{carrier['artifact_uri']}/{_FOLDER}", "run_id": carrier["run_id"]}
 
     def _path_in_run(self, version: pb.ModelVersion) -> str | None:
-        """Return where in its run's tree a version's bytes are, or None if they are not there."""
+        """Return the path of a version's bytes in its run's tree; None if they are elsewhere."""
         try:
             source = parse_source(version.source)
         except InvalidArgument:
             return None
         if isinstance(source, LoggedModelSource) and not source.path:
-            path = self._there.model_names.get(source.model_id, "")
+            path = self._ids.model_names.get(source.model_id, "")
         elif isinstance(source, RunSource) and source.run_id == version.run_id:
             path = source.path
         else:
@@ -177,9 +183,9 @@ class RegistryExport:
         return path if is_same else None
 
     def _carrier(self, version: pb.ModelVersion) -> Item:
-        """Return a run there that holds a version's bytes."""
+        """Return a run at the destination that holds the bytes of a version."""
         if not self._carriers:
-            for run in self._target.runs(_DEFAULT_EXPERIMENT):
+            for run in self._destination.runs(_DEFAULT_EXPERIMENT):
                 self._carriers[tags_of(run["data"]).get(DIGEST_TAG, "")] = run
         if version.digest not in self._carriers:
             body = {
@@ -187,12 +193,12 @@ class RegistryExport:
                 "run_name": f"{version.name} version {version.version}",
                 "start_time": version.creation_timestamp,
             }
-            run = self._target.post("mlflow/runs/create", body)["run"]
+            run = self._destination.post("mlflow/runs/create", body)["run"]
             self._upload(version, run["info"]["artifact_uri"])
             run_id = run["info"]["run_id"]
-            self._target.log_pairs(run_id, "tags", {DIGEST_TAG: version.digest})
+            self._destination.log_pairs(run_id, "tags", {DIGEST_TAG: version.digest})
             end = {"run_id": run_id, "status": "FINISHED", "end_time": version.creation_timestamp}
-            self._target.post("mlflow/runs/update", end)
+            self._destination.post("mlflow/runs/update", end)
             self._carriers[version.digest] = run
         return self._carriers[version.digest]
 
@@ -201,47 +207,47 @@ class RegistryExport:
         root = model.path
         paths = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
 
-        def find(path: str, folder: str) -> Path:  # noqa: ARG001 - it is on this machine already
+        def find(path: str, folder: str) -> Path:  # noqa: ARG001 - the file is local already
             return root / path
 
-        self._target.put(f"{artifact_uri}/{_FOLDER}", paths, find)
+        self._destination.put(f"{artifact_uri}/{_FOLDER}", paths, find)
         self._report.count("files", len(paths), created=True)
 
-    def _update_version(self, version: pb.ModelVersion, there: Item) -> None:
+    def _update_version(self, version: pb.ModelVersion, existing: Item) -> None:
         named = {"name": version.name, "version": version.version}
-        if there.get("description", "") != version.description:
+        if existing.get("description", "") != version.description:
             body = {**named, "description": version.description}
-            self._target.server.send("PATCH", "mlflow/model-versions/update", body)
-        tags = tags_of(there)
+            self._destination.server.send("PATCH", "mlflow/model-versions/update", body)
+        tags = tags_of(existing)
         for tag in version.tags:
             if tags.get(tag.key) != tag.value:
                 body = {**named, "key": tag.key, "value": tag.value}
-                self._target.post("mlflow/model-versions/set-tag", body)
-        if there.get("current_stage", _NO_STAGE) != version.current_stage:
+                self._destination.post("mlflow/model-versions/set-tag", body)
+        if existing.get("current_stage", _NO_STAGE) != version.current_stage:
             body = {**named, "stage": version.current_stage}
-            self._target.post(
+            self._destination.post(
                 "mlflow/model-versions/transition-stage",
                 {**body, "archive_existing_versions": False},
             )
 
-    def _set_aliases(self, model: pb.RegisteredModel, there: Item) -> None:
+    def _set_aliases(self, model: pb.RegisteredModel, existing: Item) -> None:
         wanted = {item.alias: item.version for item in model.aliases}
-        known = {item["alias"]: item["version"] for item in there.get("aliases", [])}
+        known = {item["alias"]: item["version"] for item in existing.get("aliases", [])}
         for alias, version in wanted.items():
             if known.get(alias) != version:
                 body = {"name": model.name, "alias": alias, "version": version}
                 try:
-                    self._target.post("mlflow/registered-models/alias", body)
+                    self._destination.post("mlflow/registered-models/alias", body)
                 except MlflowRefusal as refused:
                     detail = f"alias '{alias}': {refused}"
                     self._note("alias-refused", f"registered model '{model.name}'", detail)
         for alias in sorted(known.keys() - wanted.keys()):
             body = {"name": model.name, "alias": alias}
-            self._target.server.send("DELETE", "mlflow/registered-models/alias", body)
+            self._destination.server.send("DELETE", "mlflow/registered-models/alias", body)
 
     def _delete(self, name: str, version: str) -> None:
         body = {"name": name, "version": version}
-        self._target.server.send("DELETE", "mlflow/model-versions/delete", body)
+        self._destination.server.send("DELETE", "mlflow/model-versions/delete", body)
 
     def _note(self, kind: str, subject: str, detail: str) -> None:
         self._report.note(kind, subject, detail)

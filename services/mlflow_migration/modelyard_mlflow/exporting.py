@@ -1,7 +1,8 @@
-"""`modelyard export mlflow`: bring what Modelyard has to a running MLflow server.
+"""`modelyard export mlflow`: export to a running MLflow server.
 
-It never changes what did not come from here, and says what MLflow cannot keep. It can be stopped
-and run again at any time. Exit codes: 0 done, 1 refused or failed, 2 usage, 130 Ctrl-C.
+Entities of the server that were not exported by Modelyard are never changed. The report lists
+everything MLflow cannot represent. The command can be stopped and run again at any time. Exit
+codes: 0 done, 1 refused or failed, 2 usage, 130 Ctrl-C.
 """
 
 # ruff: noqa: T201 - a command answers by printing
@@ -15,19 +16,19 @@ from modelyard.exceptions import ModelyardException
 from modelyard.internal import connections
 from modelyard_mlflow.export_registry import RegistryExport
 from modelyard_mlflow.export_tracking import IdMap, TrackingExport
-from modelyard_mlflow.mlflow_destination import MlflowTarget
+from modelyard_mlflow.mlflow_destination import MlflowDestination
 from modelyard_mlflow.mlflow_http import MlflowRefusal
-from modelyard_mlflow.modelyard_source import Modelyard
+from modelyard_mlflow.modelyard_source import ModelyardSource
 from modelyard_mlflow.options import add_choices
 from modelyard_mlflow.progress import ProgressBar
 from modelyard_mlflow.report import Report, written
 from modelyard_mlflow.source import Unreachable
 
 _NOT_KEPT = (
-    "Experiments, runs and logged models get ids of its own; tags modelyard.origin.* name ours.",
-    "Experiments, models and versions get creation and update times of its own.",
-    "History, approvals, protection against deletion and who changed what are not kept.",
-    "Bytes are not pinned; the tag modelyard.origin.digest of a version says what its digest was.",
+    "Experiments, runs and logged models get new ids; tags modelyard.origin.* hold the old ones.",
+    "Experiments, models and versions get new creation and update times.",
+    "History, approvals, deletion protection and the authors of changes are not kept.",
+    "Bytes are not pinned; the tag modelyard.origin.digest of a version holds its digest.",
 )
 
 
@@ -45,26 +46,29 @@ def run(arguments: list[str]) -> int:
 
 
 def _export(options: argparse.Namespace) -> Report:
-    target = MlflowTarget(options.target)
+    destination = MlflowDestination(options.destination)
     if options.tracking_uri:
         connections.set_tracking_uri(options.tracking_uri)
-    source = Modelyard(connections.tracking_uri())
-    report = Report(source.shown, target.server.uri)
+    source = ModelyardSource(connections.tracking_uri())
+    report = Report(source.shown, destination.server.uri)
     with written(report, options.report):
-        _move(source, target, report, options)
+        _migrate(source, destination, report, options)
     return report
 
 
-def _move(
-    source: Modelyard, target: MlflowTarget, report: Report, options: argparse.Namespace
+def _migrate(
+    source: ModelyardSource,
+    destination: MlflowDestination,
+    report: Report,
+    options: argparse.Namespace,
 ) -> None:
-    there = IdMap()
+    ids = IdMap()
     chosen = bool(options.experiment or options.model)
-    with ProgressBar() as steps:
+    with ProgressBar() as progress:
         if options.experiment or not chosen:
-            TrackingExport(source, target, report, steps, there).move(options.experiment)
+            TrackingExport(source, destination, report, progress, ids).run(options.experiment)
         if options.model or not chosen:
-            RegistryExport(source, target, report, steps, there).move(options.model)
+            RegistryExport(source, destination, report, progress, ids).run(options.model)
     for sentence in _NOT_KEPT:
         report.note("not-kept", "MLflow", sentence)
 
@@ -77,17 +81,17 @@ def _fail(message: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="modelyard export mlflow",
-        description="Bring experiments, runs, models and versions to an MLflow server.",
+        description="Export experiments, runs, models and versions to an MLflow server.",
     )
     parser.add_argument(
         "--to",
-        dest="target",
+        dest="destination",
         required=True,
         metavar="URI",
-        help="a running server, http(s)://host:port",
+        help="address of a running server, http(s)://host:port",
     )
     parser.add_argument(
-        "--tracking-uri", metavar="URI", help="where from; as everywhere by default"
+        "--tracking-uri", metavar="URI", help="server to export from [MODELYARD_TRACKING_URI]"
     )
     add_choices(parser)
     return parser

@@ -1,6 +1,6 @@
-"""Writes registered models and versions of an origin.
+"""Imports registered models and versions.
 
-Names come first, because tags of logged models mention them; versions come after the runs and
+Names come first, because tags of logged models refer to them; versions come after the runs and
 logged models whose bytes they pin.
 """
 
@@ -17,7 +17,7 @@ from modelyard.internal import Owner
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.references.names import check_alias
 from modelyard_kit.references.uris import LoggedModelSource, RunSource, parse_source
-from modelyard_mlflow.artifacts import REFUSALS, Trees
+from modelyard_mlflow.artifacts import REFUSALS, ArtifactCopier
 from modelyard_mlflow.destination import Destination
 from modelyard_mlflow.import_tracking import IdMap, TrackingImport
 from modelyard_mlflow.limits import Note, fit
@@ -25,8 +25,8 @@ from modelyard_mlflow.progress import ProgressBar
 from modelyard_mlflow.report import Report
 from modelyard_mlflow.source import (
     DEFAULT_EXPERIMENT_ID,
-    OriginVersion,
     Reader,
+    SourceVersion,
     Tree,
     Unreachable,
     Unreadable,
@@ -42,99 +42,99 @@ class RegistryImport:
     """One import of registered models.
 
     Args:
-        reader: The origin.
-        target: Where they are written.
-        report: Of the import.
-        steps: Shows how far it is.
-        here: What things are called here; names of registered models are filled in.
-        tracking: Knows which runs and logged models were moved.
-        origin: Names the origin.
-        host: Names it in URIs of files that stay there.
+        reader: Reader of the source.
+        destination: Destination of the import.
+        report: Report of the import.
+        progress: Progress bar.
+        ids: Ids at the destination; names of registered models are filled in.
+        tracking: Import of the runs and logged models.
+        origin: Name of the origin.
+        host: Host of the origin, for URIs of files that are not imported.
     """
 
     def __init__(
         self,
         reader: Reader,
-        target: Destination,
+        destination: Destination,
         report: Report,
-        steps: ProgressBar,
-        here: IdMap,
+        progress: ProgressBar,
+        ids: IdMap,
         tracking: TrackingImport,
         *,
         origin: str,
         host: str,
     ) -> None:
-        self._reader, self._target, self._report = reader, target, report
-        self._steps, self._here, self._tracking = steps, here, tracking
+        self._reader, self._destination, self._report = reader, destination, report
+        self._progress, self._ids, self._tracking = progress, ids, tracking
         self._origin, self._host = origin, host
-        self._trees = Trees(reader, target, report)
+        self._artifacts = ArtifactCopier(reader, destination, report)
         self._models: list[pb.RegisteredModel] = []
 
-    def move_names(self, names: Collection[str]) -> None:
-        """Move registered models without their versions.
+    def import_names(self, names: Collection[str]) -> None:
+        """Import registered models without their versions.
 
         Args:
-            names: Of the models; all of them if empty.
+            names: Names of the models; all models if empty.
 
         Raises:
-            Unreachable: The origin fails, or has no registered model of a given name.
+            Unreachable: The source fails, or has no registered model of a given name.
         """
-        self._steps.begin("registered models")
+        self._progress.begin("registered models")
         found = [m for m in self._reader.registered_models() if not names or m.name in names]
         if missing := sorted(set(names) - {model.name for model in found}):
-            raise Unreachable(f"The origin has no registered model '{missing[0]}'.")
+            raise Unreachable(f"The source has no registered model '{missing[0]}'.")
         for model in found:
             subject = f"registered model '{model.name}'"
             model.ClearField("latest_versions")
             name = model.name
             fit(model, self._noting(subject))
             try:
-                here, created = self._write_model(model)
+                new_name, created = self._write_model(model)
             except REFUSALS as refusal:
                 self._report.note("not-moved", subject, refusal.message)
                 continue
             self._report.count("registered models", created=created)
-            if here != name:
-                self._report.note("name-changed", subject, f"its name is '{here}' here")
-            self._here.registered[name] = here
+            if new_name != name:
+                self._report.note("name-changed", subject, f"the new name is '{new_name}'")
+            self._ids.registered[name] = new_name
             self._models.append(model)
 
-    def move_versions(self) -> None:
-        """Move the versions of the models that were moved, in order of their numbers."""
-        self._steps.begin("versions of registered models", len(self._models))
+    def import_versions(self) -> None:
+        """Import the versions of the imported models, in order of their numbers."""
+        self._progress.begin("versions of registered models", len(self._models))
         for model in self._models:
-            self._move_versions_of(model)
-            self._write_model(model)  # its time of change is the origin's again
-            self._steps.step()
+            self._import_versions_of(model)
+            self._write_model(model)  # restores the source's time of change
+            self._progress.step()
 
     def _write_model(self, model: pb.RegisteredModel) -> tuple[str, bool]:
         bare = pb.RegisteredModel.FromString(model.SerializeToString())
         bare.ClearField("aliases")
-        return self._target.registered_model(bare, self._reader.next_version(model.name))
+        return self._destination.registered_model(bare, self._reader.next_version(model.name))
 
-    def _move_versions_of(self, model: pb.RegisteredModel) -> None:
+    def _import_versions_of(self, model: pb.RegisteredModel) -> None:
         versions = list(self._reader.versions(model.name))
         self._leave_one_holder(versions)
         self._give_aliases(model, versions)
-        blocked = [found for found in versions if not self._move_version(found)]
-        # Holders that change places get their stage when the others have left it.
+        blocked = [found for found in versions if not self._import_version(found)]
+        # Versions that swap stages get theirs once the previous holders have left.
         for found in blocked:
-            if not self._move_version(found, settle=True):
+            if not self._import_version(found, settle=True):
                 stage = found.message.current_stage
-                detail = f"it is in None: another version holds {stage} here"
+                detail = f"in stage None: another version holds {stage} at the destination"
                 self._report.note("stage-changed", _subject(found), detail)
 
-    def _leave_one_holder(self, versions: list[OriginVersion]) -> None:
+    def _leave_one_holder(self, versions: list[SourceVersion]) -> None:
         for stage in _HELD_ONCE:
             holders = [found for found in versions if found.message.current_stage == stage]
             holders.sort(key=lambda found: _freshness(found.message))
             for found in holders[:-1]:
                 keeper = holders[-1].message.version
-                detail = f"it moves from {stage} to None: version {keeper} came there later"
+                detail = f"moved from {stage} to None: version {keeper} entered {stage} later"
                 self._report.note("stage-changed", _subject(found), detail)
                 found.message.current_stage = _NO_STAGE
 
-    def _give_aliases(self, model: pb.RegisteredModel, versions: list[OriginVersion]) -> None:
+    def _give_aliases(self, model: pb.RegisteredModel, versions: list[SourceVersion]) -> None:
         by_number = {found.message.version: found.message for found in versions}
         for found in versions:
             found.message.ClearField("aliases")
@@ -148,22 +148,24 @@ class RegistryImport:
             if item.version in by_number:
                 by_number[item.version].aliases.append(item.alias)
             else:
-                detail = f"alias '{item.alias}' points to version {item.version}, which is gone"
+                detail = (
+                    f"alias '{item.alias}' points to version {item.version}, which does not exist"
+                )
                 self._report.note("alias-refused", subject, detail)
 
-    def _move_version(self, found: OriginVersion, *, settle: bool = False) -> bool:
-        """Write a version; return False if another one holds its stage.
+    def _import_version(self, found: SourceVersion, *, settle: bool = False) -> bool:
+        """Write a version; return False if another version holds its stage.
 
         Args:
-            found: The version.
-            settle: Whether it was written without its stage before.
+            found: The version at the source.
+            settle: Whether the version was written without its stage before.
         """
         message = pb.ModelVersion.FromString(found.message.SerializeToString())
         subject = _subject(found)
         fit(message, self._noting(subject))
         message.ClearField("model_id")
-        if message.run_id in self._here.runs:
-            message.run_id = self._here.runs[message.run_id]
+        if message.run_id in self._ids.runs:
+            message.run_id = self._ids.runs[message.run_id]
         if not message.current_stage:
             message.current_stage = _NO_STAGE
         message.source = self._source(found)
@@ -172,7 +174,7 @@ class RegistryImport:
         except InvalidState:
             if not settle:
                 message.current_stage = _NO_STAGE
-                _, created = self._target.version(message)
+                _, created = self._destination.version(message)
                 self._report.count("versions", created=created)
             return False
         except REFUSALS as refusal:
@@ -182,45 +184,45 @@ class RegistryImport:
             self._report.count("versions", created=created)
         return True
 
-    def _write_version(self, found: OriginVersion, message: pb.ModelVersion) -> bool:
+    def _write_version(self, found: SourceVersion, message: pb.ModelVersion) -> bool:
         try:
-            _, created = self._target.version(message)
+            _, created = self._destination.version(message)
         except NotFound:
-            # The run or logged model was moved, but has no files there.
+            # The run or logged model was imported, but its files were not.
             message.source = self._as_text(found)
-            _, created = self._target.version(message)
+            _, created = self._destination.version(message)
         return created
 
-    def _source(self, found: OriginVersion) -> str:
-        """Return where a version's bytes are, in terms of what is here."""
+    def _source(self, found: SourceVersion) -> str:
+        """Return the source of a version at the destination."""
         text = found.message.source
-        name = self._here.registered[found.message.name]
-        # What is sealed stays as it is, even if more of the origin has been moved since.
-        here = self._target.source(name, found.message.version)
+        name = self._ids.registered[found.message.name]
+        # A sealed version keeps its source, even if more of the origin has been imported since.
+        source = self._destination.source(name, found.message.version)
         for uri in (text, found.location):
-            here = here or self._in_a_tree(uri)
-        here = here or self._own_model(found)
-        if not here:
+            source = source or self._in_a_tree(uri)
+        source = source or self._own_model(found)
+        if not source:
             return self._as_text(found)
-        if here != text:
-            detail = f"its source is {here} for {text}"
+        if source != text:
+            detail = f"the source is {source} instead of {text}"
             self._report.note("source-changed", _subject(found), detail)
-        return here
+        return source
 
     def _in_a_tree(self, uri: str) -> str:
-        """Return the URI here of files of a run or logged model that was moved; else empty."""
+        """Return the new URI of files of an imported run or logged model; empty for other files."""
         if uri.startswith("runs:/"):
             run_id, _, path = uri.removeprefix("runs:/").partition("/")
-            here = self._here.runs.get(run_id, "")
-            return here and f"runs:/{here}/{path}".rstrip("/")
+            new_id = self._ids.runs.get(run_id, "")
+            return new_id and f"runs:/{new_id}/{path}".rstrip("/")
         if uri.startswith("models:/m-"):
-            here = self._here.models.get(uri.removeprefix("models:/"), "")
-            return here and f"models:/{here}"
+            new_id = self._ids.models.get(uri.removeprefix("models:/"), "")
+            return new_id and f"models:/{new_id}"
         root, rest = uri.rstrip("/"), ""
-        while root and root not in self._here.owners:
+        while root and root not in self._ids.owners:
             root, _, name = root.rpartition("/")
             rest = f"{name}/{rest}".rstrip("/")
-        owner = self._here.owners.get(root)
+        owner = self._ids.owners.get(root)
         if owner is None:
             return ""
         if uri.startswith("mlflow-artifacts:") and (owner.run_id or owner.model_id or "") in uri:
@@ -229,8 +231,8 @@ class RegistryImport:
             return f"runs:/{owner.run_id}/{rest}".rstrip("/")
         return f"models:/{owner.model_id}" if not rest else ""
 
-    def _own_model(self, found: OriginVersion) -> str:
-        """Put a version's bytes into a logged model of its own; return its URI, or empty."""
+    def _own_model(self, found: SourceVersion) -> str:
+        """Copy a version's bytes to a new logged model; return its URI, or "" without files."""
         version = found.message
         tree = Tree(found.location)
         try:
@@ -248,26 +250,26 @@ class RegistryImport:
             last_updated_timestamp_ms=version.creation_timestamp,
         )
         if self._tracking.is_active(version.run_id):
-            info.source_run_id = self._here.runs[version.run_id]
-            experiment_id = self._here.experiment_of_run[version.run_id]
-            info.experiment_id = self._here.experiments[experiment_id]
+            info.source_run_id = self._ids.runs[version.run_id]
+            experiment_id = self._ids.experiment_of_run[version.run_id]
+            info.experiment_id = self._ids.experiments[experiment_id]
         message = tracking_pb2.LoggedModel(info=info)
         try:
-            model_id, _ = self._target.logged_model(message)
+            model_id, _ = self._destination.logged_model(message)
         except REFUSALS as refusal:
             self._report.note("artifacts-refused", _subject(found), refusal.message)
             return ""
-        if self._trees.copy(tree, Owner(model_id=model_id), _subject(found), lambda: None):
-            self._target.logged_model(message)
+        if self._artifacts.copy(tree, Owner(model_id=model_id), _subject(found), lambda: None):
+            self._destination.logged_model(message)
         return f"models:/{model_id}"
 
-    def _as_text(self, found: OriginVersion) -> str:
-        """Return a source that is kept and never opened, and say so."""
+    def _as_text(self, found: SourceVersion) -> str:
+        """Return a source that is stored as text only, and report it."""
         text = found.message.source or found.location or f"unknown:{found.message.version}"
         if text.startswith(_OURS) and "://" not in text:
-            # Read as one of ours otherwise; this is how a URI names another server.
+            # With a host the URI names another server; otherwise it would be taken as local.
             text = text.replace(":/", f"://{self._host}/", 1)
-        detail = f"its bytes are out of reach; its source is kept as text: {text}"
+        detail = f"the bytes are out of reach; the source is stored as text: {text}"
         self._report.note("source-unverified", _subject(found), detail)
         return text
 
@@ -275,7 +277,7 @@ class RegistryImport:
         return lambda kind, detail: self._report.note(kind, subject, detail)
 
 
-def _subject(found: OriginVersion) -> str:
+def _subject(found: SourceVersion) -> str:
     return f"version {found.message.version} of '{found.message.name}'"
 
 

@@ -1,7 +1,7 @@
-"""`modelyard import mlflow`: bring what an MLflow installation has to Modelyard.
+"""`modelyard import mlflow`: import from an MLflow installation.
 
-It reads a running server or a database, never writes there, and says what is different here
-afterwards. It can be stopped and run again at any time: what is here already is left alone.
+Reads a running server or a database without writing to it, and reports every difference. The
+command can be stopped and run again at any time: a later run writes what is missing or changed.
 Exit codes: 0 done, 1 refused or failed, 2 usage, 130 Ctrl-C.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from modelyard.exceptions import ModelyardException
 from modelyard.internal import connections
-from modelyard_mlflow.destination import Destination, Nothing, ServerDestination
+from modelyard_mlflow.destination import Destination, DryRun, ServerDestination
 from modelyard_mlflow.import_registry import RegistryImport
 from modelyard_mlflow.import_tracking import IdMap, TrackingImport
 from modelyard_mlflow.local_files import LocalFiles
@@ -50,50 +50,57 @@ def run(arguments: list[str]) -> int:
 def _import(reader: Reader, options: argparse.Namespace) -> Report:
     origin = options.origin or reader.name
     if len(origin) > _MAX_ORIGIN_CHARACTERS:
-        raise Unreachable(f"The origin's name is too long; give one with --origin: '{origin}'.")
+        raise Unreachable(
+            f"The origin's name is longer than {_MAX_ORIGIN_CHARACTERS} characters; give a shorter "
+            f"one with --origin: '{origin}'."
+        )
     uri = options.tracking_uri or connections.tracking_uri()
-    target: Destination = Nothing()
+    destination: Destination = DryRun()
     shown = uri or "the local home"
     if not options.dry_run:
         server = ServerDestination(uri, origin)
-        target, shown = server, server.shown
+        destination, shown = server, server.shown
     report = Report(reader.name, shown, dry_run=options.dry_run)
     with written(report, options.report):
-        _move(reader, target, report, options, origin)
+        _migrate(reader, destination, report, options, origin)
     return report
 
 
-def _move(
-    reader: Reader, target: Destination, report: Report, options: argparse.Namespace, origin: str
+def _migrate(
+    reader: Reader,
+    destination: Destination,
+    report: Report,
+    options: argparse.Namespace,
+    origin: str,
 ) -> None:
-    here = IdMap()
+    ids = IdMap()
     chosen = bool(options.experiment or options.model)
-    with ProgressBar() as steps:
-        tracking = TrackingImport(reader, target, report, steps, here)
+    with ProgressBar() as progress:
+        tracking = TrackingImport(reader, destination, report, progress, ids)
         registry = RegistryImport(
-            reader, target, report, steps, here, tracking, origin=origin, host=_host(reader)
+            reader, destination, report, progress, ids, tracking, origin=origin, host=_host(reader)
         )
         if options.model or not chosen:
-            registry.move_names(options.model)
+            registry.import_names(options.model)
         if options.experiment or not chosen:
-            tracking.move(options.experiment)
-        registry.move_versions()
+            tracking.run(options.experiment)
+        registry.import_versions()
     for sentence in reader.left_out():
-        report.note("not-moved", "the origin", sentence)
+        report.note("not-moved", "the source", sentence)
 
 
 @contextmanager
 def _reader(source: str, artifact_root: Path | None) -> Iterator[Reader]:
     if artifact_root is not None and not artifact_root.is_dir():
-        raise Unreachable(f"There is no folder {artifact_root} to read artifacts from.")
+        raise Unreachable(f"The artifact root {artifact_root} is not a folder.")
     if source.startswith(("http://", "https://")):
         server = MlflowServer(source)
         yield ServerReader(server, LocalFiles(artifact_root, trusts_paths=server.is_nearby))
         return
     if "://" not in source:
         raise Unreachable(
-            f"'{without_credentials(source)}' cannot be imported from: expected the address of "
-            "a running server, such as http://localhost:5000, or a database URL, such as "
+            f"'{without_credentials(source)}' is not a valid source: expected the address of a "
+            "running server, such as http://localhost:5000, or a database URL, such as "
             "sqlite:////data/mlflow.db."
         )
     from sqlalchemy.exc import SQLAlchemyError
@@ -105,8 +112,8 @@ def _reader(source: str, artifact_root: Path | None) -> Iterator[Reader]:
         try:
             yield reader
         except SQLAlchemyError as error:
-            said = str(getattr(error, "orig", None) or error).partition("\n")[0]
-            raise Unreachable(f"{reader.name} cannot be read: {said}.") from None
+            cause = str(getattr(error, "orig", None) or error).partition("\n")[0]
+            raise Unreachable(f"{reader.name} cannot be read: {cause}.") from None
 
 
 def _host(reader: Reader) -> str:
@@ -121,25 +128,29 @@ def _fail(message: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="modelyard import mlflow",
-        description="Bring experiments, runs, models and versions of an MLflow installation here.",
+        description="Import experiments, runs, models and versions of an MLflow installation.",
     )
     parser.add_argument(
         "--from",
         dest="source",
         required=True,
         metavar="URI",
-        help="a running server, http(s)://host:port, or its database, sqlite:////path or "
-        "postgresql://…",
+        help="address of a running server, http(s)://host:port, or its database, "
+        "sqlite:////path or postgresql://…",
     )
     parser.add_argument(
         "--artifact-root",
         type=Path,
         metavar="DIR",
-        help="its artifact root, or a copy of it, on this machine",
+        help="artifact root of the source, or a copy of it, on this machine",
     )
-    parser.add_argument("--tracking-uri", metavar="URI", help="where to; as everywhere by default")
     parser.add_argument(
-        "--origin", metavar="NAME", help="names it in later imports too (its address)"
+        "--tracking-uri", metavar="URI", help="server to import into [MODELYARD_TRACKING_URI]"
+    )
+    parser.add_argument(
+        "--origin",
+        metavar="NAME",
+        help="name of the origin, the same in later imports (default: its address)",
     )
     add_choices(parser)
     parser.add_argument("--dry-run", action="store_true", help="read everything, write nothing")

@@ -1,6 +1,6 @@
-"""Makes what another server has fit the contract's limits, and says what it took.
+"""Adapts messages of another server to the contract's limits, and reports every change.
 
-The limits are the field options of the contract, so there is one list of them.
+The limits are read from the contract's field options.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from modelyard.api.options.v1 import options_pb2
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.keys import checked_key
 
-# Part of one would be no JSON any more.
+# JSON values, which would be invalid if cut.
 _WHOLE_OR_NOT = {"schema", "profile"}
-# What says what these are is checked as a key: it may become the name of a file.
+# Messages whose field `key` is checked as a key: it may become the name of a file.
 _KEYED = {
     "ExperimentTag",
     "LoggedModelParameter",
@@ -34,11 +34,11 @@ Note = Callable[[str, str], None]
 
 
 def fit(message: Message, note: Note) -> None:
-    """Cut or drop, in place, what the contract would refuse.
+    """Cut or drop, in place, values that the contract would refuse.
 
     Args:
-        message: As the origin has it.
-        note: Called with a kind of difference and its details, once for each.
+        message: Message of the source.
+        note: Called for each difference with its kind and details.
     """
     for field, value in list(message.ListFields()):
         if field.message_type is None:
@@ -51,9 +51,9 @@ def fit(message: Message, note: Note) -> None:
 
 
 def refused_key(key: str) -> str:
-    """Return why a key of a metric, param or tag cannot be kept; empty if it can."""
+    """Return the reason why a key of a metric, param or tag is invalid; "" if it is valid."""
     if not key or len(key) > _limit_of_keys():
-        return f"keys have 1 to {_limit_of_keys()} characters"
+        return f"a key must have 1 to {_limit_of_keys()} characters"
     try:
         checked_key(key, "key")
     except InvalidArgument as error:
@@ -62,7 +62,7 @@ def refused_key(key: str) -> str:
 
 
 def shown(text: str) -> str:
-    """Return a text for a message: quoted, and cut if it is long."""
+    """Return a text for a message: quoted, and cut if long."""
     return repr(text if len(text) <= _MAX_SHOWN_CHARACTERS else text[:_MAX_SHOWN_CHARACTERS] + "…")
 
 
@@ -76,10 +76,10 @@ def _fit_text(message: Message, field: FieldDescriptor, value: str, note: Note) 
     if not limit or len(value) <= limit:
         return
     if field.name in _WHOLE_OR_NOT:
-        note("value-dropped", f"{name}: {len(value):,} characters, at most {limit:,} are kept")
+        note("value-dropped", f"{name}: {len(value):,} characters; at most {limit:,} are allowed")
         message.ClearField(field.name)
     else:
-        note("value-cut", f"{name}: {len(value):,} characters are cut to {limit:,}")
+        note("value-cut", f"{name}: {len(value):,} characters, cut to {limit:,}")
         setattr(message, field.name, value[:limit])
 
 
@@ -95,7 +95,7 @@ def _fit_items(message: Message, field: FieldDescriptor, note: Note) -> None:
             kept.append(item)
     limit = _limit(field)
     if limit and len(kept) > limit:
-        note("value-dropped", f"{field.name}: {len(kept):,} items, at most {limit:,} are kept")
+        note("value-dropped", f"{field.name}: {len(kept):,} items; at most {limit:,} are allowed")
         kept = kept[:limit]
     if len(kept) < len(items):
         copies = [type(item).FromString(item.SerializeToString()) for item in kept]
@@ -104,11 +104,11 @@ def _fit_items(message: Message, field: FieldDescriptor, note: Note) -> None:
 
 
 def _unkeepable(item: Message) -> str:
-    """Return why an item cannot be kept, or an empty text."""
-    if item.DESCRIPTOR.name in _KEYED and (reason := refused_key(getattr(item, "key"))):  # noqa: B009 - it has one
+    """Return the reason why an item cannot be stored; "" if it can."""
+    if item.DESCRIPTOR.name in _KEYED and (reason := refused_key(getattr(item, "key"))):  # noqa: B009 - not every message has one
         return reason
     for field in item.DESCRIPTOR.fields:
-        options: Any = field.GetOptions().Extensions  # the stubs know no editions
+        options: Any = field.GetOptions().Extensions  # the stubs do not support editions
         if not options[options_pb2.required]:
             continue
         value = getattr(item, field.name)
@@ -133,7 +133,7 @@ def _limit_of_keys() -> int:
 
 
 def _name(message: Message, field: FieldDescriptor | None = None) -> str:
-    """Say which value of which thing, e.g. `value of RunTag 'mlflow.note'`."""
+    """Describe a field and its message, e.g. `value of RunTag 'mlflow.note'`."""
     named = next((n for n in ("key", "name") if n in message.DESCRIPTOR.fields_by_name), None)
     what = message.DESCRIPTOR.name
     if named is not None and (field is None or field.name != named):

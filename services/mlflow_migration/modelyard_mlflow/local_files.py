@@ -1,7 +1,7 @@
-"""Files of the origin that lie on this machine.
+"""Files of the source on this machine.
 
-What an origin says about where its files are is not believed: a path is opened only below the
-folder the caller names, or where a run or logged model keeps its own files.
+Paths reported by the source are not trusted: a path is opened only below the folder the caller
+names, or inside the own folder of a run or logged model.
 """
 
 from __future__ import annotations
@@ -14,40 +14,40 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard_mlflow.mlflow_http import proxied_path
-from modelyard_mlflow.source import OriginFile, Tree, Unreadable
+from modelyard_mlflow.source import SourceFile, Tree, Unreadable
 
-# How every artifact root is laid out, be it a folder, a bucket or behind the proxy.
+# Layout of every artifact root: a folder, a bucket or behind the proxy.
 _TAIL = re.compile(r"(?:^|/)([0-9]+/(?:[0-9a-f]{32}|models/m-[0-9a-f]{32})/artifacts(?:/.*)?)$")
 
 
 @dataclass(frozen=True, slots=True)
 class LocalFiles:
-    """Where files of this machine may be read from.
+    """Reads files of this machine, within the permitted folders.
 
     Args:
-        root: The origin's artifact root, or a copy of it; None if the caller named none.
-        trusts_paths: Whether paths of runs and logged models that the origin names are this
-            machine's.
+        root: Artifact root of the source, or a copy of it; None if the caller named none.
+        trusts_paths: Whether paths of runs and logged models reported by the source are paths of
+            this machine.
     """
 
     root: Path | None
     trusts_paths: bool
 
     def has(self, tree: Tree) -> bool:
-        """Whether a tree may be read here."""
+        """Whether a tree can be read on this machine."""
         return self._folder(tree) is not None
 
     def why_not(self, tree: Tree) -> str:
-        """Say why a tree is not read, and what would help."""
+        """Return the reason why a tree is not read, and the remedy."""
         if self.root is None:
-            return f"{tree.uri} is out of reach; name a folder with a copy by --artifact-root"
+            return f"{tree.uri} is out of reach; name a folder with a copy: --artifact-root DIR"
         return f"{tree.uri} is out of reach: it is not below {self.root}"
 
-    def files(self, tree: Tree) -> Iterator[OriginFile]:
+    def files(self, tree: Tree) -> Iterator[SourceFile]:
         """Yield the files of a tree.
 
         Raises:
-            Unreadable: It may not be read here, or a folder of it cannot be.
+            Unreadable: The tree is not permitted on this machine, or a folder cannot be read.
         """
         folder = self._folder(tree)
         if folder is None:
@@ -58,18 +58,18 @@ class LocalFiles:
                 raise Unreadable(f"{error.filename} cannot be read: {error.strerror}") from None
 
         if folder.is_file():
-            yield OriginFile(folder.name, folder.stat().st_size)
+            yield SourceFile(folder.name, folder.stat().st_size)
         for parent, _, names in os.walk(folder, onerror=refuse):
             for name in sorted(names):
                 path = Path(parent, name)
                 if path.is_file():
-                    yield OriginFile(path.relative_to(folder).as_posix(), path.stat().st_size)
+                    yield SourceFile(path.relative_to(folder).as_posix(), path.stat().st_size)
 
     def fetch(self, tree: Tree, path: str, target: Path) -> None:
         """Link a file of a tree to another path.
 
         Raises:
-            Unreadable: It may not be read here: it is a link that leaves the tree.
+            Unreadable: The file is not permitted: it is a link that leaves the tree.
         """
         folder = self._folder(tree)
         if folder is None:
@@ -89,14 +89,14 @@ class LocalFiles:
             candidates += [self.root / proxied_path(tree.uri)] if proxied_path(tree.uri) else []
             root = self.root.resolve()
             inside = [path for path in candidates if path.resolve().is_relative_to(root)]
-            # What never got a file has no folder; if not even its experiment has one, the root is
-            # another than meant.
+            # A run without files has no folder; if its experiment has none either, the root is
+            # probably the wrong one.
             found = [path for path in inside if path.exists()] or [
                 path for path in inside if tail and (self.root / tail[1].split("/")[0]).is_dir()
             ]
             return found[0] if found else None
         owner = tree.run_id or tree.model_id
-        # An experiment's location is whatever a client once said; a run's folder is the server's.
+        # An experiment's location is set by clients; a run's folder in it is set by the server.
         if self.trusts_paths and path is not None and owner:
             is_own = path.parts[-2:] == (owner, "artifacts")
             return path if is_own and _experiment_folder(path).is_dir() else None
@@ -104,7 +104,7 @@ class LocalFiles:
 
 
 def _experiment_folder(artifacts: Path) -> Path:
-    """Return the folder of the experiment of a run or logged model, from its own."""
+    """Return the experiment's folder, from the folder of its run or logged model."""
     above = artifacts.parents[1]
     return above.parent if above.name == "models" else above
 

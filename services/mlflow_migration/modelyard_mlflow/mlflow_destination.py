@@ -1,4 +1,4 @@
-"""The MLflow server that an export writes to, by what an export needs of it."""
+"""The MLflow server that an export writes to."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ Item = dict[str, Any]
 T = TypeVar("T")
 
 
-class MlflowTarget:
-    """Writes to a running server.
+class MlflowDestination:
+    """Writes to a running MLflow server.
 
     Args:
-        uri: Its address, with credentials if need be.
+        uri: Address of the server, with credentials if it requires them.
 
     Raises:
-        Unreachable: No MLflow server answers there.
+        Unreachable: No MLflow server answers at the address.
     """
 
     def __init__(self, uri: str) -> None:
         self.server = MlflowServer(uri)
 
     def experiment(self, name: str) -> Item | None:
-        """Return the experiment of a name, be it deleted, or None."""
+        """Return the experiment of a name, active or deleted; None if it does not exist."""
         query = {"experiment_name": name}
         return self._found("mlflow/experiments/get-by-name", query, "experiment")
 
     def runs(self, experiment_id: str) -> Iterator[Item]:
-        """Yield every run of an experiment, deleted ones too."""
+        """Yield every run of an experiment, including deleted ones."""
         body = {"experiment_ids": [experiment_id], "run_view_type": "ALL", "max_results": _PAGE}
         return self._pages("POST", "mlflow/runs/search", body, "runs")
 
@@ -59,7 +59,7 @@ class MlflowTarget:
         return self._pages("POST", "mlflow/logged-models/search", body, "models")
 
     def registered_model(self, name: str) -> Item | None:
-        """Return a registered model, or None."""
+        """Return a registered model; None if it does not exist."""
         return self._found("mlflow/registered-models/get", {"name": name}, "registered_model")
 
     def versions(self, name: str) -> Iterator[Item]:
@@ -82,7 +82,7 @@ class MlflowTarget:
         }
 
     def log_metrics(self, run_id: str, curve: Curve, points: Iterable[Point]) -> None:
-        """Append points to a curve of an active run; infinities become the greatest numbers."""
+        """Append points to a curve of an active run; infinities become the largest floats."""
         extra: Item = {}
         if curve.model_id:
             extra["model_id"] = curve.model_id
@@ -112,11 +112,11 @@ class MlflowTarget:
         return self.server.send("POST", route, body)
 
     def takes_files(self, artifact_uri: str) -> bool:
-        """Whether the server hands files on to where they are kept."""
+        """Whether the server accepts uploads for an artifact URI through its proxy."""
         return is_proxied(artifact_uri)
 
     def sizes_bytes(self, artifact_uri: str) -> dict[str, int]:
-        """Return the size of each file below an artifact URI by its path there."""
+        """Return the size of each file below an artifact URI, by path relative to it."""
         root, folders, found = proxied_path(artifact_uri), [""], dict[str, int]()
         while folders:
             folder = folders.pop()
@@ -132,7 +132,7 @@ class MlflowTarget:
     def put(
         self, artifact_uri: str, paths: Sequence[str], fetch: Callable[[str, str], Path]
     ) -> None:
-        """Upload files that `fetch(path, folder)` brings to this machine."""
+        """Upload files, which `fetch(path, folder)` brings to this machine."""
         for path in paths:
             with tempfile.TemporaryDirectory(prefix="modelyard-export-") as folder:
                 source = fetch(path, folder)
@@ -154,7 +154,7 @@ class MlflowTarget:
 
 
 def tags_of(item: Mapping[str, Any]) -> dict[str, str]:
-    """Return the tags of what a server answered."""
+    """Return the tags of an entity in a reply."""
     return {tag["key"]: tag.get("value", "") for tag in item.get("tags", [])}
 
 

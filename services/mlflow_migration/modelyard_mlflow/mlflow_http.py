@@ -1,4 +1,4 @@
-"""Calls to an MLflow server, by its REST API."""
+"""Client of an MLflow server's REST API."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PASSING = {502, 503, 504, _TOO_MANY_REQUESTS}
 _UNAUTHORIZED = {401, 403}
 _NOT_FOUND = 404
 _MAX_MESSAGE_CHARACTERS = 300
-# A name that no host may have is an error of its encoding.
+# An invalid host name is reported as an encoding error.
 _UNANSWERED = (OSError, HTTPException, UnicodeError)
 
 T = TypeVar("T")
@@ -42,9 +42,9 @@ class MlflowRefusal(Exception):
     """The server answered with an error.
 
     Attributes:
-        status: Of HTTP.
-        code: MLflow's, e.g. `RESOURCE_DOES_NOT_EXIST`; empty if the answer was no JSON.
-        message: The server's words.
+        status: HTTP status code.
+        code: MLflow's error code, e.g. `RESOURCE_DOES_NOT_EXIST`; empty if the reply was not JSON.
+        message: Error message of the server.
     """
 
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -60,12 +60,12 @@ class MlflowServer:
     """A running MLflow server.
 
     Args:
-        uri: `http(s)://host:port`, with a path if the server has a prefix. Credentials are read
+        uri: `http(s)://host:port`, with a path if the server has a prefix. Credentials are taken
             from it, or else from MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and
             MLFLOW_TRACKING_PASSWORD.
 
     Raises:
-        Unreachable: Nothing answers there as MLflow does.
+        Unreachable: No MLflow server answers at the address.
     """
 
     def __init__(self, uri: str) -> None:
@@ -78,11 +78,11 @@ class MlflowServer:
 
     @property
     def has_logged_models(self) -> bool:
-        """Whether it is newer than MLflow 2; a Modelyard answers as MLflow 3 does."""
+        """Whether the server is newer than MLflow 2; a Modelyard server answers as MLflow 3."""
         return int(self.version.partition(".")[0]) not in {1, 2}
 
     def get(self, path: str, query: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """GET a route below `/api/2.0/`; None in the query is left out, lists are repeated."""
+        """GET a route below `/api/2.0/`; None values are left out of the query, lists repeated."""
         given = {key: value for key, value in (query or {}).items() if value is not None}
         text = urllib.parse.urlencode(given, doseq=True)
         return self._json("GET", f"/api/2.0/{path}" + (f"?{text}" if text else ""))
@@ -92,7 +92,7 @@ class MlflowServer:
         return self._json(method, f"/api/2.0/{path}", json.dumps(body).encode())
 
     def pages(self, method: str, route: str, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """GET or POST a search or a list, and yield one page of answers after the other."""
+        """GET or POST a search or listing, and yield its pages."""
         token = ""
         while True:
             given = {**query, "page_token": token} if token else query
@@ -102,22 +102,22 @@ class MlflowServer:
             if not token:
                 return
             if token == before:
-                raise Unreachable(f"{self.uri} answers {route} with the same page again and again.")
+                raise Unreachable(f"{self.uri} returns the same page of {route} repeatedly.")
 
     def download(self, path: str, query: Mapping[str, str], target: Path) -> None:
-        """GET bytes into a file; `path` is quoted here."""
+        """GET bytes into a file; `path` is quoted by this method."""
         url = urllib.parse.quote(path) + (f"?{urllib.parse.urlencode(query)}" if query else "")
 
         def receive() -> None:
             with self._open("GET", url) as reply, target.open("wb") as file:
                 shutil.copyfileobj(reply, file)
                 if (length := reply.headers.get("Content-Length")) and file.tell() != int(length):
-                    raise ConnectionError(f"{file.tell()} of {length} bytes came")
+                    raise ConnectionError(f"received {file.tell()} of {length} bytes")
 
         self._trying(receive)
 
     def upload(self, path: str, source: Path) -> None:
-        """PUT a file's bytes; `path` is quoted here."""
+        """PUT a file's bytes; `path` is quoted by this method."""
 
         def send() -> None:
             with source.open("rb") as file:
@@ -136,12 +136,12 @@ class MlflowServer:
                 return reply.read(_MAX_ANSWER_BYTES)
 
         try:
-            # A change is sent once: whether an answer that got lost was a yes, nobody knows.
+            # A change is sent once: after a lost reply its outcome is unknown.
             found = json.loads(self._trying(ask) if method == "GET" else self._once(ask))
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise Unreachable(f"{self.uri} answers {path} with something else than a JSON object.")
+            raise Unreachable(f"{self.uri} did not return a JSON object for {path}.")
         return found
 
     def _get_version(self) -> str:
@@ -154,12 +154,12 @@ class MlflowServer:
         except MlflowRefusal as refused:
             if refused.status in _UNAUTHORIZED:
                 raise Unreachable(
-                    f"{self.uri} wants credentials: set MLFLOW_TRACKING_USERNAME and "
+                    f"{self.uri} requires credentials: set MLFLOW_TRACKING_USERNAME and "
                     "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN."
                 ) from None
-            raise Unreachable(f"{self.uri} is no MLflow server ({refused}).") from None
+            raise Unreachable(f"{self.uri} is not an MLflow server ({refused}).") from None
         if not version.partition(".")[0].isdigit():
-            raise Unreachable(f"{self.uri} is no MLflow server: its version is '{version}'.")
+            raise Unreachable(f"{self.uri} is not an MLflow server: its version is '{version}'.")
         return version
 
     @contextmanager
@@ -175,7 +175,7 @@ class MlflowServer:
             self.uri + path, data=body, headers=dict(headers or {}), method=method
         )
         if self._authorization:
-            # Of this server only: a redirect may lead to a store of somebody else's.
+            # For this server only: a redirect may lead to a third party's store.
             request.add_unredirected_header("Authorization", self._authorization)
         with http.open_url(request, timeout_s) as reply:
             yield reply
@@ -210,21 +210,21 @@ def items(page: Mapping[str, Any], field: str) -> list[dict[str, Any]]:
     """Return the JSON objects of a page.
 
     Raises:
-        Unreachable: They are something else.
+        Unreachable: The field is not a list of JSON objects.
     """
     found = page.get(field) or []
     if isinstance(found, list) and all(isinstance(item, dict) for item in found):
         return found
-    raise Unreachable(f"The server answers with '{field}' that are no list of JSON objects.")
+    raise Unreachable(f"The server returned '{field}' that is not a list of JSON objects.")
 
 
 def is_proxied(artifact_uri: str) -> bool:
-    """Whether the server hands files on to where they are kept."""
+    """Whether files of an artifact URI are accessed through the server's proxy."""
     return artifact_uri.startswith(_PROXY_SCHEME)
 
 
 def proxied_path(artifact_uri: str) -> str:
-    """Return the path that the server's proxy knows an artifact URI by; empty for other URIs."""
+    """Return the proxy's path for an artifact URI; empty for URIs that are not proxied."""
     if not is_proxied(artifact_uri):
         return ""
     path = artifact_uri.removeprefix(_PROXY_SCHEME)
@@ -234,17 +234,17 @@ def proxied_path(artifact_uri: str) -> str:
 
 
 def without_credentials(uri: str) -> str:
-    """Return what may be shown of an address, however it is written."""
+    """Return an address for messages, without credentials, even if it is malformed."""
     return re.sub(r"^(\w+://)?.*@", r"\1", uri, flags=re.DOTALL)
 
 
 def _parts(uri: str) -> urllib.parse.SplitResult:
-    with contextlib.suppress(ValueError):  # a port that is no number, a bracket left open
+    with contextlib.suppress(ValueError):  # an invalid port, an unclosed bracket
         parts = urllib.parse.urlsplit(uri)
         if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0:
             return parts
     raise Unreachable(
-        f"'{without_credentials(uri)}' is no address of a server: expected http(s)://host:port."
+        f"'{without_credentials(uri)}' is not a server's address: expected http(s)://host:port."
     )
 
 
@@ -257,7 +257,9 @@ def _authorization(parts: urllib.parse.SplitResult) -> str:
         password = os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
         if token and not (user and password):
             if not (token.isascii() and token.isprintable()):
-                raise Unreachable("MLFLOW_TRACKING_TOKEN has characters that no header may have.")
+                raise Unreachable(
+                    "MLFLOW_TRACKING_TOKEN has characters that are not allowed in a header."
+                )
             return f"Bearer {token}"
     if not (user and password):
         return ""

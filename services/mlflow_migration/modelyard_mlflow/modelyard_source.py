@@ -1,4 +1,4 @@
-"""The Modelyard that an export reads."""
+"""The Modelyard server that an export reads."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _RUNS_PAGE = 100
 R = TypeVar("R", bound=Message)
 
 
-class Modelyard:
-    """Reads a server.
+class ModelyardSource:
+    """Reads a Modelyard server.
 
     Args:
-        uri: Its address; None for the local home's.
+        uri: Address of the server; None for the local home.
     """
 
     def __init__(self, uri: str | None) -> None:
@@ -34,7 +34,7 @@ class Modelyard:
         self.shown = connections.connect(uri).uri
 
     def experiments(self) -> Iterator[pb.Experiment]:
-        """Yield every experiment, deleted ones too."""
+        """Yield every experiment, including deleted ones."""
         request = pb.SearchExperimentsRequest(
             view_type=pb.ALL, max_results=_PAGE, order_by=["creation_time ASC"]
         )
@@ -46,7 +46,7 @@ class Modelyard:
             request.page_token = reply.next_page_token
 
     def runs(self, experiment_id: str) -> Iterator[pb.Run]:
-        """Yield every run of an experiment by start time, deleted ones too."""
+        """Yield every run of an experiment by start time, including deleted ones."""
         request = pb.SearchRunsRequest(
             experiment_ids=[experiment_id],
             run_view_type=pb.ALL,
@@ -61,7 +61,7 @@ class Modelyard:
             request.page_token = reply.next_page_token
 
     def series(self, run_id: str, key: str) -> Iterator[pb.MetricSeries]:
-        """Yield the curves of a metric, a curve for each logged model and dataset."""
+        """Yield the curves of a metric, one for each logged model and dataset."""
         request = pb.GetMetricSeriesRequest(run_ids=[run_id], metric_keys=[key])
         for run in self._call(request, pb.GetMetricSeriesResponse).runs:
             yield from run.series
@@ -77,7 +77,7 @@ class Modelyard:
             request.page_token = reply.next_page_token
 
     def registered_models(self) -> Iterator[registry_pb2.RegisteredModel]:
-        """Yield every registered model by name."""
+        """Yield every registered model, by name."""
         request = registry_pb2.SearchRegisteredModelsRequest(max_results=_PAGE)
         while True:
             reply = self._call(request, registry_pb2.SearchRegisteredModelsResponse)
@@ -87,7 +87,7 @@ class Modelyard:
             request.page_token = reply.next_page_token
 
     def versions(self, name: str) -> list[registry_pb2.ModelVersion]:
-        """Return the versions of a registered model by number."""
+        """Return the versions of a registered model, by number."""
         quote = '"' if "'" in name else "'"
         request = registry_pb2.SearchModelVersionsRequest(
             filter=f"name = {quote}{name}{quote}",
@@ -103,7 +103,7 @@ class Modelyard:
             request.page_token = reply.next_page_token
 
     def files(self, owner: Owner, path: str = "") -> dict[str, artifacts_pb2.ArtifactFile]:
-        """Return the files of a run or logged model at or below a path, by their whole path."""
+        """Return the files of a run or logged model at or below a path, by full path."""
         request = artifacts_pb2.GetArtifactsRequest(
             run_id=owner.run_id, model_id=owner.model_id, path=path
         )
@@ -114,7 +114,7 @@ class Modelyard:
         return {file.path: file for file in reply.files}
 
     def digest(self, owner: Owner, path: str) -> str:
-        """Return the digest a folder would be registered under now; empty if it has no files."""
+        """Return the digest a folder would be registered under; empty if it has no files."""
         files = self.files(owner, path)
         prefix = f"{path}/" if path else ""
         if not files or not all(name.startswith(prefix) for name in files):
@@ -131,7 +131,7 @@ class Modelyard:
         return str(manifest.digest)
 
     def download(self, owner: Owner, path: str, folder: str) -> Path:
-        """Bring a file to a folder of this machine, below its path there."""
+        """Download a file to its path below a local folder."""
         return download(self.uri, owner, path, folder)
 
     def _call(self, request: Message, reply: type[R]) -> R:

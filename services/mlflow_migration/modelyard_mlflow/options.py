@@ -1,4 +1,4 @@
-"""The options of both commands: what is moved, and where the report goes."""
+"""Options of both commands: the choice of experiments and models, and the report."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
             action="append",
             default=[],
             metavar="NAME",
-            help=f"only this {noun}; may be given several times",
+            help=f"migrate only this {noun}; may be repeated",
         )
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write the whole report, JSON")
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="write the report to this file, as JSON"
+    )

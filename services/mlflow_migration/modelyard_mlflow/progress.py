@@ -1,4 +1,4 @@
-"""How far a move is, on stderr: a line that changes on a terminal, plain lines elsewhere."""
+"""Progress of a migration on stderr: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 
 
 class ProgressBar:
-    """Shows what is being moved. Use it as a context manager."""
+    """Shows the progress of a migration; used as a context manager."""
 
     def __init__(self) -> None:
         self._console = Console(file=sys.stderr, highlight=False)
@@ -32,7 +32,7 @@ class ProgressBar:
         self._bar.stop()
 
     def begin(self, what: str, total: int | None = None) -> None:
-        """Say that something else is moved from now on, and how many there are."""
+        """Begin a phase of `total` items, or of an unknown number of them."""
         if self._console.is_terminal:
             self._bar.reset(self._task, description=what, total=total, visible=True)
         else:
@@ -40,5 +40,5 @@ class ProgressBar:
             self._console.print(f"{what}{known} …", markup=False, soft_wrap=True)
 
     def step(self) -> None:
-        """Say that one more is done."""
+        """Count one item as done."""
         self._bar.advance(self._task)

@@ -1,4 +1,4 @@
-"""What a move did, and every difference between the two sides after it."""
+"""Report of a migration: counts, and every difference between the two sides."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _SHOWN_PER_KIND = 10
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something that is not on the one side as it is on the other.
+    """A difference between the two sides.
 
     Args:
-        kind: What sort of difference, e.g. `value-cut`; docs/migrating.md lists them.
-        subject: What it is about, e.g. `run 3f…`.
-        detail: What is different, and why.
+        kind: Kind of difference, e.g. `value-cut`; docs/migrating.md lists all kinds.
+        subject: Resource concerned, e.g. `run 3f…`.
+        detail: The difference and its reason.
     """
 
     kind: str
@@ -31,16 +31,16 @@ class Difference:
 
 @dataclass(slots=True)
 class Report:
-    """Grows while the move goes on.
+    """Counts and differences, collected during a migration.
 
     Args:
-        source: Where it came from, without credentials.
-        target: Where it went to.
+        source: Address of the source, without credentials.
+        destination: Address of the destination.
         dry_run: Whether nothing was written.
     """
 
     source: str
-    target: str
+    destination: str
     dry_run: bool = False
     created: Counter[str] = field(default_factory=Counter)
     found: Counter[str] = field(default_factory=Counter)
@@ -48,21 +48,21 @@ class Report:
     _seen: set[Difference] = field(default_factory=set)
 
     def count(self, noun: str, number: int = 1, *, created: bool) -> None:
-        """Count resources, points, files or bytes: written now, or there already."""
+        """Count resources, points, files or bytes, as created or as present already."""
         (self.created if created else self.found)[noun] += number
 
     def note(self, kind: str, subject: str, detail: str) -> None:
-        """Record a difference; the same one counts once."""
+        """Record a difference; repetitions are ignored."""
         difference = Difference(kind, subject, detail)
         if difference not in self._seen:
             self._seen.add(difference)
             self.differences.append(difference)
 
     def write(self, path: Path) -> None:
-        """Write all of it as JSON."""
+        """Write the report as JSON."""
         document = {
             "source": self.source,
-            "target": self.target,
+            "target": self.destination,
             "dry_run": self.dry_run,
             "written": {noun: count for noun, count in self.created.items() if count},
             "already_there": {noun: count for noun, count in self.found.items() if count},
@@ -71,10 +71,10 @@ class Report:
         path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def summary(self) -> str:
-        """Return it for a person: counts, and the first differences of each kind."""
+        """Return a readable summary: counts, and the first differences of each kind."""
         verb = "Would write" if self.dry_run else "Written"
         lines = [
-            f"From {self.source} to {self.target}",
+            f"From {self.source} to {self.destination}",
             f"{verb}: {_counts(self.created) or 'nothing'}",
             f"Already there, and now up to date: {_counts(self.found) or 'nothing'}",
         ]
@@ -89,17 +89,17 @@ class Report:
             lines += [f"    {item.subject}: {item.detail}" for item in found[:_SHOWN_PER_KIND]]
             if len(found) > _SHOWN_PER_KIND:
                 lines.append(
-                    f"    … and {len(found) - _SHOWN_PER_KIND} more; --report has them all"
+                    f"    … and {len(found) - _SHOWN_PER_KIND} more; --report FILE writes them all"
                 )
         return "\n".join(lines)
 
 
 @contextmanager
 def written(report: Report, path: Path | None) -> Iterator[None]:
-    """Write a report, if it has a place, at the end of a move, and of one that fails or is stopped.
+    """Write a report to `path`, if given, at the end of the block, also if it fails or is stopped.
 
     Raises:
-        Unreachable: It cannot be written there; nothing was moved then.
+        Unreachable: The file cannot be written; the block is not entered.
     """
     if path is None:
         yield

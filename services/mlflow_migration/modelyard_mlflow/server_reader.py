@@ -19,7 +19,7 @@ from modelyard_mlflow.mlflow_http import (
     items,
     proxied_path,
 )
-from modelyard_mlflow.source import OriginFile, OriginVersion, Tree, Unreachable, Unreadable
+from modelyard_mlflow.source import SourceFile, SourceVersion, Tree, Unreachable, Unreadable
 
 _PAGE = 1000
 _RUNS_PAGE = 500
@@ -27,19 +27,19 @@ _MODELS_PAGE = 50
 _POINTS_PAGE = 25_000
 _MAX_DEPTH = 64
 _NUMBERS_UNKNOWN = (
-    "Numbers of versions deleted after the newest one that is there are not told by a server: they "
-    "may be given again. Import from the database to keep them."
+    "A server does not report the numbers of versions deleted after the newest remaining one: they "
+    "may be assigned again. Import from the database to keep them."
 )
 
 M = TypeVar("M", bound=Message)
 
 
 class ServerReader:
-    """The port `Reader`, of a running server.
+    """`Reader` of a running server.
 
     Args:
-        server: The one to read.
-        local: Where files are found that the server does not hand out.
+        server: Server to read.
+        local: Reader of the files that the server does not serve.
     """
 
     def __init__(self, server: MlflowServer, local: LocalFiles) -> None:
@@ -62,7 +62,7 @@ class ServerReader:
         has_models = any(self.logged_models(experiment_id))
         for page in self._server.pages("POST", "mlflow/runs/search", body):
             for found in _messages(page, "runs", pb.Run):
-                if has_models:  # searches do not tell which of them a run read
+                if has_models:  # searches do not return the model inputs of runs
                     whole = self._server.get("mlflow/runs/get", {"run_id": found.info.run_id})
                     found.inputs.CopyFrom(_message(whole.get("run"), pb.Run).inputs)
                 yield found
@@ -84,11 +84,11 @@ class ServerReader:
             "GET", "mlflow/registered-models/search", {"max_results": _PAGE}
         ):
             for found in _messages(page, "registered_models", registry_pb2.RegisteredModel):
-                # Searches know no aliases.
+                # Searches do not return aliases.
                 whole = self._server.get("mlflow/registered-models/get", {"name": found.name})
                 yield _message(whole.get("registered_model"), registry_pb2.RegisteredModel)
 
-    def versions(self, name: str) -> Iterator[OriginVersion]:
+    def versions(self, name: str) -> Iterator[SourceVersion]:
         quote = '"' if "'" in name else "'"
         query = {
             "filter": f"name = {quote}{name}{quote}",
@@ -98,7 +98,7 @@ class ServerReader:
         for page in self._server.pages("GET", "mlflow/model-versions/search", query):
             for found in _messages(page, "model_versions", registry_pb2.ModelVersion):
                 if found.name == name:
-                    yield OriginVersion(found, self._location(found))
+                    yield SourceVersion(found, self._location(found))
 
     def _location(self, version: registry_pb2.ModelVersion) -> str:
         query = {"name": version.name, "version": version.version}
@@ -109,9 +109,9 @@ class ServerReader:
         return str(found.get("artifact_uri") or version.source)
 
     def next_version(self, name: str) -> int:
-        return 0  # the REST API does not tell
+        return 0  # not available through the REST API
 
-    def files(self, tree: Tree) -> Iterator[OriginFile]:
+    def files(self, tree: Tree) -> Iterator[SourceFile]:
         if self._local.has(tree):
             yield from self._local.files(tree)
             return
@@ -121,16 +121,16 @@ class ServerReader:
         while folders:
             folder = folders.pop()
             if folder.count("/") > _MAX_DEPTH:
-                raise Unreadable(f"{tree.uri} has folders without end")
+                raise Unreadable(f"{tree.uri} has endlessly nested folders")
             for page in self._listing(tree, folder):
                 for found in items(page, "files"):
                     path = str(found.get("path", ""))
                     if folder and not (tree.run_id or tree.model_id):
-                        path = f"{folder}/{path}"  # the proxy names them without their folder
+                        path = f"{folder}/{path}"  # the proxy returns paths relative to the folder
                     if found.get("is_dir"):
                         folders.append(path)
                     else:
-                        yield OriginFile(path, _size_bytes(found))
+                        yield SourceFile(path, _size_bytes(found))
 
     def fetch(self, tree: Tree, path: str, target: Path) -> None:
         if self._local.has(tree):
@@ -147,16 +147,16 @@ class ServerReader:
                 route = f"/api/2.0/mlflow-artifacts/artifacts/{proxied_path(tree.uri)}/{path}"
                 self._server.download(route, {}, target)
         except MlflowRefusal as refused:
-            raise Unreadable(f"'{path}' is not handed out ({refused})") from None
+            raise Unreadable(f"the server does not return '{path}' ({refused})") from None
 
     def left_out(self) -> list[str]:
         return [
-            "Traces, prompts, evaluation data, webhooks, users and permissions are not moved.",
+            "Traces, prompts, evaluation data, webhooks, users and permissions are not migrated.",
             _NUMBERS_UNKNOWN,
         ]
 
     def _hands_out(self, tree: Tree) -> bool:
-        """Whether the server reads it for its clients: by what it belongs to, or by its proxy."""
+        """Whether the server serves the files: by their run or logged model, or by its proxy."""
         return bool(tree.run_id or tree.model_id) or is_proxied(tree.uri)
 
     def _listing(self, tree: Tree, path: str) -> Iterator[dict[str, Any]]:
@@ -182,14 +182,14 @@ def _message(item: Any, kind: type[M]) -> M:
     try:
         if isinstance(item, dict):
             return ParseDict(item, kind(), ignore_unknown_fields=True)
-        told = "it is no JSON object"
+        problem = "it is not a JSON object"
     except ParseError as error:
-        told = str(error)
-    raise Unreachable(f"The server answers with a {kind.DESCRIPTOR.name} that is none: {told}")
+        problem = str(error)
+    raise Unreachable(f"The server returned an invalid {kind.DESCRIPTOR.name}: {problem}")
 
 
 def _size_bytes(item: dict[str, Any]) -> int:
     try:
         return int(item.get("file_size") or 0)
     except (TypeError, ValueError):
-        raise Unreachable("The server answers with a file_size that is no number.") from None
+        raise Unreachable("The server returned a file_size that is not a number.") from None

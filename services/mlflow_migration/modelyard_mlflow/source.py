@@ -1,4 +1,4 @@
-"""What is read from an MLflow installation, in the contract's messages: the nouns are MLflow's."""
+"""Interface for reading an MLflow installation, in messages of the contract."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ PROMPT_TAG = "mlflow.prompt.is_prompt"
 
 
 class Unreadable(Exception):
-    """Files of the origin cannot be had; the message says which, why, and what would help."""
+    """Files of the source cannot be read; the message names them, the reason and the remedy."""
 
 
 class Unreachable(Exception):
-    """The origin itself, or the server to write to, cannot be used; the message says why."""
+    """The source or the destination as a whole cannot be used; the message names the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Files that belong together at the origin.
+    """An artifact tree at the source.
 
     Args:
-        uri: Where they are, e.g. `mlflow-artifacts:/1/<run>/artifacts` or `s3://…`.
-        run_id: The run whose files they are, if they are one's.
-        model_id: The logged model whose files they are, if they are one's.
+        uri: Artifact URI, e.g. `mlflow-artifacts:/1/<run>/artifacts` or `s3://…`.
+        run_id: Id of the run that owns the tree, if any.
+        model_id: Id of the logged model that owns the tree, if any.
     """
 
     uri: str
@@ -38,7 +38,7 @@ class Tree:
 
 
 @dataclass(frozen=True, slots=True)
-class OriginFile:
+class SourceFile:
     """A file of a tree; its path is relative to the tree's root."""
 
     path: str
@@ -46,28 +46,28 @@ class OriginFile:
 
 
 @dataclass(frozen=True, slots=True)
-class OriginVersion:
-    """A registered version, and the URI of its bytes as the origin resolves it."""
+class SourceVersion:
+    """A registered version, and the URI of its bytes as resolved by the source."""
 
     message: registry_pb2.ModelVersion
     location: str
 
 
 class Reader(Protocol):
-    """Reads an MLflow installation, and never writes to it.
+    """Reads an MLflow installation without writing to it.
 
-    All ids and times are the origin's. Whatever is there twice, because somebody writes meanwhile,
-    may be yielded twice.
+    All ids and times are those of the source. Entities that are changed while they are read may be
+    yielded twice.
     """
 
     name: str
-    """Names the origin where the caller gives no name; without credentials."""
+    """Default name of the origin: the address without credentials."""
 
     def experiments(self) -> Iterator[tracking_pb2.Experiment]:
-        """Yield every experiment, deleted ones too."""
+        """Yield every experiment, including deleted ones."""
 
     def runs(self, experiment_id: str) -> Iterator[tracking_pb2.Run]:
-        """Yield every run of an experiment by start time, deleted ones too."""
+        """Yield every run of an experiment by start time, including deleted ones."""
 
     def history(self, run_id: str, key: str) -> Iterator[tracking_pb2.Metric]:
         """Yield every point of a metric by (timestamp, step, value)."""
@@ -76,15 +76,15 @@ class Reader(Protocol):
         """Yield the logged models of an experiment with all points of their metrics."""
 
     def registered_models(self) -> Iterator[registry_pb2.RegisteredModel]:
-        """Yield every registered model with its aliases; prompts are none."""
+        """Yield every registered model with its aliases, without prompts."""
 
-    def versions(self, name: str) -> Iterator[OriginVersion]:
-        """Yield the versions of a registered model by number."""
+    def versions(self, name: str) -> Iterator[SourceVersion]:
+        """Yield the versions of a registered model, by number."""
 
     def next_version(self, name: str) -> int:
-        """Return the number the next version would get, or 0 if the origin does not tell."""
+        """Return the number of the next version; 0 if the source does not report it."""
 
-    def files(self, tree: Tree) -> Iterator[OriginFile]:
+    def files(self, tree: Tree) -> Iterator[SourceFile]:
         """Yield the files of a tree.
 
         Raises:
@@ -92,11 +92,11 @@ class Reader(Protocol):
         """
 
     def fetch(self, tree: Tree, path: str, target: Path) -> None:
-        """Bring a file of a tree to a path of this machine, whose folder exists.
+        """Copy a file of a tree to a local path, whose folder exists.
 
         Raises:
-            Unreadable: It cannot be read.
+            Unreadable: The file cannot be read.
         """
 
     def left_out(self) -> list[str]:
-        """Say what the origin has and this does not yield, a sentence each."""
+        """Return a sentence for each kind of data of the source that is not yielded."""

@@ -1,10 +1,10 @@
-"""The mains: the whole platform in one process, and the commands around it."""
+"""Entry points: the whole platform in one process, the single services, and admin commands."""
 
 import os
 import time
 
-# Read when gRPC is first imported: what its core would print, our errors say in one line.
+# Read when gRPC is first imported: our errors report in one line what its core would log.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-# Before anything large is imported: loading it is part of a start.
+# Before anything large is imported: imports are part of the start-up time.
 STARTED_S = time.monotonic()

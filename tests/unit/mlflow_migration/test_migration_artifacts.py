@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard.internal import Owner
-from modelyard_mlflow.artifacts import Trees
-from modelyard_mlflow.destination import Fetch, Nothing
+from modelyard_mlflow.artifacts import ArtifactCopier
+from modelyard_mlflow.destination import DryRun, Fetch
 from modelyard_mlflow.report import Report
 from modelyard_mlflow.server_reader import ServerReader
-from modelyard_mlflow.source import OriginFile, Tree, Unreadable
+from modelyard_mlflow.source import SourceFile, Tree, Unreadable
 
 
 class Origin(ServerReader):
@@ -20,9 +20,9 @@ class Origin(ServerReader):
     def __init__(self) -> None:
         """Ask no server."""
 
-    def files(self, _: Tree) -> Iterator[OriginFile]:
+    def files(self, _: Tree) -> Iterator[SourceFile]:
         for path in ("a", "a/b", "c", "c", "../up", "/etc/x", "", "gone"):
-            yield OriginFile(path, 1)
+            yield SourceFile(path, 1)
 
     def fetch(self, _: Tree, path: str, target: Path) -> None:
         if path == "gone":
@@ -31,12 +31,12 @@ class Origin(ServerReader):
 
 
 @dataclass
-class Folder(Nothing):
+class Folder(DryRun):
     """A target whose files are in a folder."""
 
     root: Path
 
-    def put(self, _: Owner, files: Iterable[OriginFile], fetch: Fetch) -> None:
+    def put(self, _: Owner, files: Iterable[SourceFile], fetch: Fetch) -> None:
         for file in files:
             path = self.root / file.path
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ class Folder(Nothing):
 
 def test_files_that_cannot_be_kept_or_read_are_told_and_the_others_come(tmp_path: Path) -> None:
     report = Report("there", "here")
-    trees = Trees(Origin(), Folder(tmp_path / "root"), report)
+    trees = ArtifactCopier(Origin(), Folder(tmp_path / "root"), report)
     tree = Tree("mlflow-artifacts:/1/r/artifacts", run_id="r")
     assert trees.copy(tree, Owner(run_id="r"), "run r", lambda: None)
     here = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from modelyard_mlflow.local_files import LocalFiles
-from modelyard_mlflow.source import OriginFile, Tree, Unreadable
+from modelyard_mlflow.source import SourceFile, Tree, Unreadable
 
 RUN = "0123456789abcdef0123456789abcdef"
 MODEL = f"m-{RUN}"
@@ -32,7 +32,7 @@ def root(tmp_path: Path) -> Path:
 )
 def test_a_copy_of_any_artifact_root_is_read(uri: str, root: Path) -> None:
     local = LocalFiles(root, trusts_paths=False)
-    assert list(local.files(Tree(uri, run_id=RUN))) == [OriginFile("model/MLmodel", 12)]
+    assert list(local.files(Tree(uri, run_id=RUN))) == [SourceFile("model/MLmodel", 12)]
 
 
 def test_files_of_a_logged_model_are_found_below_the_root(root: Path) -> None:

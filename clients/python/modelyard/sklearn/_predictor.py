@@ -13,7 +13,7 @@ from modelyard.sklearn import _flavor, _inputs
 # Error texts of scikit-learn about its input, and the messages for callers.
 _ABOUT_THE_INPUT = {
     "contains NaN": "The model does not accept missing values, but the input has some.",
-    "contains infinity": "The model accepts finite numbers only; the input has others or too large.",
+    "contains infinity": "The model does not accept infinite or too large numbers.",
     "Found unknown categories": "The input holds a category the model was not trained on.",
 }
 _ABOUT_NUMBERS = (

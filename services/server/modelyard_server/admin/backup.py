@@ -1,6 +1,6 @@
-"""`modelyard backup`: write the databases and objects of an installation into a folder.
+"""`modelyard backup`: write the databases and objects of an installation to a folder.
 
-It may run while the platform does. Exit codes: 0 done; 1 refused or failed, and the folder holds
+May run while the platform is running. Exit codes: 0 done; 1 refused or failed, and the folder holds
 no backup; 2 usage.
 """
 
@@ -29,35 +29,35 @@ def run(argv: list[str]) -> int:
     """Run the command with its arguments; return the exit code."""
     try:
         options = _parser().parse_args(argv)
-        said = _backup(installation.chosen(options), options)
+        summary = _backup(installation.chosen(options), options)
     except Error as error:
         print(f"modelyard backup: {error.message}", file=sys.stderr)
         return 1
-    print(said)
+    print(summary)
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="modelyard backup",
-        description="Write the databases and objects of an installation into a new folder. It may "
-        "run while the platform does; what was acknowledged before it began is in it. The store "
-        "is that of MODELYARD_ARTIFACTS, or in the home.",
+        description="Write the databases and objects of an installation to a new folder. May run "
+        "while the platform is running; the backup includes everything acknowledged before it "
+        "began. The store is that of MODELYARD_ARTIFACTS, or the home's.",
     )
-    parser.add_argument("folder", type=Path, help="of this backup; must be new or empty")
+    parser.add_argument("folder", type=Path, help="folder of the backup; must be new or empty")
     installation.add_arguments(parser)
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--objects",
         type=Path,
         metavar="FOLDER",
-        help="keep objects there, shared by many backups; those that are there are not copied "
-        "again (default: in the folder of this backup)",
+        help="folder for objects, shared by several backups; objects already there are not copied "
+        "again (default: in the folder of the backup)",
     )
     where.add_argument(
         "--no-objects",
         action="store_true",
-        help="leave them out: the store has versions or a replica of its own",
+        help="leave objects out, if the store is versioned or replicated by itself",
     )
     return parser
 
@@ -69,7 +69,7 @@ def _backup(source: Installation, options: argparse.Namespace) -> str:
     target = None
     if not options.no_objects:
         target = objects.open_folder(options.objects or folder / "objects")
-        # What is swept after this was copied, so that the second round misses nothing.
+        # Objects swept later are already copied, so that the second round misses none.
         objects.copy_all(store, target)
     services = _dump_databases(source, folder)
     written = Contents(version("modelyard"), began, services, None, None)
@@ -81,7 +81,7 @@ def _backup(source: Installation, options: argparse.Namespace) -> str:
     kept = "without objects"
     if written.objects is not None:
         kept = f"{written.objects:,} objects of {written.objects_bytes:,} bytes"
-    return f"Backed up to {folder}: {rows:,} rows, {kept}. It holds what was there at {began}."
+    return f"Backed up to {folder}: {rows:,} rows, {kept}. The backup is as of {began}."
 
 
 def _new_folder(folder: Path) -> Path:
@@ -90,8 +90,7 @@ def _new_folder(folder: Path) -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise FailedPrecondition(
-                f"{folder} is not empty, and a backup is never written over anything; name a new "
-                "folder."
+                f"{folder} is not empty, and a backup never overwrites files; name a new folder."
             )
         folder.chmod(0o700)
     except OSError as error:
@@ -101,7 +100,7 @@ def _new_folder(folder: Path) -> Path:
 
 def _dump_databases(source: Installation, folder: Path) -> dict[str, ServiceDump]:
     services = {}
-    # The registry first: the runs and logged models that its versions name are then in the other.
+    # The registry first: the later dump of tracking then has all runs that its versions refer to.
     for area in ("registry", "tracking"):
         with usable(area), snapshot(source.database_url(area)) as connection:
             services[area] = dump(connection, MIGRATIONS_BY_SERVICE[area], folder)
@@ -111,7 +110,7 @@ def _dump_databases(source: Installation, folder: Path) -> dict[str, ServiceDump
 def _copy_needed(
     folder: Path, written: Contents, store: ArtifactStore, target: ArtifactStore
 ) -> list[int]:
-    """Copy what is still missing of what the rows refer to; return the sizes of all of it."""
+    """Copy the missing objects that the rows refer to; return the sizes of all of them."""
     try:
         for digest in objects.pinned(folder, written):
             size_bytes = target.size_bytes(digest) or store.size_bytes(digest)
@@ -123,6 +122,6 @@ def _copy_needed(
     except NotFound as error:
         raise DataLoss(
             f"{error.message}, but the databases refer to it. If a sweep ran for longer than the "
-            "backup, back up again; if not, the store has lost it."
+            "backup, back up again; otherwise the store has lost the object."
         ) from None
     return list(sizes.values())

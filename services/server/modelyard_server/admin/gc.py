@@ -1,7 +1,8 @@
-"""`modelyard gc`: remove objects that nothing refers to.
+"""`modelyard gc`: remove unreferenced objects.
 
-The server does the work, a page at a time; this goes from page to page and adds up. Stopping it
-is harmless: the next run goes on. Exit codes: 0 done, 1 refused or failed, 2 usage, 130 Ctrl-C.
+The server does the work, a page at a time; this command requests the pages and adds up the counts.
+It can be stopped at any time: the next run continues. Exit codes: 0 done, 1 refused or failed,
+2 usage, 130 Ctrl-C.
 """
 
 # ruff: noqa: T201 - a command answers by printing
@@ -50,7 +51,7 @@ def _report(pages: Iterator[pb.SweepObjectsResponse], *, dry_run: bool) -> dict[
         objects += len(page.objects)
         size_bytes += sum(item.size_bytes for item in page.objects)
         if sys.stderr.isatty():
-            print(f"\r{examined:,} looked at, {objects:,} unused", end="", file=sys.stderr)
+            print(f"\r{examined:,} examined, {objects:,} unused", end="", file=sys.stderr)
     if sys.stderr.isatty():
         print(file=sys.stderr)
     return {"dry_run": dry_run, "examined": examined, "objects": objects, "bytes": size_bytes}
@@ -60,7 +61,7 @@ def _sentence(report: dict[str, int | bool]) -> str:
     verb = "would be removed" if report["dry_run"] else "removed"
     return (
         f"{report['objects']:,} unused objects {verb}, {report['bytes']:,} bytes in all; "
-        f"{report['examined']:,} looked at."
+        f"{report['examined']:,} examined."
     )
 
 
@@ -69,8 +70,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="modelyard gc",
         description="Remove objects that no file of a run or logged model, no registered version "
         "and no upload of the last hours refers to. The server is that of MODELYARD_TRACKING_URI; "
-        "where tokens are asked for, an admin's is needed.",
+        "an admin's token is required if the server requires tokens.",
     )
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
-    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.add_argument("--dry-run", action="store_true", help="only report what would be removed")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     return parser

@@ -1,4 +1,4 @@
-"""Where the parts of an installation are, for commands that work on them from outside."""
+"""Locations of the parts of an installation, for commands that work on them from outside."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ AREAS = ("tracking", "registry")
 
 
 def no_urls() -> UrlSigner:
-    """Return what signs URLs of a store that nobody is given URLs of."""
+    """Return a signer for a store whose URLs are not given out."""
     return UrlSigner(secrets.token_bytes(32), str)
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """An installation, as its settings describe it.
+    """An installation as described by its settings.
 
     Attributes:
-        settings: Of the home, the store and the databases.
+        settings: Settings of the home, the store and the databases.
     """
 
     settings: AdminSettings
 
     @property
     def urls(self) -> dict[str, str]:
-        """The URLs of the databases that are not in the home, by area."""
+        """URLs of the databases that are not in the home, by area."""
         urls = (self.settings.tracking_database_url, self.settings.registry_database_url)
         return {area: url for area, url in zip(AREAS, urls, strict=True) if url}
 
@@ -49,31 +49,31 @@ class Installation:
 
     @property
     def is_in_home(self) -> bool:
-        """Whether all of its databases are in the home."""
+        """Whether all databases are in the home."""
         return not self.urls
 
     def database_url(self, area: str) -> str | URL:
         return self.urls.get(area) or URL.create("sqlite", database=str(self.home / f"{area}.db"))
 
     def open_store(self) -> ArtifactStore:
-        """Open where the objects are.
+        """Open the object store.
 
         Raises:
-            Error: It cannot be used; says why.
+            Error: The store cannot be used; names the reason.
         """
         return open_store(store_settings(self.settings), no_urls())
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that name an installation, or parts of one."""
+    """Add the flags that locate an installation, or parts of one."""
     add_flags(parser, AdminSettings, only=("home", *(f"{area}_database_url" for area in AREAS)))
 
 
 def chosen(options: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> Installation:
-    """Return the installation that arguments and settings name.
+    """Return the installation that arguments and settings describe.
 
     Raises:
-        InvalidArgument: A variable is unknown, or a value is refused by its setting.
+        InvalidArgument: A variable is unknown, or a value is invalid for its setting.
     """
     refuse_unknown(environ, KNOWN_VARIABLES)
     return Installation(load(AdminSettings, environ, vars(options)))

@@ -1,8 +1,8 @@
-"""`modelyard migrate`: bring databases to the schema of this version.
+"""`modelyard migrate`: upgrade databases to the schema of this version.
 
-Those of the services whose URLs are given, or else those of a home, which `modelyard up` brings
-there by itself. Exit codes: 0 done, or nothing to do; 1 refused, nothing was changed in the
-database it names, or with --check something is to be done; 2 usage.
+Upgrades the databases whose URLs are given, or else those of a home, which `modelyard up` also
+upgrades by itself. Exit codes: 0 done, or nothing to do; 1 refused, and the database named in the
+message was not changed, or with --check a migration is needed; 2 usage.
 """
 
 # ruff: noqa: T201 - a command answers by printing
@@ -26,8 +26,8 @@ def run(argv: list[str]) -> int:
         target = installation.chosen(options)
         if len(set(target.urls.values())) < len(target.urls):
             raise InvalidArgument(
-                "Tracking and the registry have the same database URL; each needs a database or a "
-                "schema of its own."
+                "Tracking and the registry have the same database URL; each needs its own database "
+                "or schema."
             )
         behind = _migrate(target, check=options.check)
     except Error as error:
@@ -39,19 +39,17 @@ def run(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="modelyard migrate",
-        description="Bring databases to the schema of this version: those of the services whose "
-        "URLs are given, or else those of the home. Exit code 1 with --check if anything is to be "
-        "done.",
+        description="Upgrade databases to the schema of this version: those of the services whose "
+        "URLs are given, or else those of the home. With --check the exit code is 1 if a migration "
+        "is needed.",
     )
     installation.add_arguments(parser)
-    parser.add_argument(
-        "--check", action="store_true", help="change nothing, and say what would be done"
-    )
+    parser.add_argument("--check", action="store_true", help="only report what would be done")
     return parser
 
 
 def _migrate(target: Installation, *, check: bool) -> bool:
-    """Migrate the databases given, or all of the home; return whether any was behind."""
+    """Migrate the given databases, or all of the home; return whether any was behind."""
     from modelyard_server.processes.databases import MIGRATIONS_BY_SERVICE, open_own
     from modelyard_server.processes.home import Home
 
@@ -67,11 +65,11 @@ def _migrate(target: Installation, *, check: bool) -> bool:
                 if not check:
                     migrate(database, tree)
             behind = behind or before != tree.head
-            print(_told(area, before, tree.head, check=check))
+            print(_summary(area, before, tree.head, check=check))
     return behind
 
 
-def _told(area: str, before: str | None, head: str, *, check: bool) -> str:
+def _summary(area: str, before: str | None, head: str, *, check: bool) -> str:
     if before == head:
         return f"{area}: at revision {head}"
     done = "would be migrated" if check else "migrated"

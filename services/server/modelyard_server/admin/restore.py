@@ -1,6 +1,6 @@
-"""`modelyard restore`: bring a backup back, into new databases and a store.
+"""`modelyard restore`: restore a backup into new databases and a store.
 
-Exit codes: 0 done; 1 refused or failed, and the databases are as they were; 2 usage.
+Exit codes: 0 done; 1 refused or failed, and the databases are unchanged; 2 usage.
 """
 
 # ruff: noqa: T201 - a command answers by printing
@@ -32,31 +32,30 @@ def run(argv: list[str]) -> int:
     """Run the command with its arguments; return the exit code."""
     try:
         options = _parser().parse_args(argv)
-        said = _restore(installation.chosen(options), options)
+        summary = _restore(installation.chosen(options), options)
     except Error as error:
         print(f"modelyard restore: {error.message}", file=sys.stderr)
         return 1
-    print(said)
+    print(summary)
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="modelyard restore",
-        description="Bring a backup back, into databases that are empty and the store of "
-        "MODELYARD_ARTIFACTS, or of the home. A backup of SQLite can be restored into PostgreSQL, "
-        "and the other way round.",
+        description="Restore a backup into empty databases and the store of MODELYARD_ARTIFACTS, "
+        "or the home's. A backup of SQLite can be restored into PostgreSQL, and vice versa.",
     )
-    parser.add_argument("folder", type=Path, help="of the backup")
+    parser.add_argument("folder", type=Path, help="folder of the backup")
     installation.add_arguments(parser)
     parser.add_argument(
         "--objects",
         type=Path,
         metavar="FOLDER",
-        help="where the objects were backed up to, if not into the folder of the backup",
+        help="folder with the backed-up objects (default: in the folder of the backup)",
     )
     parser.add_argument(
-        "--verify", action="store_true", help="hash the objects that are in the store already, too"
+        "--verify", action="store_true", help="also verify objects that are in the store already"
     )
     return parser
 
@@ -99,29 +98,29 @@ def _open(target: Installation, area: str, undo: ExitStack) -> Database:
 
 
 def _kept_objects(folder: Path, named: Path | None) -> ArtifactStore | None:
-    """Open where the objects of a backup are; None if only the store can have them."""
+    """Open the folder of a backup's objects; None if there is none and the store must have them."""
     kept = named or folder / "objects"
     if kept.is_dir():
         return objects.open_folder(kept)
     if named is None:
         return None
-    raise InvalidArgument(f"There is no folder {named}; --objects names where objects are kept.")
+    raise InvalidArgument(f"The folder {named} given by --objects does not exist.")
 
 
 def _require_all(sizes: Mapping[Digest, int], kept: ArtifactStore, store: ArtifactStore) -> None:
     """Refuse a backup whose objects are neither kept with it nor in the store.
 
     Raises:
-        DataLoss: Says how many are missing, and names one.
+        DataLoss: Objects are missing; reports their number and one digest.
     """
     missing: list[Digest] = []
-    for some in _batches(sizes):
-        found = {**store.sizes_bytes(some), **kept.sizes_bytes(some)}
-        missing += [digest for digest in some if found.get(digest) != sizes[digest]]
+    for batch in _batches(sizes):
+        found = {**store.sizes_bytes(batch), **kept.sizes_bytes(batch)}
+        missing += [digest for digest in batch if found.get(digest) != sizes[digest]]
     if missing:
         raise DataLoss(
-            f"{len(missing):,} of the {len(sizes):,} objects of this backup are neither kept with "
-            f"it nor in the store, or have another size, {missing[0]} among them. Nothing was "
+            f"{len(missing):,} of the {len(sizes):,} objects of this backup are missing from it "
+            f"and from the store, or have another size, for example {missing[0]}. Nothing was "
             "restored. If they were backed up to another folder, name it: --objects FOLDER.",
             digest=missing[0],
         )
@@ -130,7 +129,7 @@ def _require_all(sizes: Mapping[Digest, int], kept: ArtifactStore, store: Artifa
 def _bring(
     sizes: Mapping[Digest, int], kept: ArtifactStore, store: ArtifactStore, *, verify: bool
 ) -> None:
-    """Copy what the store lacks, hashing it; hash the rest, too, if that is asked for.
+    """Copy the objects that the store lacks, verified; with `verify`, verify the others, too.
 
     Raises:
         DataLoss: An object is damaged.
@@ -140,12 +139,12 @@ def _bring(
         if verify and not copied and not store.verify(digest):
             raise DataLoss(
                 f"The object {digest} in the store is damaged; nothing was restored. Delete it "
-                "there, and restore again.",
+                "from the store, then restore again.",
                 digest=digest,
             )
 
 
 def _batches(digests: Mapping[Digest, int]) -> Iterator[Sequence[Digest]]:
     left = iter(digests)
-    while some := list(islice(left, _AT_ONCE)):
-        yield some
+    while batch := list(islice(left, _AT_ONCE)):
+        yield batch

@@ -1,7 +1,7 @@
 """`modelyard tokens create|list|revoke`: API tokens of a deployment.
 
-The token is made here and shown once; the server is sent its hash only. Exit codes: 0 done,
-1 refused or failed, 2 usage, 130 Ctrl-C.
+A token is generated on this machine and shown once; the server gets only its hash. Exit codes:
+0 done, 1 refused or failed, 2 usage, 130 Ctrl-C.
 """
 
 # ruff: noqa: T201 - a command answers by printing
@@ -49,8 +49,8 @@ def _create(options: argparse.Namespace) -> None:
     uri = connections.registry_uri()
     if not rpc.call(uri, pb.GetCallerRequest(), pb.GetCallerResponse).name:
         print(
-            "This server asks for no token: whoever reaches it may do everything, with or without "
-            "the one below. Start it with MODELYARD_TOKEN_FILE to change that.",
+            "This server does not require tokens: every client that can reach it may do "
+            "everything. Start it with MODELYARD_TOKEN_FILE to require tokens.",
             file=sys.stderr,
         )
     token_id, secret = _random(_ID_LENGTH), _random(_SECRET_LENGTH)
@@ -65,10 +65,12 @@ def _create(options: argparse.Namespace) -> None:
         expire_time=_expire_time(options.expires),
     )
     made = rpc.call(uri, request, pb.CreateTokenResponse).token
-    until = f"It ends at {_shown(made.expire_time)}" if made.HasField("expire_time") else "No end"
+    expiry = "It does not expire"
+    if made.HasField("expire_time"):
+        expiry = f"It expires at {_shown(made.expire_time)}"
     print(
-        f"The token '{made.name}' is shown this once; keep it where only its bearer reads it. "
-        f"{until}; to end it: modelyard tokens revoke {made.id}",
+        f"The token '{made.name}' is shown only once; store it where only its bearer can read it. "
+        f"{expiry}; to revoke it: modelyard tokens revoke {made.id}",
         file=sys.stderr,
     )
     print(token)
@@ -92,12 +94,11 @@ def _revoke(options: argparse.Namespace) -> None:
     found = known.get(wanted) or named.get(wanted)
     if found is None:
         raise NotFound(
-            f"There is no token with the id or the name '{wanted}'; modelyard tokens list shows "
-            "all."
+            f"No token has the id or name '{wanted}'; modelyard tokens list shows all tokens."
         )
     request = pb.RevokeTokenRequest(id=found.id)
     token = rpc.call(connections.registry_uri(), request, pb.RevokeTokenResponse).token
-    print(f"The token '{token.name}' ({token.id}) is revoked, everywhere within 5 s.")
+    print(f"The token '{token.name}' ({token.id}) is revoked; every service refuses it within 5 s.")
 
 
 def _tokens() -> Iterator[pb.Token]:
@@ -174,15 +175,15 @@ def _duration(text: str) -> int | None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="modelyard tokens",
-        description="Make, list and revoke API tokens. The server is that of "
-        "MODELYARD_TRACKING_URI; an admin's token is needed, in MODELYARD_TOKEN or "
+        description="Create, list and revoke API tokens. The server is that of "
+        "MODELYARD_TRACKING_URI; an admin's token is required, in MODELYARD_TOKEN or "
         "MODELYARD_TOKEN_FILE.",
     )
     words = parser.add_subparsers(metavar="create|list|revoke", required=True)
-    create = words.add_parser("create", help="make a token and print it, once")
-    create.add_argument("--name", required=True, help="whom history will name; never given twice")
+    create = words.add_parser("create", help="create a token and print it, once")
+    create.add_argument("--name", required=True, help="name of the bearer in histories; unique")
     roles = [role.lower() for role in pb.Role.keys()[1:]]
-    create.add_argument("--role", required=True, choices=roles, help="what it may do")
+    create.add_argument("--role", required=True, choices=roles, help="role of the token")
     for kind in ("models", "experiments"):
         create.add_argument(
             f"--{kind}",
@@ -190,20 +191,20 @@ def _parser() -> argparse.ArgumentParser:
             action="extend",
             default=[],
             metavar="PATTERN",
-            help=f"good for {kind} of such names only, with * and ? (default: all)",
+            help=f"restrict it to {kind} of matching names, with * and ? (default: all)",
         )
     create.add_argument(
         "--expires",
         type=_duration,
         default="90d",
         metavar="90d|12h|never",
-        help="when it ends (default: in 90 days)",
+        help="lifetime of the token (default: 90d)",
     )
     create.set_defaults(command=_create)
-    listing = words.add_parser("list", help="show all tokens, without their secrets")
-    listing.add_argument("--json", action="store_true", help="for machines")
+    listing = words.add_parser("list", help="list all tokens, without their secrets")
+    listing.add_argument("--json", action="store_true", help="print JSON")
     listing.set_defaults(command=_list)
-    revoke = words.add_parser("revoke", help="end a token for good")
+    revoke = words.add_parser("revoke", help="revoke a token permanently")
     revoke.add_argument("token", metavar="ID|NAME|TOKEN")
     revoke.set_defaults(command=_revoke)
     return parser

@@ -1,4 +1,4 @@
-"""A client of the demo: asks for a prediction without a pause and keeps count of the answers."""
+"""Client of the demo: requests predictions continuously and counts the answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-# What the tutorial sends with curl: one iris flower, as columns and data.
+# The tutorial's curl request: one iris flower, as columns and data.
 BODY = json.dumps(
     {
         "dataframe_split": {
@@ -23,14 +23,14 @@ _TIMEOUT_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a prediction said, and which version says it was."""
+    """A prediction, and the version that answered."""
 
     version: str
     predictions: list[Any]
 
 
 class Client:
-    """Asks `POST {url}/invocations`, over one connection for as long as that lasts."""
+    """Sends `POST {url}/invocations`, over one connection while that lasts."""
 
     def __init__(self, url: str) -> None:
         self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_TIMEOUT_S)
@@ -39,7 +39,7 @@ class Client:
         """Return the answer to the tutorial's request.
 
         Raises:
-            ValueError: It was refused; says how.
+            ValueError: The request was refused; includes the response.
             OSError: The server could not be reached.
             http.client.HTTPException: The connection broke.
         """
@@ -55,11 +55,11 @@ class Client:
 
 
 class Asker:
-    """Asks again and again on a thread of its own, until it is closed.
+    """Sends requests continuously on its own thread until it is closed.
 
     Attributes:
-        answered: How many requests got an answer.
-        failures: What went wrong with the others.
+        answered: Number of answered requests.
+        failures: Errors of the other requests.
     """
 
     def __init__(self, url: str) -> None:
@@ -76,14 +76,14 @@ class Asker:
         """Return the first answer from a version.
 
         Raises:
-            TimeoutError: None came in time.
+            TimeoutError: The version did not answer in time.
         """
         with self._changed:
             if not self._changed.wait_for(
                 lambda: self._last is not None and self._last.version == version, timeout_s
             ):
                 raise TimeoutError(f"no answer from version {version} within {timeout_s:g} s")
-            assert self._last is not None  # noqa: S101 - what was waited for
+            assert self._last is not None  # noqa: S101 - ensured by the wait
             return self._last
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
-"""`modelyard demo`: the whole life of a model, in a throw-away home.
+"""`modelyard demo`: walk through the life of a model, in a temporary home.
 
 Starts the platform as a user would, trains, logs, registers, stages, validates, promotes, serves,
-promotes a second version under load, rolls back, and says how long each step took.
-Exit codes: 0 all of it worked; 1 something did not, and the message says what; 2 usage.
+promotes a second version under load, rolls back, and prints the duration of each step.
+Exit codes: 0 all steps succeeded; 1 one failed, and the message names it; 2 usage.
 """
 
 # ruff: noqa: T201 - a command answers by printing
@@ -32,13 +32,13 @@ _SECOND = Answer("2", ["setosa"])
 
 
 class DemoError(Exception):
-    """A step did not do what it should."""
+    """A step failed."""
 
 
 def run(argv: list[str]) -> int:
     """Run the command with its arguments; return the exit code."""
     argparse.ArgumentParser(
-        prog="modelyard demo", description="The whole life of a model, in a throw-away home."
+        prog="modelyard demo", description="Walk through the life of a model, in a temporary home."
     ).parse_args(argv)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="modelyard-demo-") as home:
@@ -73,7 +73,7 @@ def _play(home: Path) -> None:
             client.close()
         print(f"      version {_FIRST.version} answers {_FIRST.predictions}")
         _swap_under_load(served, flowers)
-        _tell_history()
+        _print_history()
         with _step("stop"):
             processes.close()
 
@@ -82,7 +82,7 @@ _FREE_PORTS = ("--port", "0", "--grpc-port", "0")
 
 
 def _forget_settings(home: Path) -> None:
-    """Take no server, token or cache of this shell into the demo."""
+    """Remove the shell's settings of a server, token or cache."""
     for name in list(os.environ):
         if name.startswith(("MODELYARD_", "MLFLOW_")):
             del os.environ[name]
@@ -90,7 +90,7 @@ def _forget_settings(home: Path) -> None:
 
 
 class _Flowers:
-    """Iris, split as in the tutorial."""
+    """The iris data set, split as in the tutorial."""
 
     def __init__(self) -> None:
         from sklearn.datasets import load_iris
@@ -107,9 +107,9 @@ def _train_and_promote(flowers: _Flowers, run_name: str, *, names: bool) -> None
     """Bring one more version to Production.
 
     Args:
-        flowers: To train and test with.
-        run_name: Of the run that logs the model.
-        names: Whether the model answers with the species' name instead of its number.
+        flowers: Data for training and test.
+        run_name: Name of the run that logs the model.
+        names: Whether the model predicts the species' name instead of its number.
     """
     import modelyard
     from modelyard.tracking import MlflowClient
@@ -172,7 +172,7 @@ def _swap_under_load(served: str, flowers: _Flowers) -> None:
         raise DemoError(f"requests failed during the swap: {asker.failures[0]}")
 
 
-def _tell_history() -> None:
+def _print_history() -> None:
     from modelyard.tracking import MlflowClient
 
     client = MlflowClient()
@@ -205,7 +205,7 @@ def _process(home: Path, *words: str | Path) -> Iterator[str]:
     command = [sys.executable, "-m", "modelyard", *map(str, words)]
     with log.open("w+") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
-        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+        assert process.stdout is not None  # noqa: S101 - stdout is a pipe
         try:
             line = process.stdout.readline().strip()
             if not line:
@@ -224,10 +224,10 @@ def _process(home: Path, *words: str | Path) -> Iterator[str]:
 
 def _why(command: Sequence[str], code: int, log: Path) -> str:
     lines = log.read_text().splitlines()
-    said = f": {lines[-1]}" if lines else ""
-    return f"{' '.join(command[1:])} ended with code {code}{said}"
+    last_line = f": {lines[-1]}" if lines else ""
+    return f"{' '.join(command[1:])} ended with code {code}{last_line}"
 
 
 def _after(line: str, mark: str) -> str:
-    """The word that follows a mark in a ready line."""
+    """Return the word that follows a mark in a ready line."""
     return line.partition(mark)[2].split()[0]

@@ -1,1 +1,1 @@
-"""A main for each service and for the all-in-one."""
+"""Entry points of the services and of the all-in-one platform."""

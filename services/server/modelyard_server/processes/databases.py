@@ -1,4 +1,4 @@
-"""The databases of the services: their revisions, and where a home has them."""
+"""The databases of the services: their migrations, and their location in a home."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ MIGRATIONS_BY_SERVICE = {
 }
 """The schema revisions of the services that have a database, by area."""
 
-_CONNECTIONS = 24  # for the 20 threads of calls, and watches, tokens and probes beside them
+_CONNECTIONS = 24  # for 20 threads of calls, plus watches, tokens and probes
 
 
 def open_own(area: str, url: str, home: Path) -> Database:
-    """Open the database of a service, under no schema in particular.
+    """Open the database of a service, whatever its schema.
 
     Args:
         area: "tracking" or "registry".
-        url: Where it is; empty for a SQLite file in the home.
-        home: The folder of that.
+        url: URL of the database; empty for a SQLite file in the home.
+        home: Home folder for that file.
 
     Raises:
-        InvalidArgument: The URL is malformed or of a database that is not supported, or it is not
-            known where the home is.
+        InvalidArgument: The URL is malformed or of an unsupported database, or the home cannot be
+            resolved.
         FailedPrecondition: A SQLite file is in use, or cannot be read and written.
     """
     if not url:

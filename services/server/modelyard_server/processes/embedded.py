@@ -36,15 +36,15 @@ class Embedded:
     """A running platform.
 
     Attributes:
-        home: The folder it keeps everything in.
-        http: The URL of its HTTP edge.
-        grpc: `host:port` of its gRPC port.
-        socket: The path of its socket.
-        server: The gRPC server behind both.
+        home: Home folder, which holds all data.
+        http: URL of the HTTP edge.
+        grpc: `host:port` of the gRPC port.
+        socket: Path of the gRPC socket.
+        server: gRPC server behind both.
 
     Raises:
-        FailedPrecondition: Another process runs in this home.
-        InvalidArgument: An address is taken, or public while no token is asked for.
+        FailedPrecondition: Another process uses this home.
+        InvalidArgument: An address is taken, or public although no token is required.
     """
 
     def __init__(self, settings: UpSettings) -> None:
@@ -108,7 +108,7 @@ class Embedded:
         return database
 
     def stop(self) -> None:
-        """Take no new calls, let those in flight end, then close everything."""
+        """Refuse new calls, wait for those in flight, then close everything."""
         self._undo.close()
 
 

@@ -1,4 +1,4 @@
-"""`modelyard gateway`: the HTTP edge in a process of its own.
+"""`modelyard gateway`: the HTTP edge in its own process.
 
 Exit codes: 0 it was stopped; 1 it could not start; 2 usage.
 """

@@ -1,9 +1,9 @@
-"""The home folder: whose it is now, and how others find the instance that runs in it.
+"""The home folder: ownership lock and discovery of the running instance.
 
-instance.lock   locked for as long as an instance lives; holds its process id
-instance.json   how to reach it, from when it is ready until it stops
-grpc.sock       its socket, unless the path does not do for one
-url-secret      signs the URLs of artifacts where no token is set, also after a restart
+instance.lock   locked while an instance lives; holds its process id
+instance.json   addresses of the instance, while it is ready
+grpc.sock       its socket, unless the path is unsuitable for a socket
+url-secret      secret that signs URLs of artifacts if no token is set; survives restarts
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from modelyard_kit.errors import FailedPrecondition, InvalidArgument
 _MAX_SOCKET_PATH_BYTES = 100  # the system's own limit is 107, and on some systems 103
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._~+=,@-]+")  # gRPC reads a socket's path as part of a URI
 _SECRET_BYTES = 32
-_LOCK_TIMEOUT_S = 0.5  # who looks whether an instance runs holds the lock for an instant
+_LOCK_TIMEOUT_S = 0.5  # a process that checks for an instance holds the lock for an instant
 _LOCK_POLL_S = 0.02
 
 
@@ -33,27 +33,27 @@ def resolved(home: Path) -> Path:
     """Return the path of a home, with `~` expanded.
 
     Raises:
-        InvalidArgument: It is not known whose home `~` is.
+        InvalidArgument: `~` cannot be expanded.
     """
     try:
         return home.expanduser().resolve()
     except RuntimeError:
         raise InvalidArgument(
-            f"{home} cannot be used as a home: HOME is not set, and this user has none. Set "
+            f"{home} cannot be used as a home: HOME is not set, and the user has no home. Set "
             "MODELYARD_HOME to a folder."
         ) from None
 
 
 class Home:
-    """One process's hold on a home folder.
+    """Ownership of a home folder by this process.
 
     Args:
-        path: The folder; made if it is not there.
+        path: The folder; created if it does not exist.
 
     Raises:
-        FailedPrecondition: Another process runs in this home.
-        InvalidArgument: The folder cannot be made or written, or it holds other things that its
-            owner lets others read.
+        FailedPrecondition: Another process uses this home.
+        InvalidArgument: The folder cannot be created or written, or it holds other files and is
+            accessible to other users.
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,7 +71,8 @@ class Home:
             holder = self._describe_holder()
             os.close(self._lock)
             raise FailedPrecondition(
-                f"{self.path} is in use by {holder}; use that one, or stop it with: modelyard down"
+                f"{self.path} is in use by {holder}; use that instance, or stop it with: modelyard "
+                "down"
             )
         os.truncate(self._lock, 0)
         os.pwrite(self._lock, str(os.getpid()).encode(), 0)
@@ -79,12 +80,12 @@ class Home:
 
     def _close_to_others(self) -> None:
         is_open = self.path.stat().st_mode & 0o077
-        # In this order: another starter may make the lock file in between.
+        # In this order: another starting process may create the lock file in between.
         is_ours = not any(self.path.iterdir()) or (self.path / "instance.lock").exists()
         if is_open and not is_ours:
             raise InvalidArgument(
-                f"{self.path} cannot be used as a home: it holds other files, and others may read "
-                "them. Choose an empty folder, or take their permissions away (chmod 700)."
+                f"{self.path} cannot be used as a home: it holds other files, and other users may "
+                "read them. Choose an empty folder, or remove their permissions (chmod 700)."
             )
         self.path.chmod(0o700)
 
@@ -93,7 +94,7 @@ class Home:
         return self.path / "instance.json"
 
     def _describe_holder(self) -> str:
-        pid = os.pread(self._lock, 20, 0).decode() or "another one"
+        pid = os.pread(self._lock, 20, 0).decode() or "unknown"
         try:
             instance: dict[str, Any] = json.loads(self._instance_file.read_bytes())
         except FileNotFoundError:
@@ -101,7 +102,7 @@ class Home:
         return f"process {pid} ({instance['http']})"
 
     def socket(self) -> Path:
-        """Return where to bind the socket, with nothing there."""
+        """Return the path to bind the socket to, with no file at it."""
         path = self.path / "grpc.sock"
         fits = len(os.fsencode(path)) <= _MAX_SOCKET_PATH_BYTES
         if not fits or not _PLAIN_PATH.fullmatch(str(path)):
@@ -111,7 +112,7 @@ class Home:
         return path
 
     def publish(self, version: str, http: str, grpc: str, socket: Path) -> None:
-        """Tell others on this machine how to reach the instance."""
+        """Publish the addresses of the instance to clients on this machine."""
         instance = {
             "pid": os.getpid(),
             "version": version,
@@ -122,11 +123,11 @@ class Home:
         _write_private(self._instance_file, json.dumps(instance).encode())
 
     def withdraw(self) -> None:
-        """Tell others that the instance takes no more calls."""
+        """Remove the published addresses, before the instance stops taking calls."""
         self._instance_file.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Remove what others would trip over, then give up the lock."""
+        """Remove the published addresses and the socket, then release the lock."""
         self.withdraw()
         (self.path / "grpc.sock").unlink(missing_ok=True)
         if self._socket_folder is not None:
@@ -135,14 +136,14 @@ class Home:
 
 
 def url_secret(home: Path, token: str | None) -> bytes:
-    """Return the secret that signs URLs: derived from the services' token, or the home's own.
+    """Return the secret that signs URLs: derived from the service token, or the home's own.
 
     Args:
-        home: Where the secret is kept if there is no token; made if it is not there.
-        token: The same for all services of an installation.
+        home: Folder of the secret if there is no token; the secret is created if missing.
+        token: Service token, the same for all services of an installation.
 
     Raises:
-        InvalidArgument: The home's secret cannot be made or read.
+        InvalidArgument: The home's secret cannot be created or read.
     """
     if token is not None:
         return hmac.digest(token.encode(), b"URLs of artifacts", "sha256")
@@ -159,7 +160,7 @@ def url_secret(home: Path, token: str | None) -> bytes:
 
 
 def _make_private(path: Path, data: bytes) -> None:
-    """Writes a file that only its owner can read, unless somebody else has made it meanwhile."""
+    """Create a file that only its owner can read, unless another process created it meanwhile."""
     made = path.with_name(f".{path.name}-{os.getpid()}")
     _write_private(made, data)
     try:
@@ -184,7 +185,7 @@ def _lock(descriptor: int) -> bool:
 
 
 def _write_private(path: Path, data: bytes) -> None:
-    """Writes a file that only its owner can read, whole or not at all."""
+    """Atomically write a file that only its owner can read."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -1,6 +1,6 @@
-"""`modelyard models serve`: one endpoint in a process of its own.
+"""`modelyard models serve`: one endpoint in its own process.
 
-Exit codes: 0 it was stopped, 1 it could not start, 2 a wrong argument or setting.
+Exit codes: 0 stopped, 1 it could not start, 2 invalid argument or setting.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _DRAIN_MARGIN_S = 5.0
 
 
 def run(argv: list[str]) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code."""
+    """Serve until SIGTERM or SIGINT; return the exit code."""
     arguments = _parser().parse_args(argv)
     try:
         refuse_unknown(os.environ, KNOWN_VARIABLES)
@@ -53,7 +53,7 @@ def run(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="modelyard models serve",
-        description="Answer predictions over HTTP from whichever version a reference means.",
+        description="Serve predictions over HTTP from the version that a model URI resolves to.",
     )
     parser.add_argument(
         *("-m", "--model-uri"),
@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument(
-        *("-p", "--port"), default=5001, type=_port, help="0 chooses a free one (default: 5001)"
+        *("-p", "--port"), default=5001, type=_port, help="0 for a free one (default: 5001)"
     )
     parser.add_argument(
         "--allow-pickle",
@@ -74,9 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--allow-unverified",
         action="store_true",
-        help="open the local folder that an unverified version names as its source",
+        help="load an unverified version from the local folder that is its source",
     )
-    # The token is found as the SDK finds it, which reads no flags.
+    # The token is not a flag: the SDK reads it from the environment.
     flags = ("log_level", "serving_max_body_bytes", "serving_timeout_s")
     add_flags(parser, ModelServerSettings, "serving", only=flags)
     return parser
@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 def _model_uri(text: str) -> str:
     if not text.startswith(("models:/", "runs:/")):
         raise argparse.ArgumentTypeError(
-            f"'{text}' is no model URI; use models:/name/Production, models:/name@alias, "
+            f"'{text}' is not a model URI; use models:/name/Production, models:/name@alias, "
             "models:/name/3, models:/m-<id> or runs:/<run_id>/<path>"
         )
     return text
@@ -93,12 +93,12 @@ def _model_uri(text: str) -> str:
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= MAX_PORT):
-        raise argparse.ArgumentTypeError(f"'{text}' is no port; use 0 to {MAX_PORT}")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a port; use 0 to {MAX_PORT}")
     return int(text)
 
 
 def _token(settings: ModelServerSettings) -> str | None:
-    """The token for the registry, which is also good for everything here."""
+    """Return the token for the registry; callers that present it may do everything here."""
     if settings.token or settings.token_file is None:
         return settings.token or None
     return grants.read_token(settings.token_file)
@@ -120,7 +120,7 @@ async def _serve(
     server = Server(app, int(timeout_s + _DRAIN_MARGIN_S))
 
     def drain() -> None:
-        server.force_exit = endpoint.is_draining  # asked twice: do not wait for anybody
+        server.force_exit = endpoint.is_draining  # second signal: do not wait for requests
         endpoint.is_draining = True
         server.should_exit = True
 

@@ -1,4 +1,4 @@
-"""`modelyard registry`: the registry in a process of its own.
+"""`modelyard registry`: the registry in its own process.
 
 Exit codes: 0 it was stopped; 1 it could not start; 2 usage.
 """

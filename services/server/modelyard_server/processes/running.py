@@ -1,4 +1,4 @@
-"""A process that serves until it is told to stop: its ready line, its signals, its end."""
+"""Runs a service until it is stopped: settings, ready line, signals, shutdown."""
 
 # ruff: noqa: T201 - a command answers by printing
 
@@ -53,8 +53,8 @@ class Running:
     """A service that listens.
 
     Attributes:
-        addresses: Where, for people.
-        readiness: Whether it can do its work now.
+        addresses: Addresses for the ready line.
+        readiness: Readiness of the service.
     """
 
     addresses: str
@@ -70,10 +70,10 @@ def run(
     """Run a service with the arguments of its command; return the exit code.
 
     Args:
-        role: The word that starts it.
-        kind: Its settings.
-        start: Starts it, and puts on the stack how everything ends, in reverse.
-        argv: Its flags.
+        role: Name of the command.
+        kind: Class of the service's settings.
+        start: Starts the service and pushes the clean-up of everything onto the stack.
+        argv: Flags of the command.
     """
     try:
         settings = read(kind, role, argv, os.environ)
@@ -105,12 +105,12 @@ def read(
     `MODELYARD_TRACKING_LISTEN`.
 
     Raises:
-        InvalidArgument: A variable is unknown, or a value is refused by its setting.
+        InvalidArgument: A variable is unknown, or a value is invalid for its setting.
     """
     parser = argparse.ArgumentParser(
         prog=f"modelyard {role}",
         allow_abbrev=False,  # a token given by --token would be shown as the name of a file
-        description=f"Run the service `{role}` in a process of its own, until it is told to stop.",
+        description=f"Run the service `{role}` in its own process, until it is stopped.",
     )
     add_flags(parser, kind, role)
     options = parser.parse_args(argv)
@@ -121,10 +121,10 @@ def read(
 def listen_grpc(
     server: RpcServer, settings: ServiceSettings, role: str, undo: ExitStack
 ) -> Running:
-    """Start the gRPC server of a role with its services mounted, and have it drained at the end.
+    """Start the gRPC server of a role, whose services are mounted; drain it at the end.
 
     Raises:
-        InvalidArgument: The address is taken, or public while no token is asked for.
+        InvalidArgument: The address is taken, or public although no token is required.
     """
     if settings.reflection:
         from modelyard_kit.rpc import reflection
@@ -169,24 +169,24 @@ def _announce(role: str, running: Running, monitoring: str | None) -> None:
 
 
 def own_token(settings: ServiceSettings) -> str | None:
-    """Return the service token, or None when none is asked for.
+    """Return the service token; None if no token is required.
 
     Raises:
-        InvalidArgument: The file cannot be read, or holds no token of the services.
+        InvalidArgument: The file cannot be read, or does not hold a service token.
     """
     return None if settings.token_file is None else read_service_token(settings.token_file)
 
 
 def url_signer(home: Path, token: str | None, base_url: str) -> UrlSigner:
-    """Return what signs URLs of artifacts, the same in every service.
+    """Return the signer of artifact URLs, the same in every service.
 
     Args:
-        home: Where the secret is kept if there is no token.
-        token: The services' own.
-        base_url: The gateway as clients reach it, without a slash at the end.
+        home: Folder of the secret if there is no token.
+        token: Service token.
+        base_url: Address of the gateway for clients, without a trailing slash.
 
     Raises:
-        InvalidArgument: There is no token, and the home's secret cannot be made or read.
+        InvalidArgument: There is no token, and the home's secret cannot be created or read.
     """
     return UrlSigner(url_secret(home, token), lambda: base_url)
 
@@ -195,7 +195,7 @@ def tls_files(settings: ServiceSettings) -> TlsFiles:
     """Return the TLS files of a service.
 
     Raises:
-        InvalidArgument: Some are given without those that they need.
+        InvalidArgument: A file is given without another that it requires.
     """
     return TlsFiles(
         settings.tls_cert_file,
@@ -208,7 +208,7 @@ def tls_files(settings: ServiceSettings) -> TlsFiles:
 def api_tokens(
     settings: TrackingSettings | ServingSettings, token: str | None, undo: ExitStack
 ) -> Tokens | None:
-    """Return the API tokens as the registry knows them; None where no token is asked for."""
+    """Return the API tokens of the registry; None if no token is required."""
     if token is None:
         return None
     access = access_service_pb2.DESCRIPTOR.services_by_name["AccessService"]

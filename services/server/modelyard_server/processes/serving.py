@@ -1,4 +1,4 @@
-"""`modelyard serving`: the serving service in a process of its own.
+"""`modelyard serving`: the serving service in its own process.
 
 Exit codes: 0 it was stopped; 1 it could not start; 2 usage.
 """

@@ -1,4 +1,4 @@
-"""How a server learns that it is to stop: SIGTERM or SIGINT, waited for and never interrupting."""
+"""Stop signals of a server: SIGTERM and SIGINT are waited for and never interrupt code."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ _SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 
 def hold_stop_signals() -> None:
-    """Leave SIGTERM and SIGINT to `wait_for_stop`; all threads started later inherit it."""
+    """Block SIGTERM and SIGINT, for `wait_for_stop`; threads started later inherit the mask."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
 
 @contextmanager
 def ended_by_stop() -> Iterator[None]:
-    """End the process at once when it is told to stop inside, while it serves nobody yet.
+    """End the process at once on a stop signal inside the block, before it serves clients.
 
-    Starting waits for databases and stores, which may accept a connection and never answer.
+    Start-up waits for databases and stores, which may accept a connection and never answer.
     """
     started = signal.SIGUSR1
     signal.pthread_sigmask(signal.SIG_BLOCK, {started})
 
-    def end_when_told() -> None:
+    def end_on_signal() -> None:
         if signal.sigwait(_SIGNALS | {started}) != started:
             os._exit(0)
 
-    watching = threading.Thread(target=end_when_told, name="stop", daemon=True)
+    watching = threading.Thread(target=end_on_signal, name="stop", daemon=True)
     watching.start()
     try:
         yield
@@ -39,12 +39,12 @@ def ended_by_stop() -> Iterator[None]:
 
 
 def wait_for_stop() -> None:
-    """Block until the process is told to stop; after that a Ctrl-C ends it at once."""
+    """Block until a stop signal arrives; a Ctrl-C after that ends the process at once."""
     signal.sigwait(_SIGNALS)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def wait_for_second_stop(timeout_s: float) -> None:
-    """Block for a while, unless the process is told again."""
+    """Block for at most `timeout_s`, or until a second SIGTERM arrives."""
     signal.sigtimedwait({signal.SIGTERM}, timeout_s)

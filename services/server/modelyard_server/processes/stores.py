@@ -1,4 +1,4 @@
-"""Where the objects of an installation are."""
+"""Location of an installation's objects."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from modelyard_server.processes.home import resolved
 
 
 def store_settings(settings: ArtifactSettings) -> StoreSettings:
-    """Return which store settings name: that of the home, unless another is given.
+    """Return the store settings: the home's store unless another is set.
 
     Raises:
-        InvalidArgument: An endpoint of S3 is malformed, or it is not known where the home is.
+        InvalidArgument: An endpoint of S3 is malformed, or the home cannot be resolved.
     """
     return StoreSettings(
         settings.artifacts or objects_in(settings.home),

@@ -1,4 +1,4 @@
-"""`modelyard tracking`: the tracking service in a process of its own.
+"""`modelyard tracking`: the tracking service in its own process.
 
 Exit codes: 0 it was stopped; 1 it could not start; 2 usage.
 """

@@ -1,6 +1,6 @@
-"""`modelyard up`: run the platform until it is told to stop.
+"""`modelyard up`: run the whole platform in one process until it is stopped.
 
-Exit codes: 0 it was stopped, or was idle for long enough; 1 it could not start; 2 usage.
+Exit codes: 0 stopped, or idle for longer than the timeout; 1 it could not start; 2 usage.
 """
 
 # ruff: noqa: T201 - a command answers by printing
@@ -73,7 +73,7 @@ def _run(settings: UpSettings, options: argparse.Namespace) -> None:
 
 @contextmanager
 def _usable(home: Path) -> Iterator[None]:
-    """Say in one line which file keeps the platform from starting."""
+    """Report a file that prevents the start in one line."""
     try:
         yield
     except OSError as error:
@@ -105,7 +105,7 @@ def _start_in_background(argv: list[str], home: Path) -> int:
         os.close(writable)
         line = ready.readline()
     if not line:
-        print(f"modelyard up: it did not start; {home}/instance.log says why", file=sys.stderr)
+        print(f"modelyard up: it did not start; see {home}/instance.log", file=sys.stderr)
         return 1
     print(line, end="")
     return 0
@@ -122,13 +122,13 @@ def _parser() -> argparse.ArgumentParser:
         "--background", action="store_true", help="detach, and return when it is ready"
     )
     parser.add_argument(
-        "--idle-timeout-s", type=_positive, help="end after so many seconds without a call"
+        "--idle-timeout-s", type=_positive, help="stop after this many seconds without a call"
     )
     parser.add_argument(
         "--ready-fd",
         type=_file_descriptor,
-        help="an inherited pipe that gets one line when it is ready; whoever starts it so has "
-        "detached it already",
+        help="file descriptor of an inherited pipe that gets one line when the platform is ready; "
+        "the caller must have detached the process",
     )
     return parser
 

@@ -1,1 +1,1 @@
-"""What a backup holds, and how it is written and read; docs/maintenance.md describes it."""
+"""Content of a backup, and how it is written and read; see docs/maintenance.md."""

@@ -1,4 +1,4 @@
-"""The document of a backup, `backup.json`, which is written last: without it there is no backup."""
+"""The document of a backup, `backup.json`; written last, so that without it there is no backup."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class TableFile:
     """The rows of one table.
 
     Attributes:
-        file: Where they are, relative to the backup.
-        columns: Their names, in the order of the values of a row.
-        rows: How many.
-        sha256: Of the file, hexadecimal.
+        file: Path of the file, relative to the backup.
+        columns: Names of the columns, in the order of the values of a row.
+        rows: Number of rows.
+        sha256: SHA-256 of the file, 64 hexadecimal digits.
     """
 
     file: str
@@ -35,11 +35,11 @@ class TableFile:
 
 @dataclass(frozen=True, slots=True)
 class ServiceDump:
-    """One service's database as it was at one instant.
+    """Snapshot of a service's database.
 
     Attributes:
-        revision: Of its schema.
-        tables: By name, each after those that it refers to.
+        revision: Revision of the schema.
+        tables: Tables by name, each after those that it refers to.
     """
 
     revision: str
@@ -48,14 +48,14 @@ class ServiceDump:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a backup holds.
+    """Content of a backup.
 
     Attributes:
-        modelyard: The version that wrote it.
-        began: When, in UTC: what was acknowledged before is in it.
-        services: The databases, by area.
-        objects: How many objects the databases refer to; None where they were left out.
-        objects_bytes: Their size.
+        modelyard: Version of Modelyard that wrote the backup.
+        began: Start of the backup, UTC; everything acknowledged before is included.
+        services: Dumps of the databases, by area.
+        objects: Number of objects the databases refer to; None if objects were left out.
+        objects_bytes: Total size of these objects, bytes.
     """
 
     modelyard: str
@@ -66,7 +66,7 @@ class Contents:
 
 
 def write(folder: Path, contents: Contents) -> None:
-    """Write the document durably; the backup is one from then on."""
+    """Write the document durably, which completes the backup."""
     document = {"format": FORMAT, **asdict(contents)}
     document["sha256"] = _digest(document)
     unfinished = folder / f".{_NAME}"
@@ -86,7 +86,7 @@ def read(folder: Path) -> Contents:
     """Read the document and check every file that it names.
 
     Raises:
-        InvalidArgument: There is no backup, or one of a newer version.
+        InvalidArgument: The folder holds no backup, or one of a newer version.
         DataLoss: The backup is damaged; names the file.
     """
     try:
@@ -96,8 +96,8 @@ def read(folder: Path) -> Contents:
         version = document.pop("format")
     except FileNotFoundError:
         raise InvalidArgument(
-            f"{folder} holds no backup: there is no {_NAME}, which is written last. A backup that "
-            "was broken off is none; make another."
+            f"{folder} holds no complete backup: {_NAME}, which is written last, is missing. Make "
+            "another backup."
         ) from None
     except OSError as error:
         raise InvalidArgument(f"The backup in {folder} cannot be read: {error.strerror}.") from None

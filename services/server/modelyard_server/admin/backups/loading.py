@@ -1,4 +1,4 @@
-"""Writing the rows of a backup into an empty database, in one transaction."""
+"""Loads the rows of a backup into an empty database, in one transaction."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _ROWS_AT_ONCE = 1_000
 
 
 def require_empty(database: Database, tree: Migrations) -> None:
-    """Refuse a database that has anything of ours.
+    """Refuse a database that has Modelyard's tables.
 
     Raises:
-        FailedPrecondition: It has.
+        FailedPrecondition: The database is not empty.
     """
     revision = current(database, tree)
     if revision is not None:
         raise FailedPrecondition(
-            f"The {tree.service} database is not empty: it is at revision {revision}. A backup is "
-            "restored into new databases only; name others, or another home."
+            f"The {tree.service} database is not empty: it is at revision {revision}. A backup can "
+            "only be restored into new databases; name others, or another home."
         )
 
 
@@ -40,19 +40,19 @@ def require_empty(database: Database, tree: Migrations) -> None:
 def loaded(
     database: Database, tree: Migrations, dump: ServiceDump, folder: Path
 ) -> Iterator[Connection]:
-    """Hold a transaction in which a dump is in the database; it is committed at the end.
+    """Load a dump in a transaction that is committed at the end of the block.
 
-    The schema is brought to the dump's revision, and to this version's when the rows are in.
+    The schema is migrated to the dump's revision, and to this version's once the rows are loaded.
 
     Raises:
         FailedPrecondition: The dump is of a newer version, or the database cannot be written.
-        DataLoss: A table of the dump is not what the schema expects.
+        DataLoss: A table of the dump does not match the schema.
     """
     with usable(tree.service, database.remedy), database.migrating() as connection:
         upgrade(connection, tree, dump.revision)
         tables = tables_of(connection, tree)
         if {table.name for table in tables} != set(dump.tables):
-            raise DataLoss(f"The backup has other tables of {tree.service} than its revision.")
+            raise DataLoss(f"The backup's tables of {tree.service} do not match its revision.")
         _empty(connection, tables)
         for table in tables:
             _load(connection, table, dump.tables[table.name], folder)
@@ -62,10 +62,10 @@ def loaded(
 
 
 def verify_histories(connection: Connection) -> int:
-    """Check the hash chains of the registry; return how many names of models there are.
+    """Verify the hash chains of the registry; return the number of model names.
 
     Raises:
-        DataLoss: One does not verify.
+        DataLoss: A hash chain does not verify.
     """
     with Session(connection) as session:
         names = session.scalars(select(ModelName).order_by(ModelName.name)).all()
@@ -77,7 +77,7 @@ def verify_histories(connection: Connection) -> int:
 
 
 def _empty(connection: Connection, tables: list[Table]) -> None:
-    """Delete what migrations put in, which the dump has, too."""
+    """Delete rows that migrations inserted; the dump has them, too."""
     for table in reversed(tables):
         if connection.scalar(select(func.count()).select_from(table)):
             connection.execute(delete(table))
@@ -85,18 +85,18 @@ def _empty(connection: Connection, tables: list[Table]) -> None:
 
 def _load(connection: Connection, table: Table, file: TableFile, folder: Path) -> None:
     if set(file.columns) != set(table.columns.keys()):
-        raise DataLoss(f"The backup has other columns of {table.name} than its revision.")
+        raise DataLoss(f"The backup's columns of {table.name} do not match its revision.")
     rows = read_rows(folder / file.file, file.rows)
-    while some := list(islice(rows, _ROWS_AT_ONCE)):
+    while batch := list(islice(rows, _ROWS_AT_ONCE)):
         connection.execute(
-            insert(table), [dict(zip(file.columns, row, strict=True)) for row in some]
+            insert(table), [dict(zip(file.columns, row, strict=True)) for row in batch]
         )
 
 
 def _count_on(connection: Connection, tables: list[Table]) -> None:
-    """Let PostgreSQL number new rows after those that came with their numbers."""
+    """Advance PostgreSQL's sequences beyond the loaded rows."""
     if connection.dialect.name != "postgresql":
-        return  # SQLite looks at the largest number itself
+        return  # SQLite continues from the largest number by itself
     inspector = inspect(connection)
     for table in tables:
         for key in inspector.get_pk_constraint(table.name)["constrained_columns"]:

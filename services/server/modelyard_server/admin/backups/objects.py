@@ -16,10 +16,10 @@ from modelyard_server.admin.installation import no_urls
 
 
 def open_folder(folder: Path) -> LocalStore:
-    """Open a folder of objects, made if it is not there.
+    """Open a folder of objects; create it if it does not exist.
 
     Raises:
-        FailedPrecondition: It cannot be used.
+        FailedPrecondition: The folder cannot be used.
     """
     try:
         return LocalStore(folder, no_urls())
@@ -30,11 +30,11 @@ def open_folder(folder: Path) -> LocalStore:
 
 
 def copy(digest: Digest, size_bytes: int, source: ArtifactStore, target: ArtifactStore) -> bool:
-    """Copy one object unless it is there; return whether it was copied.
+    """Copy an object unless the target has it; return whether it was copied.
 
     Raises:
-        NotFound: The source has no such object.
-        DataLoss: What it has is damaged; nothing was kept of it.
+        NotFound: The source does not have the object.
+        DataLoss: The object is damaged; nothing was stored.
     """
     if target.size_bytes(digest) == size_bytes:
         return False
@@ -47,7 +47,7 @@ def copy(digest: Digest, size_bytes: int, source: ArtifactStore, target: Artifac
 
 
 def copy_all(source: ArtifactStore, target: ArtifactStore) -> None:
-    """Copy every object that is there now; one that is swept meanwhile was not needed."""
+    """Copy every present object; skip those swept meanwhile, which are not needed."""
     for found in source.list_objects():
         try:
             copy(found.digest, found.size_bytes, source, target)
@@ -56,7 +56,7 @@ def copy_all(source: ArtifactStore, target: ArtifactStore) -> None:
 
 
 def pinned(folder: Path, contents: Contents) -> set[Digest]:
-    """Return the digests of the manifests that versions of a backup point at."""
+    """Return the digests of the manifests that versions of a backup pin."""
     rows = _rows(folder, contents, "registry", "model_version")
     return {Digest(row["digest"]) for row in rows if row["digest"] is not None}
 
@@ -65,9 +65,9 @@ def needed(folder: Path, contents: Contents, store: ArtifactStore) -> Mapping[Di
     """Return the sizes of the objects that the rows of a backup refer to, by digest.
 
     Args:
-        folder: Of the backup.
-        contents: Its document.
-        store: Has the manifests of registered versions.
+        folder: Folder of the backup.
+        contents: Document of the backup.
+        store: Store that has the manifests of registered versions.
 
     Raises:
         DataLoss: A manifest is missing or damaged.

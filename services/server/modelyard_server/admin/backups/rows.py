@@ -1,7 +1,7 @@
 """Rows as compressed lines of JSON, each a list of values.
 
-Numbers, texts, booleans and NULL are written as JSON has them; what it does not have is an object
-of one member: bytes `{"base64": …}`, and `{"float": "inf"}`.
+Numbers, texts, booleans and NULL are JSON values; types that JSON lacks are objects of one member:
+bytes `{"base64": …}`, and `{"float": "inf"}`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def write_rows(path: Path, rows: Iterable[Sequence[Any]]) -> tuple[int, str]:
     """Write rows durably.
 
     Returns:
-        How many they were, and the SHA-256 of the file.
+        Number of rows, and SHA-256 of the file.
     """
     count = 0
     with path.open("xb") as file:
@@ -39,14 +39,14 @@ def write_rows(path: Path, rows: Iterable[Sequence[Any]]) -> tuple[int, str]:
 
 
 def read_rows(path: Path, expected: int) -> Iterator[list[Any]]:
-    """Yield rows as `write_rows` was given them.
+    """Yield the rows that `write_rows` wrote.
 
     Args:
-        path: The file; its hash was checked.
-        expected: How many rows it must have.
+        path: The file; its hash must have been checked.
+        expected: Number of rows it must have.
 
     Raises:
-        DataLoss: It has more or fewer.
+        DataLoss: The file has another number of rows.
     """
     count = 0
     with gzip.open(path, "rb") as file:
@@ -54,7 +54,7 @@ def read_rows(path: Path, expected: int) -> Iterator[list[Any]]:
             yield [_decoded(value) for value in json.loads(line)]
             count += 1
     if count != expected:
-        raise DataLoss(f"{path.name} has {count} rows, its backup says {expected}.")
+        raise DataLoss(f"{path.name} has {count} rows; the backup expects {expected}.")
 
 
 def _encoded(value: Any) -> Any:

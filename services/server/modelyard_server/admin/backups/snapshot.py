@@ -1,4 +1,4 @@
-"""Reading a whole database as it is at one instant, also while a service writes to it."""
+"""Reads a consistent snapshot of a database, also while a service writes to it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from modelyard_server.admin.backups.rows import write_rows
 from modelyard_tracking.models import Base as TrackingBase
 
 _ROWS_AT_ONCE = 1_000
-# Revisions only add, so the newest has the tables of all.
+# Revisions only add tables, so the newest revision has all of them.
 _OURS = {
     "registry": frozenset(RegistryBase.metadata.tables),
     "tracking": frozenset(TrackingBase.metadata.tables),
@@ -42,19 +42,19 @@ _OURS = {
 
 @contextmanager
 def snapshot(url: str | URL) -> Iterator[Connection]:
-    """Open one read-only transaction that sees one instant.
+    """Open a read-only transaction with a consistent snapshot.
 
-    A SQLite file may be open in the process that owns it: this reads beside it, by a connection
+    A SQLite file may be open in the process that owns it: it is read through a second connection
     that cannot write.
 
     Raises:
-        InvalidArgument: The URL cannot be read.
-        FailedPrecondition: There is no such file.
+        InvalidArgument: The URL is malformed.
+        FailedPrecondition: The file does not exist.
     """
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError):  # of a port that is no number
-        raise InvalidArgument("The database URL cannot be read.") from None
+    except (ArgumentError, ValueError):  # ValueError of an invalid port
+        raise InvalidArgument("The database URL is malformed.") from None
     opened = _sqlite(parsed) if parsed.drivername == "sqlite" else _postgres(parsed)
     with opened as connection:
         yield connection
@@ -64,7 +64,7 @@ def snapshot(url: str | URL) -> Iterator[Connection]:
 def _sqlite(url: URL) -> Iterator[Connection]:
     path = Path(url.database or "")
     if not path.is_file():
-        raise FailedPrecondition(f"There is no database {path.name} to be read.")
+        raise FailedPrecondition(f"The database {path.name} does not exist.")
     uri = f"{path.resolve().as_uri()}?mode=ro"
 
     def connect() -> sqlite3.Connection:
@@ -73,7 +73,7 @@ def _sqlite(url: URL) -> Iterator[Connection]:
     engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN DEFERRED"))
     with engine.connect() as connection:
-        # The instant is that of the first read.
+        # The snapshot is taken by the first read.
         connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
         yield connection
     engine.dispose()
@@ -93,9 +93,9 @@ def _postgres(url: URL) -> Iterator[Connection]:
 
 
 def tables_of(connection: Connection, tree: Migrations) -> list[Table]:
-    """Return the tables of a service as they are, each after those that it refers to.
+    """Return the present tables of a service, each after those that it refers to.
 
-    A schema of PostgreSQL may hold tables of others.
+    A schema of PostgreSQL may also hold tables of other applications.
     """
     inspector = inspect(connection)
     ordered = [name for name, _ in inspector.get_sorted_table_and_fkc_names() if name is not None]
@@ -111,20 +111,20 @@ def tables_of(connection: Connection, tree: Migrations) -> list[Table]:
 
 
 def dump(connection: Connection, tree: Migrations, folder: Path) -> ServiceDump:
-    """Write every row of a service's tables into a folder of the backup, named as the service.
+    """Write every row of a service's tables to the backup's folder of that service.
 
     Raises:
         FailedPrecondition: The database has no schema of the service, or a newer one.
     """
     if not inspect(connection).has_table(tree.version_table):
         raise FailedPrecondition(
-            f"The {tree.service} database is empty: there is nothing to back up. Check its URL."
+            f"The {tree.service} database is empty, so there is nothing to back up. Check its URL."
         )
     revision = connection.scalar(text(f"SELECT version_num FROM {tree.version_table}"))  # noqa: S608 - our own constant
-    if str(revision) > tree.head:  # they are numbered
+    if str(revision) > tree.head:  # revisions are numbered
         raise FailedPrecondition(
-            f"The {tree.service} database is at revision {revision}; this version knows those up "
-            f"to {tree.head}. Use a newer Modelyard.",
+            f"The {tree.service} database is at revision {revision}; this version supports "
+            f"revisions up to {tree.head}. Use a newer Modelyard.",
             revision=str(revision),
         )
     (folder / tree.service).mkdir(mode=0o700)

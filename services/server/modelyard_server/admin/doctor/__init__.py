@@ -1,7 +1,7 @@
-"""`modelyard doctor`: say what is wrong with an installation, and what to do about it.
+"""`modelyard doctor`: diagnose an installation and suggest remedies.
 
-It looks at the settings and the home here, and at the server of MODELYARD_TRACKING_URI, or the one
-that runs in the home. It shows no secret. Exit codes: 0 nothing failed; 1 something did; 2 usage.
+Checks the settings and the home on this machine, and the server of MODELYARD_TRACKING_URI, or the
+one that runs in the home. Prints no secrets. Exit codes: 0 no check failed; 1 one did; 2 usage.
 """
 
 # ruff: noqa: T201 - a command answers by printing
@@ -38,16 +38,16 @@ def run(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="modelyard doctor",
-        description="Say what is wrong with an installation, and what to do about it. To see "
-        "whether files go to the store and come back it logs one in a run, and deletes that.",
+        description="Diagnose an installation and suggest remedies. To test the store, a file is "
+        "logged to a run, which is deleted afterwards.",
     )
     installation.add_arguments(parser)
     parser.add_argument(
         "--tracking-uri",
         default=setting("TRACKING_URI"),
-        help="address of a server to look at [MODELYARD_TRACKING_URI]",
+        help="address of the server to check [MODELYARD_TRACKING_URI]",
     )
-    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
 
@@ -55,7 +55,7 @@ def _findings(options: argparse.Namespace, environ: Mapping[str, str]) -> Iterat
     problems = wrong((*PROGRAMS.values(), AdminSettings), environ)
     problems |= dict(unknown(environ, KNOWN_VARIABLES))
     yield from _settings(problems, environ)
-    # What can be used, so that the rest is looked at where it is.
+    # Valid settings only, so that the other checks can run.
     usable = {name: text for name, text in environ.items() if name not in problems}
     here = installation.chosen(options, usable)
     yield from server.check(here, usable)
@@ -64,9 +64,7 @@ def _findings(options: argparse.Namespace, environ: Mapping[str, str]) -> Iterat
     if uri:
         yield from client.check(uri)
     else:
-        yield ok(
-            "server", "none runs in this home; it starts with the first call, or: modelyard up"
-        )
+        yield ok("server", "not running in this home; started by the first call, or: modelyard up")
 
 
 def _settings(problems: Mapping[str, str], environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -74,10 +72,10 @@ def _settings(problems: Mapping[str, str], environ: Mapping[str, str]) -> Iterat
         yield fail("settings", message, _CORRECT)
     if not problems:
         count = sum(name.startswith(PREFIX) for name in environ)
-        yield ok("settings", f"{count} set, all known")
+        yield ok("settings", f"{count} set, all valid")
 
 
-_CORRECT = "Correct that variable, or unset it; docs/settings.md lists all."
+_CORRECT = "Correct the variable, or unset it; see docs/settings.md."
 
 
 def _print(finding: Finding) -> None:

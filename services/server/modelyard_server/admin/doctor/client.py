@@ -1,4 +1,4 @@
-"""How an installation looks from where a client is."""
+"""Checks of an installation from a client's side."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _PORTS = {"https": 443, "http": 80}
 
 
 def check(uri: str) -> Iterator[Finding]:
-    """Look at an installation from here.
+    """Check an installation from this machine.
 
     Args:
-        uri: Its address, as MODELYARD_TRACKING_URI has it. The registry may have another.
+        uri: Address of the tracking server; the registry's may be set by MODELYARD_REGISTRY_URI.
     """
     registry_uri = setting("REGISTRY_URI") or uri
     uris = {"tracking": uri, "registry": registry_uri}
@@ -54,17 +54,17 @@ def check(uri: str) -> Iterator[Finding]:
     yield from token
     if all(finding.state != "fail" for finding in token):
         yield from guarded("objects", _STORE, lambda: _round_trip(uri, registry_uri))
-    yield from guarded("cache", "Set MODELYARD_CACHE to a folder of yours.", _cache_folder)
+    yield from guarded("cache", "Set MODELYARD_CACHE to a writable folder.", _cache_folder)
 
 
 _START = (
-    "See that the server runs and that MODELYARD_TRACKING_URI is its address; `modelyard up` "
-    "starts one here."
+    "Make sure that the server is running and that MODELYARD_TRACKING_URI is its address; "
+    "`modelyard up` starts one on this machine."
 )
-_ADMIN = "Set MODELYARD_TOKEN or MODELYARD_TOKEN_FILE to a valid token; an admin makes one."
+_ADMIN = "Set MODELYARD_TOKEN or MODELYARD_TOKEN_FILE to a valid token; ask an admin for one."
 _STORE = (
-    "See that this machine reaches the URL that the server signs: MODELYARD_PUBLIC_URL there, or "
-    "MODELYARD_S3_PUBLIC_ENDPOINT for S3."
+    "Make sure that this machine can reach the URLs that the server signs: its "
+    "MODELYARD_PUBLIC_URL, or MODELYARD_S3_PUBLIC_ENDPOINT for S3."
 )
 
 
@@ -79,9 +79,9 @@ def _address(uris: Mapping[str, str]) -> Iterator[Finding]:
         except grpc.FutureTimeoutError:
             yield fail(
                 "address",
-                f"{uri} says that {area} is at {target}, which does not answer from here.",
-                "Let this machine reach that port, or tell the gateway what clients can connect: "
-                f"MODELYARD_{area.upper()}_PUBLIC_TARGET.",
+                f"{uri} names {target} for {area}, which does not answer on this machine.",
+                "Make that port reachable from this machine, or set the address that clients can "
+                f"reach at the gateway: MODELYARD_{area.upper()}_PUBLIC_TARGET.",
             )
         finally:
             ready.cancel()
@@ -90,37 +90,35 @@ def _address(uris: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _document(uri: str) -> Iterator[Finding]:
-    request = urllib.request.Request(f"{uri.rstrip('/')}/.well-known/modelyard")  # noqa: S310 - of http(s), as `check` saw
+    request = urllib.request.Request(f"{uri.rstrip('/')}/.well-known/modelyard")  # noqa: S310 - `check` allows http(s) only
     with http.open_url(request, _TIMEOUT_S) as reply:
         theirs = str(json.loads(reply.read()).get("version", ""))
         date = reply.headers.get("date")
     ours = version("modelyard")
     if theirs == ours:
-        yield ok("version", f"{ours} here and there")
+        yield ok("version", f"{ours} on both sides")
     else:
         yield warn(
             "version",
-            f"{ours} here, {theirs or 'unknown'} at the server",
-            f"Install the same here: pip install modelyard=={theirs}",
+            f"{ours} on this machine, {theirs or 'unknown'} on the server",
+            f"Install the server's version: pip install modelyard=={theirs}",
         )
     if date:
         yield _clock(parsedate_to_datetime(date).timestamp() - time.time())
 
 
 def _clock(skew_s: float) -> Finding:
-    said = (
-        f"the server's clock is {abs(skew_s):.0f} s {'ahead of' if skew_s > 0 else 'behind'} this"
-    )
-    remedy = "Let both machines keep time by NTP: signed URLs and tokens end by the clock."
+    summary = f"the server's clock is {abs(skew_s):.0f} s {'ahead' if skew_s > 0 else 'behind'}"
+    remedy = "Synchronize both clocks by NTP: signed URLs and tokens expire by the clock."
     if abs(skew_s) > _CLOCK_FAIL_S:
-        return fail("clock", said, remedy)
+        return fail("clock", summary, remedy)
     if abs(skew_s) > _CLOCK_WARN_S:
-        return warn("clock", said, remedy)
+        return warn("clock", summary, remedy)
     return ok("clock", f"differs by less than {_CLOCK_WARN_S:.0f} s")
 
 
 def certificate(parts: SplitResult) -> Iterator[Finding]:
-    """Look at how long the certificate of a host is valid."""
+    """Check the expiry of a host's certificate."""
     host, port = parts.hostname or "", parts.port or _PORTS["https"]
     context = tls.context(of_server=True)
     with (
@@ -129,11 +127,11 @@ def certificate(parts: SplitResult) -> Iterator[Finding]:
     ):
         shown: dict[str, Any] = secured.getpeercert() or {}
     left_s = ssl.cert_time_to_seconds(str(shown["notAfter"])) - time.time()
-    said = f"the certificate of {host} ends in {left_s / _DAY_S:.0f} days"
+    summary = f"the certificate of {host} expires in {left_s / _DAY_S:.0f} days"
     if left_s < _ENDS_SOON_S:
-        yield warn("certificate", said, "Renew it; the services read it again by themselves.")
+        yield warn("certificate", summary, "Renew it; the services reload it without a restart.")
     else:
-        yield ok("certificate", said)
+        yield ok("certificate", summary)
 
 
 def _health(uris: Mapping[str, str]) -> Iterator[Finding]:
@@ -144,39 +142,39 @@ def _health(uris: Mapping[str, str]) -> Iterator[Finding]:
             try:
                 status = stub.Check(request, timeout=_TIMEOUT_S).status
             except grpc.RpcError as error:
-                said = f"{service.name} does not say how it is: {error.code().name}"
-                yield fail("health", said, f"See the log of {area}.")
+                summary = f"{service.name} did not report its health: {error.code().name}"
+                yield fail("health", summary, f"See the log of {area}.")
                 continue
             if status == health_pb2.HealthCheckResponse.SERVING:
                 yield ok("health", f"{service.name} is ready")
             else:
-                said = f"{service.name} is up, but not ready"
-                yield fail("health", said, f"Run `modelyard doctor` where {area} runs.")
+                summary = f"{service.name} is running, but not ready"
+                yield fail("health", summary, f"Run `modelyard doctor` on the machine of {area}.")
 
 
 def _token(uri: str) -> Iterator[Finding]:
     caller = rpc.call(uri, access_pb2.GetCallerRequest(), access_pb2.GetCallerResponse)
     if not caller.name:
-        yield ok("token", "none is asked for: whoever reaches the server may do everything")
+        yield ok("token", "not required: every client that can reach the server may do everything")
         return
-    role = access_pb2.Role.Name(caller.role).lower() if caller.role else "the services' own"
-    said = f"'{caller.name}' is accepted ({role})"
+    role = access_pb2.Role.Name(caller.role).lower() if caller.role else "service token"
+    summary = f"'{caller.name}' is accepted ({role})"
     if not caller.HasField("expire_time"):
-        yield ok("token", said)
+        yield ok("token", summary)
         return
     left_s = caller.expire_time.ToSeconds() - time.time()
-    said = f"{said}; it ends in {left_s / _DAY_S:.0f} days"
+    summary = f"{summary}; it expires in {left_s / _DAY_S:.0f} days"
     if left_s < _ENDS_SOON_S:
-        yield warn("token", said, "Ask an admin for a new one: modelyard tokens create")
+        yield warn("token", summary, "Ask an admin for a new one: modelyard tokens create")
     else:
-        yield ok("token", said)
+        yield ok("token", summary)
 
 
 def _round_trip(uri: str, registry_uri: str) -> Iterator[Finding]:
     caller = rpc.call(registry_uri, access_pb2.GetCallerRequest(), access_pb2.GetCallerResponse)
     needed = {Permission.TRACKING_WRITE, Permission.TRACKING_DELETE}
     if caller.name and not needed <= set(caller.permissions):
-        yield ok("objects", "not tried: this token may not write")
+        yield ok("objects", "not tested: this token may not write")
         return
     client = MlflowClient(uri)
     run_id = client.create_run("0", run_name="modelyard-doctor").info.run_id
@@ -190,16 +188,16 @@ def _round_trip(uri: str, registry_uri: str) -> Iterator[Finding]:
     finally:
         client.delete_run(run_id)
     if is_same:
-        yield ok("objects", "a file went to the store and came back (its run is deleted again)")
+        yield ok("objects", "a file was uploaded and downloaded (its run is deleted again)")
     else:
-        yield fail("objects", "a file came back from the store with other bytes", _STORE)
+        yield fail("objects", "a file was downloaded with other bytes than uploaded", _STORE)
 
 
 def _cache_folder() -> Iterator[Finding]:
     folder = cache.root()
     try:
         with tempfile.NamedTemporaryFile(dir=folder):
-            yield ok("cache", f"{folder} can be written")
+            yield ok("cache", f"{folder} is writable")
     except OSError as error:
-        said = f"{folder} cannot be written: {error.strerror}"
-        yield fail("cache", said, "Set MODELYARD_CACHE to a folder of yours.")
+        summary = f"{folder} is not writable: {error.strerror}"
+        yield fail("cache", summary, "Set MODELYARD_CACHE to a writable folder.")

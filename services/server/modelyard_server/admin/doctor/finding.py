@@ -1,4 +1,4 @@
-"""What a check found: one line, and what to do if it is not good."""
+"""Result of a check: one line, and a remedy if there is a problem."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The outcome of a check.
+    """Result of a check.
 
     Attributes:
-        check: What was looked at.
-        state: Whether it is good.
-        said: What was found, in a line.
-        remedy: What to do; empty if it is good.
+        check: Name of the check.
+        state: Outcome: ok, warn or fail.
+        said: Summary of the result, in a line.
+        remedy: Remedy for the problem; empty if the state is ok.
     """
 
     check: str
@@ -33,20 +33,20 @@ class Finding:
     remedy: str = ""
 
 
-def ok(check: str, said: str) -> Finding:
-    return Finding(check, State.OK, said)
+def ok(check: str, summary: str) -> Finding:
+    return Finding(check, State.OK, summary)
 
 
-def warn(check: str, said: str, remedy: str) -> Finding:
-    return Finding(check, State.WARN, said, remedy)
+def warn(check: str, summary: str, remedy: str) -> Finding:
+    return Finding(check, State.WARN, summary, remedy)
 
 
-def fail(check: str, said: str, remedy: str) -> Finding:
-    return Finding(check, State.FAIL, said, remedy)
+def fail(check: str, summary: str, remedy: str) -> Finding:
+    return Finding(check, State.FAIL, summary, remedy)
 
 
 def guarded(check: str, remedy: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """Yield what `look` finds; a refusal on the way is a finding, too."""
+    """Yield the findings of `look`; an error it raises becomes a finding, too."""
     try:
         yield from look()
     except (Error, ModelyardException) as error:

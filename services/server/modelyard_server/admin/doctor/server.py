@@ -1,4 +1,4 @@
-"""How an installation looks from where its services run."""
+"""Checks of an installation on the machine of its services."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _OTHERS = 0o077
 _GIB = 1 << 30
 _LOW_BYTES, _FULL_BYTES = 5 * _GIB, _GIB // 4
 _TIMEOUT_S = 3.0
-_DIALLED = ("TRACKING", "REGISTRY", "SERVING")
+_CALLED = ("TRACKING", "REGISTRY", "SERVING")
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 def check(here: Installation, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Look at the settings, the home and the databases of an installation."""
+    """Check the settings, the home and the databases of an installation."""
     if here.home.exists():
         yield from _home(here.home)
         yield _disk(here.home)
@@ -55,39 +55,41 @@ def check(here: Installation, environ: Mapping[str, str]) -> Iterator[Finding]:
         yield from _ports(here)
     yield from guarded("TLS files", _PEM, partial(_tls, environ))
     yield from _public_url(here)
-    yield from guarded("neighbours", _PEM, partial(_neighbours, environ))
+    yield from guarded("services", _PEM, partial(_services, environ))
 
 
 _ONE_LINE = "Put one line of at least 16 random characters into it, e.g. of `openssl rand -hex 32`."
 _STORE = "See MODELYARD_ARTIFACTS and, for S3, MODELYARD_S3_ENDPOINT and the AWS_* credentials."
 
 
-_PEM = "Name files in PEM that the service may read; cert-manager and openssl write such files."
+_PEM = "Name PEM files that the service may read, such as those of cert-manager or openssl."
 
 
 def _home(home: Path) -> Iterator[Finding]:
     status = home.stat()
     if status.st_uid != os.geteuid():
-        said = f"{home} belongs to another user"
+        summary = f"{home} belongs to another user"
         yield fail(
-            "home", said, f"Run the platform as that user, or: chown -R {os.geteuid()} {home}"
+            "home", summary, f"Run the platform as that user, or: chown -R {os.geteuid()} {home}"
         )
     elif not os.access(home, os.W_OK | os.X_OK):
-        yield fail("home", f"{home} cannot be written", f"chmod u+rwx {home}")
+        yield fail("home", f"{home} is not writable", f"chmod u+rwx {home}")
     elif status.st_mode & _OTHERS:
-        yield warn("home", f"others on this machine may read {home}", f"chmod 700 {home}")
+        yield warn("home", f"other users may read {home}", f"chmod 700 {home}")
     else:
         yield ok("home", f"{home}, for its owner only")
 
 
 def _disk(home: Path) -> Finding:
     free_bytes = shutil.disk_usage(home).free
-    said = f"{free_bytes / _GIB:.1f} GiB free where {home} is"
+    summary = f"{free_bytes / _GIB:.1f} GiB free on the disk of {home}"
     if free_bytes < _FULL_BYTES:
-        return fail("disk", said, "Free some space: writes are refused when it is full.")
+        return fail("disk", summary, "Free some space: writes are refused when the disk is full.")
     if free_bytes < _LOW_BYTES:
-        return warn("disk", said, "Free some space; `modelyard gc --dry-run` says what it would.")
-    return ok("disk", said)
+        return warn(
+            "disk", summary, "Free some space; `modelyard gc --dry-run` shows unused objects."
+        )
+    return ok("disk", summary)
 
 
 def _token_file(path: Path | None) -> Iterator[Finding]:
@@ -95,7 +97,7 @@ def _token_file(path: Path | None) -> Iterator[Finding]:
         return
     read_token(path)
     if path.stat().st_mode & _OTHERS:
-        yield warn("token file", f"others on this machine may read {path}", f"chmod 600 {path}")
+        yield warn("token file", f"other users may read {path}", f"chmod 600 {path}")
     else:
         yield ok("token file", f"{path}, for its owner only")
 
@@ -112,9 +114,9 @@ def _database(here: Installation, area: str) -> Iterator[Finding]:
             with usable(area, database.remedy), database.engine.connect() as connection:
                 risk = database.risk(connection)
         if risk:
-            yield fail(check_name, risk, "It is a setting of the server: postgresql.conf.")
+            yield fail(check_name, risk, "Change the setting in the server's postgresql.conf.")
     elif not Path(make_url(url).database or "").is_file():
-        yield ok(check_name, "is not there yet; it is made at the first start")
+        yield ok(check_name, "does not exist yet; created at the first start")
         return
     else:
         with usable(area), snapshot(url) as connection:  # the file may be open in the service
@@ -126,44 +128,44 @@ def _revision(check_name: str, found: str | None, head: str, *, is_own: bool) ->
     if found == head:
         return ok(check_name, f"at revision {head}")
     if (found or "") > head:
-        said = f"at revision {found}; this version knows {head}"
-        return fail(check_name, said, "Use the newer version of Modelyard that migrated it.")
-    said = f"at revision {found or 'none'}; this version needs {head}"
+        summary = f"at revision {found}; this version supports revisions up to {head}"
+        return fail(check_name, summary, "Use the newer version of Modelyard that migrated it.")
+    summary = f"at revision {found or 'none'}; this version requires {head}"
     if is_own:
-        return warn(check_name, said, "`modelyard up` migrates it when it starts.")
-    return fail(check_name, said, "modelyard migrate")
+        return warn(check_name, summary, "`modelyard up` migrates it at its start.")
+    return fail(check_name, summary, "modelyard migrate")
 
 
 def _sqlite(here: Installation) -> Iterator[Finding]:
     if all(area in here.urls for area in MIGRATIONS_BY_SERVICE):
         return
     version = sqlite3.sqlite_version_info
-    mended = version >= (3, 51, 3) or any(
+    is_fixed = version >= (3, 51, 3) or any(
         version[:2] == fixed[:2] and version >= fixed for fixed in ((3, 44, 6), (3, 50, 7))
     )
-    if mended:
+    if is_fixed:
         yield ok("SQLite", sqlite3.sqlite_version)
         return
     yield warn(
         "SQLite",
-        f"{sqlite3.sqlite_version} has a fault that can damage a database when two connections "
-        "write and reset the log at the same instant (mended in 3.44.6, 3.50.7 and 3.51.3); here "
-        "one process owns each file, and one connection at a time writes",
-        "Use a Python with a newer SQLite when there is one, and keep backups: modelyard backup",
+        f"{sqlite3.sqlite_version} has a bug that can damage a database when two connections "
+        "write and reset the log at the same instant (fixed in 3.44.6, 3.50.7 and 3.51.3); "
+        "Modelyard avoids it: one process owns each file, and one connection at a time writes",
+        "Use a Python with a newer SQLite when available, and keep backups: modelyard backup",
     )
 
 
 def _store(here: Installation) -> Iterator[Finding]:
     store = here.open_store()
     if store.trusted:
-        yield ok("store", "can be used, and refuses wrong bytes itself")
+        yield ok("store", "usable; the store itself refuses wrong bytes")
     else:
-        yield ok("store", "can be used; it takes wrong bytes, so that uploads are read and hashed")
+        yield ok("store", "usable; uploads are read again and hashed to detect wrong bytes")
 
 
 def _ports(here: Installation) -> Iterator[Finding]:
     if instances.running(here.home) is not None:
-        yield ok("ports", "a platform runs in this home")
+        yield ok("ports", "not tested: the platform is running in this home")
         return
     settings = here.settings
     for name, port in (("port", settings.port), ("grpc_port", settings.grpc_port)):
@@ -173,9 +175,9 @@ def _ports(here: Installation) -> Iterator[Finding]:
             try:
                 probe.bind((settings.host, port))
             except OSError as error:
-                said = f"{settings.host}:{port} cannot be listened on: {error.strerror}"
-                remedy = f"Stop what uses it, or set MODELYARD_{name.upper()} to another."
-                yield fail("ports", said, remedy)
+                summary = f"cannot listen on {settings.host}:{port}: {error.strerror}"
+                remedy = f"Stop what listens there, or set MODELYARD_{name.upper()} to another."
+                yield fail("ports", summary, remedy)
                 continue
         yield ok("ports", f"{settings.host}:{port} is free")
 
@@ -184,7 +186,7 @@ def _tls(environ: Mapping[str, str]) -> Iterator[Finding]:
     files = _tls_files(environ)
     shown, trusted = files.server(), files.channel_credentials()
     if shown is not None or trusted is not None:
-        yield ok("TLS files", "can be used")
+        yield ok("TLS files", "usable")
 
 
 def _tls_files(environ: Mapping[str, str]) -> TlsFiles:
@@ -197,13 +199,17 @@ def _public_url(here: Installation) -> Iterator[Finding]:
         return
     parts = urlsplit(url)
     if parts.hostname in _LOOPBACK and not _is_loopback(here.settings.host):
-        said = f"MODELYARD_PUBLIC_URL {url} means this machine to every client"
-        yield fail("public URL", said, "Set it to a name that clients elsewhere can resolve.")
-    elif parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-        said = (
-            f"MODELYARD_PUBLIC_URL {url} is without TLS: tokens and models can be read on the way"
+        summary = (
+            f"MODELYARD_PUBLIC_URL {url} is a loopback address; remote clients cannot reach it"
         )
-        yield warn("public URL", said, "Put TLS in front, or set MODELYARD_TLS_CERT_FILE.")
+        yield fail("public URL", summary, "Set it to a name that remote clients can resolve.")
+    elif parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        summary = (
+            f"MODELYARD_PUBLIC_URL {url} is not encrypted: tokens and models can be read in transit"
+        )
+        yield warn(
+            "public URL", summary, "Terminate TLS at a proxy, or set MODELYARD_TLS_CERT_FILE."
+        )
     else:
         yield ok("public URL", url)
 
@@ -215,21 +221,23 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _neighbours(environ: Mapping[str, str]) -> Iterator[Finding]:
-    named = {role: environ.get(f"MODELYARD_{role}_TARGET") for role in _DIALLED}
+def _services(environ: Mapping[str, str]) -> Iterator[Finding]:
+    named = {role: environ.get(f"MODELYARD_{role}_TARGET") for role in _CALLED}
     targets = {role: target for role, target in named.items() if target}
     credentials = _tls_files(environ).channel_credentials() if targets else None
-    or_tls = ", or what MODELYARD_TLS_CA_FILE trusts" if credentials else ""
+    or_tls = ", or MODELYARD_TLS_CA_FILE" if credentials else ""
     for role, target in targets.items():
         if _answers(target, credentials):
-            yield ok("neighbours", f"{role.lower()} answers at {target}")
+            yield ok("services", f"{role.lower()} answers at {target}")
         else:
-            said = f"{role.lower()} does not answer at {target}"
-            yield fail("neighbours", said, f"Start it, or correct MODELYARD_{role}_TARGET{or_tls}.")
+            summary = f"{role.lower()} does not answer at {target}"
+            yield fail(
+                "services", summary, f"Start it, or correct MODELYARD_{role}_TARGET{or_tls}."
+            )
 
 
 def _answers(target: str, credentials: grpc.ChannelCredentials | None) -> bool:
-    """Whether a service can be dialled at a target, in any way that gRPC writes one."""
+    """Whether a service answers at a target, in any syntax of gRPC."""
     with connect(target, credentials=credentials) as channel:
         ready = grpc.channel_ready_future(channel)
         try:
