@@ -313,8 +313,7 @@ def test_a_full_disk_is_told_before_anything_is_sent() -> None:
         [sys.executable, "-c", FULL_DISK], capture_output=True, text=True, check=True
     )
     assert done.stdout == (
-        "The disk that uploads are spooled to is full; nothing was kept. Free some space, then "
-        "try again.\n"
+        "The disk for temporary files is full; nothing was kept. Free some space, then try again.\n"
     )
 
 
@@ -366,7 +365,8 @@ def test_what_boto3_cannot_read_is_refused_at_start(
     if variable == "AWS_SHARED_CREDENTIALS_FILE":
         monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv(variable, value.format(malformed=malformed))
-    with pytest.raises(FailedPrecondition, match=r"boto3 refuses .* correct the AWS_\* variables"):
+    wrong = r"boto3 is invalid: .* correct the AWS_\* variables"
+    with pytest.raises(FailedPrecondition, match=wrong):
         S3Store("bucket", endpoint="http://127.0.0.1:9")
 
 

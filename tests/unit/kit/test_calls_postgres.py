@@ -67,7 +67,7 @@ def test_a_commit_that_nobody_heard_of_is_not_said_to_have_failed(
         create(stub, "a")
     code, _, details = failure(caught.value)
     assert code is grpc.StatusCode.UNAVAILABLE
-    assert "what was asked for may have been done" in details
+    assert "the request may have been done" in details
     assert notes(database) == 2
 
 

@@ -48,7 +48,7 @@ def test_a_second_process_is_refused_and_told_why(tmp_path: Path) -> None:
     )
     other.start()
     assert answer.get(timeout=60) == (
-        "The database x.db is open in another process; one at a time may use it."
+        "The database x.db is open in another process; only one at a time may use it."
     )
     other.join()
 

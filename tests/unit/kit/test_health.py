@@ -47,7 +47,7 @@ def test_a_check_that_hangs_is_run_once_and_is_a_problem() -> None:
     check.may_end.clear()
     probe = Probe("registry", check)
     said = [probe.problem() for _ in range(2)]
-    assert said == ["The check has not ended yet: what it asks does not answer."] * 2
+    assert said == ["The readiness check is still running: its dependency does not answer."] * 2
     assert check.times == 1
     check.may_end.set()
     assert probe.problem() == ""
@@ -57,7 +57,8 @@ def test_a_check_that_fails_is_a_problem_and_logged(caplog: pytest.LogCaptureFix
     def check() -> str:
         raise ZeroDivisionError("secret")
 
-    assert Probe("registry", check).problem() == "The check failed; the log says why."
+    problem = Probe("registry", check).problem()
+    assert problem == "The readiness check failed; the cause is in the log."
     assert "the check failed" in caplog.text
 
 

@@ -69,7 +69,7 @@ def test_a_neighbour_that_broke_off_may_have_done_what_it_was_asked(
             answer.result()
     error = grpc_errors.from_rpc(caught.value, "registry")
     assert isinstance(error, errors.Unavailable)
-    assert error.message.startswith("registry broke off before it answered: what was asked for may")
+    assert error.message.startswith("registry disconnected before it answered: the request may")
 
 
 def test_a_bug_of_a_neighbour_is_not_said_to_be_a_broken_connection(stub: Stub) -> None:

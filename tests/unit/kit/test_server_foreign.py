@@ -200,7 +200,7 @@ def test_a_method_that_its_servicer_inherits_from_a_stub_is_not_built() -> None:
         ),
         (
             {"permissions": PERMISSIONS | {"Inferr": Permission.PREDICT}, "area": "serving"},
-            "has no method Inferr",
+            "permission for Inferr, which",
         ),
         ({"permissions": PERMISSIONS}, "its area must be given"),
     ],

@@ -47,7 +47,7 @@ def test_calls_beyond_the_places_are_refused_at_once_and_health_is_told(
         for call in refused:
             code, reason, message = failure(call.exception())
             assert (code, reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "RESOURCE_EXHAUSTED")
-            assert message.startswith("RegistryService has too much to do: 20 calls run or wait.")
+            assert message.startswith("RegistryService is overloaded: 20 calls running or queued.")
             details = dict(call.trailing_metadata())["grpc-status-details-bin"]
             assert b"google.rpc.RetryInfo" in details
         request = health_pb2.HealthCheckRequest(service=SERVICE.full_name)

@@ -85,5 +85,5 @@ def test_loopback_and_sockets_need_no_token(address: str) -> None:
 
 
 def test_a_second_server_on_the_port_is_refused(target: str) -> None:
-    with pytest.raises(InvalidArgument, match="it is taken"):
+    with pytest.raises(InvalidArgument, match="it is in use"):
         RpcServer().start(target)

@@ -235,7 +235,12 @@ def test_files_that_are_not_what_they_should_be_are_named_by_their_setting(
     for cert, key, client_ca, said in [
         (nowhere, ours.key, None, f"{CERT} names a file that cannot be read: No such file"),
         (ours.cert, folder, None, f"{KEY} names a file that cannot be read: Is a directory"),
-        (ours.cert, other.key, None, f"The key of {KEY} is not of the certificate of {CERT}"),
+        (
+            ours.cert,
+            other.key,
+            None,
+            f"The private key of {KEY} does not belong to the certificate of {CERT}",
+        ),
         (text, ours.key, None, f"{CERT} and {KEY} must name a PEM certificate"),
         (ours.cert, text, None, f"{CERT} and {KEY} must name a PEM certificate"),
         (ours.cert, ours.key, nowhere, f"{CLIENT_CA} names a file that cannot be read"),
@@ -245,7 +250,7 @@ def test_files_that_are_not_what_they_should_be_are_named_by_their_setting(
             TlsFiles(cert, key, None, client_ca).server()
     with pytest.raises(InvalidArgument, match=f"{CA} names a file without a PEM certificate"):
         TlsFiles(ca=text).channel_credentials()
-    with pytest.raises(InvalidArgument, match="is not of the certificate"):
+    with pytest.raises(InvalidArgument, match="does not belong to the certificate"):
         TlsFiles(ours.cert, other.key, authority.ca).channel_credentials()
 
 

@@ -106,7 +106,7 @@ def test_a_revoked_token_ends_with_the_next_snapshot(registry: Registry, tokens:
     tokens.identify(token)
     registry.revoke(token)
     tokens.refresh()
-    with pytest.raises(Unauthenticated, match="there is none like it, or it was revoked"):
+    with pytest.raises(Unauthenticated, match="it is unknown, revoked or expired"):
         tokens.identify(token)
 
 
