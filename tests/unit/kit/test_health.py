@@ -1,4 +1,4 @@
-"""What keeps a process from its work: asked often, and answered by checks that may hang."""
+"""Readiness with frequent callers and with checks that may hang."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TRACKING = ("modelyard.api.tracking.v1.TrackingService", "modelyard.api.artifact
 
 
 class Checked:
-    """A check whose outcome a test chooses."""
+    """A check whose result a test sets."""
 
     def __init__(self) -> None:
         self.outcome = ""
@@ -29,7 +29,7 @@ class Checked:
         return self.outcome
 
 
-def test_a_good_answer_is_kept_and_a_problem_looked_at_again() -> None:
+def test_a_good_result_is_cached_and_a_problem_is_checked_again() -> None:
     check = Checked()
     probe = Probe("registry", check)
     assert [probe.problem(), probe.problem()] == ["", ""]
@@ -77,7 +77,7 @@ def test_each_change_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
-def test_problems_are_told_by_area_and_once() -> None:
+def test_problems_are_reported_by_area_and_once() -> None:
     readiness = Readiness()
     readiness.add(REGISTRY, str)
     check = Checked()

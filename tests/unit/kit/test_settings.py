@@ -126,7 +126,7 @@ def test_each_wrong_variable_is_found() -> None:
     }
 
 
-def test_a_variable_that_nobody_reads_is_refused() -> None:
+def test_an_undeclared_variable_is_refused() -> None:
     known = declarations.variables(Example).values()
     declarations.refuse_unknown({"MODELYARD_GRACE_S": "1", "OTHER": "x"}, known)
     with pytest.raises(InvalidArgument) as caught:
