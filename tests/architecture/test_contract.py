@@ -25,7 +25,7 @@ from modelyard_kit.rpc.grpc_errors import CODES
 ROOT = Path(__file__).parents[2]
 AREAS = ("tracking", "artifacts", "registry", "serving", "access")
 FILES = [(area, area) for area in AREAS] + [("serving", "endpoint")]
-"""Areas, and names of files of messages in them; each has one of a service beside it."""
+"""Message files by area; each has a service file beside it."""
 
 
 def service_file(area: str, name: str) -> FileDescriptor:
@@ -57,7 +57,7 @@ def permission_of(method: MethodDescriptor) -> int:
 
 
 def routes_of(method: MethodDescriptor) -> Iterator[tuple[str, str, str]]:
-    """Return verb, path and body of each way to call an RPC over HTTP."""
+    """Return verb, path and body of each HTTP route of an RPC."""
     rule = method.GetOptions().Extensions[annotations_pb2.http]
     if rule.WhichOneof("pattern") is None:
         return
@@ -125,7 +125,7 @@ def test_our_own_lists_are_paged_by_page_size() -> None:
 
 
 def fields_of_requests() -> Iterator[FieldDescriptor]:
-    """Return the fields of every request, and of the messages it holds."""
+    """Return the fields of every request, and of its nested messages."""
     kinds = [method.input_type for method in METHODS]
     known = {kind.full_name for kind in kinds}
     for kind in kinds:
@@ -192,7 +192,7 @@ def test_message_files_import_only_our_own_and_googles_well_known_types() -> Non
             if line.startswith("import")
         ]
         foreign = [i for i in imports if not i.startswith(("google/protobuf/", "modelyard/"))]
-        # A prediction's bytes; the thin client does not read this file.
+        # For the bytes of a prediction; the thin client does not import this file.
         assert foreign == (["google/api/httpbody.proto"] if path.name == "serving.proto" else [])
 
 

@@ -1,4 +1,4 @@
-"""Promises of the Dockerfile and of the compose file."""
+"""Properties of the Dockerfile and of the compose file."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_servers_start_when_what_they_need_is_healthy() -> None:
             assert how == {"condition": done}, f"{name} needs {needed}"
 
 
-def test_only_what_clients_dial_is_published_and_by_default_to_this_machine_only() -> None:
+def test_only_ports_for_clients_are_published_and_by_default_to_this_machine_only() -> None:
     published = {
         name: one["ports"] for name, one in compose()["services"].items() if "ports" in one
     }
@@ -130,7 +130,7 @@ def test_only_what_clients_dial_is_published_and_by_default_to_this_machine_only
     assert compose()["networks"]["database"] == {"internal": True}
 
 
-def test_settings_are_ones_that_somebody_reads_and_agree_with_the_ports() -> None:
+def test_settings_are_declared_and_agree_with_the_ports() -> None:
     for name in OURS:
         given = {one for one in environment(name) if one.startswith("MODELYARD_")}
         assert given - KNOWN_VARIABLES == set(), name
@@ -142,7 +142,7 @@ def test_settings_are_ones_that_somebody_reads_and_agree_with_the_ports() -> Non
             assert own[f"MODELYARD_{role.upper()}_TARGET"] == f"dns:///{role}:{PUBLISHED[role]}"
 
 
-def test_only_those_who_need_a_secret_see_it() -> None:
+def test_only_containers_that_need_a_secret_see_it() -> None:
     seen = {name: set(one.get("secrets", ())) for name, one in compose()["services"].items()}
     assert seen == {
         "postgres": {

@@ -1,4 +1,4 @@
-"""Promises of the manifests, held to what kubectl renders of them."""
+"""Properties of the manifests as kubectl renders them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_mistyped_field_is_refused() -> None:
 
 
 @all_folders
-def test_nothing_is_said_twice(folder: str) -> None:
+def test_no_object_is_declared_twice(folder: str) -> None:
     counted = Counter((one["kind"], name(one)) for one in rendered(folder))
     assert [key for key, times in counted.items() if times > 1] == []
 
@@ -85,7 +85,7 @@ def test_each_pod_is_contained(folder: str) -> None:
 
 
 @all_folders
-def test_each_container_says_what_it_needs_and_what_it_may_take(folder: str) -> None:
+def test_each_container_has_requests_and_limits(folder: str) -> None:
     for workload in workloads(rendered(folder)):
         resources = container(workload)["resources"]
         assert {"cpu", "memory"} <= set(resources["requests"]), name(workload)
@@ -131,7 +131,7 @@ def test_pods_have_time_to_drain(folder: str) -> None:
 
 
 @all_folders
-def test_each_setting_is_one_that_somebody_reads(folder: str) -> None:
+def test_each_setting_is_declared(folder: str) -> None:
     for workload in workloads(rendered(folder)):
         given = environment(workload, rendered(folder))
         unknown = {one for one in given if one.startswith("MODELYARD_")} - KNOWN_VARIABLES
@@ -168,7 +168,7 @@ def test_models_are_unpacked_where_there_is_room(folder: str) -> None:
 
 
 @all_overlays
-def test_neighbours_are_dialled_at_headless_services(overlay: str) -> None:
+def test_services_connect_to_headless_services(overlay: str) -> None:
     services = {name(one): one["spec"] for one in of_kind(rendered(overlay), "Service")}
     for role in ("tracking", "registry", "serving"):
         given = environment(roles(overlay)["gateway"], rendered(overlay))
@@ -179,7 +179,7 @@ def test_neighbours_are_dialled_at_headless_services(overlay: str) -> None:
 
 
 @all_overlays
-def test_only_those_who_need_a_secret_see_it(overlay: str) -> None:
+def test_only_containers_that_need_a_secret_see_it(overlay: str) -> None:
     seen = {
         name(one): {secret for secret, _ in secret_keys(one) if not secret.endswith("-tls")}
         for one in workloads(rendered(overlay))
@@ -210,7 +210,7 @@ def test_each_secret_is_in_the_example_or_made_by_a_certificate(folder: str) -> 
 
 
 @all_folders
-def test_each_service_and_budget_means_the_pods_of_one_workload(folder: str) -> None:
+def test_each_service_and_budget_selects_the_pods_of_one_workload(folder: str) -> None:
     objects = rendered(folder)
     for service in of_kind(objects, "Service"):
         (workload,) = selected({"matchLabels": service["spec"]["selector"]}, objects)
@@ -250,7 +250,7 @@ def test_routes_of_the_ingress_lead_to_ports_of_services() -> None:
                 assert backend["port"]["name"] in names
 
 
-def test_certificates_name_the_hosts_that_are_dialled() -> None:
+def test_certificates_name_the_hosts_that_are_connected_to() -> None:
     objects = rendered("overlays/production")
     certificates = {
         one["spec"]["secretName"]: one["spec"].get("dnsNames", [])
@@ -303,7 +303,7 @@ def test_what_is_watched_is_scraped_from_a_port_that_a_service_has() -> None:
     assert scraped == {"tracking", "registry", "serving", "gateway", "iris"}
 
 
-def test_calls_that_are_refused_before_they_are_counted_wake_somebody_too() -> None:
+def test_calls_that_are_refused_before_they_are_counted_raise_an_alert_too() -> None:
     (rules,) = of_kind(rendered("overlays/production"), "PrometheusRule")
     alerts = {alert["alert"]: alert["expr"] for alert in rules["spec"]["groups"][0]["rules"]}
     assert "modelyard_rpc_shed_total" in alerts["ModelyardRefusesLoad"]

@@ -1,4 +1,4 @@
-"""Who may talk to whom in the cluster, read from the network policies that are rendered."""
+"""The connections that are allowed in the cluster, read from the rendered network policies."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def may_leave(overlay: str, client: Object, server: Object, number: int) -> bool
     ("overlay", "expected"),
     [("overlays/small", CALLS | STORED), ("overlays/production", CALLS | EXAMINED)],
 )
-def test_pods_reach_those_they_call_and_nobody_else(
+def test_pods_reach_the_services_they_call_and_no_others(
     overlay: str, expected: set[tuple[str, str]]
 ) -> None:
     pods = workloads(rendered(overlay))
@@ -116,7 +116,7 @@ def test_what_is_not_allowed_is_denied(overlay: str) -> None:
 
 
 @all_overlays
-def test_each_policy_and_peer_means_somebody(overlay: str) -> None:
+def test_each_policy_and_peer_selects_a_pod(overlay: str) -> None:
     pods = workloads(rendered(overlay))
     for policy in policies(overlay):
         rules = [*policy.get("ingress", ()), *policy.get("egress", ())]

@@ -1,4 +1,4 @@
-"""The sizes and places the house keeps to."""
+"""Limits on the sizes of files and functions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PASS_ON = {
     "clients/python/modelyard/pyfunc/__init__.py": "log_model",
     "clients/python/modelyard/sklearn/__init__.py": "log_model",
 }
-"""Functions that only pass on MLflow's some twenty arguments, each on a line, twice."""
+"""Functions that only forward MLflow's arguments, about twenty, on one line each, twice."""
 
 
 def hand_written() -> list[Path]:

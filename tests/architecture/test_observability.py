@@ -1,4 +1,4 @@
-"""docs/observability.md lists the metrics that there are, as they are."""
+"""docs/observability.md lists the metrics that the code defines."""
 
 from __future__ import annotations
 

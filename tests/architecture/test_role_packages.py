@@ -1,4 +1,4 @@
-"""Each role starts with the packages of its image: what no extra of it asks for is not there."""
+"""Each role starts with only the packages of its image, those of its extras."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def canonical(name: str) -> str:
 
 
 def installed(extras: list[str]) -> set[str]:
-    """Return the names of the distributions that `modelyard[extras]` brings."""
+    """Return the names of the distributions that `modelyard[extras]` installs."""
     found: set[tuple[str, str]] = set()
     waiting = [("modelyard", extra) for extra in ("", *extras)]
     while waiting:

@@ -15,7 +15,7 @@ BY_NAME = re.compile(r"\bsetting\(\"([A-Z0-9_]+)\"\)")
 
 
 def named_in(folder: str) -> set[str]:
-    """Return the variables that the code of a folder names."""
+    """Return the variables that are named in the code of a folder."""
     texts = [path.read_text(encoding="utf-8") for path in (REPOSITORY / folder).rglob("*.py")]
     return {name for text in texts for name in LITERAL.findall(text)} | {
         f"MODELYARD_{name}" for text in texts for name in BY_NAME.findall(text)

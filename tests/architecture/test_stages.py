@@ -1,4 +1,4 @@
-"""One function puts versions into stages, so that what guards a stage guards every way into it."""
+"""Only one function changes the stage of a version, so that its checks apply to every change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def is_none(value: ast.expr) -> bool:
 
 
 def writes(node: ast.AST) -> Iterator[int]:
-    """Yield the lines that give a version a stage."""
+    """Yield the lines that set the stage of a version."""
     if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         if any(isinstance(target, ast.Attribute) and target.attr == "stage" for target in targets):
@@ -46,7 +46,7 @@ def writes(node: ast.AST) -> Iterator[int]:
 
 
 def written(source: str) -> list[str]:
-    """Return the functions that give a version a stage."""
+    """Return the functions that set the stage of a version."""
     return [
         node.name
         for node in ast.walk(ast.parse(source))

@@ -1,4 +1,4 @@
-"""The base distribution: two packages and what they need, and a run is logged with it."""
+"""The base distribution: two packages and their dependencies, which suffice to log a run."""
 
 from __future__ import annotations
 

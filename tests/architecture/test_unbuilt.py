@@ -1,4 +1,4 @@
-"""Which RPCs of the contract are not built yet: the list, for everybody to read."""
+"""The list of RPCs in the contract that are not built yet."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def test_no_target_is_named_out_of_reach(platform: Platform, scoped: str) -> Non
     denied = refusal(platform, scoped, "CreateEndpoint", **fields)
     assert denied is not None
     assert denied.code is grpc.StatusCode.PERMISSION_DENIED
-    assert "good for models named fraud-* only; 'secret' is none of them" in denied.message
+    assert "restricted to models named fraud-*; 'secret' is none of them" in denied.message
     fields["endpoint"] = spec("models:/fraud-a/1")
     assert refusal(platform, scoped, "CreateEndpoint", **fields) is None
     fields["endpoint"] = spec("models:/fraud-a/1", "models:/secret/1")
@@ -108,7 +108,7 @@ def test_a_run_behind_an_endpoint_is_a_matter_of_experiments(
     denied = refusal(platform, token, "CreateEndpoint", **fields)
     assert denied is not None
     assert denied.code is grpc.StatusCode.PERMISSION_DENIED
-    assert "good for experiments named fraud-* only" in denied.message
+    assert "restricted to experiments named fraud-*;" in denied.message
     fields["endpoint"] = spec("models:/any/1")
     assert refusal(platform, token, "CreateEndpoint", **fields) is None
 

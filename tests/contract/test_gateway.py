@@ -196,6 +196,6 @@ def test_the_signature_of_a_url_is_not_logged(edge: Edge, caplog: pytest.LogCapt
 
 def test_a_taken_port_is_refused_by_name(edge: Edge) -> None:
     with pytest.raises(
-        InvalidArgument, match=f"Cannot listen on 127.0.0.1:{edge.port}: it is taken"
+        InvalidArgument, match=f"Cannot listen on 127.0.0.1:{edge.port}: it is in use"
     ):
         listen("127.0.0.1", edge.port)

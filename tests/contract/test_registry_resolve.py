@@ -188,7 +188,7 @@ def test_bytes_that_were_lost_or_changed_are_data_loss(registry: Registry) -> No
     with registry.store.open(digest) as chunks:
         data = b"".join(chunks)
     registry.store._objects[digest] = (data + b" ", 0)  # noqa: SLF001 - as a failing disk would
-    with refused(registry, DataLoss, "was changed in the store"):
+    with refused(registry, DataLoss, "is corrupt in the store"):
         resolve(registry, "models:/iris/1")
     registry.store.delete(digest)
     with refused(registry, DataLoss, "is missing from the store"):

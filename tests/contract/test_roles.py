@@ -79,12 +79,12 @@ def test_a_refusal_names_the_roles_that_would_do(platform: Platform) -> None:
     request = GetMessageClass(method.input_type)()
     refusal = platform.refusal(method, request, f"Bearer {platform.roles['contributor']}")
     assert refusal is not None
-    assert refusal.message.endswith("does not have; approver or admin would do.")
+    assert refusal.message.endswith("does not have; use a token of role approver or admin.")
     internal = METHODS["AccessService.ListTokenChecks"]
     request = GetMessageClass(internal.input_type)()
     refusal = platform.refusal(internal, request, f"Bearer {platform.roles['admin']}")
     assert refusal is not None
-    assert refusal.message.endswith("does not have; services only make this call.")
+    assert refusal.message.endswith("does not have; only services have it.")
 
 
 def test_the_services_token_may_do_everything(platform: Platform) -> None:

@@ -213,7 +213,7 @@ def test_what_is_about_everything_needs_a_token_without_patterns(
         refusal = platform.refusal(method, request, f"Bearer {scoped}")
         assert refusal is not None, rpc
         assert refusal.code is grpc.StatusCode.PERMISSION_DENIED
-        assert "is good for models named fraud-* and experiments named" in refusal.message
+        assert "is restricted to models named fraud-* and experiments named" in refusal.message
 
 
 def test_a_scope_of_models_leaves_experiments_alone(platform: Platform, foreign: Things) -> None:
@@ -258,7 +258,7 @@ def test_a_version_creates_no_model_outside(platform: Platform, own: Things, sco
     refusal = platform.refusal(method, request, f"Bearer {scoped}")
     assert refusal is not None
     assert refusal.code is grpc.StatusCode.PERMISSION_DENIED
-    assert "is good for models named fraud-* only; 'roses' is none" in refusal.message
+    assert "is restricted to models named fraud-*; 'roses' is none" in refusal.message
 
 
 def test_the_doors_of_artifacts_are_closed_too(

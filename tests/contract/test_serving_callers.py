@@ -115,7 +115,7 @@ def test_the_patterns_of_a_token_restrict_the_models(platform: Platform, served:
         refused = with_token(served, outside, path)
         assert (refused.status, refused.json["error_code"]) == (403, "PERMISSION_DENIED")
         assert refused.json["message"] == (
-            "The token 'rosa' is good for models named iris-* or fraud only; "
+            "The token 'rosa' is restricted to models named iris-* or fraud; "
             "'fraud-1' is none of them."
         )
 

@@ -157,7 +157,7 @@ def test_who_is_no_admin_makes_no_tokens(
     said = capsys.readouterr()
     assert said.out == ""
     assert "CreateToken needs the permission ADMIN" in said.err
-    assert "admin would do" in said.err
+    assert "role admin" in said.err
 
 
 def test_a_server_that_asks_for_no_token_is_said_to_be_open(

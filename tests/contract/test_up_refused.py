@@ -45,7 +45,7 @@ def test_a_taken_port_is_refused(option: str, capsys: pytest.CaptureFixture[str]
         taken = listener.getsockname()[1]
         said = refused(capsys, "up", option, str(taken), other, "0")
 
-    assert said.startswith(f"modelyard up: Cannot listen on 127.0.0.1:{taken}: it is taken")
+    assert said.startswith(f"modelyard up: Cannot listen on 127.0.0.1:{taken}: it is in use")
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_taken_port_is_refused(option: str, capsys: pytest.CaptureFixture[str]
         (
             [],
             {"MODELYARD_HOEM": "/x"},
-            "Unknown setting MODELYARD_HOEM; nearest are MODELYARD_HOME",
+            "Unknown setting MODELYARD_HOEM; did you mean MODELYARD_HOME?",
         ),
         ([], {"MODELYARD_LOG_LEVEL": "loud"}, "Invalid MODELYARD_LOG_LEVEL 'loud': expected"),
         ([], {"MODELYARD_TOKEN_FILE": "/nowhere"}, "The token file cannot be read: No such file"),

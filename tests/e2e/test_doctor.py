@@ -92,8 +92,8 @@ def test_people_read_a_line_for_each_check(
     said = capsys.readouterr().out
     assert f"ok   home: {home}, for its owner only\n" in said
     assert (
-        "fail settings: Invalid MODELYARD_PUBLIC_URL 'models.example': expected what clients use, "
-        "e.g. https://models.example.com.\n     → Correct that variable" in said
+        "fail settings: Invalid MODELYARD_PUBLIC_URL 'models.example': expected the URL that "
+        "clients use, e.g. https://models.example.com.\n     → Correct that variable" in said
     )
 
 

@@ -296,6 +296,6 @@ def unexpected(done: Iterable[Done], *, calm: bool) -> list[str]:
 
 
 _PROVOKED = {("ABORTED", "promote"), ("ABORTED", "edit"), ("FAILED_PRECONDITION", "roll_back")}
-_COLLIDED = "Somebody else"
+_COLLIDED = ("Gave up after", "Another transaction")
 _UNANSWERED = {"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "UNKNOWN", "INTERNAL"}
 _BUG = "internal error"

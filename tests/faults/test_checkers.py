@@ -256,7 +256,7 @@ def test_points_that_are_wrong_are_found(found: list[int], said: str) -> None:
     ("kind", "code", "words", "in_a_calm", "under_fire"),
     [
         ("promote", "ABORTED", "Holder mismatch: Production is held by no version", False, False),
-        ("promote", "ABORTED", "Somebody else wrote the same each time", True, True),
+        ("promote", "ABORTED", "Gave up after 4 conflicting transactions", True, True),
         ("move", "ABORTED", "anything", True, True),
         ("move", "UNAVAILABLE", "the server is down", True, False),
         ("move", "INTERNAL", "Received RST_STREAM", True, False),

@@ -1,4 +1,4 @@
-"""The edge's codecs beside protobuf's own, for every message of the contract."""
+"""The edge's codecs compared with protobuf's own, for every message of the contract."""
 
 from __future__ import annotations
 

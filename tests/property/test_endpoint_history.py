@@ -1,4 +1,4 @@
-"""Whatever is done to endpoints, their events say exactly that."""
+"""The events of endpoints record exactly the changes, whatever the operations."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Histories(RuleBasedStateMachine):
         self.closing.close()
 
     def do(self, work: Callable[[Call], Any]) -> None:
-        """Do one thing in a transaction; a refusal leaves everything as it was."""
+        """Run one operation in a transaction; a refusal leaves everything unchanged."""
         self.now_ms += 1
         with suppress(Error), self.database.write() as session:
             work(Call(session, "ada", "request", self.now_ms))

@@ -1,4 +1,4 @@
-"""Filters against an evaluator in Python, and back through their own text."""
+"""Filters compared with an evaluator in Python, and parsed back from their own text."""
 
 import re
 from collections.abc import Callable, Iterator

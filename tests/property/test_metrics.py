@@ -1,4 +1,4 @@
-"""Metrics against a list: however they are logged and paged, none is lost or doubled."""
+"""Metrics compared with a list: however they are logged and paged, none is lost or repeated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages, one after the other, are the whole in order, whatever the rows and whoever writes."""
+"""Concatenated pages are all rows in order, whatever the rows and the concurrent writes."""
 
 import math
 from collections.abc import Iterator

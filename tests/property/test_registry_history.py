@@ -1,4 +1,4 @@
-"""Whatever is done to the registry, its events say exactly that."""
+"""The events of the registry record exactly the changes, whatever the operations."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Histories(RuleBasedStateMachine):
         self.closing.close()
 
     def do(self, work: Callable[[Call], Any]) -> Any:
-        """Do one thing in a transaction; a refusal leaves everything as it was."""
+        """Run one operation in a transaction; a refusal leaves everything unchanged."""
         self.now_ms += 1
         with suppress(Error), self.database.write() as session:
             return work(Call(session, "ada", "request", self.now_ms))

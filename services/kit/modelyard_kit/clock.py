@@ -1,4 +1,4 @@
-"""The time, as something a test can hold still."""
+"""The clock, injected so that tests can control it."""
 
 from __future__ import annotations
 
@@ -10,4 +10,5 @@ Clock = Callable[[], int]
 
 
 def now_ms() -> int:
+    """Return the current Unix time in milliseconds."""
     return time.time_ns() // 1_000_000

@@ -1,4 +1,4 @@
-"""The keys of metrics, params and tags, wherever they are: the rule is MLflow's."""
+"""The rule for keys of metrics, params and tags of any entity, which is MLflow's."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def checked_key(key: str, parameter: str) -> str:
 
     Args:
         key: Not empty, at most 250 characters (the contract's limits, checked before).
-        parameter: Where it stands in the request, for the message, e.g. `metrics[3].key`.
+        parameter: Path of the field in the request, for the message, e.g. `metrics[3].key`.
 
     Raises:
-        InvalidArgument: It has other characters than `[/\w.\- :]`, or is no normalised relative
-            path: metrics and params become file names in clients.
+        InvalidArgument: The key has characters other than `[/\w.\- :]`, or is not a normalised
+            relative path: metrics and params become file names in clients.
     """
     problem = ""
     if not _KEY.fullmatch(key):

@@ -1,8 +1,7 @@
-"""TLS: what a service shows, whom it asks for a certificate, and whom it trusts.
+"""TLS: the certificates that a process presents, requires and trusts.
 
-Files are read again when they have changed: at the next connection of a server, at the next call of
-a neighbour. Files that do not fit together, as while they are being replaced, leave the ones before
-in use.
+Changed files are read again: by a server at its next connection, by a client at its next call.
+While files do not fit together, as during their replacement, the previous ones stay in use.
 """
 
 from __future__ import annotations
@@ -29,16 +28,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """Where a process has its certificates, as PEM; None for what it has not.
+    """The PEM files of a process; None for a file that is not configured.
 
     Attributes:
-        cert: The certificate it shows, with the chain up to its CA.
-        key: The private key of that.
-        ca: Authorities it trusts when it connects to other services, which then must speak TLS.
-        client_ca: Whose certificates callers by gRPC must show.
+        cert: Certificate to present, with the chain up to its CA.
+        key: Private key of the certificate.
+        ca: Authorities to trust when connecting to other services, which then must use TLS.
+        client_ca: Authorities of the certificates that gRPC callers must present.
 
     Raises:
-        InvalidArgument: Some are given without those that they need.
+        InvalidArgument: A file is given without another one that it needs.
     """
 
     cert: Path | None = None
@@ -57,20 +56,20 @@ class TlsFiles:
             )
 
     def server(self) -> ServerTls | None:
-        """Return what a listening service shows; None if it listens without TLS.
+        """Return the certificate for listening ports; None means plaintext.
 
         Raises:
-            InvalidArgument: A file cannot be read or is not what it should be.
+            InvalidArgument: A file cannot be read or has other contents than expected.
         """
         if self.cert is None or self.key is None:
             return None
         return ServerTls(self.cert, self.key, self.client_ca)
 
     def channel_credentials(self) -> grpc.ChannelCredentials | None:
-        """Return how to connect neighbours; None for without TLS.
+        """Return the credentials for connecting to other services; None means plaintext.
 
         Raises:
-            InvalidArgument: A file cannot be read or is not what it should be.
+            InvalidArgument: A file cannot be read or has other contents than expected.
         """
         if self.ca is None:
             return None
@@ -81,7 +80,9 @@ class TlsFiles:
         return grpc.ssl_channel_credentials(roots, _read(KEY, self.key), _read(CERT, self.cert))
 
     def newest_credentials(self) -> Newest[grpc.ChannelCredentials | None] | None:
-        """Return the same as the files are at each call, always one object until they change.
+        """Return a function that returns `channel_credentials` of the files as they are now.
+
+        It returns the same object until the files change. None means plaintext.
 
         Raises:
             InvalidArgument: As `channel_credentials`.
@@ -91,11 +92,11 @@ class TlsFiles:
 
 
 class Newest(Generic[T]):
-    """What files say now; what they said before while they do not fit together.
+    """The current contents of a set of files, or the previous ones while those are invalid.
 
     Args:
-        files: Which; None for one that is not used.
-        load: Reads them; raises InvalidArgument if they cannot be used.
+        files: The files to watch; None for one that is not used.
+        load: Reads the files; raises InvalidArgument if they cannot be used.
     """
 
     def __init__(self, files: Sequence[Path | None], load: Callable[[], T]) -> None:
@@ -103,7 +104,7 @@ class Newest(Generic[T]):
         self._load = load
         self._lock = threading.Lock()
         self._seen = self._stamps()
-        self._found = load()
+        self._loaded = load()
 
     def __call__(self) -> T:
         with self._lock:
@@ -111,20 +112,20 @@ class Newest(Generic[T]):
             if stamps != self._seen:
                 self._seen = stamps
                 try:
-                    self._found = self._load()
+                    self._loaded = self._load()
                 except InvalidArgument as error:
                     logger.warning("changed TLS files are not used: %s", error.message)
                 else:
                     logger.info("the TLS certificate was replaced")
-            return self._found
+            return self._loaded
 
     def _stamps(self) -> list[tuple[int, int, int]]:
         return [_stamp(file) for file in self._files]
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
-    """The contents of the files that belong together, and the same as a context."""
+class _Certificate:
+    """The contents of the files that belong together, and an SSL context made of them."""
 
     cert: bytes
     key: bytes
@@ -133,15 +134,16 @@ class _Shown:
 
 
 class ServerTls:
-    """What a listening service shows, and whether it asks for a certificate in turn.
+    """The certificate of listening ports, and whether callers need one.
 
     Args:
-        cert: PEM file.
-        key: PEM file.
-        client_ca: PEM file, or None to let callers stay without a certificate.
+        cert: PEM file of the certificate.
+        key: PEM file of its private key.
+        client_ca: PEM file of the authorities of callers; None if callers need no certificate.
 
     Raises:
-        InvalidArgument: A file cannot be read or is not what it should be; names its setting.
+        InvalidArgument: A file cannot be read or has other contents than expected; the message
+            names its setting.
     """
 
     def __init__(self, cert: Path, key: Path, client_ca: Path | None) -> None:
@@ -162,12 +164,12 @@ class ServerTls:
 
         return grpc.dynamic_ssl_server_credentials(
             _configuration(used),
-            changed,  # type: ignore[arg-type]  # None for no change, as its documentation says
+            changed,  # type: ignore[arg-type]  # None for no change, as gRPC documents
             require_client_authentication=self._client_ca is not None,
         )
 
     def ssl_context(self) -> ssl.SSLContext:
-        """Return a context for an HTTPS port, which asks for no certificate."""
+        """Return a context for an HTTPS port, which requires no certificate of clients."""
         context = _context(self._cert, self._key)
 
         def use_newest(connection: ssl.SSLObject, _name: str | None, _: ssl.SSLContext) -> None:
@@ -176,8 +178,8 @@ class ServerTls:
         context.sni_callback = use_newest  # called at each handshake, also of clients without SNI
         return context
 
-    def _load(self) -> _Shown:
-        return _Shown(
+    def _load(self) -> _Certificate:
+        return _Certificate(
             _read(CERT, self._cert),
             _read(KEY, self._key),
             None if self._client_ca is None else _read_ca(CLIENT_CA, self._client_ca),
@@ -185,8 +187,9 @@ class ServerTls:
         )
 
 
-def _configuration(shown: _Shown) -> grpc.ServerCertificateConfiguration:
-    return grpc.ssl_server_certificate_configuration([(shown.key, shown.cert)], shown.client_ca)
+def _configuration(certificate: _Certificate) -> grpc.ServerCertificateConfiguration:
+    chain = [(certificate.key, certificate.cert)]
+    return grpc.ssl_server_certificate_configuration(chain, certificate.client_ca)
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
@@ -219,13 +222,13 @@ def _context(cert: Path, key: Path) -> ssl.SSLContext:
     _read(CERT, cert)
     _read(KEY, key)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    no_password: Callable[[], str] = str  # it would be asked for on the terminal
+    no_password: Callable[[], str] = str  # else OpenSSL prompts for it on the terminal
     try:
         context.load_cert_chain(cert, key, no_password)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             raise InvalidArgument(
-                f"The key of {KEY} is not of the certificate of {CERT}."
+                f"The private key of {KEY} does not belong to the certificate of {CERT}."
             ) from None
         raise InvalidArgument(
             f"{CERT} and {KEY} must name a PEM certificate and its unencrypted private key."

@@ -1,4 +1,4 @@
-"""What tests of backups have in common: their rows, new databases to restore into, refusals."""
+"""Shared parts of the tests of backups: rows, empty databases to restore into, refusals."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def rows_of(folder: Path) -> dict[str, list[str]]:
 
 
 def databases_in(folder: Path, dialect: Dialect) -> tuple[list[str], dict[str, str]]:
-    """Return what names new databases to the commands, and their URLs."""
+    """Return the settings that name new databases to the commands, and their URLs."""
     urls = {}
     for area in MIGRATIONS_BY_SERVICE:
         (folder / area).mkdir(parents=True)

@@ -33,9 +33,9 @@ def empty_url(dialect: Dialect, folder: Path, name: str = "x") -> str:
     """Make a database without tables and return its URL.
 
     Args:
-        dialect: Which kind.
-        folder: Of the test: SQLite's file is in it, and it tells the databases of tests apart.
-        name: Of the service, for the databases of services.
+        dialect: Kind of database.
+        folder: Folder of the test; it contains SQLite's file and identifies the test's databases.
+        name: Name of the service, for the databases of services.
     """
     file = f"sqlite:///{folder}/{name}.db"
     url = postgres.server().create() if dialect == "postgresql" else file
@@ -71,7 +71,7 @@ def _migrated_file(tree: Migrations) -> bytes:
 
 
 def use(folder: Path, tree: Migrations, url: str) -> None:
-    """Have a folder's PostgreSQL database of a service be reached by another URL from now on."""
+    """Reach a folder's PostgreSQL database of a service by another URL from now on."""
     _urls["postgresql", folder, tree.service] = url
 
 
@@ -91,10 +91,10 @@ def with_tables(dialect: Dialect, folder: Path, tables: MetaData) -> Iterator[Da
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table as a revision has it."""
+    """A row of a table in the form of one revision."""
 
     revision: str
-    """That made the table."""
+    """Revision that created the table."""
     table: str
     values: dict[str, Any]
 
@@ -115,7 +115,7 @@ REPLY = Row(
 
 
 def revisions_before_head(tree: Migrations) -> list[str]:
-    """Return the revisions from which a database may have to be brought to the head."""
+    """Return the revisions from which a database may have to be migrated to the head."""
     found = sorted(file.name[:4] for file in (tree.folder / "versions").glob("[0-9]*.py"))
     assert found[-1] == tree.head
     return found[:-1]
@@ -124,7 +124,7 @@ def revisions_before_head(tree: Migrations) -> list[str]:
 def upgrade(
     dialect: Dialect, folder: Path, tree: Migrations, revision: str, rows: list[Row]
 ) -> None:
-    """Make a database of a revision, fill each of its tables, and bring it to the head."""
+    """Create a database at a revision, fill each of its tables, and migrate it to the head."""
     with closing(open_database(empty_url(dialect, folder, tree.service))) as database:
         migrate(database, replace(tree, head=revision))
         tables = MetaData()

@@ -22,7 +22,7 @@ def database_of_one_table(dialect: Dialect, folder: Path) -> Iterator[Database]:
 
 
 def rows(database: Database) -> int:
-    """Return how many rows the table has, read in a transaction of its own."""
+    """Return the number of rows in the table, read in a transaction of its own."""
     with database.read() as session:
         count: int = session.execute(text("SELECT count(*) FROM t")).scalar_one()
         return count

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of its own for a test process, which it can also kill and start again.
+"""A PostgreSQL server for one test process, which can also kill and restart it.
 
 The binaries come from PyPI. The data is in memory where there is a RAM disk: a process that is
 killed loses nothing there, and every commit is as fast as it can be.
@@ -35,8 +35,8 @@ class Postgres:
     """One server on a TCP port of loopback.
 
     Args:
-        settings: Of `postgresql.conf`.
-        on_disk: Keep the data where commits cost what they do in production.
+        settings: Lines of `postgresql.conf`.
+        on_disk: Whether to keep the data on disk, where commits are as slow as in production.
     """
 
     def __init__(self, settings: Sequence[str] = (), *, on_disk: bool = False) -> None:
@@ -70,7 +70,7 @@ class Postgres:
 
     @property
     def url(self) -> str:
-        """Of the server's own database."""
+        """URL of the server's default database."""
         return self.url_of("postgres")
 
     def url_of(self, database: str) -> str:
@@ -85,24 +85,24 @@ class Postgres:
         )  # fmt: skip
 
     def stop(self, mode: str = "fast") -> None:
-        """Stop it: `fast` ends connections, `immediate` is a crash."""
+        """Stop the server: `fast` ends connections, `immediate` is a crash."""
         self._run("pg_ctl", "stop", "-w", "-s", "-m", mode)
 
     def ask_for_passwords(self) -> None:
-        """Let nobody in over TCP without a password from now on."""
+        """Require a password for TCP connections from now on."""
         rules = self._data / "pg_hba.conf"
         rules.write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
         self._run("pg_ctl", "reload", "-s")
 
     def crash(self) -> None:
-        """End every process of the server at once; what is started next must recover."""
+        """Kill all processes of the server at once, so that its next start has to recover."""
         self.stop("immediate")
 
     def create(self, template: str = "template1") -> str:
         """Make a database and return its URL."""
         name = f"t{os.getpid()}_{next(_names)}"
         with psycopg.connect(self.url, autocommit=True) as connection:
-            # Copied as files, half as long as page by page through the log.
+            # Copied as files, which takes half the time of a copy through the log.
             sql = f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY"
             connection.execute(sql.encode())
         return self.url_of(name)
@@ -119,7 +119,7 @@ class Postgres:
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._binaries / program), "-D", str(self._data), *arguments]
-        # To a file: a server that is started keeps its parent's output open.
+        # To a file, because the started server keeps its parent's output open.
         with tempfile.TemporaryFile() as output:
             ended = subprocess.run(
                 command, user=self._user, group=self._user, cwd="/", stdout=output, stderr=output,
@@ -131,7 +131,7 @@ class Postgres:
 
 @cache
 def server() -> Postgres:
-    """Return the server of this process, started when it is first asked for."""
+    """Return the server of this process, started at the first call."""
     return Postgres()
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with the answer to a hostile value."""
+"""Checks of the answer to a hostile value."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.support.platforms.access_platform import METHODS, Refusal
 
 REFUSED = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND}
 _ALSO = {
-    "etag": grpc.StatusCode.ABORTED,  # somebody else wrote first
+    "etag": grpc.StatusCode.ABORTED,  # it never matches
     "expected_holder": grpc.StatusCode.ABORTED,
     "new_name": grpc.StatusCode.ALREADY_EXISTS,  # an earlier value took it
     "after_revision": grpc.StatusCode.OUT_OF_RANGE,
     "after_clock": grpc.StatusCode.OUT_OF_RANGE,
 }
-"""How a field may be refused besides, by its name."""
+"""Additional code with which a field may be refused, by its name."""
 _CALLED = {
     "size_bytes": "size",
     "name": "model",
@@ -29,7 +29,7 @@ _CALLED = {
     "seconds": "expire time",
     "nanos": "expire time",
 }
-"""What messages call a field, if not by its name."""
+"""Name of a field in messages, where it differs from the field's name."""
 _LEAKS = re.compile(r"Traceback|sqlite3|psycopg|SELECT |INSERT |UPDATE .* SET|root:x:")
 _MAX_MESSAGE_BYTES = 1_300
 
@@ -40,23 +40,23 @@ class Attacked(Protocol):
     world: World
 
     def refusal(self, name: str, request: Message) -> Refusal | None:
-        """Call `Service.Rpc` as the services do; return how it was refused, if it was."""
+        """Call `Service.Rpc` with the service token; return its refusal, or None."""
 
     def state(self, name: str) -> object:
-        """Return what changes with every commit that an RPC must not make when it refuses."""
+        """Return a value that changes with every commit that a refused RPC must not make."""
 
 
 def areas(name: str) -> list[str]:
-    """Return the services whose state `Service.Rpc` must leave alone when it refuses."""
-    # Objects are leased before they are looked at, so that what is there stays.
+    """Return the services whose state `Service.Rpc` must not change when it refuses."""
+    # Objects are leased before they are checked, so that existing ones are not swept.
     if name == "ArtifactsService.DeclareArtifacts":
         return ["registry"]
-    # The registry has tracking lease the bytes before it looks at the rest.
+    # The registry makes tracking lease the bytes before it checks the other fields.
     return ["registry"] if name.startswith("Registry") else ["registry", "tracking"]
 
 
 def fault(attacked: Attacked, name: str, place: Place, value: object) -> str:
-    """Return what is wrong with the answer to a hostile value, or nothing."""
+    """Return the fault in the answer to a hostile value; empty if there is none."""
     request = valid(attacked.world, METHODS[name])
     place.set(request, value)
     before = attacked.state(name)

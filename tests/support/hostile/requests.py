@@ -1,4 +1,4 @@
-"""A valid request for each RPC that is built, against a small prepared world."""
+"""A valid request for each RPC that is built, for a small prepared set of resources."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Call(Protocol):
 
 @dataclass
 class World:
-    """What there is, and how to make more of it.
+    """The prepared resources, and ways to create more.
 
     Attributes:
         call: Calls an RPC.
-        put: Puts bytes to a URL.
-        run_id: An active run of experiment 0, with a metric, a param, a tag and a file.
-        model_id: A logged model of that run.
-        digest: Of a version's manifest.
+        put: Uploads bytes to a URL.
+        run_id: Id of an active run of experiment 0, with a metric, a param, a tag and a file.
+        model_id: Id of a logged model of that run.
+        digest: Digest of a version's manifest.
     """
 
     call: Call
@@ -376,7 +376,7 @@ VALID = {
 
 
 def valid(world: World, method: MethodDescriptor) -> Message:
-    """Return a request of an RPC that is answered."""
+    """Return a request of an RPC that succeeds."""
     fields = VALID[f"{method.containing_service.name}.{method.name}"](world)
     request: Message = GetMessageClass(method.input_type)(**fields)
     return request

@@ -1,4 +1,4 @@
-"""Things that a token is good for or not, and requests about them for every RPC that names some."""
+"""Resources inside and outside a token's scope, and requests for every RPC that names some."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SEARCHES = {
     "EndpointService.ListEndpoints",
     "EndpointService.WatchEndpoints",
 }
-"""They answer with what there is; a foreign name in them finds nothing."""
+"""RPCs that answer with the visible resources; a foreign name in their requests finds nothing."""
 NAMES_NOTHING = {
     "AccessService.GetCaller",
     "EndpointService.CreateEndpoint",
@@ -108,7 +108,7 @@ def put_bytes(platform: Platform, run_id: str) -> None:
 
 
 def request_about(method: MethodDescriptor, things: Things) -> Message:
-    """Return a request that names things wherever it can name something, and is fine otherwise."""
+    """Return a valid request that names the resources in every field that can name one."""
     request = GetMessageClass(method.input_type)()
     _fill(request, things, method.name)
     has_both = {"run_id", "model_id"} <= set(method.input_type.fields_by_name)

@@ -1,4 +1,4 @@
-"""Values that no caller should send, for each kind of field, and where in a request they go."""
+"""Invalid and extreme values for each kind of field, and the fields of a request to put them in."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Place:
         return ".".join(step.name for step in self.steps)
 
     def set(self, request: Message, value: Any) -> None:
-        """Put a value there; messages on the way are made if they are not there."""
+        """Set the field to a value; missing messages on the way are created."""
         message = request
         for step in self.steps[:-1]:
             inside: Any = getattr(message, step.name)
@@ -101,7 +101,7 @@ def places(kind: Descriptor, above: tuple[FieldDescriptor, ...] = ()) -> Iterato
 
 
 def some(place: Place) -> Iterator[Any]:
-    """Return a few of the hostile values of a field, others for each field."""
+    """Return a few of the hostile values of a field, different ones for each field."""
     values = list(hostile(place))
     step = 3 if len(place.steps) == 1 else 12
     first = zlib.crc32(str(place).encode()) % step
@@ -110,7 +110,7 @@ def some(place: Place) -> Iterator[Any]:
 
 
 def hostile(place: Place) -> Iterator[Any]:
-    """Return values for a field, single ones for a list too, and lists of a wrong length."""
+    """Return values for a field; for a list, lists of one value and lists of an invalid length."""
     field = place.field
     singles = list(_singles(field))
     if not field.is_repeated:

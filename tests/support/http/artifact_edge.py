@@ -39,7 +39,7 @@ Answer = tuple[int, dict[str, str], bytes]
 
 @dataclass
 class Edge:
-    """A running edge, and short forms of common calls."""
+    """A running edge, with helpers for common calls."""
 
     port: int
     folder: Path
@@ -66,7 +66,7 @@ class Edge:
             connection.close()
 
     def json(self, method: str, path: str, document: object = None, **headers: str) -> Any:
-        """Return the JSON of an answer that must be a 200."""
+        """Return the JSON of a response, which must have status 200."""
         body = None if document is None else json.dumps(document).encode()
         kind = {"Content-Type": "application/json"} if body else {}
         status, _, answer = self.ask(method, path, body, {**kind, **headers})
@@ -74,14 +74,14 @@ class Edge:
         return json.loads(answer)
 
     def refusal(self, method: str, path: str, *request: Any) -> tuple[int, str, str]:
-        """Return status, error code and message of an answer that must be a refusal."""
+        """Return status, error code and message of a response, which must be an error."""
         status, headers, answer = self.ask(method, path, *request)
         assert headers["content-type"] == "application/json", answer
         document = json.loads(answer)
         return status, document["error_code"], document["message"]
 
     def listed(self, path: str) -> dict[str, int | None]:
-        """Return sizes by name, None for a folder, of one level as the proxy lists it."""
+        """Return sizes by name, None for a folder, of one folder as the proxy lists it."""
         files = self.json("GET", f"{FILES}?path={path}").get("files", [])
         assert all(set(file) - {"file_size"} == {"path", "is_dir"} for file in files)
         return {file["path"]: file.get("file_size") for file in files}
@@ -98,7 +98,7 @@ class Edge:
         return str(self.tracking.CreateLoggedModel(request).model.info.model_id)
 
     def register(self, run_id: str, path: str = "model", name: str = "iris") -> str:
-        """Register what is at a path of a run; return the digest of its manifest."""
+        """Register the files at a path of a run; return the digest of their manifest."""
         request = registry_pb2.CreateModelVersionRequest(name=name, source=f"runs:/{run_id}/{path}")
         return str(self.registry.CreateModelVersion(request).model_version.digest)
 
@@ -131,8 +131,8 @@ def running_edge(
     listener = listen("127.0.0.1", 0)
     port[0] = listener.getsockname()[1]
     socket = f"unix:{folder}/grpc.sock"
-    neighbour = connect(socket)
-    server.on_close(neighbour.close)
+    tracking = connect(socket)
+    server.on_close(tracking.close)
     for app, area in ((modelyard_tracking.app, "tracking"), (modelyard_registry.app, "registry")):
         database = open_database(f"sqlite:///{folder}/{area}.db")
         server.on_close(database.close)
@@ -140,7 +140,7 @@ def running_edge(
         if area == "tracking":
             modelyard_tracking.app.mount(server, database, store, signer)
         else:
-            modelyard_registry.app.mount(server, database, store, neighbour)
+            modelyard_registry.app.mount(server, database, store, tracking)
     server.start(socket)
     gateway = Gateway(
         [Backend(area, socket, ":0") for area in ("tracking", "registry", "serving")],
@@ -170,7 +170,7 @@ def running_edge(
 
 
 class _Stub:
-    """A stub whose calls carry the right token."""
+    """A stub whose calls carry the valid token."""
 
     def __init__(self, stub: Any, token: str | None) -> None:
         self._stub = stub

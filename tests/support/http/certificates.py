@@ -1,4 +1,4 @@
-"""Certificates for tests: an authority, and what it issued, in files."""
+"""Certificates for tests: an authority and its certificates, in files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Authority:
     """An authority and the folder of its files.
 
     Args:
-        folder: Made for it.
+        folder: Folder to create for the files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -41,12 +41,12 @@ class Authority:
         return issued
 
     def files(self, *, mutual: bool = False) -> TlsFiles:
-        """Return what a process has that trusts this authority and is trusted under it."""
+        """Return the files of a process that trusts this authority and has its certificate."""
         issued = self.issue()
         return TlsFiles(issued.cert, issued.key, self.ca, self.ca if mutual else None)
 
     def variables(self, *, mutual: bool = False) -> dict[str, str]:
-        """Return the same as settings."""
+        """Return the same files as settings."""
         files = self.files(mutual=mutual)
         found = {
             "CERT": files.cert,

@@ -1,4 +1,4 @@
-"""The HTTP edge before services that keep what they are asked, for tests of the way between."""
+"""The HTTP edge in front of services that record requests, for tests of the transcoder."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ ROUTES = [
     if not raw.request_field(method)
     for verb, path in bindings(method)
 ]
-"""Those that take and answer JSON."""
+"""RPCs whose route takes and returns JSON."""
 
 Behavior = Callable[[Any, grpc.ServicerContext], Message]
 
 
 @dataclass
 class Answer:
-    """What the edge answered."""
+    """A response of the edge."""
 
     status: int
     headers: dict[str, str]
@@ -59,9 +59,9 @@ class Edge:
     """A running edge.
 
     Attributes:
-        server: The services.
-        asked: RPC names and requests that arrived at the services, with their metadata.
-        behaviors: What an RPC does; one that is not here answers an empty message.
+        server: Server of the services.
+        asked: Names, requests and metadata of the RPCs that arrived at the services.
+        behaviors: Implementations by RPC; an RPC without one returns an empty message.
     """
 
     server: RpcServer
@@ -101,7 +101,7 @@ def ask(
     headers: dict[str, str] | None = None,
     body: bytes | Iterator[bytes] | None = None,
 ) -> Answer:
-    """Ask over a connection that is kept; a document is sent as JSON."""
+    """Send a request over a kept connection; a document is sent as JSON."""
     kind = {} if document is None else {"Content-Type": "application/json"}
     sent = body if document is None else json.dumps(document).encode()
     connection.request(method, path, sent, {**kind, **(headers or {})})

@@ -1,4 +1,4 @@
-"""The whole platform behind a token, and API tokens to call it with."""
+"""The whole platform with a service token, and API tokens to call it with."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ids = count(1)
 
 @dataclass
 class Refusal:
-    """How a call ended that was not answered."""
+    """The status of a refused call."""
 
     code: grpc.StatusCode
     message: str
@@ -44,7 +44,7 @@ class Refusal:
 
 @dataclass
 class Platform:
-    """A running platform; calls are made with the services' token unless another is given."""
+    """A running platform; calls carry the service token unless another one is given."""
 
     embedded: Embedded
     channel: grpc.Channel
@@ -58,7 +58,7 @@ class Platform:
         return self.send(method, request, f"Bearer {token}")
 
     def send(self, method: MethodDescriptor, request: Any, authorization: str) -> Any:
-        """Call an RPC; of a stream the first message is returned."""
+        """Call an RPC and return the reply, or the first message of a stream."""
         make: Any = self.channel.unary_stream if method.server_streaming else None
         make = make or self.channel.unary_unary
         rpc = make(
@@ -75,11 +75,11 @@ class Platform:
         return first
 
     def refusal(self, method: MethodDescriptor, request: Any, authorization: str) -> Refusal | None:
-        """Call an RPC and return how it was refused, or None if it was answered."""
+        """Call an RPC and return its refusal, or None if it succeeded."""
         try:
             self.send(method, request, authorization)
         except grpc.RpcError as error:
-            ended: Any = error  # what a call raises says how it ended
+            ended: Any = error  # the error of a call has its status
             info = error_info(error)
             metadata = {} if info is None else dict(info.metadata)
             return Refusal(ended.code(), str(ended.details()), metadata)
@@ -103,7 +103,7 @@ class Platform:
     def http(
         self, verb: str, path: str, authorization: str, document: object = None
     ) -> tuple[int, Any]:
-        """Ask the HTTP edge, and return status and JSON."""
+        """Send a request to the HTTP edge; return status and JSON."""
         address = self.embedded.http.removeprefix("http://")
         headers = {"Content-Type": "application/json"} if document is not None else {}
         if authorization:
@@ -115,7 +115,7 @@ class Platform:
             return reply.status, json.loads(reply.read() or b"null")
 
     def status(self, path: str, token: str) -> int:
-        """GET something that need not be JSON, and return the status."""
+        """GET a path, whatever its media type, and return the status."""
         address = self.embedded.http.removeprefix("http://")
         with closing(http.client.HTTPConnection(address, timeout=30)) as connection:
             connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
@@ -124,7 +124,7 @@ class Platform:
             return reply.status
 
     def put(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
-        """PUT an object where a signed URL says."""
+        """PUT an object to a signed URL."""
         address = self.embedded.http.removeprefix("http://")
         with closing(http.client.HTTPConnection(address, timeout=30)) as connection:
             connection.request("PUT", url.removeprefix(self.embedded.http), body, dict(headers))
@@ -134,7 +134,7 @@ class Platform:
 
 @contextmanager
 def running_platform(folder: Path, **settings: str) -> Iterator[Platform]:
-    """Run the platform in this process, on free ports, with more settings if they are given."""
+    """Run the platform in this process on free ports, with additional settings."""
     token_file = folder / "token"
     token_file.write_text(SERVICE_TOKEN)
     home = folder / "home"

@@ -28,13 +28,13 @@ def target(uri: str = URI, role: str = "STABLE", **fields: Any) -> dict[str, Any
 
 
 def spec(**fields: Any) -> pb.EndpointSpec:
-    """Return a spec of one target, and what else is given."""
+    """Return a spec of one target with further fields."""
     return pb.EndpointSpec(**{"targets": [target()]} | fields)
 
 
 @dataclass
 class Endpoints:
-    """How to talk about endpoints to a registry."""
+    """Helpers for the endpoint RPCs of a registry."""
 
     registry: Registry
     stub: Any

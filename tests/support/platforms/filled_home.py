@@ -1,4 +1,4 @@
-"""A platform in one process with runs, versions and files in it, for tests of its upkeep."""
+"""A platform in one process with runs, versions and files, for tests of maintenance commands."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Platform:
     endpoints: Any
 
     def log_run(self, number: int) -> str:
-        """Log a run with a metric, a parameter and a model of its own; return its id."""
+        """Log a run with a metric, a parameter and a logged model; return its id."""
         run_id = self.tracking.create_run()
         self.tracking.rpc.LogBatch(
             tracking_pb2.LogBatchRequest(
@@ -50,7 +50,7 @@ class Platform:
         return run_id
 
     def register(self, run_id: str, name: str = "iris") -> str:
-        """Register the next version of a model that is there; return its number."""
+        """Register the next version of an existing model; return its number."""
         request = registry_pb2.CreateModelVersionRequest(name=name, source=f"runs:/{run_id}/model")
         return str(self.registry.CreateModelVersion(request).model_version.version)
 
@@ -85,7 +85,7 @@ class Platform:
         )
 
     def fill(self) -> None:
-        """Make a bit of everything: deleted things, holders, a renamed model."""
+        """Create some of everything: deleted resources, holders of stages, a renamed model."""
         self.create_experiment("other")
         self.create_model()
         runs = [self.log_run(number) for number in range(3)]

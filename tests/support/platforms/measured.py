@@ -1,4 +1,4 @@
-"""What the metrics of this process say now."""
+"""The current values of the metrics of this process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from prometheus_client import REGISTRY
 
 
 def measured(name: str, **labels: str) -> float:
-    """Return the value of a metric; 0 for one that has not moved yet.
+    """Return the value of a metric; 0 for one without samples.
 
     A label called `from` is given as `from_`.
     """

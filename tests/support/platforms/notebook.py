@@ -1,4 +1,4 @@
-"""A small service on the contract, for tests of what the kit puts around every RPC."""
+"""A small service on the contract, for tests of the kit's interceptors and transactions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tracking and registry on one server over PostgreSQL, and all that their tables hold."""
+"""Tracking and registry on one server over PostgreSQL, and the contents of their tables."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class PostgresPlatform:
         self.store.put(Digest.of(data), [data], len(data))
 
     def state(self, area: str) -> str:
-        """Return a digest of all that the tables of a service hold."""
+        """Return a digest of the contents of a service's tables."""
         rows = " UNION ALL ".join(
             f"SELECT '{name}' || md5(coalesce(string_agg(t::text, ',' ORDER BY t::text), '')) "  # noqa: S608 - our own names
             f'FROM "{name}" AS t'
@@ -55,7 +55,7 @@ class PostgresPlatform:
 
 @contextmanager
 def running_postgres_platform(folder: Path) -> Iterator[PostgresPlatform]:
-    """Run it on free ports, with databases of its own."""
+    """Run the platform on free ports with new databases."""
     store = MemoryStore(UrlSigner(b"s" * 32, lambda: "http://store.test"))
     trees = {
         "tracking": modelyard_tracking.app.MIGRATIONS,

@@ -1,4 +1,4 @@
-"""A tracking service that answers as told and remembers what calls carried."""
+"""A tracking service with programmed failures that records the metadata of calls."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from modelyard_kit.rpc.grpc_errors import abort
 
 
 class Recorder(tracking_service_pb2_grpc.TrackingServiceServicer):
-    """A neighbour that refuses as told and remembers what calls carried.
+    """A tracking service with programmed failures that records the metadata of calls.
 
     Attributes:
-        seen: The metadata of each call.
-        failures: Codes to fail with, without details; an answer follows the last.
-        refusals: The same with details.
-        error: To refuse every call with.
-        on_call: Called first.
-        server: It runs on, while it does.
+        seen: Metadata of each call.
+        failures: Codes of the next calls, sent without details; later calls succeed.
+        refusals: Errors of the next calls, sent with details.
+        error: Error of every call; None for no error.
+        on_call: Called at the beginning of each call.
+        server: Server that the service is mounted on, while it runs.
     """
 
     server: grpc.Server
@@ -69,7 +69,7 @@ def serving(
     credentials: grpc.ServerCredentials | None = None,
     limit: int | None = None,
 ) -> Iterator[int]:
-    """Run it on loopback and yield the port."""
+    """Run the service on loopback and yield its port."""
     options = (("grpc.so_reuseport", 0),)
     server = grpc.server(ThreadPoolExecutor(4), options=options, maximum_concurrent_rpcs=limit)
     tracking_service_pb2_grpc.add_TrackingServiceServicer_to_server(recorder, server)

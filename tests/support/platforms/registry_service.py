@@ -1,4 +1,4 @@
-"""The registry behind a real socket, beside a small tracking service that seals what it is told."""
+"""The registry on a real socket, with a small tracking service that seals prepared files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ REGISTRY = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"]
 
 @dataclass
 class SealingTracking:
-    """Seals two runs and two logged models; the digest depends on who made it and on the path."""
+    """Seals two runs and two logged models; the digest depends on the owner and on the path."""
 
     store: MemoryStore
     sealed: list[artifacts_pb2.SealManifestRequest] = field(default_factory=list)
@@ -75,7 +75,7 @@ class SealingTracking:
 
 
 class Time:
-    """A clock that a test moves."""
+    """A clock that tests set."""
 
     def __init__(self) -> None:
         self.ms = 1_700_000_000_000
@@ -86,7 +86,7 @@ class Time:
 
 @dataclass
 class Registry:
-    """One registry, and how to talk to it."""
+    """A running registry, with helpers for its RPCs."""
 
     stub: Any
     database: Database
@@ -161,13 +161,13 @@ class Registry:
         return list(self.call("ListModelEvents", request).events)
 
     def search(self, filter_text: str, *order_by: str) -> list[str]:
-        """Return what a search of versions finds, as `name/version`."""
+        """Return the versions that a search finds, as `name/version`."""
         request = pb.SearchModelVersionsRequest(filter=filter_text, order_by=order_by)
         found = self.call("SearchModelVersions", request).model_versions
         return [f"{version.name}/{version.version}" for version in found]
 
     def rows(self) -> dict[str, list[str]]:
-        """Return all that the tables hold."""
+        """Return the contents of all tables."""
         with self.database.read() as session:
             return {
                 table.name: [str(row) for row in session.execute(select(table).order_by(*table.c))]
@@ -197,7 +197,7 @@ def running_registry(folder: Path, dialect: Dialect = "sqlite") -> Iterator[Regi
 
 
 def in_threads(count: int, work: Callable[[int], None]) -> None:
-    """Run `work` in threads that start at once, and raise what the first of them raised."""
+    """Run `work` in threads that start at once, and raise the first error of any of them."""
     start = threading.Barrier(count)
     raised: list[BaseException] = []
 
@@ -221,7 +221,7 @@ def in_threads(count: int, work: Callable[[int], None]) -> None:
 def refused(
     registry: Registry, error: type[errors.Error], match: str
 ) -> Iterator[pytest.ExceptionInfo[errors.Error]]:
-    """Check that what happens inside is refused and leaves every table as it was."""
+    """Check that the calls inside the block are refused and leave every table unchanged."""
     before = registry.rows()
     with pytest.raises(error, match=match) as caught:
         yield caught

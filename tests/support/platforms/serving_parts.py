@@ -47,7 +47,7 @@ def constant_function(folder: Path, answer: float) -> Path:
 
 @dataclass
 class FewLineRegistry:
-    """Resolves `models:/iris_classifier/Production` and tells who watches it.
+    """Resolves `models:/iris_classifier/Production` and notifies its watchers.
 
     Its versions are folders on this machine, as unverified versions are.
     """
@@ -155,13 +155,13 @@ def get(port: int, path: str) -> Answered:
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for something that nobody announces; the test's own timeout ends a vain wait."""
-    while not await condition():  # noqa: ASYNC110 - what it waits for sets no event
+    """Wait for a condition that sets no event; a failed wait ends by the test's own timeout."""
+    while not await condition():  # noqa: ASYNC110 - the condition sets no event
         await asyncio.sleep(0.02)
 
 
 def obedient_model(folder: Path) -> Path:
-    """Write a pickled model that does what its first cell says, else answers it."""
+    """Write a pickled model that runs the command in its first cell, else returns the cell."""
 
     def predict(rows: Any) -> Any:
         import os as system
@@ -191,7 +191,7 @@ def obedient_model(folder: Path) -> Path:
 
 
 def slow_model(folder: Path, begun: Path, go_on: Path) -> Path:
-    """Write a pickled model that, while it is loaded, opens one pipe and waits for the other."""
+    """Write a pickled model that, during its load, opens one pipe and waits for the other."""
     os.mkfifo(begun)
     os.mkfifo(go_on)
 
@@ -236,7 +236,7 @@ class Serving:
 
 @contextmanager
 def serving(uri: str, *arguments: str, **variables: str) -> Iterator[Serving]:
-    """Serve on a free port; it is killed at the end if it still runs."""
+    """Serve on a free port; the process is killed at the end if it still runs."""
     command = [sys.executable, "-m", "modelyard", "models", "serve", "-m", uri, "--port", "0"]
     process = subprocess.Popen(
         [*command, *arguments],

@@ -1,4 +1,4 @@
-"""Tracking and the registry with one store, whose steps a test can step in between."""
+"""Tracking and the registry with one store, with hooks before and after the store's steps."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _METADATA = (("authorization", f"Bearer {TOKEN}"),)
 
 
 class HookedStore(MemoryStore):
-    """Calls what a test has put into `before` or `after`, by the name of the method."""
+    """Calls the hooks that a test has set in `before` or `after`, by name of the method."""
 
     def __init__(self, signer: UrlSigner) -> None:
         super().__init__(signer)
@@ -69,7 +69,7 @@ class HookedStore(MemoryStore):
 
 
 class MovedClock:
-    """The time, as far ahead as a test has moved it."""
+    """The system's clock, advanced by an offset that tests set."""
 
     def __init__(self) -> None:
         self.ahead_ms = 0
@@ -96,7 +96,7 @@ class Platform:
     registry_database: Database
     registry_server: RpcServer
     replica: Callable[[], AbstractContextManager[Any]]
-    """Runs a second tracking service on the same database; its stub."""
+    """Runs a second tracking service on the same database and returns its stub."""
 
     @property
     def objects(self) -> set[Digest]:
@@ -108,7 +108,7 @@ class Platform:
         return reply
 
     def sweep(self, *, dry_run: bool = False) -> set[Digest]:
-        """Sweep every page and return what was removed."""
+        """Sweep all pages and return the removed objects."""
         removed: set[Digest] = set()
         page_token = ""
         while True:
@@ -129,7 +129,7 @@ class Platform:
         self.tracking.artifacts.DeleteArtifacts(pb.DeleteArtifactsRequest(run_id=run_id, path=path))
 
     def register(self, run_id: str, path: str = "model", name: str = "iris") -> str:
-        """Register the next version of a model, which is made first, and return its number."""
+        """Register the next version of a model, creating the model, and return its number."""
         if name not in self._names():
             self.registry.CreateRegisteredModel(
                 registry_pb2.CreateRegisteredModelRequest(name=name)
@@ -146,7 +146,7 @@ class Platform:
         self.registry.DeleteModelVersion(request)
 
     def needed(self) -> set[Digest]:
-        """Return what registered versions need: their manifests and the objects of these."""
+        """Return the objects that registered versions need: their manifests and files."""
         reply = self.registry.ListPinnedManifests(
             registry_pb2.ListPinnedManifestsRequest(), metadata=_METADATA
         )

@@ -1,4 +1,4 @@
-"""What another server had, as messages, and short forms of the calls that import it."""
+"""Entities of another server as messages, and helpers for the calls that import them."""
 
 from __future__ import annotations
 

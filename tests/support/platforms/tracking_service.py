@@ -1,4 +1,4 @@
-"""A tracking service of its own for a test: real server, socket and database."""
+"""A tracking service for one test, with a real server, socket and database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ START_MS = 1_700_000_000_000
 
 
 class Clock:
-    """Never the same millisecond twice."""
+    """A clock that never returns the same millisecond twice."""
 
     def __init__(self) -> None:
         self._ticks = count(START_MS + 1)
@@ -36,7 +36,7 @@ class Clock:
 
 
 class Tracking:
-    """Stubs of a running service, what it keeps, and short forms of common calls."""
+    """Stubs of a running service, its database and store, and helpers for common calls."""
 
     def __init__(self, channel: grpc.Channel, store: MemoryStore) -> None:
         self.rpc: Any = tracking_rpc.TrackingServiceStub(channel)
@@ -88,7 +88,7 @@ def file_message(path: str, data: bytes) -> artifacts.ArtifactFile:
 def tracking_at(
     folder: Path, dialect: Dialect = "sqlite", token: str | None = None
 ) -> Iterator[Tracking]:
-    """Run a tracking service over its database; the same one each time for a folder."""
+    """Run a tracking service; its database is the same for each call with one folder."""
     database = open_migrated(dialect, folder, MIGRATIONS)
     signer = UrlSigner(b"s" * 32, lambda: "http://store.test")
     store = MemoryStore(signer)
@@ -103,7 +103,7 @@ def tracking_at(
 
 @contextmanager
 def refused(reason: str, *fragments: str) -> Iterator[None]:
-    """Expect a call to be refused for `reason`, with a message that has these fragments."""
+    """Expect a call to be refused with `reason` and a message that contains the fragments."""
     with pytest.raises(grpc.RpcError) as caught:
         yield
     info = error_info(caught.value)

@@ -1,4 +1,4 @@
-"""A collector of spans, as much of OpenTelemetry's as a test needs."""
+"""A collector of spans, the part of OpenTelemetry's protocol that tests need."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Span:
 
 @dataclass
 class Collector(trace_service_pb2_grpc.TraceServiceServicer):
-    """Keeps what it is sent."""
+    """Stores the spans that it receives."""
 
     url: str = ""
     spans: list[Span] = field(default_factory=list)

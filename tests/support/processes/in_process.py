@@ -1,4 +1,4 @@
-"""Commands of servers in the test's own process, for what they refuse before they serve."""
+"""Commands of servers in the test's own process, for errors before they serve."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 @contextmanager
 def a_start_undone(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[None]:
-    """Undo at the end what a start does to the process; no setting but the home is there."""
+    """Unset all settings but the home, and undo the effects of a start on the process."""
     for name in os.environ:
         if name.startswith(("MODELYARD_", "MLFLOW_")):
             monkeypatch.delenv(name)

@@ -1,4 +1,4 @@
-"""Scripts in processes of their own, on a local home that they start an instance in."""
+"""Scripts in processes of their own, which start an instance in a local home."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class LocalHome:
     """A home and a cache for scripts to run on.
 
     Attributes:
-        folder: The home.
-        environment: Of a process that uses it, with no other setting of ours.
+        folder: Folder of the home.
+        environment: Environment of a process that uses the home, without other settings of ours.
     """
 
     folder: Path
@@ -41,12 +41,12 @@ class LocalHome:
         )
 
     def run(self, *arguments: str | Path) -> str:
-        """Run Python to its end and return what it printed."""
+        """Run Python to its end and return its output."""
         return ended(self.start(*arguments))[0]
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """Wait for a process that must succeed; return what it printed to stdout and stderr."""
+    """Wait for a process, which must succeed; return its stdout and stderr."""
     out, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, err
     return out, err
@@ -54,7 +54,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[str, str]:
 
 @contextmanager
 def local_home(folder: Path, **variables: str) -> Iterator[LocalHome]:
-    """Yield a fresh home; whatever was started in it is stopped at the end."""
+    """Yield a new home; an instance in it is stopped at the end."""
     home = folder / "home"
     settings = {"MODELYARD_HOME": str(home), "MODELYARD_CACHE": str(folder / "cache")}
     try:

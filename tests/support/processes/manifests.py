@@ -1,4 +1,4 @@
-"""What deploy/ says, as objects: rendered manifests, the compose file, and who matches whom."""
+"""The contents of deploy/ as objects: rendered manifests, the compose file, selectors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def workloads(objects: tuple[Object, ...]) -> list[Object]:
 
 
 def template(workload: Object) -> Object:
-    """Return what a workload makes pods of."""
+    """Return the pod template of a workload."""
     spec = workload["spec"]
     found: Object = spec.get("jobTemplate", {"spec": spec})["spec"]["template"]
     return found
@@ -62,7 +62,7 @@ def ports(workload: Object) -> dict[str, int]:
 
 
 def selects(selector: Object, labels: dict[str, str]) -> bool:
-    """Whether a label selector of Kubernetes means a pod; knows the operator In only."""
+    """Whether a label selector of Kubernetes selects a pod; supports the operator In only."""
     for expression in selector.get("matchExpressions", ()):
         assert expression["operator"] == "In"
         if labels.get(expression["key"]) not in expression["values"]:
@@ -80,7 +80,7 @@ def name(one: Object) -> str:
 
 
 def environment(workload: Object, objects: tuple[Object, ...]) -> dict[str, str | None]:
-    """Return what a container finds in its environment; None stands for a secret."""
+    """Return the environment of a container; None stands for a secret."""
     found: dict[str, str | None] = {}
     for source in container(workload).get("envFrom", ()):
         (settings,) = (

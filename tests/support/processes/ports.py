@@ -1,4 +1,4 @@
-"""Free ports for servers that are told theirs before they start."""
+"""Free ports for servers whose port must be known before they start."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import socket
 
 _COUNT = 1000
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-_FIRST = 20_000 + _COUNT * (_WORKER % 10)  # below those that the system gives to others meanwhile
+_FIRST = 20_000 + _COUNT * (_WORKER % 10)  # below the ephemeral ports of the system
 _ports = itertools.cycle(random.sample(range(_FIRST, _FIRST + _COUNT), _COUNT))
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on, and no other test is given meanwhile."""
+    """Return a free port of loopback, different from those returned to concurrent tests."""
     while True:
         port = next(_ports)
         with socket.socket() as probe:

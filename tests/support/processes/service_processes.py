@@ -24,9 +24,9 @@ class Service:
     """A running service.
 
     Attributes:
-        role: The word that started it.
-        process: It.
-        ready_line: What it said when it listened.
+        role: Command of the service.
+        process: Process of the service.
+        ready_line: Line that it printed when it listened.
     """
 
     role: str
@@ -35,14 +35,14 @@ class Service:
 
     @property
     def address(self) -> str:
-        """Where its own door is, `host:port`."""
+        """Address of the service's own port, `host:port`."""
         found = re.search(r" - (?:gRPC |https?://)(\S+?)(?:,|$)", self.ready_line)
         assert found, self.ready_line
         return found[1]
 
     @property
     def readiness(self) -> tuple[int, str]:
-        """What its monitoring port says."""
+        """Status and body of `/readyz` of the monitoring port."""
         return self.monitored("/readyz")
 
     def monitored(self, path: str) -> tuple[int, str]:
@@ -71,7 +71,7 @@ def service(role: str, *arguments: str | Path, **variables: str) -> Iterator[Ser
 def starting(
     role: str, *arguments: str | Path, **variables: str
 ) -> Iterator[subprocess.Popen[str]]:
-    """Start a service, which may not get ready; it is killed when the block ends."""
+    """Start a service, which may never be ready; it is killed when the block ends."""
     words = (role, "--monitoring", "127.0.0.1:0", "--log-level", "ERROR", *arguments)
     process = subprocess.Popen(
         command(*words), stdout=subprocess.PIPE, text=True, env=environment(**variables)
@@ -95,7 +95,7 @@ def _ready(role: str, process: subprocess.Popen[str]) -> Service:
 def get(
     address: str, path: str, token: str = "", tls: ssl.SSLContext | None = None
 ) -> tuple[int, bytes]:
-    """Ask by HTTP, without TLS unless a context for it is given."""
+    """Send a GET request by HTTP, without TLS unless a context is given."""
     host, _, port = address.rpartition(":")
     connection = (
         http.client.HTTPConnection(host, int(port), timeout=60)
@@ -115,9 +115,9 @@ class Installation:
     """The four services, which know each other's addresses.
 
     Attributes:
-        settings: The environment of each of them.
-        token: The services' own; empty if none is asked for.
-        services: Those that run, by role.
+        settings: Environment of each service.
+        token: The service token; empty for no authentication.
+        services: Running services by role.
     """
 
     settings: dict[str, str]
@@ -127,13 +127,13 @@ class Installation:
 
     @property
     def url(self) -> str:
-        """Of the gateway."""
+        """URL of the gateway."""
         scheme = "https" if "MODELYARD_TLS_CERT_FILE" in self.settings else "http"
         return f"{scheme}://{self.settings['MODELYARD_GATEWAY_LISTEN']}"
 
     @property
     def client(self) -> dict[str, str]:
-        """The settings of a client."""
+        """Settings of a client."""
         mine = {"MODELYARD_TRACKING_URI": self.url}
         tls = ("CA", "CERT", "KEY")
         for name in (f"MODELYARD_TLS_{kind}_FILE" for kind in tls):
@@ -141,7 +141,7 @@ class Installation:
         return mine | ({"MODELYARD_TOKEN": self.token} if self.token else {})
 
     def start(self, *roles: str) -> None:
-        """Start services side by side; those that ran before are where they were."""
+        """Start services concurrently; a restarted service keeps its addresses."""
         started = [
             (role, self._processes.enter_context(starting(role, **self.settings))) for role in roles
         ]
@@ -153,13 +153,13 @@ class Installation:
             self.services.pop(role).kill()
 
     def get(self, path: str, token: str = "") -> tuple[int, bytes]:
-        """Ask the gateway."""
+        """Send a GET request to the gateway."""
         ca = self.settings.get("MODELYARD_TLS_CA_FILE")
         tls = ssl.create_default_context(cafile=ca) if ca else None
         return get(self.settings["MODELYARD_GATEWAY_LISTEN"], path, token, tls)
 
     def health(self) -> tuple[int, str]:
-        """What the gateway says of all; a status and OK or the message."""
+        """Status of the gateway's `/health`, with "OK" or the message of the error."""
         status, body = self.get("/health")
         return status, body.decode() if status == http.client.OK else json.loads(body)["message"]
 
@@ -174,10 +174,10 @@ def installation(
     """Migrate the databases and run the four services until the block ends.
 
     Args:
-        folder: A home, for what the settings do not place elsewhere.
-        token: The services' own.
-        path: Of the public URL.
-        settings: More of them.
+        folder: Home, for data that the settings do not place elsewhere.
+        token: The service token; empty for no authentication.
+        path: Path of the public URL.
+        settings: Additional settings.
     """
     listen = {role: f"127.0.0.1:{free_port()}" for role in ROLES}
     known = {f"MODELYARD_{role.upper()}_LISTEN": address for role, address in listen.items()}

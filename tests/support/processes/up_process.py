@@ -17,8 +17,8 @@ STOP_TIMEOUT_S = 60
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """Return this process's environment without settings of ours, and with those given."""
-    # Without the last one, what one process has compiled need not be compiled by the next.
+    """Return this process's environment without our settings, with the given ones added."""
+    # The last one is removed, so that processes reuse the bytecode compiled by others.
     left_out = ("MODELYARD_", "MLFLOW_", "PYTHONDONTWRITEBYTECODE")
     return {k: v for k, v in os.environ.items() if not k.startswith(left_out)} | variables
 
@@ -65,7 +65,7 @@ class Up:
 
 @contextmanager
 def up(home: Path, *arguments: str | Path, **variables: str) -> Iterator[Up]:
-    """Run `modelyard up` on free ports; it is killed at the end if it still runs."""
+    """Run `modelyard up` on free ports; the process is killed at the end if it still runs."""
     words = ("up", "--home", home, "--port", "0", "--grpc-port", "0", *arguments)
     process = subprocess.Popen(
         command(*words), stdout=subprocess.PIPE, text=True, env=environment(**variables)

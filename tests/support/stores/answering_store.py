@@ -1,4 +1,4 @@
-"""A store that answers each request as told, on a real socket."""
+"""A store with programmed answers, on a real socket."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What to answer.
+    """A programmed answer.
 
     Attributes:
-        status: Of HTTP.
-        body: Bytes.
-        headers: Beside Content-Length.
-        breaks_after: Close the connection after so many bytes of the body.
+        status: HTTP status.
+        body: Body of the response.
+        headers: Headers other than Content-Length.
+        breaks_after: Number of bytes of the body after which the connection is closed.
     """
 
     status: int = 200
@@ -30,7 +30,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Request:
-    """What came."""
+    """A received request."""
 
     method: str
     path: str
@@ -44,8 +44,8 @@ class AnsweringStore:
     """Answers in order from `answers`, or by `answer`.
 
     Attributes:
-        url: Of an object.
-        requests: That came.
+        url: URL of an object.
+        requests: Received requests.
     """
 
     url: str
@@ -102,14 +102,14 @@ class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True  # they would wait for the next request of a kept connection
 
     def handle_error(self, *_: object) -> None:
-        """Say nothing of clients that hang up."""
+        """Do not print tracebacks about clients that disconnect."""
 
 
 @contextmanager
 def answering_store(
     context: ssl.SSLContext | None = None, host: str = "127.0.0.1"
 ) -> Iterator[AnsweringStore]:
-    """Run one, with TLS if there is a context."""
+    """Run a store, with TLS if a context is given."""
     handler: Any = type("Handler", (_Handler,), {})
     with _Server((host, 0), handler) as server:
         if context:

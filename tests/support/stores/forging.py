@@ -1,4 +1,4 @@
-"""Changes what is inside a skops file, for tests that show it is refused."""
+"""Changes the contents of a skops file, for tests that it is refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def saved(model: BaseEstimator, folder: Path) -> Path:
 
 
 def rewrite(path: Path, change: Callable[[dict[str, bytes]], None]) -> None:
-    """Change the members of a skops file, its size and checksums kept right."""
+    """Change the members of a skops file, keeping its sizes and checksums correct."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     change(members)

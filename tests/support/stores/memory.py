@@ -19,7 +19,7 @@ from modelyard_kit.artifacts.store import (
 
 
 class MemoryStore:
-    """An `ArtifactStore` that forgets everything when its process ends."""
+    """An `ArtifactStore` whose objects are lost when its process ends."""
 
     def __init__(self, signer: UrlSigner) -> None:
         self._objects: dict[Digest, tuple[bytes, int]] = {}  # with their times in ms
@@ -27,7 +27,7 @@ class MemoryStore:
 
     @property
     def trusted(self) -> bool:
-        return True  # the gateway hashes what comes by the URLs of its signer
+        return True  # the gateway hashes uploads to signed URLs
 
     def has(self, digest: Digest) -> bool:
         return digest in self._objects

@@ -1,4 +1,4 @@
-"""S3 servers for tests: SeaweedFS, which enforces what is signed, and moto, which does not."""
+"""S3 servers for tests: SeaweedFS, which enforces signatures, and moto, which does not."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ _PORTS = (
 
 @dataclass(frozen=True)
 class S3Server:
-    """A running server and who may use it.
+    """A running server and its credentials.
 
     Attributes:
-        endpoint: Its URL, `http://127.0.0.1:port`.
-        access_key: Of an administrator.
-        secret_key: Of the same.
+        endpoint: URL of the server, `http://127.0.0.1:port`.
+        access_key: Access key of an administrator.
+        secret_key: Secret key of the administrator.
     """
 
     endpoint: str
@@ -58,7 +58,7 @@ class S3Server:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What boto3 reads the credentials from."""
+        """Environment variables from which boto3 reads the credentials."""
         return {
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
@@ -70,7 +70,7 @@ class S3Server:
 
     @cached_property
     def client(self) -> S3Client:
-        """A client of an administrator, for what a test arranges."""
+        """A client with the administrator's credentials, to prepare tests."""
         client: S3Client = boto3.Session(
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key,
@@ -161,14 +161,14 @@ def _running(
     try:
         yield process
     finally:
-        process.send_signal(signal.SIGKILL)  # nothing of it is kept
+        process.send_signal(signal.SIGKILL)  # its data is temporary
         process.wait()
 
 
 def _is_ready(process: subprocess.Popen[bytes], server: S3Server) -> bool:
-    """Whether it takes an object; false if it ended, as when somebody else took one of its ports.
+    """Whether the server stores an object; false if it exited, e.g. because a port is in use.
 
-    Polled: SeaweedFS tells nobody when it is ready.
+    Polled, because SeaweedFS does not report when it is ready.
     """
     give_up_at = time.monotonic() + _READY_WITHIN_S
     while process.poll() is None:

@@ -89,7 +89,7 @@ def test_a_bucket_keeps_objects_below_its_prefix(
         ("s3://bucket/" + "a" * 600, "at most 512"),
     ],
 )
-def test_a_place_that_is_none_is_refused(location: str, message: str) -> None:
+def test_an_invalid_location_is_refused(location: str, message: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         open_store(StoreSettings(location, s3_endpoint="http://127.0.0.1:9"), SIGNER)
     assert message in caught.value.message
@@ -109,7 +109,7 @@ def test_a_place_that_is_none_is_refused(location: str, message: str) -> None:
         "http://minio\n",
     ],
 )
-def test_an_endpoint_that_is_none_is_refused(endpoint: str) -> None:
+def test_an_invalid_endpoint_is_refused(endpoint: str) -> None:
     with pytest.raises(InvalidArgument, match="Invalid MODELYARD_S3_ENDPOINT") as caught:
         StoreSettings("s3://bucket", s3_endpoint=endpoint)
     assert "secret" not in caught.value.message

@@ -137,7 +137,7 @@ except ResourceExhausted as error:
 """
 
 
-def test_a_full_disk_is_told_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing_behind(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(tmp_path), DIGEST],
         capture_output=True,
@@ -152,7 +152,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_behind(tmp_path: Path) -> None:
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_a_listing_tells_of_objects_only(tmp_path: Path) -> None:
+def test_a_listing_contains_objects_only(tmp_path: Path) -> None:
     store = LocalStore(tmp_path, SIGNER)
     store.put(DIGEST, [DATA], len(DATA))
     for foreign in ("notes.txt", f"{DIGEST[:2]}/{DIGEST}", f"00/00/{DIGEST}", "a/b/c/d"):

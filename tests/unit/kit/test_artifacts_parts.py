@@ -1,4 +1,4 @@
-"""How files are cut into objects."""
+"""The splitting of files into objects."""
 
 import hashlib
 

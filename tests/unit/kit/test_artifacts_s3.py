@@ -1,4 +1,4 @@
-"""What only a store in S3 does: presigned URLs, finding out what is enforced, failing in words."""
+"""Behaviour specific to S3 stores: presigned URLs, tests of their enforcement, error messages."""
 
 import http.client
 import logging
@@ -159,7 +159,7 @@ def test_a_store_that_enforces_what_is_signed_is_trusted(
     assert not list(store.list_objects())
 
 
-def test_a_store_that_believes_everything_is_not_trusted(
+def test_a_store_that_enforces_nothing_is_not_trusted(
     moto: S3Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = moto.open_store()
@@ -176,7 +176,7 @@ def test_a_store_that_believes_everything_is_not_trusted(
     assert not list(store.list_objects())
 
 
-def test_a_listing_tells_of_objects_under_the_prefix_only(seaweedfs: S3Server) -> None:
+def test_a_listing_contains_objects_under_the_prefix_only(seaweedfs: S3Server) -> None:
     bucket = seaweedfs.make_bucket()
     store = seaweedfs.open_store(bucket, "models/")
     seaweedfs.open_store(bucket, "other/").put(DIGEST, [DATA], len(DATA))
@@ -189,7 +189,7 @@ def test_a_listing_tells_of_objects_under_the_prefix_only(seaweedfs: S3Server) -
     assert [found.digest for found in store.list_objects()] == [DIGEST]
 
 
-def test_a_store_whose_urls_nobody_may_use_says_so(
+def test_a_store_that_refuses_its_own_urls_is_reported(
     seaweedfs: S3Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = seaweedfs.open_store("no-such-bucket-here")
@@ -199,7 +199,10 @@ def test_a_store_whose_urls_nobody_may_use_says_so(
 
 
 class Broken(BaseHTTPRequestHandler):
-    """An S3 that answers everything with the error its bucket names, as `507-QuotaExceeded`."""
+    """An S3 server that answers every request with the error in its bucket's name.
+
+    For example `507-QuotaExceeded`.
+    """
 
     protocol_version = "HTTP/1.1"
 
@@ -245,7 +248,7 @@ def broken() -> Iterator[str]:
         ("400-QuotaExceeded", ResourceExhausted, "is full; nothing was kept"),
     ],
 )
-def test_a_store_that_fails_is_told_without_its_secrets(
+def test_a_failure_of_a_store_is_reported_without_its_secrets(
     broken: str, bucket: str, refusal: type[Error], message: str
 ) -> None:
     store = S3Store(bucket, endpoint=broken)
@@ -286,7 +289,7 @@ def test_no_log_has_a_signature(seaweedfs: S3Server, caplog: pytest.LogCaptureFi
         assert "Signature=" not in caplog.text
 
 
-def test_an_object_that_breaks_off_is_not_taken_for_whole(broken: str) -> None:
+def test_an_incomplete_object_is_not_taken_for_whole(broken: str) -> None:
     store = S3Store("200-short", endpoint=broken)
 
     with pytest.raises(Unavailable), store.open(DIGEST) as chunks:
@@ -308,13 +311,12 @@ except ResourceExhausted as error:
 """
 
 
-def test_a_full_disk_is_told_before_anything_is_sent() -> None:
+def test_a_full_disk_is_reported_before_anything_is_sent() -> None:
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK], capture_output=True, text=True, check=True
     )
     assert done.stdout == (
-        "The disk that uploads are spooled to is full; nothing was kept. Free some space, then "
-        "try again.\n"
+        "The disk for temporary files is full; nothing was kept. Free some space, then try again.\n"
     )
 
 
@@ -366,7 +368,8 @@ def test_what_boto3_cannot_read_is_refused_at_start(
     if variable == "AWS_SHARED_CREDENTIALS_FILE":
         monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv(variable, value.format(malformed=malformed))
-    with pytest.raises(FailedPrecondition, match=r"boto3 refuses .* correct the AWS_\* variables"):
+    wrong = r"boto3 is invalid: .* correct the AWS_\* variables"
+    with pytest.raises(FailedPrecondition, match=wrong):
         S3Store("bucket", endpoint="http://127.0.0.1:9")
 
 
@@ -378,7 +381,9 @@ def test_what_boto3_cannot_read_is_refused_at_start(
         ("AccessDenied", "need s3:ListBucket on it"),
     ],
 )
-def test_why_a_store_refuses_is_told_apart_at_start(broken: str, code: str, said: str) -> None:
+def test_the_reasons_of_a_refusal_are_distinguished_at_start(
+    broken: str, code: str, said: str
+) -> None:
     with pytest.raises(FailedPrecondition, match=said):
         S3Store(f"403-{code}", endpoint=broken).check_access()
 
@@ -388,7 +393,7 @@ def test_a_bucket_in_another_region_is_refused_at_start(broken: str) -> None:
         S3Store("200-list", endpoint=broken).check_access()
 
 
-def test_an_endpoint_that_is_silent_is_told_at_start() -> None:
+def test_an_endpoint_that_does_not_answer_is_reported_at_start() -> None:
     with pytest.raises(Unavailable, match=r"http://127\.0\.0\.1:9 cannot be reached"):
         S3Store("bucket", endpoint="http://127.0.0.1:9").check_access()
 

@@ -1,4 +1,4 @@
-"""What every artifact store does, whatever keeps the bytes."""
+"""Behaviour common to all artifact stores."""
 
 import hashlib
 import time
@@ -149,7 +149,9 @@ def test_a_range_outside_the_object_is_refused(
         pass
 
 
-def test_a_deleted_object_is_gone_and_deleting_it_again_is_harmless(store: ArtifactStore) -> None:
+def test_a_deleted_object_is_missing_and_deleting_it_again_is_harmless(
+    store: ArtifactStore,
+) -> None:
     store.put(DIGEST, [DATA], len(DATA))
     store.delete(DIGEST)
     store.delete(DIGEST)

@@ -1,4 +1,4 @@
-"""Calls of one transaction and of several, seen from a client of a small service."""
+"""Calls of one transaction and of several, made by a client of a small service."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from modelyard_kit.rpc.server import RpcServer
 
 
 class InSteps(Notebook):
-    """Writes a name in one step and how many names there are then in another."""
+    """Writes a name in one step, and the number of names in another."""
 
     def CreateRegisteredModel(
         self, request: pb.CreateRegisteredModelRequest, context: grpc.ServicerContext

@@ -1,4 +1,4 @@
-"""Calls whose transaction PostgreSQL delays, or breaks off at the commit."""
+"""Calls whose transaction PostgreSQL delays, or whose connection is lost at the commit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from modelyard_kit.rpc import idempotency
 from modelyard_kit.rpc.server import RpcServer
 
 LOST_REPLY = Cut(Direction.REPLY, b"COMMIT\0")
-"""Of the database: it has committed and nobody hears of it."""
+"""Cuts the connection after the commit, before its reply arrives."""
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def serving(database: Database) -> Iterator[Stub]:
 
 @pytest.fixture
 def stub(database: Database, proxy: Proxy) -> Iterator[Stub]:
-    """A service of which every word to the database goes through the proxy."""
+    """A service that is connected to the database through the proxy."""
     with (
         closing(open_database(database.engine.url.set(port=proxy.port), pool_size=1)) as far,
         serving(far) as stub,
@@ -59,7 +59,7 @@ def stub(database: Database, proxy: Proxy) -> Iterator[Stub]:
         yield stub
 
 
-def test_a_commit_that_nobody_heard_of_is_not_said_to_have_failed(
+def test_a_commit_without_an_answer_is_not_reported_as_failed(
     stub: Stub, proxy: Proxy, database: Database
 ) -> None:
     proxy.arm(LOST_REPLY)
@@ -67,11 +67,11 @@ def test_a_commit_that_nobody_heard_of_is_not_said_to_have_failed(
         create(stub, "a")
     code, _, details = failure(caught.value)
     assert code is grpc.StatusCode.UNAVAILABLE
-    assert "what was asked for may have been done" in details
+    assert "the request may have been done" in details
     assert notes(database) == 2
 
 
-def test_a_commit_that_nobody_heard_of_is_found_by_its_key(
+def test_a_commit_without_an_answer_is_found_by_its_key(
     stub: Stub, proxy: Proxy, database: Database
 ) -> None:
     proxy.arm(LOST_REPLY)
@@ -97,7 +97,7 @@ def test_when_nothing_can_be_found_by_the_key_either_nothing_is_claimed(
     assert notes(database) == 2
 
 
-def test_when_the_caller_waits_no_longer_the_database_does_not_either(
+def test_a_statement_ends_at_the_deadline_of_its_caller(
     database: Database,
 ) -> None:
     waiting = text(
@@ -118,7 +118,7 @@ def test_when_the_caller_waits_no_longer_the_database_does_not_either(
         assert notes(database) == 0
 
 
-def test_replies_that_somebody_else_forgets_are_not_waited_for(database: Database) -> None:
+def test_replies_that_another_call_deletes_are_not_waited_for(database: Database) -> None:
     with serving(database) as stub:
         create(stub, "a", key="old")
         create(stub, "b", key="older")

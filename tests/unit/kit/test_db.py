@@ -47,7 +47,7 @@ def test_writers_on_many_threads_wait_for_each_other(database: Database) -> None
     assert rows(database) == 16
 
 
-def test_commits_are_told_and_rollbacks_are_not(database: Database) -> None:
+def test_commits_notify_and_rollbacks_do_not(database: Database) -> None:
     told: list[int] = []
     database.on_commit(lambda: told.append(1))
     insert(database)

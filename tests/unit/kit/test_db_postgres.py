@@ -41,7 +41,7 @@ def database() -> Iterator[Database]:
 
 @pytest.fixture(scope="module")
 def own_server() -> Iterator[Postgres]:
-    """A server of which tests change the settings, or which they stop."""
+    """A server whose settings tests may change, and which they may stop."""
     server = Postgres(["fsync=off"])
     yield server
     server.close()
@@ -77,7 +77,7 @@ def end_connections(database: Database) -> None:
 
 @contextmanager
 def locked(database: Database) -> Iterator[None]:
-    """Somebody else holds the one row there is."""
+    """Hold a lock on the only row in another connection."""
     insert(database)
     with database.engine.begin() as connection:
         connection.execute(text("SELECT * FROM t FOR UPDATE"))
@@ -98,7 +98,7 @@ def test_a_read_is_of_one_instant_and_writes_nothing(database: Database) -> None
             session.execute(text("INSERT INTO t VALUES (1)"))
 
 
-def test_who_waits_for_a_row_until_the_deadline_is_told_and_waits_no_longer(
+def test_a_wait_for_a_locked_row_ends_at_the_deadline(
     database: Database,
 ) -> None:
     with locked(database):
@@ -112,23 +112,23 @@ def test_who_waits_for_a_row_until_the_deadline_is_told_and_waits_no_longer(
     assert numbers(database) == [1]
 
 
-def test_who_waits_for_a_row_for_too_long_is_told_to_come_again(database: Database) -> None:
+def test_a_long_wait_for_a_locked_row_asks_for_a_retry(database: Database) -> None:
     with (
         locked(database),
-        pytest.raises(Unavailable, match=r"writing the same; nothing was written\. Try again"),
+        pytest.raises(Unavailable, match=r"holds the lock; nothing was written\. Try again"),
         database.write() as session,
     ):
         session.execute(text("SET LOCAL lock_timeout = 50"))
         session.execute(text("UPDATE t SET n = 2"))
 
 
-def test_what_breaks_a_constraint_may_be_run_again(database: Database) -> None:
+def test_a_violated_constraint_is_a_conflict(database: Database) -> None:
     insert(database)
     with pytest.raises(Conflict):
         insert(database)
 
 
-def test_of_two_that_wait_for_each_other_one_may_be_run_again(database: Database) -> None:
+def test_a_deadlock_is_a_conflict_of_one_transaction(database: Database) -> None:
     insert(database, 1)
     insert(database, 2)
     both = threading.Barrier(2)
@@ -156,17 +156,17 @@ def test_of_two_that_wait_for_each_other_one_may_be_run_again(database: Database
 
 def test_a_text_that_is_too_long_is_refused(database: Database) -> None:
     with (
-        pytest.raises(InvalidArgument, match="longer than the database keeps"),
+        pytest.raises(InvalidArgument, match="longer than its column in the database"),
         database.write() as session,
     ):
         session.execute(text("INSERT INTO t VALUES (1, 'four')"))
 
 
-def test_a_text_that_no_index_holds_is_refused(database: Database) -> None:
+def test_a_text_that_is_too_long_for_an_index_is_refused(database: Database) -> None:
     run_alone(database, "CREATE TABLE named (name TEXT PRIMARY KEY)")
     long = "SELECT string_agg(md5(n::text), '') FROM generate_series(1, 200) AS n"
     with (
-        pytest.raises(InvalidArgument, match="than an index of the database holds"),
+        pytest.raises(InvalidArgument, match="exceed the size limit of a database index"),
         database.write() as session,
     ):
         session.execute(text(f"INSERT INTO named {long}"))
@@ -203,7 +203,7 @@ def test_the_pool_heals_after_every_connection_was_ended(database: Database) -> 
     assert numbers(database) == [1]
 
 
-def test_a_write_that_waits_is_sent_before_what_is_executed_next(database: Database) -> None:
+def test_a_deferred_write_is_sent_before_the_next_statement(database: Database) -> None:
     with database.write() as session:
         session.add_all([Numbered(n=1), Numbered(n=2)])
         session.flush()
@@ -212,14 +212,14 @@ def test_a_write_that_waits_is_sent_before_what_is_executed_next(database: Datab
         assert list(session.scalars(text("SELECT n FROM t ORDER BY n"))) == [1, 3]
 
 
-def test_many_rows_do_not_wait(database: Database) -> None:
+def test_many_rows_are_not_deferred(database: Database) -> None:
     with database.write() as session:
         with pytest.raises(IntegrityError):
             session.execute(insert_rows(Numbered), [{"n": n % 500} for n in range(1000)])
         session.rollback()
 
 
-def test_a_write_that_waits_is_undone_with_its_transaction(database: Database) -> None:
+def test_a_deferred_write_is_rolled_back_with_its_transaction(database: Database) -> None:
     with pytest.raises(KeyError), database.write() as session:
         session.add(Numbered(n=1))
         session.flush()
@@ -227,7 +227,7 @@ def test_a_write_that_waits_is_undone_with_its_transaction(database: Database) -
     assert numbers(database) == []
 
 
-def test_a_write_that_waits_may_collide_at_the_commit(database: Database) -> None:
+def test_a_deferred_write_may_conflict_at_the_commit(database: Database) -> None:
     insert(database)
     with pytest.raises(Conflict), database.write() as session:
         session.add(Numbered(n=2))
@@ -236,9 +236,12 @@ def test_a_write_that_waits_may_collide_at_the_commit(database: Database) -> Non
     assert numbers(database) == [1]
 
 
-def test_a_change_of_a_row_that_is_gone_is_never_committed(database: Database) -> None:
+def test_a_change_of_a_missing_row_is_never_committed(database: Database) -> None:
     insert(database)
-    with pytest.raises(StaleDataError, match="0 rows were there of 1"), database.write() as session:
+    with (
+        pytest.raises(StaleDataError, match="0 of 1 expected rows affected"),
+        database.write() as session,
+    ):
         row = session.get_one(Numbered, 1)
         run_alone(database, "DELETE FROM t")
         session.add(Numbered(n=2))
@@ -247,7 +250,7 @@ def test_a_change_of_a_row_that_is_gone_is_never_committed(database: Database) -
 
 
 def test_nothing_is_written_in_a_read(database: Database) -> None:
-    with pytest.raises(Unavailable, match="takes no writes now"), database.read() as session:
+    with pytest.raises(Unavailable, match="is read-only now"), database.read() as session:
         session.add(Numbered(n=1))
         session.flush()
 
@@ -343,7 +346,7 @@ def test_the_pool_heals_after_a_crash_of_the_server(own_server: Postgres) -> Non
 PASSWORD = "p@ss/w:rd%?#é"
 
 
-def test_a_password_may_have_any_character_and_is_never_told(
+def test_a_password_may_have_any_character_and_is_never_shown(
     own_server: Postgres, caplog: pytest.LogCaptureFixture
 ) -> None:
     with closing(open_database(own_server.url)) as database:
@@ -367,7 +370,7 @@ def test_a_password_may_have_any_character_and_is_never_told(
         ({"query": {"connect_timeout": "soon"}}, "bad value for connect_timeout: 'soon'"),
     ],
 )
-def test_what_is_wrong_with_an_address_is_said_in_one_line(
+def test_the_problem_of_an_address_is_reported_in_one_line(
     change: dict[str, Any], told: str
 ) -> None:
     problem = problem_of(make_url(postgres.server().url).set(**change))

@@ -40,7 +40,7 @@ def _open_in_another_process(url: str, answer: multiprocessing.Queue[str]) -> No
 
 
 @pytest.mark.usefixtures("database")
-def test_a_second_process_is_refused_and_told_why(tmp_path: Path) -> None:
+def test_a_second_process_is_refused_with_the_reason(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     answer: multiprocessing.Queue[str] = context.Queue()
     other = context.Process(
@@ -48,7 +48,7 @@ def test_a_second_process_is_refused_and_told_why(tmp_path: Path) -> None:
     )
     other.start()
     assert answer.get(timeout=60) == (
-        "The database x.db is open in another process; one at a time may use it."
+        "The database x.db is open in another process; only one at a time may use it."
     )
     other.join()
 
@@ -91,7 +91,7 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(
         open_database(f"sqlite:///{path}")
 
 
-def test_a_refused_file_can_be_opened_once_it_is_mended(tmp_path: Path) -> None:
+def test_a_refused_file_can_be_opened_once_it_is_repaired(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     damage(path)
     with pytest.raises(FailedPrecondition):

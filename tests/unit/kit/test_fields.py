@@ -6,7 +6,7 @@ from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.rpc.fields import given, require
 
 
-def test_an_unset_field_is_told_from_an_empty_one() -> None:
+def test_an_unset_field_is_distinguished_from_an_empty_one() -> None:
     assert given(pb.UpdateModelVersionRequest(), "description") is None
     assert given(pb.UpdateModelVersionRequest(description=""), "description") == ""
 

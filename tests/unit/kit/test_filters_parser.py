@@ -94,7 +94,7 @@ def test_a_blank_filter_restricts_nothing(text: str) -> None:
         ("a = " + "x" * 5000, f"got '{'x' * 40}…'"),
     ],
 )
-def test_a_malformed_filter_is_refused_with_its_place_and_what_would_be_right(
+def test_a_malformed_filter_is_refused_with_the_position_and_the_expected_syntax(
     text: str, message: str
 ) -> None:
     with pytest.raises(InvalidArgument) as refusal:

@@ -1,4 +1,4 @@
-"""Token files as they come: from editors, shells and secret stores of any system."""
+"""Token files as editors, shells and secret stores of any system write them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_token_is_read_whatever_wrote_its_file(tmp_path: Path, content: bytes)
         f"{TOKEN}\0".encode(),
     ],
 )
-def test_a_file_whose_content_no_header_can_carry_is_refused_without_telling_it(
+def test_a_file_whose_content_no_header_can_carry_is_refused_without_quoting_it(
     tmp_path: Path, content: bytes
 ) -> None:
     path = tmp_path / "token"
@@ -51,7 +51,7 @@ def test_a_file_whose_content_no_header_can_carry_is_refused_without_telling_it(
     assert TOKEN not in str(refused.value)
 
 
-def test_a_named_token_is_nobodys_to_do_everything_with(tmp_path: Path) -> None:
+def test_an_api_token_is_refused_as_the_service_token(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text(TOKEN)
     assert read_service_token(path) == TOKEN

@@ -1,4 +1,4 @@
-"""What keeps a process from its work: asked often, and answered by checks that may hang."""
+"""Readiness with frequent callers and with checks that may hang."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TRACKING = ("modelyard.api.tracking.v1.TrackingService", "modelyard.api.artifact
 
 
 class Checked:
-    """A check whose outcome a test chooses."""
+    """A check whose result a test sets."""
 
     def __init__(self) -> None:
         self.outcome = ""
@@ -29,7 +29,7 @@ class Checked:
         return self.outcome
 
 
-def test_a_good_answer_is_kept_and_a_problem_looked_at_again() -> None:
+def test_a_good_result_is_cached_and_a_problem_is_checked_again() -> None:
     check = Checked()
     probe = Probe("registry", check)
     assert [probe.problem(), probe.problem()] == ["", ""]
@@ -47,7 +47,7 @@ def test_a_check_that_hangs_is_run_once_and_is_a_problem() -> None:
     check.may_end.clear()
     probe = Probe("registry", check)
     said = [probe.problem() for _ in range(2)]
-    assert said == ["The check has not ended yet: what it asks does not answer."] * 2
+    assert said == ["The readiness check is still running: its dependency does not answer."] * 2
     assert check.times == 1
     check.may_end.set()
     assert probe.problem() == ""
@@ -57,7 +57,8 @@ def test_a_check_that_fails_is_a_problem_and_logged(caplog: pytest.LogCaptureFix
     def check() -> str:
         raise ZeroDivisionError("secret")
 
-    assert Probe("registry", check).problem() == "The check failed; the log says why."
+    problem = Probe("registry", check).problem()
+    assert problem == "The readiness check failed; the cause is in the log."
     assert "the check failed" in caplog.text
 
 
@@ -76,7 +77,7 @@ def test_each_change_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
-def test_problems_are_told_by_area_and_once() -> None:
+def test_problems_are_reported_by_area_and_once() -> None:
     readiness = Readiness()
     readiness.add(REGISTRY, str)
     check = Checked()

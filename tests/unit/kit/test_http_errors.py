@@ -20,7 +20,7 @@ def test_every_reason_of_the_contract_has_a_status() -> None:
 
 
 RETRIED = {408, 429, 500, 502, 503, 504}
-"""By MLflow's client, for minutes."""
+"""Statuses that MLflow's client retries, for minutes."""
 
 
 def test_a_definite_refusal_is_never_answered_with_a_status_that_clients_retry() -> None:

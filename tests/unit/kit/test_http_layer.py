@@ -209,7 +209,7 @@ def test_each_call_has_a_line_in_the_log(
     assert (line["received_bytes"], line["sent_bytes"]) == (3, 1)
 
 
-def test_a_client_that_sends_no_head_is_let_go(
+def test_a_client_that_sends_no_head_is_disconnected(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Protocol, "head_within_s", 0.1)

@@ -30,6 +30,6 @@ def test_a_key_that_is_a_relative_path_is_returned(key: str) -> None:
         "",
     ],
 )
-def test_a_key_that_is_none_is_refused_by_its_place(key: str) -> None:
+def test_an_invalid_key_is_refused_with_the_path_of_its_field(key: str) -> None:
     with pytest.raises(InvalidArgument, match=r"params\[3\]\.key"):
         checked_key(key, "params[3].key")

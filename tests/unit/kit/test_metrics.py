@@ -1,4 +1,4 @@
-"""Each metric of the kit, made to move by what it measures."""
+"""Each metric of the kit, changed by the events that it measures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WATCH = pb.WatchModelsRequest(name="x")
 
 
 class Colliding(Notebook):
-    """Collides with somebody else the first time."""
+    """Conflicts with another transaction at the first attempt."""
 
     collisions = [Conflict("40001")]
 
@@ -33,7 +33,7 @@ class Colliding(Notebook):
         return pb.CreateRegisteredModelResponse()
 
 
-def test_the_version_is_told() -> None:
+def test_the_version_is_reported() -> None:
     assert measured("modelyard_build_info", version=version("modelyard")) == 1
 
 
@@ -45,7 +45,7 @@ def test_calls_in_flight_are_counted_until_they_end(stub: Stub, notebook: Notebo
     assert measured("modelyard_rpc_inflight", service="RegistryService") == before + 1
     notebook.proceed.set()
     assert call.result()
-    # The caller has its answer a moment before the server has done with the call.
+    # The caller receives its reply shortly before the server's call ends.
     while measured("modelyard_rpc_inflight", service="RegistryService") != before:
         assert stub.GetRegisteredModel(SLOW, timeout=30)
 
@@ -74,7 +74,7 @@ def test_open_streams_are_counted_and_those_refused_too(stub: Stub, notebook: No
     assert measured("modelyard_watch_streams") == open_before
 
 
-def test_calls_that_find_no_place_are_counted(stub: Stub, notebook: Notebook) -> None:
+def test_calls_refused_because_of_overload_are_counted(stub: Stub, notebook: Notebook) -> None:
     create(stub, "slow")
     before = measured("modelyard_rpc_shed_total", reason="calls")
     calls = [stub.GetRegisteredModel.future(SLOW, timeout=60) for _ in range(23)]

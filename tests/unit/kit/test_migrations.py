@@ -96,7 +96,7 @@ def test_a_database_from_a_newer_version_is_refused(database: Database, folder: 
 NOTE = 'op.create_table("note", sa.Column("n", sa.Integer), sa.Column("s", sa.Text))'
 
 
-def test_a_service_waits_for_its_revision_and_says_which(database: Database, folder: Path) -> None:
+def test_a_service_waits_for_its_revision_and_names_it(database: Database, folder: Path) -> None:
     first = revision(folder, "0001", None, NOTE)
     second = revision(folder, "0002", "0001", 'op.add_column("note", sa.Column("m", sa.Integer))')
     require_head(database, second)

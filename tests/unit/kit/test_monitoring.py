@@ -87,5 +87,5 @@ def test_a_head_beyond_the_limit_is_refused(monitoring: Monitoring) -> None:
 
 
 def test_a_taken_port_is_refused(monitoring: Monitoring) -> None:
-    with pytest.raises(InvalidArgument, match=f"127.0.0.1:{monitoring.port}: it is taken"):
+    with pytest.raises(InvalidArgument, match=f"127.0.0.1:{monitoring.port}: it is in use"):
         Monitoring("127.0.0.1", monitoring.port, list)

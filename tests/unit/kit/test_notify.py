@@ -7,7 +7,7 @@ from modelyard_kit.db.notify import Notifier, follow
 
 
 class Log:
-    """Rows that grow, read from where the reader stands, at most two at a time."""
+    """A growing list of rows, read after the reader's position, at most two at a time."""
 
     def __init__(self) -> None:
         self.rows: list[int] = []
@@ -56,7 +56,7 @@ def test_rows_written_by_another_thread_wake_the_follower() -> None:
     assert [row for row in seen if row is not None] == list(range(100))
 
 
-def test_it_ends_when_nobody_listens_any_more() -> None:
+def test_it_ends_when_the_consumer_disconnects() -> None:
     stop = threading.Event()
     stop.set()
     assert list(following(Log(), Notifier(), stop)) == [None]

@@ -1,4 +1,4 @@
-"""What names, numbers, stages, aliases and URIs of models are refused for."""
+"""Refusals of names, numbers, stages, aliases and URIs of models."""
 
 from __future__ import annotations
 

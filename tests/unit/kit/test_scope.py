@@ -1,4 +1,4 @@
-"""Patterns of names, and that Python and the database read them alike."""
+"""Patterns of names, which Python and the database must interpret alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What surrounds every RPC, seen from a client of a small service on a real socket."""
+"""The interceptors of every RPC, tested by a client of a small service on a real socket."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_an_error_is_the_same_error_on_the_other_side(stub: Stub) -> None:
     assert (error.message, error.metadata) == ("No note 'x'.", {"name": "x"})
 
 
-def test_an_unreachable_neighbour_is_unavailable_and_named() -> None:
+def test_an_unreachable_service_is_unavailable_and_named() -> None:
     with grpc.insecure_channel("127.0.0.1:1") as channel:
         stub = registry_service_pb2_grpc.RegistryServiceStub(channel)
         with pytest.raises(grpc.RpcError) as caught:
@@ -55,7 +55,7 @@ def test_an_unreachable_neighbour_is_unavailable_and_named() -> None:
     assert error.message == "registry cannot be reached. Try again."
 
 
-def test_a_neighbour_that_broke_off_may_have_done_what_it_was_asked(
+def test_a_service_that_disconnected_may_have_done_the_request(
     server: RpcServer, notebook: Notebook
 ) -> None:
     (port,) = server.start("127.0.0.1:0")
@@ -69,10 +69,10 @@ def test_a_neighbour_that_broke_off_may_have_done_what_it_was_asked(
             answer.result()
     error = grpc_errors.from_rpc(caught.value, "registry")
     assert isinstance(error, errors.Unavailable)
-    assert error.message.startswith("registry broke off before it answered: what was asked for may")
+    assert error.message.startswith("registry disconnected before it answered: the request may")
 
 
-def test_a_bug_of_a_neighbour_is_not_said_to_be_a_broken_connection(stub: Stub) -> None:
+def test_a_bug_of_a_called_service_is_not_reported_as_a_lost_connection(stub: Stub) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         create(stub, "bug")
     error = grpc_errors.from_rpc(caught.value, "registry")
@@ -82,7 +82,7 @@ def test_a_bug_of_a_neighbour_is_not_said_to_be_a_broken_connection(stub: Stub) 
 
 @contextmanager
 def between(port: int) -> Iterator[tuple[str, threading.Event]]:
-    """Pass bytes to and from a port, until told to break the connection."""
+    """Forward bytes to and from a port, until the test breaks the connection."""
     breaking = threading.Event()
 
     def run() -> None:
@@ -102,7 +102,7 @@ def between(port: int) -> Iterator[tuple[str, threading.Event]]:
         thread.join()
 
 
-def test_a_bug_is_logged_and_says_nothing_to_the_caller(
+def test_a_bug_is_logged_and_not_described_to_the_caller(
     stub: Stub, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR), pytest.raises(grpc.RpcError) as caught:
@@ -247,7 +247,7 @@ def test_an_rpc_that_is_not_built_answers_unimplemented_and_is_listed(
     assert f"{SERVICE.full_name}.GetRegisteredModel" not in server.unbuilt
 
 
-def test_the_actor_is_who_the_caller_says_and_anonymous_otherwise(stub: Stub) -> None:
+def test_the_actor_is_the_self_declared_user_or_else_anonymous(stub: Stub) -> None:
     request = pb.CreateRegisteredModelRequest(name="a")
     ann = stub.CreateRegisteredModel(request, metadata=[("x-modelyard-user", "ann")])
     nobody = stub.CreateRegisteredModel(request)

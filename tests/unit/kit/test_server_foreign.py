@@ -1,4 +1,4 @@
-"""A service of another package than ours, mounted with the permissions it does not bring."""
+"""A service that is not of our contract, mounted with separately given permissions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NAME = "inference.GRPCInferenceService"
 
 
 def inference() -> ServiceDescriptor:
-    """Return a service as the Open Inference Protocol has one: proto3, and no options of ours."""
+    """Return a service like that of the Open Inference Protocol: proto3, without our options."""
     file = descriptor_pb2.FileDescriptorProto(
         name="inference.proto", package="inference", syntax="proto3"
     )
@@ -81,7 +81,7 @@ READY, INFER = (FOREIGN.methods_by_name[name] for name in ("Ready", "Infer"))
 
 
 class Inference:
-    """Answers who called."""
+    """Returns the name of the caller."""
 
     def Ready(self, _request: Any, _context: grpc.ServicerContext) -> Any:
         return GetMessageClass(READY.output_type)(by=caller.get().actor)
@@ -200,7 +200,7 @@ def test_a_method_that_its_servicer_inherits_from_a_stub_is_not_built() -> None:
         ),
         (
             {"permissions": PERMISSIONS | {"Inferr": Permission.PREDICT}, "area": "serving"},
-            "has no method Inferr",
+            "permission for Inferr, which",
         ),
         ({"permissions": PERMISSIONS}, "its area must be given"),
     ],

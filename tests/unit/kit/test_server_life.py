@@ -1,4 +1,4 @@
-"""Streams, tokens, health, addresses and draining of a server on a real socket."""
+"""Streams, overload, tokens and draining of a server on a real socket."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_streams_beyond_the_cap_are_refused_and_unary_calls_go_on(
     notebook.proceed.set()
 
 
-def test_calls_beyond_the_places_are_refused_at_once_and_health_is_told(
+def test_calls_beyond_the_capacity_are_refused_at_once_but_not_health_checks(
     server: RpcServer, notebook: Notebook
 ) -> None:
     slow = pb.GetRegisteredModelRequest(name="slow")
@@ -47,7 +47,7 @@ def test_calls_beyond_the_places_are_refused_at_once_and_health_is_told(
         for call in refused:
             code, reason, message = failure(call.exception())
             assert (code, reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "RESOURCE_EXHAUSTED")
-            assert message.startswith("RegistryService has too much to do: 20 calls run or wait.")
+            assert message.startswith("RegistryService is overloaded: 20 calls running or queued.")
             details = dict(call.trailing_metadata())["grpc-status-details-bin"]
             assert b"google.rpc.RetryInfo" in details
         request = health_pb2.HealthCheckRequest(service=SERVICE.full_name)
@@ -95,7 +95,7 @@ def test_draining_lets_a_call_in_flight_end(
     drained.join()
 
 
-def test_a_stream_that_nobody_reads_does_not_hold_up_the_end(
+def test_a_stream_that_is_not_read_does_not_delay_the_shutdown(
     stub: Stub, server: RpcServer, notebook: Notebook
 ) -> None:
     stream = stub.WatchModels(pb.WatchModelsRequest(name="endless"))
@@ -106,7 +106,7 @@ def test_a_stream_that_nobody_reads_does_not_hold_up_the_end(
         list(stream)
 
 
-def test_a_token_is_asked_of_every_call(notebook: Notebook) -> None:
+def test_every_call_needs_the_token(notebook: Notebook) -> None:
     server = RpcServer(token=TOKEN)
     server.add(SERVICE, notebook)
     (port,) = server.start("127.0.0.1:0")

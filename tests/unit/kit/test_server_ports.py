@@ -1,4 +1,4 @@
-"""Where a server listens, and whether it says that it is ready."""
+"""The addresses of a server, and its health checks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TOKEN = "a-token-of-some-length"
 
 
 class Readiness:
-    """What a test says of the service behind the server."""
+    """The readiness of the service behind the server, set by a test."""
 
     is_ready = False
 
@@ -45,7 +45,7 @@ def health(target: str) -> Iterator[health_pb2_grpc.HealthStub]:
         yield health_pb2_grpc.HealthStub(channel)
 
 
-def test_health_tells_liveness_and_readiness_apart(
+def test_health_distinguishes_liveness_and_readiness(
     health: health_pb2_grpc.HealthStub, readiness: Readiness
 ) -> None:
     kinds = health_pb2.HealthCheckResponse
@@ -66,7 +66,7 @@ def test_the_health_of_an_unknown_service_is_not_found(health: health_pb2_grpc.H
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-def test_health_is_asked_for_and_not_watched(health: health_pb2_grpc.HealthStub) -> None:
+def test_health_can_be_checked_but_not_watched(health: health_pb2_grpc.HealthStub) -> None:
     with pytest.raises(grpc.RpcError, match="call Check instead") as caught:
         list(health.Watch(health_pb2.HealthCheckRequest()))
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
@@ -85,5 +85,5 @@ def test_loopback_and_sockets_need_no_token(address: str) -> None:
 
 
 def test_a_second_server_on_the_port_is_refused(target: str) -> None:
-    with pytest.raises(InvalidArgument, match="it is taken"):
+    with pytest.raises(InvalidArgument, match="it is in use"):
         RpcServer().start(target)

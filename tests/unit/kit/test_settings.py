@@ -126,11 +126,11 @@ def test_each_wrong_variable_is_found() -> None:
     }
 
 
-def test_a_variable_that_nobody_reads_is_refused() -> None:
+def test_an_undeclared_variable_is_refused() -> None:
     known = declarations.variables(Example).values()
     declarations.refuse_unknown({"MODELYARD_GRACE_S": "1", "OTHER": "x"}, known)
     with pytest.raises(InvalidArgument) as caught:
         declarations.refuse_unknown({"MODELYARD_GRCAE_S": "1"}, known)
     assert caught.value.message.startswith(
-        "Unknown setting MODELYARD_GRCAE_S; nearest are MODELYARD_GRACE_S"
+        "Unknown setting MODELYARD_GRCAE_S; did you mean MODELYARD_GRACE_S?"
     )

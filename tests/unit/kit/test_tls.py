@@ -1,4 +1,4 @@
-"""TLS of servers and of their clients, with certificates of an authority of the test's own."""
+"""TLS of servers and of their clients, with certificates of a test authority."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def is_answered(target: str, files: TlsFiles) -> bool:
         return bool(call.code() is grpc.StatusCode.OK)
 
 
-def test_who_trusts_the_authority_is_answered_and_others_are_not(
+def test_clients_that_trust_the_authority_are_answered_and_others_are_not(
     authority: Authority, tmp_path: Path
 ) -> None:
     with serving(authority.files()) as target:
@@ -60,7 +60,7 @@ def test_who_trusts_the_authority_is_answered_and_others_are_not(
         assert not is_answered(target, TlsFiles())
 
 
-def test_callers_must_show_a_certificate_where_one_is_asked_for(
+def test_callers_must_present_a_certificate_where_one_is_required(
     authority: Authority, tmp_path: Path
 ) -> None:
     files = authority.files(mutual=True)
@@ -82,7 +82,7 @@ def shown(port: int, ca: Path) -> bytes:
     return found
 
 
-def test_a_replaced_certificate_is_shown_to_the_next_caller(
+def test_a_replaced_certificate_is_presented_to_the_next_caller(
     authority: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
     with serving(authority.files()) as target:
@@ -105,7 +105,7 @@ def test_a_replaced_certificate_is_shown_to_the_next_caller(
         assert shown(port, authority.ca) not in {first, second}
 
 
-def test_a_replaced_certificate_is_shown_to_the_next_server_called(
+def test_a_replaced_certificate_is_presented_to_the_next_server_called(
     authority: Authority, tmp_path: Path
 ) -> None:
     stranger = Authority(tmp_path / "other").issue()
@@ -130,7 +130,7 @@ def test_a_replaced_certificate_is_shown_to_the_next_server_called(
 
 
 class Waiting:
-    """Answers when it is told to."""
+    """Answers when the test permits it."""
 
     def __init__(self) -> None:
         self.asked, self.told = threading.Event(), threading.Event()
@@ -164,7 +164,7 @@ def test_calls_in_flight_are_answered_when_the_certificate_is_replaced(
         assert answer.result() == pb.GetRegisteredModelResponse()
 
 
-def test_a_channel_of_an_event_loop_shows_the_newest_certificate_too(
+def test_a_channel_of_an_event_loop_presents_the_newest_certificate_too(
     authority: Authority, tmp_path: Path
 ) -> None:
     mine = TlsFiles(tmp_path / "cert.pem", tmp_path / "key.pem", authority.ca)
@@ -193,14 +193,14 @@ def test_a_channel_of_an_event_loop_shows_the_newest_certificate_too(
 
 
 def put(issued: Issued, files: TlsFiles) -> None:
-    """Put a certificate in the place of another."""
+    """Replace a certificate by another one."""
     for source, place in ((issued.cert, files.cert), (issued.key, files.key)):
         assert place is not None
         if source != place:
             place.write_bytes(source.read_bytes())
 
 
-def test_an_https_context_shows_the_newest_certificate(authority: Authority) -> None:
+def test_an_https_context_presents_the_newest_certificate(authority: Authority) -> None:
     issued = authority.issue()
     context = ServerTls(issued.cert, issued.key, None).ssl_context()
     first = _handshake(context, authority.ca)
@@ -209,7 +209,7 @@ def test_an_https_context_shows_the_newest_certificate(authority: Authority) -> 
 
 
 def _handshake(server: ssl.SSLContext, ca: Path) -> bytes | None:
-    """Shake hands in memory; return the certificate that was shown."""
+    """Perform a handshake in memory; return the certificate that the server presented."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     trusting = ssl.create_default_context(cafile=str(ca))
     sides = [
@@ -224,9 +224,7 @@ def _handshake(server: ssl.SSLContext, ca: Path) -> bytes | None:
     return sides[0].getpeercert(binary_form=True)
 
 
-def test_files_that_are_not_what_they_should_be_are_named_by_their_setting(
-    authority: Authority, tmp_path: Path
-) -> None:
+def test_invalid_files_are_named_by_their_setting(authority: Authority, tmp_path: Path) -> None:
     ours, other = authority.issue(), Authority(tmp_path / "other").issue()
     text, folder = tmp_path / "text", tmp_path / "folder"
     text.write_text("no certificate")
@@ -235,7 +233,12 @@ def test_files_that_are_not_what_they_should_be_are_named_by_their_setting(
     for cert, key, client_ca, said in [
         (nowhere, ours.key, None, f"{CERT} names a file that cannot be read: No such file"),
         (ours.cert, folder, None, f"{KEY} names a file that cannot be read: Is a directory"),
-        (ours.cert, other.key, None, f"The key of {KEY} is not of the certificate of {CERT}"),
+        (
+            ours.cert,
+            other.key,
+            None,
+            f"The private key of {KEY} does not belong to the certificate of {CERT}",
+        ),
         (text, ours.key, None, f"{CERT} and {KEY} must name a PEM certificate"),
         (ours.cert, text, None, f"{CERT} and {KEY} must name a PEM certificate"),
         (ours.cert, ours.key, nowhere, f"{CLIENT_CA} names a file that cannot be read"),
@@ -245,11 +248,11 @@ def test_files_that_are_not_what_they_should_be_are_named_by_their_setting(
             TlsFiles(cert, key, None, client_ca).server()
     with pytest.raises(InvalidArgument, match=f"{CA} names a file without a PEM certificate"):
         TlsFiles(ca=text).channel_credentials()
-    with pytest.raises(InvalidArgument, match="is not of the certificate"):
+    with pytest.raises(InvalidArgument, match="does not belong to the certificate"):
         TlsFiles(ours.cert, other.key, authority.ca).channel_credentials()
 
 
-def test_an_encrypted_key_is_refused_and_not_asked_for_its_password(
+def test_an_encrypted_key_is_refused_without_a_password_prompt(
     authority: Authority, tmp_path: Path
 ) -> None:
     from cryptography.hazmat.primitives import serialization

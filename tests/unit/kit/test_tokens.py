@@ -1,4 +1,4 @@
-"""How a server checks API tokens: from a snapshot that it asks for, with real threads."""
+"""Checks of API tokens against a fetched snapshot, with real threads."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def token_of(number: int) -> str:
 
 
 class Registry:
-    """Answers as the registry does, unless it is down."""
+    """Returns snapshots as the registry does, unless it is down."""
 
     def __init__(self) -> None:
         self.revision = 0
@@ -34,7 +34,7 @@ class Registry:
         self.is_down = False
         self.asked = 0
         self.told: SimpleQueue[int] = SimpleQueue()
-        """The revisions it answered with."""
+        """Revisions of the fetched snapshots."""
 
     def make(self, number: int, role: int = pb.VIEWER, **fields: object) -> str:
         token = token_of(number)
@@ -89,7 +89,7 @@ def test_a_token_grants_what_its_role_does(registry: Registry, tokens: Tokens) -
     assert grant.scope.has_experiment("iris")
 
 
-def test_a_role_that_is_not_known_yet_may_do_nothing(registry: Registry, tokens: Tokens) -> None:
+def test_an_unknown_role_has_no_permissions(registry: Registry, tokens: Tokens) -> None:
     assert tokens.identify(registry.make(1, role=77)).permissions == frozenset()
 
 
@@ -106,7 +106,7 @@ def test_a_revoked_token_ends_with_the_next_snapshot(registry: Registry, tokens:
     tokens.identify(token)
     registry.revoke(token)
     tokens.refresh()
-    with pytest.raises(Unauthenticated, match="there is none like it, or it was revoked"):
+    with pytest.raises(Unauthenticated, match="it is unknown, revoked or expired"):
         tokens.identify(token)
 
 
@@ -122,7 +122,7 @@ def test_the_snapshot_is_kept_up_to_date(registry: Registry, following: Tokens) 
         following.identify(token)
 
 
-def test_without_the_registry_known_tokens_go_on_until_they_expire(registry: Registry) -> None:
+def test_without_the_registry_known_tokens_are_valid_until_they_expire(registry: Registry) -> None:
     now_ms = [NOW_MS]
     tokens = Tokens(registry.fetch, lambda: now_ms[0])
     check = pb.TokenCheck()
@@ -139,7 +139,7 @@ def test_without_the_registry_known_tokens_go_on_until_they_expire(registry: Reg
         tokens.identify(token)
 
 
-def test_a_server_that_never_knew_the_tokens_cannot_tell(
+def test_a_server_without_a_snapshot_cannot_check_tokens(
     registry: Registry, tokens: Tokens
 ) -> None:
     registry.is_down = True
@@ -163,7 +163,7 @@ def test_the_registry_coming_back_is_noticed(
     assert tokens.identify(token).name == "token 1"
 
 
-def test_why_the_registry_cannot_be_asked_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_reason_of_a_failed_refresh_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with connect("127.0.0.1:1") as channel:
         Tokens(from_registry(channel, "the-services-own")).refresh()
     (record,) = caplog.records
@@ -171,7 +171,7 @@ def test_why_the_registry_cannot_be_asked_is_logged(caplog: pytest.LogCaptureFix
     assert "the-services-own" not in str(vars(record))
 
 
-def test_text_that_is_no_token_is_not_asked_for(registry: Registry, tokens: Tokens) -> None:
+def test_text_that_is_not_a_token_causes_no_fetch(registry: Registry, tokens: Tokens) -> None:
     for text in ("", "modelyard_", token_of(1)[:-1], token_of(1) + "s", "ünlesbar" * 9):
         with pytest.raises(Unauthenticated):
             tokens.identify(text)
@@ -212,7 +212,7 @@ def test_every_comparison_takes_the_same_time(
     for wrong in (token_of(9), known[:-1] + "x", "no token at all"):
         with pytest.raises(Unauthenticated):
             tokens.identify(wrong)
-    # What is given is hashed first, and compared with something even if there is no such id.
+    # The given token is hashed first, and compared with a digest even if its id is unknown.
     assert compared == [(64, 64)] * 4
 
 

@@ -159,7 +159,7 @@ def test_a_request_within_the_contract_passes(request_: Message) -> None:
 
 @pytest.fixture(scope="module")
 def split() -> type[Message]:
-    """A message with options that no request of the contract has yet."""
+    """A message with options that no request of the contract uses yet."""
     kinds = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(
         name="split.proto", package="split", syntax="editions", edition=descriptor_pb2.EDITION_2023

@@ -128,7 +128,7 @@ def test_every_program_refuses_the_same_public_urls_in_the_same_words(
     kind: type[UpSettings], url: str, shown: str
 ) -> None:
     message = (
-        f"Invalid MODELYARD_PUBLIC_URL '{shown}': expected what clients use, "
+        f"Invalid MODELYARD_PUBLIC_URL '{shown}': expected the URL that clients use, "
         "e.g. https://models.example.com."
     )
     from_environment = partial(load, kind, {"MODELYARD_PUBLIC_URL": url})

@@ -168,7 +168,8 @@ def test_the_permission_of_the_role_decides(
             asyncio.run(callers.authorize(bearer, PREDICT, "iris", "r"))
         assert refused.value.message == (
             f"Predict needs the permission PREDICT, which the role {Role.Name(role).lower()} of "
-            "the token 'token 1' does not have; approver or contributor or admin would do."
+            "the token 'token 1' does not have; use a token of role approver or contributor or "
+            "admin."
         )
 
 

@@ -1,7 +1,7 @@
-"""Content-addressed bytes: the port, its adapters, manifests and logical paths.
+"""Content-addressed storage: the interface, its implementations, manifests and logical paths.
 
-Adapters are imported by whoever chooses one: `modelyard_kit.artifacts.local` and
-`tests.support.stores.memory`.
+The implementations are imported where one is chosen: `modelyard_kit.artifacts.choosing` and, for
+tests, `tests.support.stores.memory`.
 """
 
 from modelyard_kit.artifacts.digest import Digest

@@ -1,4 +1,4 @@
-"""Which store keeps the objects of an installation."""
+"""The choice of the store that keeps the objects of an installation."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ _ENDPOINT = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """Where objects are kept. Credentials of S3 are found as boto3 finds them.
+    """Location of the objects. Credentials of S3 are read as boto3 reads them.
 
     Attributes:
         artifacts: A folder, `s3://bucket` or `s3://bucket/prefix`.
-        s3_endpoint: The URL of a server other than Amazon's.
-        s3_public_endpoint: The same as clients reach it, if they do by another URL.
-        s3_region: Of the bucket; `us-east-1` where an endpoint is given, else as boto3 finds it.
+        s3_endpoint: URL of an S3 server other than Amazon's; empty for Amazon's.
+        s3_public_endpoint: URL of the same server for clients; empty if it is `s3_endpoint`.
+        s3_region: Region of the bucket; by default `us-east-1` with an endpoint, else the region
+            that boto3 is configured with.
     """
 
     artifacts: str
@@ -43,13 +44,13 @@ def open_store(settings: StoreSettings, signer: UrlSigner) -> ArtifactStore:
     """Open the store of an installation.
 
     Args:
-        settings: Which one.
-        signer: Makes the URLs of a store that has no HTTP front of its own.
+        settings: Location of the store.
+        signer: Signs the URLs of a store that has no HTTP interface of its own.
 
     Raises:
-        InvalidArgument: The settings name no store.
-        FailedPrecondition: There is no such bucket, or the credentials or the folder's rights do
-            not permit to use it.
+        InvalidArgument: The settings do not name a store.
+        FailedPrecondition: The bucket does not exist, or the credentials or the permissions of the
+            folder do not allow its use.
         Unavailable: The endpoint cannot be reached.
     """
     if not settings.artifacts.startswith(_S3):

@@ -1,4 +1,4 @@
-"""The name of bytes: their SHA-256."""
+"""Digests: objects are named by the SHA-256 of their bytes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _MAX_SHOWN_CHARACTERS = 80
 
 
 class Digest(str):
-    """A SHA-256 as 64 lower-case hexadecimal digits; having one means that it was checked.
+    """A SHA-256 as 64 lower-case hexadecimal digits, checked on construction.
 
     Raises:
-        InvalidArgument: The text is anything else.
+        InvalidArgument: The text has another form.
     """
 
     __slots__ = ()
@@ -31,11 +31,12 @@ class Digest(str):
 
     @classmethod
     def of(cls, data: bytes) -> Self:
+        """Return the digest of some bytes."""
         return cls(hashlib.sha256(data).hexdigest())
 
     @classmethod
     def at(cls, key: str) -> Self | None:
-        """The digest of the object that a store keeps at `key`; None for anybody else's key."""
+        """Return the digest of the object that a store keeps at `key`; None for a foreign key."""
         name = key.rsplit("/", 1)[-1]
         if not _HEX_SHA256.fullmatch(name):
             return None
@@ -44,5 +45,5 @@ class Digest(str):
 
     @property
     def key(self) -> str:
-        """Where a store keeps the object; nothing else a client sends is ever part of it."""
+        """Key of the object in a store; it contains no other input of clients."""
         return f"sha256/{self[:2]}/{self[2:4]}/{self}"

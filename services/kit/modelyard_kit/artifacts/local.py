@@ -1,4 +1,4 @@
-"""Objects in a folder of the local file system, for an embedded instance."""
+"""Objects in a folder of the file system."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _STALE_AFTER_S = 60 * 60  # a running upload writes more often than this
 class LocalStore:
     """An `ArtifactStore` in one folder, which only its owner can read.
 
-    An object is spooled beside its place, hashed, flushed to disk and then renamed, so a crash
-    leaves it whole or absent. What killed processes left behind is removed at start.
+    An object is spooled to a temporary file, hashed, flushed to disk and then renamed, so that a
+    crash leaves it whole or absent. Temporary files of killed processes are removed at start.
 
     Args:
-        root: The folder; made if it is not there.
-        signer: Makes the URLs that the gateway answers for this store.
+        root: Folder of the store; created if it does not exist.
+        signer: Signs URLs, which the gateway answers for this store.
     """
 
     def __init__(self, root: Path, signer: UrlSigner) -> None:
@@ -52,7 +52,7 @@ class LocalStore:
 
     @property
     def trusted(self) -> bool:
-        return True  # the gateway hashes what comes by the URLs of its signer
+        return True  # the gateway hashes uploads to signed URLs
 
     def has(self, digest: Digest) -> bool:
         return self._path(digest).is_file()
@@ -82,10 +82,10 @@ class LocalStore:
                 os.fchmod(file.fileno(), 0o400)
                 os.fsync(file.fileno())
             target = self._path(digest)
-            # One at a time: who finds a folder made must also find it on disk.
+            # Under a lock: a thread that finds the folder must be able to rely on its flush.
             with self._making_folders:
                 _make_folder(target.parent)
-            # Also over an object that is there: the same bytes, or a damaged copy made good.
+            # An existing object is replaced too: by the same bytes, which repairs a damaged copy.
             spooled.replace(target)
             _sync_folder(target.parent)
         finally:
@@ -155,7 +155,7 @@ def _stored(path: Path, digest: Digest) -> Iterator[ObjectInfo]:
 
 
 def _make_folder(folder: Path) -> None:
-    """Makes a folder and its parents, each on disk before anything is put into it."""
+    """Create a folder and its parents, each flushed to disk before it is used."""
     if folder.is_dir():
         return
     _make_folder(folder.parent)

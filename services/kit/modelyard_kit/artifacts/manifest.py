@@ -1,4 +1,4 @@
-"""The manifest: which files a model consists of. Its digest is the identity of the model."""
+"""The manifest: the canonical list of a model's files, whose digest identifies the model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class ManifestPart:
-    """One object of a file that is stored in parts."""
+    """One object of a file that is stored in parts.
+
+    Attributes:
+        digest: SHA-256 of the part.
+        size_bytes: Size of the part.
+    """
 
     digest: Digest
     size_bytes: int
@@ -27,13 +32,13 @@ class ManifestPart:
 
 @dataclass(frozen=True)
 class ManifestFile:
-    """One file.
+    """One file of a manifest.
 
     Attributes:
-        path: Its logical path.
-        size_bytes: Its size.
-        digest: The SHA-256 of the whole file, and the object that holds it unless it has parts.
-        parts: The objects that, one after the other, are the file; empty for a file stored whole.
+        path: Logical path of the file.
+        size_bytes: Size of the whole file.
+        digest: SHA-256 of the whole file, which names its object unless the file has parts.
+        parts: Objects whose concatenation is the file; empty for a file stored as one object.
     """
 
     path: str
@@ -43,13 +48,13 @@ class ManifestFile:
 
 
 class Manifest:
-    """Files by path, with one canonical form in bytes.
+    """A list of files, sorted by path, with one canonical serialization.
 
     Args:
-        files: In any order.
+        files: The files in any order.
 
     Raises:
-        InvalidArgument: A path is invalid, taken twice or both a file and a folder, a size is
+        InvalidArgument: A path is invalid, occurs twice or is both a file and a folder, a size is
             negative or not the sum of its parts, or there are too many files.
     """
 
@@ -65,32 +70,32 @@ class Manifest:
 
     @property
     def digest(self) -> Digest:
-        """Of the canonical form: the identity of what is registered."""
+        """Digest of the canonical form: the identity of a registered version."""
         return Digest.of(self.to_bytes())
 
     def to_bytes(self) -> bytes:
-        """The canonical form: JSON in UTF-8, members and paths sorted, no white space."""
+        """Return the canonical form: JSON in UTF-8, members and paths sorted, no white space."""
         document = {"files": [_file_document(file) for file in self.files], "version": _VERSION}
         text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
         return text.encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Manifest:
-        """Reads the canonical form and refuses any other.
+        """Read the canonical form; refuse any other.
 
         Raises:
-            InvalidArgument: The bytes are not a manifest as `to_bytes` writes it.
+            InvalidArgument: The bytes are not a manifest as `to_bytes` returns it.
         """
         try:
             document = json.loads(data)
             manifest = cls(_file(file) for file in document["files"])
         except (ValueError, TypeError, KeyError, RecursionError):
             raise InvalidArgument("Invalid manifest: expected the JSON of a manifest") from None
-        # Compared as bytes: whatever else the document said would not be covered by the digest.
+        # Compared as bytes: further contents of the document would not be covered by the digest.
         if manifest.to_bytes() != data:
             raise InvalidArgument(
                 "Invalid manifest: expected its canonical form, with sorted members and paths, "
-                f"no white space, nothing unknown, and version {_VERSION}"
+                f"no white space, no unknown members, and version {_VERSION}"
             )
         return manifest
 
@@ -104,14 +109,14 @@ def _check(files: tuple[ManifestFile, ...]) -> None:
     paths = {file.path for file in files}
     for first, second in pairwise(files):
         if first.path == second.path:
-            raise InvalidArgument(f"The path {first.path!r} is in the manifest twice")
+            raise InvalidArgument(f"The path {first.path!r} occurs twice in the manifest")
     for file in files:
         parents = file.path.split("/")[:-1]
         for depth in range(1, len(parents) + 1):
             parent = "/".join(parents[:depth])
             if parent in paths:
                 raise InvalidArgument(
-                    f"The path {parent!r} is a file and also a folder, of {file.path!r}"
+                    f"The path {parent!r} is both a file and a folder, which contains {file.path!r}"
                 )
 
 
@@ -121,7 +126,7 @@ def _check_sizes(file: ManifestFile) -> None:
         raise InvalidArgument(f"The file {file.path!r} has a negative size")
     if part_sizes and sum(part_sizes) != file.size_bytes:
         raise InvalidArgument(
-            f"The parts of {file.path!r} have {sum(part_sizes)} bytes in all, "
+            f"The parts of {file.path!r} have {sum(part_sizes)} bytes in total, "
             f"expected {file.size_bytes}"
         )
 

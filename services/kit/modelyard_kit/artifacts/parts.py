@@ -1,4 +1,4 @@
-"""How a file becomes objects: one up to 64 MiB, else a list of parts of that size."""
+"""Splitting files into objects: one object up to 64 MiB, else parts of that size."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ PART_BYTES = 64 << 20
 
 
 class PartHasher:
-    """Hashes a file as its bytes pass by, whole and in parts.
+    """Hashes a file incrementally, as a whole and in parts.
 
     Attributes:
-        size_bytes: How many have passed.
+        size_bytes: Number of bytes hashed so far.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class PartHasher:
         self._parts: list[ManifestPart] = []
 
     def update(self, chunk: bytes) -> None:
-        """Take the next bytes, any number of them."""
+        """Hash the next bytes, any number of them."""
         self.size_bytes += len(chunk)
         self._whole.update(chunk)
         view = memoryview(chunk)
@@ -38,7 +38,7 @@ class PartHasher:
             view = view[len(taken) :]
 
     def file(self, path: str) -> ManifestFile:
-        """Return the file that has passed, under a path; nothing may follow."""
+        """Return the hashed file under a logical path; no further `update` is allowed."""
         if self._parts:
             self._end_part()
         whole = Digest(self._whole.hexdigest())

@@ -1,4 +1,4 @@
-"""Logical paths: how the files of a run or a model are named."""
+"""Logical paths: the names of files within a run or a model."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ MAX_SEGMENTS = 32
 MAX_SEGMENT_CHARACTERS = 255
 MAX_PATH_BYTES = 1024
 
-# Each has a meaning in some URL, shell or file system that a path passes through.
+# Characters with a special meaning in URLs, shells or file systems that handle the path.
 FORBIDDEN = frozenset('\\#?;:"<>|')
 
 _MAX_SHOWN_CHARACTERS = 120
 
 
 def logical_path(text: str) -> str:
-    r"""Checks the path of a file within its run or model.
+    r"""Check the path of a file within its run or model.
 
     The rule is ours: 1 to 32 segments joined by ``/``, each 1 to 255 printable characters of
     NFC-normalised Unicode other than ``\ # ? ; : " < > |``, none of them ``.`` or ``..``; at
-    most 1024 bytes of UTF-8 in all. A path is compared as text and never decoded again; a ``%``
-    is a character like any other (MLflow's clients name images with it), but what would become
-    empty, ``.`` or ``..`` if somebody did decode it is refused too.
+    most 1024 bytes of UTF-8 in total. A path is compared as text and never percent-decoded; a ``%``
+    is an ordinary character (MLflow's clients name images with it), but a segment that would be
+    empty, ``.`` or ``..`` after decoding is refused too.
 
     Returns:
         The same text.
 
     Raises:
-        InvalidArgument: The message says which rule the path breaks.
+        InvalidArgument: The path breaks a rule, which the message names.
     """
     shown = repr(text[:_MAX_SHOWN_CHARACTERS])
     problem = _problem(text)
@@ -51,7 +51,7 @@ def _problem(text: str) -> str | None:
         return "expected Unicode in normal form C (NFC)"
     problem = _segments_problem(text.split("/"))
     if problem is None and not {"", ".", ".."}.isdisjoint(_decoded(text).split("/")):
-        return "percent-decoded it has a segment that is empty, '.' or '..'"
+        return "after percent-decoding it has a segment that is empty, '.' or '..'"
     return problem
 
 

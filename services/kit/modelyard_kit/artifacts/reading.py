@@ -1,4 +1,4 @@
-"""Reading manifests back from a store."""
+"""Reading manifests from a store."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from modelyard_kit.errors import DataLoss, NotFound
 
 
 def read_manifest(store: ArtifactStore, digest: str) -> tuple[bytes, Manifest]:
-    """Return a manifest, as bytes and as what they say.
+    """Return a manifest in its canonical form and parsed.
 
     Raises:
-        DataLoss: The bytes are missing or were changed.
+        DataLoss: The manifest is missing from the store, or differs from its digest.
     """
     known = Digest(digest)
     try:
@@ -21,5 +21,5 @@ def read_manifest(store: ArtifactStore, digest: str) -> tuple[bytes, Manifest]:
     except NotFound:
         raise DataLoss(f"The manifest {digest} is missing from the store", digest=digest) from None
     if Digest.of(data) != known:
-        raise DataLoss(f"The manifest {digest} was changed in the store", digest=digest)
+        raise DataLoss(f"The manifest {digest} is corrupt in the store", digest=digest)
     return data, Manifest.from_bytes(data)

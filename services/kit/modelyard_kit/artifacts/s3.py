@@ -1,4 +1,4 @@
-"""Objects in a bucket of Amazon S3, or of a server that speaks its protocol."""
+"""Objects in a bucket of Amazon S3 or of an S3-compatible server."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from modelyard_kit.artifacts.store import (
 )
 from modelyard_kit.errors import DataLoss, Unavailable
 
-if TYPE_CHECKING:  # published apart, for development
+if TYPE_CHECKING:  # stubs, installed for development only
     from botocore.response import StreamingBody
     from types_boto3_s3 import S3Client
     from types_boto3_s3.type_defs import GetObjectOutputTypeDef
@@ -44,15 +44,16 @@ _NOT_FOUND, _OUT_OF_RANGE = 404, 416
 class S3Store:
     """An `ArtifactStore` in a bucket, at `<prefix>sha256/ab/cd/<digest>`.
 
-    Clients upload to presigned URLs, which bind checksum and size and permit no overwriting; how
-    far the server enforces that is found out once, by trying.
+    Clients upload to presigned URLs, which fix checksum and size and forbid overwriting. One test
+    shows whether the server enforces this.
 
     Args:
-        bucket: Its name.
-        prefix: Before each key; empty, or with a slash at its end.
-        endpoint: The URL of a server other than Amazon's.
-        public_endpoint: The same as clients reach it, if they do by another URL.
-        region: Of the bucket; `us-east-1` where an endpoint is given, else as boto3 finds it.
+        bucket: Name of the bucket.
+        prefix: Prefix of each key; empty, or with a slash at its end.
+        endpoint: URL of an S3 server other than Amazon's; empty for Amazon's.
+        public_endpoint: URL of the same server for clients; empty if it is `endpoint`.
+        region: Region of the bucket; by default `us-east-1` with an endpoint, else the region that
+            boto3 is configured with.
 
     Raises:
         FailedPrecondition: The region is not known.
@@ -76,10 +77,11 @@ class S3Store:
         self._enforced: s3_check.Enforced | None = None
 
     def check_access(self) -> None:
-        """See whether the bucket is there and may be used, as an operator must know at start.
+        """Check at start that the bucket exists and can be used.
 
         Raises:
-            FailedPrecondition: It is not, or is elsewhere; says what to mend.
+            FailedPrecondition: The bucket does not exist, is in another region, or the credentials
+                do not permit its use; the message names the remedy.
             Unavailable: The endpoint cannot be reached.
         """
         refuse_unusable(self._client, self._bucket, self._prefix)
@@ -92,10 +94,10 @@ class S3Store:
             return False
 
     def enforced(self) -> s3_check.Enforced:
-        """What the server enforces of presigned uploads; found out, and logged, once.
+        """Return the properties of presigned uploads that the server enforces; tested once.
 
         Raises:
-            Unavailable: It cannot be reached, or refuses this service.
+            Unavailable: The server cannot be reached, or refuses this service.
         """
         with self._checking:
             if self._enforced is None:
@@ -122,11 +124,11 @@ class S3Store:
 
     def put(self, digest: Digest, chunks: Iterable[bytes], size_bytes: int) -> None:
         with SpooledTemporaryFile(_SPOOL_IN_MEMORY_BYTES) as spool:
-            with refuse_when_full("that uploads are spooled to"):
+            with refuse_when_full("for temporary files"):
                 for chunk in checked(digest, chunks, size_bytes):
                     spool.write(chunk)  # `writelines` would keep all of it in memory
                 spool.seek(0)
-            # Also over an object that is there: the same bytes, or a damaged copy made good.
+            # An existing object is replaced too: by the same bytes, which repairs a damaged copy.
             with kit_errors():
                 self._client.put_object(
                     **self._at(digest), Body=spool, ChecksumSHA256=_checksum(digest)
@@ -151,7 +153,7 @@ class S3Store:
             yield _chunks(body, end - start)
 
     def _get(self, digest: Digest, start: int, end: int | None) -> GetObjectOutputTypeDef | None:
-        """Answer with an object or a range of it; None if it has no such range."""
+        """Return the response with an object or a range of it; None if the range is invalid."""
         with kit_errors():
             try:
                 if start == 0 and end is None:
@@ -222,11 +224,11 @@ class S3Store:
             )
         return PresignedPut(url, {"If-None-Match": "*", "x-amz-checksum-sha256": checksum})
 
-    def _at(self, digest: Digest) -> _Place:
+    def _at(self, digest: Digest) -> _Location:
         return {"Bucket": self._bucket, "Key": self._prefix + digest.key}
 
 
-class _Place(TypedDict):
+class _Location(TypedDict):
     Bucket: str
     Key: str
 

@@ -1,4 +1,4 @@
-"""What a store really enforces, found out by trying: not every S3 server does what it is told."""
+"""Tests of the guarantees that a store enforces: S3-compatible servers differ in them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Send = Callable[[PresignedPut, bytes], int]
 
 @dataclass(frozen=True, slots=True)
 class Enforced:
-    """What a store does with presigned uploads.
+    """The properties of presigned uploads that a store enforces.
 
     Attributes:
-        uploads: It takes what the URL was made for.
-        checksums: It refuses other bytes.
-        no_overwriting: It refuses a second upload of the same object.
-        signatures: It refuses an URL whose lifetime was altered.
+        uploads: Whether it accepts the bytes that the URL was signed for.
+        checksums: Whether it refuses other bytes.
+        no_overwriting: Whether it refuses a second upload of the same object.
+        signatures: Whether it refuses a URL whose lifetime was altered.
     """
 
     uploads: bool
@@ -45,10 +45,10 @@ class Enforced:
 def find_out(
     store: ArtifactStore, presign: Callable[[Digest, int], PresignedPut], send: Send
 ) -> Enforced:
-    """Try what a store enforces, with an object of its own that is deleted at the end.
+    """Test the properties with a temporary object, which is deleted at the end.
 
-    That an URL has expired can only be seen by waiting; an altered lifetime is refused only if
-    lifetimes are signed.
+    Expiry cannot be tested without waiting. Instead the lifetime in a URL is altered, which the
+    store refuses only if it checks the signature of lifetimes.
 
     Raises:
         Unavailable: The store cannot be reached, or refuses this service.
@@ -73,20 +73,20 @@ def find_out(
 
 
 def report(enforced: Enforced) -> None:
-    """Log what a store was found to enforce."""
+    """Log the properties that a store enforces, and the consequence of missing ones."""
     if enforced.everything:
         logger.info("The artifact store refuses wrong bytes, overwriting and altered URLs.")
         return
     if not enforced.uploads:
         logger.error(
-            "The artifact store refuses uploads to presigned URLs: clients cannot upload. See "
-            "that MODELYARD_S3_REGION is the bucket's, and that the credentials permit "
+            "The artifact store refuses uploads to presigned URLs, so clients cannot upload. Check "
+            "that MODELYARD_S3_REGION is the region of the bucket, and that the credentials permit "
             "s3:PutObject, s3:GetObject, s3:DeleteObject and s3:ListBucket."
         )
         return
     accepted = [
-        what
-        for what, is_refused in (
+        defect
+        for defect, is_refused in (
             ("wrong bytes", enforced.checksums),
             ("overwriting", enforced.no_overwriting),
             ("altered URLs", enforced.signatures),
@@ -94,8 +94,8 @@ def report(enforced: Enforced) -> None:
         if not is_refused
     ]
     logger.warning(
-        "The artifact store accepts %s: what clients upload is read and hashed again before it "
-        "becomes part of anything.",
+        "The artifact store accepts %s: uploads of clients are read and hashed again before they "
+        "are used.",
         ", ".join(accepted),
     )
 

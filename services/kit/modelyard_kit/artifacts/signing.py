@@ -1,4 +1,4 @@
-"""Expiring URLs for a store that has no HTTP front of its own: the gateway answers them."""
+"""Signed URLs with an expiry, which the gateway answers for a store without HTTP interface."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _EXPIRED = "This artifact URL has expired; ask for a new URL"
 
 @dataclass(frozen=True)
 class UrlGrant:
-    """What a valid URL allows.
+    """The access that a valid URL grants.
 
     Attributes:
-        digest: The object.
-        size_bytes: The exact size to upload; None for a GET.
-        filename: The name to save a download under, chosen by whoever uploaded the file.
-        sender: Who gets a receipt for an upload; empty for nobody.
+        digest: Digest of the object.
+        size_bytes: Exact size of the upload; None for a GET.
+        filename: Name to save a download under, chosen by the uploader; None for no name.
+        sender: Principal that receives a receipt for the upload; empty for none.
     """
 
     digest: Digest
@@ -38,16 +38,16 @@ class UrlGrant:
 
 
 class UrlSigner:
-    """Makes URLs that carry their own permission, and checks them.
+    """Creates and verifies URLs that carry their own permission.
 
     The form is ``{base_url}/artifacts/objects/<digest>?method=…&expires=<unix s>&signature=<hex>``
-    with ``size`` for a PUT, and ``sender`` and ``filename`` where they were given, or
-    ``{base_url}/artifacts/files/<logical path>?…`` for a file that has no digest yet, or several
+    with ``size`` for a PUT, and ``sender`` and ``filename`` if given, or
+    ``{base_url}/artifacts/files/<logical path>?…`` for a file without a digest yet, or of several
     objects. The signature is an HMAC-SHA-256 over the digest or path and all other parameters.
 
     Args:
-        secret: At least 32 bytes, the same in every process that makes or checks the URLs.
-        base_url: Tells the gateway's address, which may be known only after start.
+        secret: At least 32 bytes, the same in every process that creates or verifies URLs.
+        base_url: Returns the gateway's URL, which may be known only after start.
     """
 
     def __init__(self, secret: bytes, base_url: Callable[[], str]) -> None:
@@ -57,41 +57,41 @@ class UrlSigner:
         self._base_url = base_url
 
     def get_url(self, digest: Digest, expires_at_s: int, filename: str | None = None) -> str:
-        """An URL to download an object until `expires_at_s`, in seconds of Unix time."""
+        """Return a URL to download an object until `expires_at_s`, Unix time in seconds."""
         extra = {} if filename is None else {"filename": filename}
         return self._url(digest, {"method": "GET", "expires": str(expires_at_s), **extra})
 
     def put_url(
         self, digest: Digest, size_bytes: int, expires_at_s: int, sender: str | None = None
     ) -> str:
-        """An URL to upload an object until `expires_at_s`, in seconds of Unix time.
+        """Return a URL to upload an object.
 
         Args:
-            digest: The object.
-            size_bytes: Its size.
-            expires_at_s: Until when.
-            sender: Who gets a receipt.
+            digest: Digest of the object.
+            size_bytes: Exact size of the object.
+            expires_at_s: Expiry of the URL, Unix time in seconds.
+            sender: Principal that receives a receipt; None for none.
         """
         extra = {} if sender is None else {"sender": sender}
         signed = {"method": "PUT", "size": str(size_bytes), "expires": str(expires_at_s)}
         return self._url(digest, {**signed, **extra})
 
     def receipt(self, digest: Digest, sender: str) -> bytes:
-        """What only these services can write: that a sender had the bytes of an object.
+        """Return an unforgeable proof that a sender had the bytes of an object.
 
-        It is kept as an object, so that every service finds it, and is swept as what nothing
-        refers to.
+        It is stored as an object, so that every service finds it, and swept as an object without
+        owners.
         """
         return self._signature(digest, {"method": "RECEIPT", "sender": sender}).encode()
 
     def file_url(self, method: Method, path: str, expires_at_s: int, **extra: str) -> str:
-        """An URL to download or upload the file at a logical path until `expires_at_s`.
+        """Return a URL to download or upload the file at a logical path.
 
         Args:
-            method: GET or PUT.
-            path: Of an owner's tree, with the owner.
-            expires_at_s: Seconds of Unix time.
-            extra: Further parameters, signed too.
+            method: Operation that the URL permits.
+            path: Path in an artifact tree, with the owner of the tree.
+            expires_at_s: Expiry of the URL, Unix time in seconds.
+            extra: Further parameters to sign.
         """
         signed = self.sign(path, {"method": method, "expires": str(expires_at_s), **extra})
         return f"{self._base_url()}/artifacts/files/{quote(path)}?{urlencode(signed)}"
@@ -99,16 +99,16 @@ class UrlSigner:
     def verify(
         self, method: Method, digest: Digest, query: Mapping[str, str], now_s: float
     ) -> UrlGrant:
-        """Checks the URL of a request for an object.
+        """Verify the URL of a request for an object.
 
         Args:
-            method: How it was requested; a HEAD is a GET.
-            digest: The last segment of its path.
-            query: Its parameters, decoded once.
-            now_s: Unix time in seconds.
+            method: Method of the request; a HEAD counts as GET.
+            digest: Last segment of the URL's path.
+            query: Parameters of the URL, decoded once.
+            now_s: Current Unix time in seconds.
 
         Raises:
-            PermissionDenied: The URL was not made here for this method and digest, or has expired.
+            PermissionDenied: The URL was not signed for this method and digest, or has expired.
         """
         parameters = self.check(method, digest, query, now_s)
         size = parameters.get("size")
@@ -120,27 +120,27 @@ class UrlSigner:
         )
 
     def sign(self, subject: str, parameters: Mapping[str, str]) -> dict[str, str]:
-        """Returns parameters with their signature.
+        """Return parameters with their signature added.
 
         Args:
-            subject: The digest or logical path they are about.
-            parameters: With ``method`` and ``expires``, in seconds of Unix time.
+            subject: Digest or logical path that the parameters apply to.
+            parameters: Parameters, among them ``method`` and ``expires`` (Unix time in seconds).
         """
         return {**parameters, "signature": self._signature(subject, parameters)}
 
     def check(
         self, method: Method, subject: str, signed: Mapping[str, str], now_s: float
     ) -> dict[str, str]:
-        """Returns the parameters that were signed, without the signature.
+        """Return the signed parameters without the signature.
 
         Raises:
-            PermissionDenied: They were not signed here for this method and subject, or have
+            PermissionDenied: The parameters were not signed for this method and subject, or have
                 expired.
         """
         parameters = dict(signed)
         signature = parameters.pop("signature", "")
         expected = self._signature(subject, parameters)
-        # As bytes: compare_digest refuses str that is not ASCII.
+        # As bytes: compare_digest does not accept non-ASCII text.
         genuine = hmac.compare_digest(signature.encode(), expected.encode())
         if not genuine or parameters["method"] != method:
             raise PermissionDenied(_FORGED)
@@ -150,7 +150,7 @@ class UrlSigner:
 
     @staticmethod
     def sender_in(url: str) -> str:
-        """Who gets a receipt for what is uploaded to an URL; empty for nobody."""
+        """Return the principal that receives a receipt for uploads to a URL; empty for none."""
         return parse_qs(urlsplit(url).query).get("sender", [""])[0]
 
     def _url(self, digest: Digest, parameters: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""The port: what a service asks of whatever keeps its bytes."""
+"""The interface of a content-addressed store."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 @dataclass(frozen=True)
 class PresignedPut:
-    """Where one object may be uploaded to.
+    """A permission to upload one object.
 
     Attributes:
-        url: The target of one HTTP PUT.
-        headers: What the client must send with it, besides Content-Length.
+        url: URL for one HTTP PUT.
+        headers: Headers that the client must send, besides Content-Length.
     """
 
     url: str
@@ -33,13 +33,13 @@ class PresignedPut:
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """One object that a store holds.
+    """An object in a store.
 
     Attributes:
-        digest: Its name.
-        size_bytes: Its size.
-        modified_ms: When its bytes were last written, in milliseconds of Unix time, by the clock
-            of the store.
+        digest: Digest of the object.
+        size_bytes: Size of the object.
+        modified_ms: Time of the last write of its bytes by the store's clock, Unix time in
+            milliseconds.
     """
 
     digest: Digest
@@ -50,81 +50,81 @@ class ObjectInfo:
 class ArtifactStore(Protocol):
     """Content-addressed objects: written once, never changed, named by their digest.
 
-    An object is either there whole or not there. All methods may be called from any thread.
+    An object is either stored whole or not at all. All methods are thread-safe.
     """
 
     @property
     def trusted(self) -> bool:
-        """Whether an upload to a presigned URL can only ever be the object that it names.
+        """Whether the store itself ensures that an upload to a presigned URL is the named object.
 
-        If not, what came by such an URL is read and hashed before anything refers to it.
+        If not, objects uploaded to such URLs are read and hashed before they are referred to.
         """
 
     def has(self, digest: Digest) -> bool:
-        """Whether the object is there, whole."""
+        """Whether the object is in the store."""
 
     def size_bytes(self, digest: Digest) -> int | None:
-        """The size of an object, or None if there is no such object."""
+        """Return the size of an object, or None if it is not in the store."""
 
     def sizes_bytes(self, digests: Collection[Digest]) -> dict[Digest, int]:
-        """The sizes of those of many objects that are there."""
+        """Return the sizes of the objects that are in the store."""
 
     def put(self, digest: Digest, chunks: Iterable[bytes], size_bytes: int) -> None:
-        """Stores an object durably; when it returns, the bytes survive a crash.
+        """Store an object durably: after the return, the bytes survive a crash.
 
-        All chunks are read and hashed even if the object is already there: whoever knows a
-        digest does not thereby have its bytes.
+        All chunks are read and hashed even if the object is in the store already, since knowing a
+        digest does not prove possession of its bytes.
 
         Raises:
             InvalidArgument: The bytes have another size or digest; nothing was stored.
-            ResourceExhausted: There is no room for them; nothing was stored.
+            ResourceExhausted: The store is full; nothing was stored.
         """
 
     def open(
         self, digest: Digest, start: int = 0, end: int | None = None
     ) -> AbstractContextManager[Iterator[bytes]]:
-        """Reads the bytes from `start` up to but not including `end`, in chunks.
+        """Open the bytes from `start` up to but not including `end`, as an iterator of chunks.
 
         Raises:
-            NotFound: There is no such object.
+            NotFound: The object is not in the store.
             InvalidArgument: Not 0 <= start <= end <= size.
         """
 
     def delete(self, digest: Digest) -> None:
-        """Removes an object for good; one that is not there is gone already."""
+        """Delete an object; do nothing if it is not in the store."""
 
     def verify(self, digest: Digest) -> bool:
-        """Whether the bytes, read and hashed again, still have their digest.
+        """Read and hash the bytes of an object; return whether they still have its digest.
 
         Raises:
-            NotFound: There is no such object.
+            NotFound: The object is not in the store.
         """
 
     def list_objects(self, after: Digest | None = None) -> Iterator[ObjectInfo]:
-        """All objects in the order of their digests, those after `after` if it is given.
+        """Yield the objects in the order of their digests, only those after `after` if given.
 
-        What is stored or deleted meanwhile may or may not be among them.
+        Objects stored or deleted during the iteration may or may not be included.
         """
 
     def presign_get(self, digest: Digest, expires_s: int, filename: str | None = None) -> str:
-        """An URL that anyone may GET for `expires_s` seconds.
+        """Return a URL by which an object can be downloaded without further authentication.
 
         Args:
-            digest: The object.
-            expires_s: Seconds from now, positive.
-            filename: The name a browser should save it under.
+            digest: Digest of the object.
+            expires_s: Lifetime of the URL in seconds, positive.
+            filename: Name under which browsers save the download; None for no name.
         """
 
     def presign_put(self, digest: Digest, size_bytes: int, expires_s: int) -> PresignedPut:
-        """An URL that takes exactly this object for `expires_s` seconds."""
+        """Return a permission to upload exactly this object within `expires_s` seconds."""
 
 
 def checked(digest: Digest, chunks: Iterable[bytes], size_bytes: int) -> Iterator[bytes]:
-    """Passes chunks on and, after the last, refuses them unless they are the object named.
+    """Yield chunks unchanged while checking that they are the named object.
 
     Raises:
-        InvalidArgument: Too many bytes, as soon as they come; too few, or another digest, at the
-            end.
+        InvalidArgument: There are more bytes than declared, raised at the chunk that exceeds the
+            size; or fewer bytes, or another digest, raised after the last chunk.
     """
     sha256 = hashlib.sha256()
     received_bytes = 0
@@ -148,7 +148,7 @@ def checked(digest: Digest, chunks: Iterable[bytes], size_bytes: int) -> Iterato
 
 
 def checked_end(size_bytes: int, start: int, end: int | None) -> int:
-    """The end of a range within an object.
+    """Return the end of a range within an object.
 
     Raises:
         InvalidArgument: Not 0 <= start <= end <= size.
@@ -162,15 +162,16 @@ def checked_end(size_bytes: int, start: int, end: int | None) -> int:
 
 
 def no_object(digest: Digest) -> NotFound:
+    """Return the error for an object that is not in the store."""
     return NotFound(f"No object {digest} in the artifact store", digest=digest)
 
 
 @contextmanager
 def refuse_when_full(disk: str) -> Iterator[None]:
-    """Turns what a full disk raises into a refusal.
+    """Translate the failure of a full disk inside the block into our error.
 
     Args:
-        disk: Which one, as a message names it.
+        disk: The disk as the message names it, after "The disk".
 
     Raises:
         ResourceExhausted: The disk is full.
@@ -186,7 +187,7 @@ def refuse_when_full(disk: str) -> Iterator[None]:
 
 
 def attachment(filename: str | None) -> str:
-    """The Content-Disposition of a download: a browser saves it, whatever is in it."""
+    """Return the Content-Disposition by which browsers save a download, never display it."""
     if filename is None:
         return "attachment"
     return f"attachment; filename*=UTF-8''{quote(filename, safe='')}"

@@ -1,1 +1,1 @@
-"""Who a caller is and what it may do."""
+"""Authentication of callers, and their permissions and scopes."""

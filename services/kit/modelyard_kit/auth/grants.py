@@ -1,8 +1,8 @@
-"""Who may call what: a token, and a permission on every method.
+"""Authentication by token, and authorization by the permission of each method.
 
-The service token may do everything; API tokens do what their role and scope allow (see
-`modelyard_kit.auth.tokens`). Without a token configured every caller may do everything, which is
-why such a server listens on loopback only (`server.check_address`).
+The service token has every permission; API tokens have those of their role, within their scope
+(`modelyard_kit.auth.tokens`). A server without a configured token grants every caller everything,
+and therefore listens on loopback only (`server.check_address`).
 """
 
 from __future__ import annotations
@@ -28,23 +28,24 @@ from modelyard_kit.errors import InvalidArgument, PermissionDenied, Unauthentica
 
 MIN_TOKEN_LENGTH = 16
 API_TOKEN = re.compile(r"modelyard_([0-9A-Za-z]{10})_[0-9A-Za-z]{43}")
-"""An API token: its id, which may be known, and its secret."""
+"""Form of an API token. The id, which is the only group, is public; the rest is secret."""
 
-_NONE_GIVEN: Mapping[str, Permission] = MappingProxyType({})
-_WANTED = "A valid bearer token is needed; set MODELYARD_TOKEN or MODELYARD_TOKEN_FILE."
+_NO_OVERRIDES: Mapping[str, Permission] = MappingProxyType({})
+_UNAUTHENTICATED = "A valid bearer token is required; set MODELYARD_TOKEN or MODELYARD_TOKEN_FILE."
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Who a caller is, and what it may do.
+    """The identity and permissions of a caller.
 
     Attributes:
-        principal: Whose idempotency keys these are.
-        name: Of its API token, which history says did it; empty if the caller names itself.
-        role: Of its API token; None for others, who may do everything.
-        scope: What its token is good for.
-        expires_ms: When its token ends, Unix time in milliseconds; None for never.
-        permissions: What it may do.
+        principal: Stable id of the caller; idempotency keys are scoped to it.
+        name: Name of the API token, recorded as the actor in history; empty for a self-declared
+            user.
+        role: Role of the API token; None for callers without one, who may do everything.
+        scope: Models and experiments that the token is restricted to.
+        expires_ms: Expiry of the token, Unix time in milliseconds; None if it never expires.
+        permissions: Permissions of the caller.
     """
 
     principal: str
@@ -56,24 +57,24 @@ class Grant:
 
 
 ANONYMOUS = Grant("anonymous")
-"""A caller of a server that asks for no token."""
+"""The grant of every caller of a server without authentication."""
 SERVICES = Grant("token")
-"""A bearer of the service token."""
+"""The grant of the service token."""
 
 
 class ApiTokens(Protocol):
-    """What knows the API tokens; `modelyard_kit.auth.tokens.Tokens` in a server."""
+    """Identifies API tokens; in a server, `modelyard_kit.auth.tokens.Tokens`."""
 
     def identify(self, token: str) -> Grant:
-        """Return what a token grants; raises `Unauthenticated`, or `Unavailable`."""
+        """Return the grant of a token; raises `Unauthenticated` or `Unavailable`."""
 
 
 def read_token(path: Path) -> str:
     """Read a token file: its one line, without surrounding space or a byte order mark.
 
     Raises:
-        InvalidArgument: The file cannot be read, or holds anything but one line of at least 16
-            printable ASCII characters, which are what a header can carry.
+        InvalidArgument: The file cannot be read, or is not one line of at least 16 printable ASCII
+            characters, the characters that a header can carry.
     """
     try:
         token = path.read_text(encoding="utf-8-sig", errors="replace").strip()
@@ -93,112 +94,114 @@ def read_service_token(path: Path) -> str:
     """Read the file of the service token, as `read_token` does.
 
     Raises:
-        InvalidArgument: Or it holds an API token, whose bearer could do everything here.
+        InvalidArgument: As `read_token`, or the file holds an API token, whose bearer would have
+            every permission.
     """
     token = read_token(path)
     if API_TOKEN.fullmatch(token):
         raise InvalidArgument(
-            "The token file holds an API token; a server needs the services' own, which may do "
-            "everything: a long random text that no person or job is given."
+            "The token file holds an API token, but a server needs the service token, which has "
+            "every permission: a long random text that is not given to any person or job."
         )
     return token
 
 
 def permission_of(
-    method: MethodDescriptor, permissions: Mapping[str, Permission] = _NONE_GIVEN
+    method: MethodDescriptor, permissions: Mapping[str, Permission] = _NO_OVERRIDES
 ) -> Permission:
-    """Return the permission a method asks for.
+    """Return the permission that callers of a method need.
 
     Args:
-        method: Of our contract or of another one.
-        permissions: By the names of methods; goes before the option of the contract.
+        method: Method of our contract or of another one.
+        permissions: Permissions by method name; they override the option of the contract.
 
     Raises:
-        ValueError: The method has none; a server with such a method must not start.
+        ValueError: The method has no permission; a server with such a method must not start.
     """
     extensions: Any = method.GetOptions().Extensions  # the stubs know no editions
     needed: Permission = permissions.get(method.name) or extensions[permission]
     if needed == Permission.PERMISSION_UNSPECIFIED:
-        raise ValueError(f"{method.full_name} has no permission, by its option or given for it")
+        raise ValueError(f"{method.full_name} has no permission, neither by its option nor given")
     return needed
 
 
 def check_token(authorization: str, token: str | None) -> None:
-    """Refuse a caller without the one token that is right.
+    """Refuse a caller without the expected token.
 
     Args:
-        authorization: The value of the header `authorization`; empty when there is none.
-        token: The token that is right, or None when none is asked for.
+        authorization: Value of the header `authorization`; empty without one.
+        token: Expected token; None for no authentication.
 
     Raises:
-        Unauthenticated: A token is asked for, and this is not it.
+        Unauthenticated: The header does not carry the expected token.
     """
     if token is not None and not _is(token, token_of(authorization)):
-        raise Unauthenticated(_WANTED)
+        raise Unauthenticated(_UNAUTHENTICATED)
 
 
-def identify(authorization: str, token: str | None, named: ApiTokens | None) -> Grant:
-    """Return who is behind an `authorization` header.
+def identify(authorization: str, token: str | None, api_tokens: ApiTokens | None) -> Grant:
+    """Return the grant of the caller that sent an `authorization` header.
 
     Args:
-        authorization: Its value; empty when there is none.
-        token: The service token, or None when none is asked for.
-        named: The API tokens, if this server takes them.
+        authorization: Value of the header; empty without one.
+        token: The service token; None for no authentication.
+        api_tokens: Identifies API tokens; None to accept the service token only.
 
     Raises:
-        Unauthenticated: A token is asked for, and this is none.
-        Unavailable: Whether this is one cannot be told now.
+        Unauthenticated: The header carries no valid token.
+        Unavailable: The token cannot be checked now.
     """
     if token is None:
         return ANONYMOUS
     given = token_of(authorization)
     if _is(token, given):
         return SERVICES
-    if named is None or not given:
-        raise Unauthenticated(_WANTED)
-    return named.identify(given)
+    if api_tokens is None or not given:
+        raise Unauthenticated(_UNAUTHENTICATED)
+    return api_tokens.identify(given)
 
 
 def require(grant: Grant, method: MethodDescriptor, needed: Permission) -> None:
-    """Refuse a call that its caller may not make.
+    """Refuse a call that its caller is not permitted to make.
 
     Args:
-        grant: Of the caller.
-        method: What is called.
-        needed: The permission it asks for.
+        grant: Grant of the caller.
+        method: Method that is called.
+        needed: Permission that the method needs.
 
     Raises:
-        PermissionDenied: Names the permission, the token, its role and the roles that would do.
+        PermissionDenied: The grant lacks the permission; names the permission, the token, its role
+            and the roles that have the permission.
     """
     if needed not in grant.permissions:
         raise _denied(grant, method, needed)
     if needed == Permission.ADMIN and grant.scope:
         raise PermissionDenied(
-            f"{method.name} is about everything; the token '{grant.name}' is good for "
-            f"{grant.scope} only. Use an admin's token without patterns.",
+            f"{method.name} concerns all models and experiments; the token '{grant.name}' is "
+            f"restricted to {grant.scope}. Use an admin's token without patterns.",
             permission=Permission.Name(needed),
         )
 
 
 def check_time(grant: Grant, now_ms: int) -> None:
-    """Refuse a token whose time is over.
+    """Refuse an expired token.
 
     Args:
-        grant: Of its bearer.
-        now_ms: Unix time in milliseconds.
+        grant: Grant of the token.
+        now_ms: Current Unix time in milliseconds.
 
     Raises:
-        Unauthenticated: It has expired.
+        Unauthenticated: The token has expired.
     """
     if grant.expires_ms is not None and grant.expires_ms <= now_ms:
         raise Unauthenticated(f"The token '{grant.name}' has expired; ask for a new one.")
 
 
 def token_of(authorization: str) -> str:
-    """Return the token in an `authorization` header, or nothing.
+    """Return the token in an `authorization` header; empty if there is none.
 
-    It is what follows `Bearer`, or the password of `Basic`, whatever user that names: MLflow's
-    clients send a password so.
+    The token follows `Bearer`, or is the password of `Basic` with any user name: MLflow's clients
+    send it that way.
     """
     scheme, _, given = authorization.partition(" ")
     match scheme.lower():
@@ -215,8 +218,8 @@ def token_of(authorization: str) -> str:
 
 def token_id(authorization: str) -> str:
     """Return the id of the API token in an `authorization` header, valid or not, for logs."""
-    named = API_TOKEN.fullmatch(token_of(authorization))
-    return named[1] if named else ""
+    match = API_TOKEN.fullmatch(token_of(authorization))
+    return match[1] if match else ""
 
 
 def _is(token: str, given: str) -> bool:
@@ -227,9 +230,9 @@ def _denied(grant: Grant, method: MethodDescriptor, needed: Permission) -> Permi
     name = Permission.Name(needed)
     role = "its role" if grant.role is None else f"the role {role_name(grant.role)}"
     able = roles_with(needed)
-    would_do = f"{' or '.join(able)} would do" if able else "services only make this call"
+    remedy = f"use a token of role {' or '.join(able)}" if able else "only services have it"
     return PermissionDenied(
         f"{method.name} needs the permission {name}, which {role} of the token '{grant.name}' "
-        f"does not have; {would_do}.",
+        f"does not have; {remedy}.",
         permission=name,
     )

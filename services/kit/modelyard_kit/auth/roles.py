@@ -1,4 +1,4 @@
-"""What each role may do. docs/access.md says it in words."""
+"""The permissions of each role, as described in docs/access.md."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
     Role.ADMIN: EVERYTHING - {Permission.INTERNAL},
     Role.SERVING: _READING,
 }
-"""Permissions by role. Nobody but services has INTERNAL."""
+"""Permissions by role. INTERNAL belongs to no role: only the service token has it."""
 
 
 def role_name(role: Role) -> str:
-    """Return a role as people write it, e.g. "viewer"."""
+    """Return the name of a role as used in texts and commands, e.g. "viewer"."""
     return Role.Name(role).lower()
 
 
 def roles_with(permission: Permission) -> list[str]:
-    """Return the names of the roles that have a permission, the weakest first."""
+    """Return the names of the roles that have a permission, the one with fewest first."""
     able = [role for role in ROLES if permission in ROLES[role]]
     return [role_name(role) for role in sorted(able, key=lambda role: len(ROLES[role]))]

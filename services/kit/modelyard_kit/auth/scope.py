@@ -1,8 +1,8 @@
-"""Which models and experiments a token is good for, by patterns of their names.
+"""The scope of a token: patterns for names of models and experiments.
 
-What is outside does not exist for its bearer: every ORM statement of a transaction is restricted
-when it begins, so that no query has to remember it. Statements of SQLAlchemy Core are not; those
-that begin with an id check it first, where `is_restricted` says so.
+Anything outside appears not to exist to the bearer: every ORM statement of a transaction is
+restricted from its beginning, so that no query has to do it. Statements of SQLAlchemy Core are not
+restricted; those that begin with an id check it first if `is_restricted`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _SESSION_KEY = "scope"
 
 @dataclass(frozen=True)
 class Scope:
-    """What a token is good for; everything of a kind that has no patterns.
+    """The models and experiments that a token is restricted to; no patterns means no restriction.
 
     Attributes:
-        models: Patterns of names of registered models. `*` stands for any characters, `?` for
+        models: Patterns for names of registered models. `*` stands for any characters, `?` for
             one; case matters.
-        experiments: Patterns of names of experiments.
+        experiments: Patterns for names of experiments.
         bearer: Name of the token, for messages.
     """
 
@@ -41,7 +41,7 @@ class Scope:
         return bool(self.models or self.experiments)
 
     def __str__(self) -> str:
-        """Say it in words, e.g. "models named fraud-*"."""
+        """Describe the restriction, e.g. "models named fraud-*"."""
         kinds = (("models", self.models), ("experiments", self.experiments))
         return " and ".join(
             f"{kind} named {' or '.join(patterns)}" for kind, patterns in kinds if patterns
@@ -56,9 +56,11 @@ class Scope:
         return _compiled(self.experiments)
 
     def has_model(self, name: str) -> bool:
+        """Whether a registered model of this name is inside."""
         return self._model is None or self._model.fullmatch(name) is not None
 
     def has_experiment(self, name: str) -> bool:
+        """Whether an experiment of this name is inside."""
         return self._experiment is None or self._experiment.fullmatch(name) is not None
 
 
@@ -66,17 +68,17 @@ EVERYTHING = Scope()
 
 
 def restrict(session: Session, scope: Scope, options: Sequence[ExecutableOption]) -> None:
-    """Let a transaction see only what a scope has.
+    """Restrict the rows that a transaction sees to a scope.
 
     Args:
-        session: Nothing was read in it yet.
-        scope: Of the caller.
-        options: `with_loader_criteria` for the tables that are seen in part.
+        session: Session of the transaction, before its first statement.
+        scope: Scope of the caller.
+        options: `with_loader_criteria` for the restricted tables.
     """
     session.info[_SESSION_KEY] = scope
 
     def restricted(state: ORMExecuteState) -> None:
-        # What is loaded for a row that is visible takes the options of its own statement.
+        # Lazy loads for a visible row inherit the options of the statement that found it.
         if state.is_select and not (state.is_column_load or state.is_relationship_load):
             state.statement = state.statement.options(*options)
 
@@ -84,12 +86,12 @@ def restrict(session: Session, scope: Scope, options: Sequence[ExecutableOption]
 
 
 def is_restricted(session: Session) -> bool:
-    """Whether its caller sees only some models or experiments."""
+    """Whether the caller of a transaction is restricted to some models or experiments."""
     return _SESSION_KEY in session.info
 
 
 def check_new_model(session: Session, name: str) -> None:
-    """Refuse to give a name to a model that its maker could not see.
+    """Refuse a new name of a model that its creator would not see.
 
     Raises:
         PermissionDenied: The name is outside the caller's scope; names the patterns.
@@ -101,42 +103,46 @@ def check_model(scope: Scope, name: str) -> None:
     """Refuse a model that is outside a scope.
 
     Raises:
-        PermissionDenied: Names the token and its patterns.
+        PermissionDenied: The model is outside; names the token and its patterns.
     """
     if not scope.has_model(name):
         raise _outside(scope, "models", scope.models, name)
 
 
 def check_new_experiment(session: Session, name: str) -> None:
-    """Refuse to give a name to an experiment, as `check_new_model`."""
+    """Refuse a new name of an experiment that its creator would not see.
+
+    Raises:
+        PermissionDenied: The name is outside the caller's scope; names the patterns.
+    """
     scope = _scope(session)
     if not scope.has_experiment(name):
         raise _outside(scope, "experiments", scope.experiments, name)
 
 
 def check_any_experiment(session: Session) -> None:
-    """Refuse to refer to what some experiment holds where it is not known which.
+    """Refuse a reference to a run or logged model whose experiment this service does not know.
 
     Raises:
-        PermissionDenied: The caller sees only some experiments; names the patterns.
+        PermissionDenied: The caller is restricted to some experiments; names the patterns.
     """
     scope = _scope(session)
     if scope.experiments:
         raise PermissionDenied(
-            f"The token '{scope.bearer}' is good for experiments named "
-            f"{' or '.join(scope.experiments)} only; it cannot be told here whether a run or a "
-            "logged model is of one of them. Register the model, and name it instead.",
+            f"The token '{scope.bearer}' is restricted to experiments named "
+            f"{' or '.join(scope.experiments)}; the experiment of a run or logged model is not "
+            "known here. Register the model, and refer to it by its name.",
             patterns=" ".join(scope.experiments),
         )
 
 
 def matches(column: ColumnElement[Any], patterns: Sequence[str]) -> ColumnElement[bool]:
-    """Return the condition that a name matches one of some patterns."""
+    """Return the condition that a name matches at least one of the patterns."""
     return or_(*(column.like(_like(pattern), escape="\\") for pattern in patterns))
 
 
 Restriction = Callable[[Scope], Sequence[ExecutableOption]]
-"""Returns `with_loader_criteria` for the tables of a service, given what a caller may see."""
+"""Returns `with_loader_criteria` for the tables of a service that a scope restricts."""
 
 
 def _scope(session: Session) -> Scope:
@@ -146,7 +152,7 @@ def _scope(session: Session) -> Scope:
 
 def _outside(scope: Scope, kind: str, patterns: Sequence[str], name: str) -> PermissionDenied:
     return PermissionDenied(
-        f"The token '{scope.bearer}' is good for {kind} named {' or '.join(patterns)} only; "
+        f"The token '{scope.bearer}' is restricted to {kind} named {' or '.join(patterns)}; "
         f"'{name}' is none of them.",
         name=name,
         patterns=" ".join(patterns),

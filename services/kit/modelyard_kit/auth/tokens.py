@@ -1,8 +1,8 @@
-"""API tokens as every service checks them: by itself, from a snapshot that it keeps up to date.
+"""API tokens, which each service checks locally against a snapshot that it keeps up to date.
 
-A token is `modelyard_<id>_<secret>`. Services know its SHA-256 only. A snapshot is at most 2 s
-old while the registry answers; while it does not, the last one goes on counting, and tokens end by
-the service's own clock when their time has come.
+A token is `modelyard_<id>_<secret>`; services know only its SHA-256. A snapshot is at most 2 s old
+while the registry answers. While it does not, the last snapshot stays in use, and tokens expire by
+the service's own clock.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from modelyard_kit.errors import Error, Unauthenticated, Unavailable
 logger = logging.getLogger(__name__)
 
 _PERIOD_S = 2.0
-_PATIENCE_S = 1.0  # after a failure, before a caller's token makes us ask again
-_NOBODY = "0" * 64
-"""Compared with where there is no such id, so that the time taken does not tell."""
+_RETRY_DELAY_S = 1.0  # minimum delay between a failure and a refresh for an unknown token
+_NO_SHA256 = "0" * 64
+"""Compared with if the id is unknown, so that the response time does not reveal known ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class KnownToken:
     """A token that is valid until it expires.
 
     Attributes:
-        sha256: Of the whole token, hexadecimal.
-        grant: What its bearer may do.
+        sha256: SHA-256 of the whole token, hexadecimal.
+        grant: Grant of its bearer.
     """
 
     sha256: str
@@ -45,30 +45,35 @@ class KnownToken:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The tokens that were neither revoked nor expired at one revision, by id."""
+    """The tokens that were neither revoked nor expired at one revision.
+
+    Attributes:
+        revision: Number of the last change of the tokens.
+        tokens: Tokens by id.
+    """
 
     revision: int = 0
     tokens: Mapping[str, KnownToken] = field(default_factory=dict)
 
 
 Fetch = Callable[[int], Snapshot | None]
-"""Returns the present tokens, or None while their revision is the one given."""
+"""Takes a known revision; returns the current tokens, or None if their revision is the same."""
 
 
 class Tokens:
-    """The API tokens, as one server checks them.
+    """The API tokens that a server accepts.
 
     Args:
-        fetch: Asks for them; any exception means that they cannot be had now.
-        clock: Tells when a token has expired.
+        fetch: Fetches the current tokens; any exception means that they are unavailable now.
+        clock: Clock by which tokens expire.
     """
 
     def __init__(self, fetch: Fetch, clock: Clock = now_ms) -> None:
         self._fetch = fetch
         self._clock = clock
         self._snapshot: Snapshot | None = None
-        self._asking = threading.Lock()
-        self._asked_at = float("-inf")
+        self._fetching = threading.Lock()
+        self._fetched_at = float("-inf")
         self._failed_at = float("-inf")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="tokens", daemon=True)
@@ -78,45 +83,45 @@ class Tokens:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop asking, and wait until nothing is being asked."""
+        """Stop the updates, and wait for one that is running."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def identify(self, token: str) -> Grant:
-        """Return what an API token grants.
+        """Return the grant of an API token.
 
         Raises:
-            Unauthenticated: It is none, was revoked or has expired.
-            Unavailable: The tokens were never known here, and cannot be had now.
+            Unauthenticated: The token is unknown, revoked or expired.
+            Unavailable: No snapshot was ever fetched, and none can be fetched now.
         """
-        named = API_TOKEN.fullmatch(token)
-        known = self._find(named[1]) if named else None
+        match = API_TOKEN.fullmatch(token)
+        known = self._find(match[1]) if match else None
         digest = hashlib.sha256(token.encode()).hexdigest()
-        if not hmac.compare_digest(digest, known.sha256 if known else _NOBODY) or known is None:
+        if not hmac.compare_digest(digest, known.sha256 if known else _NO_SHA256) or known is None:
             raise Unauthenticated(
-                "The token is not valid: there is none like it, or it was revoked or has expired. "
-                "Set MODELYARD_TOKEN or MODELYARD_TOKEN_FILE to one that is."
+                "The token is not valid: it is unknown, revoked or expired. Set MODELYARD_TOKEN or "
+                "MODELYARD_TOKEN_FILE to a valid token."
             )
         check_time(known.grant, self._clock())
         return known.grant
 
     def refresh(self) -> None:
-        """Ask for the tokens now; if they cannot be had, the last snapshot goes on counting."""
-        with self._asking:
+        """Fetch the tokens now; on failure the last snapshot stays in use."""
+        with self._fetching:
             self._try()
 
     def _find(self, token_id: str) -> KnownToken | None:
         snapshot = self._snapshot
         if snapshot is None or token_id not in snapshot.tokens:
-            # It may be newer than the snapshot.
+            # The token may be newer than the snapshot.
             snapshot = self._catch_up(time.monotonic())
         return snapshot.tokens.get(token_id)
 
     def _catch_up(self, since: float) -> Snapshot:
-        """Return a snapshot asked for after a time, or the last one if that fails."""
-        with self._asking:
-            if self._asked_at < since and self._failed_at < since - _PATIENCE_S:
+        """Return a snapshot fetched after a time, or the last one if that fails."""
+        with self._fetching:
+            if self._fetched_at < since and self._failed_at < since - _RETRY_DELAY_S:
                 self._try()
             if self._snapshot is None:
                 raise Unavailable(
@@ -126,16 +131,16 @@ class Tokens:
 
     def _follow(self) -> None:
         while True:
-            with self._asking:
+            with self._fetching:
                 self._try()
             if self._stop.wait(_PERIOD_S):
                 return
 
     def _try(self) -> None:
-        was_failing = self._failed_at > self._asked_at
+        was_failing = self._failed_at > self._fetched_at
         try:
-            self._ask()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the last snapshot goes on counting
+            self._update()
+        except Exception as error:  # noqa: BLE001 - on any failure the last snapshot stays in use
             if not was_failing:
                 cause = error.message if isinstance(error, Error) else type(error).__name__
                 rpc: Any = error.__cause__  # such as a certificate that is not trusted
@@ -144,13 +149,13 @@ class Tokens:
                     "tokens cannot be refreshed", extra={"cause": cause, "detail": detail}
                 )
 
-    def _ask(self) -> None:
-        asked_at = time.monotonic()
+    def _update(self) -> None:
+        started_at = time.monotonic()
         known = self._snapshot
         try:
             snapshot = self._fetch(-1 if known is None else known.revision)
         except Exception:
             self._failed_at = time.monotonic()
             raise
-        self._asked_at = asked_at
+        self._fetched_at = started_at
         self._snapshot = snapshot or known

@@ -1,7 +1,7 @@
 """A service's database and its two kinds of transaction.
 
-A read is one read-only transaction: all it sees is of one instant. A write is one transaction with
-one commit. `modelyard_kit.db.sqlite` and `modelyard_kit.db.postgres` implement them.
+A read is one read-only transaction, which sees a consistent snapshot. A write is one transaction
+with one commit. `modelyard_kit.db.sqlite` and `modelyard_kit.db.postgres` implement them.
 """
 
 from __future__ import annotations
@@ -24,44 +24,49 @@ DEFAULT_POOL_SIZE = 16
 _DEFAULT_TIMEOUT_S = 30.0
 
 Lock: TypeAlias = dict[str, Any] | None
-"""How a row is read: as `with_for_update` of `Session.get` and, unpacked, of `select`.
+"""The row lock of a read: the argument `with_for_update` of `Session.get`, and, unpacked, the
+arguments of `Select.with_for_update`.
 
-A write that decides from a row must lock it, or rely on a constraint. SQLite has one writer at a
-time and ignores this.
+A write that decides from the contents of a row must lock it, or rely on a constraint. SQLite has
+one writer at a time and ignores row locks.
 """
 UNLOCKED: Final[Lock] = None
+"""No lock: another transaction may change the row at any time."""
 SHARED: Final[dict[str, Any]] = {"read": True}
-"""Nobody changes the row before this transaction ends; several may hold it so."""
+"""FOR SHARE: until this transaction ends, others may hold the same lock but not change the row."""
 EXCLUSIVE: Final[dict[str, Any]] = {"key_share": True}
-"""Nobody else locks or changes the row before this transaction ends; others may refer to it."""
+"""FOR NO KEY UPDATE: until this transaction ends, others can neither lock nor change the row.
+
+They may still insert rows whose foreign keys refer to it.
+"""
 
 LATER: Final = {"later": True}
-"""Execution option of an UPDATE or DELETE of which nobody asks how many rows it found.
+"""Execution option of an UPDATE or DELETE whose row count is not used.
 
-PostgreSQL is sent it, and every INSERT that returns nothing, with the next statement or the commit,
-so that nobody waits for it alone.
+On PostgreSQL it is deferred, as is every INSERT without RETURNING: it is sent together with the
+next statement or the commit, which saves a round trip (`modelyard_kit.db.pipeline`).
 """
 
 
 class Conflict(Exception):
-    """Two transactions collided and this one was undone; it may be run again."""
+    """Two transactions conflicted and this one was rolled back; it may be run again."""
 
 
 class OutcomeUnknown(Exception):
-    """The connection was lost at the commit, which may have happened or not."""
+    """The connection was lost during the commit, which may have taken effect or not."""
 
 
 class Database(ABC):
     """Transactions over one engine.
 
     Args:
-        engine: Where the service's tables are.
+        engine: Engine of the database with the service's tables.
         reading: Execution options of a read transaction.
         writing: Execution options of a write transaction.
     """
 
-    remedy = "Check where it is, its disk and permissions, or restore it from a backup."
-    """What to do when it cannot be used, for whoever runs the service."""
+    remedy = "Check its location, disk and permissions, or restore it from a backup."
+    """Advice to the operator for a database that cannot be used."""
 
     def __init__(self, engine: Engine, reading: dict[str, Any], writing: dict[str, Any]) -> None:
         self.engine = engine
@@ -74,10 +79,10 @@ class Database(ABC):
 
     @contextmanager
     def read(self, timeout_s: float = _DEFAULT_TIMEOUT_S) -> Iterator[Session]:
-        """Open one read transaction; everything read in it is of one instant.
+        """Open a read transaction; all of its statements see the same snapshot.
 
         Args:
-            timeout_s: How long the caller waits, seconds.
+            timeout_s: Time limit of each statement in seconds.
 
         Raises:
             Unavailable: The database cannot be reached or cannot be used.
@@ -89,17 +94,17 @@ class Database(ABC):
 
     @contextmanager
     def write(self, timeout_s: float = _DEFAULT_TIMEOUT_S) -> Iterator[Session]:
-        """Open one write transaction, committed at the end and rolled back on any exception.
+        """Open a write transaction, committed at the end and rolled back on any exception.
 
         Args:
-            timeout_s: How long the caller waits, seconds.
+            timeout_s: Time limit in seconds of the wait for other writers, and of each statement.
 
         Raises:
             Unavailable: The database cannot be reached, cannot be used or is busy; nothing was
                 written.
             ResourceExhausted: The disk is full; nothing was written.
-            Conflict: Somebody else wrote the same at the same time; nothing was written.
-            OutcomeUnknown: The connection was lost at the commit.
+            Conflict: A concurrent transaction changed the same rows; nothing was written.
+            OutcomeUnknown: The connection was lost during the commit.
         """
         self._check()
         with self.turn(timeout_s):
@@ -118,7 +123,7 @@ class Database(ABC):
             callback()
 
     def on_begin(self, callback: Callable[[Session], None]) -> None:
-        """Call `callback` with each transaction before anything is done in it."""
+        """Call `callback` with the session of each transaction before its first statement."""
         self._on_begin.append(callback)
 
     def on_commit(self, callback: Callable[[], None]) -> None:
@@ -126,11 +131,11 @@ class Database(ABC):
         self._on_commit.append(callback)
 
     def require(self, check: Callable[[], None]) -> None:
-        """Refuse transactions until `check` has passed once; it raises `Unavailable` if not."""
+        """Refuse transactions until `check` has passed once; it raises `Unavailable` otherwise."""
         self._require = check
 
     def problem(self) -> str:
-        """Return why no transaction can be run now, or nothing if one can."""
+        """Return the reason why no transaction can run now; empty if one can."""
         try:
             self._pass_check()
             with self.engine.connect() as connection:
@@ -138,7 +143,7 @@ class Database(ABC):
         except Error as error:
             return error.message
         except DBAPIError as error:
-            return f"The database cannot be used: {said(error)}. {self.remedy}"
+            return f"The database cannot be used: {summary(error)}. {self.remedy}"
         except SQLAlchemyError:
             return "The database cannot be used: all connections to it are busy."
         return ""
@@ -178,23 +183,23 @@ class Database(ABC):
 
     @abstractmethod
     def turn(self, timeout_s: float) -> AbstractContextManager[None]:
-        """Wait until a write may begin; raises `Unavailable` when that takes too long."""
+        """Wait until a write may begin; raises `Unavailable` after the time limit."""
 
     @abstractmethod
     def limit(self, session: Session, timeout_s: float) -> None:
-        """Have the statements of a transaction end when nobody waits for them any more."""
+        """Set the time limit of the statements of a transaction."""
 
     @abstractmethod
     def explain(self, error: DBAPIError) -> Error | Conflict | None:
-        """Return what a failure means to a caller; None for a bug."""
+        """Return the error that a failure of the driver stands for; None for a bug."""
 
     def risk(self, connection: Connection) -> str:
-        """Return how the server could lose an acknowledged commit, or nothing."""
+        """Return the setting by which the server could lose acknowledged commits; empty if none."""
         return ""
 
     @abstractmethod
     def migrating(self) -> AbstractContextManager[Connection]:
-        """Open the transaction of a migration, one at a time over all processes."""
+        """Open the transaction of a migration; only one process at a time holds it."""
 
 
 _open: WeakSet[Database] = WeakSet()
@@ -210,26 +215,26 @@ db_pool_in_use.set_function(_connections_in_use)
 
 @contextmanager
 def usable(name: str, remedy: str = Database.remedy) -> Iterator[None]:
-    """Say in one line why a database cannot be used, while a command runs.
+    """Translate failures of a database inside the block into one line for an operator.
 
     Args:
-        name: Of the database, for the message.
-        remedy: What to do about it.
+        name: Name of the database, for the message.
+        remedy: Advice to the operator.
 
     Raises:
-        FailedPrecondition: It is damaged, read-only, on a full disk or cannot be reached, whatever
-            it says itself.
+        FailedPrecondition: The database is damaged, read-only, on a full disk or cannot be reached;
+            the message quotes the driver.
     """
     try:
         yield
     except DBAPIError as error:
         raise FailedPrecondition(
-            f"The database {name} cannot be used: {said(error)}. {remedy}", database=name
+            f"The database {name} cannot be used: {summary(error)}. {remedy}", database=name
         ) from error
     except Unavailable as error:
         raise FailedPrecondition(f"The database {name} cannot be used: {error.message}") from error
 
 
-def said(error: DBAPIError) -> str:
-    """Return what a database says of a failure, in one line; for whoever runs the service."""
+def summary(error: DBAPIError) -> str:
+    """Return the driver's message in one line without a final period; for operators only."""
     return " ".join(str(error.orig).split()).rstrip(".?")

@@ -1,6 +1,6 @@
-"""Schema revisions: one Alembic tree and one version table a service.
+"""Schema migrations: one folder of Alembic revisions and one version table per service.
 
-Alembic is imported only when there is something to do: comparing two strings needs no framework.
+Alembic is imported only when a database has to be migrated.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from modelyard_kit.errors import FailedPrecondition, Unavailable
 
 @dataclass(frozen=True, slots=True)
 class Migrations:
-    """The revisions of one service.
+    """The schema revisions of one service.
 
-    Args:
-        service: Its name, which the version table carries.
-        folder: Holds Alembic's `versions`.
-        head: The revision this code works with.
+    Attributes:
+        service: Name of the service, which the version table is named after.
+        folder: Folder that contains Alembic's `versions`.
+        head: Revision that this code works with.
     """
 
     service: str
@@ -33,40 +33,41 @@ class Migrations:
         return f"{self.service}_version"
 
 
-def current(database: Database, tree: Migrations) -> str | None:
-    """Return the revision the database is at, or None for an empty one.
+def current(database: Database, migrations: Migrations) -> str | None:
+    """Return the revision of a database, or None for an empty one.
 
     Raises:
         FailedPrecondition: The database cannot be read.
     """
-    with usable(tree.service, database.remedy), database.engine.connect() as connection:
-        return current_in(connection, tree)
+    with usable(migrations.service, database.remedy), database.engine.connect() as connection:
+        return current_in(connection, migrations)
 
 
-def current_in(connection: Connection, tree: Migrations) -> str | None:
+def current_in(connection: Connection, migrations: Migrations) -> str | None:
     """Return the revision of the database behind a connection, or None for an empty one."""
-    if not inspect(connection).has_table(tree.version_table):
+    table = migrations.version_table
+    if not inspect(connection).has_table(table):
         return None
-    found = connection.execute(text(f"SELECT version_num FROM {tree.version_table}"))  # noqa: S608 - our own constant
+    found = connection.execute(text(f"SELECT version_num FROM {table}"))  # noqa: S608 - our own constant
     return found.scalar_one_or_none()
 
 
-def require_head(database: Database, tree: Migrations) -> None:
-    """Have a database refuse transactions until it is at the tree's head, and durable.
+def require_head(database: Database, migrations: Migrations) -> None:
+    """Make a database refuse transactions until it is at the head revision, and durable.
 
-    It is looked at again whenever somebody wants a transaction, until it fits. Later a newer
-    version may migrate it: this process goes on, since revisions only add what it does not use.
+    The check is repeated before each transaction until it passes. A newer version may migrate the
+    database afterwards; this process continues, since revisions only add.
     """
 
     def check() -> None:
         with database.engine.connect() as connection:
-            found = current_in(connection, tree)
+            found = current_in(connection, migrations)
             risk = database.risk(connection)
-        if found != tree.head:
+        if found != migrations.head:
             raise Unavailable(
-                f"The {tree.service} database is at revision {found or 'none'}, this version needs "
-                f"{tree.head}. {_remedy(found, tree)}",
-                revision=tree.head,
+                f"The {migrations.service} database is at revision {found or 'none'}, this version "
+                f"needs {migrations.head}. {_remedy(found, migrations)}",
+                revision=migrations.head,
             )
         if risk:
             raise Unavailable(risk)
@@ -74,39 +75,38 @@ def require_head(database: Database, tree: Migrations) -> None:
     database.require(check)
 
 
-def _remedy(found: str | None, tree: Migrations) -> str:
-    # Revisions are numbered.
-    return "Use a newer Modelyard." if (found or "") > tree.head else "Run `modelyard migrate`."
+def _remedy(found: str | None, migrations: Migrations) -> str:
+    is_newer = (found or "") > migrations.head  # revisions are numbered
+    return "Use a newer Modelyard." if is_newer else "Run `modelyard migrate`."
 
 
-def migrate(database: Database, tree: Migrations) -> None:
-    """Bring the database to the tree's head; nothing happens when it is there.
+def migrate(database: Database, migrations: Migrations) -> None:
+    """Migrate a database to the head revision; do nothing if it is there already.
 
     One process at a time migrates a database; others wait for it.
 
     Raises:
-        FailedPrecondition: The database is at a revision this version does not know, or it cannot
+        FailedPrecondition: The database is at a revision that this version does not know, or cannot
             be written.
     """
-    if current(database, tree) == tree.head:
+    if current(database, migrations) == migrations.head:
         return
-    with usable(tree.service, database.remedy), database.migrating() as connection:
-        upgrade(connection, tree, tree.head)
+    with usable(migrations.service, database.remedy), database.migrating() as connection:
+        upgrade(connection, migrations, migrations.head)
 
 
-def upgrade(connection: Connection, tree: Migrations, revision: str) -> None:
-    """Bring a database to a revision in the transaction of `Database.migrating`.
+def upgrade(connection: Connection, migrations: Migrations, revision: str) -> None:
+    """Migrate a database to a revision in the transaction of `Database.migrating`.
 
     Raises:
-        FailedPrecondition: The database is at a revision this version does not know, or is to be
-            brought to one.
+        FailedPrecondition: The present or the requested revision is not known to this version.
     """
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
     from alembic.script import ScriptDirectory
 
     config = Config()
-    config.set_main_option("script_location", str(tree.folder))
+    config.set_main_option("script_location", str(migrations.folder))
     scripts = ScriptDirectory.from_config(config)
     known = {script.revision for script in scripts.walk_revisions()}
     with EnvironmentContext(
@@ -114,13 +114,13 @@ def upgrade(connection: Connection, tree: Migrations, revision: str) -> None:
         scripts,
         fn=lambda present, _: scripts._upgrade_revs(revision, present),  # noqa: SLF001 - how Alembic's own command calls it
     ) as environment:
-        present = current_in(connection, tree)  # another process may have migrated meanwhile
+        present = current_in(connection, migrations)  # another process may have migrated it
         for needed in (present, revision):
             if needed is not None and needed not in known:
                 raise FailedPrecondition(
-                    f"The {tree.service} database is at revision {needed}, which this version does "
-                    f"not know; it needs {tree.head}. Use a newer Modelyard.",
+                    f"The {migrations.service} database is at revision {needed}, which this "
+                    f"version does not know; it needs {migrations.head}. Use a newer Modelyard.",
                     revision=needed,
                 )
-        environment.configure(connection=connection, version_table=tree.version_table)
+        environment.configure(connection=connection, version_table=migrations.version_table)
         environment.run_migrations()

@@ -18,19 +18,19 @@ def open_database(
     """Open the database behind `url`, e.g. `sqlite:////var/lib/modelyard/registry.db`.
 
     Args:
-        url: An SQLAlchemy URL; as text it cannot name a file with a `?` in its path.
-        pool_size: How many connections to keep; at least the threads that use it.
+        url: SQLAlchemy URL; as text it cannot name a file with a `?` in its path.
+        pool_size: Number of pooled connections; at least the number of threads that use them.
         pipelined: On PostgreSQL, whether writes whose result is not needed yet are sent with the
             statement after them (`modelyard_kit.db.pipeline`).
 
     Raises:
-        InvalidArgument: The URL is malformed or of a database that is not supported.
+        InvalidArgument: The URL is malformed, or its database is not supported.
         FailedPrecondition: A SQLite file is open in another process, or cannot be read and
-            written. A PostgreSQL server that cannot be reached may be there later.
+            written. A PostgreSQL server is not contacted, since it may be reachable later.
     """
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError):  # of a port that is no number
+    except (ArgumentError, ValueError):  # ValueError: the port is not a number
         raise InvalidArgument(f"The database URL cannot be read; {_EXPECTED}.") from None
     match parsed.drivername:
         case "sqlite":

@@ -1,10 +1,10 @@
-"""Keyset paging: a page begins strictly after the last row of the one before.
+"""Keyset paging: a page begins strictly after the last row of the previous one.
 
-Rows that come or go between two pages neither repeat nor hide others, and a late page costs as
-much as the first. Of one key, numbers and texts come first, then NaN, then missing values, in
-either direction; within the numbers the direction counts.
+Rows inserted or deleted between two pages neither repeat nor hide others, and a late page costs as
+much as the first. Within one key, numbers and texts come first, then NaN, then missing values, in
+either direction; the direction applies to the numbers and texts only.
 
-A search builds its keys (those asked for, then the default ones, the last of them unique), and::
+A search builds its keys (the requested ones, then the default ones, the last of them unique)::
 
     query = paging.fingerprint("runs", experiment_ids, text, order_by)
     cursor = paging.decode(page_token, query)
@@ -57,13 +57,14 @@ RowT = TypeVar("RowT", bound=Row[Any])
 
 @dataclass(frozen=True)
 class SortKey:
-    """What rows are sorted by.
+    """An expression that rows are sorted by.
 
     Attributes:
-        expression: An integer, float or text, typed as such.
-        ascending: The direction of the numbers or texts; NaN and missing values come last anyway.
+        expression: Integer, float or text expression, typed as such.
+        ascending: Direction of the numbers or texts; NaN and missing values always come last.
         nullable: Whether the value may be missing. A key that is never missing can use an index.
-        nan: Whether the value is NaN, where that is kept beside it; NULL counts as false.
+        nan: Flag column that marks a value as NaN, NULL counting as false; None without such a
+            column.
     """
 
     expression: ColumnElement[Any]
@@ -74,14 +75,14 @@ class SortKey:
 
 @dataclass(frozen=True)
 class _Column:
-    """One column of the whole key: a sort key's value, or before it the class of the value."""
+    """One column of the combined key: the value of a sort key, or before it the value's class."""
 
     expression: ColumnElement[Any]
     ascending: bool
 
 
 def order_clauses(keys: Sequence[SortKey]) -> list[UnaryExpression[Any]]:
-    """What to ORDER BY."""
+    """Return the ORDER BY clauses."""
     return [
         column.expression.asc() if column.ascending else column.expression.desc()
         for column in _columns(keys)
@@ -89,17 +90,17 @@ def order_clauses(keys: Sequence[SortKey]) -> list[UnaryExpression[Any]]:
 
 
 def key_columns(keys: Sequence[SortKey]) -> list[Label[Any]]:
-    """What to SELECT besides, so that `cut` can read the key of the last row."""
+    """Return the columns to select in addition, from which `cut` reads the key of the last row."""
     return [
         column.expression.label(_label(position)) for position, column in enumerate(_columns(keys))
     ]
 
 
 def after(keys: Sequence[SortKey], cursor: Cursor) -> ColumnElement[bool]:
-    """The condition that a row comes strictly after the one whose key is `cursor`.
+    """Return the condition that a row comes strictly after the one whose key is `cursor`.
 
     Raises:
-        InvalidArgument: The cursor is not a key of these columns: its token was made by hand.
+        InvalidArgument: The cursor is not a key of these columns: its token was forged.
     """
     columns = _columns(keys)
     if len(columns) != len(cursor) or not all(map(_fits, columns, cursor)):
@@ -108,7 +109,7 @@ def after(keys: Sequence[SortKey], cursor: Cursor) -> ColumnElement[bool]:
     later: list[ColumnElement[bool]] = []
     for column, value in zip(columns, cursor, strict=True):
         if value is None:
-            continue  # all of this class are equal, and the class was compared just before
+            continue  # all values of this class are equal; the previous column compared the class
         bound = literal(value, column.expression.type)
         follows = column.expression > bound if column.ascending else column.expression < bound
         later.append(and_(*equal_so_far, follows))
@@ -119,10 +120,10 @@ def after(keys: Sequence[SortKey], cursor: Cursor) -> ColumnElement[bool]:
 def cut(
     rows: Sequence[RowT], page_size: int, keys: Sequence[SortKey], query: str
 ) -> tuple[Sequence[RowT], str]:
-    """Makes a page of up to `page_size` + 1 rows that were selected with `key_columns`.
+    """Make a page of up to `page_size` + 1 rows that were selected with `key_columns`.
 
     Returns:
-        The rows of the page, and the token of the next one; empty if there is none.
+        The rows of the page, and the token of the next one, empty for the last page.
     """
     page = rows[:page_size]
     if len(rows) <= page_size:
@@ -132,33 +133,33 @@ def cut(
 
 
 def fingerprint(*parts: object) -> str:
-    """Sums up a query, so that a token of another one is noticed.
+    """Return a digest of a query, by which a token of another query is detected.
 
     Args:
-        *parts: What decides which rows are found and in which order; anything JSON can hold.
+        *parts: Everything that determines the rows and their order, as JSON values.
     """
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return digest[:_FINGERPRINT_CHARACTERS]
 
 
 def encode(cursor: Cursor, query: str) -> str:
-    """Writes an opaque token for the key of a row and the `fingerprint` of its query."""
+    """Return an opaque token for the key of a row and the `fingerprint` of its query."""
     document = json.dumps([query, *cursor], separators=(",", ":"))
     return base64.urlsafe_b64encode(document.encode()).decode().rstrip("=")
 
 
 def decode(token: str, query: str) -> Cursor | None:
-    """Reads a token back.
+    """Return the key in a token.
 
     Args:
-        token: What `encode` wrote; empty for the first page.
-        query: The fingerprint of the query it came with this time.
+        token: Token returned by `encode`; empty for the first page.
+        query: Fingerprint of the query that the token was sent with.
 
     Returns:
-        The key of the last row of the page before, or None for the first page.
+        The key of the last row of the previous page, or None for the first page.
 
     Raises:
-        InvalidArgument: The token was not made here, or for another query.
+        InvalidArgument: The token is malformed, or belongs to another query.
     """
     if not token:
         return None
@@ -176,7 +177,7 @@ def decode(token: str, query: str) -> Cursor | None:
     if document[0] != query:
         raise InvalidArgument(
             "Invalid page_token: it belongs to another search; repeat the search it came from "
-            "with the same filter and order, or leave it empty to start over"
+            "with the same filter and order, or leave it empty to start over."
         )
     return tuple(document[1:])
 
@@ -187,7 +188,7 @@ def _columns(keys: Sequence[SortKey]) -> list[_Column]:
         value = key.expression
         classes: list[tuple[ColumnElement[bool], int]] = []
         if key.nan is not None:
-            # Whatever is stored beside the flag, one NaN is like another.
+            # All NaN are equal, whatever value is stored beside the flag.
             value = type_coerce(case((key.nan, null()), else_=value), value.type)
             classes.append((key.nan, _NAN))
         if key.nullable:
@@ -199,7 +200,7 @@ def _columns(keys: Sequence[SortKey]) -> list[_Column]:
 
 
 def _class_of(classes: list[tuple[ColumnElement[bool], int]]) -> ColumnElement[int]:
-    # Numbers in the text, not parameters: the same expression must be the same text to PostgreSQL.
+    # Literals instead of parameters: PostgreSQL recognizes an expression by its text.
     return case(
         *((condition, literal_column(str(number), BigInteger())) for condition, number in classes),
         else_=literal_column(str(_NUMBER), BigInteger()),
@@ -207,7 +208,7 @@ def _class_of(classes: list[tuple[ColumnElement[bool], int]]) -> ColumnElement[i
 
 
 def _leading_range(column: _Column, value: CursorValue) -> ColumnElement[bool]:
-    # Implied by the alternatives; said alone, an index on the first key can begin here.
+    # Redundant, but as a separate condition it lets an index on the first key start here.
     bound = literal(value, column.expression.type)
     return column.expression >= bound if column.ascending else column.expression <= bound
 
@@ -235,6 +236,6 @@ def _label(position: int) -> str:
 
 def _invalid_token() -> InvalidArgument:
     return InvalidArgument(
-        "Invalid page_token: expected the next_page_token of an earlier answer, unchanged, "
-        "or an empty one for the first page"
+        "Invalid page_token: expected the next_page_token of an earlier reply, unchanged, "
+        "or an empty one for the first page."
     )

@@ -1,7 +1,8 @@
-"""Fewer round trips to PostgreSQL: statements whose result is not needed yet wait for the next one.
+"""Fewer round trips to PostgreSQL: statements whose result is not needed yet are deferred.
 
-They are what begins a transaction, and writes that return nothing. `open_database(pipelined=False)`
-sends each by itself, which is slower over a network and easier to follow.
+Deferred are the statements that begin a transaction, and writes that return nothing.
+`open_database(pipelined=False)` sends each by itself, which is slower over a network but easier to
+follow.
 """
 
 from __future__ import annotations
@@ -19,41 +20,41 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from modelyard_kit.db.base import LATER
 
-_MOST_WAITING = 100
-"""More writes than these, and more rows in one, are not kept in memory but sent."""
+_MAX_DEFERRED = 100
+"""Limit of deferred writes, counting each row of a bulk write; beyond it, writes are sent."""
 
 
 class Deferred(NamedTuple):
-    """A statement that is sent with the next one, or with the commit."""
+    """A statement that is sent together with the next one, or with the commit."""
 
     statement: str
     parameters: Any = None
     is_many: bool = False
     rows: int | None = None
-    """How many rows it must find; None for any number."""
+    """Number of rows that it must affect; None for any number."""
 
 
 class PipelinedConnection(psycopg.Connection[Any]):
-    """A connection that sends together what need not be waited for one by one.
+    """A connection that defers statements.
 
-    That is what begins a transaction, and writes that return nothing: they are sent in one round
-    trip with the next statement or, unless rows must be there for them, with the commit. An error
-    of theirs is raised then; the server runs nothing that comes after it. psycopg itself begins
-    nothing: it is in autocommit mode.
+    Deferred statements are sent in one round trip with the next statement or, unless they must
+    affect a certain number of rows, with the commit. Their errors are raised then; the server runs
+    no statement after a failed one. psycopg is in autocommit mode, so it begins no transactions
+    itself.
     """
 
-    waiting: tuple[Deferred, ...] = ()
+    deferred: tuple[Deferred, ...] = ()
 
     @contextmanager
     def sending(self) -> Iterator[None]:
-        """Send what waits together with what is executed inside."""
-        if not self.waiting:
+        """Send the deferred statements together with those executed inside the block."""
+        if not self.deferred:
             yield
             return
-        waiting, self.waiting = self.waiting, ()
+        deferred, self.deferred = self.deferred, ()
         sent: list[tuple[Deferred, psycopg.Cursor[Any]]] = []
         with self.pipeline():
-            for later in waiting:
+            for later in deferred:
                 cursor = psycopg.Cursor(self)
                 execute: Any = cursor.executemany if later.is_many else cursor.execute
                 execute(later.statement, later.parameters)
@@ -62,35 +63,39 @@ class PipelinedConnection(psycopg.Connection[Any]):
         for later, cursor in sent:
             if later.rows not in {None, cursor.rowcount}:
                 raise StaleDataError(
-                    f"{cursor.rowcount} rows were there of {later.rows} for: {later.statement}"
+                    f"{cursor.rowcount} of {later.rows} expected rows affected by: "
+                    f"{later.statement}"
                 )
 
     def send(self) -> None:
+        """Send the deferred statements now."""
         with self.sending():
             pass
 
     def commit(self) -> None:
-        if any(later.rows is not None for later in self.waiting):
+        if any(later.rows is not None for later in self.deferred):
             self.send()
-        if self.waiting:
-            self.waiting += (Deferred("COMMIT"),)
+        if self.deferred:
+            self.deferred += (Deferred("COMMIT"),)
             self.send()
         else:
             super().commit()
 
     def rollback(self) -> None:
-        self.waiting = ()
+        self.deferred = ()
         super().rollback()
 
     def cursor(self, name: str = "", **options: Any) -> Any:
-        if name:  # of the server's kind, which a transaction has to be there for
+        if name:  # a server-side cursor, which needs an open transaction
             self.send()
         return super().cursor(name, **options)
 
 
 class PipelinedCursor(psycopg.Cursor[Any]):
+    """A cursor that sends the deferred statements of its connection with its own."""
+
     rows: int | None = None
-    """Of a statement that waits."""
+    """Expected row count of a deferred statement."""
 
     @property
     def pipelined(self) -> PipelinedConnection:
@@ -110,16 +115,16 @@ class PipelinedCursor(psycopg.Cursor[Any]):
 
 
 def send_with_next(connection: Connection, statement: str) -> None:
-    """Have a statement sent with the next one; at once on a connection that is not pipelined."""
+    """Defer a statement; on a connection that is not pipelined, execute it at once."""
     driver = connection.connection.dbapi_connection
     if isinstance(driver, PipelinedConnection):
-        driver.waiting += (Deferred(statement),)
+        driver.deferred += (Deferred(statement),)
     else:
         connection.exec_driver_sql(statement)
 
 
 def defer_writes(engine: Engine) -> None:
-    """Have writes of an engine wait whose result is not needed yet."""
+    """Defer the writes of an engine whose result is not needed yet."""
     event.listen(engine, "do_execute", partial(_send_later, is_many=False))
     event.listen(engine, "do_executemany", partial(_send_later, is_many=True))
 
@@ -132,19 +137,19 @@ def _send_later(
     *,
     is_many: bool,
 ) -> bool:
-    """Have a write wait whose result nobody needs now; false for any other statement."""
+    """Defer a write whose result is not needed yet; return False for any other statement."""
     compiled, options = context.compiled, context.execution_options
     if not isinstance(cursor, PipelinedCursor) or not isinstance(compiled, SQLCompiler):
         return False
     count = len(parameters) if is_many else 1
-    is_too_much = len(cursor.pipelined.waiting) + count > _MOST_WAITING
+    is_too_much = len(cursor.pipelined.deferred) + count > _MAX_DEFERRED
     if is_too_much or compiled.effective_returning or "postgresql_begin" in options:
-        return False  # in a read it is refused at once
+        return False  # a write in a read transaction fails at once
     changes = context.isupdate or context.isdelete
-    # With this option the unit of work changes rows, which must be there.
+    # This option marks changes of the unit of work, whose rows must exist.
     if changes and "compiled_cache" in options:
         cursor.rows = count
     elif not context.isinsert and not (changes and LATER.items() <= options.items()):
         return False
-    cursor.pipelined.waiting += (Deferred(statement, parameters, is_many, cursor.rows),)
+    cursor.pipelined.deferred += (Deferred(statement, parameters, is_many, cursor.rows),)
     return True

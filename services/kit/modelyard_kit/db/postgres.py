@@ -1,4 +1,4 @@
-"""PostgreSQL by psycopg 3: several processes may share one database.
+"""PostgreSQL through psycopg 3; several processes may share one database.
 
 A read is REPEATABLE READ and read-only; a write is READ COMMITTED and locks the rows it depends on.
 Statements are pipelined (`modelyard_kit.db.pipeline`). A connection from the pool is checked for
@@ -32,7 +32,7 @@ from modelyard_kit.errors import (
 )
 
 logger = logging.getLogger(__name__)
-# It warns that what follows an error in a pipeline was not run.
+# psycopg warns about each pipelined statement that was not run because of an earlier error.
 logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 OLDEST_VERSION = 14
@@ -47,7 +47,7 @@ _CONNECT = {
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 2,
-    "tcp_user_timeout": 10_000,  # ms; without it a dead server is found after minutes
+    "tcp_user_timeout": 10_000,  # ms; without it a dead server is detected after minutes
 }
 _SETTINGS = {
     "statement_timeout": STATEMENT_TIMEOUT_S,
@@ -59,7 +59,7 @@ _DURABLE = {
     "full_page_writes": ("on",),
     "synchronous_commit": ("on", "remote_apply"),
 }
-"""Values with which an acknowledged commit survives a crash of the server."""
+"""Values of settings with which an acknowledged commit survives a crash of the server."""
 
 _UNDONE = "nothing was written. Try again."
 _DOWN = f"The database cannot be reached or is shutting down; {_UNDONE}"
@@ -68,20 +68,20 @@ _MEANINGS: dict[str, tuple[type[Error], str]] = {
         ResourceExhausted,
         "The disk of the database is full; nothing was written. Free some space, then try again.",
     ),
-    "55P03": (Unavailable, f"Somebody else is writing the same; {_UNDONE}"),
-    "57014": (DeadlineExceeded, "The database took too long over it; nothing was written."),
-    "25006": (Unavailable, f"The database takes no writes now; {_UNDONE}"),
+    "55P03": (Unavailable, f"Another transaction holds the lock; {_UNDONE}"),
+    "57014": (DeadlineExceeded, "A statement exceeded its time limit; nothing was written."),
+    "25006": (Unavailable, f"The database is read-only now; {_UNDONE}"),
     "25P03": (Unavailable, f"The transaction was idle for too long; {_UNDONE}"),
     "22001": (
         InvalidArgument,
-        "A text is longer than the database keeps; nothing was written. Shorten it.",
+        "A text is longer than its column in the database; nothing was written. Shorten it.",
     ),
     "54000": (
         InvalidArgument,
-        "Names and keys are longer than an index of the database holds; nothing was written.",
+        "Names and keys exceed the size limit of a database index; nothing was written.",
     ),
 }
-"""By SQLSTATE."""
+"""Errors by SQLSTATE."""
 _COLLIDED = {"40001", "40P01"}  # serialization failure, deadlock
 _DOWN_CLASSES = ("08", "53", "57P")  # connection, resources, operator
 _BEGIN_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
@@ -92,7 +92,7 @@ class PostgresDatabase(Database):
     """A database of a PostgreSQL server."""
 
     remedy = (
-        "Check its URL, whether the server runs, and what the role may do; each service needs a "
+        "Check its URL, that the server runs, and the privileges of the role; each service needs a "
         "database or a schema of its own."
     )
 
@@ -134,8 +134,8 @@ class PostgresDatabase(Database):
                 )
         if connection.scalar(text("SHOW data_checksums")) != "on":
             logger.warning(
-                "PostgreSQL runs without data checksums: it would not notice what a disk changes; "
-                "switch them on with pg_checksums --enable"
+                "PostgreSQL runs without data checksums, so it cannot detect corruption of the "
+                "disk; enable them with pg_checksums --enable"
             )
         return ""
 
@@ -152,15 +152,15 @@ class PostgresDatabase(Database):
 
 
 def open_postgres(url: URL, pool_size: int, *, pipelined: bool = True) -> PostgresDatabase:
-    """Make a pool for a PostgreSQL database; nothing is connected yet.
+    """Create a connection pool for a PostgreSQL database, without connecting yet.
 
     Args:
-        url: Of the database.
-        pool_size: How many connections to keep.
-        pipelined: Whether writes whose result nobody needs are sent with the statement after them.
+        url: URL of the database.
+        pool_size: Number of pooled connections.
+        pipelined: Whether writes whose result is not needed yet are sent with the next statement.
 
     Raises:
-        InvalidArgument: The URL has an option that there is not.
+        InvalidArgument: The URL has an unknown option.
     """
     try:
         make_conninfo("", **dict.fromkeys(url.query, "x"))
@@ -174,8 +174,8 @@ def open_postgres(url: URL, pool_size: int, *, pipelined: bool = True) -> Postgr
         max_overflow=0,
         pool_timeout=10,
         pool_recycle=_RECYCLE_S,
-        isolation_level="AUTOCOMMIT",  # SQLAlchemy's begin event says BEGIN
-        hide_parameters=True,  # what users log does not belong into our log
+        isolation_level="AUTOCOMMIT",  # the begin event below executes BEGIN
+        hide_parameters=True,  # data of users does not belong in our log
         connect_args={name: value for name, value in _CONNECT.items() if name not in url.query},
     )
     event.listen(engine, "do_connect", partial(_connect, pipelined=pipelined))
@@ -204,29 +204,29 @@ def _configure(connection: psycopg.Connection[Any], _record: Any) -> None:
 
 
 def _replace_if_lost(connection: psycopg.Connection[Any], _record: Any, _checked_out: Any) -> None:
-    """Have another connection made instead of one that the server has ended.
+    """Replace a pooled connection that the server has closed.
 
     Unsolicited data on an idle connection means that the server is closing it. TCP keepalives
     detect a server that vanished.
     """
-    heard = select.poll()
+    readable = select.poll()
     if not connection.closed:
-        heard.register(connection.fileno(), select.POLLIN)
-    if connection.closed or heard.poll(0):
+        readable.register(connection.fileno(), select.POLLIN)
+    if connection.closed or readable.poll(0):
         raise DisconnectionError
 
 
 def _begin(connection: Connection) -> None:
     options = connection.get_execution_options()
-    if "isolation_level" not in options:  # else psycopg begins by that, if at all
+    if "isolation_level" not in options:  # else psycopg begins the transaction, if there is one
         begin = str(options.get("postgresql_begin", _BEGIN_WRITE))
         pipeline.send_with_next(connection, begin)
 
 
 def _texts(connection: Connection) -> set[tuple[str, str, str, int | None]]:
-    """Return the text columns that sort as the server's locale does: (table, column, type, length).
+    """Return the text columns sorted by the server's locale, which ours must not be.
 
-    Ours must not.
+    Each is a tuple of table, column, type, and length or None.
     """
     found = connection.execute(
         text(
@@ -242,7 +242,7 @@ def _texts(connection: Connection) -> set[tuple[str, str, str, int | None]]:
 def _sort_by_code_point(
     connection: Connection, columns: set[tuple[str, str, str, int | None]]
 ) -> None:
-    """Give text columns the collation "C": order, ranges and LIKE are then those of SQLite."""
+    """Set the collation "C" on text columns: order, ranges and LIKE are then those of SQLite."""
     quote = connection.dialect.identifier_preparer.quote
     for table, column, kind, length in columns:
         size = "" if length is None else f"({length})"

@@ -1,7 +1,7 @@
-"""SQLite: one file opened by one process.
+"""SQLite: one file, opened by one process at a time, which a lock file ensures.
 
-A lock file sees to that; WAL, `synchronous=FULL`, one writer at a time. Python's own transaction
-handling is switched off, so that a read is one deferred transaction and a write begins IMMEDIATE.
+WAL, `synchronous=FULL`, one writer at a time. Python's own transaction handling is switched off, so
+that a read is one deferred transaction and a write begins IMMEDIATE.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from modelyard_kit.errors import (
 
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
-    "PRAGMA synchronous=FULL",  # NORMAL would lose acknowledged commits with the power
+    "PRAGMA synchronous=FULL",  # NORMAL can lose acknowledged commits in a power failure
     "PRAGMA foreign_keys=ON",
     "PRAGMA case_sensitive_like=ON",  # LIKE is case-sensitive in the filter grammar
     "PRAGMA busy_timeout=20000",
 )
-_LEAST_FREE_BYTES = 1 << 20
-"""With less than this no write is sure to succeed."""
+_MIN_FREE_BYTES = 1 << 20
+"""With less free space writes may fail, so the service is reported as not ready."""
 _IMMEDIATE = {"sqlite_begin": "BEGIN IMMEDIATE"}
 
 
 class SqliteDatabase(Database):
-    """A file of which this process holds the lock.
+    """A SQLite file whose lock this process holds.
 
     Args:
-        engine: Opens the file.
-        lock_file: Held open for as long as this process owns the database.
+        engine: Engine of the file.
+        lock_file: Descriptor of the locked lock file; closed with the database.
     """
 
     def __init__(self, engine: Engine, lock_file: int) -> None:
@@ -65,12 +65,12 @@ class SqliteDatabase(Database):
             self._writer.release()
 
     def limit(self, session: Session, timeout_s: float) -> None:
-        """Statements run to their end: the one writer before them was waited for."""
+        """Do nothing: the time limit applies to the wait for other writers, in `turn`."""
 
     def problem(self) -> str:
         problem = super().problem()
         free_bytes = shutil.disk_usage(self._folder).free
-        if problem or free_bytes >= _LEAST_FREE_BYTES:
+        if problem or free_bytes >= _MIN_FREE_BYTES:
             return problem
         return "The disk of the database is full: nothing can be written. Free some space."
 
@@ -96,12 +96,12 @@ class SqliteDatabase(Database):
 
 
 def open_sqlite(url: URL, pool_size: int) -> SqliteDatabase:
-    """Open a SQLite file, made if it is not there.
+    """Open a SQLite file; create it if it does not exist.
 
     Raises:
         InvalidArgument: The URL names no file.
-        FailedPrecondition: Another process has the database open, or it is not a database that
-            can be read and written.
+        FailedPrecondition: Another process has the database open, or the file is not a database
+            that can be read and written.
     """
     if not url.database or url.database == ":memory:":
         raise InvalidArgument("A SQLite database needs a file: sqlite:////folder/file.db.")
@@ -135,13 +135,13 @@ def _lock(path: Path) -> int:
     except OSError:
         os.close(descriptor)
         raise FailedPrecondition(
-            f"The database {path.name} is open in another process; one at a time may use it."
+            f"The database {path.name} is open in another process; only one at a time may use it."
         ) from None
     return descriptor
 
 
 def _configure(connection: sqlite3.Connection, _record: Any) -> None:
-    connection.isolation_level = None  # SQLAlchemy's begin event says BEGIN
+    connection.isolation_level = None  # the begin event executes BEGIN
     for pragma in _PRAGMAS:
         connection.execute(pragma).close()
 

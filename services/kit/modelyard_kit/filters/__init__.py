@@ -1,4 +1,4 @@
-"""The search grammar that all searches share: text to tree, tree to SQL."""
+"""The filter grammar that all searches share: from text to syntax, from syntax to SQL."""
 
 from modelyard_kit.filters.parser import parse, parse_order_by
 from modelyard_kit.filters.sql import (

@@ -1,4 +1,4 @@
-"""From the text of a filter to its tree."""
+"""Parses the text of a filter into its syntax."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MAX_SHOWN_CHARACTERS = 40
 _QUOTES = ("'", '"', "`")
 _QUALIFIED = re.compile(r"(\w+|`(?:[^`]|``)+`)\.(.+)", re.DOTALL)
 
-# What a reader is told, by the terminals that may come next, in the order of telling.
+# Texts for error messages by the terminals that may come next; the first match is used.
 _EXPECTATIONS = (
     (("NAME",), "a key such as name or metrics.accuracy"),
     (("ORDERING",), "an operator such as =, !=, <, LIKE or IN"),
@@ -51,29 +51,30 @@ _EXPECTATIONS = (
 
 
 def parse(text: str) -> Node | None:
-    """Reads a filter such as ``metrics.accuracy > 0.9 AND NOT tags.team IN ('a', 'b')``.
+    """Parse a filter such as ``metrics.accuracy > 0.9 AND NOT tags.team IN ('a', 'b')``.
 
-    MLflow's search grammar is a subset, and what it accepts means the same here. Keywords may be
-    in any case; a quote inside a quoted text is doubled; ``k NOT LIKE x`` is ``NOT k LIKE x``.
+    MLflow's search grammar is a subset with the same meaning. Keywords may be in any case; a quote
+    inside a quoted text is doubled; ``k NOT LIKE x`` is ``NOT k LIKE x``.
 
     Args:
         text: At most 8192 characters, 100 comparisons and 32 levels of AND, OR and NOT.
 
     Returns:
-        The tree, or None for a blank text, which restricts nothing.
+        The root of the filter's syntax, or None for a blank text, which restricts nothing.
 
     Raises:
-        InvalidArgument: The text is not a filter or exceeds a limit; the message names the place.
+        InvalidArgument: The text is not a filter or exceeds a limit; the message names the
+            position.
     """
     if len(text) <= MAX_CHARACTERS and not text.strip():
         return None
-    tree: Node = _parse(text, "filter")
-    _check_limits(tree)
-    return tree
+    root: Node = _parse(text, "filter")
+    _check_limits(root)
+    return root
 
 
 def parse_order_by(text: str) -> OrderBy:
-    """Reads a key to sort by, such as ``metrics.accuracy DESC``; ascending unless it says DESC.
+    """Parse a sort key such as ``metrics.accuracy DESC``; the default direction is ascending.
 
     Raises:
         InvalidArgument: The text is not a key with an optional direction.
@@ -84,10 +85,10 @@ def parse_order_by(text: str) -> OrderBy:
 
 @v_args(inline=True)
 class _Build(Transformer[Token, Node]):
-    """Turns what the parser recognises into the tree while it parses, without recursion."""
+    """Builds the syntax while the parser runs, without recursion."""
 
-    def filter(self, tree: Node) -> Node:
-        return tree
+    def filter(self, root: Node) -> Node:
+        return root
 
     def order_by(self, key: tuple[str | None, str], direction: Token | None) -> OrderBy:
         return OrderBy(*key, ascending=direction is None or direction.type == "ASC")
@@ -141,7 +142,7 @@ class _Build(Transformer[Token, Node]):
                 f"expected a finite 64-bit float in at most {_MAX_NUMBER_CHARACTERS} characters"
             )
         is_integer = token.lstrip("+-").isdecimal()
-        # An integer that no 64-bit column can hold still compares rightly as a float.
+        # An integer beyond 64 bits, larger than any column's, compares correctly as a float.
         return int(token) if is_integer and int(token) in _INT64 else value
 
 
@@ -167,17 +168,17 @@ def _parser() -> Lark:
     return Lark(
         grammar,
         parser="lalr",
-        lexer="basic",  # what a word is does not depend on what could come next
+        lexer="basic",  # the type of a word must not depend on the terminals expected next
         start=["filter", "order_by"],
         transformer=_Build(),
         maybe_placeholders=True,
     )
 
 
-def _check_limits(tree: Node) -> None:
+def _check_limits(root: Node) -> None:
     depth = comparisons = 0
-    level: tuple[Node, ...] = (tree,)
-    while level:  # breadth first: a deep tree must not exhaust the stack
+    level: tuple[Node, ...] = (root,)
+    while level:  # breadth first: deep nesting must not exhaust the stack
         depth += 1
         comparisons += sum(isinstance(node, Comparison) for node in level)
         level = tuple(chain.from_iterable(map(_terms, level)))
@@ -217,15 +218,15 @@ def _word(text: str, at: int, error: UnexpectedInput) -> str:
     if isinstance(error, UnexpectedToken):
         return str(error.token)
     words = text[at:].split(maxsplit=1)
-    # Python takes more characters for white space than the grammar does, such as \x1f.
+    # Python treats more characters as white space than the grammar, such as \x1f.
     return words[0] if words else text[at]
 
 
 def _expected(error: UnexpectedInput) -> str:
     state: Any = error.interactive_parser  # set on every error of an LALR parser
     accepted = state.accepts()
-    told = [words for terminals, words in _EXPECTATIONS if accepted.issuperset(terminals)]
-    return told[0]
+    texts = [text for terminals, text in _EXPECTATIONS if accepted.issuperset(terminals)]
+    return texts[0]
 
 
 def _shown(text: str) -> str:

@@ -1,4 +1,4 @@
-"""From a filter's tree to a condition of SQL. Values are bound parameters, always."""
+"""Translates a filter's syntax into an SQL condition. Values are always bound parameters."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ NUMBER_OPERATORS = (
     *_PRESENCE,
 )
 
-# The wildcards are % and _ alone, on every database: the escape character is escaped away.
+# Only % and _ are wildcards, on every database: escape characters in patterns are escaped.
 _ESCAPE = "!"
 
 _INT64_END = 2**63
@@ -62,19 +62,19 @@ _ORDERINGS: dict[Operator, Callable[[Any, Any], ColumnElement[bool]]] = {
 }
 
 
-def where(tree: Node, resolve: Callable[[Comparison], ColumnElement[bool]]) -> ColumnElement[bool]:
-    """The condition that holds for the rows a filter matches.
+def where(node: Node, resolve: Callable[[Comparison], ColumnElement[bool]]) -> ColumnElement[bool]:
+    """Return the condition that holds for the rows that a filter matches.
 
-    NOT matches every row that its term does not, those with a missing value included.
+    NOT matches every row that its term does not match, including rows with a missing value.
 
     Args:
-        tree: What `parse` returned.
-        resolve: The condition for one comparison; raises InvalidArgument for a key it does not
-            know, and usually ends in `text_condition` or `number_condition`.
+        node: Root of the filter's syntax, from `parse`.
+        resolve: Returns the condition for one comparison, usually by `text_condition` or
+            `number_condition`; raises InvalidArgument for an unknown key.
     """
-    match tree:
+    match node:
         case Comparison():
-            return resolve(tree)
+            return resolve(node)
         case Not(term):
             return not_(func.coalesce(where(term, resolve), false()))
         case And(terms):
@@ -84,10 +84,10 @@ def where(tree: Node, resolve: Callable[[Comparison], ColumnElement[bool]]) -> C
 
 
 def text_condition(column: ColumnElement[Any], comparison: Comparison) -> ColumnElement[bool]:
-    """Compares a text column.
+    """Return the condition for a text column.
 
-    LIKE is case-sensitive and ILIKE is not, for A to Z. Connections of SQLite must have
-    ``PRAGMA case_sensitive_like = ON``, columns of PostgreSQL the collation "C".
+    LIKE is case-sensitive; ILIKE ignores the case of A to Z. SQLite connections must have
+    ``PRAGMA case_sensitive_like = ON``, PostgreSQL columns the collation "C".
 
     Raises:
         InvalidArgument: The operator is not one of `TEXT_OPERATORS` or the value is a number.
@@ -107,7 +107,7 @@ def text_condition(column: ColumnElement[Any], comparison: Comparison) -> Column
 
 
 def number_condition(column: ColumnElement[Any], comparison: Comparison) -> ColumnElement[bool]:
-    """Compares a column of integers or floats.
+    """Return the condition for a column of integers or floats.
 
     Raises:
         InvalidArgument: The operator is not one of `NUMBER_OPERATORS` or the value is a text.
@@ -122,7 +122,7 @@ def number_condition(column: ColumnElement[Any], comparison: Comparison) -> Colu
 
 
 def require_operator(comparison: Comparison, supported: Collection[Operator]) -> None:
-    """Refuses an operator that a key does not support.
+    """Refuse an operator that a key does not support.
 
     Raises:
         InvalidArgument: The message lists the operators the key supports.
@@ -141,9 +141,9 @@ def _condition(column: ColumnElement[Any], comparison: Comparison) -> ColumnElem
         case Operator.IS_NOT_NULL:
             return column.is_not(None)
         case Operator.IN:
-            return or_(*(column.in_(some) for some in _bound_lists(column, comparison)))
+            return or_(*(column.in_(values) for values in _bound_lists(column, comparison)))
         case Operator.NOT_IN:
-            return and_(*(column.not_in(some) for some in _bound_lists(column, comparison)))
+            return and_(*(column.not_in(values) for values in _bound_lists(column, comparison)))
         case ordering:
             return _ORDERINGS[ordering](column, _bound(column, *_literals(comparison)))
 
@@ -151,7 +151,7 @@ def _condition(column: ColumnElement[Any], comparison: Comparison) -> ColumnElem
 def _bound_lists(
     column: ColumnElement[Any], comparison: Comparison
 ) -> Iterable[list[ColumnElement[Any]]]:
-    # PostgreSQL gives a list one type: beside a fraction, large integers would be rounded.
+    # PostgreSQL casts a list to one type: next to a fraction, large integers would be rounded.
     lists: dict[type[Any], list[ColumnElement[Any]]] = {}
     for value in _literals(comparison):
         bound = _bound(column, value)
@@ -160,7 +160,7 @@ def _bound_lists(
 
 
 def _bound(column: ColumnElement[Any], value: Literal) -> ColumnElement[Any]:
-    # By its own type: as the column's, 2.5 would be rounded to compare with an integer.
+    # With the type of the value: with the column's, 2.5 would be rounded to an integer.
     if isinstance(value, float) and isinstance(column.type, Integer):
         value = _whole(value)  # PostgreSQL rounds integers to compare them with a float
     if isinstance(value, str):

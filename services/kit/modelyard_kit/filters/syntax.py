@@ -1,4 +1,4 @@
-"""What a filter says, as a small immutable tree, and how it is written."""
+"""The syntax of filters as immutable nodes, and their text form."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Value: TypeAlias = Literal | tuple[Literal, ...] | None
 
 
 class Operator(StrEnum):
-    """How a key is compared, spelled as in a filter."""
+    """A comparison operator, spelled as in a filter."""
 
     EQ = "="
     NE = "!="
@@ -39,11 +39,11 @@ class Comparison:
     """One comparison of a key, such as ``metrics.accuracy > 0.9``.
 
     Attributes:
-        entity: What stands before the first dot, such as ``metrics``; None for a key on its own.
+        entity: Part before the first dot, such as ``metrics``; None for a key without one.
         key: The key, unquoted.
-        operator: How the key is compared.
-        value: A number (an int fits 64 bits, a float is finite) or a text; a tuple of them for
-            IN and NOT IN; None for IS NULL and IS NOT NULL.
+        operator: The operator.
+        value: A number (an int of 64 bits, or a finite float) or a text; a tuple of them for IN
+            and NOT IN; None for IS NULL and IS NOT NULL.
     """
 
     entity: str | None
@@ -53,25 +53,27 @@ class Comparison:
 
     @property
     def subject(self) -> str:
-        """The key with its entity, as a filter writes it, for messages."""
+        """The key with its entity, in the text form of filters, for messages."""
         return show_key(self.entity, self.key)
 
 
 @dataclass(frozen=True)
 class Not:
+    """The negation of a term."""
+
     term: Node
 
 
 @dataclass(frozen=True)
 class And:
-    """All of at least two terms."""
+    """The conjunction of at least two terms."""
 
     terms: tuple[Node, ...]
 
 
 @dataclass(frozen=True)
 class Or:
-    """Any of at least two terms."""
+    """The disjunction of at least two terms."""
 
     terms: tuple[Node, ...]
 
@@ -81,20 +83,20 @@ Node: TypeAlias = And | Or | Not | Comparison
 
 @dataclass(frozen=True)
 class OrderBy:
-    """One key to sort by; `entity` and `key` are as in `Comparison`."""
+    """A sort key; `entity` and `key` are as in `Comparison`."""
 
     entity: str | None
     key: str
     ascending: bool
 
 
-def show(tree: Node) -> str:
-    """Writes a tree as a filter that parses to the same tree."""
-    match tree:
+def show(node: Node) -> str:
+    """Return the text of a filter, which parses to the same syntax."""
+    match node:
         case Comparison(value=None):
-            return f"{tree.subject} {tree.operator}"
+            return f"{node.subject} {node.operator}"
         case Comparison():
-            return f"{tree.subject} {tree.operator} {show_value(tree.value)}"
+            return f"{node.subject} {node.operator} {show_value(node.value)}"
         case Not(term):
             return f"NOT {_show_term(term)}"
         case And(terms):
@@ -104,7 +106,7 @@ def show(tree: Node) -> str:
 
 
 def show_value(value: Value) -> str:
-    """Writes a literal, or a list of literals, as a filter does."""
+    """Return the text of a literal, or of a list of literals."""
     if isinstance(value, tuple):
         return f"({', '.join(map(show_value, value))})"
     if isinstance(value, str):
@@ -113,7 +115,7 @@ def show_value(value: Value) -> str:
 
 
 def show_key(entity: str | None, key: str) -> str:
-    """Writes a key, back-ticked where it could not be read bare."""
+    """Return the text of a key, in backticks if it is not valid without them."""
     if entity is None:
         bare = _BARE_KEY.fullmatch(key) and key.lower() not in KEYWORDS
         return key if bare else _quoted(key, "`")

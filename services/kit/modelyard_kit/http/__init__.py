@@ -1,4 +1,4 @@
-"""HTTP, for everything that listens: heads, limits, request ids, refusals, routes, the server.
+"""The HTTP layer of all servers: protocol limits, request ids, errors, routes and the server.
 
-A process that answers no HTTP imports none of it.
+Processes without an HTTP port do not import it.
 """

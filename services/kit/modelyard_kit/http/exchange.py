@@ -1,4 +1,4 @@
-"""One request and its answer as they pass an application: counted, bounded and given headers."""
+"""One request and its response: counts bytes, limits the body, adds headers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 API_POLICY: Headers = (
     (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),  # a signed URL is a permission
+    (b"referrer-policy", b"no-referrer"),  # a signed URL grants access
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
 )
-"""What browsers are allowed with an answer that is no page of ours: nothing."""
+"""Headers of responses that are not pages of ours: browsers may do nothing with them."""
 
 _KEY = "modelyard.exchange"
 _SMALL_BYTES = 64 << 10
@@ -31,25 +31,26 @@ _TRACE = tracing.HEADER.encode()
 
 
 class Exchange:
-    """One request and its answer.
+    """One request and its response.
 
-    An answer that is sent before all of the body has come is made readable: the rest of a small
-    body is read first, so that the connection can be kept; of a larger one up to 64 MiB are read
-    after the answer, since a client that still sends would lose it with the connection.
+    A response that is sent before the whole body has arrived must still reach the client. The rest
+    of a small body is read first, so that the connection can be kept. Of a larger body up to 64 MiB
+    are read after the response, since a client that is still sending would lose the response when
+    the connection is closed.
 
     Attributes:
-        method: The HTTP method.
-        path: Decoded once.
-        given: The headers by lower-case name; the first of several with one name.
-        request_id: The caller's own, if it is a fitting one, or a new one.
-        span: The span of the trace that the request is part of.
-        label: The route that answers it, for metrics and traces.
-        policy: Headers that tell browsers what the answer may do; a route may choose others.
-        headers: Further headers of the answer, refusals included.
-        status: The status of the answer; 0 before it begins.
-        body_read: Whether all of the body has arrived.
-        received_bytes: How much of the body has arrived.
-        sent_bytes: How much of the answer's body was sent.
+        method: HTTP method.
+        path: Path, decoded once.
+        given: Request headers by lower-case name; the first one of several with the same name.
+        request_id: Id that the client sent, if valid, else a new one.
+        span: Span of the request in its trace.
+        label: Route that answers the request, for metrics and traces.
+        policy: Headers that restrict what browsers may do with the response; set by the route.
+        headers: Further headers of the response, including error responses.
+        status: Status of the response; 0 before it begins.
+        body_read: Whether the whole body has arrived.
+        received_bytes: Number of bytes of the body that have arrived.
+        sent_bytes: Number of bytes of the response's body that were sent.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,8 +59,8 @@ class Exchange:
         self.path: str = scope["path"]
         self.given: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         self.request_id = request_ids.kept_or_new(self.header(_REQUEST_ID))
-        named = {"http.request.method": self.method[:20], "url.path": self.path[:200]}
-        self.span = tracing.Span(self.header(_TRACE), "HTTP", named)
+        attributes = {"http.request.method": self.method[:20], "url.path": self.path[:200]}
+        self.span = tracing.Span(self.header(_TRACE), "HTTP", attributes)
         self.label = "unknown"
         self.policy = API_POLICY
         self.headers: list[tuple[bytes, bytes]] = []
@@ -69,11 +70,11 @@ class Exchange:
         self._send = send
 
     def header(self, name: bytes) -> str:
-        """Return a header of the request by its lower-case name, or nothing."""
+        """Return a request header by its lower-case name; empty if it is missing."""
         return self.given.get(name, b"").decode("latin-1")
 
     async def receive(self) -> Message:
-        """Receive as ASGI's `receive`, and count."""
+        """Receive a message as ASGI's `receive`, and count its bytes."""
         self._body_begun = True
         message = await self._receive()
         if message["type"] == "http.request":
@@ -82,7 +83,7 @@ class Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        """Send as ASGI's `send`, with the headers every answer has; to a HEAD without a body."""
+        """Send a message as ASGI's `send`, with the common headers; without the body for a HEAD."""
         if message["type"] == "http.response.start":
             await self._start(message)
         else:
@@ -92,14 +93,14 @@ class Exchange:
         """Return the whole body, or None when it is larger than `max_bytes`.
 
         Raises:
-            ConnectionError: The client went away.
-            TimeoutError: It did not come within a minute.
+            ConnectionError: The client disconnected.
+            TimeoutError: The body did not arrive within a minute.
         """
         async with asyncio.timeout(_BODY_TIMEOUT_S):
             return await self.read_untimed(max_bytes)
 
     async def read_untimed(self, max_bytes: int) -> bytes | None:
-        """Return the whole body as `read`, for a caller whose own deadline covers it."""
+        """Return the whole body as `read`, without a time limit, for callers with their own."""
         if self._length > max_bytes:
             return None
         chunks: list[bytes] = []
@@ -110,26 +111,26 @@ class Exchange:
         return b"".join(chunks)
 
     async def chunk(self) -> bytes | None:
-        """Return the next bytes of the body, or None after the last.
+        """Return the next bytes of the body, or None at its end.
 
         Raises:
-            ConnectionError: The client went away.
+            ConnectionError: The client disconnected.
         """
         if self.body_read:
             return None
         message = await self.receive()
         if message["type"] == "http.disconnect":
-            raise ConnectionError("the client went away")
+            raise ConnectionError("the client disconnected")
         return cast("bytes", message.get("body", b""))
 
     async def gone(self) -> None:
-        """Return when the client has gone away; call it after the body has been read."""
+        """Return when the client has disconnected; only after the body has been read."""
         while (await self.receive())["type"] != "http.disconnect":
             pass
 
     @property
     def has_small_body(self) -> bool:
-        """Whether the head tells of little or nothing of a body."""
+        """Whether the head announces no body or a small one."""
         return b"transfer-encoding" not in self.given and self._length <= _SMALL_BYTES
 
     @property
@@ -137,8 +138,8 @@ class Exchange:
         return int(self.given.get(b"content-length", b"0"))
 
     @property
-    def _awaits_leave(self) -> bool:
-        """Whether the client sends its body only when asked to, and has not been."""
+    def _expects_continue(self) -> bool:
+        """Whether the request has `Expect: 100-continue` and has not been answered yet."""
         return not self._body_begun and self.header(b"expect").lower() == "100-continue"
 
     @property
@@ -148,37 +149,37 @@ class Exchange:
 
     async def _start(self, message: Message) -> None:
         headers = [*message["headers"], *every_answer(self.request_id, self.policy), *self.headers]
-        if self._has_left and not self._awaits_leave and self.has_small_body:
+        if self._has_left and not self._expects_continue and self.has_small_body:
             await self._drop(_SMALL_BYTES)
         if self._has_left and _CLOSE not in headers:
-            headers.append(_CLOSE)  # what is left of the body is not the next request
+            headers.append(_CLOSE)  # the rest of the body must not be read as the next request
         self.status = message["status"]
         await self._send({**message, "headers": headers})
 
     async def _continue(self, message: Message) -> None:
         body: bytes = b"" if self.method == "HEAD" else message.get("body", b"")
-        goes_on: bool = message.get("more_body", False)
-        left = not goes_on and self._has_left and not self._awaits_leave
-        await self._send({**message, "body": body, "more_body": goes_on or left})
+        has_more: bool = message.get("more_body", False)
+        must_drop = not has_more and self._has_left and not self._expects_continue
+        await self._send({**message, "body": body, "more_body": has_more or must_drop})
         self.sent_bytes += len(body)
-        if left:
+        if must_drop:
             await self._drop(_MAX_DROPPED_BYTES)
             await self._send({"type": "http.response.body", "body": b""})
 
     async def _drop(self, max_bytes: int) -> None:
-        """Read what is left of the body, up to a limit."""
+        """Read and discard the rest of the body, up to a limit."""
         dropped_bytes = 0
-        with suppress(ConnectionError, TimeoutError):  # it is answered, or will be
+        with suppress(ConnectionError, TimeoutError):  # the response is independent of the body
             async with asyncio.timeout(_DROP_TIMEOUT_S):
                 while dropped_bytes <= max_bytes and (chunk := await self.chunk()) is not None:
                     dropped_bytes += len(chunk)
 
 
 def every_answer(request_id: str, policy: Headers = API_POLICY) -> Headers:
-    """Return the headers of every answer."""
+    """Return the common headers of every response."""
     return (*policy, (_REQUEST_ID, request_id.encode()))
 
 
 def of(scope: Scope) -> Exchange:
-    """Return the exchange that a scope belongs to."""
+    """Return the exchange that an ASGI scope belongs to."""
     return cast("Exchange", scope[_KEY])

@@ -1,6 +1,6 @@
-"""The middleware around every application: errors become answers, and each call has its log line.
+"""The middleware around every application: error responses, metrics, log lines and spans.
 
-Pure ASGI, so that routes of Starlette and applications that need none share it.
+Pure ASGI, so that Starlette routes and applications without routes share it.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ _METHOD_NOT_ALLOWED = 405
 
 
 class Layer:
-    """Surrounds an application.
+    """Middleware around an application.
 
     Args:
-        app: Answers, or raises errors of the kit, `HttpError` or Starlette's `HTTPException`.
-        refusals: The words in which this family of routes refuses.
-        observe: Given each exchange with its method, one of a few, and how long it took in
-            seconds, when its answer was sent.
-        records: Whether a call has a line in the log and a span in its trace.
+        app: Application; it may raise errors of the kit, `HttpError` or Starlette's
+            `HTTPException`.
+        refusals: Error messages of this family of routes.
+        observe: Called after each response with the exchange, its method ("other" for an unusual
+            one) and its duration in seconds.
+        records: Whether each request has a log line and a span.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Layer:
             await self._app(scope, exchange.receive, exchange.send)
         except Exception as error:
             if exchange.status:
-                raise  # the server ends the connection: the answer is not whole
+                raise  # the response is incomplete, so the server closes the connection
             response = answer(self._refusal(error, exchange), exchange.request_id)
             await response(scope, exchange.receive, exchange.send)
 
@@ -79,19 +80,19 @@ class Layer:
             case HTTPException():
                 return self._refusals.no_route(exchange.path)
             case ConnectionError() | TimeoutError():
-                logger.info("the body broke off", extra={"cause": str(error)})
+                logger.info("the body is incomplete", extra={"cause": str(error)})
                 return self._refusals.broken_off()
         logger.error("unhandled error", exc_info=error, extra={"request": exchange.request_id})
         return self._refusals.internal(exchange.request_id)
 
     def _end(self, exchange: Exchange, seconds: float) -> None:
         if not exchange.status:
-            return  # the server stops, and has cancelled it
+            return  # cancelled because the server is stopping
         method = exchange.method if exchange.method in _METHODS else "other"
         if self._observe is not None:
             self._observe(exchange, method, seconds)
         if not self._records:
-            return  # a span that does not end is not sent
+            return  # a span that is not ended is not exported
         attributes: dict[str, str | int] = {"http.route": exchange.label}
         attributes["http.response.status_code"] = exchange.status
         failed = exchange.status >= _SERVER_ERROR
@@ -100,7 +101,7 @@ class Layer:
             "http",
             extra={
                 "method": method,
-                "path": exchange.path[:200],  # without the query: a signature is a permission
+                "path": exchange.path[:200],  # without the query: a signature grants access
                 "status": exchange.status,
                 "ms": round(seconds * 1000, 1),
                 "request": exchange.request_id,

@@ -1,4 +1,4 @@
-"""A listening TCP socket for an HTTP server, bound before the server is built."""
+"""A listening TCP socket for an HTTP server, bound before the server is created."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ def listen(host: str, port: int) -> socket.socket:
     """Bind a listening socket, so that its port is known early.
 
     Args:
-        host: An address or name of this machine.
-        port: 0 chooses a free one.
+        host: Address or name of this machine.
+        port: Port; 0 chooses a free one.
 
     Raises:
-        InvalidArgument: The address is taken, or not one of this machine.
+        InvalidArgument: The address is in use, or not one of this machine.
     """
     listener: socket.socket | None = None
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
         family, kind, protocol, _, address = found[0]
-        # asyncio turns Nagle's delay of 40 ms off only where it reads that the protocol is TCP,
-        # which socket.create_server does not say.
+        # asyncio disables Nagle's algorithm (40 ms of delay) only if the socket's protocol is TCP,
+        # which socket.create_server leaves unset.
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
@@ -33,8 +33,8 @@ def listen(host: str, port: int) -> socket.socket:
         if listener is not None:
             listener.close()
         raise InvalidArgument(
-            f"Cannot listen on {host}:{port}: it is taken, or not an address of this machine. "
-            "Stop what listens there, or choose another address.",
+            f"Cannot listen on {host}:{port}: it is in use, or not an address of this machine. "
+            "Stop the process that listens there, or choose another address.",
             address=f"{host}:{port}",
         ) from None
     return listener

@@ -1,7 +1,8 @@
-"""The monitoring port: plain HTTP for probes and scrapers, apart from the service's own port.
+"""The monitoring port: plain HTTP for probes and scrapers, separate from the service's own port.
 
-`/livez` says that the process lives, `/readyz` whether it can do its work and why not, `/metrics`
-what it has done. Kubernetes' own gRPC probe can neither show nor check a certificate.
+`/livez` answers while the process is alive, `/readyz` with the problems that make it not ready, and
+`/metrics` with Prometheus metrics. gRPC probes of Kubernetes would not do: they can neither present
+nor verify a certificate.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ _GRACE_S = 1
 
 
 class Monitoring:
-    """Answers probes and scrapers.
+    """The server of the monitoring port, on a thread of its own.
 
     Args:
-        host: Where it listens.
-        port: 0 chooses a free one.
-        problems: What keeps the process from its work now; nothing if it is ready. May block.
+        host: Address to listen on.
+        port: Port; 0 chooses a free one.
+        problems: Returns the problems that make the process not ready; may block.
 
     Raises:
-        InvalidArgument: The address is taken, or not one of this machine.
+        InvalidArgument: The address is in use, or not one of this machine.
     """
 
     def __init__(self, host: str, port: int, problems: Callable[[], Sequence[str]]) -> None:
@@ -44,7 +45,7 @@ class Monitoring:
             exact("/readyz", {"GET": self._ready}),
             exact("/metrics", {"GET": self._metrics}),
         ]
-        # Probes come every few seconds; the log has a line when their answers change.
+        # Probes are frequent, so they are not logged; changes of readiness are.
         app = Layer(router(routes, _unknown), _Refusals(), records=False)
         self._thread = ServerThread(Server(app, _GRACE_S), listener, "monitoring")
         self._thread.start()

@@ -1,4 +1,4 @@
-"""HTTP before a request is one: bounds and checks its head, and refuses as JSON."""
+"""The HTTP/1.1 protocol: limits and checks of request heads, with errors as JSON."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from modelyard_kit.http.exchange import every_answer
 from modelyard_kit.observability import request_ids
 
 MAX_HEAD_BYTES = 64 << 10
-"""The most bytes of a request's line and headers, and of what follows a body in chunks."""
+"""Maximum size of the request line and headers, and of the trailers of a chunked body."""
 
 _NOT_HTTP = "This is not an HTTP/1.1 request."
 _LARGE = f"The URL and headers are larger than {MAX_HEAD_BYTES >> 10} KiB."
 _ONCE = {b"host": "Host", b"authorization": "Authorization"}
-"""Headers that two readers of a request must not read differently."""
-_CODED = "A Transfer-Encoding other than chunked is not understood; send the body as it is."
+"""Headers that must not be repeated: proxies and this server could read different values."""
+_CODED = "Transfer-Encoding must be chunked, if given; send the body without another encoding."
 _UPGRADE = (
-    "A body may not come with an Upgrade to another protocol, which this server does not speak; "
-    "send it by HTTP/1.1 without that header."
+    "A request with a body must not have an Upgrade header, as this server only speaks HTTP/1.1; "
+    "send it without that header."
 )
-_LATE = "The request line and headers did not come in time."
+_LATE = "The request line and headers did not arrive in time."
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol with what it lacks: bounds of size and time, and strict heads."""
+    """uvicorn's protocol with limits of size and time, and strict checks of heads."""
 
     head_within_s: ClassVar[float] = 30.0
-    """How long a client may take to send a head, beginning with the connection."""
+    """Time limit for receiving a request head, beginning with the connection."""
     reads_within_s: ClassVar[float] = 60.0
-    """How long a client may leave what it is sent unread."""
+    """Time limit for a client to read data that it was sent."""
 
     _in_head = False
     _head_bytes = 0
-    """What has come of the present head after the chunk it began in."""
+    """Size of the current head so far, without the chunk in which it began."""
     _refusal = (400, _NOT_HTTP)
     _head_timer: asyncio.TimerHandle | None = None
     _unread_timer: asyncio.TimerHandle | None = None
@@ -59,7 +59,7 @@ class Protocol(HttpToolsProtocol):
                 self._refusal = 431, _LARGE
                 self.send_400_response("")
         if not self._is_busy() and self._head_timer is None:
-            self._await_head()  # a line break before a head ends uvicorn's own wait
+            self._await_head()  # a line break before a head stops uvicorn's own timer
 
     def on_message_begin(self) -> None:
         self._in_head = True
@@ -72,7 +72,7 @@ class Protocol(HttpToolsProtocol):
         if self._in_head:
             super().on_header(name, value)
             return
-        # What follows a body in chunks is no part of the head, which has been acted upon.
+        # A trailer of a chunked body; it must not change the head, which was already processed.
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(431, _LARGE)
@@ -87,7 +87,7 @@ class Protocol(HttpToolsProtocol):
         self._head_came()
         super().on_headers_complete()
         if self.parser.should_upgrade():
-            self.cycle.keep_alive = False  # the parser reads no further request
+            self.cycle.keep_alive = False  # the parser cannot read further requests
 
     def _check_head(self) -> None:
         names = [name for name, _ in self.headers]
@@ -102,13 +102,13 @@ class Protocol(HttpToolsProtocol):
 
     def _refuse(self, status: int, message: str) -> None:
         self._refusal = status, message
-        raise ValueError(message)  # the parser stops, and has `send_400_response` called
+        raise ValueError(message)  # the parser stops, and `send_400_response` is called
 
     def send_400_response(self, msg: str) -> None:
         if self.transport.is_closing():
             return
         if self._is_busy() and self.cycle.response_started:
-            self.transport.abort()  # a refusal would be read as a part of what is being answered
+            self.transport.abort()  # an error would be read as part of the current response
             return
         status, message = self._refusal
         request_id = request_ids.kept_or_new("")
@@ -144,7 +144,7 @@ class Protocol(HttpToolsProtocol):
     def _head_is_late(self) -> None:
         self._head_timer = None
         if self._is_busy():
-            self._await_head()  # the rest may have come: it is not read before the answer
+            self._await_head()  # the head may have arrived: it is read after the current response
         elif self._in_head:
             self._refusal = 408, _LATE
             self.send_400_response("")

@@ -1,4 +1,4 @@
-"""Requests as handlers read them: Starlette's, with a strict query and the exchange."""
+"""Requests for handlers: Starlette's, with strict parsing of the query and the exchange."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Request(starlette.requests.Request):
     """One request.
 
     Attributes:
-        exchange: Its body, its id and its span.
+        exchange: Body, id and span of the request.
     """
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
@@ -25,7 +25,7 @@ class Request(starlette.requests.Request):
         self.exchange = of(scope)
 
     def pairs(self, max_parameters: int) -> list[tuple[str, str]]:
-        """Return the parameters of the URL in their order, decoded once.
+        """Return the query parameters of the URL in their order, decoded once.
 
         Raises:
             InvalidArgument: There are more than `max_parameters`, or one is not UTF-8.
@@ -41,10 +41,10 @@ class Request(starlette.requests.Request):
             raise InvalidArgument("A parameter of the URL is not UTF-8") from None
 
     def query(self) -> dict[str, str]:
-        """Return the parameters of the URL by name.
+        """Return the query parameters of the URL by name.
 
         Raises:
-            InvalidArgument: There are more than 64, or one comes twice.
+            InvalidArgument: There are more than 64, or one is given twice.
         """
         pairs = self.pairs(_MAX_QUERY_PARAMETERS)
         query = dict(pairs)

@@ -1,4 +1,4 @@
-"""Answers that Starlette has not, or not in the way this platform needs them."""
+"""Response classes that Starlette lacks, or implements differently."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class JsonResponse(Response):
 
 
 class StreamedResponse(Response):
-    """An answer in chunks.
+    """A response that is sent in chunks.
 
     Args:
-        chunks: Closed when the answer ends, however it ends.
-        status_code: The HTTP status.
-        headers: Without Content-Length the answer is sent in HTTP's own chunks.
+        chunks: Chunks of the body; closed when the response ends for any reason.
+        status_code: HTTP status.
+        headers: Headers; without Content-Length the body is sent with chunked encoding.
     """
 
     def __init__(
@@ -44,13 +44,13 @@ class StreamedResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         head = {"status": self.status_code, "headers": self.raw_headers}
         await send({"type": "http.response.start", **head})
-        gone = asyncio.create_task(of(scope).gone())
+        disconnected = asyncio.create_task(of(scope).gone())
         try:
             async with aclosing(self.chunks) as chunks:
                 async for chunk in chunks:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                    if gone.done():  # a client that has left reads no more
+                    if disconnected.done():
                         return
         finally:
-            gone.cancel()
+            disconnected.cancel()
         await send({"type": "http.response.body", "body": b""})

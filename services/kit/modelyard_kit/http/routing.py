@@ -1,4 +1,4 @@
-"""Routes for Starlette's router: a path, its handler for each method, its headers."""
+"""Routes for Starlette's router: a path with a handler for each method, and its headers."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Methods:
-    """An ASGI application that answers one path, by a handler for each method.
+    """An ASGI application that answers one path with a handler for each method.
 
     Args:
-        label: The name of the route in metrics; many paths may share one.
-        handlers: By HTTP method. A HEAD is a GET whose body is not sent.
-        policy: Headers that tell browsers what the answers may do.
+        label: Name of the route in metrics; several paths may share one.
+        handlers: Handlers by HTTP method. A HEAD is handled as a GET whose body is not sent.
+        policy: Headers that restrict what browsers may do with the responses.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Methods:
 
 
 class _Rest(Convertor[str]):
-    """All that follows, line breaks too, which Starlette's own `path` would cut off."""
+    """The rest of a path including line breaks, at which Starlette's own `path` stops."""
 
     regex = "(?s:.*)"
 
@@ -61,17 +61,17 @@ register_url_convertor("rest", _Rest())
 
 
 def exact(path: str, handlers: Mapping[str, Handler], policy: Headers = API_POLICY) -> Route:
-    """Return a route for a path, which may have `{name}` for one of its segments."""
+    """Return a route for a path, which may contain `{name}` in place of a segment."""
     return Route(path, Methods(path, handlers, policy))
 
 
 def below(prefix: str, handlers: Mapping[str, Handler], policy: Headers = API_POLICY) -> Route:
-    """Return a route for every path that begins with `prefix`; `path_params["rest"]` follows."""
+    """Return a route for every path with a prefix; `path_params["rest"]` is the remainder."""
     return Route(f"{prefix}{{rest:rest}}", Methods(prefix, handlers, policy))
 
 
 def router(routes: Sequence[BaseRoute], default: ASGIApp | None = None) -> Router:
-    """Return a router that takes paths literally; `default` answers those of no route."""
+    """Return a router without redirects; `default` answers paths that match no route."""
     return Router(routes, redirect_slashes=False, default=default or _no_route)
 
 

@@ -1,4 +1,4 @@
-"""The server that everything runs on: uvicorn on a listening socket, with our protocol."""
+"""The HTTP server: uvicorn on a listening socket, with our protocol."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _KEEP_ALIVE_S = 30
 
 
 class Server(uvicorn.Server):
-    """Serves an application on the running event loop; as little of uvicorn as there can be.
+    """Serves an application on the running event loop; optional features of uvicorn are off.
 
     Args:
-        app: Answers the requests.
-        grace_s: How long requests in flight may take once it is stopped, whole seconds.
-        tls: The certificate it shows; None for plain HTTP.
+        app: Application that answers the requests.
+        grace_s: Time limit for requests in flight during shutdown, whole seconds.
+        tls: Certificate of the port; None for plain HTTP.
     """
 
     def __init__(self, app: ASGIApp, grace_s: int, tls: ServerTls | None = None) -> None:
-        # Out of reach of any handler: it writes URLs with their signatures.
+        # Disabled for every handler, because it logs URLs with their signatures.
         logging.getLogger("uvicorn.access").disabled = True
         super().__init__(
             uvicorn.Config(
@@ -51,18 +51,18 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to the process: after uvicorn's handling it ends as if killed."""
+        """Leave signals to the process: uvicorn would re-raise them at the end of its shutdown."""
         yield
 
 
 class ServerThread:
-    """Serves an application with an event loop on a thread of its own.
+    """Runs a server with an event loop on a thread of its own.
 
     Args:
-        server: Serves it.
-        listener: From `listen`; closed with the server.
-        name: Of the thread.
-        ended: Awaited on the event loop after the last request.
+        server: Server to run.
+        listener: Socket from `listen`; closed with the server.
+        name: Name of the thread.
+        ended: Awaited on the event loop after the last request; None for nothing.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class ServerThread:
                 await self._ended()
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:

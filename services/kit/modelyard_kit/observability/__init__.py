@@ -1,1 +1,1 @@
-"""Metrics, traces, logs and the monitoring port."""
+"""Metrics, traces, logs and request ids."""

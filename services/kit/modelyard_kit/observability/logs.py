@@ -8,7 +8,7 @@ import sys
 from typing import TextIO
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-"""How much is logged; INFO has a line for each call."""
+"""Log levels, the most verbose first; INFO has a line for each call."""
 _ENCODER = json.JSONEncoder(default=str)
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 

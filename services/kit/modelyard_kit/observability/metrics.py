@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 from prometheus_client import Counter, Gauge, Histogram, Info
 
-build = Info("modelyard_build", "Which version of Modelyard runs.")
+build = Info("modelyard_build", "Version of Modelyard.")
 build.info({"version": version("modelyard")})
 
 rpc_duration = Histogram(
@@ -20,25 +20,25 @@ rpc_duration = Histogram(
 
 rpc_inflight = Gauge(
     "modelyard_rpc_inflight",
-    "RPCs that are being answered, server streams too.",
+    "RPCs in progress, including server streams.",
     ("service",),
 )
 
 rpc_shed = Counter(
     "modelyard_rpc_shed",
-    "RPCs refused before anything was started, because there are too many.",
+    "RPCs refused because of overload, before any work was started.",
     ("reason",),
 )
 
 authz_denied = Counter(
     "modelyard_authz_denied",
-    "Calls refused for who made them.",
+    "Calls refused by authentication or authorization.",
     ("method", "reason"),
 )
 
 tx_retries = Counter(
     "modelyard_db_tx_retries",
-    "Transactions run again after they collided with another one.",
+    "Transactions run again after a conflict with another one.",
     ("sqlstate",),
 )
 
@@ -49,10 +49,10 @@ db_pool_in_use = Gauge(
 
 idempotent_replays = Counter(
     "modelyard_idempotent_replays",
-    "Calls answered with the reply that was kept under their idempotency key.",
+    "Calls answered with the reply stored under their idempotency key.",
 )
 
 watch_streams = Gauge(
     "modelyard_watch_streams",
-    "Server streams that are open.",
+    "Open server streams.",
 )

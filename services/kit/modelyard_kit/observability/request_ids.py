@@ -1,4 +1,4 @@
-"""The id that a request keeps at every service it passes through."""
+"""Ids of requests, which stay the same at every service that a request passes through."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 import secrets
 
 HEADER = "x-request-id"
-_FITTING = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_VALID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 def kept_or_new(given: str) -> str:
-    """Return the caller's own id if it is up to 128 of `A-Z a-z 0-9 . _ -`, or else a new one."""
-    return given if _FITTING.fullmatch(given) else secrets.token_hex(16)
+    """Return the caller's id if it consists of 1 to 128 of `A-Z a-z 0-9 . _ -`, else a new one."""
+    return given if _VALID.fullmatch(given) else secrets.token_hex(16)

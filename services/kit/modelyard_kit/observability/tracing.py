@@ -1,7 +1,7 @@
 """Traces across services, by W3C Trace Context and OpenTelemetry.
 
-The header `traceparent` of a call is handed on to neighbours in any case. Spans are made and sent
-only where `OTEL_EXPORTER_OTLP_ENDPOINT` says where to; OpenTelemetry is not imported elsewhere. Its
+The header `traceparent` of a call is always forwarded to other services. Spans are recorded and
+exported only if `OTEL_EXPORTER_OTLP_ENDPOINT` is set; otherwise OpenTelemetry is not imported. Its
 SDK reads the other `OTEL_*` variables itself.
 """
 
@@ -23,21 +23,21 @@ _FLUSHED_WITHIN_MS = 5_000
 logger = logging.getLogger(__name__)
 
 _tracer: Any = None
-"""Of the SDK; None while nothing is sent."""
+"""The SDK's tracer; None while spans are not exported."""
 
 
 class Span:
-    """One call as others see it: which trace it is part of, and how it goes on.
+    """One call in a trace.
 
     Args:
-        traceparent: What the caller sent; anything else than a `traceparent` counts as nothing.
-        name: Of the span.
-        attributes: By OpenTelemetry's conventions.
+        traceparent: Header that the caller sent; an invalid one is ignored.
+        name: Name of the span.
+        attributes: Attributes by OpenTelemetry's conventions.
     """
 
     def __init__(self, traceparent: str, name: str, attributes: Mapping[str, str]) -> None:
         self.traceparent = traceparent if _TRACEPARENT.fullmatch(traceparent) else ""
-        """What neighbours are sent; empty if this is part of no trace."""
+        """Header to forward to other services; empty if the call is not part of a trace."""
         self._recorded: Any = None
         if _tracer is not None:
             self._recorded = _started(self.traceparent, name, attributes)
@@ -45,18 +45,18 @@ class Span:
 
     @property
     def trace_id(self) -> str:
-        """32 hexadecimal digits, or empty."""
+        """Id of the trace, 32 hexadecimal digits; empty if there is none."""
         return self.traceparent[3:35]
 
     def end(
         self, attributes: Mapping[str, str | int], *, failed: bool, name: str | None = None
     ) -> None:
-        """End it.
+        """End the span, if it is recorded.
 
         Args:
-            attributes: What is known only now.
-            failed: Whether it failed, and that by the server's doing.
-            name: A better one.
+            attributes: Attributes that are known only at the end.
+            failed: Whether the call failed because of the server.
+            name: Name that replaces the first one; None to keep it.
         """
         if self._recorded is None:
             return
@@ -72,14 +72,14 @@ class Span:
 
 @contextmanager
 def exported(service: str, environ: Mapping[str, str]) -> Iterator[None]:
-    """Send a span of each call until the block ends, if the environment says where to.
+    """Export a span of each call inside the block, if the environment configures an endpoint.
 
     Args:
-        service: The name of this process in traces, unless `OTEL_SERVICE_NAME` says another.
-        environ: Usually `os.environ`.
+        service: Name of this process in traces, unless `OTEL_SERVICE_NAME` is set.
+        environ: Environment variables, usually `os.environ`.
     """
-    named = {} if environ.get("OTEL_SERVICE_NAME") else {"service.name": service}
-    provider = _provider(named) if _is_wanted(environ) else None
+    resource = {} if environ.get("OTEL_SERVICE_NAME") else {"service.name": service}
+    provider = _provider(resource) if _is_enabled(environ) else None
     if provider is None:
         yield
         return
@@ -92,7 +92,7 @@ def exported(service: str, environ: Mapping[str, str]) -> Iterator[None]:
         provider.shutdown()
 
 
-def _is_wanted(environ: Mapping[str, str]) -> bool:
+def _is_enabled(environ: Mapping[str, str]) -> bool:
     off = environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
     off = off or environ.get("OTEL_TRACES_EXPORTER", "otlp") != "otlp"
     return not off and any(environ.get(name) for name in _ENDPOINTS)
@@ -113,7 +113,7 @@ def _provider(resource: dict[str, str]) -> Any:
 
 
 def _use(tracer: Any) -> None:
-    global _tracer  # noqa: PLW0603 - one of the process, as its log
+    global _tracer  # noqa: PLW0603 - one per process, like the log
     _tracer = tracer
 
 
@@ -121,8 +121,8 @@ def _started(traceparent: str, name: str, attributes: Mapping[str, str]) -> Any:
     from opentelemetry.trace import SpanKind
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-    above = TraceContextTextMapPropagator().extract({HEADER: traceparent})
-    return _tracer.start_span(name, above, SpanKind.SERVER, attributes)
+    parent = TraceContextTextMapPropagator().extract({HEADER: traceparent})
+    return _tracer.start_span(name, parent, SpanKind.SERVER, attributes)
 
 
 def _traceparent(span: Any) -> str:

@@ -1,1 +1,1 @@
-"""How models, versions and sources are referred to: names, stages, URIs."""
+"""References to models, versions and sources: names, stages, URIs."""

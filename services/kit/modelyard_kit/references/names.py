@@ -1,4 +1,4 @@
-"""Names, aliases and version numbers. The limits are MLflow's."""
+"""Names, aliases and version numbers, with MLflow's limits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from modelyard_kit.references.stages import Stage
 MAX_ALIAS_CHARACTERS = 255
 
 LATEST = "latest"
-"""The alias that every model has: its highest version."""
+"""The built-in alias of every model, which refers to its highest version."""
 
 MAX_NUMBER = 2**63 - 1
 
@@ -21,10 +21,11 @@ _MAX_SHOWN_CHARACTERS = 80
 
 
 def check_model_name(name: str) -> None:
-    """Check the name of a registered model; its length is the contract's business.
+    """Check the name of a registered model; the contract limits its length.
 
     Raises:
-        InvalidArgument: It is blank, `.` or `..`, or contains `/`, `:` or a control character.
+        InvalidArgument: The name is blank, `.` or `..`, or contains `/`, `:` or a control
+            character.
     """
     if not name.strip():
         raise InvalidArgument("Registered model name cannot be empty.", name=name)
@@ -38,12 +39,12 @@ def check_model_name(name: str) -> None:
 
 
 def check_alias(alias: str) -> None:
-    """Check an alias that is to be set.
+    """Check a new alias.
 
     Raises:
-        InvalidArgument: It is too long, has other characters than letters, digits, `_` and `-`,
-            or is reserved: a number would be read as a version, `latest` as the highest one and the
-            name of a stage as its holder.
+        InvalidArgument: The alias is too long, has characters other than letters, digits, `_` and
+            `-`, or is reserved: a number would be read as a version, `latest` as the highest one
+            and the name of a stage as its holder.
     """
     if len(alias) > MAX_ALIAS_CHARACTERS:
         raise InvalidArgument(
@@ -66,7 +67,7 @@ def check_alias(alias: str) -> None:
 
 
 def is_number(text: str) -> bool:
-    """Whether a reference to a version is its number."""
+    """Whether a reference to a version is a version number."""
     return _NUMBER.fullmatch(text) is not None
 
 
@@ -74,7 +75,7 @@ def version_number(text: str) -> int:
     """Return the number of a version.
 
     Raises:
-        InvalidArgument: The text is not a decimal number, or has more than 64 bits.
+        InvalidArgument: The text is not a decimal number, or exceeds 64 bits.
     """
     if not is_number(text) or int(text) > MAX_NUMBER:
         raise InvalidArgument(

@@ -8,7 +8,7 @@ from modelyard_kit.errors import InvalidArgument
 
 
 class Stage(StrEnum):
-    """Where a version stands on its way to production, spelled as MLflow spells it."""
+    """The stage of a version on its way to production, spelled as in MLflow."""
 
     NONE = "None"
     STAGING = "Staging"
@@ -17,12 +17,12 @@ class Stage(StrEnum):
 
     @classmethod
     def named(cls, text: str) -> Stage | None:
-        """Return the stage of that name in any case, or None."""
+        """Return the stage with a name, in upper or lower case; None if there is none."""
         return next((stage for stage in cls if stage.lower() == text.lower()), None)
 
     @classmethod
     def parse(cls, text: str) -> Stage:
-        """Return the stage of that name in any case.
+        """Return the stage with a name, in upper or lower case.
 
         Raises:
             InvalidArgument: There is no such stage; the message lists them.
@@ -37,5 +37,5 @@ class Stage(StrEnum):
 
     @property
     def is_exclusive(self) -> bool:
-        """Whether at most one version of a model may be in it."""
+        """Whether at most one version of a model may be in the stage."""
         return self in (Stage.STAGING, Stage.PRODUCTION)

@@ -1,4 +1,4 @@
-"""Numbers, stages, aliases and URIs that refer to versions and to their sources."""
+"""References to versions by number, stage or alias, and URIs of models and of their sources."""
 
 from __future__ import annotations
 
@@ -33,17 +33,18 @@ _ARTIFACT_FORMS = (
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """A movable name for a version; `latest`, in any case, is the highest one."""
+    """A movable name for a version; `latest`, in upper or lower case, is the highest one."""
 
     name: str
 
     @classmethod
     def parse(cls, text: str) -> Alias:
+        """Return the alias with a name; `latest` is normalized to lower case."""
         return cls(LATEST if text.lower() == LATEST else text)
 
 
 Reference: TypeAlias = int | Stage | Alias
-"""Which version of a model: the one of that number, in that stage or with that alias."""
+"""A reference to a version of a model: its number, its stage or its alias."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class VersionSource:
 
 @dataclass(frozen=True, slots=True)
 class RunSource:
-    """Files of a run, below `path`; all of them if it is empty."""
+    """The files of a run below `path`; an empty path means all of them."""
 
     run_id: str
     path: str
@@ -64,7 +65,7 @@ class RunSource:
 
 @dataclass(frozen=True, slots=True)
 class LoggedModelSource:
-    """Files of a logged model, below `path`; all of them if it is empty."""
+    """The files of a logged model below `path`; an empty path means all of them."""
 
     model_id: str
     path: str
@@ -72,36 +73,36 @@ class LoggedModelSource:
 
 @dataclass(frozen=True, slots=True)
 class ManifestSource:
-    """Bytes that were pinned before."""
+    """A manifest that was registered before."""
 
     digest: str
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignSource:
-    """Something outside: kept as text, never opened by a service."""
+    """A source outside of the platform: stored as text, never opened by a service."""
 
     text: str
 
 
 Sealable: TypeAlias = RunSource | LoggedModelSource
-"""What tracking can pin."""
+"""Sources that tracking can seal."""
 
 Source: TypeAlias = Sealable | VersionSource | ManifestSource | ForeignSource
 
 
 def parse_reference(text: str) -> Reference:
-    """Read a reference: digits are a number, then stages are looked for, all else is an alias."""
+    """Parse a reference: digits are a number, a stage's name is a stage, other text is an alias."""
     if is_number(text):
         return version_number(text)
     return Stage.named(text) or Alias.parse(text)
 
 
 def parse_model_uri(uri: str) -> Sealable | VersionSource:
-    """Read the URI of a model that can be loaded. The forms are MLflow's.
+    """Parse the URI of a model that can be loaded, in one of MLflow's forms.
 
     Raises:
-        InvalidArgument: It has none of the forms; the message lists them.
+        InvalidArgument: The URI has another form; the message lists the expected ones.
     """
     if uri.startswith("models:/") and not uri.startswith("models://"):
         return _models_uri(uri)
@@ -111,10 +112,11 @@ def parse_model_uri(uri: str) -> Sealable | VersionSource:
 
 
 def parse_source(text: str) -> Source:
-    """Read what a version is to be made from.
+    """Parse the source of a new version.
 
     Raises:
-        InvalidArgument: It has one of our schemes but none of its forms; the message lists them.
+        InvalidArgument: The source has one of our schemes but an unknown form; the message lists
+            the expected ones.
     """
     if text.startswith(("models://", "runs://", "mlflow-artifacts://")):
         return ForeignSource(text)  # names another server
@@ -171,7 +173,7 @@ def _artifacts_uri(uri: str) -> Source:
 def _checked_path(uri: str, path: str) -> str:
     path = path.removesuffix("/")
     if path and {"", ".", ".."} & set(path.split("/")):
-        raise _malformed(uri, "its path may not have '.', '..' or empty segments")
+        raise _malformed(uri, "its path must not have '.', '..' or empty segments")
     return path
 
 

@@ -1,1 +1,1 @@
-"""gRPC servers and clients, and what surrounds every call."""
+"""gRPC servers and clients, with interceptors, deadlines, idempotency, validation and health."""

@@ -1,9 +1,8 @@
-"""One call of one RPC: its caller, and the transaction it runs in.
+"""One call of one RPC: its caller and its transaction.
 
-The interceptors put what they learned about a call into the context variable `caller` before they
-run the servicer's method, on the same thread. A method reads it where gRPC's context does not
-reach: `reads`, `writes` and `write_step` take the deadline and the idempotency key from it, and
-`restrict_to_callers` the scope of the token.
+The interceptors set the context variable `caller` before they run the servicer's method, on the
+same thread. It is read where gRPC's context is not at hand: `reads`, `writes` and `write_step` take
+the deadline and the idempotency key from it, and `restrict_to_callers` the scope of the token.
 
 A method of one transaction is decorated with `reads` or `writes`. It is then called as gRPC calls
 it, with the request and gRPC's context, and receives the request and a `Call` with an open session;
@@ -14,8 +13,9 @@ the transaction is committed when the method returns and rolled back when it rai
         runs.delete_run(call.session, request.run_id)
         return pb.DeleteRunResponse()
 
-A method that asks a neighbour or the store between its transactions is not decorated itself. It
-calls steps that are: with `write_step`, and at most one with `writes`, whose reply is the call's.
+A method that calls another service or the store between its transactions is not decorated itself.
+It calls decorated steps: any number with `write_step`, and at most one with `writes`, whose reply
+is that of the call.
 """
 
 from __future__ import annotations
@@ -51,65 +51,85 @@ from modelyard_kit.observability.metrics import tx_retries
 from modelyard_kit.rpc import idempotency
 
 DEFAULT_DEADLINE_S = 30.0
-_ATTEMPTS = 4  # of a transaction that collides with others
+_ATTEMPTS = 4  # of a transaction that conflicts with others
 _DECIDED = (Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound)
-"""What an operation raises because of what it read."""
-NEIGHBOUR_MARGIN_S = 0.1  # so that a caller still hears which neighbour was too slow
+"""Errors that an operation raises because of the rows it read."""
+SUBCALL_MARGIN_S = 0.1
+"""Taken off the deadline of calls to other services, so that their timeout can be reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """What the interceptors learned about a call before its method runs."""
+    """Identity and metadata of the call that is being answered.
+
+    Attributes:
+        method: The RPC.
+        actor: Name of the caller that history records.
+        grant: Permissions and scope of the caller.
+        request_id: Id of the request, the same at every service it passes through.
+        idempotency_key: Key that the caller sent; empty for none.
+        authorization: The caller's `authorization` header, forwarded to other services.
+        deadline: Time on the monotonic clock at which the caller gives up, in seconds.
+        traceparent: Trace context to forward to other services; empty for none.
+    """
 
     method: MethodDescriptor
     actor: str
-    """Who history says did it."""
     grant: Grant
     request_id: str
     idempotency_key: str
     authorization: str
-    """The caller's own `authorization`, forwarded to neighbours."""
     deadline: float
-    """On the monotonic clock, seconds."""
     traceparent: str
-    """Sent to neighbours, so that their part of a trace is found; empty for none."""
 
     def remaining_s(self) -> float:
-        """Return how long the caller still waits; raise DeadlineExceeded if it does not."""
+        """Return the time until the deadline in seconds, positive.
+
+        Raises:
+            DeadlineExceeded: The deadline has passed.
+        """
         remaining = self.deadline - time.monotonic()
         if remaining <= 0:
             raise DeadlineExceeded("The deadline passed before the work was done.")
         return remaining
 
     def key(self, request: Message) -> idempotency.Key | None:
+        """Return the idempotency key of the call; None without one, or if the RPC needs none."""
         return idempotency.key_of(self.grant.principal, self.idempotency_key, self.method, request)
 
 
 caller: ContextVar[Caller] = ContextVar("caller")
-"""The call that this thread answers; set by the interceptors for each one."""
+"""The call that this thread answers; the interceptors set it for each call."""
 _answered: ContextVar[Caller | None] = ContextVar("answered", default=None)
-"""The call for which `writes` was entered last."""
+"""The call that entered `writes` last."""
 
 
 def restrict_to_callers(database: Database, restriction: Restriction) -> None:
-    """Let each transaction of a call see only what the caller's token is good for.
+    """Restrict each transaction of a call to the scope of the caller's token.
 
     Args:
-        database: Of the service.
-        restriction: Which of its tables are seen in part, and how.
+        database: Database of the service.
+        restriction: Returns the loader criteria of the tables that a scope restricts.
     """
 
     def begin(session: Session) -> None:
-        who = caller.get(None)
-        if who is not None and who.grant.scope:
-            restrict(session, who.grant.scope, restriction(who.grant.scope))
+        current = caller.get(None)
+        if current is not None and current.grant.scope:
+            restrict(session, current.grant.scope, restriction(current.grant.scope))
 
     database.on_begin(begin)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What an operation needs to know: its transaction, who, and when."""
+    """The context of an operation.
+
+    Attributes:
+        session: Session with an open transaction.
+        actor: Name of the caller that history records.
+        request_id: Id of the request.
+        now_ms: Time of the operation, Unix time in milliseconds.
+    """
 
     session: Session
     actor: str
@@ -118,7 +138,7 @@ class Call:
 
 
 class Servicer(Protocol):
-    """What `reads` and `writes` use of a servicer."""
+    """The attributes of a servicer that `reads`, `writes` and `write_step` use."""
 
     database: Database
     clock: Clock
@@ -134,13 +154,13 @@ P = ParamSpec("P")
 def reads(
     method: Callable[Concatenate[S, Request, Call, P], Reply],
 ) -> Callable[Concatenate[S, Request, grpc.ServicerContext, P], Reply]:
-    """Run the method in one read-only transaction: all of its answer is of one instant.
+    """Run the method in one read-only transaction, so that its reply is a consistent snapshot.
 
     Args:
-        method: Takes the request, a `Call` and what else it is called with; returns the reply.
+        method: Takes the request, a `Call` and any further arguments; returns the reply.
 
     Returns:
-        The same with gRPC's context in place of the `Call`.
+        The method with gRPC's context in place of the `Call`.
     """
 
     def handle(
@@ -151,9 +171,9 @@ def reads(
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Reply:
-        who = caller.get()
-        with self.database.read(who.remaining_s()) as session:
-            call = Call(session, who.actor, who.request_id, self.clock())
+        current = caller.get()
+        with self.database.read(current.remaining_s()) as session:
+            call = Call(session, current.actor, current.request_id, self.clock())
             return method(self, request, call, *args, **kwargs)
 
     return handle
@@ -164,17 +184,18 @@ def writes(
 ) -> Callable[Concatenate[S, Request, grpc.ServicerContext, P], Reply]:
     """Run the method in one read-write transaction, once per idempotency key.
 
-    The first reply to a key is kept in the same transaction and given again to a retry; the key
-    with another request is refused. RPCs that are idempotent by nature ignore the key. A method
-    that collides with another transaction is run again, so it changes nothing but the database.
+    The first reply to a key is stored in the same transaction and returned to a retry; the key with
+    another request is refused. RPCs that are idempotent by nature ignore the key. A method that
+    conflicts with another transaction is run again, so it must change nothing but the database.
 
     Args:
-        method: Takes the request, a `Call` and what else it is called with; returns the reply.
+        method: Takes the request, a `Call` and any further arguments; returns the reply.
 
     Returns:
-        The same with gRPC's context in place of the `Call`. It raises AssertionError when it is
+        The method with gRPC's context in place of the `Call`. It raises AssertionError when it is
         entered a second time in a call of an RPC that is not idempotent: the key has one reply, so
-        a retry would get that of the first step in the second. `write_step` is for the others.
+        a retry would get the reply of the first step in the second. Use `write_step` for the
+        other steps.
     """
 
     def handle(
@@ -189,9 +210,9 @@ def writes(
         key = caller.get().key(request)
 
         def replied(call: Call) -> Any:
-            kept = None if key is None else idempotency.find(call.session, key)
-            if kept is not None:
-                return kept
+            stored = None if key is None else idempotency.find(call.session, key)
+            if stored is not None:
+                return stored
             reply = method(self, request, call, *args, **kwargs)
             if key is not None:
                 idempotency.store_reply(call.session, key, reply, call.now_ms)
@@ -210,13 +231,13 @@ def write_step(
 ) -> Callable[Concatenate[S, grpc.ServicerContext, P], Result]:
     """Run the method in one read-write transaction that is a part of a call.
 
-    Nothing is kept under the call's idempotency key: a retry runs the step again.
+    Nothing is stored under the call's idempotency key: a retry runs the step again.
 
     Args:
-        method: Takes a `Call` and what else it is called with; returns what the next step needs.
+        method: Takes a `Call` and any further arguments; returns the input of the next step.
 
     Returns:
-        The same with gRPC's context in place of the `Call`.
+        The method with gRPC's context in place of the `Call`.
     """
 
     def handle(
@@ -225,36 +246,36 @@ def write_step(
         try:
             return _written(self, context, lambda call: method(self, call, *args, **kwargs))
         except OutcomeUnknown:
-            raise _may_be_done() from None
+            raise _outcome_unknown() from None
 
     return handle
 
 
-def _enter_once(who: Caller) -> None:
-    entered_before = _answered.get() is who
-    _answered.set(who)
-    if entered_before and not idempotency.is_idempotent(who.method):
-        raise AssertionError(f"{who.method.full_name} enters @writes twice; use @write_step")
+def _enter_once(current: Caller) -> None:
+    entered_before = _answered.get() is current
+    _answered.set(current)
+    if entered_before and not idempotency.is_idempotent(current.method):
+        raise AssertionError(f"{current.method.full_name} enters @writes twice; use @write_step")
 
 
 def _written(
     servicer: Servicer, context: grpc.ServicerContext, change: Callable[[Call], Result]
 ) -> Result:
-    """Run `change` in a read-write transaction, again while it collides with others."""
-    who = caller.get()
+    """Run `change` in a read-write transaction, again after a conflict with another one."""
+    current = caller.get()
 
     def attempt() -> Result:
-        with servicer.database.write(who.remaining_s()) as session:
-            call = Call(session, who.actor, who.request_id, servicer.clock())
+        with servicer.database.write(current.remaining_s()) as session:
+            call = Call(session, current.actor, current.request_id, servicer.clock())
             result = change(call)
             if not context.is_active():
-                raise Cancelled("The caller went away before the commit; nothing was written.")
+                raise Cancelled("The caller disconnected before the commit; nothing was written.")
             return result
 
-    return _until_it_goes_through(attempt)
+    return _retried(attempt)
 
 
-def _until_it_goes_through(attempt: Callable[[], Result]) -> Result:
+def _retried(attempt: Callable[[], Result]) -> Result:
     for _ in range(_ATTEMPTS - 1):
         try:
             return attempt()
@@ -264,39 +285,42 @@ def _until_it_goes_through(attempt: Callable[[], Result]) -> Result:
         return attempt()
     except Conflict as conflict:
         if isinstance(conflict.__cause__, IntegrityError):
-            raise conflict.__cause__ from None  # nobody else's doing: the same each time
-        raise Aborted("Somebody else wrote the same each time; nothing was written.") from conflict
+            raise conflict.__cause__ from None  # a constraint violated each time is a bug
+        raise Aborted(
+            f"Gave up after {_ATTEMPTS} conflicting transactions; nothing was written. Retry."
+        ) from conflict
 
 
 def _first_reply(servicer: Servicer, request: Message, failure: Exception) -> Any:
-    """Return the reply kept under the call's key after all, or raise why there is none.
+    """Return the reply stored under the call's key in the meantime, or raise `failure`.
 
-    The same call may have been sent twice at once: the second ran into what the first did. Whether
-    a commit that broke off happened can be told by the key only, so it is never run again blindly.
+    Two copies of one call may run at once, and the second may fail because of what the first wrote.
+    Only the key tells whether an interrupted commit took effect, so the transaction is never simply
+    run again.
     """
-    kept = None
-    # What these say of writing nothing need not be so here.
+    stored = None
+    # Their messages claim that nothing was written, which is not certain here.
     with suppress(Unavailable, DeadlineExceeded):
-        kept = stored_reply(servicer, request)
-    if kept is not None:
-        return kept
+        stored = stored_reply(servicer, request)
+    if stored is not None:
+        return stored
     if isinstance(failure, OutcomeUnknown):
-        raise _may_be_done() from None
+        raise _outcome_unknown() from None
     raise failure
 
 
-def _may_be_done() -> Unavailable:
+def _outcome_unknown() -> Unavailable:
     return Unavailable(
-        "The database broke off at the commit: what was asked for may have been done. "
-        "Look before you try again, unless it carries an idempotency key."
+        "The connection to the database was lost at the commit: the request may have been done. "
+        "Check its outcome before retrying, unless the call carries an idempotency key."
     )
 
 
 def stored_reply(servicer: Servicer, request: Message) -> Any:
-    """Return the reply kept under the call's idempotency key, or None.
+    """Return the reply stored under the call's idempotency key, or None.
 
-    For methods that ask a neighbour before their transaction: a retry must get the first reply
-    even if the neighbour would now answer otherwise.
+    For methods that call another service before their transaction: a retry must get the first reply
+    even if that service would now answer otherwise.
     """
     key = caller.get().key(request)
     if key is None:

@@ -1,4 +1,4 @@
-"""How one service calls another: channel, deadline, identity, retries, errors.
+"""Calls to other services: channels, deadlines, identity, retries and errors.
 
 Retries follow the contract: only RPCs that are free of side effects or idempotent by nature, and
 only on UNAVAILABLE.
@@ -18,11 +18,12 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 
 from modelyard_kit.observability import tracing
 from modelyard_kit.rpc import grpc_errors
-from modelyard_kit.rpc.calls import NEIGHBOUR_MARGIN_S, caller
+from modelyard_kit.rpc.calls import SUBCALL_MARGIN_S, caller
 
-Shown: TypeAlias = grpc.ChannelCredentials | None
-Credentials: TypeAlias = Shown | Callable[[], Shown]
-"""For TLS; of a callable always one object until others are to be used. None to do without."""
+Presented: TypeAlias = grpc.ChannelCredentials | None
+"""TLS credentials that a connection presents; None means plaintext."""
+Credentials: TypeAlias = Presented | Callable[[], Presented]
+"""Fixed credentials, or a function that returns the same object until they are rotated."""
 C = TypeVar("C")
 
 _OPTIONS: tuple[tuple[str, int], ...] = (
@@ -33,10 +34,10 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.http2.ping_timeout_ms", 5_000),  # without it a hung peer is found after 70 s
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 5_000),  # how long a connection may take to be made, too
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # also the timeout of a connection attempt
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.max_receive_message_length", 64 << 20),
-    ("grpc.dns_min_time_between_resolutions_ms", 5_000),  # how soon new replicas are found
+    ("grpc.dns_min_time_between_resolutions_ms", 5_000),  # delay until new replicas are found
 )
 _RETRY = {
     "maxAttempts": 4,
@@ -52,29 +53,33 @@ def connect(
     *services: ServiceDescriptor,
     credentials: Credentials = None,
 ) -> grpc.Channel:
-    """Open a channel to a neighbour; it connects when first used.
+    """Open a channel to another service; it connects when first used.
 
     Args:
         target: `host:port`, `dns:///name:port`, `ipv4:address:port,address:port` or `unix:path`.
-            Calls go round over all addresses that a name has.
-        services: Those that will be called, whose contract decides what is retried.
-        credentials: For TLS; None to connect without.
+            Calls are balanced round-robin over all addresses of a name.
+        services: Services to call; their contract decides which calls are retried.
+        credentials: TLS credentials; None means plaintext.
     """
     chosen = options(*services)
     return rotating(
         credentials,
-        lambda shown: (
+        lambda presented: (
             grpc.insecure_channel(target, options=chosen)
-            if shown is None
-            else grpc.secure_channel(target, shown, options=chosen)
+            if presented is None
+            else grpc.secure_channel(target, presented, options=chosen)
         ),
     )
 
 
-def rotating(credentials: Credentials, connect_with: Callable[[Shown], C]) -> C:
-    """Return a channel, dialled anew when what it is to show has changed.
+def rotating(credentials: Credentials, connect_with: Callable[[Presented], C]) -> C:
+    """Return a channel that is replaced when the credentials are rotated.
 
-    gRPC reads a client's certificate once a channel. Calls in flight go on over the one before.
+    gRPC reads a client's certificate once per channel. Calls in flight stay on the previous one.
+
+    Args:
+        credentials: TLS credentials; None means plaintext.
+        connect_with: Opens a channel with the given credentials.
     """
     if not callable(credentials):
         return connect_with(credentials)
@@ -82,21 +87,27 @@ def rotating(credentials: Credentials, connect_with: Callable[[Shown], C]) -> C:
 
 
 class RotatingChannel:
-    """As much of a channel as stubs use, of threads or of an event loop."""
+    """The part of a channel's interface that stubs use, for `grpc` and `grpc.aio`.
+
+    Args:
+        credentials: Returns the same object until the credentials are rotated.
+        connect_with: Opens a channel with the given credentials.
+    """
 
     def __init__(
-        self, credentials: Callable[[], Shown], connect_with: Callable[[Shown], Any]
+        self, credentials: Callable[[], Presented], connect_with: Callable[[Presented], Any]
     ) -> None:
-        self._credentials, self._dial_with = credentials, connect_with
+        self._credentials, self._connect_with = credentials, connect_with
         self._lock = threading.Lock()
-        self._shown = credentials()
-        self._channel = connect_with(self._shown)
+        self._presented = credentials()
+        self._channel = connect_with(self._presented)
 
-    def now(self) -> Any:
-        shown = self._credentials()
+    def current(self) -> Any:
+        """Return the channel that presents the current credentials."""
+        presented = self._credentials()
         with self._lock:
-            if shown is not self._shown:
-                self._shown, self._channel = shown, self._dial_with(shown)
+            if presented is not self._presented:
+                self._presented, self._channel = presented, self._connect_with(presented)
             return self._channel
 
     def unary_unary(self, *arguments: Any, **named: Any) -> Callable[..., Any]:
@@ -110,7 +121,7 @@ class RotatingChannel:
 
         def call(*arguments: Any, **named: Any) -> Any:
             nonlocal made
-            channel, (made_of, rpc) = self.now(), made
+            channel, (made_of, rpc) = self.current(), made
             if channel is not made_of:
                 rpc = make(channel)
                 made = channel, rpc
@@ -119,11 +130,11 @@ class RotatingChannel:
         return call
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.now(), name)
+        return getattr(self.current(), name)
 
 
 def options(*services: ServiceDescriptor) -> tuple[tuple[str, int | str], ...]:
-    """Return the options of a channel for calls to these services, `grpc.aio` ones too."""
+    """Return the options of a channel, also of `grpc.aio`, for calls to these services."""
     return (*_OPTIONS, ("grpc.service_config", json.dumps(service_config(*services))))
 
 
@@ -143,36 +154,44 @@ def service_config(*services: ServiceDescriptor) -> dict[str, Any]:
     }
 
 
-def ask(neighbour: str, rpc: Callable[..., Any], request: Any, *, token: str | None = None) -> Any:
-    """Call a neighbour on behalf of the present call.
+def ask(service: str, rpc: Callable[..., Any], request: Any, *, token: str | None = None) -> Any:
+    """Call another service on behalf of the current call.
 
-    The caller's identity and request id travel along, and so does its deadline, less 0.1 s.
+    The caller's identity, request id and trace context are forwarded, and its deadline less 0.1 s.
 
     Args:
-        neighbour: Its name for messages, e.g. "tracking".
-        rpc: A unary method of a stub.
-        request: Its request.
-        token: The services' own, to ask for what only services may; None to show the caller's.
+        service: Name of the service for messages, e.g. "tracking".
+        rpc: Unary method of a stub.
+        request: Request of the RPC.
+        token: The service token, for RPCs that only services may call; None to forward the
+            caller's token.
 
     Raises:
-        Error: What the neighbour raised, or `Unavailable` when it cannot be reached.
+        Error: The error that the service raised, or `Unavailable` when it cannot be reached.
     """
-    who = caller.get()
-    metadata = [("x-request-id", who.request_id), ("x-modelyard-user", who.actor)]
-    authorization = who.authorization if token is None else f"Bearer {token}"
+    current = caller.get()
+    metadata = [("x-request-id", current.request_id), ("x-modelyard-user", current.actor)]
+    authorization = current.authorization if token is None else f"Bearer {token}"
     if authorization:
         metadata.append(("authorization", authorization))
-    if who.traceparent:
-        metadata.append((tracing.HEADER, who.traceparent))
-    timeout_s = max(who.remaining_s() - NEIGHBOUR_MARGIN_S, 0.01)
-    with translated(neighbour):
+    if current.traceparent:
+        metadata.append((tracing.HEADER, current.traceparent))
+    timeout_s = max(current.remaining_s() - SUBCALL_MARGIN_S, 0.01)
+    with translated(service):
         return rpc(request, timeout=timeout_s, metadata=metadata)
 
 
 @contextmanager
-def translated(neighbour: str) -> Iterator[None]:
-    """Turn a failed call into the error it stands for."""
+def translated(service: str) -> Iterator[None]:
+    """Translate the gRPC failure of a call to another service into one of our errors.
+
+    Args:
+        service: Name of the service for messages, e.g. "tracking".
+
+    Raises:
+        Error: See `grpc_errors.from_rpc`.
+    """
     try:
         yield
     except grpc.RpcError as error:
-        raise grpc_errors.from_rpc(error, neighbour) from error
+        raise grpc_errors.from_rpc(error, service) from error

@@ -1,4 +1,4 @@
-"""Reading fields of a request that the caller may have left unset."""
+"""Access to fields of a request that may be unset."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def given(request: Message, field: str, default: Any = None) -> Any:
 
 
 def is_missing(message: Message, field: FieldDescriptor) -> bool:
-    """Whether a field counts as not given: unset, an empty text or list, or an enum's zero."""
+    """Whether a field counts as missing: unset, an empty text or list, or an enum's zero."""
     if field.has_presence and not message.HasField(field.name):
         return True
     value = getattr(message, field.name)
@@ -26,15 +26,15 @@ def is_missing(message: Message, field: FieldDescriptor) -> bool:
 
 
 def require(message: Message, where: str, *fields: str) -> None:
-    """Check that fields are given which the contract requires of this one request.
+    """Check fields that are required in this request, but not everywhere the message occurs.
 
     Args:
-        message: Of a kind that other requests, or replies, hold too.
-        where: Where it stands in the request, e.g. `run.info.`.
-        fields: Which ones.
+        message: Message of a type that other requests, or replies, contain too.
+        where: Path of the message in the request, with a dot at its end, e.g. `run.info.`.
+        fields: Names of the required fields.
 
     Raises:
-        InvalidArgument: Names the first that is missing.
+        InvalidArgument: A field is missing; names the first one.
     """
     for name in fields:
         field: Any = message.DESCRIPTOR.fields_by_name[name]  # the stubs have two types of it

@@ -1,4 +1,4 @@
-"""Errors of `modelyard_kit.errors` to gRPC statuses and back: the one place that knows both."""
+"""Translation between `modelyard_kit.errors` and gRPC statuses, in both directions."""
 
 from __future__ import annotations
 
@@ -33,32 +33,32 @@ CODES: dict[type[errors.Error], grpc.StatusCode] = {
     errors.Unimplemented: grpc.StatusCode.UNIMPLEMENTED,
     errors.Cancelled: grpc.StatusCode.CANCELLED,
 }
-_MAX_MESSAGE_BYTES = 1_200  # it travels twice, once with three bytes for each that is not ASCII
+_MAX_MESSAGE_BYTES = 1_200  # sent twice, once with each non-ASCII byte encoded as three
 _MAX_VALUE_BYTES = 200
-_AGAIN_AFTER_S = 1.0
+_RETRY_AFTER_S = 1.0
 _ENDED = (grpc.Call, grpc.aio.AioRpcError)
-"""Errors that say how a call ended."""
+"""Types of errors that have the status of a call."""
 _UNREACHED = (
     "failed to connect to all addresses",
     "connections to all backends failing",
     "errors resolving",
     "DNS resolution failed",
 )
-"""In what gRPC says of a call for which it had no connection."""
+"""Phrases of gRPC's messages about a call that was never sent."""
 _ERRORS = {error.reason: error for error in CODES}
 
 
 def abort(context: grpc.ServicerContext, error: errors.Error, request_id: str) -> NoReturn:
     """End the call with the status of `error`."""
-    again_s = error.retry_after_s
+    delay_s = error.retry_after_s
     end(
         *(context, CODES[type(error)], error.reason, error.message, request_id, error.metadata),
-        details=() if again_s is None else (_retry_info(again_s),),
+        details=() if delay_s is None else (_retry_info(delay_s),),
     )
 
 
 def abort_internal(context: grpc.ServicerContext, request_id: str) -> NoReturn:
-    """End the call after a bug, whose traceback only the log has."""
+    """End the call after a bug; its traceback is in the log only."""
     message = f"internal error (request id {request_id})"
     end(context, grpc.StatusCode.INTERNAL, "INTERNAL_ERROR", message, request_id, {})
 
@@ -72,6 +72,17 @@ def end(
     metadata: dict[str, str],
     details: Sequence[AnyMessage] = (),
 ) -> NoReturn:
+    """End the call with a status that carries our `ErrorInfo`.
+
+    Args:
+        context: The call.
+        code: gRPC status code.
+        reason: Reason of `ErrorInfo`.
+        message: Message for people, cut to 1200 bytes.
+        request_id: Id of the request, added to the metadata.
+        metadata: Metadata of `ErrorInfo`, each value cut to 200 bytes.
+        details: Further details of the status.
+    """
     message = _cut(message, _MAX_MESSAGE_BYTES)
     given = {key: _cut(value, _MAX_VALUE_BYTES) for key, value in metadata.items()}
     info = errors_pb2.ErrorInfo(
@@ -86,7 +97,7 @@ def end(
 
 
 def _cut(text: str, limit_bytes: int) -> str:
-    """Shorten what quotes a long value: larger than 8 KiB, the end of a call would not arrive."""
+    """Shorten a text: gRPC drops a status with more than 8 KiB of trailing metadata."""
     data = text.encode()
     if len(data) <= limit_bytes:
         return text
@@ -99,12 +110,16 @@ def _retry_info(seconds: float) -> AnyMessage:
     return AnyMessage(type_url=_RETRY_INFO_URL, value=info.SerializeToString())
 
 
-def from_rpc(error: grpc.RpcError, neighbour: str) -> errors.Error:
-    """Return the error that a neighbour raised, as if it had been raised here.
+def from_rpc(error: grpc.RpcError, service: str) -> errors.Error:
+    """Return the error that the called service raised.
 
-    A bug of the neighbour, and a failure of the transport itself, without our details, becomes
-    `Unavailable` (or `DeadlineExceeded`, or `ResourceExhausted`) that names the neighbour and
-    nothing else of it.
+    A bug of that service, or a failure of the transport, has none of our details. It becomes
+    `Unavailable`, `DeadlineExceeded`, `ResourceExhausted` or `Cancelled`, whose message names the
+    service and nothing else of it.
+
+    Args:
+        error: Failure of the call.
+        service: Name of the called service, for messages.
     """
     code = error.code() if isinstance(error, _ENDED) else grpc.StatusCode.UNKNOWN
     info = error_info(error)
@@ -114,24 +129,24 @@ def from_rpc(error: grpc.RpcError, neighbour: str) -> errors.Error:
         raised.retry_after_s = _retry_after_s(error)
         return raised
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return errors.DeadlineExceeded(f"{neighbour} did not answer in time.")
+        return errors.DeadlineExceeded(f"{service} did not answer before the deadline.")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        busy = errors.ResourceExhausted(f"{neighbour} has too much to do; try again.")
-        return busy.after(_AGAIN_AFTER_S)
+        overloaded = errors.ResourceExhausted(f"{service} is overloaded; retry.")
+        return overloaded.after(_RETRY_AFTER_S)
     if code is grpc.StatusCode.CANCELLED:
-        return errors.Cancelled(f"The call to {neighbour} was cancelled.")
-    # Not that nothing was written: an earlier attempt of a call that is retried may have arrived.
+        return errors.Cancelled(f"The call to {service} was cancelled.")
+    # No claim that nothing was written: an earlier attempt of a retried call may have arrived.
     if any(text in str(error) for text in _UNREACHED):
-        return errors.Unavailable(f"{neighbour} cannot be reached. Try again.")
-    what = "broke off" if code is grpc.StatusCode.UNAVAILABLE else "failed"
+        return errors.Unavailable(f"{service} cannot be reached. Try again.")
+    failure = "disconnected" if code is grpc.StatusCode.UNAVAILABLE else "failed"
     return errors.Unavailable(
-        f"{neighbour} {what} before it answered: what was asked for may have been done. Look "
-        "before you try again, unless it may be done twice."
+        f"{service} {failure} before it answered: the request may have been done. Check its "
+        "outcome before retrying, unless it is safe to repeat."
     )
 
 
 def error_info(error: grpc.RpcError) -> errors_pb2.ErrorInfo | None:
-    """Return the `ErrorInfo` of a failed call, or None when it carries none of ours."""
+    """Return our `ErrorInfo` of a failed call, or None when it carries none."""
     try:
         found = _detail(error, _ERROR_INFO_URL)
         info = None if found is None else errors_pb2.ErrorInfo.FromString(found)
@@ -141,7 +156,7 @@ def error_info(error: grpc.RpcError) -> errors_pb2.ErrorInfo | None:
 
 
 def _retry_after_s(error: grpc.RpcError) -> float | None:
-    """Return when a call that carries our details may be sent again."""
+    """Return the retry delay of a failed call in seconds, or None when it carries none."""
     found = _detail(error, _RETRY_INFO_URL)
     if found is None:
         return None

@@ -1,6 +1,6 @@
-"""Whether a process lives, and whether its services can do their work now.
+"""Liveness of a process and readiness of its services.
 
-Liveness has no dependencies: a process whose database is away is alive, and not ready.
+Liveness has no dependencies: a process whose database cannot be reached is alive, but not ready.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ logger = logging.getLogger(__name__)
 _CONTRACT = "modelyard.api."
 _FRESH_S = 2.0
 _PATIENCE_S = 1.0
-_SILENT = "The check has not ended yet: what it asks does not answer."
+_PENDING = "The readiness check is still running: its dependency does not answer."
 
 
 class Probe:
-    """One check, run by one thread at a time, whoever asks and however often.
+    """A readiness check that runs on one thread at a time, however many callers there are.
 
-    An answer without a problem is kept for 2 s. A check that hangs, as one of a database may,
-    costs those who ask a second each, and never a thread each.
+    A result without a problem is cached for 2 s. While a check hangs, as one of a database may,
+    each caller waits for at most a second, and no further threads are started.
 
     Args:
-        name: Of what is checked, for the log.
-        check: Returns what is wrong in a sentence, or nothing.
+        name: Area that the check covers, for the log.
+        check: Returns the problem in a sentence; empty if there is none.
     """
 
     def __init__(self, name: str, check: Callable[[], str]) -> None:
@@ -43,7 +43,7 @@ class Probe:
         self._checked = -math.inf
 
     def problem(self) -> str:
-        """Return what is wrong, or nothing; waits for at most a second."""
+        """Return the problem, empty if there is none; waits for at most a second."""
         with self._changed:
             if not self._problem and time.monotonic() - self._checked < _FRESH_S:
                 return ""
@@ -52,14 +52,14 @@ class Probe:
                 threading.Thread(target=self._run, name="probe", daemon=True).start()
             if self._changed.wait_for(lambda: not self._is_running, _PATIENCE_S):
                 return self._problem
-            return _SILENT
+            return _PENDING
 
     def _run(self) -> None:
         try:
             problem = self._check()
         except Exception:
             logger.exception("the check failed", extra={"service": self.name})
-            problem = "The check failed; the log says why."
+            problem = "The readiness check failed; the cause is in the log."
         with self._changed:
             if problem != self._problem:
                 level = logging.WARNING if problem else logging.INFO
@@ -80,15 +80,15 @@ class Readiness:
         self._by_check: dict[Callable[[], str], Probe] = {}
 
     def add(self, service: str, check: Callable[[], str], area: str = "") -> None:
-        """Add a service; what two services share is checked once.
+        """Add a service; a check that several services share runs once for all of them.
 
         Args:
-            service: Its full name.
-            check: Returns what is wrong in a sentence, or nothing.
-            area: What problems are reported under; by default as its package has it.
+            service: Full name of the service.
+            check: Returns the problem in a sentence; empty if there is none.
+            area: Name that problems are reported under; by default taken from the package.
 
         Raises:
-            ValueError: It is of another package than ours, and no area is given.
+            ValueError: The service is not of our contract, and no area is given.
         """
         area = area or area_of(service)
         shared = self._by_check.get(check)
@@ -96,7 +96,7 @@ class Readiness:
         self._by_check[check] = self._probes[service]
 
     def leave(self) -> None:
-        """Be not ready from now on: the process is about to stop."""
+        """Report not ready from now on, because the process is about to stop."""
         self._leaving.set()
 
     @property
@@ -104,11 +104,11 @@ class Readiness:
         return self._leaving.is_set()
 
     def services(self) -> Mapping[str, Callable[[], str]]:
-        """Return what is wrong with each service, as functions."""
+        """Return the function that reports the problem of each service, by full name."""
         return {name: probe.problem for name, probe in self._probes.items()}
 
     def problems(self) -> list[str]:
-        """Return what keeps this process from its work, e.g. `registry: The database …`."""
+        """Return the problems of this process, e.g. `registry: The database …`; none if ready."""
         if self.is_leaving:
             return ["Stopping."]
         found = [(probe.name, probe.problem()) for probe in self._by_check.values()]
@@ -116,10 +116,10 @@ class Readiness:
 
 
 def area_of(service: str) -> str:
-    """Return the area of a service's full name: "registry" of `modelyard.api.registry.v1.X`.
+    """Return the area in a service's full name, e.g. "registry" in `modelyard.api.registry.v1.X`.
 
     Raises:
-        ValueError: It is of another package than ours.
+        ValueError: The service is not of our contract.
     """
     if not service.startswith(_CONTRACT):
         raise ValueError(f"{service} is not of the package {_CONTRACT}*, so its area must be given")
@@ -127,7 +127,7 @@ def area_of(service: str) -> str:
 
 
 class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # published without types
-    """`grpc.health.v1`: the empty name is liveness, a service's name its readiness."""
+    """`grpc.health.v1`: liveness under the empty name, readiness under the name of a service."""
 
     def __init__(self, readiness: Readiness) -> None:
         self._problems: dict[str, Callable[[], str]] = {"": lambda: "", **readiness.services()}
@@ -144,5 +144,5 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # published
         return status(status=status.SERVING if serves else status.NOT_SERVING)
 
     def Watch(self, _request: Any, context: grpc.ServicerContext) -> Any:
-        # Nobody tells us when a database goes away; a stream would also hold up every stop.
+        # The loss of a database triggers no event, and an open stream would delay every shutdown.
         context.abort(grpc.StatusCode.UNIMPLEMENTED, "Watch is not offered; call Check instead.")

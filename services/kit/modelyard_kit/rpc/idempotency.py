@@ -1,7 +1,7 @@
-"""Replies kept by idempotency key, so that a mutation sent again has one effect and one answer.
+"""Replies stored by idempotency key, so that a repeated mutation has one effect and one reply.
 
-A key belongs to its caller. It is stored with method, digest of the request and reply in the
-mutation's own transaction and kept for 25 hours (24 are promised).
+Keys are scoped to the caller's principal. A key is stored with the method, the digest of the
+request and the reply in the mutation's own transaction, and kept for 25 hours (24 are promised).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from modelyard_kit.observability.metrics import idempotent_replays
 
 KEPT_MS = 25 * 60 * 60 * 1000
 MAX_KEY_LENGTH = 128
-_FORGOTTEN_AT_ONCE = 100
+_EXPIRED_PER_CALL = 100
 
 _columns = MetaData()
 replies = Table(
@@ -46,12 +46,19 @@ replies = Table(
     Column("reply", LargeBinary, nullable=False),
     Column("created_ms", BigInteger, nullable=False, index=True),
 )
-"""Each service's migrations make this table; `replies.to_metadata` adds it to its models."""
+"""The migrations of each service create this table; `replies.to_metadata` adds it to its models."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One caller's key for one request."""
+    """An idempotency key together with the request that it was sent with.
+
+    Attributes:
+        principal: Stable id of the caller.
+        key: Key as the caller sent it.
+        method: RPC that was called.
+        request_sha256: SHA-256 of the deterministically serialized request, hexadecimal.
+    """
 
     principal: str
     key: str
@@ -60,13 +67,13 @@ class Key:
 
 
 def is_idempotent(method: MethodDescriptor) -> bool:
-    """Whether an RPC has the same effect when it is called again, so that it needs no key."""
+    """Whether the contract declares an RPC free of side effects or idempotent, so without a key."""
     level: int = method.GetOptions().idempotency_level
     return level != MethodOptions.IDEMPOTENCY_UNKNOWN
 
 
 def key_of(principal: str, key: str, method: MethodDescriptor, request: Message) -> Key | None:
-    """Return the key a call came with; None without one, or if the RPC needs none.
+    """Return the idempotency key of a call; None without one, or if the RPC needs none.
 
     Raises:
         InvalidArgument: The key is longer than 128 characters.
@@ -82,7 +89,7 @@ def key_of(principal: str, key: str, method: MethodDescriptor, request: Message)
 
 
 def find(session: Session, key: Key) -> Message | None:
-    """Return the reply kept under the key, or None.
+    """Return the reply stored under the key, or None.
 
     Raises:
         InvalidArgument: The key was used for another method or another request.
@@ -97,7 +104,7 @@ def find(session: Session, key: Key) -> Message | None:
     if (row.method, row.request_sha256) != (key.method.full_name, key.request_sha256):
         raise InvalidArgument(
             f"The idempotency key '{key.key}' was used before with another request; "
-            "make a new key for each call.",
+            "use a new key for each call.",
             key=key.key,
         )
     idempotent_replays.inc()
@@ -106,14 +113,14 @@ def find(session: Session, key: Key) -> Message | None:
 
 
 def store_reply(session: Session, key: Key, reply: Message, now_ms: int) -> None:
-    """Keep the reply in the caller's transaction, and forget some that are over 25 hours old."""
+    """Store the reply in the caller's transaction, and delete up to 100 expired ones."""
     identity = tuple_(replies.c.principal, replies.c.key)
     expired = select(replies.c.principal, replies.c.key).where(
         replies.c.created_ms < now_ms - KEPT_MS
     )
-    # Those that somebody else is forgetting just now are not waited for.
-    some = expired.limit(_FORGOTTEN_AT_ONCE).with_for_update(skip_locked=True)
-    session.execute(delete(replies).where(identity.in_(some)), execution_options=LATER)
+    # Rows that another transaction is deleting are skipped, not waited for.
+    batch = expired.limit(_EXPIRED_PER_CALL).with_for_update(skip_locked=True)
+    session.execute(delete(replies).where(identity.in_(batch)), execution_options=LATER)
     session.execute(
         insert(replies).values(
             principal=key.principal,

@@ -1,6 +1,6 @@
-"""What surrounds every RPC, outermost first: access log, errors, token, permission, fields.
+"""Interceptors of every RPC, outermost first: access log, errors, token, permission, validation.
 
-They are wrapped around a method once, when it is mounted, not looked up on every call.
+They are wrapped around a method once, when it is mounted, instead of being looked up per call.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Identify = Callable[[str], grants.Grant]
 _MAX_ACTOR_LENGTH = 128
 _READ = {"authorization", "idempotency-key", request_ids.HEADER, "x-modelyard-user", tracing.HEADER}
 _FAULTS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
-"""Codes that a trace shows as the server's doing."""
+"""Codes that mark the span of a trace as a failure of the server."""
 
 
 def wrap(
@@ -44,24 +44,24 @@ def wrap(
     method: MethodDescriptor,
     needed: Permission,
     token: str | None,
-    named: grants.ApiTokens | None = None,
+    api_tokens: grants.ApiTokens | None = None,
 ) -> Behavior:
-    """Return `behavior` with everything that surrounds an RPC around it.
+    """Return `behavior` with all interceptors around it.
 
-    What is returned takes the request as bytes, since parsing it may fail too and then says why,
-    and returns bytes.
+    The result takes the serialized request, so that a parsing error is reported like any other, and
+    returns the serialized reply.
 
     Args:
-        behavior: Takes the request as a message, or an iterator of them if the client streams.
-        method: What it answers.
-        needed: The permission that callers need.
-        token: The services' own, or None to ask for none.
-        named: Knows the other tokens, if they are taken.
+        behavior: Takes the request as a message, or an iterator of messages if the client streams.
+        method: RPC that `behavior` implements.
+        needed: Permission that callers need.
+        token: The service token; None for no authentication.
+        api_tokens: Identifies API tokens; None to accept the service token only.
     """
     kind = GetMessageClass(method.input_type)
 
     def identify(authorization: str) -> grants.Grant:
-        grant = grants.identify(authorization, token, named)
+        grant = grants.identify(authorization, token, api_tokens)
         grants.require(grant, method, needed)
         return grant
 
@@ -107,7 +107,7 @@ def _all_received(
 def _sent(messages: Iterator[Message], exchange: _Exchange, identify: Identify) -> Iterator[bytes]:
     authorization = caller.get().authorization
     for message in messages:
-        identify(authorization)  # a token may end while it is used
+        identify(authorization)  # the token may expire or be revoked while the stream is open
         part = message.SerializeToString()
         exchange.sent_bytes += len(part)
         yield part
@@ -115,7 +115,7 @@ def _sent(messages: Iterator[Message], exchange: _Exchange, identify: Identify) 
 
 @dataclass(slots=True)
 class _Exchange:
-    """What the log will say of a call."""
+    """Data about a call for its log line, metrics and span."""
 
     method: MethodDescriptor
     request_id: str
@@ -135,8 +135,8 @@ def _around(
     request_id = request_ids.kept_or_new(metadata.get(request_ids.HEADER, ""))
     service = method.containing_service
     name = f"{service.full_name}/{method.name}"
-    named = {"rpc.system.name": "grpc", "rpc.method": name}
-    span = tracing.Span(str(metadata.get(tracing.HEADER, "")), name, named)
+    attributes = {"rpc.system.name": "grpc", "rpc.method": name}
+    span = tracing.Span(str(metadata.get(tracing.HEADER, "")), name, attributes)
     exchange = _Exchange(method, request_id, span, received_bytes)
     inflight = rpc_inflight.labels(service.name)
     inflight.inc()
@@ -187,7 +187,10 @@ def _abort(
     if isinstance(error, errors.Error) and type(error) in grpc_errors.CODES:
         grpc_errors.abort(context, error, request_id)
     if isinstance(error, StaleDataError):
-        stale = errors.Aborted("Somebody else changed this first; read it again, then retry.")
+        stale = errors.Aborted(
+            "Another transaction changed this first; nothing was written. Read it again, then "
+            "retry."
+        )
         grpc_errors.abort(context, stale, request_id)
     logger.error(
         "unhandled error", exc_info=error, extra={"method": method.full_name, "request": request_id}

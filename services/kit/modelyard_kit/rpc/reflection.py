@@ -1,7 +1,7 @@
 """gRPC server reflection: tools such as grpcurl ask a server for its contract.
 
-It is mounted as any other service, so it needs a token where they do. Every role may ask, since the
-contract is public.
+It is mounted as any other service, so callers need a token where other services require one. Every
+role has the permission, since the contract is public.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from modelyard_kit.rpc.server import RpcServer
 
 _SERVICE = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"]
-_STREAMS = 4  # a client opens one for all of its questions, and ends it
+_STREAMS = 4  # a client opens one for all of its requests, and closes it
 
 
 def mount(server: RpcServer) -> None:
     """Mount reflection of the services of a server.
 
     Args:
-        server: Has all of its services, and is not started yet.
+        server: Server with all of its services added, not started yet.
     """
     names = (*server.readiness.services(), _HEALTH.full_name, _SERVICE.full_name)
     server.add(

@@ -1,7 +1,7 @@
-"""A gRPC server: services with thread pools of their own, health, drain.
+"""A gRPC server: services with thread pools of their own, health checks, graceful shutdown.
 
-Each service has its own threads: with one shared pool, services that call each other would hold
-every thread while they wait for each other.
+Each service has its own threads: with a shared pool, services that call each other could deadlock,
+each holding threads that the other one needs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from modelyard_kit.errors import (
     Unimplemented,
 )
 from modelyard_kit.observability.metrics import rpc_shed, watch_streams
-from modelyard_kit.rpc.admission import AGAIN_AFTER_S, Admission, BoundedExecutor
+from modelyard_kit.rpc.admission import RETRY_AFTER_S, Admission, BoundedExecutor
 from modelyard_kit.rpc.health import Health, Readiness
 from modelyard_kit.rpc.interceptors import wrap
 from modelyard_kit.tls import ServerTls
@@ -44,23 +44,23 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.http2.ping_timeout_ms", 10_000),  # without it a hung peer is found after 70 s
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-    # Clients come anew now and then, and so find replicas that were added.
+    # Clients reconnect now and then, and so find added replicas.
     ("grpc.max_connection_age_ms", 30 * 60_000),
     ("grpc.max_connection_age_grace_ms", 60_000),
 )
 _HEALTH_THREADS = 2
 _REFUSING_THREADS = 2
-_REFUSED_AT_ONCE = 1024  # what comes beyond is refused by gRPC, health checks too
-_STREAMS_END_S = 2.0  # they look once a second; one still open then has a client that does not read
+_REFUSED_AT_ONCE = 1024  # gRPC itself refuses calls beyond it, health checks included
+_STREAMS_END_S = 2.0  # streams poll once a second; one still open then has a client that stalls
 
 
 class RpcServer:
     """Services on one port or socket.
 
     Args:
-        token: The bearer token every call must carry; None asks for none.
-        tls: What its ports show; None to listen without TLS. Sockets need none.
-        tokens: The API tokens that will do as well; None to take no others than `token`.
+        token: The service token; None for no authentication.
+        tls: Certificate for TCP ports; None means plaintext. Unix sockets never use TLS.
+        tokens: API tokens that are accepted besides `token`; None to accept no others.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class RpcServer:
         self._open_streams: set[grpc.ServicerContext] = set()
         self._server: grpc.Server | None = None
         self.unbuilt: list[str] = []
-        """Full names of the mounted RPCs that answer UNIMPLEMENTED."""
+        """Full names of the mounted RPCs without an implementation."""
         self.active = ActiveCalls()
         self.stopping = threading.Event()
         self.readiness = Readiness()
@@ -99,28 +99,28 @@ class RpcServer:
         """Mount a service.
 
         Args:
-            service: Of our contract or of another one; each of its methods that the servicer does
-                not define itself answers UNIMPLEMENTED.
-            servicer: Has a method for each RPC that is built.
-            permissions: By the names of methods; the others have the option of our contract.
-            area: What its problems are reported under; by default as its package has it. A service
-                of another package needs one.
-            threads: For unary calls; four times as many may wait.
-            streams: How many server streams may be open, each on a thread of its own.
-            problem: Returns what keeps the service from its work now, such as a database that
-                cannot be reached, in a sentence; nothing if it is ready.
+            service: Service of our contract or of another one; methods that the servicer does not
+                define answer UNIMPLEMENTED.
+            servicer: Object with a method for each RPC that is built.
+            permissions: Permissions by method name; other methods have the option of our contract.
+            area: Name that problems are reported under; by default taken from the package.
+                Required for a service that is not of our contract.
+            threads: Number of unary calls that run at once; four times as many may be queued.
+            streams: Number of server streams that may be open, each on a thread of its own.
+            problem: Returns the problem that makes the service not ready, such as a database that
+                cannot be reached, in a sentence; empty if it is ready.
 
         Raises:
-            ValueError: A method has no permission, or takes a stream and answers once; a permission
-                is for a method that there is not; or there is no area.
+            ValueError: A method has no permission or is client streaming only, `permissions` names
+                an unknown method, or the area is missing.
         """
         needed = _needed(service, permissions)
         self.readiness.add(service.full_name, problem, area)
-        places = BoundedExecutor(threads, service.name)
+        executor = BoundedExecutor(threads, service.name)
         watching = ThreadPoolExecutor(streams + 1, thread_name_prefix=f"{service.name}-stream")
         slots = threading.BoundedSemaphore(streams) if streams else None
-        self._pools += [places, watching]
-        self._limit += places.count + streams + 1
+        self._pools += [executor, watching]
+        self._limit += executor.capacity + streams + 1
         handlers = {}
         for method in service.methods:
             behavior = self._behavior(method, servicer)
@@ -130,10 +130,10 @@ class RpcServer:
                 wrap(behavior, method, needed[method.name], self._token, self.tokens), method
             )
             behavior.experimental_thread_pool = (  # type: ignore[attr-defined]  # read by grpc
-                watching if method.server_streaming else places
+                watching if method.server_streaming else executor
             )
             handlers[method.name] = _handler(method, behavior)
-        self._handlers.append(Admission(service.full_name, handlers, places, self._refusing))
+        self._handlers.append(Admission(service.full_name, handlers, executor, self._refusing))
 
     def _behavior(self, method: MethodDescriptor, servicer: object) -> Callable[..., Any]:
         behavior = getattr(servicer, method.name, None)
@@ -154,18 +154,18 @@ class RpcServer:
             if slots is None or not slots.acquire(blocking=False):
                 rpc_shed.labels("streams").inc()
                 full = ResourceExhausted(
-                    f"All {cap} streams are taken; try again later.", limit=str(cap)
+                    f"All {cap} streams are in use. Nothing was started; retry.", limit=str(cap)
                 )
-                raise full.after(AGAIN_AFTER_S)
+                raise full.after(RETRY_AFTER_S)
             self._open_streams.add(context)
             watch_streams.inc()
             try:
                 yield from behavior(request, context)
                 if self.stopping.is_set() and context.is_active():
                     stopping = Unavailable(
-                        "The server is stopping; ask another one, or this one when it is back."
+                        "The server is stopping; retry on another replica or after its restart."
                     )
-                    raise stopping.after(AGAIN_AFTER_S)
+                    raise stopping.after(RETRY_AFTER_S)
             finally:
                 watch_streams.dec()
                 self._open_streams.discard(context)
@@ -184,10 +184,10 @@ class RpcServer:
             addresses: `host:port` (port 0 chooses a free one) or `unix:path`.
 
         Returns:
-            The port of each address; a socket's is 1.
+            The port of each address; 1 for a socket.
 
         Raises:
-            InvalidArgument: An address is public while no token is asked for, or is taken.
+            InvalidArgument: An address is public without authentication, or already in use.
         """
         for address in addresses:
             check_address(address, self._token)
@@ -229,7 +229,7 @@ class RpcServer:
 
 
 class ActiveCalls:
-    """How many calls are running; wakes whoever waits for a pause."""
+    """Counts running calls; lets a caller wait for an idle period."""
 
     def __init__(self) -> None:
         self._running = 0
@@ -270,18 +270,18 @@ class ActiveCalls:
 def _needed(
     service: ServiceDescriptor, permissions: Mapping[str, Permission]
 ) -> dict[str, Permission]:
-    """Return the permission of each method, by its name, if the service can be mounted."""
+    """Return the permission of each method by name, after checking that all can be mounted."""
     unknown = permissions.keys() - {method.name for method in service.methods}
     if unknown:
-        raise ValueError(f"{service.full_name} has no method {min(unknown)} to give permission for")
+        raise ValueError(f"permission for {min(unknown)}, which {service.full_name} does not have")
     for method in service.methods:
         if method.client_streaming and not method.server_streaming:
-            raise ValueError(f"{method.full_name} takes a stream and answers once: not supported")
+            raise ValueError(f"{method.full_name} is client streaming only, which is not supported")
     return {method.name: permission_of(method, permissions) for method in service.methods}
 
 
 def check_address(address: str, token: str | None) -> None:
-    """Refuse a public address that would be open to everybody.
+    """Refuse to listen on a public address without authentication.
 
     Raises:
         InvalidArgument: `address` is neither a socket nor loopback, and there is no token.
@@ -308,15 +308,15 @@ def _bind(server: grpc.Server, address: str, credentials: grpc.ServerCredentials
         return server.add_secure_port(address, credentials)
     except RuntimeError:
         raise InvalidArgument(
-            f"Cannot listen on {address}: it is taken, or not an address of this machine. "
-            "Stop what listens there, or choose another address.",
+            f"Cannot listen on {address}: it is in use, or not an address of this machine. "
+            "Stop the process that listens there, or choose another address.",
             address=address,
         ) from None
 
 
 def _handler(method: MethodDescriptor, behavior: Callable[..., Any]) -> Any:
     if method.client_streaming:
-        return grpc.stream_stream_rpc_method_handler(behavior)  # from bytes to bytes, all of them
+        return grpc.stream_stream_rpc_method_handler(behavior)  # all handlers map bytes to bytes
     if method.server_streaming:
         return grpc.unary_stream_rpc_method_handler(behavior)
     return grpc.unary_unary_rpc_method_handler(behavior)

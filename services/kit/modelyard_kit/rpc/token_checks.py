@@ -1,4 +1,4 @@
-"""Asks the registry for the API tokens that servers check (`modelyard_kit.auth.tokens`)."""
+"""Fetches the API tokens that servers check (`modelyard_kit.auth.tokens`) from the registry."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _FETCH_TIMEOUT_S = 2.0
 
 
 def from_registry(channel: grpc.Channel, token: str) -> Fetch:
-    """Return what asks the registry for the tokens.
+    """Return a function that fetches the tokens from the registry.
 
     Args:
-        channel: To `AccessService`.
-        token: The services' own.
+        channel: Channel to `AccessService`.
+        token: The service token.
     """
     stub: Any = AccessServiceStub(channel)
     metadata = (("authorization", f"Bearer {token}"),)
@@ -37,7 +37,7 @@ def from_registry(channel: grpc.Channel, token: str) -> Fetch:
 
 
 def snapshot_of(reply: pb.ListTokenChecksResponse, known_revision: int) -> Snapshot | None:
-    """Return what a reply says, or None if its revision was known."""
+    """Return the snapshot in a reply, or None if its revision is the known one."""
     if reply.revision == known_revision:
         return None
     return Snapshot(reply.revision, {check.id: _known(check) for check in reply.tokens})
@@ -53,7 +53,7 @@ def _known(check: pb.TokenCheck) -> KnownToken:
             role=check.role,
             scope=Scope(tuple(check.models), tuple(check.experiments), check.name),
             expires_ms=expires_ms,
-            # A role that this version does not know yet may do nothing here.
+            # A role of a newer version has no permissions here.
             permissions=ROLES.get(check.role, frozenset()),
         ),
     )

@@ -1,8 +1,7 @@
-"""Refuses requests that the contract's field options rule out, before any method sees them.
+"""Validation of requests against the contract's field options, before the method runs.
 
-The checks of a message type are compiled once from its descriptor: its options of
-`modelyard.api.options.v1`, enum values that exist, and no NUL in text, which PostgreSQL cannot
-store.
+The checks of a message type are compiled once from its descriptor: the options of
+`modelyard.api.options.v1`, known enum values, and no NUL in text, which PostgreSQL cannot store.
 """
 
 from __future__ import annotations
@@ -23,20 +22,20 @@ from modelyard_kit.errors import InvalidArgument, missing
 from modelyard_kit.rpc.fields import is_missing
 
 _Check = Callable[[Any, str], None]
-"""Takes the value of a field that is set, and where its message stands, e.g. `metrics[3].`."""
+"""Takes the value of a field that is set, and the path of its message, e.g. `metrics[3].`."""
 _CheckValue = Callable[[Any, str], None]
-"""Takes a single value and the name of its parameter."""
+"""Takes a single value and the path of its field, e.g. `metrics[3].key`."""
 
 _MAX_SHOWN_CHARACTERS = 80
 
 
 @dataclass(frozen=True, slots=True)
 class _Checks:
-    """What is checked of a message.
+    """The checks of a message type.
 
     Attributes:
-        required: Fields that may not be missing.
-        by_field: Checks of fields that are set, by number.
+        required: Fields that must not be missing.
+        by_field: Checks of the fields that are set, by field number.
     """
 
     required: tuple[FieldDescriptor, ...]
@@ -47,7 +46,8 @@ def validate(request: Message) -> None:
     """Check a request against its contract.
 
     Raises:
-        InvalidArgument: Names the field (`metrics[3].key`), the value or its size, and the limit.
+        InvalidArgument: A field is missing or invalid; names the field (`metrics[3].key`), the
+            value or its size, and the limit.
     """
     _validate(request, _checks(request.DESCRIPTOR), "")
 
@@ -82,7 +82,7 @@ def _field_checks(field: FieldDescriptor) -> Iterator[_Check]:
         yield _each(field, check)
     kind = field.message_type
     if kind is None or kind.file.package.startswith("google."):
-        return  # the well-known types have no limits of ours
+        return  # the well-known types have no options of ours
     yield _entries(field, kind) if kind.GetOptions().map_entry else _nested(field, kind)
 
 
@@ -107,7 +107,7 @@ def _each(field: FieldDescriptor, check: _CheckValue) -> _Check:
             check(value, f"{where}{name}[{index}]")
 
     def check_one(value: Any, where: str) -> None:
-        if value != "":  # which is a missing one
+        if value != "":  # an empty text counts as missing
             check(value, where + name)
 
     return check_all if field.is_repeated else check_one
@@ -173,7 +173,7 @@ def _nested(field: FieldDescriptor, kind: Descriptor) -> _Check:
 
 
 def _entries(field: FieldDescriptor, kind: Descriptor) -> _Check:
-    """Check keys and values of a map as the fields of an entry, which they are when sent."""
+    """Return a check of the keys and values of a map, as fields of its entry message."""
     entry, name = GetMessageClass(kind), field.name
 
     def check(values: Mapping[Any, Any], where: str) -> None:
@@ -185,32 +185,32 @@ def _entries(field: FieldDescriptor, kind: Descriptor) -> _Check:
 
 
 def _in_range(range_: options_pb2.Range) -> _CheckValue:
-    least = range_.min if range_.HasField("min") else None
-    most = range_.max if range_.HasField("max") else None
-    expected = f"it must be {_bounds(least, most)}"
+    low = range_.min if range_.HasField("min") else None
+    high = range_.max if range_.HasField("max") else None
+    expected = f"it must be {_bounds(low, high)}"
 
     def check(value: int, parameter: str) -> None:
-        if (least is not None and value < least) or (most is not None and value > most):
+        if (low is not None and value < low) or (high is not None and value > high):
             raise _out_of_range(value, parameter, expected)
 
     return check
 
 
 def _in_double_range(range_: options_pb2.DoubleRange) -> _CheckValue:
-    least = range_.min if range_.HasField("min") else -math.inf
-    most = range_.max if range_.HasField("max") else math.inf
-    limits = _bounds(*(limit if math.isfinite(limit) else None for limit in (least, most)))
+    low = range_.min if range_.HasField("min") else -math.inf
+    high = range_.max if range_.HasField("max") else math.inf
+    limits = _bounds(*(limit if math.isfinite(limit) else None for limit in (low, high)))
     expected = f"it must be a finite number, {limits}"
 
     def check(value: float, parameter: str) -> None:
-        if not math.isfinite(value) or not least <= value <= most:
+        if not math.isfinite(value) or not low <= value <= high:
             raise _out_of_range(value, parameter, expected)
 
     return check
 
 
-def _bounds(least: float | None, most: float | None) -> str:
-    limits = (("at least", least), ("at most", most))
+def _bounds(low: float | None, high: float | None) -> str:
+    limits = (("at least", low), ("at most", high))
     return " and ".join(f"{word} {limit}" for word, limit in limits if limit is not None)
 
 

@@ -1,1 +1,1 @@
-"""Every setting of every program, and how they are read."""
+"""The settings of all programs: declarations, parsing and checks."""

@@ -1,4 +1,4 @@
-"""Checks of settings: each takes a variable and its value, and returns the value to use."""
+"""Checks of settings: each takes a variable and its value, and returns the normalized value."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class NumberCheck(Protocol):
 
 
 def between(low: float, high: float) -> NumberCheck:
-    """Return a check that a number is `low` to `high`, both included."""
+    """Return a check that a number is from `low` to `high`, inclusive."""
 
     def check(variable: str, value: Number) -> Number:
         if not low <= value <= high:
@@ -51,15 +51,14 @@ def log_level(variable: str, level: str) -> str:
 
 
 def public_url(variable: str, url: str) -> str:
-    """Check the base of the URLs that clients are sent; return it without a slash at the end.
+    """Check the base of URLs sent to clients; return it without a slash at its end.
 
-    It has a scheme, a host, and optionally a port and a path. What a message shows of it has no
-    user information.
+    It has a scheme, a host, and optionally a port and a path. Error messages omit user information.
     """
     found = _PUBLIC_URL.fullmatch(url)
     if not found or int(found["port"] or 0) > MAX_PORT:
         raise InvalidArgument(
-            f"Invalid {variable} '{url.rpartition('@')[2]}': expected what clients use, "
+            f"Invalid {variable} '{url.rpartition('@')[2]}': expected the URL that clients use, "
             "e.g. https://models.example.com."
         )
     return url.rstrip("/")
@@ -72,22 +71,22 @@ def address(variable: str, value: str) -> str:
 
 
 def target(variable: str, value: str) -> str:
-    """Check that a gRPC target is not empty and not a URL of HTTP."""
+    """Check that a gRPC target is neither empty nor an HTTP URL."""
     if not value:
         raise InvalidArgument(f"{variable} must not be empty.")
     if value.startswith(("http:", "https:")):
         raise InvalidArgument(
-            f"Invalid {variable} '{value}': expected a target of gRPC, e.g. registry:50052 or "
+            f"Invalid {variable} '{value}': expected a gRPC target, e.g. registry:50052 or "
             "dns:///registry:50052."
         )
     return value
 
 
 def split_address(variable: str, value: str) -> tuple[str, int]:
-    """Return the host and port of `host:port`; the host of IPv6 is in brackets.
+    """Return the host and port of `host:port`, where an IPv6 address is in brackets.
 
     Raises:
-        InvalidArgument: It is of another form; names the variable.
+        InvalidArgument: The address has another form; the message names the variable.
     """
     host, colon, port = value.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")

@@ -1,8 +1,8 @@
-"""Settings: frozen dataclasses whose fields declare what each setting is, read once at start.
+"""Settings: frozen dataclasses whose fields declare the settings, read once at start.
 
 A field `port` is the variable `MODELYARD_PORT` and the flag `--port`. Its declaration holds the
 default, the check and the text for `--help` and docs/settings.md. An empty variable or flag counts
-as unset. A variable that is not declared is an error, since it would otherwise be ignored silently.
+as unset. An undeclared variable is an error, since it would otherwise be ignored silently.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DECLARED = "setting"
 
 T = TypeVar("T")
 Check = Callable[[str, T], T]
-"""Takes a variable and its value; returns the value in its one form, or raises InvalidArgument."""
+"""Takes a variable and its value; returns the normalized value, or raises InvalidArgument."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -31,10 +31,11 @@ class Setting:
     """The declaration of one setting.
 
     Attributes:
-        text: What it is, for people, with literals in backticks.
-        default: The default, likewise; empty if there is none.
-        check: Applied to each value but the default; None if every value of the type is valid.
-        has_flag: Whether it can be given on the command line.
+        text: Description for users, with literals in backticks.
+        default: Default for users, with literals in backticks; empty if there is none.
+        check: Check of each value other than the default; None if every value of the type is
+            valid.
+        has_flag: Whether the setting has a command-line flag.
     """
 
     text: str
@@ -54,11 +55,12 @@ def setting(
     """Declare a field of a settings dataclass.
 
     Args:
-        text: What the setting is, for `--help` and the documentation, without a full stop.
-        default: The value if neither flag nor variable is given. It is not checked.
-        shown: The default for people, if the value itself does not tell it.
-        check: Refuses values of the right type that cannot be used, and normalizes the others.
-        has_flag: False for secrets, which other users could read on the command line.
+        text: Description for `--help` and the documentation, without a final period.
+        default: Value if neither flag nor variable is given. It is not checked.
+        shown: Text for the default, if its value is not meaningful to users.
+        check: Refuses unusable values of the type, and normalizes the others; None accepts all.
+        has_flag: Whether to add a command-line flag; False for secrets, which other users of the
+            machine could read in the process list.
     """
     declared = Setting(text, shown or _shown(default), check, has_flag)
     return dataclasses.field(default=default, metadata={_DECLARED: declared})
@@ -74,10 +76,10 @@ def _shown(default: object) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Base of all settings dataclasses: a value that exists has passed its check.
+    """Base of all settings dataclasses; the values of an instance have passed their checks.
 
     Raises:
-        InvalidArgument: A value is refused by the check of its setting.
+        InvalidArgument: The check of a setting refuses its value.
     """
 
     def __post_init__(self) -> None:
@@ -91,7 +93,7 @@ S = TypeVar("S", bound=Settings)
 
 
 def declaration(field: dataclasses.Field[Any]) -> Setting:
-    """Return what a field of a settings dataclass declares."""
+    """Return the declaration of a field of a settings dataclass."""
     declared: Setting = field.metadata[_DECLARED]
     return declared
 
@@ -107,16 +109,16 @@ def variables(kind: type[Settings]) -> dict[str, str]:
 
 
 def load(kind: type[S], environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> S:
-    """Read settings: from the flags, or else from the environment, or else the defaults.
+    """Read settings. Flags take precedence over the environment, and both over defaults.
 
     Args:
-        kind: A dataclass whose fields are str, int, float, bool or Path (or None beside one).
-        environ: Usually `os.environ`.
-        flags: The parsed arguments that `add_flags` added, by variable.
+        kind: Settings dataclass; its fields are str, int, float, bool or Path, optionally or None.
+        environ: Environment variables, usually `os.environ`.
+        flags: Parsed arguments of the flags that `add_flags` added, by variable.
 
     Raises:
-        InvalidArgument: A value is not of its field's type, or is refused by its check; names the
-            variable.
+        InvalidArgument: A value is not of its field's type, or its check refuses it; the message
+            names the variable.
     """
     hints = get_type_hints(kind)
     given: dict[str, Any] = {
@@ -132,7 +134,7 @@ def load(kind: type[S], environ: Mapping[str, str], flags: Mapping[str, Any] | N
 
 
 def wrong(kinds: Iterable[type[Settings]], environ: Mapping[str, str]) -> dict[str, str]:
-    """Return why variables of the environment cannot be used, by variable."""
+    """Return error messages for the invalid variables of an environment, by variable."""
     found = {}
     for kind in kinds:
         for read in variables(kind).values():
@@ -154,10 +156,10 @@ def add_flags(
     A field `tracking_listen` is `--listen` of the role "tracking".
 
     Args:
-        parser: Of the command.
-        kind: Its settings.
-        role: Left out of the names of its flags.
-        only: The fields that get a flag; None for all of them.
+        parser: Parser of the command.
+        kind: Settings of the command.
+        role: Prefix of field names that is left out of the flags; empty for none.
+        only: Names of the fields to add flags for; None for all fields.
     """
     hints = get_type_hints(kind)
     for field in dataclasses.fields(kind):
@@ -167,23 +169,23 @@ def add_flags(
 
 
 def refuse_unknown(environ: Mapping[str, str], known: Iterable[str]) -> None:
-    """Check that every `MODELYARD_*` variable is a declared one.
+    """Check that every `MODELYARD_*` variable is declared.
 
     Raises:
-        InvalidArgument: Names the variable and the nearest known ones.
+        InvalidArgument: A variable is unknown; names it and similar known ones.
     """
     for name, message in unknown(environ, known):
         raise InvalidArgument(message, variable=name)
 
 
 def unknown(environ: Mapping[str, str], known: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield each `MODELYARD_*` variable that is not declared, with a message that names it."""
+    """Yield each undeclared `MODELYARD_*` variable with an error message that names it."""
     names = set(known)
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in names:
             near = difflib.get_close_matches(name, sorted(names))
-            hint = f"nearest are {', '.join(near)}" if near else "docs/settings.md lists all"
-            yield name, f"Unknown setting {name}; {hint}."
+            hint = f"did you mean {' or '.join(near)}?" if near else "see docs/settings.md."
+            yield name, f"Unknown setting {name}; {hint}"
 
 
 def _flag(field: dataclasses.Field[Any], kind: Any) -> dict[str, Any]:

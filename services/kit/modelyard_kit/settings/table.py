@@ -1,9 +1,9 @@
 """Every setting of every program, declared once.
 
-A program's settings are a dataclass made of the groups that it shares with others. `--help`,
+The settings of a program are a dataclass composed of groups that programs share. `--help`,
 docs/settings.md (by tools/settings_page.py), the refusal of unknown variables and the checks of
-`modelyard doctor` are made from these declarations. The SDK reads its variables itself, since it
-does not import this package; a test holds that it reads those of `ClientSettings`.
+`modelyard doctor` are derived from these declarations. The SDK reads its variables itself, since it
+does not import this package; a test verifies that they are those of `ClientSettings`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from modelyard_kit.settings import checks
 from modelyard_kit.settings.declarations import Settings, setting, variables
 
 MAX_PREDICTION_BYTES = 256 << 20
-"""The largest request of a prediction that can be configured."""
+"""Upper limit of the setting for the size of a prediction request."""
 
 
 def _log_level(default: str) -> str:
@@ -28,8 +28,7 @@ def _log_level(default: str) -> str:
 
 def _public_url(default: str, shown: str) -> str:
     return setting(
-        "URL at which clients reach the HTTP edge; signed URLs begin with it, unless they lead to "
-        "S3",
+        "URL at which clients reach the HTTP edge; signed URLs begin with it, except those of S3",
         default=default,
         shown=shown,
         check=checks.public_url,
@@ -51,7 +50,7 @@ def _monitoring() -> str:
 
 def _target(service: str, default: str) -> str:
     return setting(
-        f"where {service} is, as a gRPC target: `host:port`, `dns:///host:port`, "
+        f"address of {service} as a gRPC target: `host:port`, `dns:///host:port`, "
         "`ipv4:10.0.0.1:50051,10.0.0.2:50051`",
         default=default,
         check=checks.target,
@@ -60,7 +59,7 @@ def _target(service: str, default: str) -> str:
 
 def _public_target(service: str) -> str:
     return setting(
-        f"gRPC target of {service} that the gateway sends to clients",
+        f"gRPC target of {service} that the gateway announces to clients",
         default="",
         shown="the target",
         check=checks.target,
@@ -77,19 +76,19 @@ def _database_url(service: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class HomeSettings(Settings):
-    """Where everything is kept that is not placed elsewhere."""
+    """The home, the default location of all data."""
 
     home: Path = setting(
-        "the home: folder of the databases and artifacts that are not placed elsewhere and, "
-        "without a token, of the secret of signed URLs; the client uses the platform in it when "
-        "no tracking URI is set",
+        "the home: folder of the databases and artifacts without another location and, without a "
+        "token, of the secret of signed URLs; without a tracking URI, the client uses the platform "
+        "in it",
         default=Path("~/.modelyard"),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenSettings(Settings):
-    """How calls are authenticated."""
+    """Authentication of calls."""
 
     token_file: Path | None = setting(
         "file that holds the bearer token: clients send it, servers require it of callers, and "
@@ -101,7 +100,7 @@ class TokenSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class SecretTokenSettings(TokenSettings):
-    """A token that is not in a file."""
+    """A token given as a file or as a value."""
 
     token: str = setting(
         "the bearer token itself; it takes precedence over the file",
@@ -113,17 +112,17 @@ class SecretTokenSettings(TokenSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class TlsSettings(Settings):
-    """TLS of clients, and of services towards each other and towards clients."""
+    """TLS of clients and services."""
 
     tls_ca_file: Path | None = setting(
-        "certificates of the authorities to trust when connecting, PEM; with it, services connect "
+        "certificates of the authorities to trust when connecting, PEM; if set, services connect "
         "to each other by TLS only",
         default=None,
         shown="clients: the system's authorities; services: connect without TLS",
     )
     tls_cert_file: Path | None = setting(
         "certificate to present, PEM: by services to callers, and by clients and services to "
-        "servers that ask for one",
+        "servers that request one",
         default=None,
         shown="none",
     )
@@ -134,17 +133,17 @@ class TlsSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class ArtifactSettings(HomeSettings):
-    """Where objects are kept, the same for all programs that share them."""
+    """The artifact store, the same for all programs that share it."""
 
     artifacts: str = setting(
-        "where objects are kept: a folder, `s3://bucket` or `s3://bucket/prefix`",
+        "location of the objects: a folder, `s3://bucket` or `s3://bucket/prefix`",
         default="",
         shown="`objects` in the home",
     )
     s3_endpoint: str = setting("URL of an S3 server other than Amazon's", default="")
     s3_public_endpoint: str = setting("URL of the S3 server for clients, if it differs", default="")
     s3_region: str = setting(
-        "region of the bucket; credentials are found as boto3 finds them (`AWS_*`)", default=""
+        "region of the bucket; credentials are read as boto3 reads them (`AWS_*`)", default=""
     )
 
 
@@ -153,8 +152,8 @@ class UploadSettings(Settings):
     """Limits of the HTTP edge."""
 
     max_upload_bytes: int = setting(
-        "largest file in one HTTP request when its digest is not known beforehand, as MLflow's "
-        "clients upload",
+        "largest file in one HTTP request without a digest declared beforehand, as uploaded by "
+        "MLflow's clients",
         default=5 << 30,
         shown="5 GiB",
         check=checks.at_least_one,
@@ -163,11 +162,11 @@ class UploadSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class ReflectionSettings(Settings):
-    """What gRPC servers tell about themselves."""
+    """Reflection of gRPC servers."""
 
     reflection: bool = setting(
-        "whether to answer gRPC clients that ask for the contract, as grpcurl does; they need the "
-        "token, where there is one",
+        "whether to serve the contract to gRPC clients such as grpcurl; they need the token, if "
+        "there is one",
         default=False,
         shown="off",
     )
@@ -206,21 +205,22 @@ class RegistryDatabaseSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class AdminSettings(RegistryDatabaseSettings, TrackingDatabaseSettings, UpSettings):
-    """Commands that work on an installation from outside: its home, store and databases."""
+    """Commands for administrators, which use the home, store and databases directly."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceSettings(ReflectionSettings, TlsSettings, TokenSettings):
-    """What every service in a process of its own reads."""
+    """Settings of every service in a process of its own."""
 
     tls_client_ca_file: Path | None = setting(
-        "certificates of the authorities of callers, PEM; gRPC callers must present one of theirs",
+        "certificates of the authorities of callers, PEM; gRPC callers must present a certificate "
+        "of one of them",
         default=None,
         shown="callers need none",
     )
     log_level: str = _log_level("INFO")
     drain_delay_s: float = setting(
-        "how many seconds to go on answering, not ready, before new calls are refused; at most 600",
+        "seconds from the report of not ready until new calls are refused at shutdown; at most 600",
         default=0.0,
         check=checks.between(0, 600),
     )
@@ -228,21 +228,21 @@ class ServiceSettings(ReflectionSettings, TlsSettings, TokenSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class TrackingTargetSettings(Settings):
-    """Where callers of tracking find it."""
+    """The address of tracking for its callers."""
 
     tracking_target: str = _target("tracking", "127.0.0.1:50051")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RegistryTargetSettings(Settings):
-    """Where callers of the registry find it."""
+    """The address of the registry for its callers."""
 
     registry_target: str = _target("the registry", "127.0.0.1:50052")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SigningSettings(ArtifactSettings):
-    """What services that sign URLs of artifacts read."""
+    """Settings of services that sign URLs of artifacts."""
 
     public_url: str = _public_url("http://127.0.0.1:5000", "")
 
@@ -306,7 +306,7 @@ class ModelServerSettings(SecretTokenSettings):
         check=checks.between(1, MAX_PREDICTION_BYTES),
     )
     serving_timeout_s: float = setting(
-        "how many seconds one request may take, including its time in the queue; at most 3600",
+        "time limit of one request in seconds, including its time in the queue; at most 3600",
         default=60.0,
         check=checks.between(0.001, 3600),
     )
@@ -317,23 +317,25 @@ class ClientSettings(TlsSettings, SecretTokenSettings, HomeSettings):
     """The SDK and the commands that call a server."""
 
     tracking_uri: str = setting(
-        "the server: `http(s)://host:5000`, `grpc(s)://host:port`", default="", shown="the home's"
+        "URI of the server: `http(s)://host:5000`, `grpc(s)://host:port`",
+        default="",
+        shown="the home's",
     )
     registry_uri: str = setting(
-        "the registry, if it is elsewhere", default="", shown="the tracking URI"
+        "URI of the registry, if it is another server", default="", shown="the tracking URI"
     )
-    cache: Path = setting("downloaded models, by digest", default=Path("~/.cache/modelyard"))
+    cache: Path = setting("folder of downloaded models", default=Path("~/.cache/modelyard"))
     progress: str = setting(
-        "`1` shows a bar for transfers over 8 MiB also where stderr is no terminal, `0` never; it "
-        "needs rich",
+        "`1` shows a progress bar for transfers over 8 MiB even if stderr is not a terminal, `0` "
+        "never; it needs rich",
         default="",
         shown="on a terminal",
     )
     experiment_name: str = setting(
-        "name of the experiment of runs that name none", default="", shown="Default"
+        "name of the experiment for runs without one", default="", shown="Default"
     )
-    experiment_id: str = setting("its id, if no name is set", default="", shown="0")
-    run_id: str = setting("the run that `start_run()` resumes", default="", shown="none")
+    experiment_id: str = setting("id of that experiment, if no name is set", default="", shown="0")
+    run_id: str = setting("id of the run that `start_run()` resumes", default="", shown="none")
 
 
 SERVICES: dict[str, type[ServiceSettings]] = {
@@ -353,4 +355,4 @@ PROGRAMS: dict[str, type[Settings]] = {
 """The settings of each program, by its command."""
 
 KNOWN_VARIABLES = frozenset(name for kind in PROGRAMS.values() for name in variables(kind).values())
-"""Every variable that a program reads; all of them may be set in one environment."""
+"""The variables of all programs; all of them may be set in one environment."""
