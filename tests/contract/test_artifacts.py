@@ -129,7 +129,7 @@ def test_of_many_files_the_one_that_is_a_folder_is_named(tracking: Tracking) -> 
     run_id = tracking.create_run()
     tracking.log_files({"f150/a/b": b"x"}, run_id=run_id)
     many = {f"f{number}": b"y" for number in range(200)}
-    with refused("INVALID_PARAMETER_VALUE", "The path 'f150' would be a file and also a folder"):
+    with refused("INVALID_PARAMETER_VALUE", "The path 'f150' would be both a file and a folder"):
         tracking.log_files(many, run_id=run_id)
     del many["f150"]
     tracking.log_files(many, run_id=run_id)

@@ -161,7 +161,7 @@ def test_declaring_what_is_being_removed_waits_and_then_asks_for_the_bytes(
     run_id = unused(platform, ONE)
 
     def declared_meanwhile() -> None:
-        with refused("TEMPORARILY_UNAVAILABLE", D1, "Declare it again"):
+        with refused("TEMPORARILY_UNAVAILABLE", D1, "Retry in a few seconds"):
             platform.declare(run_id, ONE)
 
     platform.store.after["delete"] = declared_meanwhile
@@ -295,7 +295,7 @@ def test_a_second_sweep_at_the_same_time_is_refused(platform: Platform) -> None:
     unused(platform, ONE)
 
     def swept_meanwhile() -> None:
-        with refused("ABORTED", "running already"):
+        with refused("ABORTED", "Another sweep is running"):
             platform.sweep()
 
     platform.store.before["delete"] = swept_meanwhile

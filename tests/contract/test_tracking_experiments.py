@@ -158,7 +158,7 @@ def test_renaming_checks_the_etag_and_the_name(tracking: Tracking) -> None:
         pb.UpdateExperimentRequest(experiment_id=experiment_id, new_name="b", etag=read.etag)
     )
     assert get(tracking, experiment_id).name == "b"
-    with refused("ABORTED", "changed since it was read"):
+    with refused("ABORTED", "Etag mismatch: the current etag of the experiment"):
         tracking.rpc.UpdateExperiment(
             pb.UpdateExperimentRequest(experiment_id=experiment_id, new_name="c", etag=read.etag)
         )

@@ -150,5 +150,5 @@ def test_an_mlmodel_file_that_is_none_is_refused(
 def test_a_history_tag_that_is_no_list_is_not_overwritten(tracking: Tracking) -> None:
     run_id = tracking.create_run(tags=[pb.RunTag(key="mlflow.log-model.history", value="mine")])
     model = {"artifact_path": "a", "flavors": {}, "utc_time_created": "now", "run_id": run_id}
-    with refused("INVALID_STATE", "no JSON list"):
+    with refused("INVALID_STATE", "not a JSON list"):
         tracking.rpc.LogModel(pb.LogModelRequest(run_id=run_id, model_json=json.dumps(model)))

@@ -1,4 +1,4 @@
-"""The tracking service, as a main mounts it."""
+"""The tracking service: `mount` adds it to a server, `MIGRATIONS` is its database schema."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from modelyard_kit.rpc.server import RpcServer
 from modelyard_tracking.clients import Registry
 from modelyard_tracking.search.restriction import restriction
 from modelyard_tracking.servicer import ArtifactsServicer, TrackingServicer
+from modelyard_tracking.servicer.proof_of_possession import ProofOfPossession
 
 logger = logging.getLogger(__name__)
 
@@ -25,9 +26,9 @@ MIGRATIONS = Migrations(
     service="tracking", folder=Path(__file__).parent / "migrations", head="0002"
 )
 
-# Together no more than the connections of one database: a call never waits for one.
+# In total at most the connections of one database, so that no call waits for a connection.
 _TRACKING_THREADS = 8
-_ARTIFACTS_THREADS = 8  # with those that wait, more than the calls one gateway makes at a time
+_ARTIFACTS_THREADS = 8  # with the queue, more than one gateway calls at a time
 
 
 def mount(
@@ -43,18 +44,18 @@ def mount(
     """Mount the tracking and artifacts services.
 
     Args:
-        server: Not started yet.
-        database: Tracking's own; refuses calls until it is at the head of `MIGRATIONS`.
-        store: Keeps the bytes of artifacts.
-        signer: Makes the URLs that the gateway answers.
-        clock: The time.
-        registry: A channel to `RegistryService`; without one nothing can be swept.
-        token: The services' own, to ask the registry with; None where none is asked for.
+        server: Server to mount on; not started yet.
+        database: Database of tracking; refuses calls until it is at the head of `MIGRATIONS`.
+        store: Store for the bytes of artifacts.
+        signer: Signs URLs that the gateway serves.
+        clock: Returns Unix time in milliseconds.
+        registry: Channel to `RegistryService`; without one, sweeps are refused.
+        token: Service token for calls to the registry; None if it requires no token.
     """
     require_head(database, MIGRATIONS)
     restrict_to_callers(database, restriction)
     if not store.trusted:
-        logger.warning("What clients upload is hashed again when it is committed.")
+        logger.warning("The store verifies no digests: uploads are hashed again when committed.")
     server.add(
         tracking_service_pb2.DESCRIPTOR.services_by_name["TrackingService"],
         TrackingServicer(database, clock),
@@ -63,7 +64,14 @@ def mount(
     )
     server.add(
         artifacts_service_pb2.DESCRIPTOR.services_by_name["ArtifactsService"],
-        ArtifactsServicer(database, store, signer, clock, Registry(registry, token)),
+        ArtifactsServicer(
+            database,
+            store,
+            signer,
+            clock,
+            Registry(registry, token),
+            ProofOfPossession(database, store, signer, clock),
+        ),
         threads=_ARTIFACTS_THREADS,
         problem=database.problem,
     )

@@ -1,4 +1,4 @@
-"""What tracking asks of the registry: which manifests registered versions need."""
+"""Client of the registry: lists the manifests that registered versions are pinned to."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from modelyard_kit.artifacts import Digest
 from modelyard_kit.errors import FailedPrecondition
 from modelyard_kit.rpc.channel import ask
 
-_A_PAGE = 10_000
+_PAGE_SIZE = 10_000
 
 
 class Registry:
-    """The registry, as the sweep of objects sees it.
+    """Client of the registry, used by the sweep of objects.
 
     Args:
-        channel: To `RegistryService`; None for a service that has none and cannot sweep.
-        token: The services' own; None where none is asked for.
+        channel: Channel to `RegistryService`; None without a registry, which refuses sweeps.
+        token: Service token; None if the registry requires no token.
     """
 
     def __init__(self, channel: grpc.Channel | None, token: str | None) -> None:
@@ -26,21 +26,21 @@ class Registry:
         self._token = token
 
     def pinned_manifests(self) -> set[Digest]:
-        """Return the digests of all manifests that versions point at.
+        """Return the digests of all manifests that versions are pinned to.
 
         Raises:
             Unavailable: The registry cannot be reached.
-            FailedPrecondition: There is none.
+            FailedPrecondition: No registry is configured.
         """
         if self._stub is None:
             raise FailedPrecondition(
-                "Nothing can be swept: this service was not told where the registry is, which "
-                "knows what registered versions need. Set MODELYARD_REGISTRY_TARGET."
+                "Cannot sweep without the registry, which lists the manifests that versions are "
+                "pinned to. Set MODELYARD_REGISTRY_TARGET."
             )
         digests: set[Digest] = set()
         page_token = ""
         while True:
-            request = pb.ListPinnedManifestsRequest(page_size=_A_PAGE, page_token=page_token)
+            request = pb.ListPinnedManifestsRequest(page_size=_PAGE_SIZE, page_token=page_token)
             reply: pb.ListPinnedManifestsResponse = ask(
                 "registry", self._stub.ListPinnedManifests, request, token=self._token
             )

@@ -6,11 +6,11 @@ from prometheus_client import Counter
 
 digest_mismatches = Counter(
     "modelyard_digest_mismatch",
-    "Objects whose bytes were not those of their digest.",
+    "Objects whose bytes did not match their digest.",
 )
 
 gc_objects = Counter(
     "modelyard_gc_objects",
-    "Objects that were removed because nothing refers to them.",
+    "Objects that a sweep removed because nothing refers to them.",
     ("result",),
 )

@@ -22,7 +22,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from modelyard_kit.rpc.idempotency import replies
 from modelyard_tracking.rules.states import Lifecycle, ModelStatus, RunStatus
 
-# SQLite counts only INTEGER keys by itself.
+# SQLite assigns only INTEGER keys automatically.
 _Number = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -68,7 +68,7 @@ class Run(Base):
     end_ms: Mapped[int | None] = mapped_column(BigInteger)
     lifecycle_stage: Mapped[str] = mapped_column(String(16), default=Lifecycle.ACTIVE)
     deleted_with_experiment: Mapped[bool] = mapped_column(Boolean, default=False)
-    """Whether restoring the experiment restores it."""
+    """Whether restoring the experiment restores the run."""
     revision: Mapped[int] = mapped_column(BigInteger, default=1)
     __table_args__ = (Index("run_by_start", "experiment_id", "start_ms"),)
 
@@ -125,7 +125,7 @@ class LatestMetric(Base):
     step: Mapped[int] = mapped_column(BigInteger)
     timestamp_ms: Mapped[int] = mapped_column(BigInteger)
     value: Mapped[float] = mapped_column(Double)
-    """0 where `is_nan`: SQLite stores NaN as NULL."""
+    """0 if `is_nan`: SQLite stores NaN as NULL."""
     is_nan: Mapped[bool] = mapped_column(Boolean)
     model_id: Mapped[str] = mapped_column(String(34))
     dataset_name: Mapped[str] = mapped_column(String(500))
@@ -135,7 +135,7 @@ class LatestMetric(Base):
 class LoggedModel(Base):
     __tablename__ = "logged_model"
     number: Mapped[int] = mapped_column(_Number, primary_key=True, autoincrement=True)
-    """Says which of two is newer, within one millisecond too."""
+    """Order of creation, also within one millisecond."""
     model_id: Mapped[str] = mapped_column(String(34), unique=True)
     experiment_id: Mapped[int] = mapped_column(ForeignKey(Experiment.experiment_id))
     name: Mapped[str] = mapped_column(String(500))
@@ -238,7 +238,7 @@ class ModelOutput(Base):
 
 
 class Imported(Base):
-    """What came from another server: importing it again finds it by its id there."""
+    """Maps the id of an imported resource at its origin to its id here, for repeated imports."""
 
     __tablename__ = "imported"
     origin: Mapped[str] = mapped_column(String(256), primary_key=True)
@@ -258,7 +258,7 @@ class ArtifactFile(Base):
     path: Mapped[str] = mapped_column(String(1024), primary_key=True)
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     digest: Mapped[str] = mapped_column(String(64), index=True)
-    """Of the whole file, which is one object unless it has parts."""
+    """Digest of the whole file, which is one object unless it has parts."""
 
 
 class ArtifactPart(Base):
@@ -280,7 +280,7 @@ class ArtifactPart(Base):
 
 
 class StoredObject(Base):
-    """An object that tracking knows of: announced, in the store, or a manifest that was sealed."""
+    """A known object: declared for upload, in the store, or a sealed manifest."""
 
     __tablename__ = "stored_object"
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -289,5 +289,7 @@ class StoredObject(Base):
     """`declared`, `stored`, or `sweeping` while a sweep removes it."""
     is_manifest: Mapped[bool] = mapped_column(Boolean, default=False)
     leased_until_ms: Mapped[int] = mapped_column(BigInteger)
-    """Kept at least until then, whether or not anything refers to it; when sweeping, the time
-    until which the sweep may delete it."""
+    """End of the lease: the object is not swept before it. While sweeping, the end of the claim.
+
+    Unix time in milliseconds.
+    """

@@ -1,4 +1,4 @@
-"""Rows to messages and back, pure. The only module that knows both."""
+"""Conversion of rows to messages and back, without I/O. Only this module knows both."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ _STATUSES_OF_MODELS = {number: status for status, number in _MODEL_STATUSES.item
 
 @dataclass(frozen=True, slots=True)
 class ModelParts:
-    """A logged model with all that a reply says of it."""
+    """A logged model with the rows of its metrics, params and tags."""
 
     model: LoggedModel
     metrics: Sequence[Row[Any]]
-    """Of `latest_model_metric`."""
+    """Rows of `latest_model_metric`."""
     params: Sequence[LoggedModelParam]
     tags: Sequence[LoggedModelTag]
 
@@ -136,7 +136,7 @@ def _dataset_input(used: Row[Any], labels: Iterable[Row[Any]]) -> pb.DatasetInpu
 
 
 def latest_metric(row: Row[Any]) -> pb.Metric:
-    """Return the last point of a metric; the run it belongs to is named around it."""
+    """Return the latest point of a metric, without its run."""
     return pb.Metric(
         key=row.key,
         value=math.nan if row.is_nan else row.number,
@@ -249,12 +249,12 @@ def run_status_of(status: pb.RunStatus) -> RunStatus | None:
 
 
 def required_run_status_of(status: pb.RunStatus) -> RunStatus:
-    """Return a status that the request was checked to have."""
+    """Return the status of a request that is known to have one."""
     return _STATUSES_OF_RUNS[status]
 
 
 def model_status_of(status: pb.LoggedModelStatus) -> ModelStatus:
-    """Return a status that the request was checked to have."""
+    """Return the status of a request that is known to have one."""
     return _STATUSES_OF_MODELS[status]
 
 
@@ -269,7 +269,7 @@ def model_order_of(message: pb.SearchLoggedModelsRequest.OrderBy) -> ModelOrder:
 
 
 def pairs_of(messages: Iterable[Any], what: str) -> dict[str, str]:
-    """Return the key and value of each tag or param; a key may not have two values."""
+    """Return the values of tags or params by key; refuse a key with two values."""
     return unique(((message.key, message.value) for message in messages), what)
 
 

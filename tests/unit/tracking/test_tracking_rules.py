@@ -110,11 +110,11 @@ def test_a_number_ranks_above_nan_of_the_same_instant_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("most", "kept"), [(1, [9]), (2, [0, 9]), (4, [0, 3, 6, 9]), (10, list(range(10)))]
+    ("limit", "sampled"), [(1, [9]), (2, [0, 9]), (4, [0, 3, 6, 9]), (10, list(range(10)))]
 )
-def test_a_sample_has_the_first_and_the_last(most: int, kept: list[int]) -> None:
+def test_a_sample_has_the_first_and_the_last(limit: int, sampled: list[int]) -> None:
     points = [Point(n, n, 0.0) for n in range(10)]
-    assert [point.step for point in sample(points, most)] == kept
+    assert [point.step for point in sample(points, limit)] == sampled
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_one_object_has_one_size() -> None:
 
 
 def test_a_path_may_not_come_twice() -> None:
-    with pytest.raises(InvalidArgument, match="'a' comes twice"):
+    with pytest.raises(InvalidArgument, match="Duplicate path 'a'"):
         artifacts.checked_files([ManifestFile("a", 1, A), ManifestFile("a", 1, A)])
 
 

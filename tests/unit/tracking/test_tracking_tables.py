@@ -61,7 +61,7 @@ def test_the_first_datasets_are_told_of_too_many(database: Database, run_id: str
     with database.write() as session:
         used = [inputs.NewDatasetInput("iris", digest, "s", "s", "", "", {}) for digest in "cab"]
         inputs.log_inputs(session, run_id, used, [])
-        found = inputs.datasets_of_experiments(session, [0], most=2)
+        found = inputs.datasets_of_experiments(session, [0], limit=2)
     assert [row.digest for row in found] == ["a", "b"]
 
 

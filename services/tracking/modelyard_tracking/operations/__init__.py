@@ -1,1 +1,1 @@
-"""What tracking does, one file a noun, each function inside the caller's transaction."""
+"""Operations of tracking, one module per noun; each function runs in the caller's transaction."""

@@ -1,6 +1,6 @@
-"""Writing trees: leases of objects, files that are put in place, manifests that are sealed.
+"""Writing artifact trees: leasing objects, committing files and deleting them.
 
-The bytes themselves are in the store, which the servicer asks before it opens a transaction.
+The bytes themselves are in the store, which the servicer queries before it opens a transaction.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from modelyard_tracking.rules.artifacts import (
     file_and_folder,
 )
 
-_KEYS_A_STATEMENT = 5_000  # databases bind some ten thousand values at most
-_RANGES_A_STATEMENT = 100
+_KEYS_PER_STATEMENT = 5_000  # databases bind at most some ten thousand values
+_RANGES_PER_STATEMENT = 100
 _SWEPT_WITHIN_S = 5.0
 DECLARED, STORED, SWEEPING = "declared", "stored", "sweeping"
 
 
 def require_writable(session: Session, owner: Owner) -> None:
-    """Refuse a run or model whose tree may not be written to.
+    """Refuse an owner whose tree may not be written to.
 
     Raises:
-        NotFound: There is no such owner.
-        FailedPrecondition: It, its run or its experiment is deleted.
+        NotFound: There is no such run or logged model.
+        FailedPrecondition: The owner, its run or its experiment is deleted.
     """
     if owner.kind is OwnerKind.RUN:
         get_active_run(session, owner.owner_id)
@@ -57,28 +57,28 @@ def lease_objects(
     state: str,
     is_manifest: bool = False,
 ) -> int:
-    """Keep objects for the next hour, whether or not anything refers to them.
+    """Lease objects for an hour, during which no sweep removes them.
 
-    Whoever looks at the store after that finds what will be there until the lease ends.
+    Objects that are found in the store after this call remain there until the lease ends.
 
     Args:
-        session: The transaction.
+        session: Session of the transaction.
         objects: Sizes in bytes by digest.
-        now_ms: Unix time, milliseconds.
-        state: `STORED` for objects whose bytes are known to be right; `DECLARED` to leave those
-            that are known so.
-        is_manifest: Whether the object is a sealed manifest.
+        now_ms: Unix time in milliseconds.
+        state: `STORED` for objects with verified bytes; `DECLARED` for others, which leaves objects
+            that are already `STORED` as they are.
+        is_manifest: Whether the objects are sealed manifests.
 
     Returns:
-        When the lease ends: Unix time, milliseconds.
+        End of the lease, Unix time in milliseconds.
 
     Raises:
-        Unavailable: One of them is being removed by a sweep.
+        Unavailable: A sweep is removing one of the objects.
     """
     until_ms = now_ms + LEASE_MS
     present = _prolong(session, objects, now_ms, until_ms, state)
-    absent = sorted(objects.keys() - present)  # in order, as they are locked
-    _refuse_swept(session, absent)
+    absent = sorted(objects.keys() - present)  # in the order of the locks
+    _refuse_sweeping(session, absent)
     if absent:
         session.execute(
             insert(StoredObject),
@@ -96,12 +96,12 @@ def lease_objects(
     return until_ms
 
 
-def expect_objects(session: Session, digests: Iterable[Digest]) -> None:
-    """Have objects taken for stored no more, since they have to be uploaded again."""
-    for some in batches(digests):
+def reset_to_declared(session: Session, digests: Iterable[Digest]) -> None:
+    """Set stored objects back to declared, because they must be uploaded again."""
+    for batch in batches(digests):
         session.execute(
             update(StoredObject)
-            .where(StoredObject.digest.in_(some), StoredObject.state == STORED)
+            .where(StoredObject.digest.in_(batch), StoredObject.state == STORED)
             .values(state=DECLARED)
             .execution_options(synchronize_session=False)
         )
@@ -110,16 +110,16 @@ def expect_objects(session: Session, digests: Iterable[Digest]) -> None:
 def _prolong(
     session: Session, digests: Iterable[Digest], now_ms: int, until_ms: int, state: str
 ) -> set[str]:
-    """Lease those objects that have a row and are not being swept; return them."""
-    # What an unfinished sweep has claimed may be gone already.
+    """Lease the objects that have a row and are not being swept, and return their digests."""
+    # An unfinished sweep may have deleted the objects that it claimed.
     declared = case((StoredObject.state == SWEEPING, DECLARED), else_=StoredObject.state)
     prolonged: set[str] = set()
-    for some in batches(digests):
+    for batch in batches(digests):
         free = select(StoredObject.digest).where(
-            StoredObject.digest.in_(some),
+            StoredObject.digest.in_(batch),
             or_(StoredObject.state != SWEEPING, StoredObject.leased_until_ms < now_ms),
         )
-        # In order, so that nobody who leases the same waits for the other.
+        # Locked in a fixed order, so that concurrent leases cannot deadlock.
         locked = free.order_by(StoredObject.digest).with_for_update(**EXCLUSIVE)
         prolonged.update(
             session.scalars(
@@ -133,49 +133,49 @@ def _prolong(
     return prolonged
 
 
-def _refuse_swept(session: Session, digests: Iterable[Digest]) -> None:
-    for some in batches(digests):
+def _refuse_sweeping(session: Session, digests: Iterable[Digest]) -> None:
+    for batch in batches(digests):
         swept = session.scalar(
             select(StoredObject.digest)
-            .where(StoredObject.digest.in_(some), StoredObject.state == SWEEPING)
+            .where(StoredObject.digest.in_(batch), StoredObject.state == SWEEPING)
             .limit(1)
         )
         if swept is not None:
             raise Unavailable(
-                f"The object {swept} is being removed, because nothing referred to it any more; "
-                "nothing was written. Declare it again in a moment.",
+                f"The object {swept} is being removed by a sweep, because nothing referred to it; "
+                "nothing was written. Retry in a few seconds.",
                 digest=swept,
             ).after(_SWEPT_WITHIN_S)
 
 
 def batches(digests: Iterable[Digest]) -> Iterator[list[Digest]]:
-    """Yield digests in lists that fit one statement."""
+    """Yield digests in lists that fit into one statement."""
     left = iter(digests)
-    while some := list(islice(left, _KEYS_A_STATEMENT)):
-        yield some
+    while batch := list(islice(left, _KEYS_PER_STATEMENT)):
+        yield batch
 
 
 def known_objects(session: Session, digests: Iterable[Digest]) -> dict[Digest, StoredObject]:
-    """Return the rows of those objects that were declared or stored and are not being swept."""
+    """Return the rows of objects that are declared or stored, by digest."""
     known: dict[Digest, StoredObject] = {}
-    for some in batches(digests):
+    for batch in batches(digests):
         rows = select(StoredObject).where(
-            StoredObject.digest.in_(some), StoredObject.state != SWEEPING
+            StoredObject.digest.in_(batch), StoredObject.state != SWEEPING
         )
         known.update((Digest(row.digest), row) for row in session.scalars(rows))
     return known
 
 
 def commit_files(session: Session, owner: Owner, files: Sequence[ManifestFile]) -> None:
-    """Put checked files into a tree, replacing those of the same path.
+    """Put checked files into a tree, replacing files with the same paths.
 
     Args:
-        session: The transaction.
-        owner: Writable.
-        files: Their objects are in the store.
+        session: Session of the transaction.
+        owner: Owner of the tree, which must be writable.
+        files: Files whose objects are in the store.
 
     Raises:
-        InvalidArgument: A path is a folder of the tree, or is below one of its files.
+        InvalidArgument: A path is a folder of the tree, or lies below one of its files.
     """
     _lock_tree(session, owner)
     paths = [file.path for file in files]
@@ -189,27 +189,28 @@ def commit_files(session: Session, owner: Owner, files: Sequence[ManifestFile]) 
 
 
 def delete_files(session: Session, owner: Owner, path: str) -> bool:
-    """Take the files at or below a path out of a tree, all of them if it is empty.
+    """Remove the files at or below a path from a tree.
 
     Args:
-        session: The transaction.
-        owner: Writable.
-        path: A file or a folder.
+        session: Session of the transaction.
+        owner: Owner of the tree, which must be writable.
+        path: Path of a file or folder; empty for the whole tree.
 
     Returns:
-        Whether there were any. Those of a logged model that a run's tree shows are not the run's.
+        Whether the tree had such files. Files of logged models that a run's tree includes do not
+        count.
     """
     _lock_tree(session, owner)
-    gone = session.scalars(
+    removed = session.scalars(
         delete(ArtifactFile).where(*_of(owner), at_or_below(path)).returning(ArtifactFile.path)
     ).all()
-    for start in range(0, len(gone), _KEYS_A_STATEMENT):
-        _remove(session, owner, gone[start : start + _KEYS_A_STATEMENT])
-    return bool(gone)
+    for start in range(0, len(removed), _KEYS_PER_STATEMENT):
+        _remove(session, owner, removed[start : start + _KEYS_PER_STATEMENT])
+    return bool(removed)
 
 
 def _lock_tree(session: Session, owner: Owner) -> None:
-    # That no path is a file and also a folder is no constraint of the table: one writer of a tree.
+    # No table constraint prevents a path from being both file and folder, so writers take turns.
     if owner.kind is OwnerKind.RUN:
         get_active_run(session, owner.owner_id, EXCLUSIVE)
     else:
@@ -218,12 +219,12 @@ def _lock_tree(session: Session, owner: Owner) -> None:
 
 def _remove(session: Session, owner: Owner, paths: Collection[str]) -> None:
     for table in (ArtifactPart, ArtifactFile):
-        gone = delete(table).where(
+        removed = delete(table).where(
             table.owner_kind == owner.kind,
             table.owner_id == owner.owner_id,
             table.path.in_(paths),
         )
-        session.execute(gone.execution_options(synchronize_session=False, **LATER))
+        session.execute(removed.execution_options(synchronize_session=False, **LATER))
 
 
 def _add(session: Session, owner: Owner, files: Sequence[ManifestFile]) -> None:
@@ -252,21 +253,21 @@ def _add(session: Session, owner: Owner, files: Sequence[ManifestFile]) -> None:
 
 def _refuse_files_above(session: Session, owner: Owner, paths: Sequence[str]) -> None:
     folders = sorted({folder for path in paths for folder in ancestors(path)})
-    for start in range(0, len(folders), _KEYS_A_STATEMENT):
-        some = folders[start : start + _KEYS_A_STATEMENT]
+    for start in range(0, len(folders), _KEYS_PER_STATEMENT):
+        batch = folders[start : start + _KEYS_PER_STATEMENT]
         clash = session.scalar(
-            select(ArtifactFile.path).where(*_of(owner), ArtifactFile.path.in_(some)).limit(1)
+            select(ArtifactFile.path).where(*_of(owner), ArtifactFile.path.in_(batch)).limit(1)
         )
         if clash is not None:
             raise file_and_folder(clash)
 
 
 def _refuse_folders(session: Session, owner: Owner, paths: Sequence[str]) -> None:
-    for start in range(0, len(paths), _RANGES_A_STATEMENT):
+    for start in range(0, len(paths), _RANGES_PER_STATEMENT):
         # "0" is the character after "/".
         inside = (
             and_(ArtifactFile.path > f"{path}/", ArtifactFile.path < f"{path}0")
-            for path in paths[start : start + _RANGES_A_STATEMENT]
+            for path in paths[start : start + _RANGES_PER_STATEMENT]
         )
         found = session.scalar(select(ArtifactFile.path).where(*_of(owner), or_(*inside)).limit(1))
         if found is not None:

@@ -26,12 +26,12 @@ from modelyard_tracking.rules.values import (
     experiment_number,
 )
 
-_COUNT_ON = text(
+_ADVANCE_IDS = text(
     "SELECT setval(counter, :number) "
     "FROM pg_get_serial_sequence('experiment', 'experiment_id') AS counter "
     "WHERE :number > coalesce(pg_sequence_last_value(counter), 0)"
 )
-_KEYS_A_STATEMENT = 5_000  # databases bind some ten thousand values at most
+_KEYS_PER_STATEMENT = 5_000  # databases bind at most some ten thousand values
 
 
 def create_experiment(
@@ -40,19 +40,19 @@ def create_experiment(
     """Create an experiment.
 
     Raises:
-        AlreadyExists: The name is taken, by a deleted experiment too.
-        InvalidArgument: `artifact_location` is not where Modelyard keeps the artifacts anyway.
-        PermissionDenied: The caller's token is not good for experiments of that name.
+        AlreadyExists: An experiment has the name, even if it is deleted.
+        InvalidArgument: `artifact_location` is not in Modelyard's own store.
+        PermissionDenied: The name is outside the scope of the caller's token.
     """
     _require_free(session, checked_experiment_name(name))
     experiment = Experiment(name=name, created_ms=now_ms, updated_ms=now_ms)
     session.add(experiment)
     session.flush()
-    ours = experiment_artifacts(experiment.experiment_id)
-    if artifact_location not in {"", ARTIFACT_ROOT.rstrip("/"), ARTIFACT_ROOT, ours}:
+    default_location = experiment_artifacts(experiment.experiment_id)
+    if artifact_location not in {"", ARTIFACT_ROOT.rstrip("/"), ARTIFACT_ROOT, default_location}:
         raise InvalidArgument(
-            f"Invalid artifact_location '{artifact_location}': Modelyard keeps artifacts in its "
-            f"own store; leave it empty or give '{ARTIFACT_ROOT}'.",
+            f"Invalid artifact_location '{artifact_location}': artifacts are kept in Modelyard's "
+            f"own store; expected '{ARTIFACT_ROOT}' or an empty value.",
             artifact_location=artifact_location,
         )
     session.add_all(
@@ -64,10 +64,10 @@ def create_experiment(
     return experiment
 
 
-def count_on_from(session: Session, number: int) -> None:
-    """Have new experiments get ids after one that was kept; SQLite does by itself."""
+def advance_experiment_ids(session: Session, number: int) -> None:
+    """Assign ids greater than `number` to new experiments; SQLite does so automatically."""
     if session.get_bind().dialect.name == "postgresql":
-        session.execute(_COUNT_ON, {"number": number})
+        session.execute(_ADVANCE_IDS, {"number": number})
 
 
 def get_experiment(session: Session, experiment_id: str, lock: Lock = UNLOCKED) -> Experiment:
@@ -90,7 +90,7 @@ def get_active_experiment(
     """Return an experiment that may be written to.
 
     Raises:
-        FailedPrecondition: It is deleted.
+        FailedPrecondition: The experiment is deleted.
     """
     found = get_experiment(session, experiment_id, lock)
     if found.lifecycle_stage != Lifecycle.ACTIVE:
@@ -106,9 +106,9 @@ def tags_of(session: Session, experiments: Sequence[Experiment]) -> dict[int, li
     """Return the tags of each experiment, by key."""
     found: dict[int, list[ExperimentTag]] = {row.experiment_id: [] for row in experiments}
     ids = list(found)
-    for start in range(0, len(ids), _KEYS_A_STATEMENT):
-        some = ids[start : start + _KEYS_A_STATEMENT]
-        tags = select(ExperimentTag).where(ExperimentTag.experiment_id.in_(some))
+    for start in range(0, len(ids), _KEYS_PER_STATEMENT):
+        batch = ids[start : start + _KEYS_PER_STATEMENT]
+        tags = select(ExperimentTag).where(ExperimentTag.experiment_id.in_(batch))
         for tag in session.scalars(tags.order_by(ExperimentTag.key)):
             found[tag.experiment_id].append(tag)
     return found
@@ -120,7 +120,9 @@ def rename_experiment(
     experiment = get_active_experiment(session, experiment_id, EXCLUSIVE)
     if etag and etag != experiment.etag:
         raise Aborted(
-            f"The experiment {experiment_id} changed since it was read; read it again.",
+            f"Etag mismatch: the current etag of the experiment {experiment_id} is "
+            f"{experiment.etag}, the request expected {etag}. Nothing was written; read the "
+            "experiment again, then retry.",
             etag=experiment.etag,
         )
     if name == experiment.name:
@@ -131,7 +133,7 @@ def rename_experiment(
 
 
 def delete_experiment(session: Session, experiment_id: str, now_ms: int) -> None:
-    """Delete an experiment and those of its runs that are not deleted yet."""
+    """Delete an experiment and its active runs."""
     experiment = get_experiment(session, experiment_id, EXCLUSIVE)
     if experiment.lifecycle_stage != Lifecycle.ACTIVE:
         raise NotFound(
@@ -154,7 +156,7 @@ def delete_experiment(session: Session, experiment_id: str, now_ms: int) -> None
 
 
 def restore_experiment(session: Session, experiment_id: str, now_ms: int) -> None:
-    """Restore an experiment and the runs that were deleted with it, not those deleted before."""
+    """Restore an experiment and the runs that were deleted with it, not runs deleted before."""
     experiment = get_experiment(session, experiment_id, EXCLUSIVE)
     if experiment.lifecycle_stage != Lifecycle.DELETED:
         raise NotFound(

@@ -1,4 +1,4 @@
-"""Reading metrics: what a run's or a model's curves look like."""
+"""Reading metrics: histories, series and latest values."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from modelyard_kit.errors import InvalidArgument
 from modelyard_tracking.models import LatestModelMetric, MetricChunk
 from modelyard_tracking.rules.points import Curve, Packed, Point, history_order
 
-_NOT_OURS = (
-    "Invalid page_token: expected the next_page_token of an earlier answer, unchanged, "
+_MALFORMED = (
+    "Invalid page_token: expected the next_page_token of an earlier reply, unchanged, "
     "or an empty one for the first page"
 )
 
-# Built once, and of rows rather than entities: every get and search of models reads these.
+# Built once, with rows instead of entities: every get and search of models executes it.
 _latest_of_models = cast(Table, LatestModelMetric.__table__)
 _LATEST_OF_MODELS = (
     select(_latest_of_models, _latest_of_models.c.value.label("number"))
@@ -35,13 +35,13 @@ _BY_CURVE = [_chunks.c[name] for name in Curve._fields]
 
 
 class HistoryPoint(NamedTuple):
-    """A point of a run's history, with the data it was computed on. They sort as a history does."""
+    """A point of a run's history, with its dataset. Points sort in history order."""
 
     timestamp_ms: int
     step: int
     is_nan: bool
     number: float
-    """0 where `is_nan`."""
+    """Value of the point; 0 if `is_nan`."""
     dataset_name: str
     dataset_digest: str
 
@@ -53,9 +53,9 @@ class HistoryPoint(NamedTuple):
 def history_page(
     session: Session, run_id: str, key: str, page_token: str, page_size: int
 ) -> tuple[list[HistoryPoint], str]:
-    """Return points of one metric by (timestamp, step, value), and the token of the next page.
+    """Return points of one metric by (timestamp, step, value), and the next page token.
 
-    A point logged for several models is one point; so is one logged twice. Only the chunks that
+    A point that was logged for several models or repeatedly is returned once. Only the chunks that
     overlap the page are read.
     """
     query = paging.fingerprint("history", run_id, key)
@@ -71,7 +71,7 @@ def history_page(
     ).all()
     found: set[HistoryPoint] = set()
     for chunk_id, min_timestamp_ms in extents:
-        # All that comes now may be later than the page.
+        # All points of the remaining chunks are later than the page.
         if sum(point.timestamp_ms < min_timestamp_ms for point in found) > page_size:
             break
         found.update(
@@ -85,36 +85,36 @@ def history_page(
 
 
 def points_of_runs(
-    session: Session, run_ids: Iterable[str], key: str, most: int
+    session: Session, run_ids: Iterable[str], key: str, limit: int
 ) -> list[tuple[str, HistoryPoint]]:
-    """Return points of one metric by (run, timestamp, step, value): the first `most` of them."""
+    """Return the first `limit` points of one metric by (run, timestamp, step, value)."""
     found: list[tuple[str, HistoryPoint]] = []
     for run_id in sorted(set(run_ids)):
-        if len(found) == most:
+        if len(found) == limit:
             break
-        page, _ = history_page(session, run_id, key, "", most - len(found))
+        page, _ = history_page(session, run_id, key, "", limit - len(found))
         found += [(run_id, point) for point in page]
     return found
 
 
 def series_of_run(session: Session, run_id: str, keys: Sequence[str]) -> dict[Curve, list[Point]]:
-    """Return a run's curves: each one's points by (timestamp, step, value), without doubles.
+    """Return the points of a run's curves by (timestamp, step, value), without duplicates.
 
     Args:
-        session: The transaction.
-        run_id: A run that exists.
-        keys: Which metrics; all of them if empty.
+        session: Session of the transaction.
+        run_id: Id of an existing run.
+        keys: Keys of the metrics; all metrics if empty.
     """
     found: dict[Curve, list[Point]] = {}
     for chunk in session.execute(_of_runs(select(_chunks), [run_id], keys).order_by(*_BY_CURVE)):
         curve = Curve(chunk.key, chunk.model_id, chunk.dataset_name, chunk.dataset_digest)
         packed = Packed(chunk.steps, chunk.timestamps, chunk.values)
         found.setdefault(curve, []).extend(packed.points())
-    return {curve: without_doubles(points) for curve, points in found.items()}
+    return {curve: deduplicated(points) for curve, points in found.items()}
 
 
 def count_points(session: Session, run_ids: Sequence[str], keys: Sequence[str]) -> int:
-    """Return how many points metrics of runs have, doubles included."""
+    """Return the number of stored points of metrics of runs, including duplicates."""
     counted = _of_runs(select(func.sum(_chunks.c.point_count)), run_ids, keys)
     return session.scalar(counted) or 0
 
@@ -133,7 +133,7 @@ def points_between(
         query = query.where(MetricChunk.max_step >= first_step)
     if last_step is not None:
         query = query.where(MetricChunk.min_step <= last_step)
-    return without_doubles(
+    return deduplicated(
         point
         for chunk in session.scalars(query)
         for point in Packed(chunk.steps, chunk.timestamps, chunk.values).points()
@@ -150,8 +150,8 @@ def latest_of_models(session: Session, model_ids: Sequence[str]) -> dict[str, li
     return found
 
 
-def without_doubles(points: Iterable[Point]) -> list[Point]:
-    """Return points in history order, each once."""
+def deduplicated(points: Iterable[Point]) -> list[Point]:
+    """Return points in history order, without duplicates."""
     by_order = {history_order(point): point for point in points}
     return [by_order[order] for order in sorted(by_order)]
 
@@ -174,7 +174,7 @@ def _points_of(session: Session, chunk_id: int) -> Iterator[HistoryPoint]:
 
 
 def _write_cursor(point: HistoryPoint) -> paging.Cursor:
-    # The number as text: JSON has no infinities, and hexadecimal is exact.
+    # Hexadecimal text, which is exact and can express infinities, unlike JSON numbers.
     return (
         point.timestamp_ms,
         point.step,
@@ -192,11 +192,11 @@ def _read_cursor(cursor: paging.Cursor | None) -> HistoryPoint | None:
         case (int(timestamp_ms), int(step), int(is_nan), str(number), str(name), str(digest)):
             value = _from_hex(number)
             return HistoryPoint(timestamp_ms, step, bool(is_nan), value, name, digest)
-    raise InvalidArgument(_NOT_OURS)
+    raise InvalidArgument(_MALFORMED)
 
 
 def _from_hex(text: str) -> float:
     try:
         return float.fromhex(text)
     except (ValueError, OverflowError):
-        raise InvalidArgument(_NOT_OURS) from None
+        raise InvalidArgument(_MALFORMED) from None

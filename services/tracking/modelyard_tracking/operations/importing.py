@@ -1,7 +1,7 @@
-"""Importing: writing what another server had, again and again, to the same resources.
+"""Importing from another server: repeatable upserts of experiments, runs and logged models.
 
-Each function brings one resource to exactly what is given and says whether it made it. What is the
-same already changes nothing: no revision, no time.
+Each function makes one resource equal to the original and returns whether it was created. Equal
+resources are left unchanged, including their revision and times.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from modelyard_tracking.models import (
     RunTag,
 )
 from modelyard_tracking.operations.experiments import (
-    count_on_from,
+    advance_experiment_ids,
     delete_experiment,
     get_active_experiment,
     get_experiment,
@@ -35,7 +35,7 @@ from modelyard_tracking.operations.experiments import (
 )
 from modelyard_tracking.operations.inputs import NewDatasetInput, add_inputs, add_outputs
 from modelyard_tracking.operations.logged_models import log_logged_model_params
-from modelyard_tracking.operations.origins import Kind, claim
+from modelyard_tracking.operations.origins import Kind, register_origin
 from modelyard_tracking.operations.params_and_tags import log_params
 from modelyard_tracking.operations.runs import get_run
 from modelyard_tracking.rules.states import Lifecycle, ModelStatus, RunStatus
@@ -47,9 +47,9 @@ from modelyard_tracking.rules.values import (
     checked_experiment_name,
     checked_model_name,
     checked_run_name,
-    kept_experiment_number,
-    may_keep_model_id,
-    may_keep_run_id,
+    importable_experiment_number,
+    is_importable_model_id,
+    is_importable_run_id,
     new_model_id,
     new_run_id,
 )
@@ -59,7 +59,7 @@ _TagTable: TypeAlias = type[ExperimentTag] | type[RunTag] | type[LoggedModelTag]
 
 @dataclass(frozen=True, slots=True)
 class OriginalExperiment:
-    """An experiment as another server has it. Times are Unix time, milliseconds."""
+    """An experiment as stored on another server. Times are Unix time in milliseconds."""
 
     experiment_id: str
     name: str
@@ -71,7 +71,7 @@ class OriginalExperiment:
 
 @dataclass(frozen=True, slots=True)
 class OriginalRun:
-    """A run as another server has it, in an experiment of ours. Times are as above."""
+    """A run as stored on another server; `experiment_id` is an id here. Times are as above."""
 
     run_id: str
     experiment_id: str
@@ -85,14 +85,14 @@ class OriginalRun:
     tags: Mapping[str, str]
     datasets: Sequence[NewDatasetInput]
     model_inputs: Sequence[str]
-    """Ids of our logged models."""
+    """Ids of logged models here."""
     model_outputs: Sequence[tuple[str, int]]
-    """Ids of our logged models, each with its step."""
+    """Ids of logged models here, each with its step."""
 
 
 @dataclass(frozen=True, slots=True)
 class OriginalModel:
-    """A logged model as another server has it, of an experiment and run of ours."""
+    """A logged model as stored on another server; ids of experiment and run are ids here."""
 
     model_id: str
     experiment_id: str
@@ -109,15 +109,15 @@ class OriginalModel:
 def import_experiment(
     session: Session, origin: str, original: OriginalExperiment, now_ms: int
 ) -> tuple[Experiment, bool]:
-    """Write an experiment; Default is one everywhere, and only gains tags."""
+    """Import an experiment; Default is the same on every server, and only its tags are imported."""
     checked_experiment_name(original.name)
     if original.name == DEFAULT_EXPERIMENT_NAME or original.experiment_id == "0":
         return _add_to_default(session, origin, original), False
-    note = claim(session, origin, Kind.EXPERIMENT, original.experiment_id)
-    created = not note.id_here
+    imported = register_origin(session, origin, Kind.EXPERIMENT, original.experiment_id)
+    created = not imported.id_here
     if not created:
-        experiment = get_experiment(session, note.id_here, EXCLUSIVE)
-    # Whoever makes or renames an experiment waits, and has taken no number from the sequence yet.
+        experiment = get_experiment(session, imported.id_here, EXCLUSIVE)
+    # Blocks calls that create or rename an experiment before they take an id from the sequence.
     locks.hold_table(session, Experiment)
     if created:
         experiment = Experiment(
@@ -128,8 +128,8 @@ def import_experiment(
         )
         session.add(experiment)
         session.flush()
-        count_on_from(session, experiment.experiment_id)
-        note.id_here = str(experiment.experiment_id)
+        advance_experiment_ids(session, experiment.experiment_id)
+        imported.id_here = str(experiment.experiment_id)
     _set_experiment_stage(session, origin, experiment, original.lifecycle_stage, now_ms)
     values = {"name": _free_name(session, original.name, experiment.experiment_id)}
     times = {"created_ms": original.created_ms, "updated_ms": original.updated_ms}
@@ -144,27 +144,27 @@ def import_experiment(
 
 
 def import_run(session: Session, origin: str, original: OriginalRun) -> tuple[Run, bool]:
-    """Write a run with all but its metrics and artifacts.
+    """Import a run without its metrics and artifacts.
 
-    A run without a name is named by the tag `mlflow.runName`, or else by its id here.
+    A run without a name gets the value of the tag `mlflow.runName`, or else its id, as its name.
 
     Raises:
-        NotFound: There is no such experiment, or a logged model does not exist.
-        FailedPrecondition: It is active, and its experiment is deleted.
-        InvalidArgument: It is in another experiment here, or a param or the step of an output is
-            another.
+        NotFound: The experiment or a logged model does not exist.
+        FailedPrecondition: The run is active, and its experiment is deleted.
+        InvalidArgument: The run is in another experiment here, or has another value of a param or
+            another step of an output.
     """
     if original.lifecycle_stage == Lifecycle.ACTIVE:
         experiment = get_active_experiment(session, original.experiment_id, SHARED)
     else:
         experiment = get_experiment(session, original.experiment_id, SHARED)
-    note = claim(session, origin, Kind.RUN, original.run_id)
-    created = not note.id_here
+    imported = register_origin(session, origin, Kind.RUN, original.run_id)
+    created = not imported.id_here
     if created:
         run = _new_run(session, original, experiment.experiment_id)
-        note.id_here = run.run_id
+        imported.id_here = run.run_id
     else:
-        run = get_run(session, note.id_here, EXCLUSIVE)
+        run = get_run(session, imported.id_here, EXCLUSIVE)
     _refuse_move(run.experiment_id, experiment.experiment_id, f"run {run.run_id}")
     name = original.name or original.tags.get(RUN_NAME_TAG, "") or run.run_id
     is_deleted = original.lifecycle_stage == Lifecycle.DELETED
@@ -193,24 +193,24 @@ def import_run(session: Session, origin: str, original: OriginalRun) -> tuple[Ru
 def import_logged_model(
     session: Session, origin: str, original: OriginalModel
 ) -> tuple[LoggedModel, bool]:
-    """Write a logged model with all but its metrics and artifacts.
+    """Import a logged model without its metrics and artifacts.
 
     Raises:
-        NotFound: There is no such experiment or run.
-        InvalidArgument: It or its run is in another experiment here, its name has a forbidden
-            character, or a param has another value already.
+        NotFound: The experiment or the run does not exist.
+        InvalidArgument: The model or its run is in another experiment here, its name has a
+            forbidden character, or a param already has another value.
     """
     experiment = get_experiment(session, original.experiment_id)
     if original.source_run_id is not None:
         run = get_run(session, original.source_run_id)
         _refuse_move(run.experiment_id, experiment.experiment_id, f"run {run.run_id}")
-    note = claim(session, origin, Kind.MODEL, original.model_id)
-    created = not note.id_here
+    imported = register_origin(session, origin, Kind.MODEL, original.model_id)
+    created = not imported.id_here
     if created:
         model = _new_model(session, original, experiment.experiment_id)
-        note.id_here = model.model_id
+        imported.id_here = model.model_id
     else:
-        known = select(LoggedModel).where(LoggedModel.model_id == note.id_here)
+        known = select(LoggedModel).where(LoggedModel.model_id == imported.id_here)
         model = session.scalars(known.with_for_update(**EXCLUSIVE)).one()
     _refuse_move(model.experiment_id, experiment.experiment_id, f"logged model {model.model_id}")
     model.lifecycle_stage = Lifecycle.ACTIVE
@@ -231,7 +231,7 @@ def import_logged_model(
 
 def _add_to_default(session: Session, origin: str, original: OriginalExperiment) -> Experiment:
     number = str(DEFAULT_EXPERIMENT)
-    claim(session, origin, Kind.EXPERIMENT, original.experiment_id).id_here = number
+    register_origin(session, origin, Kind.EXPERIMENT, original.experiment_id).id_here = number
     default = get_experiment(session, number, EXCLUSIVE)
     rows = session.execute(
         select(ExperimentTag.key, ExperimentTag.value).where(
@@ -253,18 +253,20 @@ def _set_experiment_stage(
         change = delete_experiment if stage == Lifecycle.DELETED else restore_experiment
         change(session, number, now_ms)
     if stage == Lifecycle.DELETED:
-        # Which of its runs were deleted by themselves no origin says: restoring restores them all.
-        ours = select(Imported.id_here).where(Imported.origin == origin, Imported.kind == Kind.RUN)
+        # No origin records which runs were deleted separately, so restoring restores all of them.
+        imported = select(Imported.id_here).where(
+            Imported.origin == origin, Imported.kind == Kind.RUN
+        )
         session.execute(
             update(Run)
-            .where(Run.experiment_id == experiment.experiment_id, Run.run_id.in_(ours))
+            .where(Run.experiment_id == experiment.experiment_id, Run.run_id.in_(imported))
             .values(deleted_with_experiment=True)
         )
 
 
 def _free_experiment_number(session: Session, origin_id: str) -> int | None:
-    """Return the number it had if it is free here, or None for the next of the counter."""
-    number = kept_experiment_number(origin_id)
+    """Return the number of the original if it is free here, or None for the next free number."""
+    number = importable_experiment_number(origin_id)
     if number is None or session.get(Experiment, number) is not None:
         return None
     return number
@@ -288,9 +290,11 @@ def _names_like(name: str) -> Iterator[str]:
 
 
 def _new_run(session: Session, original: OriginalRun, experiment_id: int) -> Run:
-    keeps_id = may_keep_run_id(original.run_id) and session.get(Run, original.run_id) is None
+    preserves_id = (
+        is_importable_run_id(original.run_id) and session.get(Run, original.run_id) is None
+    )
     run = Run(
-        run_id=original.run_id if keeps_id else new_run_id(),
+        run_id=original.run_id if preserves_id else new_run_id(),
         experiment_id=experiment_id,
         name=original.name,
         user_id=original.user_id,
@@ -306,9 +310,9 @@ def _new_model(session: Session, original: OriginalModel, experiment_id: int) ->
     taken = session.scalar(
         select(LoggedModel.model_id).where(LoggedModel.model_id == original.model_id)
     )
-    keeps_id = may_keep_model_id(original.model_id) and taken is None
+    preserves_id = is_importable_model_id(original.model_id) and taken is None
     model = LoggedModel(
-        model_id=original.model_id if keeps_id else new_model_id(),
+        model_id=original.model_id if preserves_id else new_model_id(),
         experiment_id=experiment_id,
         name=checked_model_name(original.name),
         model_type=original.model_type,
@@ -320,11 +324,11 @@ def _new_model(session: Session, original: OriginalModel, experiment_id: int) ->
     return model
 
 
-def _refuse_move(present: int, asked: int, what: str) -> None:
-    if present != asked:
+def _refuse_move(current: int, requested: int, subject: str) -> None:
+    if current != requested:
         raise InvalidArgument(
-            f"The {what} is in the experiment {present}, not in {asked}.",
-            experiment_id=str(asked),
+            f"The {subject} is in the experiment {current}, not in {requested}.",
+            experiment_id=str(requested),
         )
 
 
@@ -343,7 +347,7 @@ def _replace_tags(
     owner_id: int | str,
     tags: Mapping[str, str],
 ) -> bool:
-    """Make these the tags of an owner, and return whether that changed anything."""
+    """Replace the tags of an owner, and return whether that changed anything."""
     present = session.execute(select(table.key, table.value).where(owner == owner_id))
     if {row.key: row.value for row in present} == tags:
         return False

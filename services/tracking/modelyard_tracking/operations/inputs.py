@@ -1,4 +1,4 @@
-"""What runs read and produced: datasets and logged models."""
+"""Inputs and outputs of runs: datasets and logged models."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from modelyard_tracking.rules.values import CONTEXT_TAG
 
 @dataclass(frozen=True, slots=True)
 class NewDatasetInput:
-    """A dataset as it was logged, with the labels of this use."""
+    """A dataset as logged, with the tags of this input."""
 
     name: str
     digest: str
@@ -41,7 +41,7 @@ def log_inputs(
     datasets: Iterable[NewDatasetInput],
     model_ids: Iterable[str],
 ) -> None:
-    """Record what an active run read. What is recorded already stays as it is."""
+    """Record the inputs of an active run; inputs recorded before are left unchanged."""
     experiment_id = write_to_run(session, run_id)
     add_inputs(session, experiment_id, run_id, datasets, model_ids)
 
@@ -53,7 +53,7 @@ def add_inputs(
     datasets: Iterable[NewDatasetInput],
     model_ids: Iterable[str],
 ) -> bool:
-    """Record what a run read, and return whether any of it was new."""
+    """Record the inputs of a run, and return whether any was new."""
     changed = False
     for new in datasets:
         changed |= _add_dataset(session, experiment_id, run_id, new)
@@ -71,14 +71,14 @@ def log_outputs(session: Session, run_id: str, steps: Iterable[tuple[str, int]])
     """Record the logged models that an active run produced, each with its step.
 
     Raises:
-        InvalidArgument: A model is recorded with another step already.
+        InvalidArgument: A model is already recorded with another step.
     """
     write_to_run(session, run_id)
     add_outputs(session, run_id, steps)
 
 
 def add_outputs(session: Session, run_id: str, steps: Iterable[tuple[str, int]]) -> bool:
-    """Record what a run produced, and return whether any of it was new."""
+    """Record the outputs of a run, and return whether any was new."""
     changed = False
     for model_id, step in steps:
         get_logged_model(session, model_id)
@@ -89,19 +89,19 @@ def add_outputs(session: Session, run_id: str, steps: Iterable[tuple[str, int]])
             changed = True
         elif present.step != step:
             raise InvalidArgument(
-                f"The logged model '{model_id}' is an output of the run {run_id} at step "
-                f"{present.step} already, not {step}.",
+                f"The logged model '{model_id}' is already an output of the run {run_id} at step "
+                f"{present.step}, not {step}; the step of an output cannot change.",
                 model_id=model_id,
             )
     return changed
 
 
 def datasets_of_experiments(
-    session: Session, experiment_numbers: Sequence[int], most: int
+    session: Session, experiment_numbers: Sequence[int], limit: int
 ) -> Sequence[Row[Any]]:
-    """Return rows (experiment_id, name, digest, context) of the datasets that runs read.
+    """Return distinct rows (experiment_id, name, digest, context) of the input datasets of runs.
 
-    Each comes once, in that order, and the first `most` of them; deleted runs count.
+    At most `limit` rows, sorted by these columns. Deleted runs are included.
     """
     context = and_(
         DatasetInputTag.run_id == DatasetInput.run_id,
@@ -122,7 +122,7 @@ def datasets_of_experiments(
         .where(DatasetInput.experiment_id.in_(experiment_numbers))
         .distinct()
         .order_by(*first, context_column.nulls_first())
-        .limit(most)
+        .limit(limit)
     ).all()
 
 

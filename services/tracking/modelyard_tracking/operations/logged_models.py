@@ -1,4 +1,4 @@
-"""Logged models: what a run wrote, known by its own id before any registry."""
+"""Logged models: models written by runs, with ids of their own and no need of a registry."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def create_logged_model(
     """Create a logged model, pending until finalized.
 
     Raises:
-        InvalidArgument: The name has a forbidden character, or the run is of another experiment.
-        NotFound: There is no such experiment or run.
+        InvalidArgument: The name has a forbidden character, or the run is in another experiment.
+        NotFound: The experiment or the run does not exist.
         FailedPrecondition: The experiment or the run is deleted.
     """
     experiment = get_active_experiment(session, experiment_id)
@@ -119,10 +119,10 @@ def delete_logged_model_tag(session: Session, model_id: str, key: str, now_ms: i
 def log_logged_model_params(
     session: Session, model_id: str, params: Mapping[str, str], now_ms: int
 ) -> None:
-    """Set params of a logged model once.
+    """Set params of a logged model; a param cannot be changed afterwards.
 
     Raises:
-        InvalidArgument: A param has another value already.
+        InvalidArgument: A param already has another value.
     """
     model = get_logged_model(session, model_id, EXCLUSIVE)
     for key, value in params.items():
@@ -143,7 +143,7 @@ def require_ready(model: LoggedModel) -> None:
     """Refuse a logged model whose upload is not complete.
 
     Raises:
-        FailedPrecondition: It is pending or failed.
+        FailedPrecondition: The model is pending or failed.
     """
     if model.status != ModelStatus.READY:
         raise FailedPrecondition(

@@ -1,6 +1,6 @@
 """Writing metrics: chunks of points, and the latest point of each curve.
 
-Written with SQLAlchemy Core throughout: logging is the hottest path of the service.
+Uses SQLAlchemy Core throughout, because logging is the hottest path of the service.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ _EXTEND_CHUNKS = (
 
 
 class _Latest:
-    """A table of latest points, by its primary key, and its statements."""
+    """The statements of a table of latest points, by its primary key."""
 
     def __init__(self, table: Table, lock: Lock) -> None:
         self.identity = [column.name for column in table.primary_key.columns]
@@ -101,7 +101,7 @@ class _Latest:
         )
 
 
-# Whoever logs to a run has locked it; several runs may log for one model at once.
+# Calls that log to a run hold its lock, but several runs may log for one model at the same time.
 _latest_of_runs = _Latest(cast(Table, LatestMetric.__table__), UNLOCKED)
 _latest_of_models = _Latest(cast(Table, LatestModelMetric.__table__), EXCLUSIVE)
 
@@ -110,20 +110,20 @@ def log_points(session: Session, run_id: str, curves: Mapping[Curve, Sequence[Po
     """Append points to the metrics of an active run.
 
     Args:
-        session: The transaction.
-        run_id: An active run.
-        curves: Checked points of each curve, in the order they were logged; none is empty.
+        session: Session of the transaction.
+        run_id: Id of an active run.
+        curves: Checked points of each curve in logging order, at least one per curve.
 
     Raises:
-        NotFound: A curve is of a logged model that does not exist.
+        NotFound: The logged model of a curve does not exist.
     """
     if not curves:
         return
     connection = session.connection()
     _require_models(session, {curve.model_id for curve in curves if curve.model_id})
     _append(connection, run_id, curves)
-    _keep_latest_of_run(connection, run_id, curves)
-    _keep_latest_of_models(connection, run_id, curves)
+    _update_latest_of_run(connection, run_id, curves)
+    _update_latest_of_models(connection, run_id, curves)
 
 
 def _require_models(session: Session, model_ids: set[str]) -> None:
@@ -209,7 +209,7 @@ def _extent(points: Sequence[Point]) -> dict[str, int]:
     }
 
 
-def _keep_latest_of_run(
+def _update_latest_of_run(
     connection: Connection, run_id: str, curves: Mapping[Curve, Sequence[Point]]
 ) -> None:
     newest: dict[Identity, tuple[Curve, Point]] = {}
@@ -224,10 +224,10 @@ def _keep_latest_of_run(
         }
         for identity, (curve, point) in newest.items()
     }
-    _keep_latest(connection, _latest_of_runs, rows)
+    _update_latest(connection, _latest_of_runs, rows)
 
 
-def _keep_latest_of_models(
+def _update_latest_of_models(
     connection: Connection, run_id: str, curves: Mapping[Curve, Sequence[Point]]
 ) -> None:
     newest: dict[Identity, tuple[Curve, Point]] = {}
@@ -239,7 +239,7 @@ def _keep_latest_of_models(
         identity: {"run_id": run_id, **_latest_values(point)}
         for identity, (_, point) in newest.items()
     }
-    _keep_latest(connection, _latest_of_models, rows)
+    _update_latest(connection, _latest_of_models, rows)
 
 
 def _offer(
@@ -259,15 +259,15 @@ def _latest_values(point: Point) -> dict[str, Any]:
     }
 
 
-def _keep_latest(
+def _update_latest(
     connection: Connection, table: _Latest, rows: Mapping[Identity, dict[str, Any]]
 ) -> None:
-    """Write each row unless its point is not newer than the one that is there.
+    """Insert or replace each row whose point is newer than the stored one.
 
     Args:
-        connection: Of the transaction.
-        table: Where to.
-        rows: The other columns by identity.
+        connection: Connection of the transaction.
+        table: Table to write to.
+        rows: Values of the other columns, by primary key.
     """
     if not rows:
         return

@@ -1,4 +1,4 @@
-"""What came from another server, and which id it has here."""
+"""Ids of imported resources: from the id at the origin to the id here."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ class Kind(StrEnum):
     MODEL = "model"
 
 
-def claim(session: Session, origin: str, kind: Kind, origin_id: str) -> Imported:
-    """Return what an earlier import noted, or a new note without an id here.
+def register_origin(session: Session, origin: str, kind: Kind, origin_id: str) -> Imported:
+    """Return the row of an imported resource, new if this is its first import.
 
-    It is locked: one import of one thing at a time.
+    A new row has an empty `id_here`, which the caller sets. The row is locked, so that imports of
+    one resource run one at a time.
     """
     key = (origin, kind, origin_id)
-    found = session.get(Imported, key, with_for_update=EXCLUSIVE)
-    if found is None:
-        found = Imported(origin=origin, kind=kind, origin_id=origin_id, id_here="")
-        session.add(found)
+    imported = session.get(Imported, key, with_for_update=EXCLUSIVE)
+    if imported is None:
+        imported = Imported(origin=origin, kind=kind, origin_id=origin_id, id_here="")
+        session.add(imported)
         session.flush()
-    return found
+    return imported

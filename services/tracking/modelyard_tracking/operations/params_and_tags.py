@@ -1,4 +1,4 @@
-"""Params, which never change, and tags, which may."""
+"""Params, which are immutable, and tags, which are not."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from modelyard_tracking.rules.values import MODEL_HISTORY_TAG, RUN_NAME_TAG, che
 
 
 def log_params(session: Session, run_id: str, params: Mapping[str, str]) -> bool:
-    """Set params once, and return whether any was new.
+    """Set params, and return whether any was new.
 
     Args:
-        session: The transaction.
-        run_id: An active run.
+        session: Session of the transaction.
+        run_id: Id of an active run.
         params: Values by checked key.
 
     Raises:
-        InvalidArgument: A param has another value already.
+        InvalidArgument: A param already has another value.
     """
     if not params:
         return False
@@ -81,12 +81,12 @@ def delete_tag(session: Session, run_id: str, key: str) -> None:
 
 
 def append_model(session: Session, run_id: str, description: dict[str, Any]) -> None:
-    """Append what an MLmodel file says to the tag `mlflow.log-model.history` of an active run.
+    """Append the content of an MLmodel file to the tag `mlflow.log-model.history` of an active run.
 
-    The same description again changes nothing.
+    A repeated description changes nothing.
 
     Raises:
-        FailedPrecondition: Somebody set the tag to something else than a JSON list.
+        FailedPrecondition: The value of the tag is not a JSON list.
     """
     tag = session.get(RunTag, (run_id, MODEL_HISTORY_TAG))
     try:
@@ -95,7 +95,8 @@ def append_model(session: Session, run_id: str, description: dict[str, Any]) -> 
         descriptions = None
     if not isinstance(descriptions, list):
         raise FailedPrecondition(
-            f"The tag '{MODEL_HISTORY_TAG}' of the run {run_id} is no JSON list; delete it first.",
+            f"The tag '{MODEL_HISTORY_TAG}' of the run {run_id} is not a JSON list; delete the "
+            "tag, then retry.",
             run_id=run_id,
         )
     if description not in descriptions:

@@ -1,4 +1,4 @@
-"""Which objects a caller may make files of without having sent them."""
+"""Which objects a scoped caller may reference without uploading them again (docs/adr/0018)."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from modelyard_tracking.rules.artifacts import OwnerKind
 
 
 def hidden_objects(session: Session, digests: Iterable[Digest]) -> set[Digest]:
-    """Return those of some objects that belong to something, but to nothing the caller sees.
+    """Return the objects that are in use, but not by any tree that the caller can see.
 
-    What was only declared belongs to nothing yet. A manifest is never of a tree: who has its
-    digest, which every prediction tells, has not its bytes.
+    Objects that are only declared are not in use yet. A manifest is in no tree, so it always counts
+    as hidden: every prediction reveals its digest, which proves nothing.
     """
     hidden: set[Digest] = set()
-    for some in batches(digests):
+    for batch in batches(digests):
         rows = select(StoredObject.digest).where(
-            StoredObject.digest.in_(some),
+            StoredObject.digest.in_(batch),
             or_(StoredObject.state == STORED, StoredObject.is_manifest),
-            # The digest of a file in parts is its sender's word, and of no object.
+            # The digest of a file in parts is unverified and names no object.
             ~exists().where(
                 ArtifactFile.digest == StoredObject.digest,
                 ArtifactFile.size_bytes <= PART_BYTES,
@@ -37,7 +37,7 @@ def hidden_objects(session: Session, digests: Iterable[Digest]) -> set[Digest]:
 
 
 def _is_seen(table: type[ArtifactFile | ArtifactPart]) -> ColumnElement[bool]:
-    # Looked up one by one: a scope may have many runs, of which an object needs one.
+    # Looked up by owner: a scope may contain many runs, and one that uses the object is enough.
     run = select(Run.run_id).where(Run.run_id == table.owner_id).exists()
     model = select(LoggedModel.model_id).where(LoggedModel.model_id == table.owner_id).exists()
     return or_(

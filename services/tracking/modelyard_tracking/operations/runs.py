@@ -1,4 +1,4 @@
-"""Runs: one execution of training or evaluation code."""
+"""Runs: executions of training or evaluation code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from modelyard_tracking.rules.values import (
 )
 
 _runs = cast(Table, Run.__table__)
-# Built once: building a statement takes longer than running it.
+# Built once, because building the statement takes longer than executing it.
 _MARK_CHANGED = (
     update(_runs)
     .where(_runs.c.run_id == bindparam("of_run"), _runs.c.lifecycle_stage == Lifecycle.ACTIVE)
@@ -44,14 +44,14 @@ def create_run(
     """Start a run in an active experiment.
 
     Args:
-        session: The transaction.
-        experiment_id: A decimal number as text.
-        name: Empty to take the tag `mlflow.runName`, or to invent one.
-        user_id: Who runs it.
-        start_ms: Unix time, milliseconds.
-        tags: Its first tags.
+        session: Session of the transaction.
+        experiment_id: Id of the experiment, a decimal number as text.
+        name: Name of the run; if empty, the tag `mlflow.runName` or a generated name.
+        user_id: User that the run belongs to.
+        start_ms: Start time, Unix time in milliseconds.
+        tags: Initial tags.
     """
-    # Held: deleting the experiment deletes its runs, and must not miss this one.
+    # Locked, so that a concurrent deletion of the experiment does not miss this run.
     experiment = get_active_experiment(session, experiment_id, SHARED)
     tagged_name = tags.get(RUN_NAME_TAG, "")
     if name and tagged_name and name != tagged_name:
@@ -89,7 +89,7 @@ def get_active_run(session: Session, run_id: str, lock: Lock = UNLOCKED) -> Run:
     """Return a run that may be written to.
 
     Raises:
-        FailedPrecondition: It is deleted.
+        FailedPrecondition: The run is deleted.
     """
     found = get_run(session, run_id, lock)
     if found.lifecycle_stage != Lifecycle.ACTIVE:
@@ -98,14 +98,14 @@ def get_active_run(session: Session, run_id: str, lock: Lock = UNLOCKED) -> Run:
 
 
 def write_to_run(session: Session, run_id: str) -> int:
-    """Mark an active run as changed, in one statement; the hot paths begin with it.
+    """Mark an active run as changed, in one statement; used by the hot paths.
 
     Returns:
         The number of its experiment.
 
     Raises:
         NotFound: There is no such run.
-        FailedPrecondition: It is deleted.
+        FailedPrecondition: The run is deleted.
     """
     if is_restricted(session):
         _require_run(session, run_id)
@@ -125,14 +125,18 @@ def update_run(
     name: str,
     etag: str,
 ) -> Run:
-    """Set status, end time or name of an active run; None or an empty name leaves one as it is.
+    """Set status, end time or name of an active run; None or an empty name changes nothing.
 
     Raises:
-        Aborted: `etag` is given and is not the run's.
+        Aborted: `etag` is set and stale.
     """
     run = get_active_run(session, run_id, EXCLUSIVE)
     if etag and etag != run.etag:
-        raise Aborted(f"The run {run_id} changed since it was read; read it again.", etag=run.etag)
+        raise Aborted(
+            f"Etag mismatch: the current etag of the run {run_id} is {run.etag}, the request "
+            f"expected {etag}. Nothing was written; read the run again, then retry.",
+            etag=run.etag,
+        )
     if status is not None:
         run.status = status
     if end_ms is not None:
@@ -145,7 +149,7 @@ def update_run(
 
 
 def delete_run(session: Session, run_id: str) -> None:
-    """Delete a run, as one of its own: restoring its experiment will not restore it."""
+    """Delete a run by itself: restoring its experiment does not restore it."""
     run = get_run(session, run_id, EXCLUSIVE)
     if run.lifecycle_stage == Lifecycle.ACTIVE:
         run.lifecycle_stage = Lifecycle.DELETED
@@ -156,9 +160,9 @@ def restore_run(session: Session, run_id: str) -> None:
     """Restore a run.
 
     Raises:
-        FailedPrecondition: Its experiment is deleted.
+        FailedPrecondition: The experiment of the run is deleted.
     """
-    # An experiment before its runs, as where it is deleted: nobody waits for the other.
+    # Locks the experiment before the run, like the deletion of experiments, to avoid deadlocks.
     number = get_run(session, run_id).experiment_id
     experiment = session.get_one(Experiment, number, with_for_update=SHARED)
     run = get_run(session, run_id, EXCLUSIVE)

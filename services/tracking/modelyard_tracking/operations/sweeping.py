@@ -1,9 +1,9 @@
 """Finding objects that nothing refers to, and claiming them for a sweep.
 
-Who deletes an object holds a claim on it: its row is `SWEEPING` until a time. Who refers to an
-object holds a lease on it. Both are taken under the lock of the row, so one of them is first, and
-the other sees it: a claim is taken only of a row whose lease is over, a lease only of one whose
-claim is over. docs/adr/0016 goes through the interleavings.
+A sweep deletes only objects that it has claimed: the row is `SWEEPING` until the claim ends. A
+call that refers to an object holds a lease on it. Both are taken under the lock of the row, so one
+of them comes first and the other sees it: a claim requires that the lease has ended, a lease that
+the claim has ended. docs/adr/0016 discusses the interleavings.
 """
 
 from __future__ import annotations
@@ -26,14 +26,13 @@ _UNREFERENCED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """Some objects that were looked at.
+class Scan:
+    """The result of scanning some objects.
 
     Attributes:
-        unused: Sizes in bytes, by digest, of those that no file of a tree consists of and nobody
-            leases.
-        examined: How many were looked at.
-        last: The digest of the last of them; empty when there are no more.
+        unused: Sizes in bytes, by digest, of objects without a file of a tree and without a lease.
+        examined: Number of objects scanned.
+        last: Digest of the last object scanned; empty at the end.
     """
 
     unused: Mapping[Digest, int]
@@ -41,14 +40,15 @@ class Looked:
     last: str
 
 
-def look_at_rows(session: Session, after: str, now_ms: int, limit: int) -> Looked:
-    """Look at objects that tracking knows of, in the order of their digests.
+def scan_rows(session: Session, after: str, now_ms: int, limit: int) -> Scan:
+    """Scan objects that have a row, in the order of their digests.
 
     Args:
-        session: Open for reading.
-        after: Where to begin: after this digest.
-        now_ms: When the sweep began; leases must have been over for a while then.
-        limit: How many to look at.
+        session: Session open for reading.
+        after: Digest to start after; empty for the first.
+        now_ms: Start of the sweep, Unix time in milliseconds; leases must have ended `GRACE_MS`
+            before it.
+        limit: Maximum number of objects to scan.
     """
     page = (
         select(StoredObject.digest)
@@ -58,7 +58,7 @@ def look_at_rows(session: Session, after: str, now_ms: int, limit: int) -> Looke
     )
     examined = session.scalars(page).all()
     if not examined:
-        return Looked({}, 0, "")
+        return Scan({}, 0, "")
     unused = session.execute(
         select(StoredObject.digest, StoredObject.size_bytes).where(
             StoredObject.digest > after,
@@ -67,7 +67,7 @@ def look_at_rows(session: Session, after: str, now_ms: int, limit: int) -> Looke
             *_UNREFERENCED,
         )
     )
-    return Looked(
+    return Scan(
         {Digest(row.digest): row.size_bytes for row in unused},
         len(examined),
         examined[-1] if len(examined) == limit else "",
@@ -75,11 +75,11 @@ def look_at_rows(session: Session, after: str, now_ms: int, limit: int) -> Looke
 
 
 def strays(session: Session, objects: Mapping[Digest, int]) -> dict[Digest, int]:
-    """Return those of some objects of the store that nothing here knows of, with their sizes."""
+    """Return the objects of the store that have no row and are in no tree, with their sizes."""
     known = _referenced(session, objects)
-    for some in batches(objects):
+    for batch in batches(objects):
         known.update(
-            session.scalars(select(StoredObject.digest).where(StoredObject.digest.in_(some)))
+            session.scalars(select(StoredObject.digest).where(StoredObject.digest.in_(batch)))
         )
     return {digest: size for digest, size in objects.items() if digest not in known}
 
@@ -87,24 +87,24 @@ def strays(session: Session, objects: Mapping[Digest, int]) -> dict[Digest, int]
 def claim(
     session: Session, digests: Collection[Digest], now_ms: int, until_ms: int
 ) -> list[Digest]:
-    """Claim rows that nobody leases or refers to.
+    """Claim rows of objects without lease and reference.
 
     Args:
-        session: The transaction.
-        digests: Of objects that no registered version needs.
-        now_ms: When the sweep began.
-        until_ms: When the claim ends.
+        session: Session of the transaction.
+        digests: Digests of objects that no registered version needs.
+        now_ms: Start of the sweep, Unix time in milliseconds.
+        until_ms: End of the claim, Unix time in milliseconds.
 
     Returns:
-        Those that were claimed: they may be deleted until shortly before the claim ends.
+        Digests of the claimed objects, which may be deleted until shortly before the claim ends.
     """
     claimed: list[Digest] = []
-    for some in batches(digests):
+    for batch in batches(digests):
         rows = session.scalars(
             update(StoredObject)
             .where(
-                StoredObject.digest.in_(some),
-                # Looked at again under the lock of the row: whoever refers to it leased it.
+                StoredObject.digest.in_(batch),
+                # Checked again under the lock of the row: a new reference has a new lease.
                 StoredObject.leased_until_ms < now_ms - GRACE_MS,
                 *_UNREFERENCED,
             )
@@ -117,7 +117,7 @@ def claim(
 
 
 def claim_strays(session: Session, objects: Mapping[Digest, int], until_ms: int) -> list[Digest]:
-    """Claim objects without a row by giving each one; who leases one at the same time collides."""
+    """Claim objects without a row by inserting one, which conflicts with a concurrent lease."""
     found = strays(session, objects)
     if found:
         session.execute(
@@ -138,10 +138,10 @@ def claim_strays(session: Session, objects: Mapping[Digest, int], until_ms: int)
 
 def forget(session: Session, digests: Collection[Digest], until_ms: int) -> None:
     """Delete the rows of objects that were deleted under a claim."""
-    for some in batches(digests):
+    for batch in batches(digests):
         session.execute(
             delete(StoredObject).where(
-                StoredObject.digest.in_(some),
+                StoredObject.digest.in_(batch),
                 StoredObject.state == SWEEPING,
                 StoredObject.leased_until_ms == until_ms,
             )
@@ -150,7 +150,7 @@ def forget(session: Session, digests: Collection[Digest], until_ms: int) -> None
 
 def _referenced(session: Session, digests: Iterable[Digest]) -> set[str]:
     found: set[str] = set()
-    for some in batches(digests):
+    for batch in batches(digests):
         for table in (ArtifactFile, ArtifactPart):
-            found.update(session.scalars(select(table.digest).where(table.digest.in_(some))))
+            found.update(session.scalars(select(table.digest).where(table.digest.in_(batch))))
     return found

@@ -1,7 +1,7 @@
-"""Reading trees: the files of a run or logged model.
+"""Reading artifact trees: the files of a run or logged model.
 
-A run's tree shows its logged models too, under their names: of each name the newest that is
-ready, unless the run has files of its own at or below that name.
+The tree of a run includes its logged models under their names: the newest ready model of each name,
+unless the run has files of its own at or below that name.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ from modelyard_tracking.rules.values import model_artifacts, run_artifacts
 
 
 class Entry(NamedTuple):
-    """One entry of a listing; the size, in bytes, is None for a folder."""
+    """One entry of a listing; `size_bytes` is None for a folder."""
 
     path: str
     size_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Sealable:
-    """What a manifest is made of, and who made it."""
+class ManifestContents:
+    """The files of a manifest, and the run and logged model that they belong to."""
 
     files: tuple[ManifestFile, ...]
-    """Their paths are relative to the folder sealed."""
+    """Files with paths relative to the sealed folder."""
     experiment_id: int
     run_id: str | None
     model_id: str | None
 
 
 def root_uri(session: Session, owner: Owner, experiment_id: str = "") -> str:
-    """Return where a tree is.
+    """Return the artifact URI of a tree.
 
     Args:
-        session: Open for reading.
-        owner: Whose tree.
-        experiment_id: The experiment the owner is said to be of; not compared if empty.
+        session: Session open for reading.
+        owner: Owner of the tree.
+        experiment_id: Expected experiment of the owner; not checked if empty.
 
     Raises:
-        NotFound: There is no such run or logged model, or not in that experiment.
+        NotFound: There is no such run or logged model in that experiment.
     """
     if owner.kind is OwnerKind.RUN:
         actual = get_run(session, owner.owner_id).experiment_id
@@ -67,7 +67,7 @@ def root_uri(session: Session, owner: Owner, experiment_id: str = "") -> str:
 
 
 def entries(session: Session, owner: Owner, folder: str) -> list[Entry]:
-    """Return one level of a tree by path; a folder that is not there has no entries."""
+    """Return one level of a tree by path; a missing folder has no entries."""
     prefix = f"{folder}/" if folder else ""
     found: dict[str, Entry] = {}
     for file in files_at(session, owner, folder):
@@ -79,7 +79,7 @@ def entries(session: Session, owner: Owner, folder: str) -> list[Entry]:
 
 
 def files_at(session: Session, owner: Owner, path: str) -> list[ManifestFile]:
-    """Return the files of a tree at or below a path, by path; all of them if it is empty."""
+    """Return the files of a tree at or below a path, by path; all files if the path is empty."""
     found = _own_files(session, owner, path)
     if owner.kind is OwnerKind.RUN:
         for model in _shown_models(session, owner.owner_id):
@@ -91,7 +91,7 @@ def file_at(session: Session, owner: Owner, path: str) -> ManifestFile:
     """Return the file at a path of a tree.
 
     Raises:
-        NotFound: There is none.
+        NotFound: There is no such file.
         InvalidArgument: The path is a folder.
     """
     files = files_at(session, owner, path)
@@ -104,13 +104,13 @@ def file_at(session: Session, owner: Owner, path: str) -> ManifestFile:
     return files[0]
 
 
-def sealable(session: Session, owner: Owner, folder: str) -> Sealable:
-    """Return what a manifest of a folder of a tree holds; the whole tree if it is empty.
+def manifest_contents(session: Session, owner: Owner, folder: str) -> ManifestContents:
+    """Return the contents for a manifest of a folder; of the whole tree if the path is empty.
 
     Raises:
         NotFound: There are no files.
         InvalidArgument: The path is a file.
-        FailedPrecondition: The run is deleted, or a logged model is not finalized.
+        FailedPrecondition: The run is deleted, or a logged model is not ready.
     """
     run_id: str | None
     if owner.kind is OwnerKind.RUN:
@@ -129,10 +129,10 @@ def sealable(session: Session, owner: Owner, folder: str) -> Sealable:
     prefix = f"{folder}/" if folder else ""
     if files[0].path == folder:
         raise InvalidArgument(
-            f"The path '{folder}' of {owner} is a file; a manifest is of a folder.", path=folder
+            f"The path '{folder}' of {owner} is a file; only a folder can be sealed.", path=folder
         )
     relative = tuple(replace(file, path=file.path[len(prefix) :]) for file in files)
-    return Sealable(relative, experiment_id, run_id, model_id)
+    return ManifestContents(relative, experiment_id, run_id, model_id)
 
 
 def _own_files(session: Session, owner: Owner, path: str) -> list[ManifestFile]:
@@ -161,7 +161,7 @@ def _own_files(session: Session, owner: Owner, path: str) -> list[ManifestFile]:
 
 
 def at_or_below(path: str) -> ColumnElement[bool]:
-    """Return the condition of files at or below a path; of all files if it is empty."""
+    """Return a condition for files at or below a path; for all files if the path is empty."""
     if not path:
         return true()
     # "0" is the character after "/".
@@ -170,7 +170,7 @@ def at_or_below(path: str) -> ColumnElement[bool]:
 
 
 def _shown_models(session: Session, run_id: str) -> list[LoggedModel]:
-    """Return the ready models that a run's tree shows, one of each name."""
+    """Return the ready models that a run's tree includes, one per name."""
     newest = {
         model.name: model
         for model in session.scalars(
@@ -236,15 +236,15 @@ def _explain_empty(session: Session, owner: Owner, folder: str) -> NoReturn:
 
 
 def nothing_to_delete(session: Session, owner: Owner, path: str) -> NotFound | InvalidArgument:
-    """Return why a tree has no files of its own at or below a path."""
+    """Return the error for a tree without files of its own at or below a path."""
     shown = files_at(session, owner, path)
     if not shown:
         return no_artifacts(owner, path)
     model = _model_at(session, owner.owner_id, shown[0].path)
     model_id = model.model_id if model else ""
     return InvalidArgument(
-        f"The files at '{path}' are those of logged model '{model_id}', which {owner} only shows; "
-        "delete them there.",
+        f"The files at '{path}' of {owner} belong to the logged model '{model_id}'; delete them "
+        "from the logged model.",
         path=path,
         model_id=model_id,
     )

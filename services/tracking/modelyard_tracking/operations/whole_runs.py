@@ -1,4 +1,4 @@
-"""Runs with all they have logged, which is read in one statement."""
+"""Reading runs with their logged data, in one statement."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ from modelyard_tracking.models import (
 
 @dataclass(slots=True)
 class WholeRun:
-    """A run with all that a reply says of it, in the order in which it says it."""
+    """A run with the rows of its logged data, in the order of the reply."""
 
     run: Run
     metrics: list[Row[Any]] = field(default_factory=list)
-    """The latest point of each."""
+    """Latest point of each metric."""
     params: list[Row[Any]] = field(default_factory=list)
     tags: list[Row[Any] | RunTag] = field(default_factory=list)
     datasets: list[Row[Any]] = field(default_factory=list)
     labels: list[Row[Any]] = field(default_factory=list)
-    """Of the uses of datasets."""
+    """Tags of dataset inputs."""
     model_inputs: list[Row[Any]] = field(default_factory=list)
     model_outputs: list[Row[Any]] = field(default_factory=list)
 
@@ -85,15 +85,15 @@ _COLUMNS: dict[str, Column[Any]] = {
     "schema": _datasets.c.schema,
     "profile": _datasets.c.profile,
 }
-"""What rows of the statement have, and as which column of a table."""
+"""Columns of the statement's rows, with the table columns that define their types."""
 _run_ids: BindParameter[Any] = bindparam("run_ids", expanding=True)
 
 
 def _rows(kind: str, table: Table, *names: str, **renamed: Column[Any]) -> Select[Any]:
-    """Select columns of a table for some runs, and NULL for all others."""
+    """Select columns of a table for given runs, and NULL for the other columns of the statement."""
     taken = {name: table.c[name] for name in names} | renamed
     values = [
-        # PostgreSQL takes a NULL for a text unless it is told.
+        # PostgreSQL types NULL as text without the cast.
         (taken[name] if name in taken else sqlalchemy.cast(null(), like.type)).label(name)
         for name, like in _COLUMNS.items()
     ]
@@ -103,7 +103,7 @@ def _rows(kind: str, table: Table, *names: str, **renamed: Column[Any]) -> Selec
     )
 
 
-# Built once, and of rows rather than entities: every get and search of runs reads these.
+# Built once, with rows instead of entities: every get and search of runs executes it.
 _ALL_LOGGED = union_all(
     _rows(
         "metrics",
@@ -137,7 +137,7 @@ _ALL_LOGGED = union_all(
 
 
 def whole_runs(session: Session, found: Sequence[Run]) -> list[WholeRun]:
-    """Return runs with all they have logged."""
+    """Return runs with their logged data."""
     whole = {run.run_id: WholeRun(run) for run in found}
     for row in session.connection().execute(_ALL_LOGGED, {"run_ids": list(whole)}):
         kind, run_id = row[:2]

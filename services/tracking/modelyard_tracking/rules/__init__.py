@@ -1,1 +1,1 @@
-"""Values, limits and states of tracking. No I/O."""
+"""Checks of values, limits and states, without I/O."""

@@ -1,4 +1,4 @@
-"""Files of a tree: owners, parts, and which paths go together."""
+"""Checks of the files of an artifact tree: owners, parts and paths."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from modelyard_kit.errors import InvalidArgument
 
 MAX_FILE_BYTES = 10_000 * PART_BYTES  # the contract's limit of parts
 LEASE_MS = 60 * 60 * 1000
-"""How long objects are kept that nothing refers to yet; also how long they may be uploaded."""
+"""Duration of a lease, which is also the time limit for uploading the object."""
 GRACE_MS = 15 * 60 * 1000
-"""How long a lease must have been over before a sweep: clocks differ, and pinning takes a while."""
+"""Time between the end of a lease and a sweep, for clock differences and for pinning."""
 CLAIM_MS = 5 * 60 * 1000
-"""How long a sweep may take over the objects that it removes together."""
+"""Duration of a sweep's claim on the objects that it removes together."""
 CLAIM_MARGIN_MS = 60 * 1000
-"""How long before the end of its claim a sweep stops to delete."""
+"""Time before the end of its claim at which a sweep stops deleting."""
 STRAY_MS = 24 * 60 * 60 * 1000
-"""How old an object is before a sweep takes it for one that nobody will declare any more."""
+"""Minimum age of an object without a row before a sweep may remove it."""
 
 
 class OwnerKind(StrEnum):
@@ -29,7 +29,7 @@ class OwnerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose tree it is."""
+    """The run or logged model that a tree belongs to."""
 
     kind: OwnerKind
     owner_id: str
@@ -42,14 +42,16 @@ def checked_files(files: Sequence[ManifestFile]) -> None:
     """Check files that are to be put into a tree together.
 
     Raises:
-        InvalidArgument: A path breaks the grammar or comes twice, is a file and also a folder,
-            a size is negative, or the parts of a file are not those of its size.
+        InvalidArgument: A path is malformed, duplicate, or both a file and a folder; a size is
+            negative; or the parts of a file do not fit its size.
     """
     paths: set[str] = set()
     for file in files:
         logical_path(file.path)
         if file.path in paths:
-            raise InvalidArgument(f"The path '{file.path}' comes twice.", path=file.path)
+            raise InvalidArgument(
+                f"Duplicate path '{file.path}'; give each path once.", path=file.path
+            )
         paths.add(file.path)
         _check_parts(file)
     for path in paths:
@@ -63,7 +65,7 @@ def objects_of(files: Iterable[ManifestFile]) -> dict[Digest, int]:
     """Return the sizes of the objects that files consist of, by digest.
 
     Raises:
-        InvalidArgument: One object is given two sizes.
+        InvalidArgument: An object is given with two sizes.
     """
     sizes: dict[Digest, int] = {}
     for file in files:
@@ -71,29 +73,31 @@ def objects_of(files: Iterable[ManifestFile]) -> dict[Digest, int]:
         for item in objects:
             if sizes.setdefault(item.digest, item.size_bytes) != item.size_bytes:
                 raise InvalidArgument(
-                    f"The object {item.digest} is given as {sizes[item.digest]} and as "
-                    f"{item.size_bytes} bytes.",
+                    f"The object {item.digest} is given with two sizes, {sizes[item.digest]} and "
+                    f"{item.size_bytes} bytes; one digest has one size.",
                     path=file.path,
                 )
     return sizes
 
 
 def ancestors(path: str) -> list[str]:
-    """Return the folders a path is in, the outermost first."""
+    """Return the folders that contain a path, outermost first."""
     segments = path.split("/")[:-1]
     return ["/".join(segments[:depth]) for depth in range(1, len(segments) + 1)]
 
 
 def file_and_folder(path: str) -> InvalidArgument:
     return InvalidArgument(
-        f"The path '{path}' would be a file and also a folder; choose another path.", path=path
+        f"The path '{path}' would be both a file and a folder; choose another path.", path=path
     )
 
 
 def _check_parts(file: ManifestFile) -> None:
     sizes = [part.size_bytes for part in file.parts]
     if min([file.size_bytes, *sizes]) < 0:
-        raise InvalidArgument(f"The file '{file.path}' has a negative size.", path=file.path)
+        raise InvalidArgument(
+            f"The file '{file.path}' has a negative size; expected 0 or more bytes.", path=file.path
+        )
     if file.size_bytes > MAX_FILE_BYTES:
         raise InvalidArgument(
             f"The file '{file.path}' of {file.size_bytes} bytes is too large; at most "
@@ -103,10 +107,10 @@ def _check_parts(file: ManifestFile) -> None:
     expected = _part_sizes(file.size_bytes) if file.size_bytes > PART_BYTES else []
     if sizes == expected:
         return
-    wanted = f"{len(expected)} parts, each but the last of {PART_BYTES}" if expected else "none"
+    shape = f"{len(expected)} parts, each but the last of {PART_BYTES}" if expected else "none"
     raise InvalidArgument(
         f"The file '{file.path}' of {file.size_bytes} bytes has {len(sizes)} parts of "
-        f"{sum(sizes)} bytes in all; expected {wanted}.",
+        f"{sum(sizes)} bytes in all; expected {shape}.",
         path=file.path,
     )
 

@@ -1,7 +1,7 @@
-"""Points of metrics: their order, and arrays of them as packed bytes.
+"""Points of metrics: their order, checks and packed arrays.
 
 Packed arrays are little-endian: int64 steps, int64 timestamps, float64 values. NaN and infinities
-are kept bit by bit.
+are preserved bit by bit.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from modelyard_kit.keys import checked_key
 from modelyard_tracking.rules.values import checked_model_id
 
 MERGED_POINTS = 1_024
-"""Chunks are merged while they have at most this many points together."""
+"""Points are appended to a chunk up to this total; beyond it they start a new chunk."""
 CHUNK_POINTS = 4_096
-"""A longer series is cut into chunks of this size."""
+"""Maximum number of points of a chunk; a longer series is split."""
 
 
 class Curve(NamedTuple):
-    """What the points of one chunk have in common; an empty text means none."""
+    """The common fields of the points of one chunk; an empty text means none."""
 
     key: str
     model_id: str
@@ -33,7 +33,7 @@ class Curve(NamedTuple):
 
 
 class Point(NamedTuple):
-    """One point of a curve. Its order is that of a metric's history."""
+    """One point of a curve; fields are in the order of a metric's history."""
 
     timestamp_ms: int
     step: int
@@ -41,7 +41,7 @@ class Point(NamedTuple):
 
 
 class RawPoint(NamedTuple):
-    """A point as a request gives it, not checked yet."""
+    """An unchecked point of a request."""
 
     curve: Curve
     timestamp_ms: int
@@ -50,7 +50,7 @@ class RawPoint(NamedTuple):
 
 
 class RawSeries(NamedTuple):
-    """Points of one curve as a request gives them, not checked yet."""
+    """Unchecked points of one curve of a request."""
 
     curve: Curve
     timestamps_ms: Sequence[int]
@@ -62,24 +62,24 @@ Rank: TypeAlias = tuple[int, int, bool, float]
 
 
 def rank(point: Point) -> Rank:
-    """Order points by how recent they are: by step, then time, then value.
+    """Return the key that orders points by recency: by step, then time, then value.
 
-    The greatest is the metric's latest value. NaN is smaller than every number, so that of two
-    values at one instant the number is seen.
+    The greatest point is the metric's latest value. NaN is less than every number, so that a number
+    is preferred to NaN at the same step and time.
     """
     is_number = not math.isnan(point.value)
     return (point.step, point.timestamp_ms, is_number, point.value if is_number else 0.0)
 
 
 def history_order(point: Point) -> tuple[int, int, bool, float]:
-    """Order points as a metric's history does; of one instant and step NaN comes last."""
+    """Return the key of a metric's history order; NaN comes last at the same time and step."""
     is_nan = math.isnan(point.value)
     return (point.timestamp_ms, point.step, is_nan, 0.0 if is_nan else point.value)
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Points as three arrays of equal length, in the order they were logged."""
+    """Points as three arrays of equal length, in logging order."""
 
     steps: bytes
     timestamps: bytes
@@ -116,7 +116,7 @@ class Packed:
         )
 
     def ends_with(self, other: Packed) -> bool:
-        """Whether these are the newest points already: a batch that came again."""
+        """Return whether the newest points equal `other`, which is then a repeated batch."""
         return (
             self.steps.endswith(other.steps)
             and self.timestamps.endswith(other.timestamps)
@@ -125,15 +125,15 @@ class Packed:
 
 
 def checked(raw: RawPoint, where: str) -> tuple[Curve, list[Point]]:
-    """Check what the contract cannot say about a point; return it as a series of one.
+    """Check a point beyond the rules of the contract; return it as a series of one.
 
     Args:
-        raw: The point.
-        where: What its fields begin with in messages, such as `metrics[3].`.
+        raw: Point to check.
+        where: Prefix of field names in errors, such as `metrics[3].`.
 
     Raises:
-        InvalidArgument: The key is no metric's, the model id is none, the
-            timestamp is negative, or a dataset has a name without a digest or the reverse.
+        InvalidArgument: The key or model id is malformed, the timestamp is negative, or only one of
+            dataset name and digest is set.
     """
     key = checked_key(raw.curve.key, f"{where}key")
     _check_model(raw.curve)
@@ -143,14 +143,14 @@ def checked(raw: RawPoint, where: str) -> tuple[Curve, list[Point]]:
 
 
 def checked_series(raw: RawSeries, where: str) -> tuple[Curve, list[Point]]:
-    """Check what the contract cannot say about a series, and return its points.
+    """Check a series beyond the rules of the contract, and return its points.
 
     Args:
-        raw: The series.
-        where: What its fields begin with in messages, such as `series[3].`.
+        raw: Series to check.
+        where: Prefix of field names in errors, such as `series[3].`.
 
     Raises:
-        InvalidArgument: As of `checked`, or the columns differ in length.
+        InvalidArgument: As for `checked`, or the columns differ in length.
     """
     key = checked_key(raw.curve.key, f"{where}key")
     _check_model(raw.curve)
@@ -168,7 +168,7 @@ def checked_series(raw: RawSeries, where: str) -> tuple[Curve, list[Point]]:
 
 
 def grouped(series: Iterable[tuple[Curve, Sequence[Point]]]) -> Mapping[Curve, list[Point]]:
-    """Return points by curve, in the order they came; without curves that have none."""
+    """Return points by curve, in the given order; curves without points are left out."""
     found: dict[Curve, list[Point]] = {}
     for curve, points in series:
         if points:
@@ -176,14 +176,14 @@ def grouped(series: Iterable[tuple[Curve, Sequence[Point]]]) -> Mapping[Curve, l
     return found
 
 
-def sample(points: Sequence[Point], most: int) -> Sequence[Point]:
-    """Return at most `most` points, evenly spread, the first and the last among them."""
-    if len(points) <= most:
+def sample(points: Sequence[Point], limit: int) -> Sequence[Point]:
+    """Return at most `limit` points, evenly spread, including the first and the last."""
+    if len(points) <= limit:
         return points
-    if most == 1:
+    if limit == 1:
         return points[-1:]
     last = len(points) - 1
-    return [points[round(index * last / (most - 1))] for index in range(most)]
+    return [points[round(index * last / (limit - 1))] for index in range(limit)]
 
 
 def _pack(column: array[int] | array[float]) -> bytes:

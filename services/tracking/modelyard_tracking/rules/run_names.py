@@ -1,4 +1,4 @@
-"""Names for runs and models that were given none: easier to say than 32 hexadecimal digits."""
+"""Generated names for runs and logged models that are created without one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NOUNS = (
 
 
 def invent_name() -> str:
-    """Return a name such as `swift-otter-417`."""
+    """Return a random name such as `swift-otter-417`."""
     adjective = secrets.choice(_ADJECTIVES.split())
     noun = secrets.choice(_NOUNS.split())
     return f"{adjective}-{noun}-{100 + secrets.randbelow(900)}"

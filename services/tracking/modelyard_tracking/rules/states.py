@@ -1,4 +1,4 @@
-"""Where runs, experiments and logged models stand."""
+"""States of runs, experiments and logged models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Lifecycle(StrEnum):
 
 
 class View(StrEnum):
-    """Which resources a search looks at."""
+    """The lifecycle stages that a search includes."""
 
     ACTIVE_ONLY = "ACTIVE_ONLY"
     DELETED_ONLY = "DELETED_ONLY"
@@ -35,7 +35,7 @@ class RunStatus(StrEnum):
 
 
 class ModelStatus(StrEnum):
-    """Where the upload of a logged model stands; its values are what filters compare with."""
+    """State of a logged model's upload; filters compare with these values."""
 
     PENDING = "PENDING"
     READY = "READY"
@@ -43,14 +43,14 @@ class ModelStatus(StrEnum):
 
     @classmethod
     def final(cls, status: ModelStatus) -> ModelStatus:
-        """Return a status that a model may be finalized with.
+        """Check a status that a model is finalized with, and return it.
 
         Raises:
             InvalidArgument: The status is PENDING.
         """
         if status is cls.PENDING:
             raise InvalidArgument(
-                "A logged model is finalized with the status LOGGED_MODEL_READY or "
-                "LOGGED_MODEL_UPLOAD_FAILED, not LOGGED_MODEL_PENDING."
+                "A logged model cannot be finalized with the status LOGGED_MODEL_PENDING; expected "
+                "LOGGED_MODEL_READY or LOGGED_MODEL_UPLOAD_FAILED."
             )
         return status

@@ -1,4 +1,4 @@
-"""Identifiers, keys, names and limits, as MLflow has them; the messages keep its wording."""
+"""Identifiers, keys, names and limits as in MLflow, with MLflow's error messages."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ DEFAULT_EXPERIMENT_NAME = "Default"
 _RUN_ID = re.compile(r"[a-zA-Z0-9][\w-]{0,255}", re.ASCII)
 _MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
 _EXPERIMENT_ID = re.compile(r"0|[1-9][0-9]{0,18}")
-_KEPT_EXPERIMENT_ID = re.compile(r"[1-9][0-9]{0,17}")
-_KEPT_RUN_ID = re.compile(r"[a-zA-Z0-9][\w-]{0,31}", re.ASCII)
+_IMPORTABLE_EXPERIMENT_ID = re.compile(r"[1-9][0-9]{0,17}")
+_IMPORTABLE_RUN_ID = re.compile(r"[a-zA-Z0-9][\w-]{0,31}", re.ASCII)
 _MAX_EXPERIMENT_NUMBER = 2**63 - 1
 _NOT_IN_MODEL_NAMES = frozenset("/:.%\"'")
 
@@ -41,16 +41,16 @@ def new_model_id() -> str:
 
 
 def run_id_of(run_id: str, run_uuid: str) -> str:
-    """Return the run a request is about: `run_uuid` is what MLflow 1 clients call `run_id`.
+    """Return the run id of a request; `run_uuid` is the name of the field in MLflow 1 clients.
 
     Raises:
-        InvalidArgument: Neither is given, they differ, or it cannot be a run's id.
+        InvalidArgument: Neither is given, they differ, or the id is malformed.
     """
     if not run_id and not run_uuid:
         raise missing("run_id")
     if run_id and run_uuid and run_id != run_uuid:
         raise InvalidArgument(
-            f"run_id '{run_id}' and run_uuid '{run_uuid}' differ; give one of them."
+            f"run_id '{run_id}' and run_uuid '{run_uuid}' differ; give only one of them."
         )
     return checked_run_id(run_id or run_uuid)
 
@@ -72,10 +72,10 @@ def checked_model_id(text: str) -> str:
 
 
 def experiment_number(text: str) -> int:
-    """Return the number an experiment id stands for.
+    """Return an experiment id as a number.
 
     Raises:
-        InvalidArgument: The text is not a decimal number, or has more than 63 bits.
+        InvalidArgument: The text is not a decimal number, or the number exceeds 63 bits.
     """
     if not _EXPERIMENT_ID.fullmatch(text) or int(text) > _MAX_EXPERIMENT_NUMBER:
         raise InvalidArgument(
@@ -85,22 +85,22 @@ def experiment_number(text: str) -> int:
     return int(text)
 
 
-def kept_experiment_number(text: str) -> int | None:
-    """Return the number an experiment of another server may have here, or None for a fresh one.
+def importable_experiment_number(text: str) -> int | None:
+    """Return the number that an imported experiment may keep, or None if it needs a new one.
 
-    File stores make ids of 18 digits; the counter goes on from the greatest, so longer ones would
-    leave it little room.
+    File stores use ids of 18 digits. New ids continue from the greatest one, so longer ids would
+    leave too few.
     """
-    return int(text) if _KEPT_EXPERIMENT_ID.fullmatch(text) else None
+    return int(text) if _IMPORTABLE_EXPERIMENT_ID.fullmatch(text) else None
 
 
-def may_keep_run_id(text: str) -> bool:
-    """Whether a run of another server may have its id here."""
-    return _KEPT_RUN_ID.fullmatch(text) is not None
+def is_importable_run_id(text: str) -> bool:
+    """Return whether an imported run may keep its id."""
+    return _IMPORTABLE_RUN_ID.fullmatch(text) is not None
 
 
-def may_keep_model_id(text: str) -> bool:
-    """Whether a logged model of another server may have its id here."""
+def is_importable_model_id(text: str) -> bool:
+    """Return whether an imported logged model may keep its id."""
     return _MODEL_ID.fullmatch(text) is not None
 
 
@@ -142,16 +142,16 @@ def checked_model_name(name: str) -> str:
 
 
 def model_description(text: str) -> dict[str, Any]:
-    """Return what an MLmodel file says, from its JSON.
+    """Parse the JSON form of an MLmodel file.
 
     Raises:
-        InvalidArgument: It is not a JSON object, or lacks what identifies a model.
+        InvalidArgument: The text is not a JSON object, or lacks a mandatory field.
     """
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
         raise InvalidArgument(
-            "Malformed model info: expected an MLmodel file as JSON. The value is no JSON."
+            "Malformed model info: expected an MLmodel file as JSON; the value is not JSON."
         ) from None
     if not isinstance(found, dict):
         raise InvalidArgument("Malformed model info: expected a JSON object.")
@@ -171,7 +171,7 @@ def unique(pairs: Iterable[tuple[str, str]], what: str) -> dict[str, str]:
     """Return pairs as a dictionary.
 
     Raises:
-        InvalidArgument: A key comes twice with different values.
+        InvalidArgument: A key has two different values.
     """
     found: dict[str, str] = {}
     for key, value in pairs:

@@ -1,1 +1,1 @@
-"""Searches: filters and orders to SQL."""
+"""Searches: filters and orders as SQL."""

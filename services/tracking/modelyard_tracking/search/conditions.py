@@ -1,4 +1,4 @@
-"""What the searches share: keyed values such as tags and metrics, and orders without doubles."""
+"""Shared parts of the searches: conditions on tags, params and metrics, and sort keys."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def keyed_text(
     """Compare the value of a tag or param.
 
     Args:
-        value: The column of its value.
-        comparison: With the tag's key.
-        belongs: Say which row it is: the owner's, of that key.
+        value: Column of the value.
+        comparison: Comparison to express.
+        belongs: Conditions that select the row by owner and key.
 
     Returns:
-        A condition that no row satisfies that lacks the tag, except by IS NULL.
+        A condition that owners without the tag or param satisfy only by IS NULL.
     """
     return _keyed(comparison, text_condition(value, comparison), *belongs)
 
@@ -43,7 +43,7 @@ def keyed_number(
     comparison: Comparison,
     *belongs: ColumnElement[bool],
 ) -> ColumnElement[bool]:
-    """Compare the value of a metric, as `keyed_text`. NaN differs from every number."""
+    """Compare the value of a metric, like `keyed_text`. NaN differs from every number."""
     numbers = and_(not_(is_nan), number_condition(value, comparison))
     condition = or_(is_nan, numbers) if comparison.operator in _EXCLUDING else numbers
     return _keyed(comparison, condition, *belongs)
@@ -59,7 +59,7 @@ def _keyed(
 
 
 def orders(texts: Iterable[str]) -> list[OrderBy]:
-    """Read keys to order by; a key that came before decides nothing and is left out."""
+    """Parse sort keys; a repeated key has no effect and is left out."""
     found: dict[tuple[str | None, str], OrderBy] = {}
     for text in texts:
         order = parse_order_by(text)

@@ -48,13 +48,13 @@ def search_experiments(
     """Return a page of experiments.
 
     Args:
-        session: The transaction.
-        text: The filter, by `name`, `experiment_id`, `creation_time`, `last_update_time` and
-            `tags.k`; everything if blank.
-        order_by: The same keys without tags; then the newest first, then by id.
-        view: Active experiments, deleted ones, or both.
-        page_size: At most so many.
-        page_token: Of the page before; empty for the first.
+        session: Session of the transaction.
+        text: Filter by `name`, `experiment_id`, `creation_time`, `last_update_time` and `tags.k`;
+            blank matches everything.
+        order_by: Sort keys, the same without tags; ties are ordered newest first, then by id.
+        view: Active experiments, deleted experiments, or both.
+        page_size: Maximum number of results.
+        page_token: Page token from the previous page; empty for the first page.
     """
     query = paging.fingerprint("experiments", text, list(order_by), view)
     statement: Select[Any] = select(Experiment).where(Experiment.lifecycle_stage.in_(view.stages))
@@ -86,7 +86,7 @@ def _condition(comparison: Comparison) -> ColumnElement[bool]:
 
 
 def _with_numbers(comparison: Comparison) -> Comparison:
-    """Return a comparison of experiment ids, which are written as text, with their numbers."""
+    """Return a comparison of experiment ids, which are text, as one of numbers."""
     require_operator(comparison, (Operator.EQ, Operator.NE, Operator.IN, Operator.NOT_IN))
     values = comparison.value if isinstance(comparison.value, tuple) else (comparison.value,)
     numbers = tuple(experiment_number(str(value)) for value in values)

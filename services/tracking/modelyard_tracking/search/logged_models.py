@@ -53,7 +53,7 @@ _NUMBERS: dict[str, ColumnElement[Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class OnDataset:
-    """Which dataset a metric was computed on; an empty digest means any of that name."""
+    """A dataset that a metric was computed on; an empty digest matches any."""
 
     name: str
     digest: str
@@ -61,7 +61,7 @@ class OnDataset:
 
 @dataclass(frozen=True, slots=True)
 class ModelOrder:
-    """One key to order by; without a dataset, a metric's latest value on any."""
+    """A sort key; without a dataset, a metric's latest value on any dataset is used."""
 
     field: str
     ascending: bool
@@ -80,13 +80,13 @@ def search_logged_models(
     """Return a page of logged models.
 
     Args:
-        session: The transaction.
-        experiment_ids: Where to look; nowhere if empty.
-        text: The filter; everything if blank.
-        datasets: What metrics of the filter were computed on; anything if empty.
-        order_by: Then the newest first.
-        page_size: At most so many.
-        page_token: Of the page before; empty for the first.
+        session: Session of the transaction.
+        experiment_ids: Experiments to search; none if empty.
+        text: Filter; blank matches everything.
+        datasets: Datasets that metrics in the filter were computed on; any if empty.
+        order_by: Sort keys; ties are ordered newest first.
+        page_size: Maximum number of results.
+        page_token: Page token from the previous page; empty for the first page.
     """
     numbers = [experiment_number(experiment_id) for experiment_id in experiment_ids]
     query = paging.fingerprint(
@@ -139,7 +139,7 @@ def _condition(comparison: Comparison, datasets: Sequence[OnDataset]) -> ColumnE
 
 
 def _sort_key(order: ModelOrder) -> SortKey:
-    # Through the grammar: a field is written as in a filter.
+    # Parsed by the filter grammar, because fields are written as in a filter.
     parsed = parse_order_by(order.field)
     if parsed.entity == "metrics":
         return _metric_key(parsed.key, order)

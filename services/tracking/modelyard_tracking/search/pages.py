@@ -1,4 +1,4 @@
-"""One page of a search, of which a reply may carry only the beginning."""
+"""Pages of a search; a reply may contain only the beginning of one."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Entity = TypeVar("Entity")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Entity]):
-    """Found entities in order, and the tokens of what comes after them."""
+    """The entities of a page in order, with the page tokens to continue after them."""
 
     found: list[Entity]
     rows: Sequence[Row[Any]]
-    """Those of the entities, and one more if there is a next page."""
+    """Rows of the entities, and one more if there is a next page."""
     keys: Sequence[SortKey]
     query: str
 
     def token_after(self, count: int) -> str:
-        """Return the token of the page that begins after the first `count` entities.
+        """Return the token of the page that starts after the first `count` entities.
 
-        Empty if there are no more.
+        It is empty if there are no more entities.
         """
         return paging.cut(self.rows, count, self.keys, self.query)[1]
 
@@ -48,15 +48,15 @@ def read_page(
     """Run a search.
 
     Args:
-        session: The transaction.
-        statement: Selects one entity.
-        keys: What to order by, the last of them unique.
-        query: The fingerprint of the search.
-        page_size: At most so many.
-        page_token: Of the page before; empty for the first.
+        session: Session of the transaction.
+        statement: Statement that selects one entity.
+        keys: Sort keys, the last of them unique.
+        query: Fingerprint of the search.
+        page_size: Maximum number of entities.
+        page_token: Page token from the previous page; empty for the first page.
 
     Raises:
-        InvalidArgument: The token is not of this search.
+        InvalidArgument: The token is malformed or belongs to another search.
     """
     cursor = paging.decode(page_token, query)
     if cursor is not None:

@@ -1,4 +1,4 @@
-"""What callers see whose token is good for some experiments only."""
+"""Restriction of queries to the experiments in the scope of the caller's token."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from modelyard_tracking.models import Dataset, DatasetInput, Experiment, LoggedM
 
 
 def restriction(scope: Scope) -> Sequence[ExecutableOption]:
-    """Return what hides other experiments, and what is in them.
+    """Return loader options that hide experiments outside the scope, and their contents.
 
-    All else that runs and logged models have is reached by their ids, which are looked up first.
+    Other tables need no option: their rows are read by the id of a run or logged model that was
+    looked up before.
     """
     if not scope.experiments:
         return ()

@@ -1,4 +1,4 @@
-"""Searching runs: MLflow's grammar, and OR, NOT, parentheses and IN besides."""
+"""Searching runs with MLflow's grammar, extended by OR, NOT, parentheses and IN."""
 
 from __future__ import annotations
 
@@ -79,13 +79,14 @@ def search_runs(
     """Return a page of runs.
 
     Args:
-        session: The transaction.
-        experiment_ids: Where to look; nowhere if empty.
-        text: The filter; everything if blank.
-        order_by: Keys such as `metrics.loss DESC`; then the latest start first, then by id.
-        view: Active runs, deleted ones, or both.
-        page_size: At most so many.
-        page_token: Of the page before; empty for the first.
+        session: Session of the transaction.
+        experiment_ids: Experiments to search; none if empty.
+        text: Filter; blank matches everything.
+        order_by: Sort keys such as `metrics.loss DESC`; ties are ordered latest start first, then
+            by id.
+        view: Active runs, deleted runs, or both.
+        page_size: Maximum number of results.
+        page_token: Page token from the previous page; empty for the first page.
     """
     numbers = [experiment_number(experiment_id) for experiment_id in experiment_ids]
     query = paging.fingerprint("runs", sorted(numbers), text, list(order_by), view)

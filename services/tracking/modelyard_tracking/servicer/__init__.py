@@ -1,4 +1,4 @@
-"""Messages in, messages out; each method opens the one transaction of its RPC."""
+"""Servicers of tracking: each method opens the transaction of its RPC."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["ArtifactsServicer", "TrackingServicer"]
 
 
 class TrackingServicer(Experiments, Runs, Metrics, LoggedModels, Importing):
-    """All RPCs of the tracking service, by groups.
+    """All RPCs of `TrackingService`.
 
     Args:
-        database: Tracking's.
-        clock: The time.
+        database: Database of tracking.
+        clock: Returns Unix time in milliseconds.
     """
 
     def __init__(self, database: Database, clock: Clock) -> None:

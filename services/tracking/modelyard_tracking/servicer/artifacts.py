@@ -35,26 +35,27 @@ from modelyard_tracking.rules.artifacts import (
 from modelyard_tracking.rules.values import checked_model_id, run_id_of
 from modelyard_tracking.servicer.owners import owner_of
 from modelyard_tracking.servicer.presigning import Presigning
-from modelyard_tracking.servicer.proof_of_possession import Possession
+from modelyard_tracking.servicer.proof_of_possession import ProofOfPossession
 from modelyard_tracking.servicer.sweeping import Sweeping
 
-_ENTRIES_A_PAGE = 1_000
+_ENTRIES_PER_PAGE = 1_000
 _DOWNLOAD_S = 15 * 60
 
 
-class ArtifactsServicer(Possession, Presigning, Sweeping):
-    """The RPCs about trees of files. The store is asked before a transaction opens.
+class ArtifactsServicer(Presigning, Sweeping):
+    """All RPCs of `ArtifactsService`. The store is queried before a transaction opens.
 
-    What clients upload to a store that does not refuse other bytes is hashed when it is committed,
-    so an object of any tree is the one its digest names. For a caller with a scope, an object that
-    is there counts only if a tree that it sees has it, or if it sent the bytes itself.
+    Uploads to a store that does not verify digests are hashed when they are committed, so every
+    object of a tree has the bytes of its digest. For a caller with a scope, a stored object counts
+    only if a tree that the caller can see contains it, or if the caller uploaded it.
 
     Args:
-        database: Tracking's.
-        store: Keeps the bytes.
-        signer: Makes URLs of files that are not one object of the store.
-        clock: The time.
-        registry: Knows what registered versions need.
+        database: Database of tracking.
+        store: Store for the bytes of artifacts.
+        signer: Signs URLs of files that are not a single object of the store.
+        clock: Returns Unix time in milliseconds.
+        registry: Client of the registry, for the sweep.
+        proof_of_possession: Decides which stored objects the caller may reference.
     """
 
     def __init__(
@@ -64,12 +65,14 @@ class ArtifactsServicer(Possession, Presigning, Sweeping):
         signer: UrlSigner,
         clock: Clock,
         registry: Registry,
+        proof_of_possession: ProofOfPossession,
     ) -> None:
         self.database = database
         self.store = store
         self.signer = signer
         self.clock = clock
         self.registry = registry
+        self._proof_of_possession = proof_of_possession
         self._sweeping = threading.Lock()
 
     @reads
@@ -110,25 +113,26 @@ class ArtifactsServicer(Possession, Presigning, Sweeping):
         owner, files = owner_of(request), _files(request)
         objects = objects_of(files)
         leased_until_ms = self._declare(context, request, owner, objects)
-        withheld = self.withheld(objects)
-        stored = self._stored(objects, withheld)  # after they are leased: what is there stays
+        unproven = self._proof_of_possession.unproven(objects)
+        # Looked up after the lease, so that no sweep removes what is found.
+        stored = self._stored(objects, unproven)
         missing = {digest: size for digest, size in objects.items() if digest not in stored}
-        if missing.keys() - withheld and not self.store.trusted:
-            self._expect(context, missing.keys() - withheld)
+        if missing.keys() - unproven and not self.store.trusted:
+            self._reset_missing(context, missing.keys() - unproven)
         reply = pb.DeclareArtifactsResponse()
         reply.expire_time.FromMilliseconds(leased_until_ms)
         for digest, size_bytes in missing.items():
-            if digest in withheld:
-                put = self.presign_withheld(digest, size_bytes)
+            if digest in unproven:
+                put = self._proof_of_possession.presign(digest, size_bytes)
             else:
                 put = self.store.presign_put(digest, size_bytes, LEASE_MS // 1000)
             reply.uploads.append(_upload(digest, size_bytes, put))
         return reply
 
     @write_step
-    def _expect(self, call: Call, missing: AbstractSet[Digest]) -> None:
-        """Have what the store lost be hashed when it comes again, though it was committed once."""
-        artifacts.expect_objects(call.session, missing)
+    def _reset_missing(self, call: Call, missing: AbstractSet[Digest]) -> None:
+        """Mark objects that the store lost as declared, so that new uploads of them are hashed."""
+        artifacts.reset_to_declared(call.session, missing)
 
     @write_step
     def _declare(
@@ -138,7 +142,7 @@ class ArtifactsServicer(Possession, Presigning, Sweeping):
         owner: Owner,
         objects: dict[Digest, int],
     ) -> int:
-        """Lease the objects of files that are to come; return until when, Unix time in ms."""
+        """Lease the objects of declared files; return the end of the lease, Unix time in ms."""
         trees.root_uri(call.session, owner, request.experiment_id)
         artifacts.require_writable(call.session, owner)
         return _lease(call, objects)
@@ -149,15 +153,15 @@ class ArtifactsServicer(Possession, Presigning, Sweeping):
         owner, files = owner_of(request), _files(request)
         objects = objects_of(files)
         known = self._known(objects)
-        if len(known) < len(objects) or _held_until_ms(known) <= self.clock():
-            self._hold(context, owner, objects)
+        if len(known) < len(objects) or _leased_until_ms(known) <= self.clock():
+            self._renew_leases(context, owner, objects)
             known = self._known(objects)
         self._require_bytes(files, objects, known)
-        return self._commit(request, context, owner, files, _held_until_ms(known))
+        return self._commit(request, context, owner, files, _leased_until_ms(known))
 
     @write_step
-    def _hold(self, call: Call, owner: Owner, objects: dict[Digest, int]) -> None:
-        """Lease the objects of files until they are committed."""
+    def _renew_leases(self, call: Call, owner: Owner, objects: dict[Digest, int]) -> None:
+        """Lease the objects of files until the commit."""
         artifacts.require_writable(call.session, owner)
         _lease(call, objects)
 
@@ -171,36 +175,36 @@ class ArtifactsServicer(Possession, Presigning, Sweeping):
         objects: dict[Digest, int],
         known: dict[Digest, StoredObject],
     ) -> None:
-        stored = self._stored(objects, self.withheld(objects))
+        stored = self._stored(objects, self._proof_of_possession.unproven(objects))
         for file in files:
             for item in file.parts or (file,):
                 if item.digest not in stored:
                     raise FailedPrecondition(
                         f"The bytes of '{file.path}' are not in the store: object {item.digest} "
-                        "is missing. Declare the files, upload what is missing, then commit.",
+                        "is missing. Declare the files, upload the missing objects, then commit.",
                         path=file.path,
                         digest=item.digest,
                     )
         if not self.store.trusted:
-            self._hash_what_came(files, known)
+            self._verify_uploads(files, known)
 
-    def _hash_what_came(self, files: list[ManifestFile], known: dict[Digest, StoredObject]) -> None:
-        """Read what was uploaded to a store that may have taken other bytes.
+    def _verify_uploads(self, files: list[ManifestFile], known: dict[Digest, StoredObject]) -> None:
+        """Hash new uploads to a store that does not verify digests.
 
-        What was committed before, and not lost since, is not read again: whoever loads it checks
-        its digest.
+        Objects that were committed before, and not lost since, are not read again: clients verify
+        the digest when they load them.
 
         Raises:
-            DataLoss: It is other bytes; they are deleted, so that the right ones can be uploaded.
+            DataLoss: An object has other bytes; it was deleted, so that it can be uploaded again.
         """
         paths = {item.digest: file.path for file in files for item in file.parts or (file,)}
-        came = [digest for digest in paths if known[digest].state == artifacts.DECLARED]
-        wrong = [digest for digest in came if not self._is_right(digest)]
+        uploaded = [digest for digest in paths if known[digest].state == artifacts.DECLARED]
+        wrong = [digest for digest in uploaded if not self._verify_or_delete(digest)]
         if wrong:
-            raise _wrong_bytes(f"for '{paths[wrong[0]]}'", wrong[0])
+            raise _wrong_bytes(f" for '{paths[wrong[0]]}'", wrong[0])
 
-    def _is_right(self, digest: Digest) -> bool:
-        """Whether an object is what it is named; if not, it is deleted."""
+    def _verify_or_delete(self, digest: Digest) -> bool:
+        """Return whether an object has the bytes of its digest; delete it if not."""
         if self.store.verify(digest):
             return True
         digest_mismatches.inc()
@@ -214,15 +218,15 @@ class ArtifactsServicer(Possession, Presigning, Sweeping):
         call: Call,
         owner: Owner,
         files: list[ManifestFile],
-        held_until_ms: int,
+        leased_until_ms: int,
     ) -> pb.CommitArtifactsResponse:
         artifacts.require_writable(call.session, owner)
-        if call.now_ms >= held_until_ms:  # what was looked at may have been swept since
+        if call.now_ms >= leased_until_ms:  # the objects may have been swept since
             raise Unavailable(
-                "The files were checked too long ago; nothing was written. Try again."
+                "The leases ended between check and commit; nothing was written. Retry."
             )
         artifacts.commit_files(call.session, owner, files)
-        # Last: others wait for these objects, and runs share some.
+        # Last, because this locks rows of objects that other runs may share.
         artifacts.lease_objects(
             call.session, objects_of(files), call.now_ms, state=artifacts.STORED
         )
@@ -268,7 +272,7 @@ class ArtifactsServicer(Possession, Presigning, Sweeping):
         for digest, size_bytes in objects.items():
             if stored.get(digest) != size_bytes:
                 raise DataLoss(
-                    f"The object {digest} of {owner} is not in the store; log its file again.",
+                    f"The object {digest} of {owner} is missing in the store; log its file again.",
                     digest=digest,
                 )
         self.store.put(Digest(reply.digest), [reply.manifest], len(reply.manifest))
@@ -278,34 +282,36 @@ class ArtifactsServicer(Possession, Presigning, Sweeping):
     def _seal(
         self, request: pb.SealManifestRequest, call: Call, owner: Owner, folder: str
     ) -> pb.SealManifestResponse:
-        """Lease the files of a tree and their manifest until the registry has pinned it."""
-        sealed = trees.sealable(call.session, owner, folder)
-        manifest = Manifest(sealed.files)
+        """Lease the objects of a tree and its manifest, to give the registry time to pin it."""
+        contents = trees.manifest_contents(call.session, owner, folder)
+        manifest = Manifest(contents.files)
         data, digest = manifest.to_bytes(), manifest.digest
         session, now_ms = call.session, call.now_ms
-        # Of a file that the store lost, other bytes may be coming: sealing vouches for none.
-        artifacts.lease_objects(session, objects_of(sealed.files), now_ms, state=artifacts.DECLARED)
+        # DECLARED: an object that the store lost may be uploaded again, with bytes still to verify.
+        artifacts.lease_objects(
+            session, objects_of(contents.files), now_ms, state=artifacts.DECLARED
+        )
         artifacts.lease_objects(
             session, {digest: len(data)}, now_ms, state=artifacts.DECLARED, is_manifest=True
         )
         return pb.SealManifestResponse(
             digest=digest,
             manifest=data,
-            run_id=sealed.run_id,
-            experiment_id=str(sealed.experiment_id),
-            model_id=sealed.model_id,
+            run_id=contents.run_id,
+            experiment_id=str(contents.experiment_id),
+            model_id=contents.model_id,
         )
 
     def _stored(
-        self, objects: dict[Digest, int], withheld: AbstractSet[Digest]
+        self, objects: dict[Digest, int], unproven: AbstractSet[Digest]
     ) -> dict[Digest, int]:
-        """Return those of some objects that are in the store, which must have their sizes."""
-        stored = self.store.sizes_bytes(objects.keys() - withheld)
+        """Return sizes of the objects that are in the store, after checking that they match."""
+        stored = self.store.sizes_bytes(objects.keys() - unproven)
         for digest, stored_bytes in stored.items():
             if stored_bytes == objects[digest]:
                 continue
-            if not self.store.trusted and not self._is_right(digest):
-                raise _wrong_bytes("for it", digest)
+            if not self.store.trusted and not self._verify_or_delete(digest):
+                raise _wrong_bytes("", digest)
             raise InvalidArgument(
                 f"The object {digest} has {stored_bytes} bytes, not {objects[digest]}.",
                 digest=digest,
@@ -313,7 +319,7 @@ class ArtifactsServicer(Possession, Presigning, Sweeping):
         return stored
 
 
-def _held_until_ms(known: dict[Digest, StoredObject]) -> int:
+def _leased_until_ms(known: dict[Digest, StoredObject]) -> int:
     return min((row.leased_until_ms for row in known.values()), default=0)
 
 
@@ -321,10 +327,10 @@ def _lease(call: Call, objects: dict[Digest, int]) -> int:
     return artifacts.lease_objects(call.session, objects, call.now_ms, state=artifacts.DECLARED)
 
 
-def _wrong_bytes(what: str, digest: Digest) -> DataLoss:
+def _wrong_bytes(purpose: str, digest: Digest) -> DataLoss:
     return DataLoss(
-        f"The bytes that came {what} are not the object {digest}; they were deleted, and nothing "
-        "was committed. Declare the files and upload them again.",
+        f"The bytes uploaded{purpose} do not match the digest {digest}; they were deleted, and "
+        "nothing was committed. Declare the files and upload them again.",
         digest=digest,
     )
 
@@ -354,6 +360,6 @@ def _page(call: Call, owner: Owner, path: str, page_token: str) -> tuple[list[tr
         for entry in trees.entries(call.session, owner, _optional_path(path))
         if entry.path > after
     ]
-    page = found[:_ENTRIES_A_PAGE]
-    more = len(found) > _ENTRIES_A_PAGE
+    page = found[:_ENTRIES_PER_PAGE]
+    more = len(found) > _ENTRIES_PER_PAGE
     return page, paging.encode((page[-1].path,), query) if more else ""

@@ -16,7 +16,7 @@ _MAX_DATASETS = 1_000
 
 
 class Experiments:
-    """The RPCs about experiments."""
+    """RPCs for experiments."""
 
     database: Database
     clock: Clock

@@ -21,7 +21,7 @@ from modelyard_tracking.rules.values import checked_model_id, checked_run_id
 
 
 class Importing:
-    """The RPCs that write what another server had."""
+    """RPCs that import resources of another server."""
 
     database: Database
     clock: Clock

@@ -19,7 +19,7 @@ _DEFAULT_RESULTS = 100
 
 
 class LoggedModels:
-    """The RPCs about logged models."""
+    """RPCs for logged models."""
 
     database: Database
     clock: Clock
@@ -118,7 +118,7 @@ class LoggedModels:
 
 
 def whole_models(session: Session, found: Sequence[LoggedModel]) -> list[pb.LoggedModel]:
-    """Return logged models with all they have, by one statement a table."""
+    """Return logged models with metrics, params and tags, with one statement per table."""
     session.flush()
     model_ids = [model.model_id for model in found]
     metrics = history.latest_of_models(session, model_ids)

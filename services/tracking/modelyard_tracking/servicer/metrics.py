@@ -25,7 +25,7 @@ _MAX_POINTS = 1_000_000
 
 
 class Metrics:
-    """The RPCs about metrics, and batches of them with params and tags."""
+    """RPCs for metrics, and for batches of metrics, params and tags."""
 
     database: Database
     clock: Clock
@@ -72,7 +72,7 @@ class Metrics:
         point_count = sum(len(message.values) for message in request.series)
         if point_count > MAX_SERIES_POINTS:
             raise InvalidArgument(
-                f"The series have {point_count:,} points in all; "
+                f"The series have {point_count:,} points in total; "
                 f"at most {MAX_SERIES_POINTS:,} are allowed."
             )
         series = [
@@ -106,8 +106,8 @@ class Metrics:
         self, request: pb.GetMetricHistoryBulkRequest, call: Call
     ) -> pb.GetMetricHistoryBulkResponse:
         run_ids = _existing_runs(call, request.run_id)
-        most = given(request, "max_results", _MAX_HISTORY_POINTS)
-        found = history.points_of_runs(call.session, run_ids, request.metric_key, most)
+        limit = given(request, "max_results", _MAX_HISTORY_POINTS)
+        found = history.points_of_runs(call.session, run_ids, request.metric_key, limit)
         return pb.GetMetricHistoryBulkResponse(
             metrics=[wire.point_of_run(request.metric_key, *item) for item in found]
         )
@@ -119,17 +119,17 @@ class Metrics:
         run_ids = _existing_runs(call, request.run_ids)
         keys = list(request.metric_keys)
         thinned = request.HasField("max_points")
-        most = given(request, "max_points", _MAX_POINTS)
+        limit = given(request, "max_points", _MAX_POINTS)
         stored = history.count_points(call.session, run_ids, keys)
         if not thinned and stored > _MAX_POINTS:
             raise InvalidArgument(
-                f"These series have {stored:,} points, and a reply at most {_MAX_POINTS:,}; "
-                "ask for fewer runs or metrics, or set max_points."
+                f"These series have {stored:,} points; a reply has at most {_MAX_POINTS:,}. "
+                "Request fewer runs or metrics, or set max_points."
             )
         reply = pb.GetMetricSeriesResponse()
         for run_id in run_ids:
             curves = history.series_of_run(call.session, run_id, keys)
-            series = [wire.series(curve, sample(points, most)) for curve, points in curves.items()]
+            series = [wire.series(curve, sample(points, limit)) for curve, points in curves.items()]
             reply.runs.add(run_id=run_id, series=series)
         return reply
 
@@ -139,14 +139,14 @@ class Metrics:
     ) -> pb.GetMetricHistoryBulkIntervalResponse:
         run_ids = _existing_runs(call, request.run_ids)
         first, last = _interval(request)
-        most = given(request, "max_results", _MAX_SAMPLED_POINTS)
+        limit = given(request, "max_results", _MAX_SAMPLED_POINTS)
         return pb.GetMetricHistoryBulkIntervalResponse(
             metrics=[
                 wire.point_of_run(request.metric_key, run_id, point)
                 for run_id in run_ids
                 for point in sample(
                     history.points_between(call.session, run_id, request.metric_key, first, last),
-                    most,
+                    limit,
                 )
             ]
         )

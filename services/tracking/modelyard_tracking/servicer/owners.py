@@ -15,10 +15,10 @@ def owner_of(
     | pb.SealManifestRequest
     | pb.CreatePresignedUploadUrlRequest,
 ) -> Owner:
-    """Return whose tree a request is about.
+    """Return the owner of the tree in a request.
 
     Raises:
-        InvalidArgument: It names none, or two.
+        InvalidArgument: The request names no owner or two owners.
     """
     if bool(request.run_id) == bool(request.model_id):
         raise InvalidArgument(

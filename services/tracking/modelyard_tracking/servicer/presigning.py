@@ -18,7 +18,7 @@ _DOWNLOAD_S = 5 * 60
 
 
 class Presigning:
-    """The RPCs that hand out URLs of single files."""
+    """RPCs that return presigned URLs of single files."""
 
     database: Database
     store: ArtifactStore
@@ -34,7 +34,7 @@ class Presigning:
         root_uri = trees.root_uri(call.session, owner)
         artifacts.require_writable(call.session, owner)
         expires_at_s = call.now_ms // 1000 + expires_s
-        url = self.signer.file_url("PUT", _place(root_uri, path), expires_at_s)
+        url = self.signer.file_url("PUT", _url_path(root_uri, path), expires_at_s)
         return pb.CreatePresignedUploadUrlResponse(presigned_url=url)
 
     @reads
@@ -48,11 +48,11 @@ class Presigning:
         file = trees.file_at(call.session, owner, path)
         if file.parts:
             expires_at_s = call.now_ms // 1000 + expires_s
-            url = self.signer.file_url("GET", _place(root_uri, path), expires_at_s)
+            url = self.signer.file_url("GET", _url_path(root_uri, path), expires_at_s)
         else:
             url = self.store.presign_get(file.digest, expires_s, PurePosixPath(path).name)
         return pb.CreatePresignedDownloadUrlResponse(presigned_url=url, file_size=file.size_bytes)
 
 
-def _place(root_uri: str, path: str) -> str:
+def _url_path(root_uri: str, path: str) -> str:
     return f"{root_uri.removeprefix(ARTIFACT_ROOT)}/{path}"

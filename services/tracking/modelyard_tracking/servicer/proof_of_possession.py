@@ -10,30 +10,43 @@ from modelyard_tracking.operations import proof_of_possession
 from modelyard_tracking.rules.artifacts import LEASE_MS
 
 
-class Possession:
-    """That a caller with a scope has the bytes of what is there already (docs/adr/0018)."""
+class ProofOfPossession:
+    """Checks that callers with a scope have the bytes of objects already stored (docs/adr/0018).
 
-    database: Database
-    store: ArtifactStore
-    signer: UrlSigner
-    clock: Clock
+    Args:
+        database: Database of tracking.
+        store: Store with the receipts of uploads.
+        signer: Signs upload URLs of the gateway and receipts.
+        clock: Returns Unix time in milliseconds.
+    """
 
-    def withheld(self, digests: Collection[Digest]) -> set[Digest]:
-        """Return those objects that the caller neither sees nor has sent: they count as missing."""
-        who = caller.get()
-        if not who.grant.scope:
+    def __init__(
+        self, database: Database, store: ArtifactStore, signer: UrlSigner, clock: Clock
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._signer = signer
+        self._clock = clock
+
+    def unproven(self, digests: Collection[Digest]) -> set[Digest]:
+        """Return the objects that the caller can neither see nor has uploaded.
+
+        They must be treated as missing. A caller without a scope needs no proof.
+        """
+        identity = caller.get()
+        if not identity.grant.scope:
             return set()
-        with self.database.read(who.remaining_s()) as session:
+        with self._database.read(identity.remaining_s()) as session:
             hidden = proof_of_possession.hidden_objects(session, digests)
-        receipts = {self._receipt(digest, who.grant.principal): digest for digest in hidden}
-        sent = self.store.sizes_bytes(receipts)
-        return hidden - {receipts[receipt] for receipt in sent}
+        receipts = {self._receipt(digest, identity.grant.principal): digest for digest in hidden}
+        uploaded = self._store.sizes_bytes(receipts)
+        return hidden - {receipts[receipt] for receipt in uploaded}
 
-    def presign_withheld(self, digest: Digest, size_bytes: int) -> PresignedPut:
-        """Return where to send what is there already: the gateway, which hashes it."""
-        expires_at_s = (self.clock() + LEASE_MS) // 1000
+    def presign(self, digest: Digest, size_bytes: int) -> PresignedPut:
+        """Return an upload URL of the gateway, which hashes the bytes and stores a receipt."""
+        expires_at_s = (self._clock() + LEASE_MS) // 1000
         sender = caller.get().grant.principal
-        return PresignedPut(self.signer.put_url(digest, size_bytes, expires_at_s, sender), {})
+        return PresignedPut(self._signer.put_url(digest, size_bytes, expires_at_s, sender), {})
 
     def _receipt(self, digest: Digest, sender: str) -> Digest:
-        return Digest.of(self.signer.receipt(digest, sender))
+        return Digest.of(self._signer.receipt(digest, sender))

@@ -24,11 +24,11 @@ from modelyard_tracking.search.runs import search_runs
 
 _DEFAULT_RESULTS = 1_000
 _RUNS_AT_ONCE = 1_000
-_ENOUGH_BYTES = 16 << 20  # then the page ends early: a message has a limit, and runs may be large
+_ENOUGH_BYTES = 16 << 20  # ends a page early: runs may be large, and messages have a size limit
 
 
 class Runs:
-    """The RPCs about runs, their params and tags."""
+    """RPCs for runs, their params and tags."""
 
     database: Database
     clock: Clock

@@ -19,22 +19,23 @@ from modelyard_kit.rpc.calls import Call, caller, write_step
 from modelyard_tracking.clients import Registry
 from modelyard_tracking.metrics import gc_objects
 from modelyard_tracking.operations import sweeping
-from modelyard_tracking.operations.sweeping import Looked
+from modelyard_tracking.operations.sweeping import Scan
 from modelyard_tracking.rules.artifacts import CLAIM_MARGIN_MS, CLAIM_MS, STRAY_MS, objects_of
 
-_A_LOOK = 1_000
-_LOOKS_A_CALL = 50
-_ENOUGH = 1_000  # objects that are removed by one call, about
+_SCAN_BATCH = 1_000
+_BATCHES_PER_CALL = 50
+_TARGET_PER_CALL = 1_000  # objects to remove by one call, approximately
 _AT_ONCE = 8
 _ROWS, _STRAYS = "rows", "strays"
 _QUERY = paging.fingerprint("sweep")
 
 
 class Sweeping:
-    """The sweep of objects, a page each call: first the rows, then what the store has besides.
+    """The sweep of objects, one page per call: first the rows, then stored objects without a row.
 
-    What registered versions need is asked for first, and leases are compared with the time before
-    that: a version registered meanwhile was sealed under a lease that was not over then.
+    The clock is read before the manifests of registered versions are listed, and leases are
+    compared with that time: a version that is registered later was sealed under a lease that was
+    still running then.
     """
 
     database: Database
@@ -46,13 +47,13 @@ class Sweeping:
     def SweepObjects(
         self, request: pb.SweepObjectsRequest, context: grpc.ServicerContext
     ) -> pb.SweepObjectsResponse:
-        part, after = _place(request.page_token)
+        part, after = _position(request.page_token)
         now_ms = self.clock()
-        with self._alone():
+        with self._exclusive():
             pinned = self.registry.pinned_manifests()
-            look = self._look_at_rows if part == _ROWS else self._look_at_strays
-            looked = look(after, now_ms)
-            unused = self._without_needed(looked.unused, pinned)
+            scan_objects = self._scan_rows if part == _ROWS else self._scan_strays
+            scan = scan_objects(after, now_ms)
+            unused = self._without_pinned(scan.unused, pinned)
             if not request.dry_run and unused:
                 unused = self._remove(context, part, unused, now_ms)
         return pb.SweepObjectsResponse(
@@ -60,55 +61,55 @@ class Sweeping:
                 pb.UnusedObject(digest=digest, size_bytes=size_bytes)
                 for digest, size_bytes in sorted(unused.items())
             ],
-            examined=looked.examined,
-            next_page_token=_next(part, looked.last),
+            examined=scan.examined,
+            next_page_token=_next(part, scan.last),
         )
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        # Several at once would be right, too, but leave no thread to those who upload.
+    def _exclusive(self) -> Iterator[None]:
+        # Concurrent sweeps would be correct, but leave no threads for uploads.
         if not self._sweeping.acquire(blocking=False):
-            raise Aborted("A sweep is running already; nothing was removed. Try again later.")
+            raise Aborted("Another sweep is running; nothing was removed. Retry later.")
         try:
             yield
         finally:
             self._sweeping.release()
 
-    def _look_at_rows(self, after: str, now_ms: int) -> Looked:
+    def _scan_rows(self, after: str, now_ms: int) -> Scan:
         unused: dict[Digest, int] = {}
         examined = 0
-        for _ in range(_LOOKS_A_CALL):
+        for _ in range(_BATCHES_PER_CALL):
             with self.database.read(caller.get().remaining_s()) as session:
-                looked = sweeping.look_at_rows(session, after, now_ms, _A_LOOK)
-            unused.update(looked.unused)
-            examined += looked.examined
-            after = looked.last
-            if not after or len(unused) >= _ENOUGH:
+                scan = sweeping.scan_rows(session, after, now_ms, _SCAN_BATCH)
+            unused.update(scan.unused)
+            examined += scan.examined
+            after = scan.last
+            if not after or len(unused) >= _TARGET_PER_CALL:
                 break
-        return Looked(unused, examined, after)
+        return Scan(unused, examined, after)
 
-    def _look_at_strays(self, after: str, now_ms: int) -> Looked:
+    def _scan_strays(self, after: str, now_ms: int) -> Scan:
         unused: dict[Digest, int] = {}
         examined = 0
         listed = self.store.list_objects(Digest(after) if after else None)
-        for _ in range(_LOOKS_A_CALL):
-            page = list(islice(listed, _A_LOOK))
+        for _ in range(_BATCHES_PER_CALL):
+            page = list(islice(listed, _SCAN_BATCH))
             old = [found for found in page if found.modified_ms < now_ms - STRAY_MS]
             with self.database.read(caller.get().remaining_s()) as session:
                 unused.update(sweeping.strays(session, _sizes(old)))
             examined += len(page)
-            after = page[-1].digest if len(page) == _A_LOOK else ""
-            if not after or len(unused) >= _ENOUGH:
+            after = page[-1].digest if len(page) == _SCAN_BATCH else ""
+            if not after or len(unused) >= _TARGET_PER_CALL:
                 break
-        return Looked(unused, examined, after)
+        return Scan(unused, examined, after)
 
-    def _without_needed(
+    def _without_pinned(
         self, unused: Mapping[Digest, int], pinned: set[Digest]
     ) -> dict[Digest, int]:
-        """Return what no registered version needs: neither as its manifest nor as one of its files.
+        """Return the objects that are neither a pinned manifest nor a file of one.
 
         Raises:
-            DataLoss: A manifest is missing, so that what it needs cannot be told.
+            DataLoss: A pinned manifest is missing, so its files are unknown.
         """
         left = {digest: size for digest, size in unused.items() if digest not in pinned}
         for digest in pinned if left else ():
@@ -124,15 +125,15 @@ class Sweeping:
         unused: Mapping[Digest, int],
         now_ms: int,
     ) -> dict[Digest, int]:
-        """Remove what can be claimed; whatever is left over, the next sweep finds again."""
+        """Remove the objects that can be claimed; the next sweep finds the others again."""
         until_ms = self.clock() + CLAIM_MS
         digests = self._claim(context, part, unused, now_ms, until_ms)
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="sweep") as threads:
             deleted = list(threads.map(lambda digest: self._delete(digest, until_ms), digests))
-        gone = [digest for digest, is_gone in zip(digests, deleted, strict=True) if is_gone]
-        self._forget(context, gone, until_ms)
-        gc_objects.labels("unreferenced" if part == _ROWS else "stray").inc(len(gone))
-        return {digest: unused[digest] for digest in gone}
+        removed = [digest for digest, done in zip(digests, deleted, strict=True) if done]
+        self._forget(context, removed, until_ms)
+        gc_objects.labels("unreferenced" if part == _ROWS else "stray").inc(len(removed))
+        return {digest: unused[digest] for digest in removed}
 
     @write_step
     def _claim(
@@ -143,7 +144,7 @@ class Sweeping:
         return sweeping.claim_strays(call.session, unused, until_ms)
 
     def _delete(self, digest: Digest, until_ms: int) -> bool:
-        # A process that was stopped in between must not delete what others have uploaded since.
+        # A process that was suspended must not delete objects that were uploaded again since.
         if self.clock() >= until_ms - CLAIM_MARGIN_MS:
             return False
         self.store.delete(digest)
@@ -158,14 +159,17 @@ def _sizes(objects: list[ObjectInfo]) -> dict[Digest, int]:
     return {found.digest: found.size_bytes for found in objects}
 
 
-def _place(page_token: str) -> tuple[str, str]:
+def _position(page_token: str) -> tuple[str, str]:
     cursor = paging.decode(page_token, _QUERY)
     if cursor is None:
         return _ROWS, ""
     match cursor:
         case (str(part), str(after)) if part in {_ROWS, _STRAYS}:
             return part, after
-    raise InvalidArgument("The page token is not one of a sweep; begin without.")
+    raise InvalidArgument(
+        "Invalid page_token: expected the next_page_token of an earlier reply, or an empty "
+        "one to start a sweep."
+    )
 
 
 def _next(part: str, last: str) -> str:

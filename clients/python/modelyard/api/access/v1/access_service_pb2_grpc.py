@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AccessServiceStub(object):
-    """Keeps named API tokens. The registry serves it; every service knows the tokens from here.
+    """Manages API tokens. The registry serves it, and all services read the tokens from it.
     """
 
     def __init__(self, channel):
@@ -63,40 +63,41 @@ class AccessServiceStub(object):
 
 
 class AccessServiceServicer(object):
-    """Keeps named API tokens. The registry serves it; every service knows the tokens from here.
+    """Manages API tokens. The registry serves it, and all services read the tokens from it.
     """
 
     def CreateToken(self, request, context):
-        """Makes a token. Made again with the same id and the same fields it is the same token; with other
-        fields, or a name that is taken, it fails with RESOURCE_ALREADY_EXISTS.
+        """Creates a token. Repeating the call with the same id and fields returns the same token. Fails
+        with RESOURCE_ALREADY_EXISTS when a token with the id has other fields, or the name is taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTokens(self, request, context):
-        """Returns the tokens, without what they are presented as.
+        """Returns the tokens, without their secrets.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RevokeToken(self, request, context):
-        """Ends a token for good, within 5 s everywhere. Revoking it again changes nothing.
+        """Revokes a token permanently; all services refuse it within 5 s. Revoking it again changes
+        nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTokenChecks(self, request, context):
-        """Returns what services need to check tokens by themselves.
+        """Returns the data that services need to check tokens by themselves.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetCaller(self, request, context):
-        """Returns who the caller is and what it may do.
+        """Returns the name, role, scope and permissions of the caller.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -139,7 +140,7 @@ def add_AccessServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AccessService(object):
-    """Keeps named API tokens. The registry serves it; every service knows the tokens from here.
+    """Manages API tokens. The registry serves it, and all services read the tokens from it.
     """
 
     @staticmethod

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class ArtifactsServiceStub(object):
-    """Keeps the trees of files of runs and logged models. Bytes go between client and store directly;
-    this service keeps the rows.
+    """Manages the artifact trees of runs and logged models. Clients transfer bytes directly to and from
+    the store; this service stores paths, sizes and digests.
     """
 
     def __init__(self, channel):
@@ -94,12 +94,12 @@ class ArtifactsServiceStub(object):
 
 
 class ArtifactsServiceServicer(object):
-    """Keeps the trees of files of runs and logged models. Bytes go between client and store directly;
-    this service keeps the rows.
+    """Manages the artifact trees of runs and logged models. Clients transfer bytes directly to and from
+    the store; this service stores paths, sizes and digests.
     """
 
     def ListArtifacts(self, request, context):
-        """Returns one level of a run's tree, its logged models among it. A path that is not there has no
+        """Returns one level of a run's tree, including its logged models. A missing path has no
         files. Fails with RESOURCE_DOES_NOT_EXIST when the run is missing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -121,15 +121,15 @@ class ArtifactsServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeclareArtifacts(self, request, context):
-        """Announces files about to be uploaded, leases their objects, and returns where to PUT the bytes
-        of those that are missing. Declaring again is harmless.
+        """Declares files to be uploaded, leases their objects, and returns presigned PUTs for the missing
+        objects. Repeating the call is harmless.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CommitArtifacts(self, request, context):
-        """Puts declared files into a tree, all or none, replacing files of the same path. Fails with
+        """Puts declared files into a tree, all or none, replacing files with the same paths. Fails with
         INVALID_STATE when bytes are missing and DATA_LOSS when they differ from their digest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -137,15 +137,15 @@ class ArtifactsServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetArtifacts(self, request, context):
-        """Returns the files at or below a path with digests and where to GET their bytes. Fails with
-        RESOURCE_DOES_NOT_EXIST when there are none.
+        """Returns the files at or below a path, with digests and presigned GETs of their objects. Fails
+        with RESOURCE_DOES_NOT_EXIST when there are none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteArtifacts(self, request, context):
-        """Takes the files at or below a path out of a tree. Fails with RESOURCE_DOES_NOT_EXIST when there
+        """Removes the files at or below a path from a tree. Fails with RESOURCE_DOES_NOT_EXIST when there
         are none. Versions registered from them keep their bytes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -153,25 +153,25 @@ class ArtifactsServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SealManifest(self, request, context):
-        """Writes the manifest of a run's or logged model's tree at a path, as an object, and returns its
-        digest. The same tree has the same digest. Fails with RESOURCE_DOES_NOT_EXIST when there are no
-        files.
+        """Seals a folder of a tree: writes its manifest as an object and returns the digest. The same
+        files have the same digest. Fails with RESOURCE_DOES_NOT_EXIST when there are no files.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SweepObjects(self, request, context):
-        """Removes from the store what nothing refers to: no file of a tree, no registered version, no
-        upload of the last hours. Sweeps nothing while the registry cannot be reached. Each call looks
-        at some of the objects and says where to go on.
+        """Removes objects from the store that no file of a tree, no registered version and no recent
+        upload refers to. Removes nothing while the registry cannot be reached. Each call examines one
+        page of the objects and returns the page token of the next.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreatePresignedUploadUrl(self, request, context):
-        """Returns where to PUT one file of unknown digest: a URL of the gateway, which hashes the bytes.
+        """Returns a presigned PUT for one file of unknown digest: a URL of the gateway, which hashes the
+        bytes.
         Fails with RESOURCE_DOES_NOT_EXIST when the owner is missing and INVALID_STATE when it is deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -179,7 +179,7 @@ class ArtifactsServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CreatePresignedDownloadUrl(self, request, context):
-        """Returns where to GET one file.
+        """Returns a presigned GET for one file.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -252,8 +252,8 @@ def add_ArtifactsServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ArtifactsService(object):
-    """Keeps the trees of files of runs and logged models. Bytes go between client and store directly;
-    this service keeps the rows.
+    """Manages the artifact trees of runs and logged models. Clients transfer bytes directly to and from
+    the store; this service stores paths, sizes and digests.
     """
 
     @staticmethod

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class RegistryServiceStub(object):
-    """Names models, numbers their versions, moves them between stages, and remembers every change.
+    """Manages registered models, their versions, stages and aliases, with a history of all changes.
     """
 
     def __init__(self, channel):
@@ -188,7 +188,7 @@ class RegistryServiceStub(object):
 
 
 class RegistryServiceServicer(object):
-    """Names models, numbers their versions, moves them between stages, and remembers every change.
+    """Manages registered models, their versions, stages and aliases, with a history of all changes.
     """
 
     def CreateRegisteredModel(self, request, context):
@@ -214,7 +214,7 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteRegisteredModel(self, request, context):
-        """Deletes a model and all its versions, for good; its numbers are never used again. Fails with
+        """Deletes a model and all its versions permanently; version numbers are never reused. Fails with
         INVALID_STATE when the model is protected and `force` is not set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -245,8 +245,9 @@ class RegistryServiceServicer(object):
 
     def CreateModelVersion(self, request, context):
         """Registers the next version of a model, pinned to the bytes of its source. Fails with
-        RESOURCE_DOES_NOT_EXIST when the source is missing, or the model is and `create_registered_model`
-        is not set, and with TEMPORARILY_UNAVAILABLE, nothing written, while tracking cannot be reached.
+        RESOURCE_DOES_NOT_EXIST when the source is missing, or when the model is missing and
+        `create_registered_model` is not set, and with TEMPORARILY_UNAVAILABLE, with nothing written,
+        while tracking cannot be reached.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -269,7 +270,7 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteModelVersion(self, request, context):
-        """Deletes a version for good; its number is never used again. Fails with INVALID_STATE when the
+        """Deletes a version permanently; its number is never reused. Fails with INVALID_STATE when the
         model is protected and `force` is not set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -277,7 +278,7 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetModelVersion(self, request, context):
-        """Returns the version of that number, in that stage or with that alias. Fails with
+        """Returns the version with a number, in a stage or with an alias. Fails with
         RESOURCE_DOES_NOT_EXIST.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -293,7 +294,7 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetModelVersionDownloadUri(self, request, context):
-        """Returns where MLflow's clients find the pinned bytes.
+        """Returns the artifact URI at which MLflow's clients find the pinned bytes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -314,14 +315,14 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteRegisteredModelTag(self, request, context):
-        """Deletes one tag of a model; a missing tag stays missing.
+        """Deletes one tag of a model; deleting a missing tag changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteModelVersionTag(self, request, context):
-        """Deletes one tag of a version; a missing tag stays missing.
+        """Deletes one tag of a version; deleting a missing tag changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -335,7 +336,7 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteRegisteredModelAlias(self, request, context):
-        """Deletes an alias; a missing alias stays missing.
+        """Deletes an alias; deleting a missing alias changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -349,18 +350,17 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ResolveModel(self, request, context):
-        """Resolves a model URI of any form to pinned bytes: digest, and unless `include_downloads` is false
-        the manifest and where to GET each object. Fails with RESOURCE_DOES_NOT_EXIST when nothing is
-        there.
+        """Resolves a model URI of any form to pinned bytes: the digest and, unless `include_downloads` is
+        false, the manifest and a presigned GET of each object. Fails with RESOURCE_DOES_NOT_EXIST.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RollbackStage(self, request, context):
-        """Reinstates the newest earlier holder of a stage that is not the present one, still exists and is
-        ready; the present one moves to Archived. Twice returns to the start. Fails with INVALID_STATE
-        when there is none.
+        """Reinstates the newest earlier holder of a stage that still exists and is ready; the present
+        holder moves to Archived. A second rollback undoes the first. Fails with INVALID_STATE when
+        there is no earlier holder.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -391,14 +391,14 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListPinnedManifests(self, request, context):
-        """Returns the digests of all manifests that versions point at, for the sweep of objects.
+        """Returns the digests of all manifests that versions are pinned to, for the sweep of objects.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetPinnedManifest(self, request, context):
-        """Returns a manifest that a version is pinned to, and where to GET its objects. Fails with
+        """Returns a manifest that a version is pinned to, and presigned GETs of its objects. Fails with
         RESOURCE_DOES_NOT_EXIST when no version has that digest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -406,20 +406,18 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ImportRegisteredModel(self, request, context):
-        """Writes a registered model as another registry had it, with its times. Again, from the same
-        origin, it brings the model up to date; a name that is taken by another model is replaced by one
-        that is free.
+        """Imports a registered model of another registry, with its times. Repeating the call with the
+        same origin updates the model. A name that another model has is replaced by a free name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ImportModelVersion(self, request, context):
-        """Writes a version as another registry had it, with its number, stage, aliases, tags and times.
-        Again, from the same origin, it brings the version up to date. Fails with INVALID_STATE when
-        another version holds its stage, RESOURCE_ALREADY_EXISTS when its number was given here to
-        another version or to one that was deleted since, and INVALID_PARAMETER_VALUE when its model was
-        not imported.
+        """Imports a version of another registry, with its number, stage, aliases, tags and times.
+        Repeating the call with the same origin updates the version. Fails with INVALID_STATE when
+        another version holds its stage, RESOURCE_ALREADY_EXISTS when its number is or was used by
+        another version here, and INVALID_PARAMETER_VALUE when its model was not imported.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -587,7 +585,7 @@ def add_RegistryServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RegistryService(object):
-    """Names models, numbers their versions, moves them between stages, and remembers every change.
+    """Manages registered models, their versions, stages and aliases, with a history of all changes.
     """
 
     @staticmethod

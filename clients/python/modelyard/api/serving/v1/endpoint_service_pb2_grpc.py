@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class EndpointServiceStub(object):
-    """Keeps endpoints and their history. The registry serves it; serving processes follow it.
+    """Manages endpoints and their history. The registry serves it; serving processes follow it.
     """
 
     def __init__(self, channel):
@@ -83,12 +83,12 @@ class EndpointServiceStub(object):
 
 
 class EndpointServiceServicer(object):
-    """Keeps endpoints and their history. The registry serves it; serving processes follow it.
+    """Manages endpoints and their history. The registry serves it; serving processes follow it.
     """
 
     def CreateEndpoint(self, request, context):
         """Creates an endpoint. The models it names need not exist. Fails with RESOURCE_ALREADY_EXISTS. The
-        id of a deleted endpoint may be used again, and its history goes on.
+        id of a deleted endpoint may be used again, and its history continues.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -110,15 +110,15 @@ class EndpointServiceServicer(object):
 
     def UpdateEndpoint(self, request, context):
         """Changes the fields of an endpoint's spec that the mask names. Fails with ABORTED when the etag in
-        `endpoint` is stale, and with INVALID_PARAMETER_VALUE when the mask names what is no field, or what
-        cannot be changed.
+        `endpoint` is stale, and with INVALID_PARAMETER_VALUE when the mask names an unknown or
+        read-only field.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteEndpoint(self, request, context):
-        """Deletes an endpoint; its history stays. Fails with ABORTED when the etag is stale.
+        """Deletes an endpoint; its history remains. Fails with ABORTED when the etag is stale.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,7 +126,7 @@ class EndpointServiceServicer(object):
 
     def ListEndpointEvents(self, request, context):
         """Returns the history of an endpoint, oldest first, also after its deletion. Fails with
-        RESOURCE_DOES_NOT_EXIST when there never was one of that id.
+        RESOURCE_DOES_NOT_EXIST when no endpoint ever had the id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -150,8 +150,8 @@ class EndpointServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ReportServing(self, request, context):
-        """Takes from a serving process where the targets of an endpoint stand. It is status: no change of
-        the endpoint, and no event. Fails with RESOURCE_DOES_NOT_EXIST.
+        """Stores the status of targets as reported by a serving process. A report is no change of the
+        endpoint and has no event. Fails with RESOURCE_DOES_NOT_EXIST.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -214,7 +214,7 @@ def add_EndpointServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EndpointService(object):
-    """Keeps endpoints and their history. The registry serves it; serving processes follow it.
+    """Manages endpoints and their history. The registry serves it; serving processes follow it.
     """
 
     @staticmethod

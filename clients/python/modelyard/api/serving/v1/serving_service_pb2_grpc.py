@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ServingServiceStub(object):
-    """Answers from endpoints.
+    """Predictions of endpoints.
     """
 
     def __init__(self, channel):
@@ -43,12 +43,13 @@ class ServingServiceStub(object):
 
 
 class ServingServiceServicer(object):
-    """Answers from endpoints.
+    """Predictions of endpoints.
     """
 
     def Predict(self, request, context):
-        """Answers from the version an endpoint serves, and names it. Over HTTP, input and answer are the
-        bodies of request and response, in any media type that a page of another site cannot send unasked.
+        """Returns predictions of an endpoint's active version, and its number. Over HTTP, input and
+        output are the bodies of request and response, in any media type that a browser does not send
+        cross-origin without a preflight request.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -71,7 +72,7 @@ def add_ServingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ServingService(object):
-    """Answers from endpoints.
+    """Predictions of endpoints.
     """
 
     @staticmethod

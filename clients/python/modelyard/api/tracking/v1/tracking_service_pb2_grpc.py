@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class TrackingServiceStub(object):
-    """Keeps experiments, runs, what runs log, and the models they write.
+    """Manages experiments, runs with their logged data, and logged models.
     """
 
     def __init__(self, channel):
@@ -238,26 +238,26 @@ class TrackingServiceStub(object):
 
 
 class TrackingServiceServicer(object):
-    """Keeps experiments, runs, what runs log, and the models they write.
+    """Manages experiments, runs with their logged data, and logged models.
     """
 
     def CreateExperiment(self, request, context):
-        """Creates an experiment. Fails with RESOURCE_ALREADY_EXISTS when the name is taken, by a deleted
-        experiment too.
+        """Creates an experiment. Fails with RESOURCE_ALREADY_EXISTS when the name is taken, even by a
+        deleted experiment.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetExperiment(self, request, context):
-        """Returns one experiment, deleted ones too. Fails with RESOURCE_DOES_NOT_EXIST.
+        """Returns one experiment, active or deleted. Fails with RESOURCE_DOES_NOT_EXIST.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetExperimentByName(self, request, context):
-        """Returns the experiment of that name, deleted ones too. Fails with RESOURCE_DOES_NOT_EXIST.
+        """Returns the experiment with a name, active or deleted. Fails with RESOURCE_DOES_NOT_EXIST.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -316,7 +316,7 @@ class TrackingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetRun(self, request, context):
-        """Returns one run with its latest metrics, params, tags, inputs and outputs, deleted ones too.
+        """Returns one run, active or deleted, with its latest metrics, params, tags, inputs and outputs.
         Fails with RESOURCE_DOES_NOT_EXIST.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -331,37 +331,37 @@ class TrackingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteRun(self, request, context):
-        """Marks a run as deleted; a deleted one stays so.
+        """Marks a run as deleted; deleting it again changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RestoreRun(self, request, context):
-        """Restores a deleted run; an active one stays so.
+        """Restores a deleted run; restoring an active run changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SearchRuns(self, request, context):
-        """Returns whole runs that match a filter, latest start first. Fails with INVALID_PARAMETER_VALUE on
-        a filter, order or page token that cannot be read.
+        """Returns runs that match a filter, with their logged data, latest start first. Fails with
+        INVALID_PARAMETER_VALUE on a filter, order or page token that cannot be read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def LogMetric(self, request, context):
-        """Appends one point to a metric. The same point again changes nothing.
+        """Appends one point to a metric. A repeated point changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def LogParam(self, request, context):
-        """Sets a param once. The same value again changes nothing; another one fails with
-        INVALID_PARAMETER_VALUE.
+        """Sets a param, which is immutable. The same value again changes nothing; another value fails
+        with INVALID_PARAMETER_VALUE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -382,14 +382,14 @@ class TrackingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def LogBatch(self, request, context):
-        """Appends metrics and sets params and tags, all or none. Sending a batch again changes nothing.
+        """Appends metrics and sets params and tags, all or none. A repeated batch changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def LogMetricSeries(self, request, context):
-        """Appends whole curves as packed arrays, all or none. Sending them again changes nothing.
+        """Appends whole curves as packed arrays, all or none. A repeated call changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -410,7 +410,7 @@ class TrackingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetMetricHistoryBulkInterval(self, request, context):
-        """Returns sampled points of one metric of many runs, the first and the last among them.
+        """Returns sampled points of one metric of many runs, including the first and the last.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -424,14 +424,14 @@ class TrackingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def LogInputs(self, request, context):
-        """Records what a run read. The same input again changes nothing.
+        """Records inputs of a run. A repeated input changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def LogOutputs(self, request, context):
-        """Records the logged models a run produced. The same output again changes nothing.
+        """Records logged models as outputs of a run. A repeated output changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -488,7 +488,8 @@ class TrackingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def LogLoggedModelParams(self, request, context):
-        """Sets params of a logged model once; another value fails with INVALID_PARAMETER_VALUE.
+        """Sets params of a logged model, which are immutable; another value fails with
+        INVALID_PARAMETER_VALUE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -502,38 +503,39 @@ class TrackingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SearchDatasets(self, request, context):
-        """Returns the datasets that runs of some experiments read, with the context they were read in.
+        """Returns the datasets that are inputs of runs of the given experiments, with their contexts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ImportExperiment(self, request, context):
-        """Writes an experiment as another server had it, with its tags, state and times. Again, from the
-        same origin, it brings the experiment up to date. An id or name that is taken is replaced by one
-        that is free; Default, the experiment of that name or with the id 0, is one everywhere: its tags
-        are added to ours. Deleting and restoring takes the runs along, those of this import that were
-        deleted before too: no origin says which of them were deleted by themselves.
+        """Imports an experiment of another server, with its tags, state and times. Repeating the call
+        with the same origin updates the experiment. An id or name that is taken is replaced by a free
+        one. Default, the experiment of that name or with the id 0, is the same on every server: its
+        tags are added to the ones here. Deletion and restoration include the runs. They also include
+        imported runs that were deleted before, because no origin records which runs were deleted
+        separately.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ImportRun(self, request, context):
-        """Writes a run as another server had it: params, tags, inputs, outputs, state and times. Metrics
-        and artifacts are written by the calls made for them, while the run is active. Again, from the
-        same origin, it brings the run up to date. An id that is taken is replaced by one that is free.
-        Fails with INVALID_PARAMETER_VALUE when a param has another value already, and INVALID_STATE for
-        an active run in a deleted experiment.
+        """Imports a run of another server: params, tags, inputs, outputs, state and times. Metrics and
+        artifacts are written by their own RPCs while the run is active. Repeating the call with the
+        same origin updates the run. An id that is taken is replaced by a free one. Fails with
+        INVALID_PARAMETER_VALUE when a param already has another value, and INVALID_STATE for an active
+        run in a deleted experiment.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ImportLoggedModel(self, request, context):
-        """Writes a logged model as another server had it: params, tags, status and times. Metrics and
-        artifacts are written by the calls made for them. Again, from the same origin, it brings the
-        model up to date. An id that is taken is replaced by one that is free.
+        """Imports a logged model of another server: params, tags, status and times. Metrics and artifacts
+        are written by their own RPCs. Repeating the call with the same origin updates the model. An id
+        that is taken is replaced by a free one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -751,7 +753,7 @@ def add_TrackingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TrackingService(object):
-    """Keeps experiments, runs, what runs log, and the models they write.
+    """Manages experiments, runs with their logged data, and logged models.
     """
 
     @staticmethod
