@@ -374,7 +374,7 @@ def test_what_boto3_cannot_read_is_refused_at_start(
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "message"),
     [
         ("RequestTimeTooSkewed", "clock of this machine differs"),
         ("ExpiredToken", "does not accept the credentials"),
@@ -382,9 +382,9 @@ def test_what_boto3_cannot_read_is_refused_at_start(
     ],
 )
 def test_the_reasons_of_a_refusal_are_distinguished_at_start(
-    broken: str, code: str, said: str
+    broken: str, code: str, message: str
 ) -> None:
-    with pytest.raises(FailedPrecondition, match=said):
+    with pytest.raises(FailedPrecondition, match=message):
         S3Store(f"403-{code}", endpoint=broken).check_access()
 
 
