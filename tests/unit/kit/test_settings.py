@@ -132,5 +132,5 @@ def test_an_undeclared_variable_is_refused() -> None:
     with pytest.raises(InvalidArgument) as caught:
         declarations.refuse_unknown({"MODELYARD_GRCAE_S": "1"}, known)
     assert caught.value.message.startswith(
-        "Unknown setting MODELYARD_GRCAE_S; did you mean MODELYARD_GRACE_S?"
+        "Unknown setting MODELYARD_GRCAE_S; similar are MODELYARD_GRACE_S"
     )
