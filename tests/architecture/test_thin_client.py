@@ -79,8 +79,8 @@ def test_the_base_is_two_packages_and_what_they_need(python: Path) -> None:
 
 
 def test_a_run_is_logged_with_the_base_alone(python: Path, platform: Up) -> None:
-    said = succeed(python, "-W", "error", "-c", LOG_A_RUN, platform.instance["http"])
-    assert json.loads(said) == [[], {"p": "1"}, {"m": 0.5}, "text"]
+    output = succeed(python, "-W", "error", "-c", LOG_A_RUN, platform.instance["http"])
+    assert json.loads(output) == [[], {"p": "1"}, {"m": 0.5}, "text"]
 
 
 def test_mypy_sees_the_types_of_an_installed_client(python: Path, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_a_taken_port_is_refused(option: str, capsys: pytest.CaptureFixture[str]
         (
             [],
             {"MODELYARD_HOEM": "/x"},
-            "Unknown setting MODELYARD_HOEM; did you mean MODELYARD_HOME?",
+            "Unknown setting MODELYARD_HOEM; similar are MODELYARD_HOME",
         ),
         ([], {"MODELYARD_LOG_LEVEL": "loud"}, "Invalid MODELYARD_LOG_LEVEL 'loud': expected"),
         ([], {"MODELYARD_TOKEN_FILE": "/nowhere"}, "The token file cannot be read: No such file"),

@@ -97,9 +97,9 @@ class Histories(RuleBasedStateMachine):
         tags: dict[str, str],
         foreign: bool,  # noqa: FBT001 - hypothesis passes by name
     ) -> None:
-        said = Registration("s3://bucket", "", "", None, description, list(tags.items()))
+        registration = Registration("s3://bucket", "", "", None, description, list(tags.items()))
         kept = ForeignSource("s3://bucket") if foreign else PINNED
-        made = self.do(lambda call: model_versions.create_version(call, name, said, kept))
+        made = self.do(lambda call: model_versions.create_version(call, name, registration, kept))
         if made is not None:
             self.numbers_given[name].append(made.version)
 
@@ -145,9 +145,9 @@ class Histories(RuleBasedStateMachine):
         foreign: bool,  # noqa: FBT001
     ) -> None:
         source = "s3://bucket" if foreign else "runs:/run"
-        said = Registration(source, "", "", None, None, list(tags.items()))
+        registration = Registration(source, "", "", None, None, list(tags.items()))
         aliases = [] if alias is None else [alias]
-        original = OriginalVersion(name, number, said, stage, "READY", "bob", 5, 6, aliases)
+        original = OriginalVersion(name, number, registration, stage, "READY", "bob", 5, 6, aliases)
         kept = ForeignSource(source) if foreign else PINNED
         self.do(lambda call: importing.import_version(call, origin, original, kept))
 

@@ -48,7 +48,7 @@ def is_refused(
 ) -> str:
     capsys.readouterr()
     assert command(argv) == 1
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.count("\n") == 1
-    return said.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.count("\n") == 1
+    return output.err

@@ -63,15 +63,15 @@ def fault(attacked: Attacked, name: str, place: Place, value: object) -> str:
     refusal = attacked.refusal(name, request)
     if refusal is None:
         return ""
-    said = f"{place}={str(value)[:40]!r}: {refusal.code.name} {refusal.message[:200]!r}"
+    summary = f"{place}={str(value)[:40]!r}: {refusal.code.name} {refusal.message[:200]!r}"
     if refusal.code not in REFUSED and refusal.code != _ALSO.get(place.field.name):
-        return said
+        return summary
     if attacked.state(name) != before:
-        return f"changed something: {said}"
+        return f"changed something: {summary}"
     if _LEAKS.search(refusal.message) or len(refusal.message.encode()) > _MAX_MESSAGE_BYTES:
-        return f"says too much: {said}"
+        return f"says too much: {summary}"
     if refusal.code is grpc.StatusCode.INVALID_ARGUMENT and not _names(refusal, place):
-        return f"does not name the field: {said}"
+        return f"does not name the field: {summary}"
     return ""
 
 

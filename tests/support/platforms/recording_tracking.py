@@ -56,7 +56,7 @@ class Recorder(tracking_service_pb2_grpc.TrackingServiceServicer):
         self.seen.append(dict(context.invocation_metadata()))
         self.on_call()
         if self.failures:
-            context.abort(self.failures.pop(0), "as told")
+            context.abort(self.failures.pop(0), "programmed failure")
         error = self.refusals.pop(0) if self.refusals else self.error
         if error:
             abort(context, error, "0" * 32)

@@ -199,10 +199,7 @@ def test_a_store_that_refuses_its_own_urls_is_reported(
 
 
 class Broken(BaseHTTPRequestHandler):
-    """An S3 server that answers every request with the error in its bucket's name.
-
-    For example `507-QuotaExceeded`.
-    """
+    """An S3 server that answers with the error in its bucket's name, e.g. `507-QuotaExceeded`."""
 
     protocol_version = "HTTP/1.1"
 
@@ -368,23 +365,20 @@ def test_what_boto3_cannot_read_is_refused_at_start(
     if variable == "AWS_SHARED_CREDENTIALS_FILE":
         monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv(variable, value.format(malformed=malformed))
-    wrong = r"boto3 is invalid: .* correct the AWS_\* variables"
-    with pytest.raises(FailedPrecondition, match=wrong):
+    with pytest.raises(FailedPrecondition, match=r"is invalid: .* correct the AWS_\* variables"):
         S3Store("bucket", endpoint="http://127.0.0.1:9")
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "message"),
     [
         ("RequestTimeTooSkewed", "clock of this machine differs"),
         ("ExpiredToken", "does not accept the credentials"),
         ("AccessDenied", "need s3:ListBucket on it"),
     ],
 )
-def test_the_reasons_of_a_refusal_are_distinguished_at_start(
-    broken: str, code: str, said: str
-) -> None:
-    with pytest.raises(FailedPrecondition, match=said):
+def test_reasons_of_a_refusal_are_told_apart_at_start(broken: str, code: str, message: str) -> None:
+    with pytest.raises(FailedPrecondition, match=message):
         S3Store(f"403-{code}", endpoint=broken).check_access()
 
 

@@ -48,12 +48,12 @@ def test_writers_on_many_threads_wait_for_each_other(database: Database) -> None
 
 
 def test_commits_notify_and_rollbacks_do_not(database: Database) -> None:
-    told: list[int] = []
-    database.on_commit(lambda: told.append(1))
+    notified: list[int] = []
+    database.on_commit(lambda: notified.append(1))
     insert(database)
     with pytest.raises(ZeroDivisionError), database.write():
         raise ZeroDivisionError
-    assert told == [1]
+    assert notified == [1]
 
 
 @pytest.mark.parametrize(

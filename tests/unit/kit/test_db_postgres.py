@@ -361,7 +361,7 @@ def test_a_password_may_have_any_character_and_is_never_shown(
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"database": "none"}, 'database "none" does not exist'),
         ({"username": "nobody"}, 'role "nobody" does not exist'),
@@ -371,11 +371,11 @@ def test_a_password_may_have_any_character_and_is_never_shown(
     ],
 )
 def test_the_problem_of_an_address_is_reported_in_one_line(
-    change: dict[str, Any], told: str
+    change: dict[str, Any], message: str
 ) -> None:
     problem = problem_of(make_url(postgres.server().url).set(**change))
     assert problem.startswith("The database cannot be used: ")
-    assert told in problem
+    assert message in problem
     assert problem.endswith("each service needs a database or a schema of its own.")
     assert "\n" not in problem
 
@@ -386,12 +386,12 @@ def test_the_problem_of_an_address_is_reported_in_one_line(
 )
 def test_a_caller_is_not_told_where_the_database_is(change: dict[str, Any]) -> None:
     url = make_url(postgres.server().url).set(**change)
-    told = "The database cannot be reached or is shutting down; nothing was written. Try again."
+    message = "The database cannot be reached or is shutting down; nothing was written. Try again."
     with closing(open_database(url)) as database:
         for transaction in (database.read, database.write):
             with pytest.raises(Unavailable) as caught, transaction() as session:
                 session.execute(text("SELECT 1"))
-            assert caught.value.message == told
+            assert caught.value.message == message
 
 
 def problem_of(url: URL) -> str:

@@ -46,8 +46,8 @@ def test_a_check_that_hangs_is_run_once_and_is_a_problem() -> None:
     check = Checked()
     check.may_end.clear()
     probe = Probe("registry", check)
-    said = [probe.problem() for _ in range(2)]
-    assert said == ["The readiness check is still running: its dependency does not answer."] * 2
+    problems = [probe.problem() for _ in range(2)]
+    assert problems == ["The readiness check is still running: its dependency does not answer."] * 2
     assert check.times == 1
     check.may_end.set()
     assert probe.problem() == ""

@@ -100,10 +100,12 @@ def test_a_service_waits_for_its_revision_and_names_it(database: Database, folde
     first = revision(folder, "0001", None, NOTE)
     second = revision(folder, "0002", "0001", 'op.add_column("note", sa.Column("m", sa.Integer))')
     require_head(database, second)
-    told = "The notes database is at revision {}, this version needs 0002. Run `modelyard migrate`."
-    assert database.problem() == told.format("none")
+    expected = (
+        "The notes database is at revision {}, this version needs 0002. Run `modelyard migrate`."
+    )
+    assert database.problem() == expected.format("none")
     migrate(database, first)
-    assert database.problem() == told.format("0001")
+    assert database.problem() == expected.format("0001")
     with pytest.raises(Unavailable, match="needs 0002"), database.write():
         pytest.fail("it wrote to a schema it does not know")
     migrate(database, second)

@@ -250,9 +250,9 @@ def test_an_rpc_that_is_not_built_answers_unimplemented_and_is_listed(
 def test_the_actor_is_the_self_declared_user_or_else_anonymous(stub: Stub) -> None:
     request = pb.CreateRegisteredModelRequest(name="a")
     ann = stub.CreateRegisteredModel(request, metadata=[("x-modelyard-user", "ann")])
-    nobody = stub.CreateRegisteredModel(request)
+    anonymous = stub.CreateRegisteredModel(request)
     assert ann.registered_model.user_id == "ann"
-    assert nobody.registered_model.user_id == "anonymous"
+    assert anonymous.registered_model.user_id == "anonymous"
 
 
 def test_a_call_whose_deadline_passed_in_the_queue_for_the_writer_writes_nothing(

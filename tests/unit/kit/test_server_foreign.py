@@ -191,7 +191,7 @@ def test_a_method_that_its_servicer_inherits_from_a_stub_is_not_built() -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("how", "message"),
     [
         ({"area": "serving"}, "Ready has no permission"),
         (
@@ -206,10 +206,10 @@ def test_a_method_that_its_servicer_inherits_from_a_stub_is_not_built() -> None:
     ],
 )
 def test_a_service_whose_calls_could_not_be_decided_or_reported_is_not_mounted(
-    how: dict[str, Any], told: str
+    how: dict[str, Any], message: str
 ) -> None:
     server = RpcServer()
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         server.add(FOREIGN, Inference(), **how)
     server.drain(5)
 

@@ -84,10 +84,10 @@ def test_help_of_a_flag_is_its_text_its_default_and_its_variable(
 ) -> None:
     with pytest.raises(SystemExit):
         parsed("--help")
-    said = " ".join(capsys.readouterr().out.split())
-    assert "folder of everything (default: home) [MODELYARD_HOME]" in said
-    assert "file of the token (default: none) [MODELYARD_TOKEN_FILE]" in said
-    assert "100% of the log (default: off) [MODELYARD_VERBOSE]" in said
+    output = " ".join(capsys.readouterr().out.split())
+    assert "folder of everything (default: home) [MODELYARD_HOME]" in output
+    assert "file of the token (default: none) [MODELYARD_TOKEN_FILE]" in output
+    assert "100% of the log (default: off) [MODELYARD_VERBOSE]" in output
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_value_of_the_wrong_type_names_variable_type_and_value(
 
 
 def test_a_check_holds_however_settings_are_made() -> None:
-    said = "Invalid MODELYARD_GATEWAY_PORT 65536: expected 0 to 65535."
+    message = "Invalid MODELYARD_GATEWAY_PORT 65536: expected 0 to 65535."
     for make in (
         partial(Example, gateway_port=65536),
         partial(parsed, "--port", "65536"),
@@ -115,7 +115,7 @@ def test_a_check_holds_however_settings_are_made() -> None:
     ):
         with pytest.raises(InvalidArgument) as caught:
             make()
-        assert caught.value.message == said
+        assert caught.value.message == message
 
 
 def test_each_wrong_variable_is_found() -> None:
@@ -132,5 +132,5 @@ def test_an_undeclared_variable_is_refused() -> None:
     with pytest.raises(InvalidArgument) as caught:
         declarations.refuse_unknown({"MODELYARD_GRCAE_S": "1"}, known)
     assert caught.value.message.startswith(
-        "Unknown setting MODELYARD_GRCAE_S; did you mean MODELYARD_GRACE_S?"
+        "Unknown setting MODELYARD_GRCAE_S; similar are MODELYARD_GRACE_S"
     )

@@ -133,13 +133,13 @@ class Waiting:
     """Answers when the test permits it."""
 
     def __init__(self) -> None:
-        self.asked, self.told = threading.Event(), threading.Event()
+        self.asked, self.permitted = threading.Event(), threading.Event()
 
     def GetRegisteredModel(
         self, _request: pb.GetRegisteredModelRequest, _context: grpc.ServicerContext
     ) -> pb.GetRegisteredModelResponse:
         self.asked.set()
-        self.told.wait()
+        self.permitted.wait()
         return pb.GetRegisteredModelResponse()
 
 
@@ -160,7 +160,7 @@ def test_calls_in_flight_are_answered_when_the_certificate_is_replaced(
         put(authority.issue("localhost"), mine)
         health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
         gc.collect()
-        servicer.told.set()
+        servicer.permitted.set()
         assert answer.result() == pb.GetRegisteredModelResponse()
 
 
@@ -183,7 +183,7 @@ def test_a_channel_of_an_event_loop_presents_the_newest_certificate_too(
         with pytest.raises(grpc.RpcError, match="UNAVAILABLE"):
             await stub.GetRegisteredModel(request, timeout=30)
         gc.collect()
-        servicer.told.set()
+        servicer.permitted.set()
         found: pb.GetRegisteredModelResponse = await answer
         await channel.close()
         return found
@@ -230,7 +230,7 @@ def test_invalid_files_are_named_by_their_setting(authority: Authority, tmp_path
     text.write_text("no certificate")
     folder.mkdir()
     nowhere = tmp_path / "nowhere"
-    for cert, key, client_ca, said in [
+    for cert, key, client_ca, message in [
         (nowhere, ours.key, None, f"{CERT} names a file that cannot be read: No such file"),
         (ours.cert, folder, None, f"{KEY} names a file that cannot be read: Is a directory"),
         (
@@ -244,7 +244,7 @@ def test_invalid_files_are_named_by_their_setting(authority: Authority, tmp_path
         (ours.cert, ours.key, nowhere, f"{CLIENT_CA} names a file that cannot be read"),
         (ours.cert, ours.key, text, f"{CLIENT_CA} names a file without a PEM certificate"),
     ]:
-        with pytest.raises(InvalidArgument, match=said):
+        with pytest.raises(InvalidArgument, match=message):
             TlsFiles(cert, key, None, client_ca).server()
     with pytest.raises(InvalidArgument, match=f"{CA} names a file without a PEM certificate"):
         TlsFiles(ca=text).channel_credentials()
@@ -273,12 +273,12 @@ def test_an_encrypted_key_is_refused_without_a_password_prompt(
 
 def test_settings_that_need_each_other_are_asked_for() -> None:
     path = Path("x.pem")
-    for files, said in [
+    for files, message in [
         ({"cert": path}, f"{CERT} is set without {KEY}"),
         ({"key": path}, f"{KEY} is set without {CERT}"),
         ({"client_ca": path}, f"{CLIENT_CA} is set without {CERT} and {KEY}"),
     ]:
-        with pytest.raises(InvalidArgument, match=said):
+        with pytest.raises(InvalidArgument, match=message):
             TlsFiles(**files)
     assert TlsFiles().server() is None
     assert TlsFiles().channel_credentials() is None

@@ -33,7 +33,7 @@ class Registry:
         self.checks: dict[str, pb.TokenCheck] = {}
         self.is_down = False
         self.asked = 0
-        self.told: SimpleQueue[int] = SimpleQueue()
+        self.fetched: SimpleQueue[int] = SimpleQueue()
         """Revisions of the fetched snapshots."""
 
     def make(self, number: int, role: int = pb.VIEWER, **fields: object) -> str:
@@ -58,7 +58,7 @@ class Registry:
         if self.is_down:
             raise Unavailable("registry cannot be reached. Try again.")
         reply = pb.ListTokenChecksResponse(revision=self.revision, tokens=self.checks.values())
-        self.told.put(self.revision)
+        self.fetched.put(self.revision)
         return snapshot_of(reply, revision)
 
 
@@ -114,7 +114,7 @@ def test_the_snapshot_is_kept_up_to_date(registry: Registry, following: Tokens) 
     token = registry.make(1)
     following.identify(token)
     registry.revoke(token)
-    while registry.told.get(timeout=30) < registry.revision:
+    while registry.fetched.get(timeout=30) < registry.revision:
         pass
     following.close()  # what was answered is kept by then
     registry.is_down = True  # so that the check below can only be answered from the snapshot

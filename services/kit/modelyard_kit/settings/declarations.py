@@ -184,8 +184,8 @@ def unknown(environ: Mapping[str, str], known: Iterable[str]) -> Iterator[tuple[
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in names:
             near = difflib.get_close_matches(name, sorted(names))
-            hint = f"did you mean {' or '.join(near)}?" if near else "see docs/settings.md."
-            yield name, f"Unknown setting {name}; {hint}"
+            hint = f"similar are {', '.join(near)}" if near else "docs/settings.md lists all"
+            yield name, f"Unknown setting {name}; {hint}."
 
 
 def _flag(field: dataclasses.Field[Any], kind: Any) -> dict[str, Any]:
