@@ -106,7 +106,7 @@ def expected(origin: Origin) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def settle(flower: Document) -> None:
     """Do to the model what every import's report says."""
-    flower["versions"]["1"]["current_stage"] = "None"  # version 3 came there later
+    flower["versions"]["1"]["current_stage"] = "None"  # version 3 entered it later
     flower["aliases"] = [item for item in flower["aliases"] if item["alias"] != "staging"]
 
 

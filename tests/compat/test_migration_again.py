@@ -90,7 +90,9 @@ def test_a_stage_that_somebody_here_has_given_away_stays_so_and_that_is_said(
     capsys.readouterr()
     assert stages(origin.imported()) == {"2": "None", "4": "Staging"}
     said = capsys.readouterr().out
-    assert "version 2 of 'f': it is in None: another version holds Staging here" in said
+    assert (
+        "version 2 of 'f': in stage None: another version holds Staging at the destination" in said
+    )
 
 
 def test_runs_that_were_restored_tagged_and_extended_are_so_here(origin: Origin, here: Up) -> None:
