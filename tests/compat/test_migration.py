@@ -106,7 +106,7 @@ def expected(origin: Origin) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def settle(flower: Document) -> None:
     """Apply the changes that the report of every import lists."""
-    flower["versions"]["1"]["current_stage"] = "None"  # version 3 came there later
+    flower["versions"]["1"]["current_stage"] = "None"  # version 3 entered it later
     flower["aliases"] = [item for item in flower["aliases"] if item["alias"] != "staging"]
 
 

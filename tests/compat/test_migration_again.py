@@ -90,7 +90,9 @@ def test_a_stage_that_was_reassigned_here_is_kept_and_reported(
     capsys.readouterr()
     assert stages(origin.imported()) == {"2": "None", "4": "Staging"}
     output = capsys.readouterr().out
-    assert "version 2 of 'f': it is in None: another version holds Staging here" in output
+    assert (
+        "version 2 of 'f': in stage None: another version holds Staging at the destination" in output
+    )
 
 
 def test_runs_that_were_restored_tagged_and_extended_are_so_here(origin: Origin, here: Up) -> None:

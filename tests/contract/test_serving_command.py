@@ -13,8 +13,8 @@ PRODUCTION = "models:/iris_classifier/Production"
 @pytest.mark.parametrize(
     ("arguments", "variables", "message"),
     [
-        (["-m", "iris"], {}, "'iris' is no model URI; use models:/name/Production"),
-        (["-m", PRODUCTION, "--port", "70000"], {}, "'70000' is no port"),
+        (["-m", "iris"], {}, "'iris' is not a model URI; use models:/name/Production"),
+        (["-m", PRODUCTION, "--port", "70000"], {}, "'70000' is not a port"),
         (["-m", PRODUCTION, "--host", "0.0.0.0"], {}, "MODELYARD_TOKEN_FILE"),
         (["-m", PRODUCTION], {"MODELYARD_SERVING_TIMEOUT_S": "soon"}, "must be of type float"),
         (["-m", PRODUCTION], {"MODELYARD_SERVING_TIMEOUT": "5"}, "Unknown setting"),

@@ -39,7 +39,7 @@ def test_a_token_is_printed_once_and_works(
     said = capsys.readouterr()
     token = said.out.removesuffix("\n")
     assert re.fullmatch(r"modelyard_[0-9A-Za-z]{10}_[0-9A-Za-z]{43}", token)
-    assert "shown this once" in said.err
+    assert "shown only once" in said.err
     assert token not in said.err
     caller = platform.call("AccessService.GetCaller", token)
     assert (caller.name, list(caller.models)) == ("ci", ["fraud-*", "iris"])
@@ -100,7 +100,7 @@ def test_a_token_that_got_about_is_revoked_by_itself_and_not_repeated(
     assert tokens.run(["revoke", foreign]) == 1
     said = capsys.readouterr()
     assert "The token 'got-about'" in said.out
-    assert "the id or the name 'Zz9Zz9Zz9Z'" in said.err
+    assert "the id or name 'Zz9Zz9Zz9Z'" in said.err
     assert not {token, foreign} & set(re.findall(r"\w+", said.out + said.err))
     assert listed(capsys)["got-about"]["state"] == "revoked"
 
@@ -116,7 +116,7 @@ def test_a_name_is_given_once(platform: Platform, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["revoke", "nobody"], "There is no token with the id or the name 'nobody'"),
+        (["revoke", "nobody"], "No token has the id or name 'nobody'"),
         (["create", "--name", "a b", "--role", "viewer"], "Invalid value 'a b' for parameter 'nam"),
     ],
 )
@@ -173,5 +173,7 @@ def test_a_server_that_asks_for_no_token_is_said_to_be_open(
     finally:
         embedded.stop()
     said = capsys.readouterr()
-    assert said.err.startswith("This server asks for no token: whoever reaches it may do")
+    assert said.err.startswith(
+        "This server does not require tokens: every client that can reach it may do"
+    )
     assert said.out.startswith("modelyard_")

@@ -124,7 +124,7 @@ def test_there_must_be_something_to_back_up(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = [str(tmp_path / "backup"), "--home", str(tmp_path / "nothing")]
-    assert "There is no database" in is_refused(capsys, backup.run, argv)
+    assert "does not exist" in is_refused(capsys, backup.run, argv)
     assert "holds no backup" in is_refused(capsys, restore.run, [str(tmp_path / "backup")])
 
 

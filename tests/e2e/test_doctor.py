@@ -77,11 +77,11 @@ def test_nothing_is_wrong_with_a_running_platform(
         by_address = Found(capsys, "--tracking-uri", platform.http)
     for each in (found, by_address):
         assert (each.code, each.failed) == (0, set())
-        assert "came back" in each.of("objects", "ok")
+        assert "was uploaded and downloaded" in each.of("objects", "ok")
         assert "RegistryService is ready" in each.of("health", "ok")
         each.of("clock", "ok")
         each.of("cache", "ok")
-        assert "runs in this home" in each.of("ports", "ok")
+        assert "is running in this home" in each.of("ports", "ok")
 
 
 def test_people_read_a_line_for_each_check(
@@ -108,7 +108,7 @@ def test_people_read_a_line_for_each_check(
         ("MODELYARD_TOKEN_FILE", "/nowhere", "token file", "fail", "cannot be read"),
         ("MODELYARD_ARTIFACTS", "http://x", "store", "fail", "Invalid MODELYARD_ARTIFACTS"),
         ("MODELYARD_PUBLIC_URL", "http://models.example", "public URL", "warn", "without TLS"),
-        ("MODELYARD_REGISTRY_TARGET", "127.0.0.1:1", "neighbours", "fail", "registry does not"),
+        ("MODELYARD_REGISTRY_TARGET", "127.0.0.1:1", "services", "fail", "registry does not"),
         ("MODELYARD_TRACKING_URI", "http://127.0.0.1:1", "address", "fail", "cannot be reached"),
         ("MODELYARD_TRACKING_URI", "sqlite:///x", "address", "fail", "Invalid tracking URI"),
         (
@@ -197,7 +197,7 @@ def test_a_cache_that_cannot_be_made_is_named(
     monkeypatch.setenv("MODELYARD_CACHE", str(tmp_path / "file" / "cache"))
     with running(home):
         found = Found(capsys)
-    assert "cannot be made" in found.of("cache", "fail")
+    assert "cannot be created" in found.of("cache", "fail")
 
 
 class _Other(http.server.BaseHTTPRequestHandler):
@@ -240,7 +240,7 @@ def test_the_rest_is_looked_at_when_a_setting_is_wrong(
 @pytest.mark.parametrize(
     "written", ["127.0.0.1:{}", "ipv4:127.0.0.1:1,127.0.0.1:{}", "dns:localhost:{}"]
 )
-def test_a_neighbour_is_dialled_as_grpc_writes_it(
+def test_a_service_is_called_at_any_target_of_grpcs_syntax(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, written: str
 ) -> None:
     server = RpcServer()
@@ -249,8 +249,8 @@ def test_a_neighbour_is_dialled_as_grpc_writes_it(
     monkeypatch.setenv("MODELYARD_SERVING_TARGET", "127.0.0.1")  # without a port
     found = Found(capsys)
     server.drain(0)
-    assert f"registry answers at {written.format(port)}" in found.of("neighbours", "ok")
-    assert "serving does not answer at 127.0.0.1" in found.of("neighbours", "fail")
+    assert f"registry answers at {written.format(port)}" in found.of("services", "ok")
+    assert "serving does not answer at 127.0.0.1" in found.of("services", "fail")
 
 
 def test_a_registry_with_an_address_of_its_own_is_looked_at_there(
@@ -288,10 +288,10 @@ def test_a_token_is_looked_at(
             assert not token or token not in looked[name].text
     for name in ("none", "wrong"):
         assert "MODELYARD_TOKEN" in looked[name].of("token", "fail")
-    assert "the services' own" in looked["services"].of("token", "ok")
+    assert "service token" in looked["services"].of("token", "ok")
     assert "may not write" in looked["viewer"].of("objects", "ok")
-    assert "ends in 2 days" in looked["ending"].of("token", "warn")
-    assert "came back" in looked["ending"].of("objects", "ok")
+    assert "expires in 2 days" in looked["ending"].of("token", "warn")
+    assert "was uploaded and downloaded" in looked["ending"].of("objects", "ok")
 
 
 def test_a_certificate_that_ends_soon_is_named(tmp_path: Path) -> None:
@@ -315,4 +315,4 @@ def test_a_certificate_that_ends_soon_is_named(tmp_path: Path) -> None:
         port = secured.getsockname()[1]
         (found,) = client.certificate(urlsplit(f"https://127.0.0.1:{port}"))
         thread.join()
-    assert (found.state, found.said) == ("warn", "the certificate of 127.0.0.1 ends in 3 days")
+    assert (found.state, found.said) == ("warn", "the certificate of 127.0.0.1 expires in 3 days")

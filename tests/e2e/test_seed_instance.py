@@ -83,7 +83,7 @@ def test_the_instance_survives_its_starter_and_ends_by_down(
     assert "stopped the instance" in capsys.readouterr().out
     assert not (home.folder / "instance.json").exists()
     assert main(["down", "--home", str(home.folder)]) == 0
-    assert "nothing runs" in capsys.readouterr().out
+    assert "no instance is running" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("how", ["killed", "stopped"])

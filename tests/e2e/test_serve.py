@@ -79,7 +79,7 @@ def test_the_tutorials_request_is_answered_with_version_and_digest(
 
         refused = ask(served.port, body=b'{"inputs": [[5.1, "wide", 1.4, 0.2]]}')
         assert refused.status == 400
-        assert refused.json["message"] == "The model takes numbers, column 1 holds str."
+        assert refused.json["message"] == "The model expects numbers, column 1 holds str."
         assert served.stop() == 0
 
 

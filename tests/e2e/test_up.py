@@ -254,7 +254,7 @@ def test_in_the_background_too_a_refusal_is_told(shared: Up) -> None:
     home = shared.home
     said = refused("up", "--home", home, "--port", "0", "--grpc-port", "0", "--background")
 
-    assert said == f"modelyard up: it did not start; {home}/instance.log says why"
+    assert said == f"modelyard up: it did not start; see {home}/instance.log"
     assert "is in use by process" in (home / "instance.log").read_text()
 
 

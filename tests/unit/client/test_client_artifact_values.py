@@ -38,7 +38,7 @@ def test_a_dict_is_read_back_with_its_numbers(client: MlflowClient, run_id: str,
 def test_a_dict_without_a_form_in_json_is_refused(
     client: MlflowClient, run_id: str, given: dict[Any, Any], file: str
 ) -> None:
-    with pytest.raises(InvalidParameter, match=f"'{file}' has no form in JSON"):
+    with pytest.raises(InvalidParameter, match=f"'{file}' cannot be written as JSON"):
         client.log_dict(run_id, given, file)
     assert client.list_artifacts(run_id) == []
 
@@ -65,9 +65,9 @@ def test_what_is_no_text_or_path_is_refused_and_nothing_is_written(
 
 def test_a_file_of_another_kind_is_refused_by_its_uri(client: MlflowClient, run_id: str) -> None:
     client.log_text(run_id, "no JSON", "deep/t.txt")
-    with pytest.raises(InvalidParameter, match=r"runs:/.*/deep/t\.txt' is no file of JSON"):
+    with pytest.raises(InvalidParameter, match=r"runs:/.*/deep/t\.txt' is not a JSON file"):
         artifacts.load_dict(f"runs:/{run_id}/deep/t.txt")
-    with pytest.raises(InvalidParameter, match="/deep' is no file of UTF-8 text"):
+    with pytest.raises(InvalidParameter, match="/deep' is not a UTF-8 text file"):
         artifacts.load_text(f"runs:/{run_id}/deep")
     with pytest.raises(NotFound):
         artifacts.load_text(f"runs:/{run_id}/absent")

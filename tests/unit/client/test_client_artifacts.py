@@ -275,7 +275,7 @@ def test_a_manifest_that_leaves_its_folder_is_refused(path: str) -> None:
     digest = hashlib.sha256(b"").hexdigest()
     files = [{"path": path, "sha256": digest, "size": 0}]
     manifest = json.dumps({"files": files, "version": 1}).encode()
-    with pytest.raises(DataLoss, match="outside of its folder"):
+    with pytest.raises(DataLoss, match="outside of the model's folder"):
         list(manifests.files_of(manifest, hashlib.sha256(manifest).hexdigest(), "models:/a/1"))
 
 
@@ -288,7 +288,7 @@ def test_a_digest_that_is_none_never_becomes_a_path() -> None:
     manifest = json.dumps(
         {"files": [{"path": "a", "sha256": "../../x", "size": 0}], "version": 1}
     ).encode()
-    with pytest.raises(DataLoss, match="no SHA-256"):
+    with pytest.raises(DataLoss, match="not a SHA-256"):
         list(manifests.files_of(manifest, hashlib.sha256(manifest).hexdigest(), "models:/a/1"))
 
 

@@ -16,7 +16,7 @@ from modelyard.__main__ import main
 def test_an_unknown_command_names_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["promote"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("modelyard: unknown command 'promote'; known are ")
+    assert said.startswith("modelyard: unknown command 'promote'; expected one of ")
     assert "down" in said
     assert "models serve" in said
     assert said.count("\n") == 1
@@ -32,7 +32,7 @@ def test_help_lists_each_command_in_a_line(capsys: pytest.CaptureFixture[str]) -
     assert sorted(said) == sorted({"down", *(name.replace("-", " ") for name in names)})
 
 
-def test_output_that_nobody_reads_ends_a_command_in_one_line(tmp_path: Path) -> None:
+def test_a_closed_output_ends_a_command_with_one_line(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     ended = subprocess.run(
@@ -41,7 +41,7 @@ def test_output_that_nobody_reads_ends_a_command_in_one_line(tmp_path: Path) -> 
     )  # fmt: skip
     os.close(writing)
     assert ended.returncode == 1
-    assert ended.stderr == "modelyard: nobody reads what it prints; it has ended\n"
+    assert ended.stderr == "modelyard: output closed\n"
 
 
 def test_a_command_is_spelt_one_way(capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,16 +63,18 @@ def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == f"modelyard {version('modelyard')}\n"
 
 
-def test_a_home_nobody_uses_needs_no_stopping(
+def test_down_succeeds_in_a_home_without_an_instance(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "instance.lock").write_text("1")  # left behind by a killed process
     assert main(["down", "--home", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == f"modelyard: nothing runs in {tmp_path}\n"
+    assert capsys.readouterr().out == f"modelyard: no instance is running in {tmp_path}\n"
 
 
 @pytest.mark.parametrize("words", [["up"], ["models", "serve"]])
-def test_servers_words_are_found(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_of_the_server_are_found(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         main([*words, "--help"])
     assert ended.value.code == 0

@@ -157,7 +157,7 @@ def test_a_certificate_that_is_not_trusted_is_one_readable_error(
         https = discovery.url.partition("/object")[0]
         message = _refused(https if scheme == "https" else f"grpcs://127.0.0.1:{port}")
     expected = {
-        "authority": "not signed by anyone trusted here; set MODELYARD_TLS_CA_FILE",
+        "authority": "not signed by a trusted authority; set MODELYARD_TLS_CA_FILE",
         "expired": "its certificate has expired",
         "name": "its certificate is for another name",
     }
@@ -177,7 +177,7 @@ def test_a_server_without_tls_is_said(scheme: str) -> None:
 def test_a_server_with_tls_that_is_called_without_is_said(files: Files) -> None:
     certificate = files.authority.issue_cert("127.0.0.1")
     with serving(Recorder(), credentials=_credentials(certificate, None)) as port:
-        assert "Does it speak TLS" in _refused(f"grpc://127.0.0.1:{port}")
+        assert "Does it require TLS" in _refused(f"grpc://127.0.0.1:{port}")
         assert "cannot be reached" in _refused(f"http://127.0.0.1:{port}")
 
 

@@ -237,7 +237,7 @@ def test_a_store_that_refuses_or_stays_down_is_said(
     links = Links({item.digest: store.url}, lambda: {item.digest: store.url})
     with pytest.raises(Unavailable, match="503"), (tmp_path / "got").open("wb") as sink:
         transfer.get(item, links, "some/file", sink)
-    nowhere = "does not say where the bytes of 'some/file' are"
+    nowhere = "returned no download URL for 'some/file'"
     with pytest.raises(NotFound, match=nowhere), (tmp_path / "got").open("wb") as sink:
         transfer.get(item, Links({}, _no_more), "some/file", sink)
 
@@ -260,7 +260,7 @@ def test_a_file_that_changes_is_not_uploaded(
     with pytest.raises(InvalidState, match="changed while it was uploaded"):
         transfer.put(item, links, source, 0)
     path.unlink()
-    with pytest.raises(InvalidState, match="cannot be read any more"):
+    with pytest.raises(InvalidState, match="can no longer be read"):
         transfer.put(item, links, source, 0)
     assert [request for request in store.requests if request.body] == []
 

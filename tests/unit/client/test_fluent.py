@@ -170,7 +170,7 @@ def test_a_run_goes_on_where_it_ended() -> None:
         assert modelyard.get_run(run.info.run_id).info.status == "RUNNING"
     found = modelyard.get_run(run.info.run_id)
     assert (found.info.status, found.data.tags["again"]) == ("FINISHED", "1")
-    with pytest.raises(InvalidParameter, match="is of experiment"):
+    with pytest.raises(InvalidParameter, match="belongs to experiment"):
         modelyard.start_run(run_id=run.info.run_id, experiment_id="0")
     modelyard.delete_run(run.info.run_id)
     with pytest.raises(InvalidState, match="deleted"):

@@ -83,7 +83,7 @@ def test_the_packages_a_file_imports_are_its_requirements(tmp_path: Path) -> Non
         ("import a_module_nobody_has\n", "needs the Python module 'a_module_nobody_has'"),
         ("import mlflow.langchain\n", "uses mlflow.langchain of MLflow.*Install mlflow beside"),
         ("from modelyard.models import set_model\nset_model(3)\n", "set_model takes .* got int"),
-        ("from modelyard.models import ModelConfig\nModelConfig()\n", "There are no settings"),
+        ("from modelyard.models import ModelConfig\nModelConfig()\n", "The model has no settings"),
     ],
 )
 def test_a_file_that_makes_no_model_is_refused(tmp_path: Path, source: str, told: str) -> None:
@@ -100,7 +100,7 @@ def test_set_model_does_nothing_when_a_file_is_run_by_itself() -> None:
 def test_settings_are_read_from_a_yaml_file(tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_text("factor: 2\n", encoding="utf-8")
     assert ModelConfig(development_config=tmp_path / "settings.yaml").get("factor") == 2
-    with pytest.raises(NotFound, match="no file of settings"):
+    with pytest.raises(NotFound, match="settings file .* does not exist"):
         ModelConfig(development_config=tmp_path / "absent.yaml")
     (tmp_path / "list.yaml").write_text("[1]\n", encoding="utf-8")
     with pytest.raises(InvalidParameter, match="not a mapping"):
@@ -116,7 +116,7 @@ def test_a_file_the_mlmodel_file_places_outside_is_not_run(code: Path, tmp_path:
     assert loaded.predict(FRAME)["a"].tolist() == [2.0, 4.0]  # its own file of that name
     described.flavors["python_function"]["code"] = "../.."
     described.save(tmp_path / "m")
-    with pytest.raises(InvalidParameter, match="no folder of the model"):
+    with pytest.raises(InvalidParameter, match="not a folder of the model"):
         pyfunc.load_model(tmp_path / "m", allow_pickle=True)
 
 
@@ -145,7 +145,7 @@ def test_code_goes_with_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("given", "error", "told"),
     [
-        (["absent.py"], NotFound, "no code at 'absent.py'"),
+        (["absent.py"], NotFound, "The path 'absent.py' in code_paths does not exist"),
         ("code.py", InvalidParameter, "must be a list of files and folders, got 'code.py'"),
     ],
 )
@@ -162,7 +162,7 @@ def test_code_that_is_not_there_is_refused(
         ({"skops_trusted_types": "builtins.eval"}, "must be a list of type names"),
         (
             {"skops_trusted_types": ["a.B"], "serialization_format": "pickle"},
-            "with serialization_format='skops' only",
+            "requires serialization_format='skops'",
         ),
     ],
 )
@@ -178,7 +178,7 @@ def test_what_has_no_pickle_is_refused_with_the_way_out(tmp_path: Path) -> None:
         def __init__(self) -> None:
             self.file = sys.stdout
 
-    with pytest.raises(InvalidParameter, match="Open such things in load_context"):
+    with pytest.raises(InvalidParameter, match="Open such resources in load_context"):
         pyfunc.save_model(tmp_path / "m", python_model=Open())
     with pytest.raises(InvalidParameter, match="serialization_format='cloudpickle' stores"):
         sklearn.save_model(

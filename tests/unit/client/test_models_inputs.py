@@ -43,18 +43,18 @@ def test_any_names_are_accepted_by_a_model_trained_without(folder: Path) -> None
 
 @pytest.mark.parametrize("data", [X[:, :3], FRAME.iloc[:, :3], X[:, :3].tolist()])
 def test_another_width_is_refused_with_both_widths(folder: Path, data: Any) -> None:
-    with pytest.raises(InvalidParameter, match="takes 4 columns, got 3"):
+    with pytest.raises(InvalidParameter, match="expects 4 columns, got 3"):
         pyfunc.load_folder(folder).predict(data)
 
 
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ("secret", "takes numbers, column 1 holds str"),
-        ({"secret": 1}, "takes numbers, column 1 holds dict"),
-        (["secret"], "takes numbers, column 1 holds list"),
-        (np.nan, "does not take missing values"),
-        (np.inf, "takes finite numbers"),
+        ("secret", "expects numbers, column 1 holds str"),
+        ({"secret": 1}, "expects numbers, column 1 holds dict"),
+        (["secret"], "expects numbers, column 1 holds list"),
+        (np.nan, "does not accept missing values"),
+        (np.inf, "does not accept infinite or too large numbers"),
     ],
 )
 def test_an_input_the_estimator_cannot_use_is_refused_without_quoting_it(
@@ -68,7 +68,7 @@ def test_an_input_the_estimator_cannot_use_is_refused_without_quoting_it(
 
 def test_text_among_numbers_is_named_by_its_column_in_rows_too(tmp_path: Path) -> None:
     modelyard.sklearn.save_model(LogisticRegression(max_iter=500).fit(X, y), tmp_path / "m")
-    with pytest.raises(InvalidParameter, match="takes numbers, column 2 holds str"):
+    with pytest.raises(InvalidParameter, match="expects numbers, column 2 holds str"):
         pyfunc.load_folder(tmp_path / "m").predict([[1.0, 2, "secret", 4]])
 
 

@@ -61,7 +61,7 @@ def test_the_signature_of_a_folder_is_set(tmp_path: Path, classifier: LogisticRe
     models.set_signature(str(tmp_path / "m"), SIGNATURE)
     info = models.get_model_info(str(tmp_path / "m"))
     assert (info.signature, info.model_uri) == (SIGNATURE, str(tmp_path / "m"))
-    with pytest.raises(NotFound, match="There is no model at 'absent'"):
+    with pytest.raises(NotFound, match="No model found at 'absent'"):
         models.get_model_info("absent")
 
 

@@ -199,7 +199,7 @@ def test_a_folder_cannot_extend_the_trusted_types(folder: Path) -> None:
 )
 def test_a_loader_outside_the_table_is_not_imported(folder: Path, loader: Any) -> None:
     edit(folder, "python_function", loader_module=loader)
-    assert "it is made for the loader" in refusal(folder).message
+    assert "it requires the loader" in refusal(folder).message
 
 
 @pytest.mark.parametrize("file", ["../model.skops", "/etc/passwd", "", ".", "absent", 5, None])
@@ -214,7 +214,7 @@ def test_a_link_out_of_the_folder_is_not_followed(folder: Path) -> None:
     outside = folder.parent / "outside.skops"
     (folder / "model.skops").rename(outside)
     (folder / "model.skops").symlink_to(outside)
-    assert "no file of the model's folder" in refusal(folder).message
+    assert "not a file of the model's folder" in refusal(folder).message
 
 
 @pytest.mark.parametrize("predict_fn", ["fit", "__init__", "_validate_X_predict", "absent", None])
@@ -252,7 +252,7 @@ def test_a_folder_without_mlmodel_file_is_no_model(tmp_path: Path) -> None:
 
 
 def test_a_path_that_is_no_folder_is_refused() -> None:
-    with pytest.raises(NotFound, match="There is no model at 'nowhere'"):
+    with pytest.raises(NotFound, match="No model found at 'nowhere'"):
         pyfunc.load_model("nowhere")
 
 
@@ -264,7 +264,7 @@ def test_a_folder_with_content_is_not_written_over(folder: Path) -> None:
 
 
 def test_something_that_is_no_estimator_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidParameter, match="estimator is needed, got dict"):
+    with pytest.raises(InvalidParameter, match="must be a scikit-learn estimator, got dict"):
         modelyard.sklearn.save_model({}, tmp_path / "m")
     with pytest.raises(InvalidParameter, match="Unknown serialization_format 'joblib'"):
         modelyard.sklearn.save_model(FOREST, tmp_path / "m", serialization_format="joblib")

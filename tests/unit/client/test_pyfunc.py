@@ -76,12 +76,12 @@ def test_something_that_is_no_python_model_is_refused(tmp_path: Path, python_mod
 
 
 def test_a_python_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="no Python file at 'model'"):
+    with pytest.raises(NotFound, match="No Python file found at 'model'"):
         pyfunc.save_model(tmp_path / "m", python_model="model")
 
 
 def test_an_artifact_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="There is no artifact at 'absent'"):
+    with pytest.raises(NotFound, match="No artifact found at 'absent'"):
         pyfunc.save_model(tmp_path / "m", python_model=Scaled(), artifacts={"factor": "absent"})
 
 

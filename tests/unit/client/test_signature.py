@@ -141,7 +141,7 @@ def test_columns_are_put_in_order_and_extra_ones_dropped_with_a_warning() -> Non
 
 def test_missing_required_columns_are_named() -> None:
     told = refusal(columns(a="double", b="double", c="double"), pd.DataFrame({"b": [987654.0]}))
-    assert told == "Missing columns 'a', 'c'. The model takes 'a', 'b', 'c'; got 'b'."
+    assert told == "Missing columns 'a', 'c'. The model expects 'a', 'b', 'c'; got 'b'."
 
 
 def test_a_missing_optional_column_is_accepted() -> None:
@@ -199,19 +199,19 @@ def test_named_columns_fit_a_tensor_of_the_same_width() -> None:
     schema = Schema([TensorSpec("float64", (-1, 2))])
     fitting = enforce_schema(pd.DataFrame({"x": [1.0], "y": [2.0]}), schema)
     assert fitting.tolist() == [[1.0, 2.0]]
-    assert refusal(schema, pd.DataFrame({"x": [1.0]})) == "The model takes 2 columns, got 1."
+    assert refusal(schema, pd.DataFrame({"x": [1.0]})) == "The model expects 2 columns, got 1."
 
 
 def test_named_columns_fit_columns_by_position() -> None:
     schema = Schema([ColSpec("double"), ColSpec("double")])
     assert enforce_schema(pd.DataFrame({"x": [1.0], "y": [2.0]}), schema).shape == (1, 2)
-    assert refusal(schema, np.zeros((1, 3))) == "The model takes 2 columns, got 3."
+    assert refusal(schema, np.zeros((1, 3))) == "The model expects 2 columns, got 3."
 
 
 def test_an_array_fits_named_columns_of_the_same_width() -> None:
     fitting = enforce_schema(np.zeros((1, 2)), columns(a="double", b="double"))
     assert list(fitting.columns) == ["a", "b"]
-    assert "takes 2 columns, got 3" in refusal(columns(a="double", b="double"), np.zeros((1, 3)))
+    assert "expects 2 columns, got 3" in refusal(columns(a="double", b="double"), np.zeros((1, 3)))
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_named_tensors_are_asked_for_by_name() -> None:
         "a": "float64",
         "b": "int64",
     }
-    assert refusal(schema, {"a": [1.0]}) == "Missing 'b'. The model takes 'a', 'b'."
+    assert refusal(schema, {"a": [1.0]}) == "Missing 'b'. The model expects 'a', 'b'."
     assert "named arrays" in refusal(schema, np.zeros(1))
 
 

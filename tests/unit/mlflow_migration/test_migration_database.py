@@ -53,7 +53,7 @@ def test_a_database_of_something_else_is_refused_by_name(
     with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
         connection.execute("CREATE TABLE t (x)")
     (tmp_path / "text.db").write_text("no database at all, but long enough to be read as one" * 9)
-    for name, said in (("other.db", "is no database of an MLflow"), ("text.db", "cannot be read")):
+    for name, said in (("other.db", "is not an MLflow database"), ("text.db", "cannot be read")):
         assert importing.run(["--from", f"sqlite:///{tmp_path / name}", "--dry-run"]) == 1
         error = capsys.readouterr().err
         assert said in error
@@ -65,7 +65,7 @@ def test_a_folder_for_artifacts_that_is_not_there_is_refused(
 ) -> None:
     arguments = ["--from", f"sqlite:///{old}", "--artifact-root", "/no/such/folder", "--dry-run"]
     assert importing.run(arguments) == 1
-    assert "There is no folder /no/such/folder" in capsys.readouterr().err
+    assert "The artifact root /no/such/folder is not a folder" in capsys.readouterr().err
 
 
 def test_what_is_named_and_not_there_is_refused(
@@ -73,7 +73,7 @@ def test_what_is_named_and_not_there_is_refused(
 ) -> None:
     for option, noun in (("--experiment", "experiment"), ("--model", "registered model")):
         assert importing.run(["--from", f"sqlite:///{old}", option, "x", "--dry-run"]) == 1
-        assert f"The origin has no {noun} 'x'." in capsys.readouterr().err
+        assert f"The source has no {noun} 'x'." in capsys.readouterr().err
 
 
 def test_a_dry_run_of_a_database_needs_no_server(

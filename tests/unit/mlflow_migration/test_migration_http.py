@@ -75,7 +75,7 @@ def test_a_refusal_has_the_servers_code_and_words() -> None:
 def test_an_answer_that_is_no_json_object_is_no_answer(body: bytes) -> None:
     with answering(lambda handler: reply(handler, 200, body)) as uri:
         server = MlflowServer(uri)
-        with pytest.raises(Unreachable, match="something else than a JSON object"):
+        with pytest.raises(Unreachable, match="did not return a JSON object"):
             server.get("mlflow/runs/get")
 
 
@@ -152,20 +152,20 @@ def test_something_else_than_mlflow_is_named_as_such(capsys: pytest.CaptureFixtu
 
     with answering(answer, says_version=False) as uri:
         assert importing.run(["--from", uri, "--dry-run"]) == 1
-    assert "is no MLflow server" in capsys.readouterr().err
+    assert "is not an MLflow server" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("source", "said"),
     [
         ("mlruns", "expected the address of a running server"),
-        ("sqlite:////dev/null", "There is no database file"),
-        ("sqlite:////no/such/file.db", "There is no database file"),
-        ("nosuch://host/db", "The database URL cannot be read"),
-        ("http://", "is no address of a server"),
-        ("http://[::1", "is no address of a server"),
-        ("http://host:port", "is no address of a server"),
-        ("http://host:0", "is no address of a server"),
+        ("sqlite:////dev/null", "does not exist"),
+        ("sqlite:////no/such/file.db", "does not exist"),
+        ("nosuch://host/db", "The database URL is malformed"),
+        ("http://", "is not a server's address"),
+        ("http://[::1", "is not a server's address"),
+        ("http://host:port", "is not a server's address"),
+        ("http://host:0", "is not a server's address"),
     ],
 )
 def test_an_origin_that_cannot_be_read_is_one_line_with_what_would_be_right(

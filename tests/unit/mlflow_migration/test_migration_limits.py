@@ -29,8 +29,8 @@ def test_long_texts_are_cut_and_named() -> None:
     run = pb.Run(info=pb.RunInfo(run_name="n" * 251))
     run.data.params.add(key="long", value="x" * 6001)
     assert fitted(run) == [
-        ("value-cut", "run_name of RunInfo: 251 characters are cut to 250"),
-        ("value-cut", "value of Param 'long': 6,001 characters are cut to 6,000"),
+        ("value-cut", "run_name of RunInfo: 251 characters, cut to 250"),
+        ("value-cut", "value of Param 'long': 6,001 characters, cut to 6,000"),
     ]
     assert len(run.data.params[0].value) == 6000
 
@@ -74,7 +74,7 @@ def test_too_many_tags_of_an_input_are_dropped_from_the_end() -> None:
     used = run.inputs.dataset_inputs.add(dataset=dataset)
     for number in range(101):
         used.tags.add(key=str(number), value="v")
-    assert fitted(run) == [("value-dropped", "tags: 101 items, at most 100 are kept")]
+    assert fitted(run) == [("value-dropped", "tags: 101 items; at most 100 are allowed")]
     assert [tag.key for tag in run.inputs.dataset_inputs[0].tags][-1] == "99"
 
 
@@ -82,5 +82,5 @@ def test_a_long_description_of_a_version_is_cut() -> None:
     version = registry_pb2.ModelVersion(name="m", description="d" * 5001)
     notes: list[str] = []
     fit(version, lambda kind, detail: notes.append(f"{kind} {detail}"))
-    assert notes == ["value-cut description of ModelVersion 'm': 5,001 characters are cut to 5,000"]
+    assert notes == ["value-cut description of ModelVersion 'm': 5,001 characters, cut to 5,000"]
     assert len(version.description) == 5000

@@ -32,5 +32,5 @@ def test_the_summary_says_how_many_more_there_are() -> None:
         report.note("value-cut", f"run {number}", "cut")
     lines = report.summary().splitlines()
     assert lines[1] == "Would write: nothing"
-    assert lines[-1].strip() == "… and 2 more; --report has them all"
+    assert lines[-1].strip() == "… and 2 more; --report FILE writes them all"
     assert Report("there", "here").summary().endswith("No differences.")

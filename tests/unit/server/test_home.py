@@ -50,7 +50,7 @@ def test_a_folder_of_other_things_that_others_may_read_is_refused_as_it_is(folde
         Home(folder)
 
     assert refused.value.message.startswith(
-        f"{folder} cannot be used as a home: it holds other files, and others may "
+        f"{folder} cannot be used as a home: it holds other files, and other users may "
     )
     assert stat.S_IMODE(folder.stat().st_mode) == 0o755
     assert [path.name for path in folder.iterdir()] == ["thesis.txt"]

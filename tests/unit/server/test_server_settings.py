@@ -93,7 +93,7 @@ def test_help_of_a_service_says_what_it_does(capsys: pytest.CaptureFixture[str])
     with pytest.raises(SystemExit):
         read(GatewaySettings, "gateway", ["--help"], {})
     said = " ".join(capsys.readouterr().out.split())
-    assert "Run the service `gateway` in a process of its own" in said
+    assert "Run the service `gateway` in its own process" in said
     assert "Attributes" not in said
 
 

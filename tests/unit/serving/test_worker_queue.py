@@ -61,7 +61,7 @@ def test_a_loaded_model_answers_and_refuses_invalid_input(tmp_path: Path) -> Non
     async def scenario() -> None:
         async with opened(constant_model(tmp_path / "model", 3)) as queue:
             assert await queue.ask(request(1, 2, 3, 4)) == b'{"predictions":[3.0]}'
-            with pytest.raises(InvalidArgument, match="takes 4 columns, got 2"):
+            with pytest.raises(InvalidArgument, match="expects 4 columns, got 2"):
                 await queue.ask(request(1, 2))
             csv = Request("text/csv", b"a,b,c,d\n1,2,3,4\n5,6,7,8\n", "r-2")
             assert await queue.ask(csv) == b'{"predictions":[3.0,3.0]}'

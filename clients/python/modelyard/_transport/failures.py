@@ -35,7 +35,7 @@ _CROWDED_FOR_S = 0.5
 _NOT_STARTED = {grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.RESOURCE_EXHAUSTED}
 # Only a server that is stopping cancels calls, those that arrive at that moment.
 _BROKEN_OFF = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
-_UNKNOWN_OUTCOME = " The change may have been made: check before you retry."
+_UNKNOWN_OUTCOME = " The change may have been done: check before you retry."
 
 Detail = TypeVar("Detail", bound=Message)
 
