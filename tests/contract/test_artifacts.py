@@ -116,9 +116,9 @@ def test_a_file_is_replaced_by_a_later_commit(tracking: Tracking) -> None:
 def test_a_file_cannot_also_be_a_folder(tracking: Tracking, present: str, added: str) -> None:
     run_id = tracking.create_run()
     tracking.log_files({present: b"x"}, run_id=run_id)
-    with refused("INVALID_PARAMETER_VALUE", "a file and also a folder"):
+    with refused("INVALID_PARAMETER_VALUE", "both a file and a folder"):
         tracking.log_files({added: b"y"}, run_id=run_id)
-    with refused("INVALID_PARAMETER_VALUE", "a file and also a folder"):
+    with refused("INVALID_PARAMETER_VALUE", "both a file and a folder"):
         tracking.log_files(
             {present + "z": b"y", added + "z": b"y", added + "z/q": b"y"}, run_id=run_id
         )

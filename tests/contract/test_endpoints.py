@@ -148,14 +148,14 @@ def test_what_was_read_can_be_sent_back_whole(endpoints: Endpoints) -> None:
     request = pb.UpdateEndpointRequest(endpoint_id="fraud", endpoint=read)
     changed = endpoints.call("UpdateEndpoint", request).endpoint
     assert changed.spec.limits.timeout_ms == 7
-    with refused(endpoints.registry, Aborted, "the etag is 2 now, the one given was '1'"):
+    with refused(endpoints.registry, Aborted, "the current etag is 2, the request expected '1'"):
         endpoints.call("UpdateEndpoint", request)
 
 
 @pytest.mark.parametrize(
     ("path", "why"),
     [
-        ("model_uri", "there is no such field; name 'spec'"),
+        ("model_uri", "there is no such field; expected 'spec'"),
         ("spec.colour", "there is no such field; expected one of targets, batching, limits"),
         ("spec.limits.colour", "expected one of max_body_bytes, timeout_ms"),
         ("spec.limits.timeout_ms.x", "there is no such field"),
@@ -193,7 +193,9 @@ def test_the_id_of_an_endpoint_never_changes(endpoints: Endpoints) -> None:
         ("UpdateEndpoint", pb.UpdateEndpointRequest(endpoint_id="fraud", endpoint=other)),
         ("CreateEndpoint", pb.CreateEndpointRequest(endpoint_id="fraud-2", endpoint=other)),
     ):
-        with refused(endpoints.registry, InvalidArgument, "'endpoint.endpoint_id': it never"):
+        with refused(
+            endpoints.registry, InvalidArgument, "'endpoint.endpoint_id': the id cannot change"
+        ):
             endpoints.call(rpc, request)
 
 
@@ -213,9 +215,9 @@ def test_what_is_set_to_what_it_is_is_no_change(endpoints: Endpoints) -> None:
 def test_a_stale_etag_is_refused_by_update_and_delete(endpoints: Endpoints) -> None:
     endpoints.create()
     endpoints.update({"limits": {"timeout_ms": 5}}, [])
-    with refused(endpoints.registry, Aborted, "the etag is 2 now, the one given was '1'"):
+    with refused(endpoints.registry, Aborted, "the current etag is 2, the request expected '1'"):
         endpoints.update({"limits": {"timeout_ms": 6}}, [], etag="1")
-    with refused(endpoints.registry, Aborted, "the etag is 2 now, the one given was '1'"):
+    with refused(endpoints.registry, Aborted, "the current etag is 2, the request expected '1'"):
         endpoints.delete(etag="1")
     endpoints.delete(etag="2")
 

@@ -292,7 +292,7 @@ def test_bytes_that_were_pinned_never_change(registry: Registry) -> None:
     import_version(registry, version(1, source=SOURCE))
     other = f"runs:/{OTHER_RUN}/model"
     for source in (other, FOREIGN):
-        with refused(registry, InvalidArgument, "never changes"):
+        with refused(registry, InvalidArgument, "its source cannot change"):
             import_version(registry, version(1, source=source))
     with refused(registry, InvalidArgument, "run_id"):
         import_version(registry, version(1, source=SOURCE, run_id=OTHER_RUN))
@@ -301,7 +301,7 @@ def test_bytes_that_were_pinned_never_change(registry: Registry) -> None:
 def test_a_stage_that_another_version_holds_is_refused(registry: Registry) -> None:
     import_model(registry, model())
     import_version(registry, version(1, current_stage="Production"))
-    with refused(registry, FailedPrecondition, "version 1 holds it"):
+    with refused(registry, FailedPrecondition, "version 1 holds the stage"):
         import_version(registry, version(2, current_stage="Production"))
     import_version(registry, version(1, current_stage="Archived"))
     import_version(registry, version(2, current_stage="Production"))

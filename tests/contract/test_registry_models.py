@@ -106,7 +106,7 @@ def test_only_the_fields_that_are_set_are_updated(registry: Registry) -> None:
 def test_a_stale_etag_aborts_an_update(registry: Registry) -> None:
     etag = registry.create_model().etag
     update(registry, description="first", etag=etag)
-    with refused(registry, Aborted, "the etag is 2 now, the one given was '1'"):
+    with refused(registry, Aborted, "the current etag is 2, the request expected '1'"):
         update(registry, description="second", etag=etag)
 
 

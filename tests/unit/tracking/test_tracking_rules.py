@@ -45,7 +45,7 @@ def test_a_model_name_with_other_characters_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("model_json", "expected"),
-    [("{", "no JSON"), ("[]", "JSON object"), ("{}", "artifact_path"), ("[" * 99_999, "no JSON")],
+    [("{", "not JSON"), ("[]", "JSON object"), ("{}", "artifact_path"), ("[" * 99_999, "not JSON")],
     ids=["open", "list", "empty", "deep"],
 )
 def test_an_mlmodel_file_that_is_none_is_refused(model_json: str, expected: str) -> None:
@@ -129,7 +129,7 @@ def test_files_over_the_part_size_have_parts(size_bytes: int, part_sizes: list[i
 def test_one_object_has_one_size() -> None:
     files = [ManifestFile("a", 1, A), ManifestFile("b", 1, A), ManifestFile("c", 2, B)]
     assert artifacts.objects_of(files) == {A: 1, B: 2}
-    with pytest.raises(InvalidArgument, match="as 1 and as 2 bytes"):
+    with pytest.raises(InvalidArgument, match="with two sizes, 1 and 2 bytes"):
         artifacts.objects_of([*files, ManifestFile("d", 2, A)])
 
 
