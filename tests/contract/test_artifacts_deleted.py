@@ -123,7 +123,7 @@ def test_the_files_of_a_logged_model_are_not_deleted_by_its_run(tracking: Tracki
     run_id = tracking.create_run()
     model_id = tracking.create_model(run_id)
     tracking.log_files({"MLmodel": b"m"}, model_id=model_id)
-    with refused("INVALID_PARAMETER_VALUE", model_id, "delete them there"):
+    with refused("INVALID_PARAMETER_VALUE", model_id, "delete them from the logged model"):
         delete(tracking, "model", run_id=run_id)
     delete(tracking, "MLmodel", model_id=model_id)
     with refused("RESOURCE_DOES_NOT_EXIST", "There are no artifacts"):

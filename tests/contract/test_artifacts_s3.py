@@ -131,7 +131,7 @@ def test_wrong_bytes_that_a_store_took_are_data_loss_and_deleted(lying: Edge) ->
     assert put(uploads[Digest.of(files["b"])], WRONG) == 200
     before = mismatches()
 
-    with refused("DATA_LOSS", "for 'b' are not the object", "upload them again"):
+    with refused("DATA_LOSS", "for 'b' do not match the digest", "upload them again"):
         commit(lying, run_id, files)
 
     assert listed(lying, run_id) == []
@@ -148,7 +148,7 @@ def test_bytes_of_another_size_that_a_store_took_are_data_loss_and_deleted(lying
     (upload,) = declare(lying, run_id, files).values()
     assert put(upload, b"of another size") == 200
 
-    with refused("DATA_LOSS", "are not the object"):
+    with refused("DATA_LOSS", "do not match the digest"):
         commit(lying, run_id, files)
 
     assert listed(lying, run_id) == []
@@ -193,7 +193,7 @@ def test_what_is_uploaded_again_is_hashed_again(lying: Edge, moto: S3Server) -> 
     other = lying.create_run()
     (upload,) = declare(lying, other, files).values()
     assert put(upload, b"wrong".ljust(len(files["a"]))) == 200
-    with refused("DATA_LOSS", "for 'a' are not the object"):
+    with refused("DATA_LOSS", "for 'a' do not match the digest"):
         commit(lying, other, files)
 
     assert listed(lying, other) == []
@@ -213,5 +213,5 @@ def test_a_file_that_is_sealed_vouches_for_no_bytes_that_came_since(
     (upload,) = declare(lying, run_id, files).values()
     assert put(upload, b"wrong".ljust(len(files["a"]))) == 200
     lying.artifacts.SealManifest(pb.SealManifestRequest(run_id=run_id))
-    with refused("DATA_LOSS", "for 'a' are not the object"):
+    with refused("DATA_LOSS", "for 'a' do not match the digest"):
         commit(lying, lying.create_run(), files)

@@ -53,7 +53,7 @@ def registry(tmp_path: Path, dialect: Dialect) -> Iterator[Registry]:
         (model(last_updated_timestamp=-1), 0, "registered_model.last_updated_timestamp"),
         (model(description="x" * 5001), 0, "registered_model.description"),
         (model(tags=[pb.RegisteredModelTag(key="a//b", value="")]), 0, "tags.key"),
-        (model(tags=[pb.RegisteredModelTag(key="a", value=v) for v in "12"]), 0, "twice"),
+        (model(tags=[pb.RegisteredModelTag(key="a", value=v) for v in "12"]), 0, "Duplicate"),
         (model(), -1, "next_version"),
         (model(), 2**31, "next_version"),
     ],
