@@ -89,7 +89,7 @@ def test_files_are_declared_uploaded_committed_registered_and_loaded(edge: Edge)
     }
 
 
-def test_what_is_in_the_store_is_not_asked_for_again(edge: Edge) -> None:
+def test_stored_objects_are_not_uploaded_again(edge: Edge) -> None:
     first, second, data = edge.create_run(), edge.create_run(), {"a": b"the same in both"}
     (upload,) = declare(edge, first, data).values()
     assert put(upload, data["a"]) == 200
@@ -167,7 +167,7 @@ def test_a_size_that_is_not_the_objects_is_refused_and_the_object_kept(lying: Ed
     assert lying.store.has(Digest.of(data))
 
 
-def test_what_was_committed_is_not_read_again(lying: Edge, moto: S3Server) -> None:
+def test_committed_objects_are_not_read_again(lying: Edge, moto: S3Server) -> None:
     run_id, files = lying.create_run(), {"a": b"committed"}
     (upload,) = declare(lying, run_id, files).values()
     assert put(upload, files["a"]) == 200
@@ -182,7 +182,7 @@ def test_what_was_committed_is_not_read_again(lying: Edge, moto: S3Server) -> No
     assert not lying.store.verify(Digest.of(files["a"]))
 
 
-def test_what_is_uploaded_again_is_hashed_again(lying: Edge, moto: S3Server) -> None:
+def test_objects_uploaded_again_are_hashed_again(lying: Edge, moto: S3Server) -> None:
     run_id, files = lying.create_run(), {"a": b"right, but lost since"}
     (upload,) = declare(lying, run_id, files).values()
     assert put(upload, files["a"]) == 200
@@ -200,9 +200,7 @@ def test_what_is_uploaded_again_is_hashed_again(lying: Edge, moto: S3Server) -> 
     assert not lying.store.has(Digest.of(files["a"]))
 
 
-def test_a_file_that_is_sealed_vouches_for_no_bytes_that_came_since(
-    lying: Edge, moto: S3Server
-) -> None:
+def test_sealing_does_not_verify_bytes_uploaded_since(lying: Edge, moto: S3Server) -> None:
     run_id, files = lying.create_run(), {"a": b"right, lost, and sealed"}
     (upload,) = declare(lying, run_id, files).values()
     assert put(upload, files["a"]) == 200

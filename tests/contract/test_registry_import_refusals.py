@@ -110,7 +110,7 @@ def test_without_tracking_what_must_be_sealed_is_refused(registry: Registry) -> 
     assert import_version(registry, version(1)).created
 
 
-def test_of_many_imports_of_one_resource_one_makes_it(registry: Registry) -> None:
+def test_of_concurrent_imports_of_one_resource_one_creates_it(registry: Registry) -> None:
     registry.create_model()
     replies: list[tuple[str, bool]] = []
 

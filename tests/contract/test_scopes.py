@@ -65,7 +65,7 @@ def without_identities(refusal: Refusal, things: Things) -> tuple[grpc.StatusCod
 
 
 @pytest.mark.parametrize("rpc", sorted(SCOPED_RPCS.keys() - SEARCHES))
-def test_what_is_outside_is_like_what_is_missing(
+def test_resources_outside_the_scope_are_reported_as_missing(
     platform: Platform, foreign: Things, scoped: str, rpc: str
 ) -> None:
     method = SCOPED_RPCS[rpc]
@@ -79,7 +79,9 @@ def test_what_is_outside_is_like_what_is_missing(
 
 
 @pytest.mark.parametrize("rpc", sorted(SCOPED_RPCS.keys() - SEARCHES))
-def test_what_is_inside_is_there(platform: Platform, own: Things, scoped: str, rpc: str) -> None:
+def test_resources_inside_the_scope_are_found(
+    platform: Platform, own: Things, scoped: str, rpc: str
+) -> None:
     method = SCOPED_RPCS[rpc]
     if method.name.startswith(CHANGING):
         own = made(platform, f"{OWN}-{next(_numbers)}")
@@ -91,7 +93,7 @@ def test_what_is_inside_is_there(platform: Platform, own: Things, scoped: str, r
 
 
 @pytest.mark.parametrize("rpc", sorted(SEARCHES - WATCHES))
-def test_a_search_never_finds_what_is_outside(
+def test_a_search_never_finds_resources_outside_the_scope(
     platform: Platform, own: Things, foreign: Things, scoped: str, rpc: str
 ) -> None:
     method = SCOPED_RPCS[rpc]
@@ -106,7 +108,7 @@ def test_a_search_never_finds_what_is_outside(
     assert not [identity for identity in foreign.identities if identity in seen]
 
 
-def test_a_page_is_filled_with_what_is_inside(
+def test_a_page_is_filled_with_resources_inside_the_scope(
     platform: Platform, own: Things, foreign: Things, scoped: str
 ) -> None:
     names: list[str] = []
@@ -168,7 +170,7 @@ def test_a_watch_of_a_model_outside_waits_for_one_that_never_was(
         ("TrackingService.UpdateExperiment", {"new_name": "secret-exp"}),
     ],
 )
-def test_nothing_is_named_out_of_reach(
+def test_a_name_outside_the_scope_cannot_be_given(
     platform: Platform, own: Things, foreign: Things, scoped: str, rpc: str, fields: dict[str, str]
 ) -> None:
     method = METHODS[rpc]
@@ -203,7 +205,7 @@ def test_patterns_are_literal_but_for_stars_and_question_marks(platform: Platfor
     assert sorted(model.name for model in found) == ["a_b%[x]", "a_b%[x]tail", "q1"]
 
 
-def test_what_is_about_everything_needs_a_token_without_patterns(
+def test_rpcs_about_everything_need_a_token_without_patterns(
     platform: Platform, scoped: str
 ) -> None:
     for rpc, method in METHODS.items():
@@ -224,7 +226,7 @@ def test_a_scope_of_models_leaves_experiments_alone(platform: Platform, foreign:
 
 
 @pytest.mark.parametrize("uri", ["runs:/{0.run_id}/", "models:/{0.model_id}"])
-def test_a_uri_of_a_run_outside_resolves_to_nothing(
+def test_a_uri_of_a_run_outside_the_scope_is_not_found(
     platform: Platform, foreign: Things, scoped: str, uri: str
 ) -> None:
     method = METHODS["RegistryService.ResolveModel"]
@@ -261,7 +263,7 @@ def test_a_version_creates_no_model_outside(platform: Platform, own: Things, sco
     assert "is good for models named fraud-* only; 'roses' is none" in refusal.message
 
 
-def test_the_doors_of_artifacts_are_closed_too(
+def test_the_artifact_routes_are_restricted_too(
     platform: Platform, own: Things, foreign: Things, scoped: str
 ) -> None:
     place = "/api/2.0/mlflow-artifacts/artifacts"

@@ -81,7 +81,7 @@ def test_another_artifact_location_is_refused_and_nothing_is_created(
 
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 501, "nul\0"])
-def test_a_name_that_cannot_be_is_refused(tracking: Tracking, name: str) -> None:
+def test_an_invalid_name_is_refused(tracking: Tracking, name: str) -> None:
     with refused("INVALID_PARAMETER_VALUE"):
         create(tracking, name)
 
@@ -190,7 +190,7 @@ def test_a_retry_with_its_key_creates_one_experiment(tracking: Tracking) -> None
         tracking.rpc.CreateExperiment(pb.CreateExperimentRequest(name="two"), metadata=metadata)
 
 
-def test_of_many_who_create_one_experiment_one_does(tracking: Tracking) -> None:
+def test_of_concurrent_creations_of_one_experiment_one_succeeds(tracking: Tracking) -> None:
     together = threading.Barrier(8)
 
     def attempt(_index: int) -> str:

@@ -139,7 +139,7 @@ def test_an_mlmodel_file_is_recorded_in_the_runs_history_tag(tracking: Tracking)
     [("{}", "artifact_path"), ("[" * 99_999, "not JSON")],
     ids=["empty", "deep"],
 )
-def test_an_mlmodel_file_that_is_none_is_refused(
+def test_a_malformed_mlmodel_file_is_refused(
     tracking: Tracking, model_json: str, expected: str
 ) -> None:
     run_id = tracking.create_run()

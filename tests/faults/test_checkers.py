@@ -131,7 +131,7 @@ def test_an_event_of_a_call_that_was_refused_is_found() -> None:
     assert wrong_events(history(), refused, TABLE) == ["call-3, whose outcome is no, made 1 events"]
 
 
-def test_a_call_of_which_nobody_knows_has_one_event_or_none() -> None:
+def test_a_call_with_unknown_outcome_has_at_most_one_event() -> None:
     unknown = [*CHANGES[:2], replace(CHANGES[2], outcome="unknown")]
     before = {"versions": {"1": {"stage": "None", "description": "a"}}}
 

@@ -161,7 +161,7 @@ def test_an_empty_history_passes() -> None:
     assert unexplained([], counter, 0) == []
 
 
-def test_a_bad_history_is_told_readably() -> None:
+def test_a_bad_history_is_described_readably() -> None:
     [said] = unexplained(history(promote(0, 1, 2), read(2, 3, 1)), stage, (1,))
 
     assert said.splitlines()[1:] == [
