@@ -1,4 +1,4 @@
-"""The proxy does what it is told, and nothing else."""
+"""The proxy breaks connections exactly as configured."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.processes.ports import free_port
 
 
 class Echo:
-    """Answers what it is told with `reply:` before it, and remembers it."""
+    """Answers each message with `reply:` before it, and records it."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
