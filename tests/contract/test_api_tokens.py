@@ -1,4 +1,4 @@
-"""API tokens: made, used, refused, revoked, on the whole platform behind real sockets."""
+"""API tokens: creation, use, refusal and revocation, on the whole platform behind real sockets."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 
 def refused_credentials(platform: Platform) -> dict[str, str]:
-    """What is no valid `authorization`, by what is wrong with it."""
+    """Return invalid values of `authorization`, by their fault."""
     admin = platform.roles["admin"]
     revoked = platform.token("admin")
     platform.call("AccessService.RevokeToken", id=revoked.split("_")[1])
@@ -55,7 +55,7 @@ def refused_credentials(platform: Platform) -> dict[str, str]:
         "without its scheme": admin,
         "of an unknown scheme": f"Digest {admin}",
         "a password that is no base64": "Basic modelyard",
-        "a password of nobody": f"Basic {base64.b64encode(b'ada:lovelace').decode()}",
+        "an unknown password": f"Basic {base64.b64encode(b'ada:lovelace').decode()}",
     }
 
 

@@ -1,4 +1,4 @@
-"""Asking to write, taking files out of trees, and owners named with their experiment."""
+"""Checks for write access, deletion of files, and owners named with their experiment."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""URLs of single files that tracking hands out."""
+"""Presigned URLs of single files."""
 
 import time
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def tracking(tmp_path: Path, dialect: Dialect) -> Iterator[Tracking]:
 
 
 def expires_in_s(url: str, method: Method, place: str) -> int:
-    """Check the signature of a URL of a file; return how long it was good for."""
+    """Check the signature of a URL of a file; return its validity in seconds."""
     parts = urlsplit(url)
     assert unquote(parts.path) == f"/artifacts/files/{place}"
     signed = SIGNER.check(method, place, dict(parse_qsl(parts.query)), now_s=0)

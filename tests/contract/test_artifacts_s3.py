@@ -1,4 +1,4 @@
-"""Uploads straight to S3, from declaring them to registering what they made."""
+"""Uploads directly to S3, from declaration to registration."""
 
 import http.client
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Endpoints and tokens that are good for some models and experiments only.
+"""Endpoints and tokens restricted to some models and experiments.
 
 That what is outside is like what is missing, `test_scopes.py` shows for each RPC.
 """

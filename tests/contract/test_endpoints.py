@@ -1,4 +1,4 @@
-"""Endpoints as the registry keeps them."""
+"""Endpoints in the registry: create, read, update, delete and report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens with a scope: a digest is not the bytes. On a folder, a good and a lying S3 server."""
+"""Proof of possession: a digest is not the bytes. On a folder, a good and a lying S3 server."""
 
 import http.client
 import os
@@ -41,7 +41,7 @@ def platform(
 
 @dataclass(frozen=True)
 class Team:
-    """Who may write to one experiment, and a run of it."""
+    """A token restricted to one experiment, and a run of it."""
 
     platform: Platform
     token: str
@@ -211,7 +211,7 @@ def test_a_file_of_mlflows_clients_is_a_proof_by_itself(owner: Team, stranger: T
 def rival(
     platform: Platform, monkeypatch: pytest.MonkeyPatch, data: bytes
 ) -> Callable[[], pb.ArtifactFile]:
-    """Somebody else who commits the same bytes just when they have come."""
+    """Another team that commits the same bytes as soon as they are stored."""
     others = team(platform)
     logged: list[pb.ArtifactFile] = []
     put_first = LocalStore.put

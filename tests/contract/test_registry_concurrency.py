@@ -1,4 +1,4 @@
-"""Many clients at once, and the same call twice."""
+"""Concurrent clients, and repeated calls."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_of_concurrent_transitions_that_expect_one_holder_one_succeeds(registry:
 def test_a_create_sent_again_with_its_key_makes_one_version(registry: Registry) -> None:
     request = pb.CreateModelVersionRequest(name="iris", source=SOURCE)
     first = registry.call("CreateModelVersion", request, idempotency_key="k")
-    registry.tracking_server.drain(grace_s=0)  # the first reply needs no neighbour
+    registry.tracking_server.drain(grace_s=0)  # the stored reply needs no call to tracking
     assert registry.call("CreateModelVersion", request, idempotency_key="k") == first
     assert registry.stages() == {"1": "None"}
     request.description = "another body"

@@ -1,4 +1,4 @@
-"""History begins with an import, and goes on as always."""
+"""The history of an imported model begins with the import, and continues normally."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cannot be imported is refused and leaves nothing; of those that race, one is first."""
+"""Invalid imports are refused, and nothing is written; of concurrent imports one comes first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What another registry had is written as it was, again and again to the same models."""
+"""Imports from another registry: complete and repeatable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which role may call what: the table `roles.csv`, held against the contract and real services."""
+"""Roles and RPCs: the table `roles.csv`, compared with the contract and real services."""
 
 from __future__ import annotations
 
@@ -102,5 +102,5 @@ def test_the_document_has_the_same_table() -> None:
     for permission in EVERYTHING:
         name = Permission.Name(permission)
         (line,) = re.findall(rf"^\| `{name}` \|.*\|$", text, re.MULTILINE)
-        told = [cell.strip() for cell in line.split("|")[3:-1]]
-        assert told == ["yes" if permission in ROLES[role] else "no" for role in ROLES], name
+        documented = [cell.strip() for cell in line.split("|")[3:-1]]
+        assert documented == ["yes" if permission in ROLES[role] else "no" for role in ROLES], name

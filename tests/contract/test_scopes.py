@@ -1,4 +1,4 @@
-"""Tokens that are good for some models and experiments only: for their bearers there are no others.
+"""Tokens restricted to some models and experiments: all others are reported as missing.
 
 Every RPC is called, with whatever the request names taken from a foreign object, from one that does
 not exist, and from an own one, to show that the call would work.
@@ -30,7 +30,7 @@ from modelyard_kit.auth.grants import permission_of
 OWN, FOREIGN = "fraud-own", "secret"
 HIDDEN = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.PERMISSION_DENIED)
 CHANGING = ("Delete", "Rename", "Restore", "Update", "Finalize")
-"""What RPCs are called that leave things in another state: each has things of its own."""
+"""Names of RPCs that change the state of resources: each test has resources of its own."""
 WATCHES = {"RegistryService.WatchModels", "EndpointService.WatchEndpoints"}
 _numbers = count(1)
 
@@ -53,7 +53,7 @@ def own(platform: Platform) -> Things:
 
 @pytest.fixture(scope="module")
 def scoped(platform: Platform) -> str:
-    """A token that may do everything to what is its own."""
+    """A token with all permissions, restricted to its own resources."""
     return platform.token("admin", models=["fraud-*"], experiments=["fraud-*", "x?z"])
 
 
@@ -88,7 +88,7 @@ def test_resources_inside_the_scope_are_found(
     if method.name == "RestoreExperiment":
         platform.call("TrackingService.DeleteExperiment", experiment_id=own.experiment_id)
     refusal = platform.refusal(method, request_about(method, own), f"Bearer {scoped}")
-    # Some are refused for the state their object is in, which tells that it was found.
+    # Some are refused for the state of their resource, which shows that it was found.
     assert refusal is None or refusal.code is grpc.StatusCode.FAILED_PRECONDITION, refusal
 
 

@@ -1,4 +1,4 @@
-"""The sweep leaves no orphan and takes nothing live, whatever happens at the same time."""
+"""The sweep removes all orphans and no live object, whatever happens at the same time."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,7 +123,7 @@ def test_objects_without_a_row_are_swept_after_a_day(platform: Platform) -> None
     platform.tracking.log_files({"model/MLmodel": TWO}, run_id=run_id)
     platform.register(run_id)
     platform.store.put(D1, [ONE], len(ONE))
-    with platform.database.write() as session:  # as after an older backup was restored
+    with platform.database.write() as session:  # as after the restore of an older backup
         for row in session.scalars(select(StoredObject)):
             session.delete(row)
     assert platform.sweep() == set()
@@ -259,7 +259,7 @@ def test_a_crash_while_bytes_are_deleted_is_made_good_by_the_next_sweep(
     with refused("INTERNAL_ERROR"):
         platform.sweep()
     assert set(rows(platform).values()) == {"sweeping"}
-    assert platform.sweep() == set()  # somebody may be at it
+    assert platform.sweep() == set()  # the claim of the other sweep is still running
     platform.clock.end_leases()
     assert platform.sweep() == {D1, D2}
     assert (platform.objects, rows(platform)) == (set(), {})

@@ -1,4 +1,4 @@
-"""What callers do to the same things at the same time, through real channels."""
+"""Concurrent calls about the same resources, through real channels."""
 
 from __future__ import annotations
 

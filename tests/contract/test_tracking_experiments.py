@@ -113,15 +113,15 @@ def test_restoring_brings_back_the_runs_deleted_with_the_experiment_only(
     tracking: Tracking,
 ) -> None:
     experiment_id = create(tracking, "a")
-    kept, gone = (tracking.create_run(experiment_id) for _ in range(2))
-    tracking.rpc.DeleteRun(pb.DeleteRunRequest(run_id=gone))
+    kept, deleted_run = (tracking.create_run(experiment_id) for _ in range(2))
+    tracking.rpc.DeleteRun(pb.DeleteRunRequest(run_id=deleted_run))
     delete(tracking, experiment_id)
     assert get(tracking, experiment_id).lifecycle_stage == "deleted"
     assert tracking.get_run(kept).info.lifecycle_stage == "deleted"
     restore(tracking, experiment_id)
     assert get(tracking, experiment_id).lifecycle_stage == "active"
     assert tracking.get_run(kept).info.lifecycle_stage == "active"
-    assert tracking.get_run(gone).info.lifecycle_stage == "deleted"
+    assert tracking.get_run(deleted_run).info.lifecycle_stage == "deleted"
 
 
 def test_deleting_or_restoring_twice_is_not_found(tracking: Tracking) -> None:

@@ -1,4 +1,4 @@
-"""What cannot be imported is refused, and nothing of it is written."""
+"""Invalid imports are refused, and nothing is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What another server had is written as it was, again and again to the same resources."""
+"""Imports from another server: complete and repeatable."""
 
 from __future__ import annotations
 
