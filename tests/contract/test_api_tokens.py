@@ -1,4 +1,4 @@
-"""API tokens: made, used, refused, revoked, on the whole platform behind real sockets."""
+"""API tokens: creation, use, refusal and revocation, on the whole platform behind real sockets."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 
 def refused_credentials(platform: Platform) -> dict[str, str]:
-    """What is no valid `authorization`, by what is wrong with it."""
+    """Return invalid values of `authorization`, by their fault."""
     admin = platform.roles["admin"]
     revoked = platform.token("admin")
     platform.call("AccessService.RevokeToken", id=revoked.split("_")[1])
@@ -55,7 +55,7 @@ def refused_credentials(platform: Platform) -> dict[str, str]:
         "without its scheme": admin,
         "of an unknown scheme": f"Digest {admin}",
         "a password that is no base64": "Basic modelyard",
-        "a password of nobody": f"Basic {base64.b64encode(b'ada:lovelace').decode()}",
+        "an unknown password": f"Basic {base64.b64encode(b'ada:lovelace').decode()}",
     }
 
 
@@ -112,7 +112,7 @@ def test_a_password_is_a_token_whatever_the_user(platform: Platform) -> None:
         assert caller["name"].startswith(name)
 
 
-def test_a_caller_is_told_who_it_is_and_what_it_may_do(platform: Platform) -> None:
+def test_a_caller_gets_its_name_and_permissions(platform: Platform) -> None:
     ends = Timestamp(seconds=int(time.time()) + 3600)
     token = platform.token("approver", name="rosa", models=["fraud-*"], expire_time=ends)
     caller = platform.call("AccessService.GetCaller", token)
@@ -122,7 +122,7 @@ def test_a_caller_is_told_who_it_is_and_what_it_may_do(platform: Platform) -> No
     assert len(caller.permissions) == 6
 
 
-def test_history_names_the_token_whatever_its_bearer_claims(platform: Platform) -> None:
+def test_history_names_the_token_whatever_user_the_caller_gives(platform: Platform) -> None:
     token = platform.token("contributor", name="ci-of-fraud")
     rpc: Any = platform.channel.unary_unary(
         f"/{CREATE_MODEL.containing_service.full_name}/{CREATE_MODEL.name}"
@@ -146,7 +146,7 @@ def test_idempotency_keys_of_two_tokens_are_two_keys(platform: Platform) -> None
         platform.call("RegistryService.GetRegisteredModel", name=name)
 
 
-def test_a_token_ends_when_its_time_has_come(platform: Platform) -> None:
+def test_a_token_expires(platform: Platform) -> None:
     ends = Timestamp()
     ends.FromMilliseconds(time.time_ns() // 1_000_000 + 300)
     token = platform.token("viewer", expire_time=ends)
@@ -221,7 +221,7 @@ def _request(**fields: Any) -> pb.CreateTokenRequest:
     return pb.CreateTokenRequest(**(given | fields))
 
 
-def test_the_same_token_made_again_is_the_same_token(platform: Platform) -> None:
+def test_creating_the_same_token_again_returns_it(platform: Platform) -> None:
     method = METHODS["AccessService.CreateToken"]
     services = f"Bearer {SERVICE_TOKEN}"
     same = _request(id="samesame00", name="same")
@@ -261,7 +261,7 @@ def test_the_same_token_made_again_is_the_same_token(platform: Platform) -> None
         ("expire_time", _request(expire_time=Timestamp(seconds=-1))),
     ],
 )
-def test_a_token_that_cannot_be_is_refused(
+def test_an_invalid_token_is_refused(
     platform: Platform, field: str, request_: pb.CreateTokenRequest
 ) -> None:
     method = METHODS["AccessService.CreateToken"]
@@ -273,7 +273,7 @@ def test_a_token_that_cannot_be_is_refused(
     assert platform.call("AccessService.ListTokenChecks").revision == before
 
 
-def test_a_token_given_in_place_of_its_hash_is_not_told(platform: Platform) -> None:
+def test_a_token_given_in_place_of_its_hash_is_not_shown(platform: Platform) -> None:
     method = METHODS["AccessService.CreateToken"]
     refusal = platform.refusal(method, _request(sha256=ELSEWHERE), f"Bearer {SERVICE_TOKEN}")
     assert refusal is not None
@@ -282,7 +282,7 @@ def test_a_token_given_in_place_of_its_hash_is_not_told(platform: Platform) -> N
 
 
 @pytest.mark.parametrize("token_id", ["", "nosuchtok", "nosuchtok1", "' OR 1=1 -"])
-def test_a_token_that_is_not_there_cannot_be_revoked(platform: Platform, token_id: str) -> None:
+def test_a_missing_token_cannot_be_revoked(platform: Platform, token_id: str) -> None:
     method = METHODS["AccessService.RevokeToken"]
     request = pb.RevokeTokenRequest(id=token_id)
     refusal = platform.refusal(method, request, f"Bearer {SERVICE_TOKEN}")
@@ -318,7 +318,7 @@ def test_neither_logs_nor_database_hold_a_token(
         assert secret[-43:] not in logged
 
 
-def test_metrics_at_the_port_of_clients_are_for_the_services_token(platform: Platform) -> None:
+def test_metrics_at_the_client_port_need_the_service_token(platform: Platform) -> None:
     assert platform.status("/metrics", platform.roles["admin"]) == 401
     assert platform.status("/metrics", SERVICE_TOKEN) == 200
 
@@ -335,7 +335,7 @@ def test_refusals_are_counted_by_method_and_reason(platform: Platform) -> None:
         assert REGISTRY.get_sample_value("modelyard_authz_denied_total", labels) == before + 1
 
 
-def test_a_client_without_a_token_is_told_which_kind_is_wanted(platform: Platform) -> None:
+def test_a_client_without_a_token_gets_the_required_kind(platform: Platform) -> None:
     with closing(http.client.HTTPConnection(platform.embedded.http[7:], timeout=30)) as connection:
         connection.request("GET", "/api/modelyard/v1/caller")
         reply = connection.getresponse()

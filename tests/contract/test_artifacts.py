@@ -116,9 +116,9 @@ def test_a_file_is_replaced_by_a_later_commit(tracking: Tracking) -> None:
 def test_a_file_cannot_also_be_a_folder(tracking: Tracking, present: str, added: str) -> None:
     run_id = tracking.create_run()
     tracking.log_files({present: b"x"}, run_id=run_id)
-    with refused("INVALID_PARAMETER_VALUE", "a file and also a folder"):
+    with refused("INVALID_PARAMETER_VALUE", "both a file and a folder"):
         tracking.log_files({added: b"y"}, run_id=run_id)
-    with refused("INVALID_PARAMETER_VALUE", "a file and also a folder"):
+    with refused("INVALID_PARAMETER_VALUE", "both a file and a folder"):
         tracking.log_files(
             {present + "z": b"y", added + "z": b"y", added + "z/q": b"y"}, run_id=run_id
         )
@@ -183,7 +183,7 @@ def test_parts_that_are_not_those_of_the_size_are_refused(
 
 @BEFORE_SQL
 @pytest.mark.parametrize("digest", ["", "abc", "A" * 64, "../" + "a" * 61])
-def test_a_digest_that_is_none_is_refused(tracking: Tracking, digest: str) -> None:
+def test_a_malformed_digest_is_refused(tracking: Tracking, digest: str) -> None:
     run_id = tracking.create_run()
     file = pb.ArtifactFile(path="a", size_bytes=1, digest=digest)
     with refused("INVALID_PARAMETER_VALUE", "digest"):
@@ -216,7 +216,7 @@ def test_exactly_one_owner_is_needed(tracking: Tracking) -> None:
             seal(tracking, **owner)
 
 
-def test_files_below_a_path_come_with_where_to_get_them(tracking: Tracking) -> None:
+def test_files_below_a_path_come_with_download_urls(tracking: Tracking) -> None:
     run_id = tracking.create_run()
     tracking.log_files({"a/b": b"1", "a/c": b"1", "d": b"2"}, run_id=run_id)
     reply = tracking.artifacts.GetArtifacts(pb.GetArtifactsRequest(run_id=run_id, path="a"))

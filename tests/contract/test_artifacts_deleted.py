@@ -1,4 +1,4 @@
-"""Asking to write, taking files out of trees, and owners named with their experiment."""
+"""Checks for write access, deletion of files, and owners named with their experiment."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_declaring_no_files_is_refused(tracking: Tracking) -> None:
         ("a/c", ["a-b", "a/b.txt", "a0", "e.txt"]),
     ],
 )
-def test_files_at_or_below_a_path_are_taken_out(
+def test_files_at_or_below_a_path_are_deleted(
     tracking: Tracking, path: str, left: list[str]
 ) -> None:
     run_id, other = tracking.create_run(), tracking.create_run()
@@ -83,7 +83,7 @@ def test_without_a_path_the_whole_tree_is_emptied(tracking: Tracking) -> None:
         paths(tracking, run_id=run_id)
 
 
-def test_a_path_that_was_taken_out_can_be_another_kind_of_thing(tracking: Tracking) -> None:
+def test_a_deleted_path_can_be_reused_as_file_or_folder(tracking: Tracking) -> None:
     run_id = tracking.create_run()
     tracking.log_files({"a/b.txt": b"b"}, run_id=run_id)
     delete(tracking, "a", run_id=run_id)
@@ -91,7 +91,7 @@ def test_a_path_that_was_taken_out_can_be_another_kind_of_thing(tracking: Tracki
     assert paths(tracking, run_id=run_id) == ["a"]
 
 
-def test_nothing_there_is_not_found(tracking: Tracking) -> None:
+def test_deleting_a_missing_path_is_not_found(tracking: Tracking) -> None:
     run_id = tracking.create_run()
     with refused("RESOURCE_DOES_NOT_EXIST", "no artifacts at 'nowhere'"):
         delete(tracking, "nowhere", run_id=run_id)
@@ -123,7 +123,7 @@ def test_the_files_of_a_logged_model_are_not_deleted_by_its_run(tracking: Tracki
     run_id = tracking.create_run()
     model_id = tracking.create_model(run_id)
     tracking.log_files({"MLmodel": b"m"}, model_id=model_id)
-    with refused("INVALID_PARAMETER_VALUE", model_id, "delete them there"):
+    with refused("INVALID_PARAMETER_VALUE", model_id, "delete them from the logged model"):
         delete(tracking, "model", run_id=run_id)
     delete(tracking, "MLmodel", model_id=model_id)
     with refused("RESOURCE_DOES_NOT_EXIST", "There are no artifacts"):

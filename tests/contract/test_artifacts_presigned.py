@@ -1,4 +1,4 @@
-"""URLs of single files that tracking hands out."""
+"""Presigned URLs of single files."""
 
 import time
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def tracking(tmp_path: Path, dialect: Dialect) -> Iterator[Tracking]:
 
 
 def expires_in_s(url: str, method: Method, place: str) -> int:
-    """Check the signature of a URL of a file; return how long it was good for."""
+    """Check the signature of a URL of a file; return its validity in seconds."""
     parts = urlsplit(url)
     assert unquote(parts.path) == f"/artifacts/files/{place}"
     signed = SIGNER.check(method, place, dict(parse_qsl(parts.query)), now_s=0)
@@ -35,7 +35,7 @@ def expires_in_s(url: str, method: Method, place: str) -> int:
 
 
 @pytest.mark.parametrize(("asked", "given"), [(None, 900), (1, 1), (604_800, 604_800)])
-def test_a_url_to_upload_names_the_place_and_expires(
+def test_an_upload_url_has_the_path_and_expires(
     tracking: Tracking, asked: int | None, given: int
 ) -> None:
     run_id = tracking.create_run()
@@ -64,7 +64,7 @@ def test_a_file_of_one_object_is_downloaded_from_the_store(tracking: Tracking) -
     assert reply.file_size == 4
 
 
-def test_a_file_in_parts_is_downloaded_by_its_place(tracking: Tracking) -> None:
+def test_a_file_in_parts_is_downloaded_by_its_path(tracking: Tracking) -> None:
     run_id = tracking.create_run()
     hasher = PartHasher()
     hasher.update(bytes(PART_BYTES))
@@ -100,7 +100,7 @@ def test_an_expiration_out_of_range_is_refused(tracking: Tracking, expiration: i
         )
 
 
-def test_no_url_is_made_of_what_cannot_be_written_or_read(tracking: Tracking) -> None:
+def test_no_url_is_signed_for_a_path_that_cannot_be_written_or_read(tracking: Tracking) -> None:
     run_id = tracking.create_run()
     model_id = tracking.create_model(run_id)
     tracking.log_files({"a/b.txt": b"x"}, run_id=run_id)

@@ -1,4 +1,4 @@
-"""Uploads straight to S3, from declaring them to registering what they made."""
+"""Uploads directly to S3, from declaration to registration."""
 
 import http.client
 from collections.abc import Iterator
@@ -89,7 +89,7 @@ def test_files_are_declared_uploaded_committed_registered_and_loaded(edge: Edge)
     }
 
 
-def test_what_is_in_the_store_is_not_asked_for_again(edge: Edge) -> None:
+def test_stored_objects_are_not_uploaded_again(edge: Edge) -> None:
     first, second, data = edge.create_run(), edge.create_run(), {"a": b"the same in both"}
     (upload,) = declare(edge, first, data).values()
     assert put(upload, data["a"]) == 200
@@ -131,7 +131,7 @@ def test_wrong_bytes_that_a_store_took_are_data_loss_and_deleted(lying: Edge) ->
     assert put(uploads[Digest.of(files["b"])], WRONG) == 200
     before = mismatches()
 
-    with refused("DATA_LOSS", "for 'b' are not the object", "upload them again"):
+    with refused("DATA_LOSS", "for 'b' do not match the digest", "upload them again"):
         commit(lying, run_id, files)
 
     assert listed(lying, run_id) == []
@@ -148,7 +148,7 @@ def test_bytes_of_another_size_that_a_store_took_are_data_loss_and_deleted(lying
     (upload,) = declare(lying, run_id, files).values()
     assert put(upload, b"of another size") == 200
 
-    with refused("DATA_LOSS", "are not the object"):
+    with refused("DATA_LOSS", "do not match the digest"):
         commit(lying, run_id, files)
 
     assert listed(lying, run_id) == []
@@ -167,7 +167,7 @@ def test_a_size_that_is_not_the_objects_is_refused_and_the_object_kept(lying: Ed
     assert lying.store.has(Digest.of(data))
 
 
-def test_what_was_committed_is_not_read_again(lying: Edge, moto: S3Server) -> None:
+def test_committed_objects_are_not_read_again(lying: Edge, moto: S3Server) -> None:
     run_id, files = lying.create_run(), {"a": b"committed"}
     (upload,) = declare(lying, run_id, files).values()
     assert put(upload, files["a"]) == 200
@@ -182,7 +182,7 @@ def test_what_was_committed_is_not_read_again(lying: Edge, moto: S3Server) -> No
     assert not lying.store.verify(Digest.of(files["a"]))
 
 
-def test_what_is_uploaded_again_is_hashed_again(lying: Edge, moto: S3Server) -> None:
+def test_objects_uploaded_again_are_hashed_again(lying: Edge, moto: S3Server) -> None:
     run_id, files = lying.create_run(), {"a": b"right, but lost since"}
     (upload,) = declare(lying, run_id, files).values()
     assert put(upload, files["a"]) == 200
@@ -193,16 +193,14 @@ def test_what_is_uploaded_again_is_hashed_again(lying: Edge, moto: S3Server) -> 
     other = lying.create_run()
     (upload,) = declare(lying, other, files).values()
     assert put(upload, b"wrong".ljust(len(files["a"]))) == 200
-    with refused("DATA_LOSS", "for 'a' are not the object"):
+    with refused("DATA_LOSS", "for 'a' do not match the digest"):
         commit(lying, other, files)
 
     assert listed(lying, other) == []
     assert not lying.store.has(Digest.of(files["a"]))
 
 
-def test_a_file_that_is_sealed_vouches_for_no_bytes_that_came_since(
-    lying: Edge, moto: S3Server
-) -> None:
+def test_sealing_does_not_verify_bytes_uploaded_since(lying: Edge, moto: S3Server) -> None:
     run_id, files = lying.create_run(), {"a": b"right, lost, and sealed"}
     (upload,) = declare(lying, run_id, files).values()
     assert put(upload, files["a"]) == 200
@@ -213,5 +211,5 @@ def test_a_file_that_is_sealed_vouches_for_no_bytes_that_came_since(
     (upload,) = declare(lying, run_id, files).values()
     assert put(upload, b"wrong".ljust(len(files["a"]))) == 200
     lying.artifacts.SealManifest(pb.SealManifestRequest(run_id=run_id))
-    with refused("DATA_LOSS", "for 'a' are not the object"):
+    with refused("DATA_LOSS", "for 'a' do not match the digest"):
         commit(lying, lying.create_run(), files)

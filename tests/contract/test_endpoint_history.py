@@ -31,7 +31,7 @@ def verify(endpoints: Endpoints) -> pb.VerifyEndpointHistoryResponse:
     return reply
 
 
-def test_an_event_says_who_did_what_and_why(endpoints: Endpoints) -> None:
+def test_an_event_has_actor_action_and_comment(endpoints: Endpoints) -> None:
     created, updated, deleted = endpoints.events()
     assert {event.actor for event in (created, updated, deleted)} == {"ada"}
     assert [event.comment for event in (created, updated, deleted)] == ["why", "slow", ""]

@@ -1,4 +1,4 @@
-"""Endpoints and tokens that are good for some models and experiments only.
+"""Endpoints and tokens restricted to some models and experiments.
 
 That what is outside is like what is missing, `test_scopes.py` shows for each RPC.
 """
@@ -82,7 +82,7 @@ def test_an_endpoint_that_once_referred_to_a_model_outside_stays_outside(
     assert "secret" not in taken.message
 
 
-def test_no_target_is_named_out_of_reach(platform: Platform, scoped: str) -> None:
+def test_a_target_outside_the_scope_is_refused(platform: Platform, scoped: str) -> None:
     fields = {"endpoint_id": f"e{next(_numbers)}", "endpoint": spec("models:/secret/1")}
     denied = refusal(platform, scoped, "CreateEndpoint", **fields)
     assert denied is not None

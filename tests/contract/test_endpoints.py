@@ -1,4 +1,4 @@
-"""Endpoints as the registry keeps them."""
+"""Endpoints in the registry: create, read, update, delete and report."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def test_an_endpoint_is_created_of_models_that_need_not_exist(endpoints: Endpoin
     assert endpoints.get() == made
 
 
-def test_an_id_is_taken_once(endpoints: Endpoints) -> None:
+def test_a_taken_id_is_refused(endpoints: Endpoints) -> None:
     endpoints.create()
     with refused(endpoints.registry, AlreadyExists, "Endpoint with id=fraud already exists"):
         endpoints.create()
 
 
-def test_of_many_who_create_an_id_at_once_one_does(endpoints: Endpoints) -> None:
+def test_of_concurrent_creations_of_one_id_one_succeeds(endpoints: Endpoints) -> None:
     refusals: list[Exception] = []
 
     def create(_index: int) -> None:
@@ -62,9 +62,7 @@ def test_of_many_who_create_an_id_at_once_one_does(endpoints: Endpoints) -> None
 
 
 @pytest.mark.parametrize("endpoint_id", ["Fraud", "1a", "a-", "a_b", "a/b", "..", "ä", "-"])
-def test_an_id_that_cannot_stand_in_a_url_is_refused(
-    endpoints: Endpoints, endpoint_id: str
-) -> None:
+def test_an_invalid_id_is_refused(endpoints: Endpoints, endpoint_id: str) -> None:
     with refused(endpoints.registry, InvalidArgument, "parameter 'endpoint_id': expected 1 to 63"):
         endpoints.create(endpoint_id)
 
@@ -127,7 +125,7 @@ def test_a_mask_needs_only_what_it_names(endpoints: Endpoints) -> None:
     assert changed.spec == pb.EndpointSpec(targets=targets, limits={"max_concurrent_requests": 4})
 
 
-def test_a_star_replaces_all_and_no_mask_what_is_given(endpoints: Endpoints) -> None:
+def test_a_star_replaces_all_fields_and_no_mask_the_given_fields(endpoints: Endpoints) -> None:
     endpoints.create(spec=spec(batching={"max_rows": 8}, limits={"timeout_ms": 500}))
 
     changed = endpoints.update({"limits": {"max_body_bytes": 9}}, [])
@@ -142,20 +140,20 @@ def test_a_star_replaces_all_and_no_mask_what_is_given(endpoints: Endpoints) -> 
         endpoints.update({}, ["*"])
 
 
-def test_what_was_read_can_be_sent_back_whole(endpoints: Endpoints) -> None:
+def test_an_endpoint_that_was_read_can_be_sent_back(endpoints: Endpoints) -> None:
     read = endpoints.create()
     read.spec.limits.timeout_ms = 7
     request = pb.UpdateEndpointRequest(endpoint_id="fraud", endpoint=read)
     changed = endpoints.call("UpdateEndpoint", request).endpoint
     assert changed.spec.limits.timeout_ms == 7
-    with refused(endpoints.registry, Aborted, "the etag is 2 now, the one given was '1'"):
+    with refused(endpoints.registry, Aborted, "the current etag is 2, the request expected '1'"):
         endpoints.call("UpdateEndpoint", request)
 
 
 @pytest.mark.parametrize(
     ("path", "why"),
     [
-        ("model_uri", "there is no such field; name 'spec'"),
+        ("model_uri", "there is no such field; expected 'spec'"),
         ("spec.colour", "there is no such field; expected one of targets, batching, limits"),
         ("spec.limits.colour", "expected one of max_body_bytes, timeout_ms"),
         ("spec.limits.timeout_ms.x", "there is no such field"),
@@ -169,9 +167,7 @@ def test_what_was_read_can_be_sent_back_whole(endpoints: Endpoints) -> None:
         ("SPEC", "there is no such field"),
     ],
 )
-def test_a_mask_is_refused_by_the_path_that_is_no_field(
-    endpoints: Endpoints, path: str, why: str
-) -> None:
+def test_a_mask_with_an_unknown_field_is_refused(endpoints: Endpoints, path: str, why: str) -> None:
     endpoints.create()
     for paths in ([path], ["spec.limits", path]):
         with refused(endpoints.registry, InvalidArgument, "in parameter 'update_mask'") as caught:
@@ -180,7 +176,7 @@ def test_a_mask_is_refused_by_the_path_that_is_no_field(
         assert why in caught.value.message
 
 
-def test_a_star_stands_alone(endpoints: Endpoints) -> None:
+def test_a_star_cannot_be_combined_with_other_paths(endpoints: Endpoints) -> None:
     endpoints.create()
     with refused(endpoints.registry, InvalidArgument, r"Invalid path '\*'.*cannot be combined"):
         endpoints.update({"targets": [target()]}, ["*", "spec.limits"])
@@ -193,11 +189,13 @@ def test_the_id_of_an_endpoint_never_changes(endpoints: Endpoints) -> None:
         ("UpdateEndpoint", pb.UpdateEndpointRequest(endpoint_id="fraud", endpoint=other)),
         ("CreateEndpoint", pb.CreateEndpointRequest(endpoint_id="fraud-2", endpoint=other)),
     ):
-        with refused(endpoints.registry, InvalidArgument, "'endpoint.endpoint_id': it never"):
+        with refused(
+            endpoints.registry, InvalidArgument, "'endpoint.endpoint_id': the id cannot change"
+        ):
             endpoints.call(rpc, request)
 
 
-def test_what_is_set_to_what_it_is_is_no_change(endpoints: Endpoints) -> None:
+def test_setting_equal_values_changes_nothing(endpoints: Endpoints) -> None:
     made = endpoints.create(spec=spec(limits={"timeout_ms": 5}))
     endpoints.registry.time.ms += 1
     for given, paths in (
@@ -213,9 +211,9 @@ def test_what_is_set_to_what_it_is_is_no_change(endpoints: Endpoints) -> None:
 def test_a_stale_etag_is_refused_by_update_and_delete(endpoints: Endpoints) -> None:
     endpoints.create()
     endpoints.update({"limits": {"timeout_ms": 5}}, [])
-    with refused(endpoints.registry, Aborted, "the etag is 2 now, the one given was '1'"):
+    with refused(endpoints.registry, Aborted, "the current etag is 2, the request expected '1'"):
         endpoints.update({"limits": {"timeout_ms": 6}}, [], etag="1")
-    with refused(endpoints.registry, Aborted, "the etag is 2 now, the one given was '1'"):
+    with refused(endpoints.registry, Aborted, "the current etag is 2, the request expected '1'"):
         endpoints.delete(etag="1")
     endpoints.delete(etag="2")
 
@@ -233,7 +231,7 @@ def test_a_deleted_id_may_be_used_again_and_its_history_goes_on(endpoints: Endpo
     assert events[1].comment == "done"
 
 
-def test_of_two_who_change_what_they_read_one_is_told(endpoints: Endpoints) -> None:
+def test_of_two_updates_with_one_etag_one_is_refused(endpoints: Endpoints) -> None:
     etag = endpoints.create().etag
     stale: list[Exception] = []
 
@@ -301,7 +299,7 @@ def test_a_report_is_status_and_not_history(endpoints: Endpoints) -> None:
     assert found.since_time.ToMilliseconds() == start_ms + 40
 
 
-def test_a_report_of_a_target_that_went_is_passed_over(endpoints: Endpoints) -> None:
+def test_a_report_of_a_removed_target_is_ignored(endpoints: Endpoints) -> None:
     endpoints.create()
     endpoints.report(state="SERVING")
     other = target("models:/fraud@next", "CANARY", weight=5)
@@ -325,7 +323,7 @@ def test_a_report_of_a_target_that_went_is_passed_over(endpoints: Endpoints) -> 
         ),
     ],
 )
-def test_a_report_that_cannot_be_is_refused(
+def test_an_invalid_report_is_refused(
     endpoints: Endpoints, targets: list[dict[str, Any]], message: str
 ) -> None:
     endpoints.create()

@@ -53,6 +53,6 @@ def test_the_documented_commands_work(platform: Platform) -> None:
     assert (status, answer) == (200, {"next_page_token": ""})
 
 
-def test_what_nothing_serves_yet_says_so(platform: Platform) -> None:
+def test_an_endpoint_that_nothing_serves_is_unavailable(platform: Platform) -> None:
     status, answer = platform.http("POST", f"{FRAUD}:predict", TOKEN, {"inputs": [1]})
     assert (status, answer["error_code"]) == (501, "NOT_IMPLEMENTED")

@@ -1,4 +1,4 @@
-"""Tokens with a scope: a digest is not the bytes. On a folder, a good and a lying S3 server."""
+"""Proof of possession: a digest is not the bytes. On a folder, a good and a lying S3 server."""
 
 import http.client
 import os
@@ -41,7 +41,7 @@ def platform(
 
 @dataclass(frozen=True)
 class Team:
-    """Who may write to one experiment, and a run of it."""
+    """A token restricted to one experiment, and a run of it."""
 
     platform: Platform
     token: str
@@ -124,7 +124,7 @@ def secret() -> bytes:
     return f"weights {next(_numbers)}".encode()
 
 
-def test_who_knows_a_digest_only_gets_nothing(owner: Team, stranger: Team) -> None:
+def test_a_digest_alone_gives_no_access(owner: Team, stranger: Team) -> None:
     file = owner.log(secret())
     assert stranger.status_of_commit(file) is MISSING
     upload = stranger.declare(file)[file.digest]
@@ -133,14 +133,14 @@ def test_who_knows_a_digest_only_gets_nothing(owner: Team, stranger: Team) -> No
     assert owner.got(file).startswith(b"weights")
 
 
-def test_who_has_the_bytes_sends_them_and_gets_them(owner: Team, stranger: Team) -> None:
+def test_uploading_the_bytes_gives_access(owner: Team, stranger: Team) -> None:
     data = secret()
     owner.log(data)
     file = stranger.log(data)
     assert stranger.got(file) == data
 
 
-def test_what_was_sent_need_not_be_sent_again(
+def test_uploaded_bytes_need_not_be_uploaded_again(
     platform: Platform, owner: Team, stranger: Team
 ) -> None:
     data = secret()
@@ -162,14 +162,14 @@ def test_a_foreign_url_gives_its_bearer_no_receipt(
     assert stranger.status_of_commit(file) is MISSING
 
 
-def test_the_size_of_what_is_hidden_is_not_told(owner: Team, stranger: Team) -> None:
+def test_the_size_of_a_hidden_object_is_not_revealed(owner: Team, stranger: Team) -> None:
     file = owner.log(secret())
     file.size_bytes += 1
     assert stranger.declare(file).keys() == {file.digest}
     assert stranger.status_of_commit(file) is MISSING
 
 
-def test_a_manifest_is_nobodys_file(platform: Platform, owner: Team) -> None:
+def test_a_manifest_is_always_hidden(platform: Platform, owner: Team) -> None:
     owner.log(secret())
     name = f"model-{next(_numbers)}"
     platform.call("RegistryService.CreateRegisteredModel", name=name)
@@ -211,7 +211,7 @@ def test_a_file_of_mlflows_clients_is_a_proof_by_itself(owner: Team, stranger: T
 def rival(
     platform: Platform, monkeypatch: pytest.MonkeyPatch, data: bytes
 ) -> Callable[[], pb.ArtifactFile]:
-    """Somebody else who commits the same bytes just when they have come."""
+    """Another team that commits the same bytes as soon as they are stored."""
     others = team(platform)
     logged: list[pb.ArtifactFile] = []
     put_first = LocalStore.put
@@ -232,7 +232,7 @@ def data() -> bytes:
 
 
 @pytest.mark.parametrize("platform", ["folder"], indirect=True)
-def test_the_sdk_sends_again_what_somebody_else_committed_meanwhile(
+def test_the_sdk_uploads_again_after_a_concurrent_commit_of_the_same_bytes(
     stranger: Team,
     rival: Callable[[], pb.ArtifactFile],
     data: bytes,
@@ -248,14 +248,14 @@ def test_the_sdk_sends_again_what_somebody_else_committed_meanwhile(
 
 
 @pytest.mark.parametrize("platform", ["folder"], indirect=True)
-def test_the_gateway_sends_again_what_somebody_else_committed_meanwhile(
+def test_the_gateway_uploads_again_after_a_concurrent_commit_of_the_same_bytes(
     stranger: Team, rival: Callable[[], pb.ArtifactFile], data: bytes
 ) -> None:
     assert stranger.put_as_mlflow(data) == 200
     assert stranger.got(rival()) == data
 
 
-def test_bytes_that_are_nowhere_yet_go_where_everybodys_do(stranger: Team) -> None:
+def test_new_bytes_are_uploaded_directly_to_the_store(stranger: Team) -> None:
     file = file_of(secret())
     upload = stranger.declare(file)[file.digest]
     everybody = Team(stranger.platform, stranger.platform.roles["contributor"], stranger.run_id)
@@ -264,7 +264,7 @@ def test_bytes_that_are_nowhere_yet_go_where_everybodys_do(stranger: Team) -> No
     assert upload.headers == same.headers
 
 
-def test_a_token_without_patterns_sends_nothing_twice(platform: Platform, owner: Team) -> None:
+def test_a_token_without_patterns_needs_no_proof(platform: Platform, owner: Team) -> None:
     file = owner.log(secret())
     everyone = Team(platform, platform.roles["contributor"], owner.run_id)
     assert not everyone.declare(file)

@@ -1,4 +1,4 @@
-"""Many clients at once, and the same call twice."""
+"""Concurrent clients, and repeated calls."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_numbers_are_unique_and_gapless_under_concurrency(registry: Registry) ->
     assert sorted(made) == list(range(1, 10 * CLIENTS + 1))
 
 
-def test_of_many_who_create_one_model_one_does(registry: Registry) -> None:
+def test_of_concurrent_creations_of_one_model_one_succeeds(registry: Registry) -> None:
     refusals: list[AlreadyExists] = []
 
     def create(_index: int) -> None:
@@ -66,7 +66,9 @@ def test_of_many_who_create_one_model_one_does(registry: Registry) -> None:
     assert [event.action for event in registry.events("wanted")] == [pb.ModelEvent.MODEL_CREATED]
 
 
-def test_of_many_who_register_under_one_new_name_one_creates_the_model(registry: Registry) -> None:
+def test_of_concurrent_registrations_under_a_new_name_one_creates_the_model(
+    registry: Registry,
+) -> None:
     made: list[int] = []
 
     def register(_index: int) -> None:
@@ -141,7 +143,7 @@ def test_no_reply_ever_shows_two_holders(registry: Registry) -> None:
     registry.call("VerifyHistory", pb.VerifyHistoryRequest(name="iris"))
 
 
-def test_of_many_who_expect_the_same_holder_one_wins(registry: Registry) -> None:
+def test_of_concurrent_transitions_that_expect_one_holder_one_succeeds(registry: Registry) -> None:
     for _ in range(CLIENTS):
         registry.create_version()
     won: list[int] = []
@@ -161,7 +163,7 @@ def test_of_many_who_expect_the_same_holder_one_wins(registry: Registry) -> None
 def test_a_create_sent_again_with_its_key_makes_one_version(registry: Registry) -> None:
     request = pb.CreateModelVersionRequest(name="iris", source=SOURCE)
     first = registry.call("CreateModelVersion", request, idempotency_key="k")
-    registry.tracking_server.drain(grace_s=0)  # the first reply needs no neighbour
+    registry.tracking_server.drain(grace_s=0)  # the stored reply needs no call to tracking
     assert registry.call("CreateModelVersion", request, idempotency_key="k") == first
     assert registry.stages() == {"1": "None"}
     request.description = "another body"

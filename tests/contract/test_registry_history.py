@@ -198,7 +198,7 @@ def test_a_watch_from_beyond_the_history_is_out_of_range(registry: Registry) -> 
     assert isinstance(refusal(watch(registry, name="iris", after_revision=-1)), InvalidArgument)
 
 
-def test_a_watch_ends_when_the_server_stops_and_says_why(registry: Registry) -> None:
+def test_a_watch_ends_with_a_reason_when_the_server_stops(registry: Registry) -> None:
     stream = watch(registry, name="iris", after_revision=3)
     next(stream)
     registry.server.drain(grace_s=5)

@@ -1,4 +1,4 @@
-"""History begins with an import, and goes on as always."""
+"""The history of an imported model begins with the import, and continues normally."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def registry(tmp_path: Path, dialect: Dialect) -> Iterator[Registry]:
         yield running
 
 
-def test_who_held_a_stage_before_the_import_is_not_known(registry: Registry) -> None:
+def test_holders_of_a_stage_before_the_import_are_unknown(registry: Registry) -> None:
     import_model(registry, model())
     registry.time.ms += 1000
     import_version(registry, version(1, source=SOURCE, current_stage="Production"))

@@ -1,4 +1,4 @@
-"""What cannot be imported is refused and leaves nothing; of those that race, one is first."""
+"""Invalid imports are refused, and nothing is written; of concurrent imports one comes first."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def registry(tmp_path: Path, dialect: Dialect) -> Iterator[Registry]:
         (model(last_updated_timestamp=-1), 0, "registered_model.last_updated_timestamp"),
         (model(description="x" * 5001), 0, "registered_model.description"),
         (model(tags=[pb.RegisteredModelTag(key="a//b", value="")]), 0, "tags.key"),
-        (model(tags=[pb.RegisteredModelTag(key="a", value=v) for v in "12"]), 0, "twice"),
+        (model(tags=[pb.RegisteredModelTag(key="a", value=v) for v in "12"]), 0, "Duplicate"),
         (model(), -1, "next_version"),
         (model(), 2**31, "next_version"),
     ],
@@ -110,7 +110,7 @@ def test_without_tracking_what_must_be_sealed_is_refused(registry: Registry) -> 
     assert import_version(registry, version(1)).created
 
 
-def test_of_many_imports_of_one_resource_one_makes_it(registry: Registry) -> None:
+def test_of_concurrent_imports_of_one_resource_one_creates_it(registry: Registry) -> None:
     registry.create_model()
     replies: list[tuple[str, bool]] = []
 

@@ -1,4 +1,4 @@
-"""What another registry had is written as it was, again and again to the same models."""
+"""Imports from another registry: complete and repeatable."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def registry(tmp_path: Path, dialect: Dialect) -> Iterator[Registry]:
         yield running
 
 
-def test_a_model_keeps_all_that_it_is(registry: Registry) -> None:
+def test_a_model_is_imported_completely(registry: Registry) -> None:
     tags = [pb.RegisteredModelTag(key="team", value="x")]
     message = model(user_id="bob", description="Iris", tags=tags, deployment_job_id="7")
     reply = import_model(registry, message)
@@ -61,7 +61,7 @@ def test_a_model_keeps_all_that_it_is(registry: Registry) -> None:
     assert event.create_time.ToMilliseconds() == registry.time.ms
 
 
-def test_a_model_imported_again_unchanged_is_no_event(registry: Registry) -> None:
+def test_a_model_imported_again_unchanged_makes_no_event(registry: Registry) -> None:
     message = model(tags=[pb.RegisteredModelTag(key="team", value="x")])
     import_model(registry, message, next_version=5)
     before = registry.rows()
@@ -108,7 +108,7 @@ def test_a_name_that_another_model_has_is_replaced_for_its_versions_too(
     assert registry.stages() == {}
 
 
-def test_a_name_whose_numbers_mean_something_already_is_replaced(registry: Registry) -> None:
+def test_a_name_that_had_versions_is_replaced(registry: Registry) -> None:
     registry.create_model()
     registry.create_version()
     registry.call("DeleteRegisteredModel", pb.DeleteRegisteredModelRequest(name="iris"))
@@ -160,7 +160,7 @@ def test_two_origins_are_kept_apart(registry: Registry) -> None:
 # Versions
 
 
-def test_a_version_keeps_all_that_it_is(registry: Registry) -> None:
+def test_a_version_is_imported_completely(registry: Registry) -> None:
     import_model(registry, model())
     message = version(
         4,
@@ -211,7 +211,7 @@ def test_the_counter_never_goes_back(registry: Registry) -> None:
     assert registry.create_version().version == "9"
 
 
-def test_a_version_imported_again_unchanged_is_no_event_and_asks_nobody(
+def test_a_version_imported_again_unchanged_makes_no_event_and_no_call(
     registry: Registry,
 ) -> None:
     import_model(registry, model())
@@ -262,7 +262,7 @@ def test_an_alias_moves_as_it_did_at_the_origin(registry: Registry) -> None:
     "source",
     [SOURCE, f"models:/{LOGGED_MODEL}", f"mlflow-artifacts:/7/{RUN}/artifacts/model"],
 )
-def test_a_source_of_ours_is_sealed_and_any_other_kept_as_text(
+def test_a_source_of_this_server_is_sealed_and_any_other_stored_as_text(
     registry: Registry, source: str
 ) -> None:
     import_model(registry, model())
@@ -292,7 +292,7 @@ def test_bytes_that_were_pinned_never_change(registry: Registry) -> None:
     import_version(registry, version(1, source=SOURCE))
     other = f"runs:/{OTHER_RUN}/model"
     for source in (other, FOREIGN):
-        with refused(registry, InvalidArgument, "never changes"):
+        with refused(registry, InvalidArgument, "its source cannot change"):
             import_version(registry, version(1, source=source))
     with refused(registry, InvalidArgument, "run_id"):
         import_version(registry, version(1, source=SOURCE, run_id=OTHER_RUN))
@@ -301,7 +301,7 @@ def test_bytes_that_were_pinned_never_change(registry: Registry) -> None:
 def test_a_stage_that_another_version_holds_is_refused(registry: Registry) -> None:
     import_model(registry, model())
     import_version(registry, version(1, current_stage="Production"))
-    with refused(registry, FailedPrecondition, "version 1 holds it"):
+    with refused(registry, FailedPrecondition, "version 1 holds the stage"):
         import_version(registry, version(2, current_stage="Production"))
     import_version(registry, version(1, current_stage="Archived"))
     import_version(registry, version(2, current_stage="Production"))
@@ -309,7 +309,7 @@ def test_a_stage_that_another_version_holds_is_refused(registry: Registry) -> No
     assert registry.stages() == {"1": "Archived", "2": "Production", "3": "Archived"}
 
 
-def test_a_number_that_was_given_here_is_refused(registry: Registry) -> None:
+def test_a_number_that_was_used_here_is_refused(registry: Registry) -> None:
     import_model(registry, model())
     import_version(registry, version(1))
     assert registry.create_version().version == "2"

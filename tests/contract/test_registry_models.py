@@ -85,7 +85,7 @@ def test_a_bad_tag_key_is_refused(registry: Registry, key: str) -> None:
 
 
 @BEFORE_SQL
-def test_a_tag_given_twice_or_too_long_is_refused(registry: Registry) -> None:
+def test_a_duplicate_or_too_long_tag_is_refused(registry: Registry) -> None:
     tag = pb.RegisteredModelTag(key="team", value="ds")
     with refused(registry, InvalidArgument, "Duplicate tag key 'team'"):
         registry.create_model(tags=[tag, tag])
@@ -106,7 +106,7 @@ def test_only_the_fields_that_are_set_are_updated(registry: Registry) -> None:
 def test_a_stale_etag_aborts_an_update(registry: Registry) -> None:
     etag = registry.create_model().etag
     update(registry, description="first", etag=etag)
-    with refused(registry, Aborted, "the etag is 2 now, the one given was '1'"):
+    with refused(registry, Aborted, "the current etag is 2, the request expected '1'"):
         update(registry, description="second", etag=etag)
 
 
@@ -246,7 +246,7 @@ def test_tags_are_set_changed_and_deleted_without_touching_last_updated(
     assert not registry.get_model().tags
 
 
-def test_deleting_what_is_not_there_is_no_change(registry: Registry) -> None:
+def test_deleting_what_is_missing_changes_nothing(registry: Registry) -> None:
     registry.create_model()
     registry.create_version()
     before = registry.rows()
@@ -265,7 +265,7 @@ def test_deleting_what_is_not_there_is_no_change(registry: Registry) -> None:
     assert registry.rows() == before
 
 
-def test_setting_what_is_so_already_is_no_change(registry: Registry) -> None:
+def test_setting_an_equal_value_changes_nothing(registry: Registry) -> None:
     registry.create_model()
     registry.create_version()
     calls = (

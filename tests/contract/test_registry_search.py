@@ -192,9 +192,7 @@ def test_a_found_model_is_the_model_in_full(registry: Registry) -> None:
         ("tags.team > 'a'", "does not support >"),
     ],
 )
-def test_a_filter_that_means_nothing_is_refused(
-    registry: Registry, filter_text: str, message: str
-) -> None:
+def test_an_invalid_filter_is_refused(registry: Registry, filter_text: str, message: str) -> None:
     with refused(registry, InvalidArgument, message):
         registry.search(filter_text)
 

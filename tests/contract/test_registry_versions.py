@@ -77,7 +77,7 @@ def test_one_model_can_be_registered_under_two_names(registry: Registry) -> None
         (f"mlflow-artifacts:/7/models/{LOGGED_MODEL}/artifacts/", "", LOGGED_MODEL),
     ],
 )
-def test_every_source_of_ours_is_sealed(
+def test_every_source_of_this_server_is_sealed(
     registry: Registry, source: str, path: str, model_id: str
 ) -> None:
     made = registry.create_version(source=source)
@@ -87,7 +87,7 @@ def test_every_source_of_ours_is_sealed(
     assert (made.source, made.verified, made.model_id) == (source, True, model_id)
 
 
-def test_a_version_creates_its_model_when_that_is_asked_for(registry: Registry) -> None:
+def test_a_version_creates_its_model_on_request(registry: Registry) -> None:
     made = registry.create_version("roses", create_registered_model=True)
     assert (made.name, made.version) == ("roses", "1")
     assert registry.create_version("roses", create_registered_model=True).version == "2"
@@ -134,7 +134,7 @@ def test_a_version_can_be_made_from_another(registry: Registry) -> None:
     assert len(registry.tracking.sealed) == 1
 
 
-def test_a_copy_of_a_foreign_version_says_where_its_bytes_are(registry: Registry) -> None:
+def test_a_copy_of_a_foreign_version_has_its_source(registry: Registry) -> None:
     registry.create_version(source="s3://bucket/model")
     copied = registry.create_version(source="models:/iris/1")
     assert (copied.source, copied.verified) == ("s3://bucket/model", False)
@@ -179,7 +179,7 @@ def test_a_foreign_source_is_kept_as_text_and_shown_unverified(
         "mlflow-artifacts:/manifests/xyz",
     ],
 )
-def test_a_malformed_source_of_ours_is_refused(registry: Registry, source: str) -> None:
+def test_a_malformed_source_of_this_server_is_refused(registry: Registry, source: str) -> None:
     with refused(registry, InvalidArgument, "Invalid model URI"):
         registry.create_version(source=source)
 

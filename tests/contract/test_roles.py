@@ -1,4 +1,4 @@
-"""Which role may call what: the table `roles.csv`, held against the contract and real services."""
+"""Roles and RPCs: the table `roles.csv`, compared with the contract and real services."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def test_every_role_has_permissions_and_none_is_internal() -> None:
 
 
 @pytest.mark.parametrize("role", ROLE_NAMES)
-def test_a_role_is_refused_what_the_table_does_not_give_it(platform: Platform, role: str) -> None:
+def test_a_role_is_refused_rpcs_that_the_table_does_not_allow(
+    platform: Platform, role: str
+) -> None:
     allowed: dict[str, str] = {}
     for rpc, method in METHODS.items():
         request = GetMessageClass(method.input_type)()
@@ -74,7 +76,7 @@ def test_the_http_edge_refuses_the_same(platform: Platform, role: str) -> None:
     assert allowed == expected
 
 
-def test_a_refusal_names_the_roles_that_would_do(platform: Platform) -> None:
+def test_a_refusal_names_the_roles_with_the_permission(platform: Platform) -> None:
     method = METHODS["RegistryService.TransitionModelVersionStage"]
     request = GetMessageClass(method.input_type)()
     refusal = platform.refusal(method, request, f"Bearer {platform.roles['contributor']}")
@@ -87,7 +89,7 @@ def test_a_refusal_names_the_roles_that_would_do(platform: Platform) -> None:
     assert refusal.message.endswith("does not have; only services have it.")
 
 
-def test_the_services_token_may_do_everything(platform: Platform) -> None:
+def test_the_service_token_has_all_permissions(platform: Platform) -> None:
     assert platform.call("AccessService.ListTokenChecks").tokens
     caller = platform.call("AccessService.GetCaller")
     assert caller.name == "token"
@@ -100,5 +102,5 @@ def test_the_document_has_the_same_table() -> None:
     for permission in EVERYTHING:
         name = Permission.Name(permission)
         (line,) = re.findall(rf"^\| `{name}` \|.*\|$", text, re.MULTILINE)
-        told = [cell.strip() for cell in line.split("|")[3:-1]]
-        assert told == ["yes" if permission in ROLES[role] else "no" for role in ROLES], name
+        documented = [cell.strip() for cell in line.split("|")[3:-1]]
+        assert documented == ["yes" if permission in ROLES[role] else "no" for role in ROLES], name

@@ -1,4 +1,4 @@
-"""Tokens that are good for some models and experiments only: for their bearers there are no others.
+"""Tokens restricted to some models and experiments: all others are reported as missing.
 
 Every RPC is called, with whatever the request names taken from a foreign object, from one that does
 not exist, and from an own one, to show that the call would work.
@@ -30,7 +30,7 @@ from modelyard_kit.auth.grants import permission_of
 OWN, FOREIGN = "fraud-own", "secret"
 HIDDEN = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.PERMISSION_DENIED)
 CHANGING = ("Delete", "Rename", "Restore", "Update", "Finalize")
-"""What RPCs are called that leave things in another state: each has things of its own."""
+"""Names of RPCs that change the state of resources: each test has resources of its own."""
 WATCHES = {"RegistryService.WatchModels", "EndpointService.WatchEndpoints"}
 _numbers = count(1)
 
@@ -53,7 +53,7 @@ def own(platform: Platform) -> Things:
 
 @pytest.fixture(scope="module")
 def scoped(platform: Platform) -> str:
-    """A token that may do everything to what is its own."""
+    """A token with all permissions, restricted to its own resources."""
     return platform.token("admin", models=["fraud-*"], experiments=["fraud-*", "x?z"])
 
 
@@ -65,7 +65,7 @@ def without_identities(refusal: Refusal, things: Things) -> tuple[grpc.StatusCod
 
 
 @pytest.mark.parametrize("rpc", sorted(SCOPED_RPCS.keys() - SEARCHES))
-def test_what_is_outside_is_like_what_is_missing(
+def test_resources_outside_the_scope_are_reported_as_missing(
     platform: Platform, foreign: Things, scoped: str, rpc: str
 ) -> None:
     method = SCOPED_RPCS[rpc]
@@ -79,19 +79,21 @@ def test_what_is_outside_is_like_what_is_missing(
 
 
 @pytest.mark.parametrize("rpc", sorted(SCOPED_RPCS.keys() - SEARCHES))
-def test_what_is_inside_is_there(platform: Platform, own: Things, scoped: str, rpc: str) -> None:
+def test_resources_inside_the_scope_are_found(
+    platform: Platform, own: Things, scoped: str, rpc: str
+) -> None:
     method = SCOPED_RPCS[rpc]
     if method.name.startswith(CHANGING):
         own = made(platform, f"{OWN}-{next(_numbers)}")
     if method.name == "RestoreExperiment":
         platform.call("TrackingService.DeleteExperiment", experiment_id=own.experiment_id)
     refusal = platform.refusal(method, request_about(method, own), f"Bearer {scoped}")
-    # Some are refused for the state their object is in, which tells that it was found.
+    # Some are refused for the state of their resource, which shows that it was found.
     assert refusal is None or refusal.code is grpc.StatusCode.FAILED_PRECONDITION, refusal
 
 
 @pytest.mark.parametrize("rpc", sorted(SEARCHES - WATCHES))
-def test_a_search_never_finds_what_is_outside(
+def test_a_search_never_finds_resources_outside_the_scope(
     platform: Platform, own: Things, foreign: Things, scoped: str, rpc: str
 ) -> None:
     method = SCOPED_RPCS[rpc]
@@ -106,7 +108,7 @@ def test_a_search_never_finds_what_is_outside(
     assert not [identity for identity in foreign.identities if identity in seen]
 
 
-def test_a_page_is_filled_with_what_is_inside(
+def test_a_page_is_filled_with_resources_inside_the_scope(
     platform: Platform, own: Things, foreign: Things, scoped: str
 ) -> None:
     names: list[str] = []
@@ -168,7 +170,7 @@ def test_a_watch_of_a_model_outside_waits_for_one_that_never_was(
         ("TrackingService.UpdateExperiment", {"new_name": "secret-exp"}),
     ],
 )
-def test_nothing_is_named_out_of_reach(
+def test_a_name_outside_the_scope_cannot_be_given(
     platform: Platform, own: Things, foreign: Things, scoped: str, rpc: str, fields: dict[str, str]
 ) -> None:
     method = METHODS[rpc]
@@ -203,7 +205,7 @@ def test_patterns_are_literal_but_for_stars_and_question_marks(platform: Platfor
     assert sorted(model.name for model in found) == ["a_b%[x]", "a_b%[x]tail", "q1"]
 
 
-def test_what_is_about_everything_needs_a_token_without_patterns(
+def test_rpcs_about_everything_need_a_token_without_patterns(
     platform: Platform, scoped: str
 ) -> None:
     for rpc, method in METHODS.items():
@@ -224,7 +226,7 @@ def test_a_scope_of_models_leaves_experiments_alone(platform: Platform, foreign:
 
 
 @pytest.mark.parametrize("uri", ["runs:/{0.run_id}/", "models:/{0.model_id}"])
-def test_a_uri_of_a_run_outside_resolves_to_nothing(
+def test_a_uri_of_a_run_outside_the_scope_is_not_found(
     platform: Platform, foreign: Things, scoped: str, uri: str
 ) -> None:
     method = METHODS["RegistryService.ResolveModel"]
@@ -261,7 +263,7 @@ def test_a_version_creates_no_model_outside(platform: Platform, own: Things, sco
     assert "is restricted to models named fraud-*; 'roses' is none" in refusal.message
 
 
-def test_the_doors_of_artifacts_are_closed_too(
+def test_the_artifact_routes_are_restricted_too(
     platform: Platform, own: Things, foreign: Things, scoped: str
 ) -> None:
     place = "/api/2.0/mlflow-artifacts/artifacts"

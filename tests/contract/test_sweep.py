@@ -1,4 +1,4 @@
-"""The sweep leaves no orphan and takes nothing live, whatever happens at the same time."""
+"""The sweep removes all orphans and no live object, whatever happens at the same time."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,7 +48,7 @@ def unused(platform: Platform, *contents: bytes) -> str:
     return run_id
 
 
-def test_what_was_deleted_goes_when_its_lease_is_over(platform: Platform) -> None:
+def test_deleted_objects_are_swept_after_their_lease(platform: Platform) -> None:
     run_id = platform.tracking.create_run()
     platform.tracking.log_files({"a": ONE, "b": TWO}, run_id=run_id)
     platform.delete_files(run_id, "a")
@@ -59,7 +59,7 @@ def test_what_was_deleted_goes_when_its_lease_is_over(platform: Platform) -> Non
     assert rows(platform) == {D2: "stored"}
 
 
-def test_an_upload_that_was_given_up_goes(platform: Platform) -> None:
+def test_an_abandoned_upload_is_swept(platform: Platform) -> None:
     run_id = platform.tracking.create_run()
     platform.declare(run_id, ONE)
     platform.store.put(D1, [ONE], len(ONE))
@@ -118,12 +118,12 @@ def test_nothing_is_swept_while_a_registered_manifest_is_missing(platform: Platf
     assert D1 in platform.objects
 
 
-def test_objects_that_no_row_knows_go_after_a_day(platform: Platform) -> None:
+def test_objects_without_a_row_are_swept_after_a_day(platform: Platform) -> None:
     run_id = platform.tracking.create_run()
     platform.tracking.log_files({"model/MLmodel": TWO}, run_id=run_id)
     platform.register(run_id)
     platform.store.put(D1, [ONE], len(ONE))
-    with platform.database.write() as session:  # as after an older backup was restored
+    with platform.database.write() as session:  # as after the restore of an older backup
         for row in session.scalars(select(StoredObject)):
             session.delete(row)
     assert platform.sweep() == set()
@@ -134,7 +134,7 @@ def test_objects_that_no_row_knows_go_after_a_day(platform: Platform) -> None:
     assert rows(platform) == {}
 
 
-def test_a_sweep_goes_on_where_its_last_page_ended(platform: Platform) -> None:
+def test_a_sweep_continues_after_its_last_page(platform: Platform) -> None:
     digests = {Digest.of(str(number).encode()) for number in range(1_500)}
     with platform.database.write() as session:
         session.add_all(
@@ -155,7 +155,7 @@ def test_a_page_token_of_something_else_is_refused(platform: Platform) -> None:
         platform.sweep_page("bm90IG9uZQ")
 
 
-def test_declaring_what_is_being_removed_waits_and_then_asks_for_the_bytes(
+def test_declaring_objects_being_swept_waits_and_then_requires_an_upload(
     platform: Platform,
 ) -> None:
     run_id = unused(platform, ONE)
@@ -170,7 +170,7 @@ def test_declaring_what_is_being_removed_waits_and_then_asks_for_the_bytes(
 
 
 @pytest.mark.parametrize("committed", [False, True])
-def test_what_is_declared_while_a_sweep_looks_is_not_removed(
+def test_objects_declared_during_a_scan_are_not_removed(
     platform: Platform, *, committed: bool
 ) -> None:
     run_id = unused(platform, ONE)
@@ -188,7 +188,7 @@ def test_what_is_declared_while_a_sweep_looks_is_not_removed(
     assert platform.objects >= {D1, D2}
 
 
-def test_what_a_declaration_has_seen_in_the_store_stays_there(platform: Platform) -> None:
+def test_objects_found_by_a_declaration_stay_in_the_store(platform: Platform) -> None:
     run_id = unused(platform, ONE)
     swept = []
     platform.store.after["sizes_bytes"] = lambda: swept.append(platform.sweep())
@@ -210,7 +210,7 @@ def test_a_sweep_forgets_only_what_it_claimed_itself(platform: Platform) -> None
     assert rows(platform) == {D1: "sweeping"}
 
 
-def test_what_a_commit_has_looked_at_stays_until_it_is_committed(platform: Platform) -> None:
+def test_objects_checked_by_a_commit_stay_until_it_ends(platform: Platform) -> None:
     run_id = unused(platform, ONE)
     swept = []
     platform.store.after["sizes_bytes"] = lambda: swept.append(platform.sweep())
@@ -259,7 +259,7 @@ def test_a_crash_while_bytes_are_deleted_is_made_good_by_the_next_sweep(
     with refused("INTERNAL_ERROR"):
         platform.sweep()
     assert set(rows(platform).values()) == {"sweeping"}
-    assert platform.sweep() == set()  # somebody may be at it
+    assert platform.sweep() == set()  # the claim of the other sweep is still running
     platform.clock.end_leases()
     assert platform.sweep() == {D1, D2}
     assert (platform.objects, rows(platform)) == (set(), {})

@@ -1,4 +1,4 @@
-"""Whatever people do at random, a sweep leaves what is live and nothing else."""
+"""After random calls, a sweep leaves exactly the live objects."""
 
 import random
 from collections.abc import Callable

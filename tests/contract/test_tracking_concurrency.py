@@ -1,4 +1,4 @@
-"""What callers do to the same things at the same time, through real channels."""
+"""Concurrent calls about the same resources, through real channels."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_run_restored_while_its_experiment_is_deleted_is_not_active_alone(
     assert tracking.get_run(run_id).info.lifecycle_stage == "deleted"
 
 
-def test_of_many_who_renamed_what_they_read_one_did(tracking: Tracking) -> None:
+def test_of_concurrent_renames_with_one_etag_one_succeeds(tracking: Tracking) -> None:
     experiment_id = create_experiment(tracking, "a")
     run_id = tracking.create_run()
     request = pb.GetExperimentRequest(experiment_id=experiment_id)
@@ -162,7 +162,7 @@ def test_a_key_sent_many_times_at_once_makes_one_run(tracking: Tracking) -> None
     assert len(found) == 1
 
 
-def test_of_different_requests_with_one_key_one_is_done(tracking: Tracking) -> None:
+def test_of_different_requests_with_one_key_one_succeeds(tracking: Tracking) -> None:
     def create(index: int) -> str:
         request = pb.CreateRunRequest(experiment_id="0", run_name=f"run {index}")
         reply = tracking.rpc.CreateRun(request, metadata=[("idempotency-key", "k")])

@@ -81,7 +81,7 @@ def test_another_artifact_location_is_refused_and_nothing_is_created(
 
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 501, "nul\0"])
-def test_a_name_that_cannot_be_is_refused(tracking: Tracking, name: str) -> None:
+def test_an_invalid_name_is_refused(tracking: Tracking, name: str) -> None:
     with refused("INVALID_PARAMETER_VALUE"):
         create(tracking, name)
 
@@ -113,15 +113,15 @@ def test_restoring_brings_back_the_runs_deleted_with_the_experiment_only(
     tracking: Tracking,
 ) -> None:
     experiment_id = create(tracking, "a")
-    kept, gone = (tracking.create_run(experiment_id) for _ in range(2))
-    tracking.rpc.DeleteRun(pb.DeleteRunRequest(run_id=gone))
+    kept, deleted_run = (tracking.create_run(experiment_id) for _ in range(2))
+    tracking.rpc.DeleteRun(pb.DeleteRunRequest(run_id=deleted_run))
     delete(tracking, experiment_id)
     assert get(tracking, experiment_id).lifecycle_stage == "deleted"
     assert tracking.get_run(kept).info.lifecycle_stage == "deleted"
     restore(tracking, experiment_id)
     assert get(tracking, experiment_id).lifecycle_stage == "active"
     assert tracking.get_run(kept).info.lifecycle_stage == "active"
-    assert tracking.get_run(gone).info.lifecycle_stage == "deleted"
+    assert tracking.get_run(deleted_run).info.lifecycle_stage == "deleted"
 
 
 def test_deleting_or_restoring_twice_is_not_found(tracking: Tracking) -> None:
@@ -190,7 +190,7 @@ def test_a_retry_with_its_key_creates_one_experiment(tracking: Tracking) -> None
         tracking.rpc.CreateExperiment(pb.CreateExperimentRequest(name="two"), metadata=metadata)
 
 
-def test_of_many_who_create_one_experiment_one_does(tracking: Tracking) -> None:
+def test_of_concurrent_creations_of_one_experiment_one_succeeds(tracking: Tracking) -> None:
     together = threading.Barrier(8)
 
     def attempt(_index: int) -> str:

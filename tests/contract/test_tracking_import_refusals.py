@@ -1,4 +1,4 @@
-"""What cannot be imported is refused, and nothing of it is written."""
+"""Invalid imports are refused, and nothing is written."""
 
 from __future__ import annotations
 
@@ -94,7 +94,9 @@ def test_a_bad_run_is_refused_and_nothing_written(
     assert everything(tracking) == before
 
 
-def test_what_refers_to_nothing_is_refused_and_nothing_written(tracking: Tracking) -> None:
+def test_a_reference_to_a_missing_resource_is_refused_and_nothing_written(
+    tracking: Tracking,
+) -> None:
     before = everything(tracking)
     outputs = pb.RunOutputs(model_outputs=[pb.ModelOutput(model_id=MODEL)])
     without_model = run()

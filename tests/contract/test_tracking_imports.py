@@ -1,4 +1,4 @@
-"""What another server had is written as it was, again and again to the same resources."""
+"""Imports from another server: complete and repeatable."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ def test_an_id_that_is_taken_is_replaced_by_a_free_one(tracking: Tracking) -> No
 
 
 @pytest.mark.parametrize("origin_id", ["exp-1", "007", "9" * 20, "9" * 64])
-def test_an_id_that_cannot_be_ours_is_replaced(tracking: Tracking, origin_id: str) -> None:
+def test_an_id_that_is_not_importable_is_replaced(tracking: Tracking, origin_id: str) -> None:
     number, _ = import_experiment(tracking, experiment(origin_id))
     assert number == "1"
     assert import_experiment(tracking, experiment(origin_id)) == ("1", False)
 
 
-def test_after_the_longest_id_that_is_kept_experiments_can_still_be_made(
+def test_experiments_can_be_created_after_the_longest_importable_id(
     tracking: Tracking,
 ) -> None:
     assert import_experiment(tracking, experiment("9" * 18)) == ("9" * 18, True)
@@ -159,7 +159,7 @@ def test_an_experiment_that_is_active_again_at_its_origin_is_restored(tracking: 
 # Runs
 
 
-def test_a_run_keeps_all_that_it_is(tracking: Tracking) -> None:
+def test_a_run_is_imported_completely(tracking: Tracking) -> None:
     message = run()
     dataset = pb.Dataset(name="iris", digest="d1", source_type="local", source="here", schema="{}")
     tags = [pb.InputTag(key="mlflow.data.context", value="train")]
@@ -232,7 +232,7 @@ def test_inputs_and_outputs_are_added_when_their_models_are_there(tracking: Trac
     assert tracking.get_run(RUN) == found
 
 
-def test_a_run_id_that_is_taken_or_cannot_be_ours_is_replaced(tracking: Tracking) -> None:
+def test_a_run_id_that_is_taken_or_not_importable_is_replaced(tracking: Tracking) -> None:
     ours = tracking.create_run()
     for origin_id in (ours, "x" * 33, "no id of ours!"):
         run_id, created = import_run(tracking, run(origin_id))
@@ -272,7 +272,7 @@ def test_a_run_cannot_change_its_experiment_or_a_param(tracking: Tracking) -> No
 # Logged models
 
 
-def test_a_logged_model_keeps_all_that_it_is(tracking: Tracking) -> None:
+def test_a_logged_model_is_imported_completely(tracking: Tracking) -> None:
     import_run(tracking, run())
     message = model(source_run_id=RUN)
     assert import_model(tracking, message) == (MODEL, True)
@@ -318,7 +318,7 @@ def test_a_logged_model_that_was_deleted_here_comes_back(tracking: Tracking) -> 
     assert get_model(tracking, MODEL).info.name == "forest"
 
 
-def test_a_model_id_that_is_taken_or_cannot_be_ours_is_replaced(tracking: Tracking) -> None:
+def test_a_model_id_that_is_taken_or_not_importable_is_replaced(tracking: Tracking) -> None:
     import_model(tracking, model(), "one")
     for origin_id in (MODEL, "m-other"):
         model_id, created = import_model(tracking, model(origin_id), "two")
@@ -327,7 +327,7 @@ def test_a_model_id_that_is_taken_or_cannot_be_ours_is_replaced(tracking: Tracki
         assert import_model(tracking, model(origin_id), "two") == (model_id, False)
 
 
-def test_of_many_imports_of_one_resource_one_makes_it(tracking: Tracking) -> None:
+def test_of_concurrent_imports_of_one_resource_one_creates_it(tracking: Tracking) -> None:
     tracking.create_run()
     create_experiment(tracking, "iris")
     calls = {

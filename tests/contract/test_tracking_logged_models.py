@@ -136,10 +136,10 @@ def test_an_mlmodel_file_is_recorded_in_the_runs_history_tag(tracking: Tracking)
 @BEFORE_SQL
 @pytest.mark.parametrize(
     ("model_json", "expected"),
-    [("{}", "artifact_path"), ("[" * 99_999, "no JSON")],
+    [("{}", "artifact_path"), ("[" * 99_999, "not JSON")],
     ids=["empty", "deep"],
 )
-def test_an_mlmodel_file_that_is_none_is_refused(
+def test_a_malformed_mlmodel_file_is_refused(
     tracking: Tracking, model_json: str, expected: str
 ) -> None:
     run_id = tracking.create_run()

@@ -36,7 +36,7 @@ def test_one_metric_is_logged_and_read_back(tracking: Tracking) -> None:
     assert tracking.history(run_id, "unknown") == []
 
 
-def test_without_a_timestamp_it_is_now(tracking: Tracking) -> None:
+def test_a_metric_without_a_timestamp_is_logged_now(tracking: Tracking) -> None:
     run_id = tracking.create_run()
     tracking.rpc.LogMetric(pb.LogMetricRequest(run_id=run_id, key="loss", value=0.5))
     ((timestamp_ms, step, _),) = tracking.history(run_id, "loss")
@@ -45,7 +45,7 @@ def test_without_a_timestamp_it_is_now(tracking: Tracking) -> None:
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, 5e-324, 1.7976931348623157e308, -0.0])
-def test_extreme_values_are_kept_exactly(tracking: Tracking, value: float) -> None:
+def test_extreme_values_are_preserved_exactly(tracking: Tracking, value: float) -> None:
     run_id = tracking.create_run()
     log(tracking, run_id, pb.Metric(key="m", value=value, timestamp=1))
     ((_, _, kept),) = tracking.history(run_id, "m")
@@ -53,7 +53,7 @@ def test_extreme_values_are_kept_exactly(tracking: Tracking, value: float) -> No
     assert latest(tracking, run_id) == {"m": value}
 
 
-def test_nan_is_kept(tracking: Tracking) -> None:
+def test_nan_is_preserved(tracking: Tracking) -> None:
     run_id = tracking.create_run()
     log(tracking, run_id, pb.Metric(key="m", value=math.nan, timestamp=1))
     ((_, _, kept),) = tracking.history(run_id, "m")

@@ -75,7 +75,7 @@ def test_a_bulk_of_points_ends_at_its_limit(tracking: Tracking) -> None:
     assert found[14_999:15_001] == [(run_ids[0], 14_999, 14_999, 0.5), (run_ids[1], 0, 0, 0.5)]
 
 
-def test_a_bulk_of_points_of_what_cannot_be_is_refused(tracking: Tracking) -> None:
+def test_an_invalid_bulk_request_is_refused(tracking: Tracking) -> None:
     run_id = tracking.create_run()
     for run_ids, most, fragment in (
         ([], None, "run_id"),
@@ -112,7 +112,7 @@ def test_datasets_of_experiments_come_once_with_each_context(tracking: Tracking)
     assert summaries(tracking, "99") == []
 
 
-def test_datasets_of_what_cannot_be_are_refused(tracking: Tracking) -> None:
+def test_an_invalid_request_for_datasets_is_refused(tracking: Tracking) -> None:
     for experiment_ids, fragment in (
         ([], "experiment_ids"),
         (["x"], "Invalid experiment ID"),

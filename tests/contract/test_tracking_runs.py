@@ -118,7 +118,7 @@ def test_params_never_change(tracking: Tracking) -> None:
     assert [(param.key, param.value) for param in params] == [("a", "1")]
 
 
-def test_tags_change_and_go(tracking: Tracking) -> None:
+def test_tags_are_changed_and_deleted(tracking: Tracking) -> None:
     run_id = tracking.create_run(run_name="n")
     for value in ("1", "2"):
         tracking.rpc.SetTag(pb.SetTagRequest(run_id=run_id, key="a", value=value))

@@ -153,14 +153,14 @@ def test_no_experiments_are_no_results(tracking: Tracking) -> None:
         ("' OR 1=1 --", "Invalid filter"),
     ],
 )
-def test_a_filter_that_cannot_be_is_refused(tracking: Tracking, text: str, expected: str) -> None:
+def test_an_invalid_filter_is_refused(tracking: Tracking, text: str, expected: str) -> None:
     with refused("INVALID_PARAMETER_VALUE", expected):
         names(tracking, text)
 
 
 @BEFORE_SQL
 @pytest.mark.parametrize("order", ["datasets.name", "nonsense", "metrics.loss UP", "x.y", ""])
-def test_an_order_that_cannot_be_is_refused(tracking: Tracking, order: str) -> None:
+def test_an_invalid_order_is_refused(tracking: Tracking, order: str) -> None:
     with refused("INVALID_PARAMETER_VALUE"):
         names(tracking, "", order)
 

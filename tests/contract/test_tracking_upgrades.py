@@ -130,7 +130,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize("revision", revisions_before_head(MIGRATIONS))
-def test_what_an_earlier_revision_held_is_read_and_written_on(
+def test_rows_of_an_earlier_revision_are_read_and_written(
     tmp_path: Path, dialect: Dialect, revision: str
 ) -> None:
     upgrade(dialect, tmp_path, MIGRATIONS, revision, ROWS)

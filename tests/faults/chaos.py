@@ -36,17 +36,17 @@ Fault: TypeAlias = Callable[[Deployment, "Progress", random.Random], None]
 
 @dataclass
 class Record:
-    """What clients were told, what was seen, and what was read back at the end.
+    """Replies to clients and observers, and the state read back at the end.
 
     Attributes:
-        done: Every call.
-        seen: What the observer saw.
-        watched: By watcher, what it was told of: model, position and hash.
-        versions: By model.
-        events: By model, oldest first.
-        verified: By model, up to which revision its chain verifies.
+        done: All calls.
+        seen: Replies to the observer.
+        watched: Received events by watcher: model, position and hash.
+        versions: Versions by model.
+        events: Events by model, oldest first.
+        verified: Last verified revision by model.
         runs: Names of all runs.
-        points: By run, the steps of its metric.
+        points: Steps of the metric by run.
     """
 
     done: list[Done] = field(default_factory=list)
@@ -216,10 +216,10 @@ class Start:
         reply = getattr(self._stub, rpc)(
             request, timeout=_TIMEOUT_S, wait_for_ready=True, metadata=[("x-request-id", call)]
         )
-        told = int(reply.model_version.version) if kind == "create_version" else None
+        returned = int(reply.model_version.version) if kind == "create_version" else None
         asked = (int(ONE_VERSION), None) if kind == "promote" else ()
         self._record.done.append(
-            Done(call, kind, model, started_s, time.monotonic(), told=told, asked=asked)
+            Done(call, kind, model, started_s, time.monotonic(), returned=returned, asked=asked)
         )
 
 
@@ -262,7 +262,7 @@ def collect_calls(folder: Path, record: Record) -> None:
     for path in sorted(folder.glob("client-*")):
         for item in read_lines(path):
             item["ended_s"] = math.inf if item["ended_s"] is None else item["ended_s"]
-            item["said"] = [tuple(pair) for pair in item["said"]]
+            item["failures"] = [tuple(pair) for pair in item["failures"]]
             record.done.append(Done(**item))
 
 
@@ -311,9 +311,9 @@ def _last_reads(model: str, versions: Sequence[Version]) -> list[Done]:
     return [_last("read_holder", model, holders[0] if holders else 0)]
 
 
-def _last(kind: str, model: str, told: Any) -> Done:
+def _last(kind: str, model: str, returned: Any) -> Done:
     now_s = time.monotonic()
-    return Done("at the end", kind, model, now_s, now_s, told=told)
+    return Done("at the end", kind, model, now_s, now_s, returned=returned)
 
 
 def _clock(deployment: Deployment) -> int:

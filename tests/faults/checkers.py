@@ -1,6 +1,6 @@
-"""What must hold of a history that clients recorded: pure functions that return what does not.
+"""Checks of recorded client histories against the promises, as pure functions.
 
-Each returns one sentence a violation, and nothing when the promise was kept.
+Each returns one sentence per violation, and nothing if the promise was kept.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ EXCLUSIVE_STAGES = ("Staging", "Production")
 
 @dataclass(frozen=True)
 class Done:
-    """A call that a client made, sent as often as it took.
+    """A call that a client made, with its retries.
 
     Attributes:
-        call: Its own name, which no other call has; also its request id.
-        kind: What it did, e.g. "create_version".
-        model: To which model, or to which run.
-        started_s: When it was first sent, on the machine's monotonic clock.
-        ended_s: When it was first answered; infinity if nobody knows what became of it.
-        replies: A digest of each reply, the same for the same bytes.
-        told: What of the reply matters.
-        asked: With which arguments.
-        outcome: "ok"; "no": it was refused and did nothing; "unknown": it may have been done or
-            not, and may still be done.
-        said: Code and words of each refusal and failure on the way.
+        call: Unique name of the call, which is also its request id.
+        kind: Kind of the call, e.g. "create_version".
+        model: Name of the model or id of the run.
+        started_s: Time when it was first sent, on the machine's monotonic clock.
+        ended_s: Time of the first reply; infinity if its outcome is unknown.
+        replies: A digest of each reply, equal for equal bytes.
+        returned: The relevant part of the reply.
+        asked: Arguments of the call.
+        outcome: "ok"; "no" if it was refused without effect; "unknown" if it may have taken effect
+            or may still do so.
+        failures: Code and message of each refusal and failure on the way.
     """
 
     call: str
@@ -39,10 +39,10 @@ class Done:
     started_s: float
     ended_s: float
     replies: Sequence[str] = ()
-    told: Any = None
+    returned: Any = None
     asked: Sequence[Any] = ()
     outcome: str = "ok"
-    said: Sequence[tuple[str, str]] = ()
+    failures: Sequence[tuple[str, str]] = ()
 
     @property
     def is_ok(self) -> bool:
@@ -55,7 +55,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Version:
-    """A version as it is read back."""
+    """A version as read back at the end."""
 
     number: int
     made_by: str
@@ -64,7 +64,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Event:
-    """A row of a model's history: every member that its hash covers, and the hash."""
+    """An event of a model's history: the fields that its hash covers, and the hash."""
 
     covered: Mapping[str, Any]
     hash: str
@@ -77,15 +77,15 @@ class Event:
 
 @dataclass(frozen=True)
 class Holders:
-    """Who held which stage in one reply that an observer got."""
+    """The holders of stages in one reply to an observer."""
 
     model: str
     stages: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 def lost_writes(acknowledged: Iterable[str], found: Iterable[str]) -> list[str]:
-    """P3: what was acknowledged can be read."""
-    return [f"{name} was acknowledged and is gone" for name in set(acknowledged) - set(found)]
+    """P3: acknowledged writes can be read."""
+    return [f"{name} was acknowledged and is missing" for name in set(acknowledged) - set(found)]
 
 
 def repeated_effects(done: Iterable[Done], found: Iterable[str]) -> list[str]:
@@ -100,8 +100,8 @@ def wrong_numbers(created: Sequence[Done], versions: Sequence[Version]) -> list[
     """P1: the numbers of one model are 1, 2, 3, … and never smaller than an earlier call's.
 
     Args:
-        created: Those that were acknowledged.
-        versions: All that there are.
+        created: Acknowledged calls.
+        versions: All versions.
     """
     numbers = [version.number for version in versions]
     wrong = []
@@ -109,24 +109,24 @@ def wrong_numbers(created: Sequence[Done], versions: Sequence[Version]) -> list[
         wrong.append(f"the numbers are {sorted(numbers)}")
     made_by = {version.number: version.made_by for version in versions}
     wrong += [
-        f"{item.call} was told {item.told}, which {made_by.get(item.told)} made"
+        f"{item.call} returned {item.returned}, which {made_by.get(item.returned)} made"
         for item in created
-        if made_by.get(item.told) != item.call
+        if made_by.get(item.returned) != item.call
     ]
     return wrong + _out_of_order(created)
 
 
 def _out_of_order(created: Sequence[Done]) -> list[str]:
-    """Calls that ended before another started, and yet got the greater number."""
+    """Return calls that ended before another started, but got the greater number."""
     wrong = []
     ended = sorted(created, key=lambda item: item.ended_s)
     greatest, position = 0, 0
     for item in sorted(created, key=lambda item: item.started_s):
         while position < len(ended) and ended[position].ended_s < item.started_s:
-            greatest = max(greatest, ended[position].told)
+            greatest = max(greatest, ended[position].returned)
             position += 1
-        if item.told <= greatest:
-            wrong.append(f"{item.call} got {item.told} after {greatest} had been given")
+        if item.returned <= greatest:
+            wrong.append(f"{item.call} got {item.returned} after {greatest} had been given")
     return wrong
 
 
@@ -134,8 +134,8 @@ def wrong_holders(seen: Iterable[Holders], always_held: Mapping[str, str]) -> li
     """P2: at most one holder of each exclusive stage in every single reply.
 
     Args:
-        seen: What observers saw.
-        always_held: A stage, by model, that no call ever left empty: it has exactly one.
+        seen: Replies to observers.
+        always_held: By model, a stage that no call leaves vacant: it has exactly one holder.
     """
     wrong = []
     for holders in seen:
@@ -144,7 +144,7 @@ def wrong_holders(seen: Iterable[Holders], always_held: Mapping[str, str]) -> li
             if count > 1:
                 wrong.append(f"{holders.model}: {holders.stages[stage]} were all in {stage}")
             if count == 0 and always_held.get(holders.model) == stage:
-                wrong.append(f"{holders.model}: nobody was in {stage}")
+                wrong.append(f"{holders.model}: no version was in {stage}")
     return wrong
 
 
@@ -153,26 +153,28 @@ def wrong_events(events: Sequence[Event], done: Iterable[Done], table: Any) -> l
 
     Args:
         events: The history of one model, oldest first.
-        done: All calls that would change it. One that was acknowledged has one event, one that was
-            refused has none, one of which nobody knows has one at most.
-        table: What the tables say, as far as the document of the history says it.
+        done: All calls that would change it. An acknowledged call has one event, a refused call
+            none, and a call with unknown outcome at most one.
+        table: The content of the tables, as far as the document has it.
     """
     wrong = _broken_chain(events)
-    told = Counter((event.covered["request_id"], event.covered["action"]) for event in events)
+    returned = Counter((event.covered["request_id"], event.covered["action"]) for event in events)
     asked = {(item.call, ACTIONS[item.kind]): item for item in done}
     wrong += [
         f"{call} made an event {action}, and no call did that"
-        for call, action in told.keys() - asked.keys()
+        for call, action in returned.keys() - asked.keys()
     ]
     for made, item in asked.items():
         allowed = {"ok": (1,), "no": (0,), "unknown": (0, 1)}[item.outcome]
-        if told[made] not in allowed:
-            wrong.append(f"{item.call}, whose outcome is {item.outcome}, made {told[made]} events")
+        if returned[made] not in allowed:
+            wrong.append(
+                f"{item.call}, whose outcome is {item.outcome}, made {returned[made]} events"
+            )
     document: Any = {}
     for event in events:
         document = merged(document, json.loads(event.covered["after"]))
     if _within(document, table) != table:
-        wrong.append(f"the events give {_within(document, table)}, the tables say {table}")
+        wrong.append(f"the events give {_within(document, table)}, the tables have {table}")
     return wrong
 
 
@@ -185,7 +187,7 @@ ACTIONS = {
     "promote": "STAGE_CHANGED",
     "roll_back": "STAGE_ROLLED_BACK",
 }
-"""The action of the event that a kind of call makes."""
+"""The action of the event of each kind of call."""
 
 
 def _broken_chain(events: Sequence[Event]) -> list[str]:
@@ -201,13 +203,13 @@ def _broken_chain(events: Sequence[Event]) -> list[str]:
 
 
 def hash_of(covered: Mapping[str, Any]) -> str:
-    """The hash as docs/history.md defines it, not as the registry computes it."""
+    """Return the hash as docs/history.md defines it, independently of the registry."""
     text = json.dumps(covered, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def merged(document: Any, patch: Any) -> Any:
-    """RFC 7396: a JSON document after a merge patch."""
+    """Return a JSON document after a merge patch (RFC 7396)."""
     if not isinstance(patch, dict):
         return patch
     result = dict(document) if isinstance(document, dict) else {}
@@ -220,7 +222,7 @@ def merged(document: Any, patch: Any) -> Any:
 
 
 def _within(document: Any, pattern: Any) -> Any:
-    """The part of a document that a pattern also has, with every version there is."""
+    """Return the part of a document that a pattern also has, with all versions."""
     if not isinstance(pattern, dict) or not isinstance(document, dict):
         return document
     versions = {
@@ -231,37 +233,37 @@ def _within(document: Any, pattern: Any) -> Any:
 
 
 def wrong_watches(
-    told: Sequence[tuple[int, str]], events: Sequence[tuple[int, str]], watcher: str
+    returned: Sequence[tuple[int, str]], events: Sequence[tuple[int, str]], watcher: str
 ) -> list[str]:
-    """P6: a watcher is told of every change once, in order.
+    """P6: a watcher receives every change once, in order.
 
     Args:
-        told: Position and hash of each event it was told of, in that order.
-        events: The same of all events there are, oldest first.
-        watcher: Its name, for people.
+        returned: Position and hash of each received event, in order.
+        events: Position and hash of all events, oldest first.
+        watcher: Name of the watcher, for messages.
     """
-    if list(told) == list(events):
+    if list(returned) == list(events):
         return []
-    wrong = [f"{watcher} was told of {len(told)} events, there are {len(events)}"]
-    positions = [position for position, _ in told]
+    wrong = [f"{watcher} received {len(returned)} events, there are {len(events)}"]
+    positions = [position for position, _ in returned]
     if sorted(set(positions)) != positions:
         repeated = [p for p, times in Counter(positions).items() if times > 1]
-        wrong.append(f"{watcher}: told twice or out of order: {repeated or positions}")
+        wrong.append(f"{watcher}: received twice or out of order: {repeated or positions}")
     wrong += [
-        f"{watcher}: never told of event {position}"
+        f"{watcher}: never received event {position}"
         for position, hash_ in events
-        if (position, hash_) not in set(told)
+        if (position, hash_) not in set(returned)
     ]
     return wrong
 
 
 def wrong_points(done: Iterable[Done], found: Sequence[int], run: str) -> list[str]:
-    """P12: each acknowledged point is there once, and of a batch all points or none.
+    """P12: each acknowledged point is stored once, and of a batch all points or none.
 
     Args:
-        done: What was logged to one metric of a run; asked are the steps.
-        found: The steps that are read back.
-        run: For people.
+        done: Calls that log to one metric of a run; `asked` are the steps.
+        found: Steps that are read back.
+        run: Name of the run, for messages.
     """
     count = Counter(found)
     wrong = [f"{run}: point {step} is there {n} times" for step, n in count.items() if n > 1]
@@ -275,19 +277,19 @@ def wrong_points(done: Iterable[Done], found: Sequence[int], run: str) -> list[s
             wrong.append(f"{run}: of the batch {item.call} {item.asked} {there} are there")
         elif there and item.outcome == "no":
             wrong.append(f"{run}: {item.call} was refused, and {there} are there")
-    return wrong + [f"{run}: nobody logged point {step}" for step in count.keys() - sent]
+    return wrong + [f"{run}: no call logged point {step}" for step in count.keys() - sent]
 
 
 def unexpected(done: Iterable[Done], *, calm: bool) -> list[str]:
-    """No failure but those that the workload and the faults provoke.
+    """Only failures that the workload and the faults provoke occur.
 
     Args:
         done: All calls.
-        calm: Whether nothing was done to the services, so that each call has an answer.
+        calm: Whether there were no faults, so that each call has a reply.
     """
     wrong = []
     for item in done:
-        for code, words in item.said:
+        for code, words in item.failures:
             provoked = (code, item.kind) in _PROVOKED and not words.startswith(_COLLIDED)
             unanswered = code in _UNANSWERED and not words.startswith(_BUG) and not calm
             if not provoked and not unanswered:

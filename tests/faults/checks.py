@@ -41,7 +41,7 @@ _names = iter(range(1, 10_000))
 
 
 def promotions(deployment: Deployment, folder: Path) -> list[str]:
-    """Eight clients promote, roll back and read at once: one order explains it, nobody fails."""
+    """Eight clients promote, roll back and read at once: one order explains it, no client fails."""
     record = _at_once(deployment, folder, ("promote", "promote", "roll_back", "read_holder"))
     return [*unexpected(record.done, calm=True), *judging.holders(record), *judging.events(record)]
 
@@ -88,7 +88,7 @@ def kills(deployment: Deployment, folder: Path) -> list[str]:
     created = record.acknowledged("create_version", held(round_))
     made = {version.made_by for version in record.versions[held(round_)]}
     lost = [
-        f"{item.call} was acknowledged and is gone" for item in created if item.call not in made
+        f"{item.call} was acknowledged and is missing" for item in created if item.call not in made
     ]
     return [*lost, *judging.holders(record), *judging.edits(record), *judging.events(record)]
 
@@ -132,7 +132,7 @@ def numbers(deployment: Deployment, _folder: Path) -> list[str]:
 
 
 def watches(deployment: Deployment, folder: Path) -> list[str]:
-    """Five watchers drop their connections at random: each is told of every event once."""
+    """Five watchers drop their connections at random: each receives every event once."""
     record, round_ = _prepared(deployment)
     name = held(round_)
     with ExitStack() as stack:
@@ -146,7 +146,9 @@ def watches(deployment: Deployment, folder: Path) -> list[str]:
                 watcher.end_at(newest)
             wait(ends, _TOLD_WITHIN_S)
             for watcher in watchers:
-                watcher.end_at(0)  # also one that is never told of the newest: that is found below
+                watcher.end_at(
+                    0
+                )  # also one that never receives the newest event, which is found below
             for end in ends:
                 end.result()
         _read(deployment, folder, record, round_)
@@ -168,7 +170,7 @@ def constraints(deployment: Deployment, _folder: Path) -> list[str]:
     engine = sqlalchemy.create_engine(url)
     statements = (
         "UPDATE model_version SET stage = 'Production' WHERE name = :name",
-        "UPDATE event SET actor = 'somebody else' WHERE name = :name",
+        "UPDATE event SET actor = 'another' WHERE name = :name",
         "DELETE FROM event WHERE name = :name",
     )
     wrong = [sql for sql in statements if _is_taken(engine, sql, name)]
@@ -219,15 +221,15 @@ def _work(
 ) -> None:
     """Have eight clients do some kinds of work at random, at once."""
     start = threading.Barrier(CLIENTS)
-    with Path(os.devnull).open("wb") as nobody, ThreadPoolExecutor(CLIENTS) as working:
+    with Path(os.devnull).open("wb") as devnull, ThreadPoolExecutor(CLIENTS) as working:
 
         def work(number: int) -> None:
             seed = next(_names) * 4 + 1  # by gRPC
-            client = Client(deployment.targets, folder / f"client-{number}", seed, nobody.fileno())
+            client = Client(deployment.targets, folder / f"client-{number}", seed, devnull.fileno())
             client.round, client.run_id = round_, run
             client.patience_s = patience_s
             if acknowledged is not None:
-                client.resent = 0  # who is told at once can act at once
+                client.resent = 0  # no repeated calls
             start.wait()
             for _ in range(times):
                 getattr(client, client.random.choice(works))()

@@ -1,11 +1,11 @@
-"""One client process: does things at random until it is told to stop, and records them.
+"""One client process: makes random calls until it is stopped, and records them.
 
     python client.py DOORS RECORD SEED PROGRESS
 
 DOORS is JSON, `host:port` by service; PROGRESS is a pipe that gets a byte for each call that ended.
 Each line on standard input names the round and its run; it stops when its standard input closes.
 Most calls are sent until they are answered, under one idempotency key; the others once, without
-one, and then nobody may know what became of them. Each call is one line of JSON in RECORD.
+one, and then its outcome may be unknown. Each call is one line of JSON in RECORD.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Client:
         self.progress = progress
         os.set_blocking(progress, False)
         self.patience_s = _PATIENCE_S
-        """How long it goes on sending a call that nobody answers definitely."""
+        """Seconds for which it repeats a call without a definite reply."""
         self.gave_up = False
         self.resent = _RESENT
         """Of the calls that were acknowledged, how many are sent once more."""
@@ -93,12 +93,12 @@ class Client:
             self.random.choice(works)()
 
     def is_told_to_go_on(self) -> bool:
-        """Read what the parent said, if anything; wait for the first round."""
+        """Read messages of the parent, if any; wait for the first round."""
         while not self.round or select.select([0], [], [], 0)[0]:
-            said = os.read(0, 4096).decode()
-            if not said:
+            message = os.read(0, 4096).decode()
+            if not message:
                 return False
-            self.round, self.run_id = said.splitlines()[-1].split()
+            self.round, self.run_id = message.splitlines()[-1].split()
             self.etag = ""
         return True
 
@@ -139,7 +139,7 @@ class Client:
             name=model, source=_SOURCE, description=self.next_name()
         )
         rpc = self.registry.CreateModelVersion
-        self.do("create_version", rpc, request, model, told=_number)
+        self.do("create_version", rpc, request, model, returned=_number)
 
     def promote(self) -> None:
         version = self.random.randint(1, VERSIONS_AT_START)
@@ -159,7 +159,7 @@ class Client:
         request = registry_pb2.RollbackStageRequest(name=held(self.round), stage="Production")
         self.next_name()
         rpc = self.registry.RollbackStage
-        self.do("roll_back", rpc, request, request.name, told=_number)
+        self.do("roll_back", rpc, request, request.name, returned=_number)
 
     def read_holder(self) -> None:
         request = registry_pb2.GetModelVersionRequest(name=held(self.round), version="Production")
@@ -185,7 +185,7 @@ class Client:
         )
         rpc = self.registry.UpdateModelVersion
         asked = [text, int(expected) if expected else None]
-        done = self.do("edit", rpc, request, request.name, asked=asked, told=_etag)
+        done = self.do("edit", rpc, request, request.name, asked=asked, returned=_etag)
         self.etag = str(done or "")
 
     def read_text(self) -> None:
@@ -206,11 +206,11 @@ class Client:
         return self.seed * 1_000_000 + self.steps
 
     def read(
-        self, kind: str, rpc: Any, request: Any, model: str, told: Callable[[Any], Any]
+        self, kind: str, rpc: Any, request: Any, model: str, returned: Callable[[Any], Any]
     ) -> Any:
-        """Ask once; what a read that failed would have said does not matter."""
+        """Read once; the reply of a read that failed does not matter."""
         self.next_name()
-        return self.do(kind, rpc, request, model, told=told, is_read=True)
+        return self.do(kind, rpc, request, model, returned=returned, is_read=True)
 
     def do(
         self,
@@ -220,7 +220,7 @@ class Client:
         model: str = "",
         *,
         asked: Any = (),
-        told: Callable[[Any], Any] = lambda _: None,
+        returned: Callable[[Any], Any] = lambda _: None,
         is_read: bool = False,
     ) -> Any:
         """Send, once or until it is answered, now and then once more; record what became of it."""
@@ -229,43 +229,43 @@ class Client:
         if insists:
             metadata.append(("idempotency-key", self.name))
         started_s = time.monotonic()
-        reply, said = self.send(rpc, request, metadata, insists=insists)
-        known = reply is not None or all(code not in _UNKNOWN for code, _ in said)
+        reply, failures = self.send(rpc, request, metadata, insists=insists)
+        known = reply is not None or all(code not in _UNKNOWN for code, _ in failures)
         done: dict[str, Any] = {"call": self.name, "kind": kind, "model": model, "asked": asked}
         done |= {"started_s": started_s, "ended_s": time.monotonic() if known else None}
         self.outcome = "ok" if reply is not None else "no" if known else "unknown"
-        done |= {"outcome": self.outcome, "said": said, "replies": [], "told": None}
+        done |= {"outcome": self.outcome, "failures": failures, "replies": [], "returned": None}
         if reply is not None:
-            done |= {"replies": [_digest(reply)], "told": told(reply)}
+            done |= {"replies": [_digest(reply)], "returned": returned(reply)}
             if insists and self.random.random() < self.resent:
-                again, said_again = self.send(rpc, request, metadata, insists=True)
+                again, failures_again = self.send(rpc, request, metadata, insists=True)
                 done["replies"].append("nothing" if again is None else _digest(again))
-                done["said"] += said_again
+                done["failures"] += failures_again
         self.record.write(json.dumps(done) + "\n")
-        with suppress(BlockingIOError):  # nobody counts just now
+        with suppress(BlockingIOError):  # no reader at the moment
             os.write(self.progress, b".")
-        return done["told"]
+        return done["returned"]
 
     def send(
         self, rpc: Any, request: Any, metadata: list[tuple[str, str]], *, insists: bool
     ) -> tuple[Any, list[tuple[str, str]]]:
         """The reply, or None for a refusal; and the code and words of each failure on the way."""
-        said = []
+        failures = []
         deadline_s = time.monotonic() + self.patience_s
         while True:
             try:
                 reply = rpc(request, timeout=_TIMEOUT_S, metadata=metadata, wait_for_ready=True)
             except grpc.RpcError as error:
-                said.append((error.code().name, str(error.details())))
+                failures.append((error.code().name, str(error.details())))
                 if error.code() in INDEFINITE:
-                    time.sleep(0.02)  # nothing tells when a killed server is back
+                    time.sleep(0.02)  # there is no signal for the restart of a killed server
                 if error.code() not in INDEFINITE or not insists:
-                    return None, said
+                    return None, failures
                 if time.monotonic() > deadline_s:
                     self.gave_up = True
-                    return None, said
+                    return None, failures
             else:
-                return reply, said
+                return reply, failures
 
 
 _UNKNOWN = {code.name for code in INDEFINITE}

@@ -1,7 +1,7 @@
 """Tracking, registry and gateway in processes of their own, with links between them that break.
 
 What runs is the product: the commands `modelyard tracking|registry|gateway`, with their settings
-in the environment. Only a mutant changes what a service does, and says so.
+in the environment. Only a mutant changes what a service does, and reports it.
 """
 
 from __future__ import annotations

@@ -102,14 +102,14 @@ class HttpDoor:
             metadata: Sequence[tuple[str, str]],
             wait_for_ready: bool,
         ) -> Any:
-            assert wait_for_ready, "HTTP always waits until somebody listens"
+            assert wait_for_ready, "HTTP always waits for a listener"
             status, body = self._send(method, request, timeout, dict(metadata))
             if status == http.client.OK:
                 reply = GetMessageClass(method.output_type)()
                 return json_format.Parse(body, reply, ignore_unknown_fields=True)
-            said = json.loads(body)
-            code = _CODES.get(said["error_code"], grpc.StatusCode.UNAVAILABLE)
-            raise Refused(code, said["message"])
+            error = json.loads(body)
+            code = _CODES.get(error["error_code"], grpc.StatusCode.UNAVAILABLE)
+            raise Refused(code, error["message"])
 
         return call
 
@@ -128,7 +128,7 @@ class HttpDoor:
                 connection.connect()
             except ConnectionRefusedError as error:  # nothing was sent: it is down for now
                 if time.monotonic() > deadline:
-                    raise Refused(grpc.StatusCode.UNAVAILABLE, "nobody listens") from error
+                    raise Refused(grpc.StatusCode.UNAVAILABLE, "no listener") from error
                 time.sleep(0.02)
                 continue
             try:

@@ -23,7 +23,7 @@ _REFUSED = {
     "edit": "Etag mismatch",
     "roll_back": "Nothing to roll back to",
 }
-"""In the words of a refusal that tells something of the state."""
+"""Beginnings of refusals that depend on the state."""
 
 
 def unexplained_numbers(done: Iterable[Done], model: str, at_start: int) -> list[str]:
@@ -32,7 +32,7 @@ def unexplained_numbers(done: Iterable[Done], model: str, at_start: int) -> list
 
 
 def unexplained_holders(done: Iterable[Done], model: str, holder: int) -> list[str]:
-    """P2 and P11, as a register: what moved versions into Production, and who was seen in it."""
+    """P2 and P11, as a register: moves of versions into Production, and its observed holders."""
     kinds = {"promote": "promote", "roll_back": "roll_back", "read_holder": "read"}
     return _unexplained(done, model, kinds, stage, (holder,))
 
@@ -54,7 +54,7 @@ def _unexplained(
     kinds: dict[str, str],
     step: Step,
     start: Any,
-    seen: Callable[[Any], Any] = lambda told: told,
+    seen: Callable[[Any], Any] = lambda returned: returned,
 ) -> list[str]:
     operations: Sequence[Operation] = [
         Operation(
@@ -63,7 +63,11 @@ def _unexplained(
             ended_s=item.ended_s if item.outcome != "unknown" else math.inf,
             kind=kinds[item.kind],
             asked=tuple(item.asked),
-            told=STALE if item.outcome == "no" else seen(item.told) if item.is_read else item.told,
+            returned=STALE
+            if item.outcome == "no"
+            else seen(item.returned)
+            if item.is_read
+            else item.returned,
         )
         for item in done
         if item.model == model and item.kind in kinds and _tells_something(item)
@@ -75,4 +79,4 @@ def _tells_something(item: Done) -> bool:
     """Not a read without an answer, nor what was refused without having looked at the state."""
     if item.is_read:
         return item.is_ok
-    return item.outcome != "no" or _REFUSED.get(item.kind, " ") in item.said[-1][1]
+    return item.outcome != "no" or _REFUSED.get(item.kind, " ") in item.failures[-1][1]

@@ -39,7 +39,7 @@ def numbers(record: Record) -> list[str]:
 
 
 def holders(record: Record) -> list[str]:
-    """P2 and P11: one holder at most, at every instant; and one order explains who was seen."""
+    """P2 and P11: at most one holder at any time, and one order explains the observed holders."""
     held = _models(record, "held")
     wrong = wrong_holders(record.seen, dict.fromkeys(held, "Production"))
     for model in held:
@@ -80,7 +80,7 @@ def events(record: Record) -> list[str]:
 
 
 def watches(record: Record) -> list[str]:
-    """P6: every watcher was told of every change once, in order."""
+    """P6: every watcher received every change once, in order."""
     of_all = sorted(
         (event.covered["clock"], event.hash)
         for history in record.events.values()
@@ -96,10 +96,10 @@ def watches(record: Record) -> list[str]:
 def watched(
     watcher: str, lines: Sequence[Mapping[str, Any]], history: Sequence[tuple[int, str]]
 ) -> list[str]:
-    """P6, of one watcher: it was told of a history, and refused nothing."""
-    told = [(line["position"], line["hash"]) for line in lines if "hash" in line]
+    """P6, of one watcher: it received the history without a failure."""
+    returned = [(line["position"], line["hash"]) for line in lines if "hash" in line]
     refused = [f"{watcher}: {line['refused']}" for line in lines if "refused" in line]
-    return refused + wrong_watches(told, history, watcher)
+    return refused + wrong_watches(returned, history, watcher)
 
 
 def edits(record: Record) -> list[str]:

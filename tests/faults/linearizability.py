@@ -2,7 +2,7 @@
 
 The search of Wing and Gong with the memory of Lowe: take any operation that no other one had to
 precede, see whether the specification gives the result that was seen, go on with the rest, and
-never visit the same remainder in the same state twice. An operation whose outcome nobody knows may
+never visit the same remainder in the same state twice. An operation with unknown outcome may
 have happened at any time after it was sent, or never.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-NOBODY = 0
+NO_VERSION = 0
 _MOST_PLACES = 1_000_000
 """A bound on the search, which takes exponential time at worst; what is not found is not right."""
 
@@ -33,15 +33,15 @@ STALE = Refused()
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What one client asked, when, and what it was told.
+    """An operation of one client, with its result and times.
 
     Attributes:
-        name: Its own, for people who read the history.
-        started_s: When it was sent, on the machine's monotonic clock.
-        ended_s: When it was answered; infinity if it never was.
-        kind: What was asked; the specification knows it.
-        asked: With which arguments.
-        told: The result; None if nobody knows it.
+        name: Unique name, for messages.
+        started_s: Time when it was sent, on the machine's monotonic clock.
+        ended_s: Time of the reply; infinity without one.
+        kind: Kind of operation, known to the specification.
+        asked: Arguments of the operation.
+        returned: Result of the operation; None if unknown.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Operation:
     ended_s: float
     kind: str
     asked: tuple[Any, ...] = ()
-    told: Any = None
+    returned: Any = None
 
     @property
     def is_known(self) -> bool:
@@ -58,7 +58,7 @@ class Operation:
     @property
     def changes_nothing(self) -> bool:
         """Whether it is a read, or was refused, so that it only tells what the state was."""
-        return self.kind == "read" or self.told == STALE
+        return self.kind == "read" or self.returned == STALE
 
 
 State: TypeAlias = Any
@@ -132,9 +132,9 @@ def _readable(operations: Sequence[Operation], explained: int) -> str:
     for index, item in enumerate(operations):
         mark = " " if explained >> index & 1 else "?"
         end = f"{item.ended_s - origin_s:9.4f}" if item.is_known else "     never"
-        told = item.told if item.is_known else "unknown"
+        returned = item.returned if item.is_known else "unknown"
         times = f"{mark} {item.started_s - origin_s:9.4f} {end}"
-        line = f"{times}  {item.name:<14} {item.kind}{item.asked} -> {told}"
+        line = f"{times}  {item.name:<14} {item.kind}{item.asked} -> {returned}"
         lines.append(line if len(line) <= _LINE else f"{line[:_LINE]}…")
     return "\n".join(lines)
 
@@ -145,29 +145,29 @@ def counter(state: int, operation: Operation) -> int | None:
     `create() -> number`.
     """
     number = state + 1
-    return number if not operation.is_known or operation.told == number else None
+    return number if not operation.is_known or operation.returned == number else None
 
 
 def stage(state: tuple[int, ...], operation: Operation) -> tuple[int, ...] | None:
-    """A stage that one version holds. State: who ever held it, the present holder first.
+    """A stage that one version holds. State: all its holders, the present one first.
 
     `read() -> holder`, `promote(version, expected=None)`, `roll_back() -> holder`; the last two
-    may be refused as stale: another holder than expected, or nobody to roll back to.
+    may be refused as stale: another holder than expected, or no version to roll back to.
     """
-    holder = state[0] if state else NOBODY
+    holder = state[0] if state else NO_VERSION
     match operation.kind:
         case "read":
-            return state if operation.told == holder else None
+            return state if operation.returned == holder else None
         case "promote":
             version, expected = operation.asked
             wrong = expected is not None and expected != holder
-            if operation.told == STALE or (wrong and not operation.is_known):
+            if operation.returned == STALE or (wrong and not operation.is_known):
                 return state if wrong else None
             return None if wrong else _first(version, state)
         case "roll_back":
-            if operation.told == STALE or (len(state) < 2 and not operation.is_known):
+            if operation.returned == STALE or (len(state) < 2 and not operation.is_known):
                 return state if len(state) < 2 else None
-            if len(state) < 2 or (operation.is_known and operation.told != state[1]):
+            if len(state) < 2 or (operation.is_known and operation.returned != state[1]):
                 return None
             return _first(state[1], state)
     raise ValueError(operation.kind)
@@ -185,12 +185,12 @@ def text(state: tuple[int, str], operation: Operation) -> tuple[int, str] | None
     """
     etag, _ = state
     if operation.kind == "read":
-        return state if operation.told == state else None
+        return state if operation.returned == state else None
     written, expected = operation.asked
     wrong = expected is not None and expected != etag
-    if operation.told == STALE or (wrong and not operation.is_known):
+    if operation.returned == STALE or (wrong and not operation.is_known):
         return state if wrong else None
-    if wrong or (operation.is_known and operation.told != etag + 1):
+    if wrong or (operation.is_known and operation.returned != etag + 1):
         return None
     return (etag + 1, written)
 
@@ -201,5 +201,5 @@ def points(state: frozenset[int], operation: Operation) -> frozenset[int] | None
     `add(*steps)`, `read() -> the steps`. Adding again what is there changes nothing.
     """
     if operation.kind == "read":
-        return state if operation.told == state else None
+        return state if operation.returned == state else None
     return state.union(operation.asked)

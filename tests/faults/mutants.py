@@ -43,8 +43,8 @@ def _no_row_locks() -> None:
     """SELECT … FOR UPDATE reads without a lock."""
 
     @event.listens_for(Engine, "before_cursor_execute", retval=True)
-    def unlock(*said: Any) -> tuple[str, Any]:
-        statement, parameters = said[2:4]
+    def unlock(*arguments: Any) -> tuple[str, Any]:
+        statement, parameters = arguments[2:4]
         unlocked = re.sub(r" FOR (NO KEY |KEY )?(UPDATE|SHARE)\b( OF [\w, ]+)?", "", statement)
         return unlocked, parameters
 
@@ -58,7 +58,7 @@ def _no_writers_turn() -> None:
 
 
 def _no_lock_of_the_run() -> None:
-    """Who logs to a run neither changes nor locks its row first."""
+    """Calls that log to a run neither change nor lock its row first."""
     from modelyard_tracking.operations import runs
 
     def write_to_run(session: Session, run_id: str) -> int:
@@ -68,7 +68,7 @@ def _no_lock_of_the_run() -> None:
 
 
 def _no_unique_holder() -> None:
-    """The index that lets one version be in a stage is gone."""
+    """The index that allows one holder per stage is dropped."""
     import modelyard_registry.app
 
     mount = modelyard_registry.app.mount
@@ -82,7 +82,7 @@ def _no_unique_holder() -> None:
 
 
 def _acknowledged_before_commit() -> None:
-    """The caller hears that it is done, then it is committed."""
+    """The caller gets the reply before the commit."""
     from modelyard_kit.db.base import Database
 
     @contextmanager
@@ -108,7 +108,7 @@ def _acknowledged_before_commit() -> None:
 
 
 def _event_in_a_second_transaction() -> None:
-    """What was changed is committed, then the event that says so is written."""
+    """The change is committed, then its event is written."""
     from modelyard_registry.models import Event
     from modelyard_registry.operations.changes import Change
 
@@ -138,7 +138,7 @@ def _event_in_a_second_transaction() -> None:
 
 
 def _idempotency_in_a_second_transaction() -> None:
-    """What was asked is committed, then the reply is kept under its key."""
+    """The change is committed, then the reply is stored under its key."""
     from modelyard_kit.rpc import idempotency
 
     def keep_later(session: Session, key: Any, reply: Any, now_ms: int) -> None:
@@ -185,7 +185,7 @@ def _numbers_from_the_greatest_there_is() -> None:
 
 
 def _watch_that_skips() -> None:
-    """Who resumes a watch misses the event after the last one they were told of."""
+    """A resumed watch misses the event after the last one received."""
     from modelyard_registry.servicer.history import History
 
     watch = History.WatchModels

@@ -1,9 +1,9 @@
-"""One process that only looks: who holds the stages, and what five watchers are told.
+"""One process that only looks: the holders of the stages, and the events of five watchers.
 
     python observer.py DOORS FOLDER SEED
 
 Each line on standard input names a round, as for a client, or is `until CLOCK REVISION`, of all
-models and of `moved`: then the watchers end when they have been told of everything up to it, and
+models and of `moved`: then the watchers end when they have received everything up to it, and
 the process with them.
 """
 
@@ -51,7 +51,7 @@ class Watcher:
         self._position = 0
         self._call: Any = None
         self.until = -1
-        """The last event it needs to be told of, by revision or clock; -1 for no end yet."""
+        """The last event it has to receive, by revision or clock; -1 for no end yet."""
 
     def watch(self) -> None:
         with self._record.open("w", buffering=1) as lines:
@@ -80,8 +80,8 @@ class Watcher:
             if reply.HasField("event"):
                 self._position = reply.position
                 event = reply.event
-                told = {"model": event.name, "revision": event.revision, "hash": event.hash}
-                lines.write(json.dumps(told | {"position": reply.position}) + "\n")
+                event_record = {"model": event.name, "revision": event.revision, "hash": event.hash}
+                lines.write(json.dumps(event_record | {"position": reply.position}) + "\n")
                 left -= 1
             if not left or self._is_done():
                 self._call.cancel()
@@ -117,14 +117,14 @@ class Observer:
             thread.join()
 
     def _wait_for_words(self, *, forever: bool) -> bool:
-        """Read what the parent said, if anything; return False when it is the end."""
+        """Read messages of the parent, if any; return False at the end."""
         if not select.select([0], [], [], None if forever else 0)[0]:
             return True
-        said = os.read(0, 4096).decode().splitlines()[-1].split()
-        if said[0] != "until":
-            self._models = (MOVED, held(said[0]))
+        message = os.read(0, 4096).decode().splitlines()[-1].split()
+        if message[0] != "until":
+            self._models = (MOVED, held(message[0]))
             return True
-        clock, revision = map(int, said[1:])
+        clock, revision = map(int, message[1:])
         for watcher, name in zip(self._watchers, self._names, strict=True):
             watcher.end_at(revision if name else clock)
         return False

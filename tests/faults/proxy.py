@@ -17,7 +17,7 @@ _CHUNK_BYTES = 65_536
 
 
 class Direction(Enum):
-    """Of bytes: from who dialled (a request), or to them (a reply)."""
+    """Direction of bytes: from the client (a request), or to it (a reply)."""
 
     REQUEST = "request"
     REPLY = "reply"
@@ -43,7 +43,7 @@ class Proxy:
     """Listens on a free port of loopback and passes on to another.
 
     Args:
-        upstream_port: Of loopback; nobody needs to listen there yet.
+        upstream_port: Port on loopback; it needs no listener yet.
     """
 
     def __init__(self, upstream_port: int) -> None:
@@ -115,7 +115,7 @@ class Proxy:
             try:
                 far = socket.create_connection(("127.0.0.1", self._upstream_port))
             except OSError:
-                near.close()  # as if nobody listened
+                near.close()  # as if there were no listener
                 continue
             link = _Link(near, far)
             with self._lock:
@@ -145,7 +145,7 @@ class Proxy:
             self._flowing[direction].wait()
             sink.shutdown(socket.SHUT_WR)
         except OSError:
-            link.shut()  # one side is gone: so is the other
+            link.shut()  # one side is closed, so close the other
         finally:
             if link.one_way_ended():
                 with self._lock:

@@ -61,23 +61,23 @@ def test_what_is_ready_is_whole_though_uploads_are_killed_at_any_moment(
         registry_stub(channel).CreateRegisteredModel(
             registry_pb2.CreateRegisteredModelRequest(name=_NAME)
         )
-    told: list[str] = []
+    output: list[str] = []
     for kill in range(KILLS):
         for victim in ("uploader", "tracking", "registry", "gateway"):
             with uploading(deployment, chance.randrange(10_000)) as uploader:
-                told += until(uploader, "uploading")
+                output += until(uploader, "uploading")
                 pause(chance)
                 if victim == "uploader":
                     uploader.send_signal(signal.SIGKILL)
                 else:
                     deployment.services[victim].kill()
                     deployment.services[victim].start()
-                    told += until(uploader, "registered" if kill % 2 else "uploading")
+                    output += until(uploader, "registered" if kill % 2 else "uploading")
     with uploading(deployment, chance.randrange(10_000), "2") as uploader:
-        told += until(uploader, "registered")
+        output += until(uploader, "registered")
 
     versions = ready_versions(deployment)
-    registered = {line.split()[1] for line in told if line.startswith("registered")}
+    registered = {line.split()[1] for line in output if line.startswith("registered")}
     assert registered <= set(versions)
     assert [wrong for version in versions for wrong in missing_bytes(deployment, version)] == []
 
@@ -136,11 +136,11 @@ def until(process: subprocess.Popen[str], word: str) -> list[str]:
         lines.append(line.strip())
         if line.startswith(word):
             return lines
-    raise AssertionError(f"it ended with code {process.wait()} before it said {word}: {lines}")
+    raise AssertionError(f"it ended with code {process.wait()} before it printed {word}: {lines}")
 
 
 def pause(chance: random.Random) -> None:
-    """Pass the time until a moment of which nobody knows what happens in it."""
+    """Wait for a random time, to hit any moment."""
     threading.Event().wait(chance.uniform(0, _MOST_WAIT_S))
 
 

@@ -1,4 +1,4 @@
-"""A checker that cannot fail proves nothing: each is shown a history that is known to be bad."""
+"""Each checker finds the fault in a history that is known to be bad."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_good_histories_pass() -> None:
 
 
 def test_a_lost_write_is_found() -> None:
-    assert lost_writes(["a", "b"], ["a"]) == ["b was acknowledged and is gone"]
+    assert lost_writes(["a", "b"], ["a"]) == ["b was acknowledged and is missing"]
 
 
 def test_a_second_effect_is_found() -> None:
@@ -89,7 +89,7 @@ def test_a_number_that_is_repeated_or_left_out_is_found(numbers: tuple[int, ...]
 
 
 def test_a_number_given_to_two_calls_is_found() -> None:
-    assert wrong_numbers([*GOOD, created("d", 3, 1, 5)], VERSIONS) == ["d was told 3, which b made"]
+    assert wrong_numbers([*GOOD, created("d", 3, 1, 5)], VERSIONS) == ["d returned 3, which b made"]
 
 
 def test_a_number_that_goes_backwards_is_found() -> None:
@@ -108,7 +108,7 @@ def test_two_holders_in_one_reply_are_found() -> None:
 
 def test_a_gap_in_the_middle_of_a_promotion_is_found() -> None:
     assert wrong_holders([Holders("iris")], {"iris": "Production"}) == [
-        "iris: nobody was in Production"
+        "iris: no version was in Production"
     ]
 
 
@@ -116,7 +116,7 @@ def test_a_change_without_an_event_is_found() -> None:
     wrong = wrong_events(history()[:2], CHANGES, TABLE)
 
     assert "call-3, whose outcome is ok, made 0 events" in wrong
-    assert any("the tables say" in sentence for sentence in wrong)
+    assert any("the tables have" in sentence for sentence in wrong)
 
 
 def test_an_event_without_a_change_is_found() -> None:
@@ -131,7 +131,7 @@ def test_an_event_of_a_call_that_was_refused_is_found() -> None:
     assert wrong_events(history(), refused, TABLE) == ["call-3, whose outcome is no, made 1 events"]
 
 
-def test_a_call_of_which_nobody_knows_has_one_event_or_none() -> None:
+def test_a_call_with_unknown_outcome_has_at_most_one_event() -> None:
     unknown = [*CHANGES[:2], replace(CHANGES[2], outcome="unknown")]
     before = {"versions": {"1": {"stage": "None", "description": "a"}}}
 
@@ -179,7 +179,7 @@ def test_a_table_that_no_event_explains_is_found() -> None:
 
     tables: list[dict[str, Any]] = [other, more, {"versions": {}}]
     for table in tables:
-        assert any("the tables say" in s for s in wrong_events(history(), CHANGES, table))
+        assert any("the tables have" in s for s in wrong_events(history(), CHANGES, table))
 
 
 @pytest.mark.parametrize(
@@ -207,18 +207,20 @@ def test_a_watch_of_everything_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "said"),
+    ("returned", "expected"),
     [
-        ([EVENTS[0], EVENTS[2]], "w: never told of event 2"),
-        (EVENTS[:2], "w: never told of event 3"),
-        ([EVENTS[0], *EVENTS], "w: told twice or out of order: [1]"),
-        ([EVENTS[1], EVENTS[0], EVENTS[2]], "w: told twice or out of order: [2, 1, 3]"),
-        ([EVENTS[0], (2, "x"), EVENTS[2]], "w: never told of event 2"),
+        ([EVENTS[0], EVENTS[2]], "w: never received event 2"),
+        (EVENTS[:2], "w: never received event 3"),
+        ([EVENTS[0], *EVENTS], "w: received twice or out of order: [1]"),
+        ([EVENTS[1], EVENTS[0], EVENTS[2]], "w: received twice or out of order: [2, 1, 3]"),
+        ([EVENTS[0], (2, "x"), EVENTS[2]], "w: never received event 2"),
     ],
     ids=["skipped", "behind", "twice", "out of order", "another event"],
 )
-def test_a_watch_that_is_not_the_history_is_found(told: list[tuple[int, str]], said: str) -> None:
-    assert said in wrong_watches(told, EVENTS, "w")
+def test_a_watch_that_is_not_the_history_is_found(
+    returned: list[tuple[int, str]], expected: str
+) -> None:
+    assert expected in wrong_watches(returned, EVENTS, "w")
 
 
 def logged(call: str, *steps: int, outcome: str = "ok") -> Done:
@@ -233,23 +235,23 @@ def test_points_that_were_logged_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("found", "expected"),
     [
         ([1, 2], "run: b was acknowledged, of (2, 3) [2] are there"),
         ([2, 3], "run: a was acknowledged, of (1,) [] are there"),
         ([1, 1, 2, 3], "run: point 1 is there 2 times"),
         ([1, 2, 3, 4], "run: of the batch c (4, 5) [4] are there"),
         ([1, 2, 3, 6], "run: d was refused, and [6] are there"),
-        ([1, 2, 3, 7], "run: nobody logged point 7"),
+        ([1, 2, 3, 7], "run: no call logged point 7"),
     ],
 )
-def test_points_that_are_wrong_are_found(found: list[int], said: str) -> None:
+def test_points_that_are_wrong_are_found(found: list[int], expected: str) -> None:
     calls = [
         *(logged("a", 1), logged("b", 2, 3)),
         *(logged("c", 4, 5, outcome="unknown"), logged("d", 6, outcome="no")),
     ]
 
-    assert wrong_points(calls, found, "run") == [said]
+    assert wrong_points(calls, found, "run") == [expected]
 
 
 @pytest.mark.parametrize(
@@ -267,7 +269,7 @@ def test_points_that_are_wrong_are_found(found: list[int], said: str) -> None:
 def test_a_failure_that_nothing_provoked_is_found(
     kind: str, code: str, words: str, *, in_a_calm: bool, under_fire: bool
 ) -> None:
-    calls = [Done("a", kind, "iris", 0, 1, said=[(code, words)])]
+    calls = [Done("a", kind, "iris", 0, 1, failures=[(code, words)])]
 
     assert bool(unexpected(calls, calm=True)) is in_a_calm
     assert bool(unexpected(calls, calm=False)) is under_fire

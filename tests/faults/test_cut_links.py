@@ -171,7 +171,7 @@ AROUND_THE_COMMIT = {
 
 @pytest.mark.parametrize("place", AROUND_THE_COMMIT)
 @pytest.mark.parametrize("call", CALLS[:-1], ids=lambda call: str(call.__name__))
-def test_a_commit_that_is_cut_off_is_found_out_or_told_as_unknown(
+def test_a_commit_that_is_cut_off_is_resolved_or_reported_as_unknown(
     postgresql: Deployment, call: Callable[[Deployment], Sent], place: str
 ) -> None:
     sent = call(postgresql)
@@ -191,7 +191,7 @@ def test_a_commit_that_is_cut_off_is_found_out_or_told_as_unknown(
     assert sent.effects() == 1
 
 
-def test_a_commit_that_is_cut_off_without_a_key_is_never_told_as_done(
+def test_a_commit_that_is_cut_off_without_a_key_is_never_reported_as_done(
     postgresql: Deployment,
 ) -> None:
     sent = create_version(postgresql)

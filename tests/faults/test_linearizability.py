@@ -22,30 +22,32 @@ from tests.faults.linearizability import (
 NEVER = math.inf
 
 
-def history(*told: tuple[Any, ...]) -> list[Operation]:
+def history(*returned: tuple[Any, ...]) -> list[Operation]:
     """Operations as (start, end, kind, asked, result)."""
     return [
         Operation(f"op-{index}", started, ended, kind, asked, result)
-        for index, (started, ended, kind, asked, result) in enumerate(told)
+        for index, (started, ended, kind, asked, result) in enumerate(returned)
     ]
 
 
 def promote(
-    start: float, end: float, version: int, expected: int | None = None, told: Any = None
+    start: float, end: float, version: int, expected: int | None = None, returned: Any = None
 ) -> tuple[Any, ...]:
-    return (start, end, "promote", (version, expected), told)
+    return (start, end, "promote", (version, expected), returned)
 
 
-def read(start: float, end: float, told: Any) -> tuple[Any, ...]:
-    return (start, end, "read", (), told)
+def read(start: float, end: float, returned: Any) -> tuple[Any, ...]:
+    return (start, end, "read", (), returned)
 
 
 def create(start: float, end: float, number: int | None) -> tuple[Any, ...]:
     return (start, end, "create", (), number)
 
 
-def write(start: float, end: float, value: str, expected: int | None, told: Any) -> tuple[Any, ...]:
-    return (start, end, "write", (value, expected), told)
+def write(
+    start: float, end: float, value: str, expected: int | None, returned: Any
+) -> tuple[Any, ...]:
+    return (start, end, "write", (value, expected), returned)
 
 
 GOOD: dict[str, tuple[Step, Any, Sequence[tuple[Any, ...]]]] = {
@@ -64,10 +66,10 @@ GOOD: dict[str, tuple[Step, Any, Sequence[tuple[Any, ...]]]] = {
     "a read during a promotion may see either": (
         stage, (1,), [promote(0, 5, 2), read(1, 2, 1), read(3, 4, 2), read(6, 7, 2)],
     ),
-    "one of two who expect the same holder is stale": (
+    "one of two promotions that expect the same holder is stale": (
         stage, (1,), [promote(0, 5, 2, 1), promote(1, 4, 3, 1, STALE), read(6, 7, 2)],
     ),
-    "a stale promotion that nobody heard of did nothing": (
+    "a stale promotion with unknown outcome did nothing": (
         stage, (1,), [promote(0, NEVER, 2, 5), read(1, 2, 1)],
     ),
     "a promotion of the holder may be what brings it back": (
@@ -79,8 +81,8 @@ GOOD: dict[str, tuple[Step, Any, Sequence[tuple[Any, ...]]]] = {
         stage, (1,),
         [promote(0, 1, 2), (2, 3, "roll_back", (), 1), (4, 5, "roll_back", (), 2), read(6, 7, 2)],
     ),
-    "nobody to roll back to": (stage, (1,), [(0, 1, "roll_back", (), STALE), read(2, 3, 1)]),
-    "a roll-back nobody heard of": (
+    "no version to roll back to": (stage, (1,), [(0, 1, "roll_back", (), STALE), read(2, 3, 1)]),
+    "a roll-back with unknown outcome": (
         stage, (2, 1), [(0, NEVER, "roll_back", (), None), read(1, 2, 2), read(3, 4, 1)],
     ),
     "an etag that is stale": (
@@ -127,13 +129,13 @@ BAD: dict[str, tuple[Step, Any, Sequence[tuple[Any, ...]]]] = {
     "an etag that did not change": (
         text, (1, "a"), [write(0, 1, "b", 1, 1), read(2, 3, (1, "b"))],
     ),
-    "a point that was acknowledged and is gone": (
+    "a point that was acknowledged and is missing": (
         points, frozenset(), [(0, 1, "add", (1,), None), read(2, 3, frozenset())],
     ),
     "half of a batch": (
         points, frozenset(), [(0, 9, "add", (1, 2), None), read(3, 4, frozenset({1}))],
     ),
-    "a point that nobody logged": (
+    "a point that no client logged": (
         points, frozenset(), [(0, 1, "add", (1,), None), read(2, 3, frozenset({1, 2}))],
     ),
     "a point that comes and goes": (
@@ -145,26 +147,26 @@ BAD: dict[str, tuple[Step, Any, Sequence[tuple[Any, ...]]]] = {
 
 @pytest.mark.parametrize("name", GOOD)
 def test_what_one_order_explains_passes(name: str) -> None:
-    step, start, told = GOOD[name]
+    step, start, returned = GOOD[name]
 
-    assert unexplained(history(*told), step, start) == []
+    assert unexplained(history(*returned), step, start) == []
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_what_no_order_explains_is_found(name: str) -> None:
-    step, start, told = BAD[name]
+    step, start, returned = BAD[name]
 
-    assert unexplained(history(*told), step, start) != []
+    assert unexplained(history(*returned), step, start) != []
 
 
 def test_an_empty_history_passes() -> None:
     assert unexplained([], counter, 0) == []
 
 
-def test_a_bad_history_is_told_readably() -> None:
-    [said] = unexplained(history(promote(0, 1, 2), read(2, 3, 1)), stage, (1,))
+def test_a_bad_history_is_described_readably() -> None:
+    [description] = unexplained(history(promote(0, 1, 2), read(2, 3, 1)), stage, (1,))
 
-    assert said.splitlines()[1:] == [
+    assert description.splitlines()[1:] == [
         "     0.0000    1.0000  op-0           promote(2, None) -> None",
         "?    2.0000    3.0000  op-1           read() -> 1",
     ]
@@ -182,10 +184,10 @@ def made_up(seed: int, count: int, clients: int, unknown: int) -> list[Operation
         free_s[client] = end
         calls.append((chance.uniform(start, end), start, end, chance.choice(["read", "promote"])))
     state: tuple[int, ...] = (1,)
-    told = []
+    returned = []
     for _, start, end, kind in sorted(calls):
         if kind == "read":
-            told.append(read(start, end, state[0]))
+            returned.append(read(start, end, state[0]))
             continue
         version, expected = chance.randint(1, 6), chance.choice([None, None, state[0], 1])
         item = history(promote(start, NEVER, version, expected))[0]
@@ -195,11 +197,11 @@ def made_up(seed: int, count: int, clients: int, unknown: int) -> list[Operation
         unheard = unknown > 0 and chance.random() < 0.2
         unknown -= unheard
         end_s = NEVER if unheard else end
-        told.append(
+        returned.append(
             promote(start, end_s, version, expected, STALE if stale and not unheard else None)
         )
         state = after
-    return history(*told)
+    return history(*returned)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -210,10 +212,10 @@ def test_three_hundred_overlapping_operations_are_checked(seed: int) -> None:
 
 
 def test_a_lie_in_the_middle_of_many_operations_is_found() -> None:
-    told = made_up(7, count=300, clients=8, unknown=4)
-    reads = [index for index, item in enumerate(told) if item.kind == "read"]
+    returned = made_up(7, count=300, clients=8, unknown=4)
+    reads = [index for index, item in enumerate(returned) if item.kind == "read"]
     middle = reads[len(reads) // 2]
-    item = told[middle]
+    item = returned[middle]
     lie = Operation(item.name, item.started_s, item.ended_s, "read", (), 99)
 
-    assert unexplained([*told[:middle], lie, *told[middle + 1 :]], stage, (1,)) != []
+    assert unexplained([*returned[:middle], lie, *returned[middle + 1 :]], stage, (1,)) != []

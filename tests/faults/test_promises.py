@@ -53,12 +53,12 @@ def record(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def summary(record: Record, faults_done: int) -> str:
     outcomes = Counter(item.outcome for item in record.done)
-    failures = Counter(code for item in record.done for code, _ in item.said)
+    failures = Counter(code for item in record.done for code, _ in item.failures)
     return (
         f"{faults_done} faults, {len(record.done)} calls {dict(outcomes)}, "
         f"failures on the way {dict(failures)}, {len(record.seen)} observations, "
         f"{sum(map(len, record.events.values()))} events, "
-        f"{sum(map(len, record.watched.values()))} told to {len(record.watched)} watchers"
+        f"{sum(map(len, record.watched.values()))} returned to {len(record.watched)} watchers"
     )
 
 

@@ -1,4 +1,4 @@
-"""The proxy does what it is told, and nothing else."""
+"""The proxy breaks connections exactly as configured."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.processes.ports import free_port
 
 
 class Echo:
-    """Answers what it is told with `reply:` before it, and remembers it."""
+    """Answers each message with `reply:` before it, and records it."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -97,7 +97,7 @@ def test_an_end_of_file_is_passed_on_and_the_reply_still_arrives(proxy: Proxy) -
     ],
     ids=["before the request", "inside it", "before the reply", "inside it ", "after 4 bytes"],
 )
-def test_it_cuts_where_it_is_told(
+def test_it_cuts_at_the_configured_place(
     proxy: Proxy, echo: Echo, cut: Cut, heard: bytes, answered: bytes
 ) -> None:
     with connect(proxy) as connection:
@@ -188,6 +188,6 @@ def test_it_breaks_every_connection_and_takes_new_ones(proxy: Proxy) -> None:
         assert connection.recv(100) == b"reply:hello"
 
 
-def test_it_refuses_like_a_port_where_nobody_listens() -> None:
+def test_it_refuses_like_a_port_without_a_listener() -> None:
     with Proxy(free_port()) as proxy, connect(proxy) as connection:
         assert received(connection) == b""

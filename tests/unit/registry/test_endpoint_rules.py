@@ -31,7 +31,7 @@ SHADOW = {"model_uri": "models:/fraud/3", "role": "SHADOW", "sample": 0.5}
         {"targets": [STABLE], "guardrails": {"window_s": 60, "promote": False}},
     ],
 )
-def test_what_can_be_is_taken(spec: Document) -> None:
+def test_a_valid_spec_is_accepted(spec: Document) -> None:
     check_spec(spec)
 
 
@@ -71,7 +71,7 @@ def test_what_can_be_is_taken(spec: Document) -> None:
         ),
     ],
 )
-def test_what_cannot_be_is_refused_by_field(spec: Document, message: str) -> None:
+def test_an_invalid_spec_is_refused_with_the_field(spec: Document, message: str) -> None:
     with pytest.raises(InvalidArgument, match=message):
         check_spec(spec)
 
@@ -107,7 +107,7 @@ PRESENT = {"targets": [1], "limits": {"timeout_ms": 1, "max_body_bytes": 2}}
         ),
     ],
 )
-def test_a_mask_takes_what_it_names_and_leaves_the_rest(
+def test_a_mask_sets_the_named_fields_and_leaves_the_others(
     given_spec: Document, paths: list[tuple[str, ...]], expected: Document
 ) -> None:
     assert masked(PRESENT, given_spec, paths) == expected
@@ -131,5 +131,5 @@ DOCUMENTS: st.SearchStrategy[Document] = st.dictionaries(
 
 
 @given(before=DOCUMENTS, after=DOCUMENTS)
-def test_a_difference_makes_one_document_of_the_other(before: Document, after: Document) -> None:
+def test_a_difference_turns_one_document_into_the_other(before: Document, after: Document) -> None:
     assert apply(before, difference(before, after)) == after

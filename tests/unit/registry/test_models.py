@@ -19,7 +19,7 @@ from modelyard_registry.models import READY, Base
 from modelyard_registry.rules.history import Action, EndpointAction
 
 
-def test_the_models_are_what_the_migrations_make(tmp_path: Path, dialect: Dialect) -> None:
+def test_the_migrations_create_the_tables_of_the_models(tmp_path: Path, dialect: Dialect) -> None:
     database = open_database(empty_url(dialect, tmp_path))
     migrate(database, MIGRATIONS)
     with database.engine.connect() as connection:

@@ -29,14 +29,14 @@ def test_a_merge_patch_is_applied_as_the_rfc_says(
     assert apply(document, patch) == expected
 
 
-def test_nothing_is_written_below_where_nothing_is() -> None:
+def test_nothing_is_written_below_an_absent_path() -> None:
     patch: dict[str, Any] = {}
     put(patch, ("versions", "1"), None)
     put(patch, ("versions", "1", "stage"), "None")
     assert patch == {"versions": {"1": None}}
 
 
-def test_the_first_value_is_what_was_there_before() -> None:
+def test_the_first_value_written_is_kept() -> None:
     patch: dict[str, Any] = {}
     put_first(patch, ("model", "description"), "old")
     put_first(patch, ("model", "description"), "in between")
@@ -64,5 +64,5 @@ def test_a_reference_is_a_number_then_a_stage_then_an_alias(text: str, expected:
 
 
 @pytest.mark.parametrize("alias", ["champion", "a-b_c", "v", "v1a", "prod", "ünï", "-"])
-def test_an_alias_may_be_any_word_without_a_meaning(alias: str) -> None:
+def test_an_alias_may_be_any_word_that_is_not_reserved(alias: str) -> None:
     check_alias(alias)

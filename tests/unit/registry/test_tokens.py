@@ -29,7 +29,9 @@ def make(session: Session, expires_ms: int) -> None:
     create_token(Call(session, "ada", "request", NOW_MS), new)
 
 
-def test_a_clock_that_was_fast_for_a_while_ends_no_token(tmp_path: Path, dialect: Dialect) -> None:
+def test_a_clock_that_was_fast_for_a_while_invalidates_no_token(
+    tmp_path: Path, dialect: Dialect
+) -> None:
     clock = [NOW_MS]
     with closing(open_migrated(dialect, tmp_path, MIGRATIONS)) as database:
         with database.write() as session:
@@ -42,7 +44,7 @@ def test_a_clock_that_was_fast_for_a_while_ends_no_token(tmp_path: Path, dialect
         assert tokens.identify(TOKEN).name == "ci"
 
 
-def test_what_expired_long_ago_is_not_carried_along(tmp_path: Path, dialect: Dialect) -> None:
+def test_tokens_that_expired_long_ago_are_not_returned(tmp_path: Path, dialect: Dialect) -> None:
     with closing(open_migrated(dialect, tmp_path, MIGRATIONS)) as database:
         with database.write() as session:
             make(session, expires_ms=NOW_MS + HOUR_MS)

@@ -106,7 +106,7 @@ def test_a_file_is_not_put_below_one_that_is_being_put_there(
         owner = Owner(OwnerKind.RUN, run_id)
         return lambda session: artifacts.commit_files(session, owner, files)
 
-    with pytest.raises(InvalidArgument, match="a file and also a folder"):
+    with pytest.raises(InvalidArgument, match="both a file and a folder"):
         overlapping(database, put("a"), put("a/b"))
 
 

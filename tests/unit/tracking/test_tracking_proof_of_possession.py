@@ -25,7 +25,7 @@ def database(dialect: Dialect, tmp_path: Path) -> Iterator[Database]:
         yield opened
 
 
-def test_what_only_others_have_is_hidden(database: Database) -> None:
+def test_objects_outside_the_scope_are_hidden(database: Database) -> None:
     with database.write() as session:
         for name, digests in (("own", (OWN, BOTH)), ("foreign", (FOREIGN, BOTH))):
             experiment = Experiment(name=name, created_ms=0, updated_ms=0)

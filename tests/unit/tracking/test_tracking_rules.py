@@ -20,19 +20,19 @@ def test_an_experiment_id_is_a_number(text: str, number: int) -> None:
 @pytest.mark.parametrize(
     "text", ["", "00", "01", "+1", "-1", "1.0", "1e3", "1 ", "1\n", "9" * 19, "٣", "\uff19", "abc"]
 )
-def test_an_experiment_id_that_is_none_is_refused(text: str) -> None:
+def test_a_malformed_experiment_id_is_refused(text: str) -> None:
     with pytest.raises(InvalidArgument, match="decimal number"):
         values.experiment_number(text)
 
 
 @pytest.mark.parametrize("text", ["a" * 257, "a/b", "", "a\n", "é", "../x", "a b", "-a"])
-def test_a_run_id_that_cannot_be_is_refused(text: str) -> None:
+def test_a_malformed_run_id_is_refused(text: str) -> None:
     with pytest.raises(InvalidArgument, match="Invalid run ID"):
         values.checked_run_id(text)
 
 
 @pytest.mark.parametrize("text", ["m-1", "x", "m-" + "G" * 32])
-def test_a_model_id_that_cannot_be_is_refused(text: str) -> None:
+def test_a_malformed_model_id_is_refused(text: str) -> None:
     with pytest.raises(InvalidArgument, match=f"Invalid model ID: '{text}'"):
         values.checked_model_id(text)
 
@@ -45,10 +45,10 @@ def test_a_model_name_with_other_characters_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("model_json", "expected"),
-    [("{", "no JSON"), ("[]", "JSON object"), ("{}", "artifact_path"), ("[" * 99_999, "no JSON")],
+    [("{", "not JSON"), ("[]", "JSON object"), ("{}", "artifact_path"), ("[" * 99_999, "not JSON")],
     ids=["open", "list", "empty", "deep"],
 )
-def test_an_mlmodel_file_that_is_none_is_refused(model_json: str, expected: str) -> None:
+def test_a_malformed_mlmodel_file_is_refused(model_json: str, expected: str) -> None:
     with pytest.raises(InvalidArgument, match=expected):
         values.model_description(model_json)
 
@@ -64,7 +64,7 @@ def test_invented_names_are_names_of_runs_and_models() -> None:
         assert values.checked_run_name(name) == values.checked_model_name(name)
 
 
-def test_a_key_may_come_twice_with_one_value_only() -> None:
+def test_a_repeated_key_must_have_the_same_value() -> None:
     assert values.unique([("a", "1"), ("b", "2"), ("a", "1")], "param") == {"a": "1", "b": "2"}
     with pytest.raises(InvalidArgument, match="'a' has the values '1' and '2'"):
         values.unique([("a", "1"), ("a", "2")], "param")
@@ -76,7 +76,7 @@ def test_a_view_is_of_life_cycle_stages() -> None:
     assert View.ALL.stages == (Lifecycle.ACTIVE, Lifecycle.DELETED)
 
 
-def test_pending_is_no_final_status() -> None:
+def test_pending_is_not_a_final_status() -> None:
     assert ModelStatus.final(ModelStatus.READY) is ModelStatus.READY
     with pytest.raises(InvalidArgument, match="LOGGED_MODEL_READY"):
         ModelStatus.final(ModelStatus.PENDING)
@@ -95,14 +95,14 @@ def test_points_are_packed_exactly() -> None:
     assert math.isnan(nan.value)
 
 
-def test_packed_points_know_their_end() -> None:
+def test_packed_points_recognise_a_repeated_batch() -> None:
     first, second = (Packed.of([Point(n, n, float(n))]) for n in (1, 2))
     assert (first + second).ends_with(second)
     assert not (first + second).ends_with(first)
     assert not first.ends_with(first + second)
 
 
-def test_a_number_ranks_above_nan_of_the_same_instant_only() -> None:
+def test_a_number_ranks_above_nan_only_at_the_same_step_and_time() -> None:
     nan, number = Point(1, 1, math.nan), Point(1, 1, -math.inf)
     assert rank(number) > rank(nan)
     assert rank(Point(1, 2, math.nan)) > rank(number)
@@ -129,11 +129,11 @@ def test_files_over_the_part_size_have_parts(size_bytes: int, part_sizes: list[i
 def test_one_object_has_one_size() -> None:
     files = [ManifestFile("a", 1, A), ManifestFile("b", 1, A), ManifestFile("c", 2, B)]
     assert artifacts.objects_of(files) == {A: 1, B: 2}
-    with pytest.raises(InvalidArgument, match="as 1 and as 2 bytes"):
+    with pytest.raises(InvalidArgument, match="with two sizes, 1 and 2 bytes"):
         artifacts.objects_of([*files, ManifestFile("d", 2, A)])
 
 
-def test_a_path_may_not_come_twice() -> None:
+def test_a_duplicate_path_is_refused() -> None:
     with pytest.raises(InvalidArgument, match="Duplicate path 'a'"):
         artifacts.checked_files([ManifestFile("a", 1, A), ManifestFile("a", 1, A)])
 

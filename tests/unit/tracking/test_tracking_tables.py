@@ -57,7 +57,7 @@ def test_migrations_make_the_tables_of_the_models(database: Database) -> None:
         assert compare_metadata(context, Base.metadata) == []
 
 
-def test_the_first_datasets_are_told_of_too_many(database: Database, run_id: str) -> None:
+def test_datasets_are_returned_up_to_the_limit(database: Database, run_id: str) -> None:
     with database.write() as session:
         used = [inputs.NewDatasetInput("iris", digest, "s", "s", "", "", {}) for digest in "cab"]
         inputs.log_inputs(session, run_id, used, [])
@@ -87,9 +87,7 @@ def test_a_long_series_is_cut(database: Database, run_id: str) -> None:
     assert counts(database) == [CHUNK_POINTS, CHUNK_POINTS, 1]
 
 
-def test_a_batch_that_comes_again_at_once_is_not_stored_again(
-    database: Database, run_id: str
-) -> None:
+def test_a_repeated_batch_is_not_stored_again(database: Database, run_id: str) -> None:
     log(database, run_id, range(10))
     log(database, run_id, range(10, 20))
     log(database, run_id, range(10, 20))

@@ -52,7 +52,7 @@ def create_experiment(
     if artifact_location not in {"", ARTIFACT_ROOT.rstrip("/"), ARTIFACT_ROOT, default_location}:
         raise InvalidArgument(
             f"Invalid artifact_location '{artifact_location}': artifacts are kept in Modelyard's "
-            f"own store; expected '{ARTIFACT_ROOT}' or an empty value.",
+            f"own store; leave it empty or give '{ARTIFACT_ROOT}'.",
             artifact_location=artifact_location,
         )
     session.add_all(

@@ -272,7 +272,7 @@ class ArtifactsServicer(Presigning, Sweeping):
         for digest, size_bytes in objects.items():
             if stored.get(digest) != size_bytes:
                 raise DataLoss(
-                    f"The object {digest} of {owner} is missing in the store; log its file again.",
+                    f"The object {digest} of {owner} is not in the store; log its file again.",
                     digest=digest,
                 )
         self.store.put(Digest(reply.digest), [reply.manifest], len(reply.manifest))
