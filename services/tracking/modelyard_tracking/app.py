@@ -64,6 +64,7 @@ def mount(
     server.add(
         artifacts_service_pb2.DESCRIPTOR.services_by_name["ArtifactsService"],
         ArtifactsServicer(database, store, signer, clock, Registry(registry, token)),
+        area="tracking",
         threads=_ARTIFACTS_THREADS,
         problem=database.problem,
     )
