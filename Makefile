@@ -10,7 +10,7 @@ WORKERS := $(shell $(PYTHON) -c 'import os; print(min(4, 2 * (os.cpu_count() or 
 LATER := postgres or e2e or faults or clients
 # `make test` needs one MLflow client; with T=, the clients that the part of the suite may need.
 CLIENT := $(CLIENTS)/mlflow-3.17/installed
-CLIENTS_OF_PART = $(if $(findstring compat,$(T))$(filter tests tests/,$(T)),clients)
+CLIENTS_OF_PART = $(if $(findstring compat,$(T))$(filter tests tests/,$(T)),clients) $(if $(findstring e2e,$(T)),$(CLIENTS)/uv/installed)
 PYTEST := -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 # Tests start hundreds of processes: compile their imports once.
 export PYTHONDONTWRITEBYTECODE :=

@@ -11,6 +11,7 @@ import pytest
 from pytest import TerminalReporter  # noqa: PT013 - named in a hook's signature
 from tests.compat.environments import CLIENT
 from tests.support.databases.dialects import DIALECTS, Dialect
+from tests.support.processes.installed import build_wheel
 
 from modelyard.internal import connections
 
@@ -60,6 +61,12 @@ def no_servers_of_other_tests() -> Iterator[None]:
     """No test calls a server that another one chose, or that had the same port."""
     with connections.isolated():
         yield
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel that users install."""
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,9 @@ from google.protobuf.descriptor import (
     ServiceDescriptor,
 )
 
+from modelyard._transport import rpc
 from modelyard.api.options.v1 import options_pb2
+from modelyard_gateway.backends import SERVICES
 from modelyard_gateway.codec import raw
 from modelyard_kit.rpc.grpc_errors import CODES
 
@@ -49,6 +51,14 @@ def test_each_rpc_has_a_permission_and_its_own_request_and_response(
     assert permission_of(method) != options_pb2.PERMISSION_UNSPECIFIED
     assert method.input_type.name == f"{method.name}Request"
     assert method.output_type.name == f"{method.name}Response"
+
+
+def test_the_sdk_calls_each_rpc_of_tracking_and_registry_where_it_is_mounted() -> None:
+    for area in ("tracking", "registry"):
+        for service in SERVICES[area]:
+            for method in service.methods:
+                path = f"/{service.full_name}/{method.name}"
+                assert rpc.method_of(method.input_type) == (path, area)
 
 
 def permission_of(method: MethodDescriptor) -> int:

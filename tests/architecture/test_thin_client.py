@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.processes.installed import ROOT, succeed
 from tests.support.processes.up_process import Up, environment, up
-
-ROOT = Path(__file__).parents[2]
 
 LOG_A_RUN = """
 import json, sys
@@ -38,25 +37,10 @@ def lowest_dependencies() -> list[str]:
     return [requirement.split(",")[0].replace(">=", "==") for requirement in declared]
 
 
-def succeed(*command: str | Path, **variables: str) -> str:
-    done = subprocess.run(
-        list(map(str, command)),
-        cwd=ROOT,
-        env=environment(**variables),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of an environment with the bare wheel and its lowest dependencies."""
     folder = tmp_path_factory.mktemp("thin")
-    succeed(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder)
-    (wheel,) = folder.glob("*.whl")
     succeed(sys.executable, "-m", "venv", folder / "venv")
     found = folder / "venv" / "bin" / "python"
     succeed(

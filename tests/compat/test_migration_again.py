@@ -91,7 +91,8 @@ def test_a_stage_that_was_reassigned_here_is_kept_and_reported(
     assert stages(origin.imported()) == {"2": "None", "4": "Staging"}
     output = capsys.readouterr().out
     assert (
-        "version 2 of 'f': in stage None: another version holds Staging at the destination" in output
+        "version 2 of 'f': in stage None: another version holds Staging at the destination"
+        in output
     )
 
 

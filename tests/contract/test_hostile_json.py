@@ -34,7 +34,6 @@ FITTING: dict[int, set[type]] = {
 KNOWN: dict[str, set[type]] = {
     "google.protobuf.Timestamp": set(),
     "google.protobuf.FieldMask": {str},
-    "google.protobuf.Struct": {dict},
 }
 ENTRY = {name: (method, verb, path) for method, verb, path in ROUTES for name in [method.full_name]}
 

@@ -13,7 +13,6 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -33,11 +32,6 @@ KINDS = [
     if kind.fields and not raw.request_field(method)
 ]
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
-JSON = st.recursive(
-    st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
-    max_leaves=8,
-)
 SCALARS: dict[int, st.SearchStrategy[Any]] = {
     FieldDescriptor.TYPE_STRING: TEXT,
     FieldDescriptor.TYPE_BYTES: st.binary(max_size=5),
@@ -48,13 +42,6 @@ SCALARS: dict[int, st.SearchStrategy[Any]] = {
 }
 
 
-@st.composite
-def structs(draw: st.DrawFn) -> Struct:
-    struct = Struct()
-    struct.update(draw(st.dictionaries(TEXT, JSON, max_size=3)))
-    return struct
-
-
 KNOWN: dict[str, st.SearchStrategy[Any]] = {
     "google.protobuf.Timestamp": st.builds(
         Timestamp, seconds=st.integers(-62_135_596_800, 253_402_300_799), nanos=st.integers(0, 999)
@@ -62,7 +49,6 @@ KNOWN: dict[str, st.SearchStrategy[Any]] = {
     "google.protobuf.FieldMask": st.builds(
         FieldMask, paths=st.lists(st.text(string.ascii_lowercase, min_size=1), max_size=3)
     ),
-    "google.protobuf.Struct": structs(),
 }
 
 

@@ -41,7 +41,6 @@ _BOUNDS = {"min": "minimum", "max": "maximum"}
 _KNOWN: dict[str, dict[str, Any]] = {
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
     "google.protobuf.FieldMask": {"type": "string"},
-    "google.protobuf.Struct": {"type": "object"},
 }
 _ANYTHING: dict[str, Any] = {"*/*": {}}
 """Bytes of any media type."""

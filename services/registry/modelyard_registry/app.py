@@ -60,12 +60,14 @@ def mount(
     server.add(
         endpoint_service_pb2.DESCRIPTOR.services_by_name["EndpointService"],
         EndpointServicer(database, clock, notifier, server.stopping.is_set),
+        area="registry",
         streams=_WATCHES,
         problem=database.problem,
     )
     server.add(
         access_service_pb2.DESCRIPTOR.services_by_name["AccessService"],
         AccessServicer(database, clock, server.tokens),
+        area="registry",
         threads=_ACCESS_THREADS,
         problem=database.problem,
     )

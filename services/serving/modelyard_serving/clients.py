@@ -159,7 +159,7 @@ class Registry:
             Unauthenticated: The token is not valid, or the registry uses no tokens.
             Error: The registry cannot check the token now, or is unreachable.
         """
-        stub: Any = AccessServiceStub(self._channel("access"))
+        stub: Any = AccessServiceStub(self._channel())
         metadata = (("x-request-id", uuid.uuid4().hex), ("authorization", f"Bearer {token}"))
         try:
             with translated("The registry"):
@@ -190,13 +190,13 @@ class Registry:
             self._watching.cancel()
 
     def _stub(self) -> Any:
-        return registry_service_pb2_grpc.RegistryServiceStub(self._channel("registry"))
+        return registry_service_pb2_grpc.RegistryServiceStub(self._channel())
 
-    def _channel(self, area: str) -> Any:
+    def _channel(self) -> Any:
         with self._lock:
             if self._connection is None:
                 self._connection = connections.connect(connections.registry_uri())
-            return self._connection.channel(area)
+            return self._connection.channel("registry")
 
     def _look_again(self, timeout_s: float) -> None:
         # Locating a local instance would start one that was stopped on purpose.

@@ -72,6 +72,7 @@ def mount(
             Registry(registry, token),
             ProofOfPossession(database, store, signer, clock),
         ),
+        area="tracking",
         threads=_ARTIFACTS_THREADS,
         problem=database.problem,
     )

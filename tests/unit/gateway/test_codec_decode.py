@@ -5,13 +5,11 @@ from typing import Any
 
 import orjson
 import pytest
-from google.protobuf.struct_pb2 import Struct
 
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.serving.v1 import endpoint_pb2
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_gateway.codec.decode import decode
-from modelyard_gateway.codec.well_known import DECODERS, MAX_DEPTH, WrongValueError
 from modelyard_kit.errors import InvalidArgument
 
 
@@ -23,9 +21,6 @@ def refusal(kind: Any, body: Any) -> str:
     with pytest.raises(InvalidArgument) as refused:
         decoded(kind, body)
     return refused.value.message
-
-
-decode_struct = DECODERS[Struct.DESCRIPTOR.full_name]
 
 
 def test_unknown_fields_are_dropped_whatever_they_hold() -> None:
@@ -200,29 +195,6 @@ def test_a_mask_is_read_from_text() -> None:
     request = decoded(endpoint_pb2.UpdateEndpointRequest, {"update_mask": ""})
     assert request == endpoint_pb2.UpdateEndpointRequest(update_mask={})
     assert "names of fields" in refusal(endpoint_pb2.UpdateEndpointRequest, {"update_mask": ["a"]})
-
-
-def test_free_form_keeps_every_kind_of_value() -> None:
-    body = {"a": [1, 0.5, "x", None, True, {"b": []}], "c": {"d": None}}
-
-    struct = decode_struct(body)
-
-    assert struct["c"]["d"] is None
-    assert list(struct["a"])[:5] == [1.0, 0.5, "x", None, True]
-
-
-def test_free_form_may_nest_as_deep_as_the_parsers_of_the_services_can_read() -> None:
-    def nested(levels: int) -> dict[str, Any]:
-        value: Any = 1
-        for level in range(levels - 1):
-            value = [value] if level % 2 else {"a": value}
-        return {"a": value}
-
-    deepest = decode_struct(nested(MAX_DEPTH))
-
-    assert Struct.FromString(deepest.SerializeToString()) == deepest
-    with pytest.raises(WrongValueError, match=f"at most {MAX_DEPTH} levels of nesting"):
-        decode_struct(nested(MAX_DEPTH + 1))
 
 
 def test_bytes_are_read_from_either_base64() -> None:

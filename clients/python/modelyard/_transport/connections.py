@@ -66,10 +66,9 @@ class Connection:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def channel(self, area: str) -> Any:
-        """Return the channel to the service of an area of the contract, e.g. "registry"."""
-        of_registry = area in {"registry", "access"}
+        """Return the channel to an area's target: "tracking" or "registry"."""
         with self._lock:
-            target = self.targets.registry if of_registry else self.targets.tracking
+            target = getattr(self.targets, area)
             if target not in self._channels:
                 self._channels[target] = _open_channel(target, secure=self.targets.secure)
             return self._channels[target]

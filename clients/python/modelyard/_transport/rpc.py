@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import grpc
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from modelyard._transport import connections
@@ -26,11 +27,13 @@ _ATTEMPTS = 4
 _FIRST_BACKOFF_S = 0.2
 _MAX_BACKOFF_S = 2.0
 _SERVICES = {
-    "tracking": "TrackingService",
-    "artifacts": "ArtifactsService",
-    "registry": "RegistryService",
-    "access": "AccessService",
+    "tracking": ("TrackingService", "tracking"),
+    "artifacts": ("ArtifactsService", "tracking"),
+    "registry": ("RegistryService", "registry"),
+    "endpoint": ("EndpointService", "registry"),
+    "access": ("AccessService", "registry"),
 }
+"""The service of the requests in a file of the contract, and the area whose target serves it."""
 
 Reply = TypeVar("Reply", bound=Message)
 
@@ -112,16 +115,24 @@ def _send(
     metadata: tuple[tuple[str, str], ...],
     timeout_s: float,
 ) -> Reply:
-    package = request.DESCRIPTOR.file.package
-    area = package.split(".")[2]
-    method = request.DESCRIPTOR.name.removesuffix("Request")
+    path, area = method_of(request.DESCRIPTOR)
     rpc = connection.channel(area).unary_unary(
-        f"/{package}.{_SERVICES[area]}/{method}",
+        path,
         request_serializer=type(request).SerializeToString,
         response_deserializer=reply.FromString,
     )
     answer: Reply = rpc(request, timeout=timeout_s, metadata=metadata)
     return answer
+
+
+def method_of(request: Descriptor) -> tuple[str, str]:
+    """Return the path of the RPC of a request type, and the area whose target serves it.
+
+    Args:
+        request: Type `FooRequest` of RPC `Foo`.
+    """
+    service, area = _SERVICES[Path(request.file.name).stem]
+    return f"/{request.file.package}.{service}/{request.name.removesuffix('Request')}", area
 
 
 def _metadata(idempotency_key: str) -> tuple[tuple[str, str], ...]:

@@ -9,15 +9,10 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.field_mask_pb2 import FieldMask
-from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 Decode = Callable[[Any], Any]
 Encode = Callable[[Any], Any]
-
-MAX_DEPTH = 24
-"""Deepest nesting of free-form arrays and objects. Protobuf's parsers accept 100 nested messages,
-and each level takes up to four of them."""
 
 _CAPITAL = re.compile("[A-Z]")
 
@@ -64,39 +59,6 @@ def _field_mask(value: Any) -> FieldMask:
     return FieldMask(paths=names.split(",") if names else [])
 
 
-def _struct(value: Any) -> Struct:
-    if type(value) is not dict:
-        raise WrongValueError(value, "an object")
-    _check_depth(value, MAX_DEPTH)
-    struct = Struct()
-    struct.update(value)
-    return struct
-
-
-def _check_depth(value: Any, left: int) -> None:
-    if type(value) not in {dict, list}:
-        return
-    if not left:
-        raise WrongValueError(value, f"at most {MAX_DEPTH} levels of nesting")
-    for item in value.values() if type(value) is dict else value:
-        _check_depth(item, left - 1)
-
-
-def _plain(value: Value) -> Any:
-    kind = value.WhichOneof("kind")
-    if kind == "struct_value":
-        return _plain_struct(value.struct_value)
-    if kind == "list_value":
-        return [_plain(item) for item in value.list_value.values]
-    if kind == "number_value":
-        return number(value.number_value)
-    return None if kind in {None, "null_value"} else getattr(value, kind)
-
-
-def _plain_struct(struct: Struct) -> dict[str, Any]:
-    return {key: _plain(item) for key, item in struct.fields.items()}
-
-
 def number(value: float) -> float | str:
     """Return a double for JSON: a string if it is not finite."""
     if math.isfinite(value):
@@ -109,10 +71,8 @@ def number(value: float) -> float | str:
 DECODERS: dict[str, Decode] = {
     Timestamp.DESCRIPTOR.full_name: _timestamp,
     FieldMask.DESCRIPTOR.full_name: _field_mask,
-    Struct.DESCRIPTOR.full_name: _struct,
 }
 ENCODERS: dict[str, Encode] = {
     Timestamp.DESCRIPTOR.full_name: Timestamp.ToJsonString,
     FieldMask.DESCRIPTOR.full_name: FieldMask.ToJsonString,
-    Struct.DESCRIPTOR.full_name: _plain_struct,
 }

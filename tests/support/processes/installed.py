@@ -1,0 +1,36 @@
+"""The wheel of this repository, and commands run as its users run them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.processes.up_process import environment
+
+ROOT = Path(__file__).parents[3]
+
+
+def build_wheel(folder: Path) -> Path:
+    """Build the wheel into a folder and return its path."""
+    succeed(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def succeed(*command: str | Path, **variables: str) -> str:
+    """Run a command in the repository, without settings of ours, and return its output.
+
+    Raises:
+        AssertionError: It failed.
+    """
+    done = subprocess.run(
+        list(map(str, command)),
+        cwd=ROOT,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
