@@ -1,6 +1,5 @@
 """The bytes of a local store over HTTP, under signed URLs."""
 
-import http.client
 import itertools
 import json
 import socket
@@ -13,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from tests.support.http.port import HttpPort
 
 from modelyard_gateway.app import Gateway
 from modelyard_gateway.server import HttpServer
@@ -27,7 +27,7 @@ DIGEST = Digest.of(DATA)
 
 
 @dataclass
-class Edge:
+class Edge(HttpPort):
     port: int
     signer: UrlSigner
     store: LocalStore
@@ -39,21 +39,6 @@ class Edge:
 
     def get_url(self, filename: str | None = None, digest: Digest = DIGEST) -> str:
         return _path(self.signer.get_url(digest, int(time.time()) + 60, filename))
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        body: bytes | Iterator[bytes] | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            connection.request(method, path, body, headers or {})
-            reply = connection.getresponse()
-            return reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read()
-        finally:
-            connection.close()
 
     @contextmanager
     def half_an_upload(self) -> Iterator[None]:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from tests.support.http.artifact_edge import FILES, running_edge
-from tests.support.platforms.measured import measured
 from tests.support.platforms.registry_service import running_registry
 from tests.support.platforms.serving_parts import (
     NAME,
@@ -20,6 +19,7 @@ from tests.support.platforms.serving_parts import (
     serving,
     start_registry,
 )
+from tests.support.processes.measured import measured
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard_kit.errors import Aborted

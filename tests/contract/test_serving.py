@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from tests.support.forging import edit_schema
 from tests.support.platforms.serving_parts import (
     NAME,
     Answered,
@@ -28,7 +29,6 @@ from tests.support.platforms.serving_parts import (
 )
 from tests.support.processes.ports import free_port
 from tests.support.stores.answering_store import Answer, answering_store
-from tests.support.stores.forging import edit_schema
 
 from modelyard.models import Model
 

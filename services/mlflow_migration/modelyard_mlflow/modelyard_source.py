@@ -38,12 +38,8 @@ class ModelyardSource:
         request = pb.SearchExperimentsRequest(
             view_type=pb.ALL, max_results=_PAGE, order_by=["creation_time ASC"]
         )
-        while True:
-            reply = self._call(request, pb.SearchExperimentsResponse)
-            yield from reply.experiments
-            if not reply.next_page_token:
-                return
-            request.page_token = reply.next_page_token
+        for page in rpc.pages(self._call, request, pb.SearchExperimentsResponse):
+            yield from page.experiments
 
     def runs(self, experiment_id: str) -> Iterator[pb.Run]:
         """Yield every run of an experiment by start time, including deleted ones."""
@@ -53,12 +49,8 @@ class ModelyardSource:
             max_results=_RUNS_PAGE,
             order_by=["attributes.start_time ASC"],
         )
-        while True:
-            reply = self._call(request, pb.SearchRunsResponse)
-            yield from reply.runs
-            if not reply.next_page_token:
-                return
-            request.page_token = reply.next_page_token
+        for page in rpc.pages(self._call, request, pb.SearchRunsResponse):
+            yield from page.runs
 
     def series(self, run_id: str, key: str) -> Iterator[pb.MetricSeries]:
         """Yield the curves of a metric, one for each logged model and dataset."""
@@ -69,22 +61,14 @@ class ModelyardSource:
     def logged_models(self, experiment_id: str) -> Iterator[pb.LoggedModel]:
         """Yield every logged model of an experiment."""
         request = pb.SearchLoggedModelsRequest(experiment_ids=[experiment_id], max_results=_PAGE)
-        while True:
-            reply = self._call(request, pb.SearchLoggedModelsResponse)
-            yield from reply.models
-            if not reply.next_page_token:
-                return
-            request.page_token = reply.next_page_token
+        for page in rpc.pages(self._call, request, pb.SearchLoggedModelsResponse):
+            yield from page.models
 
     def registered_models(self) -> Iterator[registry_pb2.RegisteredModel]:
         """Yield every registered model, by name."""
         request = registry_pb2.SearchRegisteredModelsRequest(max_results=_PAGE)
-        while True:
-            reply = self._call(request, registry_pb2.SearchRegisteredModelsResponse)
-            yield from reply.registered_models
-            if not reply.next_page_token:
-                return
-            request.page_token = reply.next_page_token
+        for page in rpc.pages(self._call, request, registry_pb2.SearchRegisteredModelsResponse):
+            yield from page.registered_models
 
     def versions(self, name: str) -> list[registry_pb2.ModelVersion]:
         """Return the versions of a registered model, by number."""
@@ -94,13 +78,8 @@ class ModelyardSource:
             max_results=_PAGE,
             order_by=["version_number ASC"],
         )
-        found: list[registry_pb2.ModelVersion] = []
-        while True:
-            reply = self._call(request, registry_pb2.SearchModelVersionsResponse)
-            found += reply.model_versions
-            if not reply.next_page_token:
-                return found
-            request.page_token = reply.next_page_token
+        pages = rpc.pages(self._call, request, registry_pb2.SearchModelVersionsResponse)
+        return [version for page in pages for version in page.model_versions]
 
     def files(self, owner: Owner, path: str = "") -> dict[str, artifacts_pb2.ArtifactFile]:
         """Return the files of a run or logged model at or below a path, by full path."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from tests.support.http.port import HttpPort
 
 import modelyard_registry.app
 import modelyard_tracking.app
@@ -34,11 +34,10 @@ from modelyard_kit.rpc.server import RpcServer
 
 API = "/api/2.0/mlflow-artifacts"
 FILES = f"{API}/artifacts"
-Answer = tuple[int, dict[str, str], bytes]
 
 
 @dataclass
-class Edge:
+class Edge(HttpPort):
     """A running edge, with helpers for common calls."""
 
     port: int
@@ -49,21 +48,6 @@ class Edge:
     tracking: Any
     artifacts: Any
     registry: Any
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        body: bytes | Iterator[bytes] | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            connection.request(method, path, body, headers or {})
-            reply = connection.getresponse()
-            return reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read()
-        finally:
-            connection.close()
 
     def json(self, method: str, path: str, document: object = None, **headers: str) -> Any:
         """Return the JSON of a response, which must have status 200."""

@@ -14,7 +14,7 @@ from sklearn.datasets import load_iris
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
-from tests.support.stores.forging import edit_schema, refusal, rewrite, saved
+from tests.support.forging import edit_schema, refusal, rewrite, saved
 
 from modelyard.exceptions import InvalidParameter
 

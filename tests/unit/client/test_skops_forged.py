@@ -27,7 +27,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR, NuSVC, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier
-from tests.support.stores.forging import (
+from tests.support.forging import (
     Edit,
     edit_arrays,
     edit_schema,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from starlette.responses import PlainTextResponse, Response
+from tests.support.http.port import HttpPort
 
 from modelyard_kit import errors
 from modelyard_kit.http.errors import HttpError, Refusals
@@ -28,25 +29,10 @@ MAX_BYTES = 1 << 20
 
 
 @dataclass
-class Running:
+class Running(HttpPort):
     port: int
     observed: list[tuple[str, str, int]] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        body: bytes | Iterator[bytes] | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            connection.request(method, path, body, headers or {})
-            reply = connection.getresponse()
-            return reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read()
-        finally:
-            connection.close()
 
 
 @pytest.fixture

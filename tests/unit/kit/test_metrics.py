@@ -7,8 +7,8 @@ from importlib.metadata import version
 import grpc
 import pytest
 from sqlalchemy import text
-from tests.support.platforms.measured import measured
 from tests.support.platforms.notebook import SERVICE, Notebook, Stub, create
+from tests.support.processes.measured import measured
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard_kit.db.base import Conflict, Database

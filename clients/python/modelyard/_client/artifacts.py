@@ -13,6 +13,7 @@ from modelyard import _wire
 from modelyard._artifacts import operations
 from modelyard._client.calls import Calls
 from modelyard._extras import require_extra
+from modelyard._transport import rpc
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.entities import FileInfo
 from modelyard.exceptions import InvalidParameter
@@ -129,13 +130,8 @@ class Artifacts(Calls):
     def list_artifacts(self, run_id: str, path: str | None = None) -> list[FileInfo]:
         """Return one level of a run's files and folders, including its logged models."""
         request = pb.ListArtifactsRequest(run_id=run_id, path=path)
-        files: list[FileInfo] = []
-        while True:
-            reply = self._tracking(request, pb.ListArtifactsResponse)
-            files += [_wire.file_info(item) for item in reply.files]
-            if not reply.next_page_token:
-                return files
-            request.page_token = reply.next_page_token
+        pages = rpc.pages(self._tracking, request, pb.ListArtifactsResponse)
+        return [_wire.file_info(item) for page in pages for item in page.files]
 
     def download_artifacts(
         self, run_id: str, path: str | None = "", dst_path: str | Path | None = None
@@ -171,13 +167,8 @@ class Artifacts(Calls):
         request = pb.ListLoggedModelArtifactsRequest(
             model_id=model_id, artifact_directory_path=path
         )
-        files: list[FileInfo] = []
-        while True:
-            reply = self._tracking(request, pb.ListLoggedModelArtifactsResponse)
-            files += [_wire.file_info(item) for item in reply.files]
-            if not reply.next_page_token:
-                return files
-            request.page_token = reply.next_page_token
+        pages = rpc.pages(self._tracking, request, pb.ListLoggedModelArtifactsResponse)
+        return [_wire.file_info(item) for page in pages for item in page.files]
 
 
 def _plain(value: Any) -> Any:

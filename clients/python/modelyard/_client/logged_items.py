@@ -9,6 +9,7 @@ from modelyard import _wire
 from modelyard._client.calls import Calls
 from modelyard._client.limits import metric_value, param_value, tag_value
 from modelyard._client.runs import now_ms
+from modelyard._transport import rpc
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard.entities import (
     DatasetInput,
@@ -131,13 +132,8 @@ class Logging(Calls):
     def get_metric_history(self, run_id: str, key: str) -> list[Metric]:
         """Return every point of a metric, by timestamp, step and value; [] if none."""
         request = pb.GetMetricHistoryRequest(run_id=run_id, metric_key=key)
-        points: list[Metric] = []
-        while True:
-            reply = self._tracking(request, pb.GetMetricHistoryResponse)
-            points += [_wire.metric(item) for item in reply.metrics]
-            if not reply.next_page_token:
-                return points
-            request.page_token = reply.next_page_token
+        pages = rpc.pages(self._tracking, request, pb.GetMetricHistoryResponse)
+        return [_wire.metric(item) for page in pages for item in page.metrics]
 
     def log_inputs(
         self,

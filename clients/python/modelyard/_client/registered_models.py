@@ -7,6 +7,7 @@ from typing import Any
 
 from modelyard import _wire
 from modelyard._client.calls import Calls
+from modelyard._transport import rpc
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.entities import PagedList
 from modelyard.entities.model_registry import ModelEvent, ModelVersion, RegisteredModel
@@ -179,10 +180,5 @@ class RegisteredModels(Calls):
         request = pb.ListModelEventsRequest(
             name=name, after_revision=after_revision, page_size=_EVENTS_PER_PAGE
         )
-        events: list[ModelEvent] = []
-        while True:
-            reply = self._registry(request, pb.ListModelEventsResponse)
-            events += [_wire.model_event(item) for item in reply.events]
-            if not reply.next_page_token:
-                return events
-            request.page_token = reply.next_page_token
+        pages = rpc.pages(self._registry, request, pb.ListModelEventsResponse)
+        return [_wire.model_event(item) for page in pages for item in page.events]

@@ -8,9 +8,10 @@ import random
 import time
 import urllib.parse
 import uuid
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.descriptor import Descriptor
@@ -81,6 +82,28 @@ def call(
         time.sleep(pause_s)
 
 
+def pages(
+    caller: Callable[[Message, type[Reply]], Reply], request: Message, reply: type[Reply]
+) -> Iterator[Reply]:
+    """Yield the reply of each page of a list or search, to the last.
+
+    Args:
+        caller: Calls an RPC, as `call` does.
+        request: Of the first page; its `page_token` becomes that of each further one.
+        reply: Type `FooResponse`, which has a `next_page_token`.
+
+    Raises:
+        ModelyardException: As of `call`, at any page.
+    """
+    asked: Any = request  # the type has no fields
+    while True:
+        page: Any = caller(request, reply)
+        yield page
+        if not page.next_page_token:
+            return
+        asked.page_token = page.next_page_token
+
+
 class _Attempts:
     """Decides on retries of a call."""
 
@@ -115,7 +138,8 @@ def _send(
     metadata: tuple[tuple[str, str], ...],
     timeout_s: float,
 ) -> Reply:
-    path, area = method_of(request.DESCRIPTOR)
+    kind: Any = request.DESCRIPTOR  # the stubs have two types of it
+    path, area = method_of(kind)
     rpc = connection.channel(area).unary_unary(
         path,
         request_serializer=type(request).SerializeToString,

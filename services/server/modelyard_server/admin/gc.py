@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from functools import partial
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.exceptions import ModelyardException
@@ -34,14 +35,8 @@ def run(argv: list[str]) -> int:
 
 
 def _pages(*, dry_run: bool) -> Iterator[pb.SweepObjectsResponse]:
-    uri, page_token = connections.tracking_uri(), ""
-    while True:
-        request = pb.SweepObjectsRequest(dry_run=dry_run, page_token=page_token)
-        reply = rpc.call(uri, request, pb.SweepObjectsResponse, timeout_s=_PAGE_TIMEOUT_S)
-        yield reply
-        page_token = reply.next_page_token
-        if not page_token:
-            return
+    call = partial(rpc.call, connections.tracking_uri(), timeout_s=_PAGE_TIMEOUT_S)
+    return rpc.pages(call, pb.SweepObjectsRequest(dry_run=dry_run), pb.SweepObjectsResponse)
 
 
 def _report(pages: Iterator[pb.SweepObjectsResponse], *, dry_run: bool) -> dict[str, int | bool]:

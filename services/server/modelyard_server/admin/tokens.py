@@ -17,6 +17,7 @@ import string
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -102,14 +103,9 @@ def _revoke(options: argparse.Namespace) -> None:
 
 
 def _tokens() -> Iterator[pb.Token]:
-    uri, page_token = connections.registry_uri(), ""
-    while True:
-        request = pb.ListTokensRequest(page_size=_PAGE, page_token=page_token)
-        reply = rpc.call(uri, request, pb.ListTokensResponse)
-        yield from reply.tokens
-        page_token = reply.next_page_token
-        if not page_token:
-            return
+    call = partial(rpc.call, connections.registry_uri())
+    for page in rpc.pages(call, pb.ListTokensRequest(page_size=_PAGE), pb.ListTokensResponse):
+        yield from page.tokens
 
 
 def _row(token: pb.Token) -> dict[str, str | list[str] | None]:
