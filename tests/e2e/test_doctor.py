@@ -62,7 +62,7 @@ class Found:
         found = [f for f in self._findings if (f["check"], f["state"]) == (check, state)]
         assert found, self.text
         assert all(bool(finding["remedy"]) == (state != "ok") for finding in found)
-        return " ".join(f"{finding['said']} {finding['remedy']}" for finding in found)
+        return " ".join(f"{finding['summary']} {finding['remedy']}" for finding in found)
 
     @property
     def failed(self) -> set[str]:
@@ -315,4 +315,4 @@ def test_a_certificate_that_ends_soon_is_named(tmp_path: Path) -> None:
         port = secured.getsockname()[1]
         (found,) = client.certificate(urlsplit(f"https://127.0.0.1:{port}"))
         thread.join()
-    assert (found.state, found.said) == ("warn", "the certificate of 127.0.0.1 expires in 3 days")
+    assert (found.state, found.summary) == ("warn", "the certificate of 127.0.0.1 expires in 3 days")

@@ -79,6 +79,6 @@ _CORRECT = "Correct the variable, or unset it; see docs/settings.md."
 
 
 def _print(finding: Finding) -> None:
-    print(f"{finding.state:<5}{finding.check}: {finding.said}")
+    print(f"{finding.state:<5}{finding.check}: {finding.summary}")
     if finding.remedy:
         print(f"{'':<5}→ {finding.remedy}")

@@ -23,13 +23,13 @@ class Finding:
     Attributes:
         check: Name of the check.
         state: Outcome: ok, warn or fail.
-        said: Summary of the result, in a line.
+        summary: Result, in a line.
         remedy: Remedy for the problem; empty if the state is ok.
     """
 
     check: str
     state: State
-    said: str
+    summary: str
     remedy: str = ""
 
 
