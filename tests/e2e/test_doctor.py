@@ -315,4 +315,5 @@ def test_a_certificate_that_ends_soon_is_named(tmp_path: Path) -> None:
         port = secured.getsockname()[1]
         (found,) = client.certificate(urlsplit(f"https://127.0.0.1:{port}"))
         thread.join()
-    assert (found.state, found.summary) == ("warn", "the certificate of 127.0.0.1 expires in 3 days")
+    expected = ("warn", "the certificate of 127.0.0.1 expires in 3 days")
+    assert (found.state, found.summary) == expected
