@@ -100,10 +100,10 @@ def test_set_model_does_nothing_when_a_file_is_run_by_itself() -> None:
 def test_settings_are_read_from_a_yaml_file(tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_text("factor: 2\n", encoding="utf-8")
     assert ModelConfig(development_config=tmp_path / "settings.yaml").get("factor") == 2
-    with pytest.raises(NotFound, match="settings file .* does not exist"):
+    with pytest.raises(NotFound, match=r"settings file .* does not exist"):
         ModelConfig(development_config=tmp_path / "absent.yaml")
     (tmp_path / "list.yaml").write_text("[1]\n", encoding="utf-8")
-    with pytest.raises(InvalidParameter, match="not a mapping"):
+    with pytest.raises(InvalidParameter, match="not a YAML mapping"):
         ModelConfig(development_config=str(tmp_path / "list.yaml"))
 
 
