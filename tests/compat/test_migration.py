@@ -136,7 +136,7 @@ DIFFERENCES = {
     "source-changed": ["version 1 of 'copy of flower'"],
     "source-unverified": ["version 1 of 'elsewhere'"],
 }
-BY_SERVERS = {"not-moved": ["the origin", "the origin"]}
+BY_SERVERS = {"not-moved": ["the source", "the source"]}
 
 
 def test_a_server_is_imported_with_ids_histories_and_times_and_another_beside_it(

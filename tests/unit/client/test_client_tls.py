@@ -183,7 +183,7 @@ def test_a_server_with_tls_that_is_called_without_is_said(files: Files) -> None:
 
 def test_a_grpc_port_that_is_called_by_http_is_said() -> None:
     with serving(Recorder()) as port:
-        with pytest.raises(ModelyardException, match="no HTTP") as failed:
+        with pytest.raises(ModelyardException, match="does not speak HTTP") as failed:
             _name(f"http://127.0.0.1:{port}")
         assert f"grpc://127.0.0.1:{port}" in failed.value.message
 

@@ -103,7 +103,7 @@ def test_settings_are_read_from_a_yaml_file(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"settings file .* does not exist"):
         ModelConfig(development_config=tmp_path / "absent.yaml")
     (tmp_path / "list.yaml").write_text("[1]\n", encoding="utf-8")
-    with pytest.raises(InvalidParameter, match="not a mapping"):
+    with pytest.raises(InvalidParameter, match="not a YAML mapping"):
         ModelConfig(development_config=str(tmp_path / "list.yaml"))
 
 

@@ -130,7 +130,7 @@ def test_values_of_another_length_than_the_nodes_are_refused(tmp_path: Path) -> 
 def test_a_depth_below_the_real_one_is_refused(tmp_path: Path) -> None:
     path = saved(DecisionTreeClassifier(random_state=0).fit(X, y), tmp_path)
     edit_schema(path, lambda s: tree_attributes(s).update(max_depth=number("1")))
-    assert "says it is 1 levels deep" in refusal(path)
+    assert "claims 1 levels" in refusal(path)
 
 
 def set_width(schema: dict[str, Any], class_name: str, width: str) -> None:

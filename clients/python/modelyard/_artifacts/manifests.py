@@ -46,7 +46,7 @@ class Manifest:
             file for file in self.files if file.path == path or file.path.startswith(f"{path}/")
         ]
         if not found:
-            raise NotFound(f"There is no file at '{path}' of the manifest {self.digest}.")
+            raise NotFound(f"The manifest {self.digest} has no file at '{path}'.")
         return replace(self, files=tuple(found))
 
     def level(self, folder: str) -> list[FileInfo]:

@@ -137,7 +137,7 @@ def _check_nodes(tree: Any) -> None:
         raise forged("a node of a tree has two parents")
     depth = int(tree.compute_node_depths().max()) - 1
     if tree.max_depth < depth:
-        raise forged(f"a tree says it is {tree.max_depth} levels deep and is {depth}")
+        raise forged(f"a tree claims {tree.max_depth} levels and has {depth}")
 
 
 def _check_children(own: Any, left: Any, right: Any, node_count: int) -> None:

@@ -47,7 +47,7 @@ def run(argv: list[str]) -> int:
         except (DemoError, TimeoutError) as error:
             print(f"modelyard demo: {error}", file=sys.stderr)
             return 1
-    print(f"done in {time.monotonic() - started:.1f} s; the home is gone again")
+    print(f"done in {time.monotonic() - started:.1f} s; the home is removed")
     return 0
 
 
