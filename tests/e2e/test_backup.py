@@ -125,7 +125,7 @@ def test_there_must_be_something_to_back_up(
 ) -> None:
     argv = [str(tmp_path / "backup"), "--home", str(tmp_path / "nothing")]
     assert "does not exist" in is_refused(capsys, backup.run, argv)
-    assert "holds no backup" in is_refused(capsys, restore.run, [str(tmp_path / "backup")])
+    assert "holds no complete backup" in is_refused(capsys, restore.run, [str(tmp_path / "backup")])
 
 
 def _cut(path: Path) -> None:
@@ -270,7 +270,7 @@ def test_an_object_that_the_store_lost_fails_the_backup(
         objects.open_folder(platform.home / "objects").delete(lost)
         argv = [str(tmp_path / "backup"), "--home", str(platform.home)]
         assert lost in is_refused(capsys, backup.run, argv)
-    assert "holds no backup" in is_refused(capsys, restore.run, [str(tmp_path / "backup")])
+    assert "holds no complete backup" in is_refused(capsys, restore.run, [str(tmp_path / "backup")])
 
 
 def test_gc_says_what_it_removed(

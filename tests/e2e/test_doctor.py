@@ -93,7 +93,7 @@ def test_people_read_a_line_for_each_check(
     assert f"ok   home: {home}, for its owner only\n" in said
     assert (
         "fail settings: Invalid MODELYARD_PUBLIC_URL 'models.example': expected the URL that "
-        "clients use, e.g. https://models.example.com.\n     → Correct that variable" in said
+        "clients use, e.g. https://models.example.com.\n     → Correct the variable" in said
     )
 
 
@@ -107,7 +107,7 @@ def test_people_read_a_line_for_each_check(
         ("MODELYARD_TLS_CERT_FILE", "/nowhere", "TLS files", "fail", "MODELYARD_TLS_KEY_FILE"),
         ("MODELYARD_TOKEN_FILE", "/nowhere", "token file", "fail", "cannot be read"),
         ("MODELYARD_ARTIFACTS", "http://x", "store", "fail", "Invalid MODELYARD_ARTIFACTS"),
-        ("MODELYARD_PUBLIC_URL", "http://models.example", "public URL", "warn", "without TLS"),
+        ("MODELYARD_PUBLIC_URL", "http://models.example", "public URL", "warn", "is not encrypted"),
         ("MODELYARD_REGISTRY_TARGET", "127.0.0.1:1", "services", "fail", "registry does not"),
         ("MODELYARD_TRACKING_URI", "http://127.0.0.1:1", "address", "fail", "cannot be reached"),
         ("MODELYARD_TRACKING_URI", "sqlite:///x", "address", "fail", "Invalid tracking URI"),
@@ -159,7 +159,7 @@ def test_a_port_that_is_taken_is_named(
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         monkeypatch.setenv("MODELYARD_PORT", str(port))
-        assert f"127.0.0.1:{port} cannot be" in Found(capsys).of("ports", "fail")
+        assert f"cannot listen on 127.0.0.1:{port}" in Found(capsys).of("ports", "fail")
 
 
 def test_a_damaged_database_is_named(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -263,7 +263,7 @@ def test_a_registry_with_an_address_of_its_own_is_looked_at_there(
         found = Found(capsys, "--tracking-uri", f"grpc://127.0.0.1:{port}")
     another.drain(0)
     assert "RegistryService is ready" in found.of("health", "ok")
-    assert "TrackingService does not say" in found.of("health", "fail")
+    assert "TrackingService did not report its health" in found.of("health", "fail")
     found.of("token", "ok")
 
 

@@ -139,7 +139,7 @@ def test_a_second_process_on_a_home_is_refused_and_told_who_has_it(shared: Up) -
 
     assert said == (
         f"modelyard up: {shared.home} is in use by process {shared.process.pid} "
-        f"({shared.instance['http']}); use that one, or stop it with: modelyard down"
+        f"({shared.instance['http']}); use that instance, or stop it with: modelyard down"
     )
     assert shared.get("/health") == (200, b"OK")
 
