@@ -5,7 +5,7 @@ with one durable commit of one small row in the same database. Tracking, registr
 their own processes, and so does the floor; calls to floor and product alternate, so that a drift of
 the machine affects both. Quote the ratios. PostgreSQL comes from the tests, with its data on disk.
 
-    PYTHONPATH=tests python -m benchmarks.rpc [rounds]
+    python -m benchmarks.rpc [rounds]
 """
 
 from __future__ import annotations
