@@ -10,26 +10,40 @@ WORKERS := $(shell $(PYTHON) -c 'import os; print(min(4, 2 * (os.cpu_count() or 
 LATER := postgres or e2e or faults or clients
 # `make test` needs one MLflow client; with T=, the clients that the part of the suite may need.
 CLIENT := $(CLIENTS)/mlflow-3.17/installed
-CLIENTS_OF_PART = $(if $(findstring compat,$(T))$(filter tests tests/,$(T)),clients) $(if $(findstring e2e,$(T)),$(CLIENTS)/uv/installed)
+CLIENTS_OF_PART = $(if $(findstring compat,$(T))$(filter tests tests/,$(T)),clients)
 PYTEST := -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 # Tests start hundreds of processes: compile their imports once.
 export PYTHONDONTWRITEBYTECODE :=
+# uv installs in seconds what takes pip minutes, and checks each file's hash for a part of a lock too.
 # Wheels are unpacked once and linked into each environment.
-UV := UV_CACHE_DIR=.cache/uv $(CLIENTS)/uv/bin/uv
+UV := UV_CACHE_DIR=.cache/uv .cache/installer/bin/uv
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python
+PINNED := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo clients test test-rest test-all coverage check format protos baseline lock soak bench clean compat-table settings-page
+.PHONY: help install dev up demo clients test test-rest test-all coverage check format protos baseline lock soak bench clean compat-table settings-page
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-install: .venv/installed ## Install everything into .venv, with the `modelyard` command
+install: .venv/installed ## Install the platform and the SDK into .venv, with the `modelyard` command
 
-.venv/installed: requirements.lock pyproject.toml
+.venv/installed: requirements.lock pyproject.toml .cache/installer/installed
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+	$(INSTALL) --require-hashes --constraint requirements.lock --requirement pyproject.toml --extra server
+	$(INSTALL) --no-deps --build-constraints requirements.lock --editable .
+	@touch $@
+
+dev: .venv/dev ## Install the tools of developers into .venv too
+
+.venv/dev: .venv/installed
+	$(INSTALL) --require-hashes --requirement requirements.lock
+	@touch $@
+
+.cache/installer/installed: tools/requirements-uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else f"Modelyard needs Python 3.11 or newer, this is {sys.version.split()[0]}; run make PYTHON=python3.12")'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
 up: install ## Run the platform until Ctrl-C: http://127.0.0.1:5000, gRPC 127.0.0.1:50051
@@ -40,40 +54,35 @@ demo: install ## Train, register, stage, promote, serve, swap and roll back in a
 
 clients: $(CLIENTS)/mlflow-2.22/installed $(CLIENTS)/mlflow-3.6/installed $(CLIENTS)/mlflow-3.17/installed ## Install environments with the real MLflow clients, for the tests
 
-$(CLIENTS)/mlflow-%/installed: tests/compat/requirements-mlflow-%.txt $(CLIENTS)/uv/installed
-	$(UV) venv --quiet --clear --python $(CLIENTS)/uv/bin/python $(@D)
+$(CLIENTS)/mlflow-%/installed: tests/compat/requirements-mlflow-%.txt .cache/installer/installed
+	$(UV) venv --quiet --clear --python $(PYTHON) $(@D)
 	$(UV) pip install --quiet --require-hashes --python $(@D)/bin/python -r $<
 	@$(@D)/bin/python -W ignore -c 'import mlflow.cli, mlflow.sklearn, sklearn.ensemble' # compiles once for all tests
 	@touch $@
 
-$(CLIENTS)/uv/installed: tests/compat/requirements-uv.txt
-	$(PYTHON) -m venv --clear $(@D)
-	$(@D)/bin/python -m pip install --quiet --require-hashes -r $<
-	@touch $@
-
-test: install $(if $(T),$(CLIENTS_OF_PART),$(CLIENT)) ## Run the daily tests: SQLite, one MLflow client, few processes (T=path: all tests of a path)
+test: dev $(if $(T),$(CLIENTS_OF_PART),$(CLIENT)) ## Run the daily tests: SQLite, one MLflow client, few processes (T=path: all tests of a path)
 	$(BIN)/python $(PYTEST) $(if $(T),$(T),-m "not ($(LATER))")
 
-test-rest: install clients ## Run the other tests: PostgreSQL, whole platforms, faults, all MLflow clients
+test-rest: dev clients ## Run the other tests: PostgreSQL, whole platforms, faults, all MLflow clients
 	$(BIN)/python $(PYTEST) -m "$(LATER)"
 
-test-all: install clients ## Run all tests
+test-all: dev clients ## Run all tests
 	$(BIN)/python $(PYTEST)
 
-coverage: install clients ## Run all tests (T=path: those of a path) and print the branch coverage of services and the SDK
+coverage: dev clients ## Run all tests (T=path: those of a path) and print the branch coverage of services and the SDK
 	$(BIN)/coverage erase
 	mkdir -p .cache/coverage
 	$(BIN)/coverage run $(PYTEST) $(T)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-compat-table: install clients ## Compare with MLflow's server and client, and generate docs/compatibility.md
+compat-table: dev clients ## Compare with MLflow's server and client, and generate docs/compatibility.md
 	COMPATIBILITY_PAGE=write $(BIN)/python -m pytest -q tests/compat/test_conformance.py
 
-settings-page: install ## Generate the tables of docs/settings.md from the declarations of the settings
+settings-page: dev ## Generate the tables of docs/settings.md from the declarations of the settings
 	$(BIN)/python tools/settings_page.py
 
-check: install ## Check format, lint, types, imports, spelling, the contract, stub drift, manifests
+check: dev ## Check format, lint, types, imports, spelling, the contract, stub drift, manifests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(PACKAGES)
@@ -85,29 +94,27 @@ check: install ## Check format, lint, types, imports, spelling, the contract, st
 	$(BIN)/python tools/gen_stubs.py --check
 	$(BIN)/python tools/check_manifests.py
 
-format: install ## Format code and contract, apply the linter's fixes
+format: dev ## Format code and contract, apply the linter's fixes
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format --quiet .
 	$(BIN)/buf format --write
 
-protos: install ## Generate the stubs from the contract
+protos: dev ## Generate the stubs from the contract
 	$(BIN)/python tools/gen_stubs.py
 
-baseline: install ## Make the present contract the baseline for breaking changes (at a release)
+baseline: dev ## Make the present contract the baseline for breaking changes (at a release)
 	$(BIN)/buf build --exclude-source-info -o protos/baseline.binpb
 
-lock: ## Pin versions and hashes of all dependencies again (needs uv)
-	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
-	  --no-header --no-emit-index-url --no-annotate --quiet --output-file requirements.lock
-	for f in tests/compat/requirements-*.in; do uv pip compile $$f --universal --python-version 3.11 \
-	  --generate-hashes --no-header --no-emit-index-url --no-annotate --quiet \
-	  --output-file $${f%.in}.txt || exit 1; done
+lock: .cache/installer/installed ## Pin versions and hashes of all dependencies again
+	$(UV) pip compile pyproject.toml --all-extras $(PINNED) --output-file requirements.lock
+	for f in tests/compat/requirements-*.in tools/requirements-uv.in; do \
+	  $(UV) pip compile $$f $(PINNED) --output-file $${f%.in}.txt || exit 1; done
 
-soak: install ## Run long forms: each fault N times (3), all hostile values, many examples, no pipelining
+soak: dev ## Run long forms: each fault N times (3), all hostile values, many examples, no pipelining
 	MODELYARD_SOAK=$(or $(N),3) $(BIN)/python -m pytest -q -s tests/faults tests/contract/test_hostile_*.py tests/property --timeout 7200
 	TEST_PIPELINE=off $(BIN)/python -m pytest -q tests/contract/test_tracking_*.py -k postgresql
 
-bench: install clients ## Measure RPCs and transfers against their floors, the edge against gRPC and MLflow's server
+bench: dev clients ## Measure RPCs and transfers against their floors, the edge against gRPC and MLflow's server
 	$(BIN)/python -m benchmarks.rpc
 	$(BIN)/python -m benchmarks.http
 	$(BIN)/python -m benchmarks.transfers

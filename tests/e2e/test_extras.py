@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from tests.support.processes.installed import ROOT, succeed
 
-UV = ROOT / ".cache" / "clients" / "uv" / "bin" / "uv"
-"""`make clients` sets it up."""
+UV = ROOT / ".cache" / "installer" / "bin" / "uv"
+"""`make install` sets it up."""
 
 IMPORTED = {
     "sklearn": ["modelyard.sklearn", "modelyard.pyfunc", "sklearn", "skops.io", "yaml", "rich"],
