@@ -34,15 +34,7 @@ print(f"Trained model. Test accuracy: {test_accuracy:.3f}")
 
 model_uri = f"runs:/{run_id}/model"
 model_name = "iris_classifier"
-model_versions = client.search_model_versions(f"name='{model_name}'")
-if not model_versions:
-    version_info = mlflow.register_model(model_uri, model_name)
-    new_version = version_info.version
-else:
-    # The registry assigns the number; this is only the expected one.
-    new_version = max([int(v.version) for v in model_versions]) + 1
-    version_info = mlflow.register_model(model_uri, model_name)
-    new_version = version_info.version
+new_version = mlflow.register_model(model_uri, model_name).version
 print(f"Registered {model_name} version {new_version}")
 
 client.transition_model_version_stage(name=model_name, version=new_version, stage="Staging")
@@ -54,12 +46,10 @@ staging_accuracy = accuracy_score(y_test, staging_predictions)
 print(f"Staging model accuracy (validation): {staging_accuracy:.3f}")
 
 if staging_accuracy >= REQUIRED_ACCURACY:
-    prod_versions = client.search_model_versions(
-        f"name='{model_name}' and current_stage='Production'"
+    # One call: the holder moves to Archived in the same transaction, so Production is never empty.
+    client.transition_model_version_stage(
+        name=model_name, version=new_version, stage="Production", archive_existing_versions=True
     )
-    for pv in prod_versions:
-        client.transition_model_version_stage(name=model_name, version=pv.version, stage="Archived")
-    client.transition_model_version_stage(name=model_name, version=new_version, stage="Production")
     print(f"Promoted version {new_version} to Production!")
 else:
     print(f"Staging accuracy {staging_accuracy:.3f} below threshold. Not promoting.")
