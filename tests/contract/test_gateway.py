@@ -4,7 +4,8 @@ import http.client
 import json
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,14 @@ class Edge:
 
 @pytest.fixture(params=["without a token", "with a token"])
 def edge(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Edge]:
+    with running_edge(tmp_path, token=request.param == "with a token") as edge:
+        yield edge
+
+
+@contextmanager
+def running_edge(
+    store: Path, *, token: bool, areas: Collection[str] = tuple(SERVICES)
+) -> Iterator[Edge]:
     ready = dict.fromkeys(SERVICES, True)
     server = RpcServer()
     for area, services in SERVICES.items():
@@ -49,11 +58,11 @@ def edge(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Edge]:
     (grpc_port,) = server.start("127.0.0.1:0")
     signer = UrlSigner(b"s" * 32, lambda: "http://127.0.0.1")
     gateway = Gateway(
-        [Backend(area, f"127.0.0.1:{grpc_port}", f":{grpc_port}") for area in SERVICES],
-        LocalStore(tmp_path, signer),
+        [Backend(area, f"127.0.0.1:{grpc_port}", f":{grpc_port}") for area in areas],
+        LocalStore(store, signer),
         signer,
         server.active,
-        host="127.0.0.1" if request.param == "without a token" else None,
+        host=None if token else "127.0.0.1",
     )
     listener = listen("127.0.0.1", 0)
     http_server = HttpServer(gateway, listener, grace_s=5)
@@ -84,6 +93,23 @@ def test_health_names_the_services_that_are_not_ready(edge: Edge) -> None:
     assert status == 503
     assert json.loads(body)["error_code"] == "TEMPORARILY_UNAVAILABLE"
     assert json.loads(body)["message"] == "Not ready: registry, serving."
+
+
+def test_without_a_serving_service_the_platform_is_ready_and_predictions_answer_501(
+    tmp_path: Path,
+) -> None:
+    with running_edge(tmp_path, token=False, areas=("tracking", "registry")) as edge:
+        edge.ready["serving"] = False
+
+        assert edge.ask("/health")[0] == 200
+        assert set(json.loads(edge.ask("/.well-known/modelyard")[2])["grpc"]) == {
+            "tracking",
+            "registry",
+        }
+        status, _, body = edge.ask("/api/modelyard/v1/endpoints/x:predict", "POST")
+
+    assert (status, json.loads(body)["error_code"]) == (501, "NOT_IMPLEMENTED")
+    assert "modelyard models serve" in json.loads(body)["message"]
 
 
 def test_the_version_is_plain_text(edge: Edge) -> None:

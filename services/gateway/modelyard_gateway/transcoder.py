@@ -46,7 +46,7 @@ class Transcoder:
     """Answers HTTP requests by calls to the services.
 
     Args:
-        backends: The services.
+        backends: The services; routes of an area without one answer 501.
     """
 
     def __init__(self, backends: Sequence[Backend]) -> None:
@@ -58,7 +58,7 @@ class Transcoder:
         """Add a route for each HTTP binding of a method of the contract."""
         for area, services in SERVICES.items():
             for method in (method for service in services for method in service.methods):
-                handler = self._handler(area, method)
+                handler = self._handler(area, method) if area in self._backends else _not_configured
                 for verb, path in bindings(method):
                     routes.template(verb, path, handler, path)
                     routes.template(verb, "/ajax-api/" + path.removeprefix("/api/"), handler, path)
@@ -98,6 +98,14 @@ class Transcoder:
         if area not in self._channels:
             self._channels[area] = self._backends[area].connect_on_event_loop()
         return self._channels[area]
+
+
+async def _not_configured(request: Request) -> Response:
+    raise HttpError(
+        501,
+        "NOT_IMPLEMENTED",
+        "This installation has no serving service; `modelyard models serve` answers predictions.",
+    )
 
 
 def bindings(method: MethodDescriptor) -> Iterator[tuple[str, str]]:

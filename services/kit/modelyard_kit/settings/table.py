@@ -48,11 +48,12 @@ def _monitoring() -> str:
     )
 
 
-def _target(service: str, default: str) -> str:
+def _target(service: str, default: str, shown: str = "") -> str:
     return setting(
         f"address of {service} as a gRPC target: `host:port`, `dns:///host:port`, "
         "`ipv4:10.0.0.1:50051,10.0.0.2:50051`",
         default=default,
+        shown=shown,
         check=checks.target,
     )
 
@@ -288,7 +289,7 @@ class GatewaySettings(
     gateway_listen: str = _listen("127.0.0.1:5000", "HTTP, or HTTPS with a certificate")
     gateway_monitoring: str = _monitoring()
     public_url: str = _public_url("", "its own address")
-    serving_target: str = _target("serving", "127.0.0.1:50053")
+    serving_target: str = _target("serving", "", shown="none, predictions are not routed")
     tracking_public_target: str = _public_target("tracking")
     registry_public_target: str = _public_target("the registry")
     serving_public_target: str = _public_target("serving")

@@ -63,4 +63,5 @@ def _backends(settings: GatewaySettings, tls: TlsFiles) -> list[Backend]:
     return [
         Backend(area, targets[area][0], targets[area][1] or targets[area][0], credentials)
         for area in SERVICES
+        if targets[area][0]
     ]
