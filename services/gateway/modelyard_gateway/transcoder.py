@@ -100,7 +100,7 @@ class Transcoder:
         return self._channels[area]
 
 
-async def _not_configured(request: Request) -> Response:
+async def _not_configured(_request: Request) -> Response:
     raise HttpError(
         501,
         "NOT_IMPLEMENTED",
