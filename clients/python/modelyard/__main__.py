@@ -43,7 +43,7 @@ _COMMANDS = {
         "doctor": "diagnose an installation and suggest remedies",
         "backup": "write databases and objects to a folder",
         "restore": "restore a backup",
-        "gc": "remove unreferenced objects",
+        "gc": "remove unreferenced objects, and what was deleted long ago",
     },
     "Migration": {
         "import mlflow": "import from an MLflow server or database",

@@ -148,6 +148,9 @@ class Database(ABC):
             return "The database cannot be used: all connections to it are busy."
         return ""
 
+    def overwrite_deleted(self) -> None:  # noqa: B027 - nothing to do unless a subclass says so
+        """Overwrite deleted values that the database's files still contain, where it can."""
+
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()

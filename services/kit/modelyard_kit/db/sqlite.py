@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,14 @@ _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # NORMAL can lose acknowledged commits in a power failure
     "PRAGMA foreign_keys=ON",
+    "PRAGMA secure_delete=ON",  # what was deleted or replaced is overwritten in the file
     "PRAGMA case_sensitive_like=ON",  # LIKE is case-sensitive in the filter grammar
     "PRAGMA busy_timeout=20000",
+)
+_EMPTY_LOG = (
+    "PRAGMA busy_timeout=1000",  # writers wait meanwhile
+    "PRAGMA wal_checkpoint(TRUNCATE)",
+    _PRAGMAS[-1],
 )
 _MIN_FREE_BYTES = 1 << 20
 """With less free space writes may fail, so the service is reported as not ready."""
@@ -81,6 +87,15 @@ class SqliteDatabase(Database):
             "The disk of the database is full; nothing was written. Free some space, then try "
             "again."
         )
+
+    def overwrite_deleted(self) -> None:
+        """Move the write-ahead log, which holds earlier pages, into the file, and empty it.
+
+        While another transaction reads, the log stays until a later call.
+        """
+        with closing(self.engine.raw_connection()) as connection:
+            for pragma in _EMPTY_LOG:
+                connection.cursor().execute(pragma)
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
