@@ -373,15 +373,17 @@ class RemainingObject(_message.Message):
     def __init__(self, digest: _Optional[str] = ..., size_bytes: _Optional[int] = ..., versions: _Optional[_Iterable[_Union[PinningVersion, _Mapping]]] = ..., files: _Optional[_Iterable[_Union[FileWithSameBytes, _Mapping]]] = ..., removable_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class EraseDataResponse(_message.Message):
-    __slots__ = ("entries", "files", "files_bytes", "removed", "remaining")
+    __slots__ = ("entries", "files", "files_bytes", "removed", "remaining", "unexamined_objects")
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
     FILES_FIELD_NUMBER: _ClassVar[int]
     FILES_BYTES_FIELD_NUMBER: _ClassVar[int]
     REMOVED_FIELD_NUMBER: _ClassVar[int]
     REMAINING_FIELD_NUMBER: _ClassVar[int]
+    UNEXAMINED_OBJECTS_FIELD_NUMBER: _ClassVar[int]
     entries: int
     files: int
     files_bytes: int
     removed: _containers.RepeatedCompositeFieldContainer[UnusedObject]
     remaining: _containers.RepeatedCompositeFieldContainer[RemainingObject]
-    def __init__(self, entries: _Optional[int] = ..., files: _Optional[int] = ..., files_bytes: _Optional[int] = ..., removed: _Optional[_Iterable[_Union[UnusedObject, _Mapping]]] = ..., remaining: _Optional[_Iterable[_Union[RemainingObject, _Mapping]]] = ...) -> None: ...
+    unexamined_objects: int
+    def __init__(self, entries: _Optional[int] = ..., files: _Optional[int] = ..., files_bytes: _Optional[int] = ..., removed: _Optional[_Iterable[_Union[UnusedObject, _Mapping]]] = ..., remaining: _Optional[_Iterable[_Union[RemainingObject, _Mapping]]] = ..., unexamined_objects: _Optional[int] = ...) -> None: ...
