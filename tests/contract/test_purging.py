@@ -8,7 +8,15 @@ from typing import Any
 import grpc
 import pytest
 from sqlalchemy import func, select
-from tests.support.databases.dialects import Dialect
+from tests.support.databases.dialects import BEFORE_SQL, Dialect
+from tests.support.platforms.full_runs import (
+    DATASET,
+    ONE,
+    TWO,
+    experiment,
+    full_run,
+    log_metric,
+)
 from tests.support.platforms.swept_platform import Platform, swept_platform
 from tests.support.platforms.tracking_service import refused
 
@@ -16,12 +24,10 @@ from modelyard.api.artifacts.v1 import artifacts_pb2 as artifacts
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_kit.artifacts import Digest
-from modelyard_tracking.models import Base, Purged
+from modelyard_tracking.models import Base
 from modelyard_tracking.operations import purging
 
 DAY_MS = 24 * 60 * 60 * 1000
-ONE, TWO = b"one", b"two"
-DATASET = pb.Dataset(name="iris", digest="d", source_type="local", source="s")
 
 
 @pytest.fixture
@@ -61,12 +67,6 @@ def rows(platform: Platform) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def experiment(platform: Platform, name: str) -> str:
-    tags = [pb.ExperimentTag(key="team", value="x")]
-    request = pb.CreateExperimentRequest(name=name, tags=tags)
-    return str(platform.tracking.rpc.CreateExperiment(request).experiment_id)
-
-
 def delete(platform: Platform, *, experiment_id: str = "", run_id: str = "") -> None:
     rpc = platform.tracking.rpc
     if experiment_id:
@@ -86,46 +86,6 @@ def restore(platform: Platform, experiment_id: str) -> bool:
             return False
         raise
     return True
-
-
-def full_run(platform: Platform, experiment_id: str = "0") -> tuple[str, str]:
-    """Log something of every kind in a run; return its id and that of its logged model."""
-    tracking = platform.tracking
-    run_id = tracking.create_run(experiment_id, tags=[pb.RunTag(key="k", value="v")])
-    created = tracking.rpc.CreateLoggedModel(
-        pb.CreateLoggedModelRequest(
-            experiment_id=experiment_id,
-            name="model",
-            source_run_id=run_id,
-            params=[pb.LoggedModelParameter(key="p", value="1")],
-            tags=[pb.LoggedModelTag(key="t", value="2")],
-        )
-    )
-    model_id = str(created.model.info.model_id)
-    tracking.finalize(model_id)
-    tracking.rpc.LogParam(pb.LogParamRequest(run_id=run_id, key="depth", value="3"))
-    log_metric(platform, run_id, model_id, 0.5)
-    tracking.rpc.LogInputs(
-        pb.LogInputsRequest(
-            run_id=run_id,
-            datasets=[
-                pb.DatasetInput(dataset=DATASET, tags=[pb.InputTag(key="use", value="train")])
-            ],
-            models=[pb.ModelInput(model_id=model_id)],
-        )
-    )
-    outputs = [pb.ModelOutput(model_id=model_id, step=1)]
-    tracking.rpc.LogOutputs(pb.LogOutputsRequest(run_id=run_id, models=outputs))
-    tracking.log_files({"a.txt": ONE}, run_id=run_id)
-    tracking.log_files({"MLmodel": TWO}, model_id=model_id)
-    return run_id, model_id
-
-
-def log_metric(platform: Platform, run_id: str, model_id: str, value: float, step: int = 1) -> None:
-    request = pb.LogMetricRequest(
-        run_id=run_id, key="loss", value=value, step=step, timestamp=1, model_id=model_id
-    )
-    platform.tracking.rpc.LogMetric(request)
 
 
 def model_metrics(platform: Platform, model_id: str) -> list[float]:
@@ -303,24 +263,10 @@ def test_stored_replies_about_a_purged_run_are_removed(platform: Platform) -> No
     assert new.run.info.run_id != run_id
 
 
-@pytest.mark.parametrize("older_than_ms", [-1, 3_153_600_000_001])
-def test_an_age_out_of_range_is_refused(platform: Platform, older_than_ms: int) -> None:
-    request = artifacts.PurgeDeletedRequest(older_than_ms=older_than_ms)
-    with refused("INVALID_PARAMETER_VALUE", "older_than_ms"):
-        platform.tracking.artifacts.PurgeDeleted(request)
-
-
-def test_an_age_is_required_and_a_page_token_checked(platform: Platform) -> None:
-    with refused("INVALID_PARAMETER_VALUE", "older_than_ms"):
-        platform.tracking.artifacts.PurgeDeleted(artifacts.PurgeDeletedRequest())
+@BEFORE_SQL
+def test_an_age_is_required_and_checked_and_so_is_a_page_token(platform: Platform) -> None:
+    for fields in ({}, {"older_than_ms": -1}, {"older_than_ms": 3_153_600_000_001}):
+        with refused("INVALID_PARAMETER_VALUE", "older_than_ms"):
+            platform.tracking.artifacts.PurgeDeleted(artifacts.PurgeDeletedRequest(**fields))
     with refused("INVALID_PARAMETER_VALUE", "page_token"):
         purge_page(platform, page_token="x")
-
-
-def test_ids_of_purged_resources_are_recorded(platform: Platform) -> None:
-    run_id, _ = full_run(platform)
-    delete(platform, run_id=run_id)
-    purge(platform)
-    with platform.database.read() as session:
-        (purged,) = session.scalars(select(Purged))
-    assert (purged.kind, purged.purged_id) == ("run", run_id)

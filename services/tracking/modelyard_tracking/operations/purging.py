@@ -53,7 +53,7 @@ class _Claimable(NamedTuple):
 
     table: _Resource
     key: InstrumentedAttribute[Any]
-    count: str
+    counter: str
     """Field of `Purge`."""
     owner: OwnerKind | None
     """Kind of its trees; None if it has none."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
-from sqlalchemy import ColumnElement, delete, exists, select, tuple_, update
+from sqlalchemy import ColumnElement, CursorResult, delete, exists, select, tuple_, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from modelyard_kit.db.base import EXCLUSIVE
@@ -175,5 +175,5 @@ def _remove_some(session: Session, dependent: _Dependent, ids: Collection[Any], 
 
 
 def _execute(session: Session, statement: Any) -> int:
-    result = session.execute(statement.execution_options(synchronize_session=False))
-    return int(result.rowcount)
+    unsynchronized = statement.execution_options(synchronize_session=False)
+    return cast("CursorResult[Any]", session.execute(unsynchronized)).rowcount

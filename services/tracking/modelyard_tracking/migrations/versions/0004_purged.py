@@ -44,8 +44,7 @@ def upgrade() -> None:
     )
     now_ms = time.time_ns() // 1_000_000
     for name in ("experiment", "run", "logged_model"):
-        table = sa.table(name, *map(sa.column, ("deleted_ms", "updated_ms", "lifecycle_stage")))
-        known = now_ms if name == "run" else table.c.updated_ms
-        op.execute(
-            sa.update(table).where(table.c.lifecycle_stage == "deleted").values(deleted_ms=known)
-        )
+        rows = sa.table(name, *map(sa.column, ("deleted_ms", "updated_ms", "lifecycle_stage")))
+        deleted_ms = now_ms if name == "run" else rows.c.updated_ms
+        deleted = sa.update(rows).where(rows.c.lifecycle_stage == "deleted")
+        op.execute(deleted.values(deleted_ms=deleted_ms))
