@@ -265,8 +265,9 @@ def test_stored_replies_about_a_purged_run_are_removed(platform: Platform) -> No
 
 @BEFORE_SQL
 def test_an_age_is_required_and_checked_and_so_is_a_page_token(platform: Platform) -> None:
-    for fields in ({}, {"older_than_ms": -1}, {"older_than_ms": 3_153_600_000_001}):
+    for older_than_ms in (None, -1, 3_153_600_000_001):
+        request = artifacts.PurgeDeletedRequest(older_than_ms=older_than_ms)
         with refused("INVALID_PARAMETER_VALUE", "older_than_ms"):
-            platform.tracking.artifacts.PurgeDeleted(artifacts.PurgeDeletedRequest(**fields))
+            platform.tracking.artifacts.PurgeDeleted(request)
     with refused("INVALID_PARAMETER_VALUE", "page_token"):
         purge_page(platform, page_token="x")

@@ -44,6 +44,7 @@ _COMMANDS = {
         "backup": "write databases and objects to a folder",
         "restore": "restore a backup",
         "gc": "remove unreferenced objects, and what was deleted long ago",
+        "erase": "erase personal data",
     },
     "Migration": {
         "import mlflow": "import from an MLflow server or database",
