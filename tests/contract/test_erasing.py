@@ -173,10 +173,9 @@ def test_erased_values_are_in_no_file_of_sqlite(tmp_path: Path) -> None:
         metadata = (("idempotency-key", "k"),)
         reply = platform.tracking.rpc.CreateRun(new_run, metadata=metadata)
         run_id = reply.run.info.run_id
-        for value in ("longer " * 700 + SECRET, SECRET):
-            request = pb.SetTagRequest(run_id=run_id, key="name", value=value)
-            platform.tracking.rpc.SetTag(request)
-        param = pb.LogParamRequest(run_id=run_id, key="p", value=SECRET)
+        request = pb.SetTagRequest(run_id=run_id, key="name", value=f"Lady {SECRET}")
+        platform.tracking.rpc.SetTag(request)
+        param = pb.LogParamRequest(run_id=run_id, key="p", value=SECRET * 200)
         platform.tracking.rpc.LogParam(param)
         assert erase(platform, run_id=run_id, tag="name").entries == 1
         assert erase(platform, run_id=run_id, param="p").entries == 1

@@ -148,8 +148,11 @@ class Database(ABC):
             return "The database cannot be used: all connections to it are busy."
         return ""
 
-    def overwrite_deleted(self) -> None:  # noqa: B027 - nothing to do unless a subclass says so
-        """Overwrite deleted values that the database's files still contain, where it can."""
+    def overwrite(self, session: Session) -> None:  # noqa: B027 - SQLite alone has to
+        """Overwrite in the database's file what this transaction deletes."""
+
+    def empty_log(self) -> None:  # noqa: B027 - as above
+        """Remove deleted values from the database's log."""
 
     def close(self) -> None:
         """Close every connection."""

@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from modelyard_kit.db.base import Database, usable
 from modelyard_kit.errors import (
@@ -29,14 +30,18 @@ from modelyard_kit.errors import (
     Unavailable,
 )
 
+_FAST_DELETE = "PRAGMA secure_delete=FAST"
+"""Overwrites what is deleted where that costs no further write; all of it would slow logging."""
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # NORMAL can lose acknowledged commits in a power failure
     "PRAGMA foreign_keys=ON",
-    "PRAGMA secure_delete=ON",  # what was deleted or replaced is overwritten in the file
+    _FAST_DELETE,
     "PRAGMA case_sensitive_like=ON",  # LIKE is case-sensitive in the filter grammar
     "PRAGMA busy_timeout=20000",
 )
+_OVERWRITING = "overwriting"
+"""Key of a connection's information: whether its transaction overwrites all that it deletes."""
 _EMPTY_LOG = (
     "PRAGMA busy_timeout=1000",  # writers wait meanwhile
     "PRAGMA wal_checkpoint(TRUNCATE)",
@@ -88,8 +93,13 @@ class SqliteDatabase(Database):
             "again."
         )
 
-    def overwrite_deleted(self) -> None:
-        """Move the write-ahead log, which holds earlier pages, into the file, and empty it.
+    def overwrite(self, session: Session) -> None:
+        connection = session.connection()
+        connection.exec_driver_sql("PRAGMA secure_delete=ON")
+        connection.info[_OVERWRITING] = True
+
+    def empty_log(self) -> None:
+        """Move the write-ahead log, which has earlier versions of pages, into the file; empty it.
 
         While another transaction reads, the log stays until a later call.
         """
@@ -127,6 +137,7 @@ def open_sqlite(url: URL, pool_size: int) -> SqliteDatabase:
     )
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
+    event.listen(engine, "checkin", _stop_overwriting)
     database = SqliteDatabase(engine, lock_file)
     try:
         with usable(path.name), database.write() as session:
@@ -164,3 +175,8 @@ def _configure(connection: sqlite3.Connection, _record: Any) -> None:
 def _begin(connection: Connection) -> None:
     options = connection.get_execution_options()
     connection.exec_driver_sql(options.get("sqlite_begin", "BEGIN DEFERRED"))
+
+
+def _stop_overwriting(connection: sqlite3.Connection | None, record: ConnectionPoolEntry) -> None:
+    if record.info.pop(_OVERWRITING, False) and connection is not None:
+        connection.execute(_FAST_DELETE).close()

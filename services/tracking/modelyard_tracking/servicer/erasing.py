@@ -117,11 +117,12 @@ class Erasing(Purging):
         else:
             erased = self._claim_resource(context, target, dry_run=dry_run)
             self._purge(context, 0, sys.maxsize)
-        self.database.overwrite_deleted()
+        self.database.empty_log()
         return erased
 
     @write_step
     def _erase_part(self, call: Call, target: Target, *, dry_run: bool) -> _Erased:
+        self.database.overwrite(call.session)
         files = erasing.files_of(call.session, target)
         count = erasing.erase_part(call.session, target, call.now_ms)
         entries = 0 if target.part is Part.PATH else count
@@ -129,6 +130,7 @@ class Erasing(Purging):
 
     @write_step
     def _claim_resource(self, call: Call, target: Target, *, dry_run: bool) -> _Erased:
+        self.database.overwrite(call.session)
         erasing.find_resource(call.session, target)
         files = erasing.files_of(call.session, target)
         purged = purging.count(call.session, purging.of_one(target.kind, target.resource_id))

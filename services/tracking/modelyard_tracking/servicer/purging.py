@@ -43,12 +43,13 @@ class Purging(Sweeping):
             step, is_left = self._purge_some(context, until_ms)
             purge.add(step)
             if not is_left:
-                self.database.overwrite_deleted()
+                self.database.empty_log()
                 return purge, False
         return purge, True
 
     @write_step
     def _purge_some(self, call: Call, until_ms: int) -> tuple[Purge, bool]:
+        self.database.overwrite(call.session)
         return purging.purge_some(call.session, until_ms, call.now_ms)
 
 
