@@ -218,7 +218,7 @@ def _require_free(session: Session, name: str) -> None:
     if taken.lifecycle_stage == Lifecycle.DELETED:
         explanation = (
             f" It is deleted: restore the experiment with id {taken.experiment_id}, "
-            "or choose another name."
+            "purge it with `modelyard gc --deleted`, or choose another name."
         )
     raise AlreadyExists(
         f"Experiment(name={name}) already exists.{explanation}",
