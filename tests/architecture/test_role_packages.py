@@ -28,6 +28,7 @@ MODULES = {
         "modelyard_server.processes.databases",
         "modelyard_server.admin.tokens",
         "modelyard_server.admin.gc",
+        "modelyard_server.admin.erase",
         "modelyard_server.admin.backup",
         "modelyard_server.admin.restore",
     ],

@@ -340,3 +340,32 @@ def test_of_concurrent_imports_of_one_resource_one_creates_it(tracking: Tracking
             replies = list(threads.map(call, range(16)))
         assert len({reply[0] for reply in replies}) == 1
         assert [created for _, created in replies].count(True) == 1
+
+
+def purge(tracking: Tracking) -> None:
+    tracking.artifacts.PurgeDeleted(artifacts.PurgeDeletedRequest(older_than_ms=0))
+
+
+def test_purged_imports_are_not_imported_again(tracking: Tracking) -> None:
+    import_experiment(tracking, experiment())
+    import_run(tracking, run(experiment_id="7"))
+    import_model(tracking, model(experiment_id="7"))
+    tracking.rpc.DeleteExperiment(pb.DeleteExperimentRequest(experiment_id="7"))
+    purge(tracking)
+    with refused("INVALID_STATE", "experiment '7' was purged"):
+        import_experiment(tracking, experiment())
+    with refused("INVALID_STATE", RUN, "purged"):
+        import_run(tracking, run())
+    with refused("INVALID_STATE", MODEL, "purged"):
+        import_model(tracking, model())
+    number, created = import_experiment(tracking, experiment(), "http://other.test")
+    assert created
+    assert number != "7"
+
+
+def test_ids_of_purged_runs_are_not_used_by_imports(tracking: Tracking) -> None:
+    purged = tracking.create_run()
+    tracking.rpc.DeleteRun(pb.DeleteRunRequest(run_id=purged))
+    purge(tracking)
+    with refused("INVALID_STATE", purged, "purged"):
+        import_run(tracking, run(purged))

@@ -126,6 +126,7 @@ ROWS = [
         "imported",
         {"origin": "there", "kind": "experiment", "origin_id": "1", "id_here": "7"},
     ),
+    Row("0004", "purged", {"kind": "run", "purged_id": "d" * 32, "purged_ms": 1}),
 ]
 
 

@@ -45,7 +45,7 @@ COMMANDS = {
     "serving": ["serving", "models serve"],
     "gateway": ["gateway"],
     "server": [
-        *("up", "demo", "migrate", "tokens", "doctor", "backup", "restore", "gc"),
+        *("up", "demo", "migrate", "tokens", "doctor", "backup", "restore", "gc", "erase"),
         *("import mlflow", "export mlflow"),
     ],
 }

@@ -43,7 +43,8 @@ _COMMANDS = {
         "doctor": "diagnose an installation and suggest remedies",
         "backup": "write databases and objects to a folder",
         "restore": "restore a backup",
-        "gc": "remove unreferenced objects",
+        "gc": "remove unreferenced objects, and what was deleted long ago",
+        "erase": "erase personal data",
     },
     "Migration": {
         "import mlflow": "import from an MLflow server or database",

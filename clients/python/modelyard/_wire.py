@@ -10,6 +10,7 @@ from modelyard.api.tracking.v1 import tracking_pb2
 from modelyard.entities import (
     Dataset,
     DatasetInput,
+    Erasure,
     Experiment,
     FileInfo,
     InputTag,
@@ -18,6 +19,7 @@ from modelyard.entities import (
     LoggedModelOutput,
     LoggedModelStatus,
     Metric,
+    RemainingObject,
     Run,
     RunData,
     RunInfo,
@@ -210,4 +212,31 @@ def resolved_model(uri: str, message: registry_pb2.ResolveModelResponse) -> Reso
         model_id=message.model_id,
         experiment_id=message.experiment_id,
         revision=message.revision,
+    )
+
+
+def erasure(message: artifacts_pb2.EraseDataResponse) -> Erasure:
+    return Erasure(
+        entries=message.entries,
+        files=message.files,
+        files_bytes=message.files_bytes,
+        removed=[item.digest for item in message.removed],
+        remaining=[_remaining(item) for item in message.remaining],
+        unexamined_objects=message.unexamined_objects,
+    )
+
+
+def _remaining(message: artifacts_pb2.RemainingObject) -> RemainingObject:
+    is_timed = message.HasField("removable_time")
+    return RemainingObject(
+        digest=message.digest,
+        size_bytes=message.size_bytes,
+        versions=[f"models:/{pin.name}/{pin.version}" for pin in message.versions],
+        files=[
+            f"runs:/{file.run_id}/{file.path}"
+            if file.run_id
+            else f"models:/{file.model_id}/{file.path}"
+            for file in message.files
+        ],
+        removable_time=message.removable_time.ToMilliseconds() if is_timed else None,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from modelyard._client.artifacts import Artifacts
+from modelyard._client.erasing import Erasing
 from modelyard._client.experiments import Experiments
 from modelyard._client.logged_items import Logging
 from modelyard._client.logged_models import LoggedModels
@@ -12,7 +13,7 @@ from modelyard._client.runs import Runs
 __all__ = ["Client", "MlflowClient"]
 
 
-class MlflowClient(Experiments, Runs, Logging, Artifacts, LoggedModels, ModelVersions):
+class MlflowClient(Experiments, Runs, Logging, Artifacts, LoggedModels, ModelVersions, Erasing):
     """Calls of the tracking service and the registry, under MLflow's names.
 
     Every call has a deadline and is retried when the server cannot be reached, but takes effect

@@ -9,7 +9,7 @@ from importlib import import_module
 
 _ROOMS = {
     "processes": ("up", "tracking", "registry", "serving", "gateway"),
-    "admin": ("migrate", "tokens", "gc", "backup", "restore", "doctor"),
+    "admin": ("migrate", "tokens", "gc", "erase", "backup", "restore", "doctor"),
     "demo": ("demo",),
 }
 _MODULES = {word: f"modelyard_server.{room}.{word}" for room in _ROOMS for word in _ROOMS[room]}

@@ -1,6 +1,8 @@
-"""Client of the registry: lists the manifests that registered versions are pinned to."""
+"""Client of the registry: the manifests that versions are pinned to, and those versions."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import grpc
 
@@ -14,7 +16,7 @@ _PAGE_SIZE = 10_000
 
 
 class Registry:
-    """Client of the registry, used by the sweep of objects.
+    """Client of the registry, used by the sweep of objects and by erasing.
 
     Args:
         channel: Channel to `RegistryService`; None without a registry, which refuses sweeps.
@@ -32,19 +34,41 @@ class Registry:
             Unavailable: The registry cannot be reached.
             FailedPrecondition: No registry is configured.
         """
-        if self._stub is None:
-            raise FailedPrecondition(
-                "Cannot sweep without the registry, which lists the manifests that versions are "
-                "pinned to. Set MODELYARD_REGISTRY_TARGET."
-            )
         digests: set[Digest] = set()
         page_token = ""
         while True:
             request = pb.ListPinnedManifestsRequest(page_size=_PAGE_SIZE, page_token=page_token)
             reply: pb.ListPinnedManifestsResponse = ask(
-                "registry", self._stub.ListPinnedManifests, request, token=self._token
+                "registry", self._registry.ListPinnedManifests, request, token=self._token
             )
             digests.update(map(Digest, reply.digests))
             page_token = reply.next_page_token
             if not page_token:
                 return digests
+
+    def versions_pinned_to(self, manifest: Digest) -> list[tuple[str, str]]:
+        """Return name and number of each version that is pinned to a manifest.
+
+        Raises:
+            Unavailable: The registry cannot be reached.
+            FailedPrecondition: No registry is configured.
+        """
+        found: list[tuple[str, str]] = []
+        request = pb.SearchModelVersionsRequest(filter=f"digest = '{manifest}'")
+        while True:
+            reply: pb.SearchModelVersionsResponse = ask(
+                "registry", self._registry.SearchModelVersions, request, token=self._token
+            )
+            found += [(version.name, version.version) for version in reply.model_versions]
+            request.page_token = reply.next_page_token
+            if not reply.next_page_token:
+                return found
+
+    @property
+    def _registry(self) -> Any:
+        if self._stub is None:
+            raise FailedPrecondition(
+                "Cannot remove objects without the registry, which lists the manifests that "
+                "versions are pinned to. Set MODELYARD_REGISTRY_TARGET."
+            )
+        return self._stub

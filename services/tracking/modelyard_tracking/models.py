@@ -16,6 +16,7 @@ from sqlalchemy import (
     LargeBinary,
     String,
     Text,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -24,6 +25,12 @@ from modelyard_tracking.rules.states import Lifecycle, ModelStatus, RunStatus
 
 # SQLite assigns only INTEGER keys automatically.
 _Number = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _index_where(condition: str, name: str, *columns: str) -> Index:
+    """Return an index of the rows that match a condition, which other rows do not pay for."""
+    where = text(condition)
+    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
 
 
 class Base(DeclarativeBase):
@@ -38,6 +45,8 @@ class Experiment(Base):
     experiment_id: Mapped[int] = mapped_column(_Number, primary_key=True, autoincrement=True)
     name: Mapped[str] = mapped_column(String(500), unique=True)
     lifecycle_stage: Mapped[str] = mapped_column(String(16), default=Lifecycle.ACTIVE)
+    deleted_ms: Mapped[int | None] = mapped_column(BigInteger)
+    """Unix time in milliseconds of the deletion, here as in the other tables."""
     created_ms: Mapped[int] = mapped_column(BigInteger)
     updated_ms: Mapped[int] = mapped_column(BigInteger)
     revision: Mapped[int] = mapped_column(BigInteger, default=1)
@@ -67,10 +76,14 @@ class Run(Base):
     start_ms: Mapped[int] = mapped_column(BigInteger)
     end_ms: Mapped[int | None] = mapped_column(BigInteger)
     lifecycle_stage: Mapped[str] = mapped_column(String(16), default=Lifecycle.ACTIVE)
+    deleted_ms: Mapped[int | None] = mapped_column(BigInteger)
     deleted_with_experiment: Mapped[bool] = mapped_column(Boolean, default=False)
     """Whether restoring the experiment restores the run."""
     revision: Mapped[int] = mapped_column(BigInteger, default=1)
-    __table_args__ = (Index("run_by_start", "experiment_id", "start_ms"),)
+    __table_args__ = (
+        Index("run_by_start", "experiment_id", "start_ms"),
+        _index_where("deleted_ms IS NOT NULL", "run_by_deletion", "lifecycle_stage", "deleted_ms"),
+    )
 
     @property
     def etag(self) -> str:
@@ -113,6 +126,7 @@ class MetricChunk(Base):
         Index(
             "metric_chunk_by_curve", "run_id", "key", "model_id", "dataset_name", "dataset_digest"
         ),
+        _index_where("model_id <> ''", "metric_chunk_by_model", "model_id"),
     )
 
 
@@ -143,9 +157,16 @@ class LoggedModel(Base):
     source_run_id: Mapped[str | None] = mapped_column(ForeignKey(Run.run_id))
     status: Mapped[str] = mapped_column(String(16), default=ModelStatus.PENDING)
     lifecycle_stage: Mapped[str] = mapped_column(String(16), default=Lifecycle.ACTIVE)
+    deleted_ms: Mapped[int | None] = mapped_column(BigInteger)
     created_ms: Mapped[int] = mapped_column(BigInteger)
     updated_ms: Mapped[int] = mapped_column(BigInteger)
     __table_args__ = (
+        _index_where(
+            "deleted_ms IS NOT NULL",
+            "logged_model_by_deletion",
+            "lifecycle_stage",
+            "deleted_ms",
+        ),
         Index("logged_model_by_run", "source_run_id"),
         Index("logged_model_by_creation", "experiment_id", "created_ms"),
     )
@@ -246,6 +267,16 @@ class Imported(Base):
     """`experiment`, `run` or `model`."""
     origin_id: Mapped[str] = mapped_column(String(256), primary_key=True)
     id_here: Mapped[str] = mapped_column(String(64))
+
+
+class Purged(Base):
+    """The id of a purged resource, which no import may use again."""
+
+    __tablename__ = "purged"
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    """As in `Imported`."""
+    purged_id: Mapped[str] = mapped_column(String(34), primary_key=True)
+    purged_ms: Mapped[int] = mapped_column(BigInteger)
 
 
 class ArtifactFile(Base):

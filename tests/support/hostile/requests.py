@@ -282,6 +282,8 @@ ARTIFACTS: dict[str, Callable[[World], dict[str, Any]]] = {
     "DeleteArtifacts": lambda world: {"model_id": world.new_model(), "path": "notes"},
     "SealManifest": _of_model(path="notes"),
     "SweepObjects": _always(dry_run=True),
+    "PurgeDeleted": _always(older_than_ms=1, dry_run=True),
+    "EraseData": _in_run(tag="gone", dry_run=True),
     "CreatePresignedUploadUrl": _in_run(path="b.txt", expiration=60),
     "CreatePresignedDownloadUrl": _in_run(path="notes/a.txt", expiration=60),
 }

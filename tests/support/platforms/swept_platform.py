@@ -160,7 +160,9 @@ class Platform:
 
 class _WithToken(grpc.UnaryUnaryClientInterceptor):
     def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
-        return continuation(details._replace(metadata=_METADATA, timeout=30), request)
+        return continuation(
+            details._replace(metadata=(*(details.metadata or ()), *_METADATA), timeout=30), request
+        )
 
 
 @contextmanager

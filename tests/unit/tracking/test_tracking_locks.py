@@ -18,7 +18,7 @@ from tests.support.databases.dialects import open_migrated
 
 from modelyard_kit.artifacts import Digest, ManifestFile
 from modelyard_kit.db.base import Database
-from modelyard_kit.errors import FailedPrecondition, InvalidArgument
+from modelyard_kit.errors import FailedPrecondition, InvalidArgument, NotFound
 from modelyard_tracking.app import MIGRATIONS
 from modelyard_tracking.operations import (
     artifacts,
@@ -27,6 +27,7 @@ from modelyard_tracking.operations import (
     importing,
     logged_models,
     metrics,
+    purging,
     runs,
 )
 from modelyard_tracking.rules.artifacts import Owner, OwnerKind
@@ -140,7 +141,7 @@ def test_no_run_is_restored_in_an_experiment_that_is_being_deleted(
     database: Database, run_id: str
 ) -> None:
     with database.write() as session:
-        runs.delete_run(session, run_id)
+        runs.delete_run(session, run_id, 0)
     with pytest.raises(FailedPrecondition, match="restore the experiment first"):
         overlapping(
             database,
@@ -153,8 +154,38 @@ def test_nothing_is_logged_to_a_run_that_is_being_deleted(database: Database, ru
     with pytest.raises(FailedPrecondition, match="must be in the 'active' state"):
         overlapping(
             database,
-            lambda session: runs.delete_run(session, run_id),
+            lambda session: runs.delete_run(session, run_id, 0),
             lambda session: runs.write_to_run(session, run_id),
+        )
+
+
+def purge(session: Session) -> purging.Purge:
+    return purging.purge_some(session, 10, 10)[0]
+
+
+def test_a_run_that_is_being_purged_is_not_restored(database: Database, run_id: str) -> None:
+    with database.write() as session:
+        runs.delete_run(session, run_id, 0)
+    with pytest.raises(NotFound, match=run_id):
+        overlapping(database, purge, lambda session: runs.restore_run(session, run_id))
+
+
+def test_a_run_that_is_being_restored_is_not_purged(database: Database, run_id: str) -> None:
+    with database.write() as session:
+        runs.delete_run(session, run_id, 0)
+    purged = overlapping(database, lambda session: runs.restore_run(session, run_id), purge)
+    assert purged == purging.Purge()
+    with database.read() as session:
+        assert runs.get_run(session, run_id).lifecycle_stage == "active"
+
+
+def test_an_experiment_that_is_being_purged_is_not_restored(database: Database) -> None:
+    with database.write() as session:
+        experiments.create_experiment(session, "b", "", {}, 0)
+        experiments.delete_experiment(session, "1", 1)
+    with pytest.raises(NotFound):
+        overlapping(
+            database, purge, lambda session: experiments.restore_experiment(session, "1", 2)
         )
 
 

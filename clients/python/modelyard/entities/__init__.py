@@ -1,5 +1,6 @@
 """Entities that the client returns, with MLflow's attributes. Times are Unix milliseconds."""
 
+from modelyard.entities.erasures import Erasure, RemainingObject
 from modelyard.entities.experiments import Experiment, ExperimentTag, ViewType
 from modelyard.entities.files import FileInfo
 from modelyard.entities.logged_models import (
@@ -29,6 +30,7 @@ from modelyard.entities.runs import (
 __all__ = [
     "Dataset",
     "DatasetInput",
+    "Erasure",
     "Experiment",
     "ExperimentTag",
     "FileInfo",
@@ -42,6 +44,7 @@ __all__ = [
     "Metric",
     "PagedList",
     "Param",
+    "RemainingObject",
     "Run",
     "RunData",
     "RunInfo",

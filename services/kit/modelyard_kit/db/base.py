@@ -148,6 +148,12 @@ class Database(ABC):
             return "The database cannot be used: all connections to it are busy."
         return ""
 
+    def overwrite(self, session: Session) -> None:  # noqa: B027 - SQLite alone has to
+        """Overwrite in the database's file what this transaction deletes."""
+
+    def empty_log(self) -> None:  # noqa: B027 - as above
+        """Remove deleted values from the database's log."""
+
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()

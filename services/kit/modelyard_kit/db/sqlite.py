@@ -12,13 +12,14 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from modelyard_kit.db.base import Database, usable
 from modelyard_kit.errors import (
@@ -29,12 +30,22 @@ from modelyard_kit.errors import (
     Unavailable,
 )
 
+_FAST_DELETE = "PRAGMA secure_delete=FAST"
+"""Overwrites what is deleted where that costs no further write; all of it would slow logging."""
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # NORMAL can lose acknowledged commits in a power failure
     "PRAGMA foreign_keys=ON",
+    _FAST_DELETE,
     "PRAGMA case_sensitive_like=ON",  # LIKE is case-sensitive in the filter grammar
     "PRAGMA busy_timeout=20000",
+)
+_OVERWRITING = "overwriting"
+"""Key of a connection's information: whether its transaction overwrites all that it deletes."""
+_EMPTY_LOG = (
+    "PRAGMA busy_timeout=1000",  # writers wait meanwhile
+    "PRAGMA wal_checkpoint(TRUNCATE)",
+    _PRAGMAS[-1],
 )
 _MIN_FREE_BYTES = 1 << 20
 """With less free space writes may fail, so the service is reported as not ready."""
@@ -82,6 +93,20 @@ class SqliteDatabase(Database):
             "again."
         )
 
+    def overwrite(self, session: Session) -> None:
+        connection = session.connection()
+        connection.exec_driver_sql("PRAGMA secure_delete=ON")
+        connection.info[_OVERWRITING] = True
+
+    def empty_log(self) -> None:
+        """Move the write-ahead log, which has earlier versions of pages, into the file; empty it.
+
+        While another transaction reads, the log stays until a later call.
+        """
+        with closing(self.engine.raw_connection()) as connection:
+            for pragma in _EMPTY_LOG:
+                connection.cursor().execute(pragma)
+
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
         with self.engine.execution_options(**_IMMEDIATE).begin() as connection:
@@ -112,6 +137,7 @@ def open_sqlite(url: URL, pool_size: int) -> SqliteDatabase:
     )
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
+    event.listen(engine, "checkin", _stop_overwriting)
     database = SqliteDatabase(engine, lock_file)
     try:
         with usable(path.name), database.write() as session:
@@ -149,3 +175,8 @@ def _configure(connection: sqlite3.Connection, _record: Any) -> None:
 def _begin(connection: Connection) -> None:
     options = connection.get_execution_options()
     connection.exec_driver_sql(options.get("sqlite_begin", "BEGIN DEFERRED"))
+
+
+def _stop_overwriting(connection: sqlite3.Connection | None, record: ConnectionPoolEntry) -> None:
+    if record.info.pop(_OVERWRITING, False) and connection is not None:
+        connection.execute(_FAST_DELETE).close()

@@ -7,6 +7,8 @@ request and the reply in the mutation's own transaction, and kept for 25 hours (
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from google.protobuf.descriptor import MethodDescriptor
@@ -34,6 +36,7 @@ from modelyard_kit.observability.metrics import idempotent_replays
 KEPT_MS = 25 * 60 * 60 * 1000
 MAX_KEY_LENGTH = 128
 _EXPIRED_PER_CALL = 100
+_FORGOTTEN_AT_ONCE = 5_000  # databases bind at most some ten thousand values
 
 _columns = MetaData()
 replies = Table(
@@ -131,3 +134,19 @@ def store_reply(session: Session, key: Key, reply: Message, now_ms: int) -> None
             created_ms=now_ms,
         )
     )
+
+
+def forget_replies(session: Session, words: Iterable[str]) -> None:
+    """Delete the replies that contain one of some words, such as the id of a purged run.
+
+    A retry of such a call is a new call.
+    """
+    containing = re.compile(b"|".join(re.escape(word.encode()) for word in words))
+    stored = session.execute(
+        select(replies.c.principal, replies.c.key, replies.c.reply).execution_options(yield_per=500)
+    )
+    found = [(row.principal, row.key) for row in stored if containing.search(row.reply)]
+    identity = tuple_(replies.c.principal, replies.c.key)
+    for start in range(0, len(found), _FORGOTTEN_AT_ONCE):
+        batch = found[start : start + _FORGOTTEN_AT_ONCE]
+        session.execute(delete(replies).where(identity.in_(batch)))

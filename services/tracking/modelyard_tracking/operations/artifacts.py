@@ -201,12 +201,15 @@ def delete_files(session: Session, owner: Owner, path: str) -> bool:
         count.
     """
     _lock_tree(session, owner)
-    removed = session.scalars(
-        delete(ArtifactFile).where(*_of(owner), at_or_below(path)).returning(ArtifactFile.path)
-    ).all()
-    for start in range(0, len(removed), _KEYS_PER_STATEMENT):
-        _remove(session, owner, removed[start : start + _KEYS_PER_STATEMENT])
-    return bool(removed)
+    paths = session.scalars(select(ArtifactFile.path).where(*_of(owner), at_or_below(path))).all()
+    remove_files(session, owner, paths)
+    return bool(paths)
+
+
+def remove_files(session: Session, owner: Owner, paths: Sequence[str]) -> None:
+    """Remove files from a tree, which the caller has locked."""
+    for start in range(0, len(paths), _KEYS_PER_STATEMENT):
+        _remove(session, owner, paths[start : start + _KEYS_PER_STATEMENT])
 
 
 def _lock_tree(session: Session, owner: Owner) -> None:

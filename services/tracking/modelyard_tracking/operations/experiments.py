@@ -72,7 +72,7 @@ def advance_experiment_ids(session: Session, number: int) -> None:
 
 def get_experiment(session: Session, experiment_id: str, lock: Lock = UNLOCKED) -> Experiment:
     found = session.get(Experiment, experiment_number(experiment_id), with_for_update=lock)
-    if found is None:
+    if found is None or found.lifecycle_stage == Lifecycle.PURGED:
         raise NotFound(f"No Experiment with id={experiment_id} exists", experiment_id=experiment_id)
     return found
 
@@ -141,6 +141,7 @@ def delete_experiment(session: Session, experiment_id: str, now_ms: int) -> None
             experiment_id=experiment_id,
         )
     experiment.lifecycle_stage = Lifecycle.DELETED
+    experiment.deleted_ms = now_ms
     _touch(experiment, now_ms)
     session.execute(
         update(Run)
@@ -149,6 +150,7 @@ def delete_experiment(session: Session, experiment_id: str, now_ms: int) -> None
         )
         .values(
             lifecycle_stage=Lifecycle.DELETED,
+            deleted_ms=now_ms,
             deleted_with_experiment=True,
             revision=Run.revision + 1,
         )
@@ -164,12 +166,18 @@ def restore_experiment(session: Session, experiment_id: str, now_ms: int) -> Non
             experiment_id=experiment_id,
         )
     experiment.lifecycle_stage = Lifecycle.ACTIVE
+    experiment.deleted_ms = None
     _touch(experiment, now_ms)
     session.execute(
         update(Run)
-        .where(Run.experiment_id == experiment.experiment_id, Run.deleted_with_experiment)
+        .where(
+            Run.experiment_id == experiment.experiment_id,
+            Run.deleted_with_experiment,
+            Run.lifecycle_stage != Lifecycle.PURGED,
+        )
         .values(
             lifecycle_stage=Lifecycle.ACTIVE,
+            deleted_ms=None,
             deleted_with_experiment=False,
             revision=Run.revision + 1,
         )
@@ -210,7 +218,7 @@ def _require_free(session: Session, name: str) -> None:
     if taken.lifecycle_stage == Lifecycle.DELETED:
         explanation = (
             f" It is deleted: restore the experiment with id {taken.experiment_id}, "
-            "or choose another name."
+            "purge it with `modelyard gc --deleted`, or choose another name."
         )
     raise AlreadyExists(
         f"Experiment(name={name}) already exists.{explanation}",

@@ -35,7 +35,12 @@ from modelyard_tracking.operations.experiments import (
 )
 from modelyard_tracking.operations.inputs import NewDatasetInput, add_inputs, add_outputs
 from modelyard_tracking.operations.logged_models import log_logged_model_params
-from modelyard_tracking.operations.origins import Kind, register_origin
+from modelyard_tracking.operations.origins import (
+    Kind,
+    is_purged,
+    purged_here,
+    register_origin,
+)
 from modelyard_tracking.operations.params_and_tags import log_params
 from modelyard_tracking.operations.runs import get_run
 from modelyard_tracking.rules.states import Lifecycle, ModelStatus, RunStatus
@@ -109,7 +114,11 @@ class OriginalModel:
 def import_experiment(
     session: Session, origin: str, original: OriginalExperiment, now_ms: int
 ) -> tuple[Experiment, bool]:
-    """Import an experiment; Default is the same on every server, and only its tags are imported."""
+    """Import an experiment; Default is the same on every server, and only its tags are imported.
+
+    Raises:
+        FailedPrecondition: The experiment was purged.
+    """
     checked_experiment_name(original.name)
     if original.name == DEFAULT_EXPERIMENT_NAME or original.experiment_id == "0":
         return _add_to_default(session, origin, original), False
@@ -143,14 +152,16 @@ def import_experiment(
     return experiment, created
 
 
-def import_run(session: Session, origin: str, original: OriginalRun) -> tuple[Run, bool]:
+def import_run(
+    session: Session, origin: str, original: OriginalRun, now_ms: int
+) -> tuple[Run, bool]:
     """Import a run without its metrics and artifacts.
 
     A run without a name gets the value of the tag `mlflow.runName`, or else its id, as its name.
 
     Raises:
         NotFound: The experiment or a logged model does not exist.
-        FailedPrecondition: The run is active, and its experiment is deleted.
+        FailedPrecondition: The run is active, and its experiment is deleted; or the run was purged.
         InvalidArgument: The run is in another experiment here, or has another value of a param or
             another step of an output.
     """
@@ -176,6 +187,7 @@ def import_run(session: Session, origin: str, original: OriginalRun) -> tuple[Ru
         start_ms=original.start_ms,
         end_ms=original.end_ms,
         lifecycle_stage=original.lifecycle_stage,
+        deleted_ms=(run.deleted_ms or now_ms) if is_deleted else None,
         deleted_with_experiment=is_deleted and experiment.lifecycle_stage == Lifecycle.DELETED,
     )
     tags = {**original.tags, RUN_NAME_TAG: name}
@@ -197,6 +209,7 @@ def import_logged_model(
 
     Raises:
         NotFound: The experiment or the run does not exist.
+        FailedPrecondition: The model was purged.
         InvalidArgument: The model or its run is in another experiment here, its name has a
             forbidden character, or a param already has another value.
     """
@@ -212,8 +225,10 @@ def import_logged_model(
     else:
         known = select(LoggedModel).where(LoggedModel.model_id == imported.id_here)
         model = session.scalars(known.with_for_update(**EXCLUSIVE)).one()
+        if model.lifecycle_stage == Lifecycle.PURGED:  # in the meantime
+            raise purged_here(Kind.MODEL, original.model_id)
     _refuse_move(model.experiment_id, experiment.experiment_id, f"logged model {model.model_id}")
-    model.lifecycle_stage = Lifecycle.ACTIVE
+    model.lifecycle_stage, model.deleted_ms = Lifecycle.ACTIVE, None
     session.flush()
     log_logged_model_params(session, model.model_id, original.params, original.updated_ms)
     _assign(
@@ -268,6 +283,8 @@ def _free_experiment_number(session: Session, origin_id: str) -> int | None:
     """Return the number of the original if it is free here, or None for the next free number."""
     number = importable_experiment_number(origin_id)
     if number is None or session.get(Experiment, number) is not None:
+        return None
+    if is_purged(session, Kind.EXPERIMENT, str(number)):
         return None
     return number
 

@@ -89,6 +89,7 @@ def finalize_logged_model(
 def delete_logged_model(session: Session, model_id: str, now_ms: int) -> None:
     model = get_logged_model(session, model_id, EXCLUSIVE)
     model.lifecycle_stage = Lifecycle.DELETED
+    model.deleted_ms = now_ms
     model.updated_ms = now_ms
 
 

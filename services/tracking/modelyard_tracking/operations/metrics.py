@@ -126,6 +126,30 @@ def log_points(session: Session, run_id: str, curves: Mapping[Curve, Sequence[Po
     _update_latest_of_models(connection, run_id, curves)
 
 
+def restore_latest_of_models(session: Session, identities: Iterable[Identity]) -> None:
+    """Set the latest points of logged models from the stored points, after rows were removed.
+
+    Args:
+        session: Session of the transaction.
+        identities: Keys of the removed rows.
+    """
+    connection = session.connection()
+    for model_id, key, dataset_name, dataset_digest in identities:
+        of_curve = (
+            _chunks.c.model_id == model_id,
+            _chunks.c.key == key,
+            _chunks.c.dataset_name == dataset_name,
+            _chunks.c.dataset_digest == dataset_digest,
+        )
+        newest = select(func.max(_chunks.c.max_step)).where(*of_curve).scalar_subquery()
+        curve = Curve(key, model_id, dataset_name, dataset_digest)
+        for chunk in connection.execute(
+            select(_chunks).where(*of_curve, _chunks.c.max_step == newest)
+        ):
+            points = list(Packed(chunk.steps, chunk.timestamps, chunk.values).points())
+            _update_latest_of_models(connection, chunk.run_id, {curve: points})
+
+
 def _require_models(session: Session, model_ids: set[str]) -> None:
     if not model_ids:
         return

@@ -80,7 +80,7 @@ def create_run(
 
 def get_run(session: Session, run_id: str, lock: Lock = UNLOCKED) -> Run:
     found = session.get(Run, run_id, with_for_update=lock)
-    if found is None:
+    if found is None or found.lifecycle_stage == Lifecycle.PURGED:
         raise _no_run(run_id)
     return found
 
@@ -148,11 +148,12 @@ def update_run(
     return run
 
 
-def delete_run(session: Session, run_id: str) -> None:
+def delete_run(session: Session, run_id: str, now_ms: int) -> None:
     """Delete a run by itself: restoring its experiment does not restore it."""
     run = get_run(session, run_id, EXCLUSIVE)
     if run.lifecycle_stage == Lifecycle.ACTIVE:
         run.lifecycle_stage = Lifecycle.DELETED
+        run.deleted_ms = now_ms
         run.revision += 1
 
 
@@ -175,12 +176,14 @@ def restore_run(session: Session, run_id: str) -> None:
             experiment_id=str(run.experiment_id),
         )
     run.lifecycle_stage = Lifecycle.ACTIVE
+    run.deleted_ms = None
     run.deleted_with_experiment = False
     run.revision += 1
 
 
 def _require_run(session: Session, run_id: str) -> None:
-    if session.scalar(select(Run.run_id).where(Run.run_id == run_id)) is None:
+    known = select(Run.run_id).where(Run.run_id == run_id, Run.lifecycle_stage != Lifecycle.PURGED)
+    if session.scalar(known) is None:
         raise _no_run(run_id)
 
 

@@ -160,13 +160,15 @@ def _own_files(session: Session, owner: Owner, path: str) -> list[ManifestFile]:
     ]
 
 
-def at_or_below(path: str) -> ColumnElement[bool]:
+def at_or_below(
+    path: str, table: type[ArtifactFile | ArtifactPart] = ArtifactFile
+) -> ColumnElement[bool]:
     """Return a condition for files at or below a path; for all files if the path is empty."""
     if not path:
         return true()
     # "0" is the character after "/".
-    inside = and_(ArtifactFile.path > f"{path}/", ArtifactFile.path < f"{path}0")
-    return or_(ArtifactFile.path == path, inside)
+    inside = and_(table.path > f"{path}/", table.path < f"{path}0")
+    return or_(table.path == path, inside)
 
 
 def _shown_models(session: Session, run_id: str) -> list[LoggedModel]:

@@ -10,6 +10,8 @@ from modelyard_kit.errors import InvalidArgument
 class Lifecycle(StrEnum):
     ACTIVE = "active"
     DELETED = "deleted"
+    PURGED = "purged"
+    """Does not exist any more for any caller; its rows are being removed."""
 
 
 class View(StrEnum):

@@ -33,16 +33,16 @@ from modelyard_tracking.rules.artifacts import (
     objects_of,
 )
 from modelyard_tracking.rules.values import checked_model_id, run_id_of
+from modelyard_tracking.servicer.erasing import Erasing
 from modelyard_tracking.servicer.owners import owner_of
 from modelyard_tracking.servicer.presigning import Presigning
 from modelyard_tracking.servicer.proof_of_possession import ProofOfPossession
-from modelyard_tracking.servicer.sweeping import Sweeping
 
 _ENTRIES_PER_PAGE = 1_000
 _DOWNLOAD_S = 15 * 60
 
 
-class ArtifactsServicer(Presigning, Sweeping):
+class ArtifactsServicer(Presigning, Erasing):
     """All RPCs of `ArtifactsService`. The store is queried before a transaction opens.
 
     Uploads to a store that does not verify digests are hashed when they are committed, so every

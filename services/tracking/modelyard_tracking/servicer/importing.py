@@ -39,7 +39,9 @@ class Importing:
 
     @writes
     def ImportRun(self, request: pb.ImportRunRequest, call: Call) -> pb.ImportRunResponse:
-        run, created = importing.import_run(call.session, request.origin, _run(request.run))
+        run, created = importing.import_run(
+            call.session, request.origin, _run(request.run), call.now_ms
+        )
         return pb.ImportRunResponse(run_id=run.run_id, created=created)
 
     @writes

@@ -83,7 +83,7 @@ class Runs:
 
     @writes
     def DeleteRun(self, request: pb.DeleteRunRequest, call: Call) -> pb.DeleteRunResponse:
-        runs.delete_run(call.session, checked_run_id(request.run_id))
+        runs.delete_run(call.session, checked_run_id(request.run_id), call.now_ms)
         return pb.DeleteRunResponse()
 
     @writes

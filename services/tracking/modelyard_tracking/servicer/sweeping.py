@@ -26,7 +26,7 @@ _SCAN_BATCH = 1_000
 _BATCHES_PER_CALL = 50
 _TARGET_PER_CALL = 1_000  # objects to remove by one call, approximately
 _AT_ONCE = 8
-_ROWS, _STRAYS = "rows", "strays"
+ROWS, _STRAYS = "rows", "strays"
 _QUERY = paging.fingerprint("sweep")
 
 
@@ -51,7 +51,7 @@ class Sweeping:
         now_ms = self.clock()
         with self._exclusive():
             pinned = self.registry.pinned_manifests()
-            scan_objects = self._scan_rows if part == _ROWS else self._scan_strays
+            scan_objects = self._scan_rows if part == ROWS else self._scan_strays
             scan = scan_objects(after, now_ms)
             unused = self._without_pinned(scan.unused, pinned)
             if not request.dry_run and unused:
@@ -132,14 +132,14 @@ class Sweeping:
             deleted = list(threads.map(lambda digest: self._delete(digest, until_ms), digests))
         removed = [digest for digest, done in zip(digests, deleted, strict=True) if done]
         self._forget(context, removed, until_ms)
-        gc_objects.labels("unreferenced" if part == _ROWS else "stray").inc(len(removed))
+        gc_objects.labels("unreferenced" if part == ROWS else "stray").inc(len(removed))
         return {digest: unused[digest] for digest in removed}
 
     @write_step
     def _claim(
         self, call: Call, part: str, unused: Mapping[Digest, int], now_ms: int, until_ms: int
     ) -> list[Digest]:
-        if part == _ROWS:
+        if part == ROWS:
             return sweeping.claim(call.session, unused, now_ms, until_ms)
         return sweeping.claim_strays(call.session, unused, until_ms)
 
@@ -162,9 +162,9 @@ def _sizes(objects: list[ObjectInfo]) -> dict[Digest, int]:
 def _position(page_token: str) -> tuple[str, str]:
     cursor = paging.decode(page_token, _QUERY)
     if cursor is None:
-        return _ROWS, ""
+        return ROWS, ""
     match cursor:
-        case (str(part), str(after)) if part in {_ROWS, _STRAYS}:
+        case (str(part), str(after)) if part in {ROWS, _STRAYS}:
             return part, after
     raise InvalidArgument(
         "Invalid page_token: expected the next_page_token of an earlier reply, or an empty "
@@ -175,4 +175,4 @@ def _position(page_token: str) -> tuple[str, str]:
 def _next(part: str, last: str) -> str:
     if last:
         return paging.encode((part, last), _QUERY)
-    return paging.encode((_STRAYS, ""), _QUERY) if part == _ROWS else ""
+    return paging.encode((_STRAYS, ""), _QUERY) if part == ROWS else ""

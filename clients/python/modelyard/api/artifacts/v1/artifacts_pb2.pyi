@@ -293,3 +293,97 @@ class SweepObjectsResponse(_message.Message):
     examined: int
     next_page_token: str
     def __init__(self, objects: _Optional[_Iterable[_Union[UnusedObject, _Mapping]]] = ..., examined: _Optional[int] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class PurgeDeletedRequest(_message.Message):
+    __slots__ = ("older_than_ms", "dry_run", "page_token")
+    OLDER_THAN_MS_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    older_than_ms: int
+    dry_run: bool
+    page_token: str
+    def __init__(self, older_than_ms: _Optional[int] = ..., dry_run: bool = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class PurgeDeletedResponse(_message.Message):
+    __slots__ = ("experiments", "runs", "logged_models", "files", "files_bytes", "next_page_token")
+    EXPERIMENTS_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    LOGGED_MODELS_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    FILES_BYTES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    experiments: int
+    runs: int
+    logged_models: int
+    files: int
+    files_bytes: int
+    next_page_token: str
+    def __init__(self, experiments: _Optional[int] = ..., runs: _Optional[int] = ..., logged_models: _Optional[int] = ..., files: _Optional[int] = ..., files_bytes: _Optional[int] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class EraseDataRequest(_message.Message):
+    __slots__ = ("run_id", "model_id", "experiment_id", "param", "tag", "path", "dataset", "dry_run")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    EXPERIMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    PARAM_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    model_id: str
+    experiment_id: str
+    param: str
+    tag: str
+    path: str
+    dataset: str
+    dry_run: bool
+    def __init__(self, run_id: _Optional[str] = ..., model_id: _Optional[str] = ..., experiment_id: _Optional[str] = ..., param: _Optional[str] = ..., tag: _Optional[str] = ..., path: _Optional[str] = ..., dataset: _Optional[str] = ..., dry_run: bool = ...) -> None: ...
+
+class FileWithSameBytes(_message.Message):
+    __slots__ = ("run_id", "model_id", "path")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    model_id: str
+    path: str
+    def __init__(self, run_id: _Optional[str] = ..., model_id: _Optional[str] = ..., path: _Optional[str] = ...) -> None: ...
+
+class PinningVersion(_message.Message):
+    __slots__ = ("name", "version")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    version: str
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
+
+class RemainingObject(_message.Message):
+    __slots__ = ("digest", "size_bytes", "versions", "files", "removable_time")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    REMOVABLE_TIME_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    size_bytes: int
+    versions: _containers.RepeatedCompositeFieldContainer[PinningVersion]
+    files: _containers.RepeatedCompositeFieldContainer[FileWithSameBytes]
+    removable_time: _timestamp_pb2.Timestamp
+    def __init__(self, digest: _Optional[str] = ..., size_bytes: _Optional[int] = ..., versions: _Optional[_Iterable[_Union[PinningVersion, _Mapping]]] = ..., files: _Optional[_Iterable[_Union[FileWithSameBytes, _Mapping]]] = ..., removable_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class EraseDataResponse(_message.Message):
+    __slots__ = ("entries", "files", "files_bytes", "removed", "remaining", "unexamined_objects")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    FILES_BYTES_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    REMAINING_FIELD_NUMBER: _ClassVar[int]
+    UNEXAMINED_OBJECTS_FIELD_NUMBER: _ClassVar[int]
+    entries: int
+    files: int
+    files_bytes: int
+    removed: _containers.RepeatedCompositeFieldContainer[UnusedObject]
+    remaining: _containers.RepeatedCompositeFieldContainer[RemainingObject]
+    unexamined_objects: int
+    def __init__(self, entries: _Optional[int] = ..., files: _Optional[int] = ..., files_bytes: _Optional[int] = ..., removed: _Optional[_Iterable[_Union[UnusedObject, _Mapping]]] = ..., remaining: _Optional[_Iterable[_Union[RemainingObject, _Mapping]]] = ..., unexamined_objects: _Optional[int] = ...) -> None: ...

@@ -81,6 +81,16 @@ class ArtifactsServiceStub(object):
                 request_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SweepObjectsRequest.SerializeToString,
                 response_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SweepObjectsResponse.FromString,
                 _registered_method=True)
+        self.PurgeDeleted = channel.unary_unary(
+                '/modelyard.api.artifacts.v1.ArtifactsService/PurgeDeleted',
+                request_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.PurgeDeletedRequest.SerializeToString,
+                response_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.PurgeDeletedResponse.FromString,
+                _registered_method=True)
+        self.EraseData = channel.unary_unary(
+                '/modelyard.api.artifacts.v1.ArtifactsService/EraseData',
+                request_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.EraseDataRequest.SerializeToString,
+                response_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.EraseDataResponse.FromString,
+                _registered_method=True)
         self.CreatePresignedUploadUrl = channel.unary_unary(
                 '/modelyard.api.artifacts.v1.ArtifactsService/CreatePresignedUploadUrl',
                 request_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.CreatePresignedUploadUrlRequest.SerializeToString,
@@ -169,6 +179,27 @@ class ArtifactsServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PurgeDeleted(self, request, context):
+        """Removes experiments, runs and logged models for good that were deleted long enough ago. An
+        experiment is purged with everything in it. Names become free, ids are not used again, and
+        imports do not bring purged resources back. Objects stay until they are swept. Each call does a
+        bounded part and returns the page token of the next; an interrupted purge is continued by the
+        next one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseData(self, request, context):
+        """Erases personal data for good, whether or not its run, logged model or experiment is deleted:
+        rows, stored replies that may contain it, and objects that nothing else refers to. Reports the
+        objects that remain and why. Fails with RESOURCE_DOES_NOT_EXIST when the owner never existed;
+        erasing what is gone erases nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreatePresignedUploadUrl(self, request, context):
         """Returns a presigned PUT for one file of unknown digest: a URL of the gateway, which hashes the
         bytes.
@@ -232,6 +263,16 @@ def add_ArtifactsServiceServicer_to_server(servicer, server):
                     servicer.SweepObjects,
                     request_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SweepObjectsRequest.FromString,
                     response_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SweepObjectsResponse.SerializeToString,
+            ),
+            'PurgeDeleted': grpc.unary_unary_rpc_method_handler(
+                    servicer.PurgeDeleted,
+                    request_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.PurgeDeletedRequest.FromString,
+                    response_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.PurgeDeletedResponse.SerializeToString,
+            ),
+            'EraseData': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseData,
+                    request_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.EraseDataRequest.FromString,
+                    response_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.EraseDataResponse.SerializeToString,
             ),
             'CreatePresignedUploadUrl': grpc.unary_unary_rpc_method_handler(
                     servicer.CreatePresignedUploadUrl,
@@ -489,6 +530,60 @@ class ArtifactsService(object):
             '/modelyard.api.artifacts.v1.ArtifactsService/SweepObjects',
             modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SweepObjectsRequest.SerializeToString,
             modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SweepObjectsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PurgeDeleted(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.api.artifacts.v1.ArtifactsService/PurgeDeleted',
+            modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.PurgeDeletedRequest.SerializeToString,
+            modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.PurgeDeletedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseData(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.api.artifacts.v1.ArtifactsService/EraseData',
+            modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.EraseDataRequest.SerializeToString,
+            modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.EraseDataResponse.FromString,
             options,
             channel_credentials,
             insecure,
