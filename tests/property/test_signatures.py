@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from hypothesis.extra import pandas as pdst
+from tests.support.soak import examples
 
 from modelyard.exceptions import InvalidParameter
 from modelyard.models import infer_signature
 from modelyard.models._enforce import enforce_schema
-from tests.support.soak import examples
 
 TIMES = st.datetimes(dt.datetime(1700, 1, 1), dt.datetime(2200, 1, 1))  # noqa: DTZ001 - a column without zone
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -71,7 +71,9 @@ def columns(draw: st.DrawFn, rows: int) -> Any:
         zone = draw(st.sampled_from([None, "UTC", "Europe/Berlin"]))
         return pd.Series(values, dtype="datetime64[us]").dt.tz_localize("UTC").dt.tz_convert(zone)
     if kind == "sparse":
-        return pd.arrays.SparseArray(draw(npst.arrays(st.sampled_from([np.int64, np.float64]), rows)))
+        return pd.arrays.SparseArray(
+            draw(npst.arrays(st.sampled_from([np.int64, np.float64]), rows))
+        )
     of = draw(st.sampled_from(sorted(OBJECTS)))
     missing = draw(st.sampled_from([st.nothing(), st.sampled_from([None, np.nan, pd.NaT, pd.NA])]))
     values = draw(st.lists(OBJECTS[of] | missing, min_size=rows, max_size=rows))
@@ -154,5 +156,3 @@ def test_what_is_inferred_from_any_object_accepts_it_or_is_refused(data: Any) ->
         return
     if signature.inputs is not None:
         enforce_schema(data, signature.inputs)
-
-

@@ -22,19 +22,21 @@ from __future__ import annotations
 import json
 from typing import ClassVar
 
-# As MLflow answers over HTTP; any other code is a fault of the server.
+# The statuses of the server's answers over HTTP; those of other codes are 500.
 _HTTP_STATUS = {
     "ABORTED": 409,
     "CANCELLED": 499,
+    "DATA_LOSS": 422,
     "DEADLINE_EXCEEDED": 504,
-    "FEATURE_DISABLED": 501,
+    "FEATURE_DISABLED": 400,
     "INVALID_PARAMETER_VALUE": 400,
+    "INVALID_STATE": 400,
     "NOT_IMPLEMENTED": 501,
     "OUT_OF_RANGE": 400,
     "PERMISSION_DENIED": 403,
     "RESOURCE_ALREADY_EXISTS": 400,
     "RESOURCE_DOES_NOT_EXIST": 404,
-    "RESOURCE_EXHAUSTED": 429,
+    "RESOURCE_EXHAUSTED": 507,
     "TEMPORARILY_UNAVAILABLE": 503,
     "UNAUTHENTICATED": 401,
 }
@@ -57,7 +59,7 @@ class ModelyardException(Exception):
         self.error_code = error_code or self.code
 
     def get_http_status_code(self) -> int:
-        """Return the HTTP status that stands for the error code."""
+        """Return the status with which the server answers such an error over HTTP."""
         return _HTTP_STATUS.get(self.error_code, 500)
 
     def serialize_as_json(self) -> str:

@@ -123,9 +123,7 @@ def test_an_example_json_has_no_form_for_is_left_out_with_a_warning(
     tmp_path: Path, example: Any
 ) -> None:
     with pytest.warns(UserWarning, match="not stored: .* cannot be written as JSON"):
-        modelyard.sklearn.save_model(
-            FOREST, tmp_path / "m", input_example=example, signature=False
-        )
+        modelyard.sklearn.save_model(FOREST, tmp_path / "m", input_example=example, signature=False)
     loaded = pyfunc.load_model(tmp_path / "m")
     assert loaded.input_example is None
     assert len(loaded.predict(X)) == len(X)

@@ -101,7 +101,7 @@ class Artifacts(Calls):
                     f"The figure cannot be written as '{artifact_file}': {refused}"
                 ) from refused
 
-    def log_image(  # noqa: PLR0913 - MLflow's signature
+    def log_image(
         self,
         run_id: str,
         image: Any,

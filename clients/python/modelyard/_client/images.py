@@ -186,11 +186,10 @@ def _array(image: Any) -> Any:
 def _opened(path: str | Path) -> Any:
     image = _pillow()
     try:
-        opened = image.open(path)
-        opened.load()
+        with image.open(path) as opened:
+            return opened.copy()
     except (OSError, ValueError, SyntaxError) as refused:
         raise InvalidParameter(f"'{path}' is not an image that can be read.") from refused
-    return opened
 
 
 def _pillow() -> Any:

@@ -215,24 +215,28 @@ def _all_are(values: Iterable[Any], expected: ColumnType) -> bool:
         return all(_is_list(value) for value in present) and _all_are(
             itertools.chain.from_iterable(_elements(value) for value in present), expected.dtype
         )
-    if isinstance(expected, Map | Object) and not all(isinstance(v, Mapping) for v in present):
-        return False
-    if isinstance(expected, Map):
-        return all(isinstance(key, str) for value in present for key in value) and _all_are(
-            [one for value in present for one in value.values()], expected.value_type
-        )
-    if isinstance(expected, Object):
-        named = [{str(key): one for key, one in value.items()} for value in present]
-        return all(
-            all(p.name in value for value in named if p.required)
-            and _all_are([value[p.name] for value in named if p.name in value], p.dtype)
-            for p in expected.properties
+    if isinstance(expected, Map | Object):
+        return all(isinstance(value, Mapping) for value in present) and _have_members(
+            present, expected
         )
     try:
         cast_column(pd.Series(present, dtype=object), expected, "")
     except InvalidParameter:
         return False
     return True
+
+
+def _have_members(values: list[Mapping[Any, Any]], expected: Map | Object) -> bool:
+    if isinstance(expected, Map):
+        return all(isinstance(key, str) for value in values for key in value) and _all_are(
+            [one for value in values for one in value.values()], expected.value_type
+        )
+    named = [{str(key): one for key, one in value.items()} for value in values]
+    return all(
+        all(member.name in value for value in named if member.required)
+        and _all_are([v[member.name] for v in named if member.name in v], member.dtype)
+        for member in expected.properties
+    )
 
 
 def _is_list(value: Any) -> bool:

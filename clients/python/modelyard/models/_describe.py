@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from modelyard.exceptions import ModelyardException
 from modelyard.models import _example
@@ -25,7 +25,7 @@ def describe(
     model: Model,
     folder: Path,
     example: Any,
-    signature: ModelSignature | bool | None,
+    signature: ModelSignature | Literal[False] | None,
     predict: Predict | None,
 ) -> None:
     """Set signature and example of a model that is being saved.
@@ -71,11 +71,10 @@ def _fits(signature: ModelSignature | None, folder: Path) -> bool:
     """Whether the stored example fits the signature, read as serving reads it."""
     if signature is None or signature.inputs is None:
         return True
-    fits = False
     with _warned("Serving does not warm up with the input example"):
         enforce_schema(_example.read_served(folder), signature.inputs)
-        fits = True
-    return fits
+        return True
+    return False
 
 
 @contextmanager

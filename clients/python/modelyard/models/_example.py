@@ -52,7 +52,9 @@ def read_served(folder: Path) -> Any:
 
     body = json.loads((folder / _SERVING_EXAMPLE).read_text(encoding="utf-8"))
     if "dataframe_split" in body:
-        return pd.DataFrame(body["dataframe_split"]["data"], columns=body["dataframe_split"]["columns"])
+        return pd.DataFrame(
+            body["dataframe_split"]["data"], columns=body["dataframe_split"]["columns"]
+        )
     return body["inputs"]
 
 
@@ -76,6 +78,8 @@ def _forms(data: Any) -> tuple[dict[str, str], Any, dict[str, Any]]:
 
     table = data.to_frame() if isinstance(data, pd.Series) else data
     if isinstance(table, pd.DataFrame):
+        if not table.columns.is_unique:
+            raise InvalidParameter("The input example has several columns of one name.")
         if isinstance(table.columns, pd.MultiIndex):
             # As in the signature: columns of JSON have one name each.
             table = table.set_axis([str(label) for label in table.columns], axis="columns")

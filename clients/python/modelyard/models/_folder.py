@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import urllib.parse
 import urllib.request
@@ -62,9 +63,11 @@ def local_path(uri: str | Path) -> Path:
     """
     if not isinstance(uri, str) or not _FILE.match(uri):
         return Path(uri)
-    parts = urllib.parse.urlsplit(uri)
-    path = urllib.request.url2pathname(parts.path)
-    if parts.netloc not in {"", "localhost"} or not path or "\0" in path:
+    host, path = "", ""
+    with contextlib.suppress(ValueError):  # a host that is none
+        parts = urllib.parse.urlsplit(uri)
+        host, path = parts.netloc, urllib.request.url2pathname(parts.path)
+    if host not in {"", "localhost"} or not path or "\0" in path:
         raise InvalidParameter(
             f"Invalid file URI {quote(uri)}: expected file:///<path> of a file or folder on this "
             "machine, percent-encoded."

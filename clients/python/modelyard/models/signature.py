@@ -70,7 +70,7 @@ def infer_signature(
     try:
         inputs = None if model_input is None else infer_schema(model_input)
         if inputs is not None:
-            enforce_schema(model_input, inputs)
+            _check_accepted(model_input, inputs)
         signature = ModelSignature(
             inputs,
             None if model_output is None else infer_schema(model_output),
@@ -88,11 +88,20 @@ def infer_signature(
     return signature
 
 
+def _check_accepted(model_input: Any, inputs: Schema) -> None:
+    try:
+        enforce_schema(model_input, inputs)
+    except InvalidParameter as refused:
+        raise InvalidParameter(
+            f"A signature cannot describe the input: it would refuse it. {refused.message}"
+        ) from refused
+
+
 def check_signature(signature: object) -> None:
     """Refuse what is given as a signature and is none; None and False stand for no signature."""
-    if signature is not None and signature is not False:
-        if not isinstance(signature, ModelSignature):
-            raise InvalidParameter(
-                f"signature must be a ModelSignature, got {type(signature).__name__}; "
-                "modelyard.models.infer_signature makes one."
-            )
+    is_none = signature is None or signature is False
+    if not is_none and not isinstance(signature, ModelSignature):
+        raise InvalidParameter(
+            f"signature must be a ModelSignature, got {type(signature).__name__}; "
+            "modelyard.models.infer_signature makes one."
+        )
