@@ -176,7 +176,8 @@ def test_an_option_is_on_fields_of_its_type() -> None:
         if options.Extensions[options_pb2.truncated]:
             assert field.type in text, field.full_name
             assert options.Extensions[options_pb2.max_length], field.full_name
-            assert "key" in field.containing_type.fields_by_name, field.full_name  # for the warning
+            kind: Any = field.containing_type
+            assert "key" in kind.fields_by_name, field.full_name  # for the warning
         if field.name in {"max_results", "page_size"}:
             assert options.HasExtension(options_pb2.range), field.full_name
 

@@ -29,8 +29,9 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
 
 
 def stored(tracking: Tracking, run_id: str) -> dict[str, str]:
-    run = tracking.get_run(run_id)
-    return {item.key: item.value for item in (*run.data.params, *run.data.tags)}
+    data = tracking.get_run(run_id).data
+    params = {item.key: item.value for item in data.params}
+    return params | {item.key: item.value for item in data.tags}
 
 
 def test_a_long_param_is_the_same_param_when_it_is_logged_again(tracking: Tracking) -> None:

@@ -112,6 +112,7 @@ def same(left: Any, right: Any) -> bool:
 
 REFUSALS = (
     "A signature cannot describe column",
+    "A signature cannot describe data without columns",
     "A column must have one type",
     "Column names must be unique",
     "must be double, got float or int",  # ints that no float holds, among floats

@@ -51,6 +51,8 @@ UNDESCRIBED: dict[str, Any] = {
     "decimal": pd.DataFrame({"a": [decimal.Decimal("0.1")]}),
     "objects": pd.DataFrame({"a": [object()]}),
     "a large int": pd.DataFrame({"a": pd.Series([2**70], dtype=object)}),
+    "no columns": pd.DataFrame(),
+    "an empty dict": {},
     "structured": np.zeros(2, "i4,f8"),
     "a generator": (n for n in range(3)),
     "a set": {1, 2},
@@ -155,7 +157,6 @@ ACCEPTED: dict[str, Any] = {
     "dates": pd.DataFrame({"d": [dt.date(2026, 1, 31)]}),
     "a part of an array": pd.DataFrame(np.zeros((1, 3))).iloc[:, 1:],
     "no rows": pd.DataFrame({"a": []}),
-    "no columns": pd.DataFrame(),
     "nested": pd.DataFrame([{"l": [1, 2], "o": {"a": [None, 1.5]}}]),
 }
 

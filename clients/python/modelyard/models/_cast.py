@@ -146,17 +146,18 @@ def _plain(present: Any, own: Any, target: Any, *, whole: bool) -> Any:
 
     if own is None:
         return None
+    if not len(present):
+        return present.to_numpy(dtype=target)
     if own.kind == "O":
         # None in a JSON row makes an object column.
         found = pd.Series(present.tolist(), dtype=object).infer_objects()
-        values = found.to_numpy() if found.dtype.kind in "biuf" else None
-    else:
-        values = present.to_numpy(dtype=own)
-    if not len(present):
-        return present.to_numpy(dtype=target)
-    is_whole = whole and target.kind == "i" and values is not None and values.dtype.kind == "f"
-    if is_whole and (abs(values) <= _EXACT_BELOW[8]).all() and (values % 1 == 0).all():
-        return values.astype("int64")
+        if found.dtype.kind not in "biuf":
+            return None
+        present, own = found, found.dtype
+    values: Any = present.to_numpy(dtype=own)
+    if whole and target.kind == "i" and values.dtype.kind == "f":
+        is_whole = (abs(values) <= _EXACT_BELOW[8]).all() and (values % 1 == 0).all()
+        return values.astype("int64") if is_whole else values
     return values
 
 

@@ -28,6 +28,13 @@ _TENSOR_KINDS = "biufcmMSUO"
 
 
 def infer_schema(data: Any) -> Schema:
+    found = _schema_of(data)
+    if not len(found):  # MLflow does not read a schema without columns
+        raise InvalidParameter("A signature cannot describe data without columns.")
+    return found
+
+
+def _schema_of(data: Any) -> Schema:
     import numpy as np
     import pandas as pd
     from scipy import sparse
