@@ -23,6 +23,7 @@ from modelyard.api.options.v1 import options_pb2
 from modelyard_gateway.backends import SERVICES
 from modelyard_gateway.codec import raw
 from modelyard_kit.rpc.grpc_errors import CODES
+from modelyard_kit.rpc.truncation import can_truncate
 
 ROOT = Path(__file__).parents[2]
 AREAS = ("tracking", "artifacts", "registry", "serving", "access")
@@ -172,8 +173,21 @@ def test_an_option_is_on_fields_of_its_type() -> None:
         ):
             assert not options.HasExtension(option) or field.type in types, field.full_name
         assert not options.Extensions[options_pb2.one_of] or field.type in text, field.full_name
+        if options.Extensions[options_pb2.truncated]:
+            assert field.type in text, field.full_name
+            assert options.Extensions[options_pb2.max_length], field.full_name
+            kind: Any = field.containing_type
+            assert "key" in kind.fields_by_name, field.full_name  # for the warning
         if field.name in {"max_results", "page_size"}:
             assert options.HasExtension(options_pb2.range), field.full_name
+
+
+def test_the_reply_to_each_request_that_may_be_truncated_can_tell() -> None:
+    refuse_instead = {"ImportRun", "ImportLoggedModel"}  # an import copies exactly
+    for method in METHODS:
+        truncates = can_truncate(method.input_type) and method.name not in refuse_instead
+        assert truncates == ("warnings" in method.output_type.fields_by_name), method.full_name
+        assert not truncates or not (method.client_streaming or method.server_streaming)
 
 
 def test_reads_are_declared_free_of_side_effects() -> None:

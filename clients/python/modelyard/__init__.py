@@ -81,10 +81,12 @@ if TYPE_CHECKING:  # at run time `__getattr__` imports them on first use
         tracking,
         types,
     )
+    from modelyard._client.images import Image
     from modelyard.client import MlflowClient
 
 __all__ = [
     "ActiveRun",
+    "Image",
     "MlflowClient",
     "MlflowException",
     "ModelyardException",
@@ -156,6 +158,8 @@ _LAZY_MODULES = frozenset(
 def __getattr__(name: str) -> Any:
     if name == "MlflowClient":
         return import_module("modelyard.client").MlflowClient
+    if name == "Image":
+        return import_module("modelyard._client.images").Image
     if name == "__version__":
         return import_module("importlib.metadata").version("modelyard")
     if name in _LAZY_MODULES:

@@ -19,7 +19,27 @@ ModelyardException (also MlflowException, RestException)
 
 from __future__ import annotations
 
+import json
 from typing import ClassVar
+
+# The statuses of the server's answers over HTTP; those of other codes are 500.
+_HTTP_STATUS = {
+    "ABORTED": 409,
+    "CANCELLED": 499,
+    "DATA_LOSS": 422,
+    "DEADLINE_EXCEEDED": 504,
+    "FEATURE_DISABLED": 400,
+    "INVALID_PARAMETER_VALUE": 400,
+    "INVALID_STATE": 400,
+    "NOT_IMPLEMENTED": 501,
+    "OUT_OF_RANGE": 400,
+    "PERMISSION_DENIED": 403,
+    "RESOURCE_ALREADY_EXISTS": 400,
+    "RESOURCE_DOES_NOT_EXIST": 404,
+    "RESOURCE_EXHAUSTED": 507,
+    "TEMPORARILY_UNAVAILABLE": 503,
+    "UNAUTHENTICATED": 401,
+}
 
 
 class ModelyardException(Exception):
@@ -37,6 +57,14 @@ class ModelyardException(Exception):
         super().__init__(message)
         self.message = message
         self.error_code = error_code or self.code
+
+    def get_http_status_code(self) -> int:
+        """Return the status with which the server answers such an error over HTTP."""
+        return _HTTP_STATUS.get(self.error_code, 500)
+
+    def serialize_as_json(self) -> str:
+        """Return error code and message as a JSON object, as in answers over HTTP."""
+        return json.dumps({"error_code": self.error_code, "message": self.message})
 
 
 MlflowException = RestException = ModelyardException

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from modelyard.api.options.v1 import options_pb2
 from modelyard_gateway.backends import SERVICES
-from modelyard_gateway.codec import raw, well_known
+from modelyard_gateway.codec import raw, warning_header, well_known
 from modelyard_gateway.transcoder import bindings
 from modelyard_kit.http.requests import Request
 
@@ -130,10 +130,13 @@ def _operation(method: MethodDescriptor, verb: str, path: str, number: int) -> d
 
 def _answer(method: MethodDescriptor) -> dict[str, Any]:
     if not raw.response_field(method):
-        return {"description": "Done.", "content": _json(_reference(method.output_type))}
+        content = _json(_reference(method.output_type))
+        warns = warning_header.has_warnings(method.output_type)
+        headers = {"headers": {"warning": {"schema": {"type": "string"}}}} if warns else {}
+        return {"description": "Done.", "content": content} | headers
     names = raw.headers_of(method.output_type).values()
-    headers = {name: {"schema": {"type": "string"}} for name in names}
-    return {"description": "Done.", "headers": headers, "content": _ANYTHING}
+    parts = {name: {"schema": {"type": "string"}} for name in names}
+    return {"description": "Done.", "headers": parts, "content": _ANYTHING}
 
 
 def _comment(method: MethodDescriptor) -> str:
@@ -177,7 +180,7 @@ def _collect(kind: Descriptor, kinds: dict[str, Descriptor]) -> None:
 
 
 def _object(kind: Descriptor, without: tuple[str, ...] | list[str]) -> dict[str, Any]:
-    fields = [field for field in kind.fields if field.name not in without]
+    fields = [f for f in kind.fields if f.name not in without and f.name != warning_header.FIELD]
     schema: dict[str, Any] = {
         "type": "object",
         "properties": {field.name: _value(field) for field in fields},
@@ -197,7 +200,7 @@ def _value(field: FieldDescriptor) -> dict[str, Any]:
     single = _single(field)
     if field.is_repeated:
         return {"type": "array", "items": single} | ({"maxItems": limit} if limit else {})
-    if limit and field.type == FieldDescriptor.TYPE_STRING:
+    if limit and field.type == FieldDescriptor.TYPE_STRING and not options[options_pb2.truncated]:
         return single | {"maxLength": limit}
     return single
 

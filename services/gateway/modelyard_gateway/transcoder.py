@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from modelyard_gateway.backends import SERVICES, Backend
 from modelyard_gateway.calls import metadata_of, parsed, refused
-from modelyard_gateway.codec import raw
+from modelyard_gateway.codec import raw, warning_header
 from modelyard_gateway.codec.decode import decode
 from modelyard_gateway.codec.encode import encode
 from modelyard_gateway.codec.query import object_of
@@ -132,11 +132,18 @@ def _responder(method: MethodDescriptor) -> Callable[[bytes], Response]:
     def respond(reply: bytes) -> Response:
         return Response(encode(kind.FromString(reply)), headers=_JSON)
 
+    def respond_with_warnings(reply: bytes) -> Response:
+        message = kind.FromString(reply)
+        headers = warning_header.take(message)
+        return Response(encode(message), headers=_JSON | headers)
+
     def respond_raw(reply: bytes) -> Response:
         body, headers = raw.encode(field, kind.FromString(reply))
         return Response(body, headers=headers)
 
-    return respond_raw if field else respond
+    if field:
+        return respond_raw
+    return respond_with_warnings if warning_header.has_warnings(method.output_type) else respond
 
 
 async def _body(request: Request) -> bytes:

@@ -11,7 +11,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow.tracking import MlflowClient
-from PIL import Image  # type: ignore[import-not-found]
+from PIL import Image
 from tests.compat.clients.refusals import refused
 
 mpl.use("agg")

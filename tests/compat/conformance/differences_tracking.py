@@ -93,13 +93,6 @@ TRACKING: Mapping[Reason, Mapping[str, tuple[str, ...]]] = {
         ),
     },
     Reason.LIMITS: {
-        "POST /api/2.0/mlflow/runs/log-parameter": (
-            "6001 characters",
-            "8000 characters",
-            "8001 characters",
-        ),
-        "POST /api/2.0/mlflow/runs/set-tag": ("8001 characters",),
-        "POST /api/2.0/mlflow/runs/log-batch": ("a param of 6,001 characters",),
         "POST /api/2.0/mlflow/logged-models": (
             "name 'nnnnnnnnnnnnnnnnnnnn', 501",
             "a param of 6,001 characters",

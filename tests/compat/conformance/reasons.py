@@ -31,8 +31,8 @@ class Reason(StrEnum):
         "number."
     )
     LIMITS = (
-        "Values longer than the documented limit are refused; MLflow truncates params and tags, "
-        "and does not check names and descriptions."
+        "Names and descriptions longer than the documented limit are refused, and params and tags "
+        "of logged models truncated; MLflow does not check them."
     )
     LOCATION = "The server chooses where artifacts are; another `artifact_location` is refused."
     LOGGED_STATUS = "A filter on the status of logged models works; in MLflow it matches nothing."

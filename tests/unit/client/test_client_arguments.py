@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import pytest
 from modelyard._client.arguments import naming_wrong_types
 from modelyard.client import MlflowClient
 from modelyard.entities import Metric, Param, RunTag
-from modelyard.exceptions import InvalidParameter
+from modelyard.exceptions import InvalidParameter, ModelyardException, NotFound
+from modelyard_kit.http.errors import STATUS
 
 
 class Recorder:
@@ -110,3 +112,15 @@ def test_a_real_client_takes_what_is_turned_to_text(client: MlflowClient, tmp_pa
     found = client.search_runs([0], None, max_results=None)  # as the server has them by default
     assert client.get_run(run_id).data.params == {"p": "3"}
     assert run_id in {run.info.run_id for run in found}
+
+
+def test_an_error_has_the_status_and_the_json_of_an_answer_over_http() -> None:
+    for code, status in STATUS.items():
+        assert ModelyardException("text", code).get_http_status_code() == status
+    error = NotFound("No run 'ü'.")
+    assert error.get_http_status_code() == 404
+    assert json.loads(error.serialize_as_json()) == {
+        "error_code": "RESOURCE_DOES_NOT_EXIST",
+        "message": "No run 'ü'.",
+    }
+    assert ModelyardException("text", "NO_SUCH_CODE").get_http_status_code() == 500

@@ -112,7 +112,7 @@ def test_nan_and_infinities_are_kept(client: MlflowClient, run_id: str) -> None:
     assert (metrics["inf"], metrics["minus"]) == (math.inf, -math.inf)
 
 
-@pytest.mark.parametrize("value", [True, "0.5", b"1", None, [1, 2], object()])
+@pytest.mark.parametrize("value", ["high", None, [1, 2], object()])
 def test_what_is_no_number_is_no_metric(client: MlflowClient, run_id: str, value: Any) -> None:
     with pytest.raises(InvalidParameter, match="metric 'm': expected a number"):
         client.log_metric(run_id, "m", value)
@@ -121,15 +121,12 @@ def test_what_is_no_number_is_no_metric(client: MlflowClient, run_id: str, value
     assert client.get_run(run_id).data.metrics == {}
 
 
-def test_numbers_of_numpy_are_metrics_but_its_bool_is_not(
-    client: MlflowClient, run_id: str
-) -> None:
+def test_numbers_and_bools_of_numpy_are_metrics(client: MlflowClient, run_id: str) -> None:
     np = pytest.importorskip("numpy")
     client.log_metric(run_id, "f", np.float32(0.5))
     client.log_metric(run_id, "i", np.array(7))
-    assert client.get_run(run_id).data.metrics == {"f": 0.5, "i": 7.0}
-    with pytest.raises(InvalidParameter):
-        client.log_metric(run_id, "b", np.bool_(1))
+    client.log_metric(run_id, "b", np.bool_(1))
+    assert client.get_run(run_id).data.metrics == {"f": 0.5, "i": 7.0, "b": 1.0}
 
 
 def test_a_param_never_changes(client: MlflowClient, run_id: str) -> None:

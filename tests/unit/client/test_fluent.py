@@ -240,13 +240,28 @@ def test_a_search_returns_a_table_or_a_list(experiment_id: str) -> None:
     assert "run_id" in modelyard.search_runs([]).columns
 
 
+@pytest.mark.parametrize("output_format", ["pandas", "list"])
+def test_experiments_that_do_not_exist_are_not_searched(
+    experiment_id: str, output_format: str
+) -> None:
+    with modelyard.start_run():
+        pass
+    with pytest.warns(UserWarning, match="No experiment is named 'never made'"):
+        none = modelyard.search_runs(experiment_names=["never made"], output_format=output_format)
+    assert len(none) == 0
+    name = modelyard.get_experiment(experiment_id).name
+    with pytest.warns(UserWarning, match="'never made'; it is not searched"):
+        found = modelyard.search_runs(
+            experiment_names=["never made", name], output_format=output_format
+        )
+    assert len(found) == 1
+
+
 def test_a_malformed_search_is_refused() -> None:
     with pytest.raises(InvalidParameter, match="pandas, list"):
         modelyard.search_runs(output_format="csv")
     with pytest.raises(InvalidParameter, match="only one of"):
         modelyard.search_runs(["0"], experiment_names=["a"])
-    with pytest.raises(NotFound, match="'never made'"):
-        modelyard.search_runs(experiment_names=["never made"])
     with pytest.raises(ModelyardException) as refused:
         modelyard.search_runs(["0"], "metrics.acc >>> 1")
     assert refused.value.error_code == "INVALID_PARAMETER_VALUE"

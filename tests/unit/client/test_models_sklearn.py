@@ -119,9 +119,14 @@ def test_a_damaged_example_does_not_keep_the_model_from_predicting(
 
 
 @pytest.mark.parametrize("example", [np.array([[np.nan]]), [object()], {"a": object()}])
-def test_an_example_json_has_no_form_for_is_refused(tmp_path: Path, example: Any) -> None:
-    with pytest.raises(InvalidParameter, match="cannot be written as JSON"):
-        modelyard.sklearn.save_model(FOREST, tmp_path / "m", input_example=example)
+def test_an_example_json_has_no_form_for_is_left_out_with_a_warning(
+    tmp_path: Path, example: Any
+) -> None:
+    with pytest.warns(UserWarning, match="not stored: .* cannot be written as JSON"):
+        modelyard.sklearn.save_model(FOREST, tmp_path / "m", input_example=example, signature=False)
+    loaded = pyfunc.load_model(tmp_path / "m")
+    assert loaded.input_example is None
+    assert len(loaded.predict(X)) == len(X)
 
 
 def test_another_method_can_be_the_prediction(tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def test_conversions_that_keep_the_numbers_are_made(
         (np.array([1]), "string", "must be string, got int64"),
         (["secret"], "binary", "must be binary"),
         (["secret"], "datetime", "must be datetime"),
-        (pd.array([1, None], dtype="Int64"), "long", "must be long, got Int64"),
+        (pd.array([1, None], dtype="Int64"), "long", "must be long, but has missing values"),
     ],
 )
 def test_conversions_that_could_change_a_value_are_refused(

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from modelyard import _wire
 from modelyard._artifacts import operations
+from modelyard._client import images
 from modelyard._client.calls import Calls
+from modelyard._client.runs import now_ms
 from modelyard._extras import require_extra
 from modelyard._transport import rpc
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
+from modelyard.api.tracking.v1 import tracking_pb2 as tracking_pb
 from modelyard.entities import FileInfo
 from modelyard.exceptions import InvalidParameter
+
+_LOGGED_IMAGES_TAG = "mlflow.loggedImages"
 
 
 class Artifacts(Calls):
@@ -79,39 +84,68 @@ class Artifacts(Calls):
         """Write a matplotlib figure (format by suffix) or plotly figure (HTML, or image by suffix).
 
         Raises:
-            InvalidParameter: `figure` is neither.
+            InvalidParameter: `figure` is neither, or cannot be written in that format.
         """
         options = dict(save_kwargs or {})
         with self._written(run_id, artifact_file) as file:
-            if hasattr(figure, "savefig"):
-                figure.savefig(file, **options)
-            elif hasattr(figure, "write_html") and file.suffix == ".html":
-                figure.write_html(file, **options)
-            elif hasattr(figure, "write_image"):
-                figure.write_image(file, **options)
-            else:
-                kind = type(figure).__name__
-                raise InvalidParameter(f"Expected a matplotlib or plotly figure, got a {kind}.")
+            write = _writer(figure, file.suffix)
+            if not file.suffix and "format" not in options:
+                raise InvalidParameter(
+                    f"Invalid artifact_file '{artifact_file}': a figure needs a suffix that names "
+                    f"its format, such as {file.name}.png."
+                )
+            try:
+                write(file, **options)
+            except (ValueError, TypeError, OSError, ImportError) as refused:
+                raise InvalidParameter(
+                    f"The figure cannot be written as '{artifact_file}': {refused}"
+                ) from refused
 
-    def log_image(self, run_id: str, image: Any, artifact_file: str) -> None:
-        """Write a Pillow image, or a uint8 array of shape (height, width[, channels]).
+    def log_image(
+        self,
+        run_id: str,
+        image: Any,
+        artifact_file: str | None = None,
+        key: str | None = None,
+        step: int | None = None,
+        timestamp: int | None = None,
+        synchronous: bool | None = None,  # noqa: FBT001 - MLflow's signature
+    ) -> None:
+        """Write an image to a file of the run, or add it to the series `key`.
+
+        Args:
+            run_id: Id of an active run.
+            image: A Pillow image, a `modelyard.Image`, or an array or tensor of shape (height,
+                width) or (height, width, 1, 3 or 4): bools, integers of 0 to 255, or floats of 0
+                to 1. Other floats are scaled to that range with a warning.
+            artifact_file: File to write, such as "plots/mask.png"; exclusive with the others.
+            key: Series of the image. A PNG file and a small preview are written to `images/`.
+            step: Position of the image in its series; 0 by default.
+            timestamp: Time of the image, milliseconds of Unix time; now by default.
+            synchronous: Ignored: the files are stored when the call returns.
 
         Raises:
-            InvalidParameter: `image` is neither.
+            InvalidParameter: The image or the key is invalid, or the format cannot hold the image.
         """
-        if not hasattr(image, "save") and hasattr(image, "__array__"):
-            try:
-                from PIL import Image  # type: ignore[import-not-found]  # no extra of ours
-            except ModuleNotFoundError:
-                raise InvalidParameter(
-                    "log_image of an array needs Pillow: pip install pillow"
-                ) from None
-            image = Image.fromarray(image)
-        if not hasattr(image, "save"):
-            kind = type(image).__name__
-            raise InvalidParameter(f"Expected a Pillow image or an array, got a {kind}.")
-        with self._written(run_id, artifact_file) as file:
-            image.save(file)
+        given_key = any(value is not None for value in (key, step, timestamp))
+        if (artifact_file is None) == (key is None) or (artifact_file is not None and given_key):
+            raise InvalidParameter(
+                "log_image needs either artifact_file, or key and optionally step and timestamp."
+            )
+        picture = images.pillow_image(image)
+        if artifact_file is not None:
+            with self._written(run_id, artifact_file) as file:
+                images.save(picture, file)
+            return
+        timestamp_ms = now_ms() if timestamp is None else timestamp
+        path = images.path_of_step(str(key), step or 0, timestamp_ms)
+        preview = images.preview(picture)
+        with self._written(run_id, f"{path}.png") as file:
+            images.save(picture, file)
+        with self._written(run_id, f"{path}+compressed.webp") as file:
+            images.save(preview, file)
+        tag = tracking_pb.SetTagRequest(run_id=run_id, key=_LOGGED_IMAGES_TAG, value="True")
+        self._tracking(tag, tracking_pb.SetTagResponse)
 
     @contextmanager
     def _written(self, run_id: str, artifact_file: str) -> Iterator[Path]:
@@ -169,6 +203,17 @@ class Artifacts(Calls):
         )
         pages = rpc.pages(self._tracking, request, pb.ListLoggedModelArtifactsResponse)
         return [_wire.file_info(item) for page in pages for item in page.files]
+
+
+def _writer(figure: Any, suffix: str) -> Callable[..., Any]:
+    """Return the method of a figure that writes it to a file."""
+    for name in ("savefig", "write_html" if suffix == ".html" else "write_image"):
+        if hasattr(figure, name):
+            write: Callable[..., Any] = getattr(figure, name)
+            return write
+    raise InvalidParameter(
+        f"Expected a matplotlib or plotly figure, got a {type(figure).__name__}."
+    )
 
 
 def _plain(value: Any) -> Any:

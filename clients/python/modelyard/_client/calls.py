@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -49,7 +50,10 @@ class Calls:
     def _tracking(
         self, request: Message, reply: type[Reply], timeout_s: float = rpc.DEADLINE_S
     ) -> Reply:
-        return rpc.call(self.tracking_uri, request, reply, timeout_s=timeout_s)
+        answered = rpc.call(self.tracking_uri, request, reply, timeout_s=timeout_s)
+        for warning in getattr(answered, "warnings", ()):
+            warnings.warn(warning, stacklevel=4)
+        return answered
 
     def _registry(
         self, request: Message, reply: type[Reply], timeout_s: float = rpc.DEADLINE_S

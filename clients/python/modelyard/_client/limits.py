@@ -1,12 +1,14 @@
-"""Truncates long values with a warning, as MLflow's client does.
+"""Converts values of metrics, params and tags as MLflow's client does.
 
-With `MLFLOW_TRUNCATE_LONG_VALUES=false` they are sent whole, and the server refuses them.
+Long params and tags are truncated with a warning. With `MLFLOW_TRUNCATE_LONG_VALUES=false` they are
+refused.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import reprlib
 from typing import Any
 
 from modelyard._client.arguments import is_unicode
@@ -24,26 +26,53 @@ def param_value(key: str, value: Any) -> str:
 
 
 def tag_value(key: str, value: Any) -> str:
-    """Return a run tag's value as text of at most 8,000 characters."""
+    """Return a tag's value as text of at most 8,000 characters."""
     return _cut("tag", key, str(value), MAX_TAG_LENGTH)
 
 
 def metric_value(key: str, value: Any) -> float:
     """Return a metric's value as a float; NaN and infinities are kept.
 
+    Args:
+        key: Key of the metric, for errors.
+        value: A number, a bool, text of a number, or an array or tensor of one element.
+
     Raises:
-        InvalidParameter: The value is not a number: text, a bool, or an array of several.
+        InvalidParameter: The value is none of these, or is too large.
     """
-    is_bool = isinstance(value, bool) or str(getattr(value, "dtype", "")) == "bool"
-    if not is_bool and not isinstance(value, (str, bytes)):
-        try:
-            return float(value)
-        except (TypeError, ValueError, OverflowError):
-            pass  # refused below, like everything that is not a number
+    try:
+        return float(_single(value))
+    except Exception:  # noqa: BLE001 - frameworks raise errors of their own
+        raise InvalidParameter(
+            f"Invalid value for metric '{key}': expected a number of 64 bits, got "
+            f"{_described(value)}."
+        ) from None
+
+
+def _single(value: Any) -> Any:
+    """Return the only element of an array or tensor, and anything else as it is."""
+    if hasattr(value, "filled"):  # a masked array: the value under a mask is no value
+        value = value.astype(float).filled(float("nan"))
+    if hasattr(value, "item"):
+        return value.item()
+    # TensorFlow's tensors have no item().
+    return value.numpy().item() if hasattr(value, "numpy") else value
+
+
+def _described(value: Any) -> str:
     kind = type(value).__name__
-    raise InvalidParameter(
-        f"Invalid value for metric '{key}': expected a number of 64 bits, got {kind}."
-    )
+    if isinstance(value, str):
+        return f"the text {reprlib.repr(value)}"
+    if isinstance(value, int):
+        return "an int that is too large"
+    if kind in {"NAType", "NaTType"}:
+        return f"a missing value ({value})"
+    shape = getattr(value, "shape", None)
+    if shape is None:
+        return kind
+    dtype = getattr(value, "dtype", None)
+    of_type = "" if dtype is None else f" and type {dtype}"
+    return f"{kind} of shape {tuple(shape)}{of_type}"
 
 
 def _cut(noun: str, key: str, value: str, limit: int) -> str:
@@ -52,7 +81,10 @@ def _cut(noun: str, key: str, value: str, limit: int) -> str:
     if len(value) <= limit:
         return value
     if os.environ.get("MLFLOW_TRUNCATE_LONG_VALUES", "true").lower() in {"false", "0"}:
-        return value
+        raise InvalidParameter(
+            f"Invalid value for {noun} '{key}': it has {len(value):,} characters, at most "
+            f"{limit:,} are allowed."
+        )
     _logger.warning(
         "The value of %s '%s' has %d characters; truncated to %d.", noun, key, len(value), limit
     )

@@ -44,7 +44,8 @@ class Logging(Calls):
         Args:
             run_id: Id of an active run.
             key: Name of the metric: at most 250 characters of letters, digits and `/_.: -`.
-            value: Value of the point; NaN and infinities are kept, a bool is refused.
+            value: Value of the point: a number, a bool, text of a number, or an array or tensor of
+                one element; NaN and infinities are kept.
             timestamp: Time of the point, milliseconds of Unix time; now by default.
             step: Position of the point on the curve; 0 by default.
             synchronous: Ignored here and below: the point is stored when the call returns.

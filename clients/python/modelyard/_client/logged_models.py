@@ -7,6 +7,7 @@ from typing import Any
 
 from modelyard import _wire
 from modelyard._client.calls import Calls
+from modelyard._client.limits import param_value, tag_value
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard.entities import LoggedModel, LoggedModelStatus, PagedList
 from modelyard.exceptions import InvalidParameter
@@ -127,8 +128,10 @@ class LoggedModels(Calls):
 
 
 def _params(params: Mapping[str, Any] | None) -> list[pb.LoggedModelParameter]:
-    return [pb.LoggedModelParameter(key=k, value=str(v)) for k, v in (params or {}).items()]
+    return [
+        pb.LoggedModelParameter(key=k, value=param_value(k, v)) for k, v in (params or {}).items()
+    ]
 
 
 def _tags(tags: Mapping[str, Any] | None) -> list[pb.LoggedModelTag]:
-    return [pb.LoggedModelTag(key=k, value=str(v)) for k, v in (tags or {}).items()]
+    return [pb.LoggedModelTag(key=k, value=tag_value(k, v)) for k, v in (tags or {}).items()]

@@ -124,9 +124,17 @@ def log_figure(
     client().log_figure(run_id, figure, artifact_file, save_kwargs=save_kwargs)
 
 
-def log_image(image: Any, artifact_file: str) -> None:
-    """Write a Pillow image, or an array, to a file of the run."""
-    client().log_image(active_or_new_run_id(), image, artifact_file)
+def log_image(
+    image: Any,
+    artifact_file: str | None = None,
+    key: str | None = None,
+    step: int | None = None,
+    timestamp: int | None = None,
+    synchronous: bool | None = None,  # noqa: FBT001 - MLflow's signature
+) -> None:
+    """Write an image to a file of the run, or add it to a series; see `MlflowClient.log_image`."""
+    run_id = active_or_new_run_id()
+    client().log_image(run_id, image, artifact_file, key, step, timestamp, synchronous)
 
 
 def get_artifact_uri(artifact_path: str | None = None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from modelyard._fluent.experiments import active_experiment_id, search_experimen
 from modelyard._fluent.state import client
 from modelyard.entities import Run, ViewType
 from modelyard.entities.entity import Entity
-from modelyard.exceptions import InvalidParameter, NotFound
+from modelyard.exceptions import InvalidParameter
 
 _RUNS_PER_PAGE = 1000
 _FORMATS = ("pandas", "list")
@@ -37,10 +38,10 @@ def search_runs(
         output_format: "pandas" for a DataFrame with a column for each metric (`metrics.<key>`),
             param and tag; "list" for a list of `Run`.
         search_all_experiments: Search all experiments; exclusive with ids and names.
-        experiment_names: Names of the experiments to search; exclusive with ids.
+        experiment_names: Names of the experiments to search; exclusive with ids. A name that no
+            experiment has is left out with a warning.
 
     Raises:
-        NotFound: No experiment has a given name.
         InvalidParameter: The format is unknown, or several ways to choose experiments are used.
     """
     from modelyard._client.calls import all_pages
@@ -77,14 +78,15 @@ def _experiments(
     if everywhere:
         return [found.experiment_id for found in search_experiments(ViewType.ALL)]
     if names:
-        return [_id_of(name) for name in names]
+        return [found for found in map(_id_of, names) if found is not None]
     return [active_experiment_id()] if ids is None else ids
 
 
-def _id_of(name: str) -> str:
+def _id_of(name: str) -> str | None:
     found = client().get_experiment_by_name(name)
     if found is None:
-        raise NotFound(f"No experiment is named '{name}'.")
+        warnings.warn(f"No experiment is named '{name}'; it is not searched.", stacklevel=5)
+        return None
     return found.experiment_id
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import datetime as dt
+import itertools
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from modelyard.exceptions import InvalidParameter
@@ -19,12 +21,18 @@ _NUMPY_NAMES = {
 _EXACT_BELOW = {4: 2**24, 8: 2**53}
 
 
-def cast_column(series: Any, expected: ColumnType, name: Any) -> Any:
-    """Return `series` in the `expected` type.
+def cast_column(series: Any, expected: ColumnType, name: Any, *, required: bool = True) -> Any:
+    """Return `series` in the `expected` type, or unchanged if that can hold its values.
 
     Accepted are widening, integers that a float holds exactly, and doubles in the range of a float:
     JSON and CSV have no other numbers, and the model was trained on 5.1 rounded to a float. Any
     other conversion that could change a value is refused.
+
+    Args:
+        series: A column of any dtype, pandas' own ones included.
+        expected: Type of the column.
+        name: Name of the column, for errors.
+        required: Whether missing values are refused where numpy has no form for them.
 
     Raises:
         InvalidParameter: The values do not fit; names the column and both types.
@@ -32,11 +40,11 @@ def cast_column(series: Any, expected: ColumnType, name: Any) -> Any:
     if isinstance(expected, AnyType):
         return series
     if not isinstance(expected, DataType):
-        if not all(_is_of(value, expected) for value in series.tolist()):
-            raise _refused(name, type(expected).__name__.lower(), series)
+        if not _all_are(series.tolist(), expected):
+            raise _refused(name, _readable(expected), series)
         return series
     if expected in _NUMPY_NAMES:
-        return _cast_number(series, expected, name)
+        return _cast_number(series, expected, name, required=required)
     if expected is DataType.datetime:
         return _cast_datetime(series, name)
     wanted = str if expected is DataType.string else bytes | bytearray
@@ -45,41 +53,112 @@ def cast_column(series: Any, expected: ColumnType, name: Any) -> Any:
     return series
 
 
+def values_type(dtype: Any) -> Any:
+    """Return the numpy dtype of a column's values; None if numpy has none for them."""
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(dtype, np.dtype):
+        return dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return values_type(dtype.categories.dtype)
+    # Sparse columns, and those with a mask or of pyarrow.
+    own = dtype.subtype if isinstance(dtype, pd.SparseDtype) else getattr(dtype, "numpy_dtype", "")
+    return np.dtype(own) if own != "" else None
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value of a column or list is None, NaN, NaT or NA."""
+    import pandas as pd
+
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
+
+
 def _refused(name: Any, expected: str, series: Any) -> InvalidParameter:
-    return InvalidParameter(f"Column {name!r} must be {expected}, got {_described(series)}.")
+    got = _described(series)
+    if got == expected:
+        return InvalidParameter(f"Column {name!r} has values that do not fit its type {expected}.")
+    return InvalidParameter(f"Column {name!r} must be {expected}, got {got}.")
 
 
 def _described(series: Any) -> str:
+    import pandas as pd
+
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        return f"categories of {series.dtype.categories.dtype}"
     if series.dtype.kind == "O":
-        return " or ".join(sorted({type(value).__name__ for value in series.tolist()}))
+        kinds = {_kind(value) for value in series.tolist() if not is_missing(value)}
+        return " or ".join(sorted(kinds)) or "missing values"
     return str(series.dtype)
 
 
-def _cast_number(series: Any, expected: DataType, name: Any) -> Any:
+def _kind(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"list of {' or '.join(sorted({_kind(element) for element in value})) or 'nothing'}"
+    kind = type(value).__name__
+    return f"{kind} of {value.dtype}" if hasattr(value, "dtype") and value.ndim else kind
+
+
+def _readable(expected: ColumnType) -> str:
+    if isinstance(expected, Array):
+        return f"list of {_readable(expected.dtype)}"
+    if isinstance(expected, Map):
+        return f"dict of {_readable(expected.value_type)}"
+    if isinstance(expected, Object):
+        return f"dict with {', '.join(repr(member.name) for member in expected.properties)}"
+    return str(expected) if isinstance(expected, DataType) else "anything"
+
+
+def _cast_number(series: Any, expected: DataType, name: Any, *, required: bool) -> Any:
     import numpy as np
     import pandas as pd
 
     target = np.dtype(_NUMPY_NAMES[expected])
-    # None in a JSON row makes an object column; without strings it is numeric.
-    found = series.infer_objects() if series.dtype.kind == "O" else series
-    if found.dtype.kind == "O" and target.kind == "f":
-        numbers = found.map(lambda v: np.nan if v is None else v).infer_objects()
-        found = numbers if numbers.dtype.kind == "f" else found
-    if pd.api.types.is_extension_array_dtype(found.dtype) or found.dtype.kind not in "biuf":
-        return _cast_extension(found, target, expected, name)
-    if not keeps_meaning(found.to_numpy(), target):
+    missing = series.isna().to_numpy(bool)
+    if missing.any() and target.kind != "f" and required:
+        raise InvalidParameter(f"Column {name!r} must be {expected}, but has missing values.")
+    own = values_type(series.dtype)
+    if own is not None and own == target:  # numpy takes None for a float64
+        return series
+    plain = _plain(series[~missing], own, target, whole=bool(missing.any()))
+    if plain is None or not keeps_meaning(plain, target):
         raise _refused(name, expected, series)
-    return found.astype(target)
+    if own is not None and own.kind == "O" and missing.any() and target.kind != "f":
+        return series
+    filled = np.full(len(series), np.nan if target.kind == "f" else 0, target)
+    filled[~missing] = plain
+    if missing.any() and target.kind != "f":
+        array = pd.arrays.BooleanArray if target.kind == "b" else pd.arrays.IntegerArray
+        return pd.Series(array(filled, missing), index=series.index, name=series.name)
+    return pd.Series(filled, index=series.index, name=series.name)
 
 
-def _cast_extension(series: Any, target: Any, expected: DataType, name: Any) -> Any:
-    """Cast a nullable column, whose missing values only a float can hold."""
-    if series.dtype.kind not in "biuf" or (series.isna().any() and target.kind != "f"):
-        raise _refused(name, expected, series)
-    plain = series.dropna().to_numpy(series.dtype.numpy_dtype)
-    if not keeps_meaning(plain, target):
-        raise _refused(name, expected, series)
-    return series.astype(target)
+def _plain(present: Any, own: Any, target: Any, *, whole: bool) -> Any:
+    """Return the present values of a column as a numpy array; None if they are no numbers.
+
+    Args:
+        present: The values that are not missing.
+        own: Type of the values, by `values_type`.
+        target: Type to convert them to.
+        whole: Whether whole floats are integers, as in a column whose missing values are NaN.
+    """
+    import pandas as pd
+
+    if own is None:
+        return None
+    if not len(present):
+        return present.to_numpy(dtype=target)
+    if own.kind == "O":
+        # None in a JSON row makes an object column.
+        found = pd.Series(present.tolist(), dtype=object).infer_objects()
+        if found.dtype.kind not in "biuf":
+            return None
+        present, own = found, found.dtype
+    values: Any = present.to_numpy(dtype=own)
+    if whole and target.kind == "i" and values.dtype.kind == "f":
+        is_whole = (abs(values) <= _EXACT_BELOW[8]).all() and (values % 1 == 0).all()
+        return values.astype("int64") if is_whole else values
+    return values
 
 
 def keeps_meaning(values: Any, target: Any) -> bool:
@@ -110,40 +189,64 @@ def _in_range(values: Any, target: Any) -> bool:
 def _cast_datetime(series: Any, name: Any) -> Any:
     import pandas as pd
 
-    if series.dtype.kind == "M":
+    own = values_type(series.dtype)
+    if series.dtype.kind == "M" or (own is not None and own.kind == "M"):
         return series
+    values = series.dropna().tolist()
+    are_dates = all(isinstance(value, dt.date) for value in values)
+    if are_dates and not all(isinstance(value, dt.datetime) for value in values):
+        return series  # a date is no time
     try:
         # JSON has times as text; only the ISO form is unambiguous.
         return pd.to_datetime(series, format="ISO8601")
-    except (ValueError, TypeError) as other:
+    except (ValueError, TypeError, OverflowError) as other:
+        if are_dates:
+            return series  # pandas has no form for several time zones in a column
         raise _refused(name, "datetime (ISO 8601)", series) from other
 
 
-def _is_of(value: Any, expected: ColumnType) -> bool:
+def _all_are(values: Iterable[Any], expected: ColumnType) -> bool:
+    """Whether all values that are not missing have a type."""
     import pandas as pd
 
-    if value is None or isinstance(expected, AnyType):
+    if isinstance(expected, AnyType):
         return True
+    present = [value for value in values if not is_missing(value)]
     if isinstance(expected, Array):
-        return (
-            hasattr(value, "__len__")
-            and not isinstance(value, str | bytes | Mapping)
-            and all(_is_of(element, expected.dtype) for element in value)
+        return all(_is_list(value) for value in present) and _all_are(
+            itertools.chain.from_iterable(_elements(value) for value in present), expected.dtype
         )
-    if isinstance(expected, Map):
-        return isinstance(value, Mapping) and all(
-            isinstance(k, str) and _is_of(v, expected.value_type) for k, v in value.items()
-        )
-    if isinstance(expected, Object):
-        return isinstance(value, Mapping) and all(
-            _is_of(value[p.name], p.dtype) if p.name in value else not p.required
-            for p in expected.properties
+    if isinstance(expected, Map | Object):
+        return all(isinstance(value, Mapping) for value in present) and _have_members(
+            present, expected
         )
     try:
-        cast_column(pd.Series([value]), expected, "")
+        cast_column(pd.Series(present, dtype=object), expected, "")
     except InvalidParameter:
         return False
     return True
+
+
+def _have_members(values: list[Mapping[Any, Any]], expected: Map | Object) -> bool:
+    if isinstance(expected, Map):
+        return all(isinstance(key, str) for value in values for key in value) and _all_are(
+            [one for value in values for one in value.values()], expected.value_type
+        )
+    named = [{str(key): one for key, one in value.items()} for value in values]
+    return all(
+        all(member.name in value for value in named if member.required)
+        and _all_are([v[member.name] for v in named if member.name in v], member.dtype)
+        for member in expected.properties
+    )
+
+
+def _is_list(value: Any) -> bool:
+    return hasattr(value, "__len__") and not isinstance(value, str | bytes | Mapping)
+
+
+def _elements(value: Any) -> Any:
+    is_plain = hasattr(value, "tolist") and value.dtype.kind in "biufO"
+    return value.tolist() if is_plain else value
 
 
 def cast_tensor(array: Any, spec: TensorSpec) -> Any:
@@ -162,8 +265,10 @@ def cast_tensor(array: Any, spec: TensorSpec) -> Any:
             f"{_tensor_name(spec)} must have shape {_shape(spec.shape)}, got {_shape(array.shape)}."
         )
     target = np.dtype(spec.dtype)
-    if target.kind in "US" and array.dtype.kind == target.kind:
+    if target == array.dtype or (target.kind in "US" and array.dtype.kind == target.kind):
         return array
+    if target.name == array.dtype.name:
+        return array.astype(target)  # of another byte order
     if target.kind == "O":
         return array.astype(object)
     values = array.data if hasattr(array, "getnnz") else array

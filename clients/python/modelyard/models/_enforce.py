@@ -120,29 +120,69 @@ def wrong_width(expected: int, got: int) -> InvalidParameter:
 
 
 def _columns(data: Any, schema: Schema) -> Any:
+    import pandas as pd
+
     frame = as_frame([data] if _is_one_row(data, schema) else data)
-    names = schema.input_names()
-    if not schema.has_input_names():
-        # Columns known by position accept any names if their number is right.
-        if frame.shape[1] != len(schema):
-            raise wrong_width(len(schema), frame.shape[1])
-        frame = frame.set_axis(names, axis="columns")
-    frame = in_order(frame, names, schema.required_input_names())
-    specs = zip(names, schema.inputs, strict=True)
-    cast = {
-        name: cast_column(frame[name], spec.type, name)
-        for name, spec in specs
-        if isinstance(spec, ColSpec) and name in frame.columns
-    }
-    if all(cast[name].dtype == frame[name].dtype for name in cast):
+    if schema.has_input_names():
+        frame = _by_name(frame, schema, keep_labels=isinstance(data, pd.DataFrame))
+        present = {str(label) for label in frame.columns}
+        specs = [spec for spec in schema.inputs if spec.name in present]
+    else:
+        frame, specs = _by_position(frame, schema), list(schema.inputs)
+    cast = [
+        cast_column(frame.iloc[:, position], spec.type, _label(spec, position), required=required)
+        for position, spec in enumerate(specs)
+        if isinstance(spec, ColSpec)
+        for required in [spec.required]
+    ]
+    if all(column.dtype == dtype for column, dtype in zip(cast, frame.dtypes, strict=True)):
         return frame
-    return type(frame)(cast, index=frame.index)
+    converted = pd.DataFrame(dict(enumerate(cast)), index=frame.index)
+    return converted.set_axis(frame.columns, axis="columns")
+
+
+def _label(spec: ColSpec, position: int) -> str | int:
+    return position if spec.name is None else spec.name
+
+
+def _by_position(frame: Any, schema: Schema) -> Any:
+    """Return a frame of any names if the number of its columns is right."""
+    import pandas as pd
+
+    if frame.shape[1] != len(schema):
+        raise wrong_width(len(schema), frame.shape[1])
+    if isinstance(frame.columns, pd.RangeIndex):
+        return frame
+    return frame.set_axis(schema.input_names(), axis="columns")
+
+
+def _by_name(frame: Any, schema: Schema, *, keep_labels: bool) -> Any:
+    """Return the columns of the schema in its order; names of a signature are text.
+
+    Args:
+        frame: The input.
+        schema: Columns with names.
+        keep_labels: Whether labels that are no text, such as numbers and tuples, are kept.
+    """
+    names, required = schema.input_names(), schema.required_input_names()
+    texts = [str(label) for label in frame.columns]
+    twice = sorted({text for text in texts if text in names and texts.count(text) > 1})
+    if twice:
+        raise invalid(f"The input has several columns of the name {_list(twice)}.")
+    if texts == list(frame.columns) or (is_numbered(frame) and not {*names} <= {*texts}):
+        return in_order(frame, names, required)
+    ordered = in_order(frame.set_axis(texts, axis="columns"), names, required)
+    if not keep_labels:
+        return ordered
+    chosen = [texts.index(text) for text in ordered.columns]
+    return frame if chosen == list(range(len(texts))) else frame.iloc[:, chosen]
 
 
 def _is_one_row(data: Any, schema: Schema) -> bool:
     """Whether a mapping is one row and not columns; a list can be a value of an array column."""
     if not isinstance(data, Mapping):
         return False
+    data = {str(name): value for name, value in data.items()}
     expected = {spec.name: spec.type for spec in schema.inputs if isinstance(spec, ColSpec)}
     return any(
         isinstance(expected.get(name), Array) and _depth(value) == _array_depth(expected[name])
@@ -197,6 +237,7 @@ def _named_tensors(data: Any, schema: Schema) -> dict[str, Any]:
         if len(names) != 1:
             raise invalid(f"The model expects the named arrays {_list(names)}; got one unnamed.")
         data = {names[0]: data}
+    data = {str(name): array for name, array in data.items()}
     missing = [name for name in names if name not in data]
     if missing:
         raise invalid(f"Missing {_list(missing)}. The model expects {_list(names)}.")

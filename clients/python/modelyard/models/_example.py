@@ -36,7 +36,7 @@ def write_example(folder: Path, example: Any) -> dict[str, Any]:
             stored = {"inputs": stored, "params": _plain(params)}
             served["params"] = _plain(params)
         texts = json.dumps(stored, allow_nan=False), json.dumps(served, allow_nan=False)
-    except (TypeError, ValueError, OverflowError) as unwritable:
+    except (TypeError, ValueError, OverflowError, RecursionError, AttributeError) as unwritable:
         raise InvalidParameter(
             "The input example cannot be written as JSON: give a DataFrame, a numpy array, a dict "
             "or a list, of finite numbers, text and times."
@@ -44,6 +44,24 @@ def write_example(folder: Path, example: Any) -> dict[str, Any]:
     for name, text in zip((_EXAMPLE, _SERVING_EXAMPLE), texts, strict=True):
         (folder / name).write_text(text, encoding="utf-8")
     return info
+
+
+def read_served(folder: Path) -> Any:
+    """Return the input of `serving_input_example.json` as serving reads it."""
+    import pandas as pd
+
+    body = json.loads((folder / _SERVING_EXAMPLE).read_text(encoding="utf-8"))
+    if "dataframe_split" in body:
+        return pd.DataFrame(
+            body["dataframe_split"]["data"], columns=body["dataframe_split"]["columns"]
+        )
+    return body["inputs"]
+
+
+def keep_from_serving(folder: Path, info: dict[str, Any]) -> None:
+    """Remove the request that serving warms up with: it refuses models that fail on theirs."""
+    (folder / _SERVING_EXAMPLE).unlink()
+    del info["serving_input_path"]
 
 
 def split_params(example: Any) -> tuple[Any, dict[str, Any]]:
@@ -60,6 +78,11 @@ def _forms(data: Any) -> tuple[dict[str, str], Any, dict[str, Any]]:
 
     table = data.to_frame() if isinstance(data, pd.Series) else data
     if isinstance(table, pd.DataFrame):
+        if not table.columns.is_unique:
+            raise InvalidParameter("The input example has several columns of one name.")
+        if isinstance(table.columns, pd.MultiIndex):
+            # As in the signature: columns of JSON have one name each.
+            table = table.set_axis([str(label) for label in table.columns], axis="columns")
         text = table.to_json(
             orient="split", index=False, date_format="iso", default_handler=_no_form
         )

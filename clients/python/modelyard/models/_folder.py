@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import urllib.parse
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from modelyard.models._quote import quote
 from modelyard.models.model import Model
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+_FILE = re.compile(r"file:", re.IGNORECASE)
 _DEFAULT_NAME = "model"
 _FORMS = (
     "models:/<name>/<version or stage>, models:/<name>@<alias>, models:/m-<id>, "
@@ -47,14 +51,35 @@ def finish(folder: Path, model: Model) -> Model:
 
 def is_uri(model_uri: object) -> bool:
     """Whether `model_uri` names a model on a server, not a local folder."""
-    return isinstance(model_uri, str) and _SCHEME.match(model_uri) is not None
+    is_named = isinstance(model_uri, str) and _SCHEME.match(model_uri) is not None
+    return is_named and _FILE.match(str(model_uri)) is None
+
+
+def local_path(uri: str | Path) -> Path:
+    """Return the path that a `file:` URI names, percent-decoded; a path is returned as it is.
+
+    Raises:
+        InvalidParameter: The URI names another machine, or no path.
+    """
+    if not isinstance(uri, str) or not _FILE.match(uri):
+        return Path(uri)
+    host, path = "", ""
+    with contextlib.suppress(ValueError):  # a host that is none
+        parts = urllib.parse.urlsplit(uri)
+        host, path = parts.netloc, urllib.request.url2pathname(parts.path)
+    if host not in {"", "localhost"} or not path or "\0" in path:
+        raise InvalidParameter(
+            f"Invalid file URI {quote(uri)}: expected file:///<path> of a file or folder on this "
+            "machine, percent-encoded."
+        )
+    return Path(path)
 
 
 def local_model(model_uri: str | Path, dst_path: str | None = None) -> LocalModel:
     """Return the folder of `model_uri`, downloaded unless it is local.
 
     Args:
-        model_uri: `models:/…`, `runs:/…` or the path of a folder.
+        model_uri: `models:/…`, `runs:/…`, or the path or `file:` URI of a folder.
         dst_path: Folder to download to; the local cache by default. Ignored for a local folder.
     """
     if not isinstance(model_uri, str | Path):
@@ -66,11 +91,12 @@ def local_model(model_uri: str | Path, dst_path: str | None = None) -> LocalMode
         from modelyard._artifacts import operations
 
         return operations.fetch_model(model_uri, dst_path)
-    if not Path(model_uri).is_dir():
+    folder = local_path(model_uri)
+    if not folder.is_dir():
         raise NotFound(
             f"No model found at {str(model_uri)!r}: give a folder, or a URI such as {_FORMS}."
         )
-    return LocalModel(Path(model_uri))
+    return LocalModel(folder)
 
 
 def file_in(folder: Path, relative: Any) -> Path:
@@ -91,7 +117,7 @@ def local_path_of_artifact(uri: str) -> Path:
     Raises:
         NotFound: The path does not exist on this machine.
     """
-    source = Path(uri.removeprefix("file://"))
+    source = local_path(uri)
     if not source.exists():
         raise NotFound(f"No artifact found at {uri!r}: give a local file or folder.")
     return source

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelyard._extras import require_extra
-from modelyard.exceptions import InvalidParameter
+from modelyard.exceptions import InvalidParameter, ModelyardException
+from modelyard.models._enforce import enforce_schema
 from modelyard.models._infer import infer_param_schema, infer_schema
 from modelyard.types.schema import ParamSchema, Schema
 
@@ -27,8 +28,8 @@ class ModelSignature:
     def to_dict(self) -> dict[str, str | None]:
         """Return the form used in MLmodel files: each part as JSON text."""
         return {
-            "inputs": self.inputs.to_json() if self.inputs else None,
-            "outputs": self.outputs.to_json() if self.outputs else None,
+            "inputs": None if self.inputs is None else self.inputs.to_json(),
+            "outputs": None if self.outputs is None else self.outputs.to_json(),
             "params": self.params.to_json() if self.params else None,
         }
 
@@ -59,12 +60,48 @@ def infer_signature(
         model_output: Example of the model's output, in the same forms.
         params: Default values of the inference parameters.
 
+    Returns:
+        A signature that `model_input` itself fits.
+
     Raises:
-        InvalidParameter: A value has a type that a schema cannot describe.
+        InvalidParameter: A schema cannot describe the data; names the column and its type.
     """
     require_extra("modelyard.models", "sklearn", "numpy", "pandas", "scipy")
-    return ModelSignature(
-        None if model_input is None else infer_schema(model_input),
-        None if model_output is None else infer_schema(model_output),
-        infer_param_schema(params) if params else None,
-    )
+    try:
+        inputs = None if model_input is None else infer_schema(model_input)
+        if inputs is not None:
+            _check_accepted(model_input, inputs)
+        signature = ModelSignature(
+            inputs,
+            None if model_output is None else infer_schema(model_output),
+            infer_param_schema(params) if params else None,
+        )
+        signature.to_dict()
+    except ModelyardException:
+        raise
+    except Exception as other:  # objects with behaviour of their own, and cyclic ones
+        kinds = " and ".join(type(part).__name__ for part in (model_input, model_output, params))
+        raise InvalidParameter(
+            f"A signature cannot be inferred ({type(other).__name__}) from input, output and "
+            f"params of types {kinds}."
+        ) from other
+    return signature
+
+
+def _check_accepted(model_input: Any, inputs: Schema) -> None:
+    try:
+        enforce_schema(model_input, inputs)
+    except InvalidParameter as refused:
+        raise InvalidParameter(
+            f"A signature cannot describe the input: it would refuse it. {refused.message}"
+        ) from refused
+
+
+def check_signature(signature: object) -> None:
+    """Refuse what is given as a signature and is none; None and False stand for no signature."""
+    is_none = signature is None or signature is False
+    if not is_none and not isinstance(signature, ModelSignature):
+        raise InvalidParameter(
+            f"signature must be a ModelSignature, got {type(signature).__name__}; "
+            "modelyard.models.infer_signature makes one."
+        )

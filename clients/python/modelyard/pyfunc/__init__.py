@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from modelyard._extras import require_extra
 from modelyard._fluent.models import LogOptions, log_folder
@@ -48,7 +48,7 @@ def load_model(
 
     Args:
         model_uri: `models:/name/3`, `models:/name/Production`, `models:/name@alias`,
-            `models:/m-<id>`, `runs:/<run_id>/<name>`, or a model folder.
+            `models:/m-<id>`, `runs:/<run_id>/<name>`, or the path or `file:` URI of a folder.
         suppress_warnings: Whether to suppress the warning about a model made with another version
             of scikit-learn.
         dst_path: Folder to download to; the local cache by default.
@@ -152,7 +152,7 @@ def save_model(  # noqa: PLR0913 - the documented signature
     python_model: Any,
     artifacts: Mapping[str, str] | None = None,
     code_paths: Sequence[str | Path] | None = None,
-    signature: ModelSignature | None = None,
+    signature: ModelSignature | Literal[False] | None = None,
     input_example: Any = None,
     metadata: dict[str, Any] | None = None,
     model_config: dict[str, Any] | None = None,
@@ -168,8 +168,10 @@ def save_model(  # noqa: PLR0913 - the documented signature
             Python file that calls `modelyard.models.set_model`.
         artifacts: Local files or folders to store with the model, by name.
         code_paths: Python files and folders to store with the model; importable once it is loaded.
-        signature: Schema of inputs and outputs; None infers one from `input_example`, if given.
-        input_example: A few rows of input.
+        signature: Schema of inputs and outputs. None infers one from `input_example`, if given;
+            False writes none.
+        input_example: A few rows of input. If it cannot be stored, described or predicted, that is
+            a warning, and the model is saved without it.
         metadata: Mapping stored in the MLmodel file.
         model_config: Settings available in the model's context.
         pip_requirements: Replacement for the inferred requirements: a list or a requirements file.
@@ -202,7 +204,7 @@ def log_model(  # noqa: PLR0913 - the documented signature
     python_model: Any,
     artifacts: Mapping[str, str] | None = None,
     code_paths: Sequence[str | Path] | None = None,
-    signature: ModelSignature | None = None,
+    signature: ModelSignature | Literal[False] | None = None,
     input_example: Any = None,
     metadata: dict[str, Any] | None = None,
     model_config: dict[str, Any] | None = None,

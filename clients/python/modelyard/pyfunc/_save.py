@@ -8,16 +8,18 @@ import platform
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata as packages
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from modelyard.exceptions import InvalidParameter, NotFound
-from modelyard.models import _code, _environment, _example, _pickles
+from modelyard.models import _code, _environment, _pickles
+from modelyard.models._describe import describe
 from modelyard.models._folder import finish, local_path_of_artifact, new_folder
 from modelyard.models._python_model import PythonModel, model_of
 from modelyard.models.model import Model
-from modelyard.models.signature import ModelSignature, infer_signature
+from modelyard.models.signature import ModelSignature, check_signature
 from modelyard.pyfunc._python_model import (
     CODE_LOADER_MODULE,
     LOADER_MODULE,
@@ -34,7 +36,7 @@ class SaveOptions:
 
     artifacts: Mapping[str, str] | None = None
     code_paths: Sequence[str | Path] | None = None
-    signature: ModelSignature | None = None
+    signature: ModelSignature | Literal[False] | None = None
     input_example: Any = None
     metadata: dict[str, Any] | None = None
     model_config: dict[str, Any] | None = None
@@ -44,6 +46,7 @@ class SaveOptions:
 
 
 def save(python_model: Any, path: str | Path, options: SaveOptions) -> Model:
+    check_signature(options.signature)
     code = Path(python_model) if isinstance(python_model, str | Path) else None
     wrapped = _as_model(_code_of(code, options) if code else python_model)
     folder = new_folder(path)
@@ -67,24 +70,24 @@ def save(python_model: Any, path: str | Path, options: SaveOptions) -> Model:
     model = Model(
         metadata=options.metadata,
         flavors={"python_function": flavor},
-        signature=options.signature,
     )
-    if options.input_example is not None:
-        _take_example(model, folder, wrapped, options)
+    predict = partial(_first_answer, wrapped, folder, flavor)
+    describe(model, folder, options.input_example, options.signature, predict)
     _environment.write_environment(folder, _requirements(needed, options), options.conda_env)
     return finish(folder, model)
 
 
-def _take_example(model: Model, folder: Path, wrapped: PythonModel, options: SaveOptions) -> None:
-    """Store the example and, unless a signature is given, infer one from it and its prediction."""
-    model.saved_input_example_info = _example.write_example(folder, options.input_example)
-    if options.signature is not None:
-        return
-    context = context_of(folder, model.flavors["python_function"], None)
+def _first_answer(
+    wrapped: PythonModel,
+    folder: Path,
+    flavor: dict[str, Any],
+    data: Any,
+    params: dict[str, Any],
+) -> Any:
+    """Return the prediction of a model that is being saved."""
+    context = context_of(folder, flavor, None)
     wrapped.load_context(context)
-    data, params = _example.split_params(options.input_example)
-    answered = PythonModelPredictor(wrapped, context).predict(data, params)
-    model.signature = infer_signature(data, answered, params)
+    return PythonModelPredictor(wrapped, context).predict(data, params)
 
 
 def _code_of(file: Path, options: SaveOptions) -> Any:

@@ -42,7 +42,9 @@ def save_model(  # noqa: PLR0913 - the documented signature
         path: Folder to write to; must be new or empty.
         signature: Schema of inputs and outputs. None infers one from `input_example`, if given;
             False writes none.
-        input_example: A few rows of input: a DataFrame, a numpy array, a dict or a list.
+        input_example: A few rows of input: a DataFrame, a numpy array, a dict or a list. If it
+            cannot be stored, described or predicted, that is a warning, and the model is saved
+            without it.
         serialization_format: `skops`, or `cloudpickle` or `pickle`, which load only with
             `allow_pickle`.
         skops_trusted_types: Names of types, beyond those the loader trusts, that the file may
@@ -159,7 +161,7 @@ def load_model(
 
     Args:
         model_uri: `models:/name/3`, `models:/name/Production`, `models:/name@alias`,
-            `models:/m-<id>`, `runs:/<run_id>/<name>`, or a model folder.
+            `models:/m-<id>`, `runs:/<run_id>/<name>`, or the path or `file:` URI of a folder.
         dst_path: Folder to download to; the local cache by default.
         allow_pickle: Whether to load models that can run any code: a pickle, or a model with
             untrusted types.

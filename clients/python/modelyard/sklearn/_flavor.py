@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from modelyard.exceptions import InvalidParameter, PermissionDenied
-from modelyard.models import _code, _environment, _example, _pickles
+from modelyard.models import _code, _environment, _pickles
+from modelyard.models._describe import describe
 from modelyard.models._folder import file_in, finish, new_folder
 from modelyard.models._quote import quote
 from modelyard.models.model import Model
-from modelyard.models.signature import ModelSignature, infer_signature
+from modelyard.models.signature import ModelSignature, check_signature
 from modelyard.sklearn import _inputs, _object_graph, _skops_file
 
 FORMATS = ("skops", "cloudpickle", "pickle")
@@ -61,10 +62,15 @@ def save(sk_model: Any, path: str | Path, options: SaveOptions) -> Model:
     for flavor in flavors.values():
         flavor["code"] = code
     model = Model(metadata=options.metadata, flavors=flavors)
-    example = _inputs.as_table(options.input_example)
-    if example is not None:
-        model.saved_input_example_info = _example.write_example(folder, example)
-    model.signature = _signature(sk_model, example, options)
+    predict = getattr(sk_model, options.pyfunc_predict_fn, None)
+    describe(
+        model,
+        folder,
+        _inputs.as_table(options.input_example),
+        options.signature,
+        # Never the params of an example, which are not written for the method.
+        predict and (lambda data, _params: predict(_inputs.fit_to(sk_model, data))),
+    )
     _environment.write_environment(folder, _requirements(options), options.conda_env)
     return finish(folder, model)
 
@@ -72,6 +78,7 @@ def save(sk_model: Any, path: str | Path, options: SaveOptions) -> Model:
 def _check(sk_model: Any, options: SaveOptions) -> None:
     from sklearn.base import BaseEstimator
 
+    check_signature(options.signature)
     if not isinstance(sk_model, BaseEstimator):
         raise _invalid(f"sk_model must be a scikit-learn estimator, got {type(sk_model).__name__}.")
     if options.serialization_format not in FORMATS:
@@ -132,16 +139,6 @@ def _flavors(sk_model: Any, file: Path, options: SaveOptions) -> dict[str, dict[
             "python_version": platform.python_version(),
         }
     return flavors
-
-
-def _signature(sk_model: Any, example: Any, options: SaveOptions) -> ModelSignature | None:
-    """Return the given signature, or one inferred from the example; never from training data."""
-    if options.signature is not None:
-        return options.signature or None
-    if example is None or not hasattr(sk_model, options.pyfunc_predict_fn):
-        return None
-    answered = getattr(sk_model, options.pyfunc_predict_fn)(_inputs.fit_to(sk_model, example))
-    return infer_signature(example, answered)
 
 
 def _requirements(options: SaveOptions) -> list[str]:

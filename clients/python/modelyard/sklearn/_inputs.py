@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from modelyard.exceptions import InvalidParameter
 from modelyard.models._enforce import as_frame, in_order, invalid, is_records, wrong_width
 
 _TABLE_DIMENSIONS = 2
@@ -44,13 +45,19 @@ def fit_to(estimator: Any, data: Any) -> Any:
 
 
 def as_table(example: Any) -> Any:
-    """Convert an input example for estimators: lists of rows to arrays, dicts to frames."""
+    """Convert an input example for estimators: lists of rows to arrays, dicts to frames.
+
+    An example that cannot be converted is returned as it is.
+    """
     import numpy as np
 
-    if is_records(example) or isinstance(example, Mapping):
-        return as_frame(example)
-    rows = isinstance(example, list) and example and all(isinstance(r, list) for r in example)
-    return np.asarray(example) if rows else example
+    try:
+        if is_records(example) or isinstance(example, Mapping):
+            return as_frame(example)
+        rows = isinstance(example, list) and example and all(isinstance(r, list) for r in example)
+        return np.asarray(example) if rows else example
+    except (InvalidParameter, ValueError, TypeError):
+        return example
 
 
 def _as_array(data: Any) -> Any:

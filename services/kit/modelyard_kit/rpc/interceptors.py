@@ -1,6 +1,7 @@
 """Interceptors of every RPC, outermost first: access log, errors, token, permission, validation.
 
-They are wrapped around a method once, when it is mounted, instead of being looked up per call.
+They are wrapped around a method once, when it is mounted, instead of being looked up per call. Long
+texts are truncated before the validation, if the reply has a field for warnings.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from modelyard_kit.observability import request_ids, tracing
 from modelyard_kit.observability.metrics import authz_denied, rpc_duration, rpc_inflight
 from modelyard_kit.rpc import grpc_errors
 from modelyard_kit.rpc.calls import DEFAULT_DEADLINE_S, Caller, caller
+from modelyard_kit.rpc.truncation import truncate
 from modelyard_kit.rpc.validation import validate
 
 logger = logging.getLogger(__name__)
@@ -59,6 +61,7 @@ def wrap(
         api_tokens: Identifies API tokens; None to accept the service token only.
     """
     kind = GetMessageClass(method.input_type)
+    warns = "warnings" in method.output_type.fields_by_name
 
     def identify(authorization: str) -> grants.Grant:
         grant = grants.identify(authorization, token, api_tokens)
@@ -67,7 +70,13 @@ def wrap(
 
     def unary(data: bytes, context: grpc.ServicerContext) -> Any:
         with _around(method, identify, context, len(data)) as exchange:
-            reply: bytes = behavior(_received(kind, data), context).SerializeToString()
+            request = _parsed(kind, data)
+            warnings = truncate(request) if warns else []
+            validate(request)
+            answered = behavior(request, context)
+            if warnings:
+                answered.warnings.extend(warnings)
+            reply: bytes = answered.SerializeToString()
             exchange.sent_bytes = len(reply)
             return reply
 
@@ -86,14 +95,18 @@ def wrap(
 
 
 def _received(kind: type[Message], data: bytes) -> Message:
+    request = _parsed(kind, data)
+    validate(request)
+    return request
+
+
+def _parsed(kind: type[Message], data: bytes) -> Message:
     try:
-        request = kind.FromString(data)
+        return kind.FromString(data)
     except DecodeError:
         raise errors.InvalidArgument(
             f"The request is not a {kind.DESCRIPTOR.full_name}: it cannot be parsed."
         ) from None
-    validate(request)
-    return request
 
 
 def _all_received(

@@ -48,6 +48,8 @@ PATTERN_FIELD_NUMBER: _ClassVar[int]
 pattern: _descriptor.FieldDescriptor
 ONE_OF_FIELD_NUMBER: _ClassVar[int]
 one_of: _descriptor.FieldDescriptor
+TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+truncated: _descriptor.FieldDescriptor
 PERMISSION_FIELD_NUMBER: _ClassVar[int]
 permission: _descriptor.FieldDescriptor
 
