@@ -51,6 +51,8 @@ _COMMANDS = {
     },
 }
 """Summary of each command, by group; kept here because the command's extra may be missing."""
+_REMOTE = {"tokens", "import-mlflow", "export-mlflow"}
+"""Entry points of commands that only call a server, and run where no server does."""
 _WIDTH = 15
 _STOP_TIMEOUT_S = 60.0
 _POLL_S = 0.05
@@ -95,6 +97,13 @@ def _run(arguments: list[str]) -> int:
 
 
 def _run_entry_point(name: str, words: list[str], arguments: list[str]) -> int:
+    if name not in _REMOTE and not instances.is_possible():
+        print(
+            f"modelyard {' '.join(words)} does not run on this system ({sys.platform}); run it in "
+            "WSL or a container.",
+            file=sys.stderr,
+        )
+        return _USAGE_ERROR
     (found,) = entry_points(group=_GROUP, name=name)
     try:
         command: Callable[[list[str]], int] = found.load()

@@ -109,7 +109,8 @@ class _State:
 
 
 _state = _State()
-os.register_at_fork(after_in_child=_state.forget_inherited)
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_state.forget_inherited)
 
 
 @contextmanager
@@ -237,13 +238,21 @@ def check(uri: str) -> urllib.parse.SplitResult:
     except ValueError:
         raise InvalidParameter(f"Invalid tracking URI '{uri}': {wanted}.") from None
     if parts.scheme not in {"http", "https", "grpc", "grpcs"}:
-        raise InvalidParameter(
-            f"Invalid tracking URI '{uri}': {wanted}. To keep everything in a local folder, set "
-            "MODELYARD_HOME to it and leave the tracking URI unset."
-        )
+        raise InvalidParameter(f"Invalid tracking URI '{uri}': {wanted}. {_in_a_folder()}")
     if not parts.hostname or (port is None and parts.scheme.startswith("grpc")):
         raise InvalidParameter(f"Invalid tracking URI '{uri}': {wanted}.")
     return parts
+
+
+def _in_a_folder() -> str:
+    from modelyard._transport import instances
+
+    if instances.is_possible():
+        return (
+            "To keep everything in a local folder, set MODELYARD_HOME to it and leave the tracking "
+            "URI unset."
+        )
+    return instances.NOT_HERE
 
 
 def _discover(uri: str, parts: urllib.parse.SplitResult, timeout_s: float) -> Targets:

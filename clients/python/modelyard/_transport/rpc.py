@@ -180,7 +180,7 @@ def _login_name() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):  # a container's user without an entry
-        return f"uid-{os.getuid()}"
+        return f"uid-{os.getuid()}" if hasattr(os, "getuid") else "unknown"
 
 
 def _token() -> str | None:

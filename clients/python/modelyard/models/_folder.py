@@ -91,7 +91,17 @@ def local_path_of_artifact(uri: str) -> Path:
     Raises:
         NotFound: The path does not exist on this machine.
     """
-    source = Path(uri.removeprefix("file://"))
+    source = Path(_path_of_file(uri)) if uri.startswith("file:") else Path(uri)
     if not source.exists():
         raise NotFound(f"No artifact found at {uri!r}: give a local file or folder.")
     return source
+
+
+def _path_of_file(uri: str) -> str:
+    """Return the path that a URI such as file:///folder/file or file:///C:/folder/file names."""
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    parts = urlsplit(uri)
+    host = f"//{parts.netloc}" if parts.netloc not in {"", "localhost"} else ""
+    return url2pathname(host + parts.path)
