@@ -21,12 +21,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from modelyard._redaction import redacted_text
+
 
 class ModelyardException(Exception):
     """A refusal, with the error code of MLflow's REST API.
 
     Args:
-        message: The problem, the value at fault and what is expected.
+        message: The problem, the value at fault and what is expected; secrets of addresses in it
+            are not shown.
         error_code: MLflow's code, such as `INVALID_PARAMETER_VALUE` or `RESOURCE_DOES_NOT_EXIST`;
             the class's code by default.
     """
@@ -34,8 +37,8 @@ class ModelyardException(Exception):
     code: ClassVar[str] = "INTERNAL_ERROR"
 
     def __init__(self, message: str, error_code: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = redacted_text(message)
+        super().__init__(self.message)
         self.error_code = error_code or self.code
 
 
