@@ -104,7 +104,7 @@ lock: ## Pin versions and hashes of all dependencies again (needs uv)
 	  --output-file $${f%.in}.txt || exit 1; done
 
 soak: install ## Run long forms: each fault N times (3), all hostile values, many examples, no pipelining
-	MODELYARD_SOAK=$(or $(N),3) $(BIN)/python -m pytest -q -s tests/faults tests/contract/test_hostile_*.py tests/property --timeout 7200
+	TEST_SOAK=$(or $(N),3) $(BIN)/python -m pytest -q -s tests/faults tests/contract/test_hostile_*.py tests/property --timeout 7200
 	TEST_PIPELINE=off $(BIN)/python -m pytest -q tests/contract/test_tracking_*.py -k postgresql
 
 bench: install clients ## Measure RPCs and transfers against their floors, the edge against gRPC and MLflow's server

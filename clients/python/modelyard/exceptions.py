@@ -21,7 +21,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from modelyard._drop_in import missing_attribute
 from modelyard._redaction import redacted_text
+
+__getattr__ = missing_attribute(__name__)
 
 
 class ModelyardException(Exception):

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from modelyard import _settings
 from modelyard._environment import setting
 from modelyard._redaction import redacted, redacted_text
 from modelyard.exceptions import InvalidParameter, ModelyardException, Unavailable
@@ -232,6 +233,7 @@ def look_again(connection: Connection, timeout_s: float) -> None:
 
 
 def _connect(uri: str | None) -> Connection:
+    _settings.check()
     if uri is None:
         from modelyard._transport import instances
 

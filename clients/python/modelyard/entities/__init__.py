@@ -1,5 +1,6 @@
 """Entities that the client returns, with MLflow's attributes. Times are Unix milliseconds."""
 
+from modelyard._drop_in import missing_attribute
 from modelyard.entities.experiments import Experiment, ExperimentTag, ViewType
 from modelyard.entities.files import FileInfo
 from modelyard.entities.logged_models import (
@@ -51,3 +52,5 @@ __all__ = [
     "RunTag",
     "ViewType",
 ]
+
+__getattr__ = missing_attribute(__name__)
