@@ -18,7 +18,7 @@ export PYTHONDONTWRITEBYTECODE :=
 UV := UV_CACHE_DIR=.cache/uv $(CLIENTS)/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo clients test test-rest test-all coverage check format protos baseline lock soak bench clean compat-table settings-page
+.PHONY: help install up demo clients test test-rest test-all coverage check format protos baseline lock soak bench clean compat-table settings-page sdk-page
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -72,6 +72,11 @@ compat-table: install clients ## Compare with MLflow's server and client, and ge
 
 settings-page: install ## Generate the tables of docs/settings.md from the declarations of the settings
 	$(BIN)/python tools/settings_page.py
+
+sdk-page: install $(CLIENT) ## List MLflow's names from its client, and generate the tables of docs/sdk.md
+	$(CLIENTS)/mlflow-3.17/bin/python -W ignore tools/mlflow_inventory.py names > .cache/names.txt
+	mv .cache/names.txt clients/python/modelyard/_names_of_mlflow.txt
+	$(BIN)/python tools/sdk_page.py
 
 check: install ## Check format, lint, types, imports, spelling, the contract, stub drift, manifests
 	$(BIN)/ruff format --check .

@@ -97,7 +97,7 @@ def _report(error: BaseException) -> int:
 
 def _below_this_module(trace: TracebackType | None) -> TracebackType | None:
     ours = {__file__, runpy.__file__, "<frozen runpy>"}
-    while trace and trace.tb_next and trace.tb_frame.f_code.co_filename in ours:
+    while trace and trace.tb_frame.f_code.co_filename in ours:
         trace = trace.tb_next
     return trace
 
