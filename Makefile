@@ -21,7 +21,7 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 PINNED := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev up demo clients test test-rest test-all coverage check format protos baseline lock soak bench clean compat-table settings-page
+.PHONY: help install dev up demo clients test test-rest test-all coverage check format protos baseline lock soak bench clean compat-table settings-page sdk-page
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -82,6 +82,11 @@ compat-table: dev clients ## Compare with MLflow's server and client, and genera
 settings-page: dev ## Generate the tables of docs/settings.md from the declarations of the settings
 	$(BIN)/python tools/settings_page.py
 
+sdk-page: dev $(CLIENT) ## List MLflow's names from its client, and generate the tables of docs/sdk.md
+	$(CLIENTS)/mlflow-3.17/bin/python -W ignore tools/mlflow_inventory.py names > .cache/names.txt
+	mv .cache/names.txt clients/python/modelyard/_names_of_mlflow.txt
+	$(BIN)/python tools/sdk_page.py
+
 check: dev ## Check format, lint, types, imports, spelling, the contract, stub drift, manifests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -111,7 +116,7 @@ lock: .cache/installer/installed ## Pin versions and hashes of all dependencies 
 	  $(UV) pip compile $$f $(PINNED) --output-file $${f%.in}.txt || exit 1; done
 
 soak: dev ## Run long forms: each fault N times (3), all hostile values, many examples, no pipelining
-	MODELYARD_SOAK=$(or $(N),3) $(BIN)/python -m pytest -q -s tests/faults tests/contract/test_hostile_*.py tests/property --timeout 7200
+	TEST_SOAK=$(or $(N),3) $(BIN)/python -m pytest -q -s tests/faults tests/contract/test_hostile_*.py tests/property --timeout 7200
 	TEST_PIPELINE=off $(BIN)/python -m pytest -q tests/contract/test_tracking_*.py -k postgresql
 
 bench: dev clients ## Measure RPCs and transfers against their floors, the edge against gRPC and MLflow's server

@@ -1,6 +1,6 @@
 """Hostile values on PostgreSQL, which has other limits than SQLite: some to each RPC.
 
-`MODELYARD_SOAK=1` sends all of them.
+`TEST_SOAK=1` sends all of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.support.hostile.values import Place, hostile, places, some
 from tests.support.platforms.access_platform import METHODS, SERVICE_TOKEN, Platform, Refusal
 from tests.support.platforms.postgres_platform import PostgresPlatform, running_postgres_platform
 
-_SOAK = bool(os.environ.get("MODELYARD_SOAK"))
+_SOAK = bool(os.environ.get("TEST_SOAK"))
 _PER_RPC = 8
 _SEED = 20_260_101
 

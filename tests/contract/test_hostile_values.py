@@ -1,6 +1,6 @@
 """Every field of every RPC that is built, with values that nobody should send.
 
-`MODELYARD_SOAK=1` sends all of them, otherwise some to each field.
+`TEST_SOAK=1` sends all of them, otherwise some to each field.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.support.platforms.access_platform import (
     running_platform,
 )
 
-_VALUES = hostile if os.environ.get("MODELYARD_SOAK") else some
+_VALUES = hostile if os.environ.get("TEST_SOAK") else some
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-SOAK = int(os.environ.get("MODELYARD_SOAK", "0"))
+SOAK = int(os.environ.get("TEST_SOAK", "0"))
 """Number of repetitions of each fault; 0 for the short forms."""
 _MORE_EXAMPLES = 5
 

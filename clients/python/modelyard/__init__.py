@@ -1,12 +1,14 @@
 """Modelyard: track runs, register models as versions, move them through stages.
 
-Scripts written for MLflow's tracking and registry run with `import modelyard as mlflow`. Importing
-this module does not import grpc, protobuf or numpy: the first call that needs them does.
+Scripts written for MLflow's tracking and registry run with `import modelyard as mlflow`, or
+unchanged by `python -m modelyard run script.py`. Importing this module does not import grpc,
+protobuf or numpy: the first call that needs them does.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from modelyard._drop_in import answer_imports, install_as_mlflow, missing_attribute
 from modelyard._fluent.addresses import (
     get_registry_uri,
     get_tracking_uri,
@@ -111,6 +113,7 @@ __all__ = [
     "get_registry_uri",
     "get_run",
     "get_tracking_uri",
+    "install_as_mlflow",
     "is_tracking_uri_set",
     "last_active_run",
     "last_logged_model",
@@ -154,6 +157,9 @@ _LAZY_MODULES = frozenset(
     {"artifacts", "client", "entities", "models", "pyfunc", "sklearn", "tracking", "types"}
 )
 
+_missing = missing_attribute(__name__)
+answer_imports()
+
 
 def __getattr__(name: str) -> Any:
     if name == "MlflowClient":
@@ -164,4 +170,4 @@ def __getattr__(name: str) -> Any:
         return import_module("importlib.metadata").version("modelyard")
     if name in _LAZY_MODULES:
         return import_module(f"modelyard.{name}")
-    raise AttributeError(f"module 'modelyard' has no attribute '{name}'")
+    return _missing(name)

@@ -1,7 +1,7 @@
 """The `modelyard` command.
 
-`down` is built in; the other commands come with their extras, as entry points of the group
-`modelyard.commands`. Exit codes: 0 done, 1 refused or failed, 2 usage or a missing extra,
+`down` and `run` are built in; the other commands come with their extras, as entry points of the
+group `modelyard.commands`. Exit codes: 0 done, 1 refused or failed, 2 usage or a missing extra,
 130 Ctrl-C.
 """
 
@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points, version
 from pathlib import Path
 
+from modelyard import _script
 from modelyard._transport import instances
 from modelyard.exceptions import ModelyardException
 
@@ -36,6 +37,7 @@ _COMMANDS = {
         "migrate": "upgrade databases to the schema of this version",
     },
     "Models": {
+        "run": "run a script that imports mlflow with Modelyard's SDK in its place",
         "models serve": "serve the version that a model URI resolves to, over HTTP",
     },
     "Operations": {
@@ -52,6 +54,8 @@ _COMMANDS = {
     },
 }
 """Summary of each command, by group; kept here because the command's extra may be missing."""
+_REMOTE = {"tokens", "import-mlflow", "export-mlflow"}
+"""Entry points of commands that only call a server, and run where no server does."""
 _WIDTH = 15
 _STOP_TIMEOUT_S = 60.0
 _POLL_S = 0.05
@@ -79,6 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    if arguments[:1] == ["run"]:
+        return _script.run(arguments[1:])
     known = {words for group in _COMMANDS.values() for words in group}
     for count in (2, 1):
         words = arguments[:count]
@@ -96,6 +102,13 @@ def _run(arguments: list[str]) -> int:
 
 
 def _run_entry_point(name: str, words: list[str], arguments: list[str]) -> int:
+    if name not in _REMOTE and not instances.is_possible():
+        print(
+            f"modelyard {' '.join(words)} does not run on this system ({sys.platform}); run it in "
+            "WSL or a container.",
+            file=sys.stderr,
+        )
+        return _USAGE_ERROR
     (found,) = entry_points(group=_GROUP, name=name)
     try:
         command: Callable[[list[str]], int] = found.load()

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from modelyard._artifacts import downloads, manifests, operations
+from modelyard._drop_in import missing_attribute
 from modelyard._transport import connections
 from modelyard.client import MlflowClient
 from modelyard.entities import FileInfo
 from modelyard.exceptions import InvalidParameter
 
 __all__ = ["download_artifacts", "list_artifacts", "load_dict", "load_text"]
+
+__getattr__ = missing_attribute(__name__)
 
 
 def download_artifacts(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from modelyard._client.artifacts import Artifacts
 from modelyard._client.erasing import Erasing
 from modelyard._client.experiments import Experiments
@@ -9,6 +11,7 @@ from modelyard._client.logged_items import Logging
 from modelyard._client.logged_models import LoggedModels
 from modelyard._client.model_versions import ModelVersions
 from modelyard._client.runs import Runs
+from modelyard._drop_in import missing_method
 
 __all__ = ["Client", "MlflowClient"]
 
@@ -24,6 +27,11 @@ class MlflowClient(Experiments, Runs, Logging, Artifacts, LoggedModels, ModelVer
             `modelyard.set_tracking_uri` or the environment sets at the time of each call.
         registry_uri: Address for registered models; by default the tracking server.
     """
+
+    if not TYPE_CHECKING:  # else type checkers would accept any attribute
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing_method(self, name)
 
 
 Client = MlflowClient

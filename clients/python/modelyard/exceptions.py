@@ -22,6 +22,10 @@ from __future__ import annotations
 import json
 from typing import ClassVar
 
+from modelyard._drop_in import missing_attribute
+from modelyard._redaction import redacted_text
+
+__getattr__ = missing_attribute(__name__)
 # The statuses of the server's answers over HTTP; those of other codes are 500.
 _HTTP_STATUS = {
     "ABORTED": 409,
@@ -46,7 +50,8 @@ class ModelyardException(Exception):
     """A refusal, with the error code of MLflow's REST API.
 
     Args:
-        message: The problem, the value at fault and what is expected.
+        message: The problem, the value at fault and what is expected; secrets of addresses in it
+            are not shown.
         error_code: MLflow's code, such as `INVALID_PARAMETER_VALUE` or `RESOURCE_DOES_NOT_EXIST`;
             the class's code by default.
     """
@@ -54,8 +59,8 @@ class ModelyardException(Exception):
     code: ClassVar[str] = "INTERNAL_ERROR"
 
     def __init__(self, message: str, error_code: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = redacted_text(message)
+        super().__init__(self.message)
         self.error_code = error_code or self.code
 
     def get_http_status_code(self) -> int:

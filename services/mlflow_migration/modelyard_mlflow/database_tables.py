@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
+from modelyard.internal import redacted_text
 from modelyard_mlflow.source import Unreachable
 
 DEFAULT_WORKSPACE = "default"
@@ -99,14 +100,14 @@ class Tables:
 
 def _connect(uri: str) -> tuple[Connection, str]:
     try:
-        url = make_url(uri)
+        url = _parsed(uri)
         bare = URL.create(url.drivername, host=url.host, port=url.port, database=url.database)
         name = bare.render_as_string()
         if url.get_backend_name() == "sqlite":
             url = _read_only(url)
         engine = create_engine(url)
         connection = engine.connect()
-    except (ArgumentError, NoSuchModuleError):
+    except (ArgumentError, NoSuchModuleError, ValueError):  # ValueError: the port is not a number
         raise Unreachable(
             "The database URL is malformed: expected sqlite:////path/to/mlflow.db or "
             "postgresql://user:password@host/name."
@@ -120,6 +121,13 @@ def _connect(uri: str) -> tuple[Connection, str]:
     return connection, name
 
 
+def _parsed(uri: str) -> URL:
+    url = make_url(uri)
+    if url.get_backend_name() != "sqlite" and "@" in f"{url.host}{url.database}":
+        raise ArgumentError  # the rest of a password whose special characters are not encoded
+    return url
+
+
 def _read_only(url: URL) -> URL:
     path = Path(url.database or "").absolute()
     if not path.is_file():
@@ -129,7 +137,8 @@ def _read_only(url: URL) -> URL:
 
 
 def _reason(error: SQLAlchemyError) -> str:
-    return str(getattr(error, "orig", None) or error).partition("\n")[0].rstrip(".")
+    reason = str(getattr(error, "orig", None) or error).partition("\n")[0].rstrip(".")
+    return redacted_text(reason)
 
 
 def column(row: Row[Any], name: str) -> Any:

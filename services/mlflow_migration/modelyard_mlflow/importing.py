@@ -18,12 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from modelyard.exceptions import ModelyardException
-from modelyard.internal import connections
+from modelyard.internal import connections, redacted, redacted_text
 from modelyard_mlflow.destination import Destination, DryRun, ServerDestination
 from modelyard_mlflow.import_registry import RegistryImport
 from modelyard_mlflow.import_tracking import IdMap, TrackingImport
 from modelyard_mlflow.local_files import LocalFiles
-from modelyard_mlflow.mlflow_http import MlflowRefusal, MlflowServer, without_credentials
+from modelyard_mlflow.mlflow_http import MlflowRefusal, MlflowServer
 from modelyard_mlflow.options import add_choices
 from modelyard_mlflow.progress import ProgressBar
 from modelyard_mlflow.report import Report, written
@@ -99,7 +99,7 @@ def _reader(source: str, artifact_root: Path | None) -> Iterator[Reader]:
         return
     if "://" not in source:
         raise Unreachable(
-            f"'{without_credentials(source)}' is not a valid source: expected the address of a "
+            f"'{redacted(source)}' is not a valid source: expected the address of a "
             "running server, such as http://localhost:5000, or a database URL, such as "
             "sqlite:////data/mlflow.db."
         )
@@ -113,7 +113,7 @@ def _reader(source: str, artifact_root: Path | None) -> Iterator[Reader]:
             yield reader
         except SQLAlchemyError as error:
             cause = str(getattr(error, "orig", None) or error).partition("\n")[0]
-            raise Unreachable(f"{reader.name} cannot be read: {cause}.") from None
+            raise Unreachable(f"{reader.name} cannot be read: {redacted_text(cause)}.") from None
 
 
 def _host(reader: Reader) -> str:

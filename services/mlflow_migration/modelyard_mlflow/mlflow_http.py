@@ -6,7 +6,6 @@ import base64
 import contextlib
 import json
 import os
-import re
 import shutil
 import time
 import urllib.error
@@ -18,7 +17,7 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any, TypeVar
 
-from modelyard.internal import http
+from modelyard.internal import http, redacted, redacted_text
 from modelyard_mlflow.source import Unreachable
 
 _TIMEOUT_S = 120.0
@@ -203,7 +202,8 @@ class MlflowServer:
         raise failure
 
     def _unreachable(self, error: Exception) -> Unreachable:
-        return Unreachable(f"{self.uri} cannot be reached: {getattr(error, 'reason', error)}.")
+        reason = redacted_text(str(getattr(error, "reason", error)))  # it may name a proxy
+        return Unreachable(f"{self.uri} cannot be reached: {reason}.")
 
 
 def items(page: Mapping[str, Any], field: str) -> list[dict[str, Any]]:
@@ -233,19 +233,12 @@ def proxied_path(artifact_uri: str) -> str:
     return path.strip("/")
 
 
-def without_credentials(uri: str) -> str:
-    """Return an address for messages, without credentials, even if it is malformed."""
-    return re.sub(r"^(\w+://)?.*@", r"\1", uri, flags=re.DOTALL)
-
-
 def _parts(uri: str) -> urllib.parse.SplitResult:
     with contextlib.suppress(ValueError):  # an invalid port, an unclosed bracket
         parts = urllib.parse.urlsplit(uri)
         if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0:
             return parts
-    raise Unreachable(
-        f"'{without_credentials(uri)}' is not a server's address: expected http(s)://host:port."
-    )
+    raise Unreachable(f"'{redacted(uri)}' is not a server's address: expected http(s)://host:port.")
 
 
 def _authorization(parts: urllib.parse.SplitResult) -> str:

@@ -121,7 +121,7 @@ def _assemble(file: File, target: Path) -> None:
 
 
 def _is_intact(folder: Path, files: Sequence[File]) -> bool:
-    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
     if found != {file.path for file in files}:
         return False
     with Transfer(None) as transfer:

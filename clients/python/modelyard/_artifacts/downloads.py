@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -17,7 +16,7 @@ from typing import IO, Self
 from modelyard._artifacts import progress
 from modelyard._artifacts.objects import File
 from modelyard._artifacts.transfer import Links, Transfer, unwritten
-from modelyard._transport import connections
+from modelyard._transport import connections, locks
 from modelyard.exceptions import DataLoss, ResourceExhausted
 
 _BLOCK_BYTES = 1 << 20
@@ -122,16 +121,19 @@ class _Partial:
             self._path, self._descriptor = self._open()
         except OSError as error:
             raise unwritten(file.path, error) from None
-        self._had_bytes = os.fstat(self._descriptor).st_size
+        self._had_bytes = self._path.stat().st_size
 
-    def _open(self) -> tuple[Path, int]:
-        path = partial_path(self._file, self._target)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if _locked(path, descriptor):
-            return path, descriptor
-        os.close(descriptor)  # another process downloads the same file to the same place
+    def _open(self) -> tuple[Path, int | None]:
+        """Return the path, and the descriptor that locks it; None if the file is not kept."""
+        if os.name == "posix":  # Windows replaces no file that is open, which a locked one is
+            path = partial_path(self._file, self._target)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            if _locked(path, descriptor):
+                return path, descriptor
+            os.close(descriptor)  # another process downloads the same file to the same place
         descriptor, own = tempfile.mkstemp(".partial", ".", self._target.parent)
-        return Path(own), descriptor
+        os.close(descriptor)
+        return Path(own), None
 
     def __enter__(self) -> Self:
         return self
@@ -143,9 +145,11 @@ class _Partial:
         traceback: TracebackType | None,
     ) -> None:
         has_some = self._missing < len(self._file.objects)
-        if self._missing and (not has_some or isinstance(error, DataLoss | ResourceExhausted)):
+        is_kept = has_some and self._descriptor is not None
+        if self._missing and (not is_kept or isinstance(error, DataLoss | ResourceExhausted)):
             self._path.unlink(missing_ok=True)
-        os.close(self._descriptor)
+        if self._descriptor is not None:
+            os.close(self._descriptor)
 
     def receive(self, index: int, links: Links[str], transfer: Transfer) -> None:
         """Download a part unless it is complete; the last part moves the file into place."""
@@ -177,9 +181,8 @@ def partial_path(file: File, target: Path) -> Path:
 def _locked(path: Path, descriptor: int) -> bool:
     """Whether this process holds the lock of the file, and the path still names that file."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except (BlockingIOError, FileNotFoundError):
+        return locks.take(descriptor) and os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
         return False
 
 

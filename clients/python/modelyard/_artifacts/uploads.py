@@ -41,10 +41,10 @@ def upload(
     source = Path(local_path)
     if source.is_dir():
         name = source.absolute().name
-        folder = f"{artifact_path}/{name}" if artifact_path else name
+        folder = _prefix(artifact_path) + name
         upload_content(uri, owner, source, folder)
     elif source.is_file():
-        path = f"{artifact_path}/{source.name}" if artifact_path else source.name
+        path = _prefix(artifact_path) + source.name
         _upload_files(uri, owner, [(path, Source.of(source))])
     else:
         raise NotFound(f"The local file '{local_path}' does not exist.")
@@ -62,13 +62,18 @@ def upload_content(
     root = Path(local_dir)
     if not root.is_dir():
         raise NotFound(f"The local folder '{local_dir}' does not exist.")
-    prefix = f"{artifact_path}/" if artifact_path else ""
+    prefix = _prefix(artifact_path)
     found = sorted(
         (prefix + (Path(folder) / name).relative_to(root).as_posix(), Path(folder) / name)
         for folder, _, names in os.walk(root)
         for name in names
     )
     _upload_files(uri, owner, [(path, Source.of(source)) for path, source in found])
+
+
+def _prefix(artifact_path: str | Path | None) -> str:
+    # Windows separates by backslashes, also in what `os.path.join` makes of an artifact path.
+    return f"{artifact_path}/".replace(os.sep, "/") if artifact_path else ""
 
 
 def _upload_files(uri: str | None, owner: Owner, sources: Sequence[tuple[str, Source]]) -> None:

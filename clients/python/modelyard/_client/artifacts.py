@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -150,7 +151,7 @@ class Artifacts(Calls):
     @contextmanager
     def _written(self, run_id: str, artifact_file: str) -> Iterator[Path]:
         """Yield a local file to write, then upload it."""
-        path = PurePosixPath(artifact_file)
+        path = PurePosixPath(str(artifact_file).replace(os.sep, "/"))  # of Windows: a backslash
         if not path.name or path.name == ".." or "\0" in artifact_file:
             raise InvalidParameter(
                 f"Invalid artifact_file '{artifact_file}': expected a path such as notes/why.txt."

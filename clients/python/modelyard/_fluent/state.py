@@ -35,7 +35,8 @@ class _ProcessState:
 thread = _ThreadState()
 process = _ProcessState()
 # A forked child may continue to log to the run, but only the parent ends it.
-os.register_at_fork(after_in_child=process.open_run_ids.clear)
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=process.open_run_ids.clear)
 
 
 def client() -> MlflowClient:

@@ -1,7 +1,8 @@
 """The address of the server, and the channels to it.
 
 An address is `http(s)://host:port` of a gateway, which names the gRPC targets, or
-`grpc(s)://host:port`. Without one, the local home's instance is used, and started if necessary.
+`grpc(s)://host:port`, each with an optional `user:token@` before the host. Without an address, the
+local home's instance is used, and started if necessary.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from modelyard import _settings
 from modelyard._environment import setting
+from modelyard._redaction import redacted, redacted_text
 from modelyard.exceptions import InvalidParameter, ModelyardException, Unavailable
 
 _DISCOVERY_PATH = "/.well-known/modelyard"
@@ -48,20 +51,35 @@ class Targets:
     secure: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The `user:token@` of an address.
+
+    Attributes:
+        user: Name of the user; may be empty.
+        token: Token, which MLflow's clients send as the password.
+    """
+
+    user: str
+    token: str = field(repr=False)
+
+
 @dataclass(slots=True)
 class Connection:
     """Channels to one server, opened when first used.
 
     Attributes:
-        uri: Address of the server as given, for messages.
+        uri: Address of the server without its credentials, for messages.
         is_local: Whether the server is the local home's instance, which may stop when idle.
         has_answered: Whether the server has answered a call.
+        credentials: Credentials of the address; None if it has none.
     """
 
     uri: str
     targets: Targets
     is_local: bool = False
     has_answered: bool = False
+    credentials: Credentials | None = None
     _channels: dict[str, Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -109,7 +127,8 @@ class _State:
 
 
 _state = _State()
-os.register_at_fork(after_in_child=_state.forget_inherited)
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_state.forget_inherited)
 
 
 @contextmanager
@@ -129,7 +148,8 @@ def set_tracking_uri(uri: str | None) -> None:
 
     Args:
         uri: `http(s)://host:port` or `grpc(s)://host:port`; None or "" for the environment's
-            address, or the local home if that is not set.
+            address, or the local home if that is not set. With `user:token@` before the host, the
+            token is used for calls to this server, before that of the environment.
 
     Raises:
         InvalidParameter: The address has another form.
@@ -208,10 +228,12 @@ def look_again(connection: Connection, timeout_s: float) -> None:
     if parts.scheme in {"http", "https"}:
         # Without an answer the call fails again, with its own error.
         with suppress(ModelyardException):
-            connection.move(_discover(connection.uri, parts, min(timeout_s, _DISCOVERY_TIMEOUT_S)))
+            limit_s = min(timeout_s, _DISCOVERY_TIMEOUT_S)
+            connection.move(_discover(connection.uri, parts, connection.credentials, limit_s))
 
 
 def _connect(uri: str | None) -> Connection:
+    _settings.check()
     if uri is None:
         from modelyard._transport import instances
 
@@ -219,9 +241,27 @@ def _connect(uri: str | None) -> Connection:
         targets = Targets(instance.socket, instance.socket)
         return Connection(uri=instance.http, targets=targets, is_local=True)
     parts = check(uri)
+    host_and_port = parts.netloc.rpartition("@")[2]
+    shown = urllib.parse.urlunsplit(parts._replace(netloc=host_and_port))
+    known = credentials(uri)
     if parts.scheme in {"grpc", "grpcs"}:
-        return Connection(uri, Targets(parts.netloc, parts.netloc, secure=parts.scheme == "grpcs"))
-    return Connection(uri, _discover(uri, parts, _DISCOVERY_TIMEOUT_S))
+        targets = Targets(host_and_port, host_and_port, secure=parts.scheme == "grpcs")
+    else:
+        targets = _discover(shown, parts, known, _DISCOVERY_TIMEOUT_S)
+    return Connection(shown, targets, credentials=known)
+
+
+def credentials(uri: str | None) -> Credentials | None:
+    """Return the credentials of an address; None if it has none.
+
+    Raises:
+        InvalidParameter: The address is malformed.
+    """
+    parts = check(uri) if uri else None
+    if parts is None or not parts.password:
+        return None
+    user, token = (urllib.parse.unquote(part or "") for part in (parts.username, parts.password))
+    return Credentials(user, token)
 
 
 def check(uri: str) -> urllib.parse.SplitResult:
@@ -231,31 +271,47 @@ def check(uri: str) -> urllib.parse.SplitResult:
         InvalidParameter: It is not the address of a server.
     """
     wanted = "expected http(s)://host:port or grpc(s)://host:port"
+    invalid = f"Invalid tracking URI '{redacted(uri)}': {wanted}"
     try:
         parts = urllib.parse.urlsplit(uri)
         port = parts.port
     except ValueError:
-        raise InvalidParameter(f"Invalid tracking URI '{uri}': {wanted}.") from None
+        parts, port = None, None
+    if parts is None or "@" in parts.path + parts.query + parts.fragment:
+        encoded = "; percent-encode the special characters of user and token" if "@" in uri else ""
+        raise InvalidParameter(f"{invalid}{encoded}.")
     if parts.scheme not in {"http", "https", "grpc", "grpcs"}:
-        raise InvalidParameter(
-            f"Invalid tracking URI '{uri}': {wanted}. To keep everything in a local folder, set "
-            "MODELYARD_HOME to it and leave the tracking URI unset."
-        )
+        raise InvalidParameter(f"{invalid}. {_in_a_folder()}")
     if not parts.hostname or (port is None and parts.scheme.startswith("grpc")):
-        raise InvalidParameter(f"Invalid tracking URI '{uri}': {wanted}.")
+        raise InvalidParameter(f"{invalid}.")
     return parts
 
 
-def _discover(uri: str, parts: urllib.parse.SplitResult, timeout_s: float) -> Targets:
+def _in_a_folder() -> str:
+    from modelyard._transport import instances
+
+    if instances.is_possible():
+        return (
+            "To keep everything in a local folder, set MODELYARD_HOME to it and leave the tracking "
+            "URI unset."
+        )
+    return instances.NOT_HERE
+
+
+def _discover(
+    uri: str, parts: urllib.parse.SplitResult, known: Credentials | None, timeout_s: float
+) -> Targets:
     import urllib.error
     import urllib.request
     from http.client import HTTPException
 
-    from modelyard._transport.http import open_url
+    from modelyard._transport.http import basic, open_url
 
-    url = uri.rstrip("/") + _DISCOVERY_PATH
+    request = urllib.request.Request(uri.rstrip("/") + _DISCOVERY_PATH)  # noqa: S310 - `check` allows http(s) only
+    if known:  # for a proxy in front of the gateway, and not for a server it redirects to
+        request.add_unredirected_header("Authorization", basic(known.user, known.token))
     try:
-        with open_url(urllib.request.Request(url), timeout_s=timeout_s) as reply:  # noqa: S310 - `check` allows http(s) only
+        with open_url(request, timeout_s=timeout_s) as reply:
             document = json.loads(reply.read(_MAX_DISCOVERY_BYTES))
         return targets_of(document["grpc"], parts)
     except urllib.error.HTTPError as error:
@@ -268,7 +324,7 @@ def _discover(uri: str, parts: urllib.parse.SplitResult, timeout_s: float) -> Ta
         raise Unavailable(f"{uri} cannot be reached: {_why(reason, parts)}") from None
     except HTTPException:
         raise ModelyardException(
-            f"{uri} does not speak HTTP; if it is a gRPC port, use grpc://{parts.netloc}."
+            f"{uri} does not speak HTTP; if it is a gRPC port, use grpc://{parts.netloc.rpartition('@')[2]}."
         ) from None
     except (ValueError, TypeError, KeyError, AttributeError):
         raise ModelyardException(
@@ -290,7 +346,7 @@ def _why(reason: object, parts: urllib.parse.SplitResult) -> str:
             "it closes the connection; does it require a client certificate "
             "(MODELYARD_TLS_CERT_FILE and MODELYARD_TLS_KEY_FILE)?"
         )
-    return f"{explained or reason}."
+    return f"{explained or redacted_text(str(reason))}."  # it may name a proxy
 
 
 def targets_of(grpc_targets: dict[str, str], parts: urllib.parse.SplitResult) -> Targets:

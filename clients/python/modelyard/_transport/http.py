@@ -178,8 +178,12 @@ def _authorization(proxy: urllib.parse.SplitResult) -> dict[str, str]:
     if proxy.username is None:
         return {}
     user, password = (urllib.parse.unquote(text or "") for text in (proxy.username, proxy.password))
-    credentials = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
-    return {"Proxy-Authorization": f"Basic {credentials}"}
+    return {"Proxy-Authorization": basic(user, password)}
+
+
+def basic(user: str, password: str) -> str:
+    """Return the value of an `Authorization` header with a name and a password."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
 
 
 def _exchanged(

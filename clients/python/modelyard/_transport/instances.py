@@ -19,10 +19,19 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from modelyard._transport.locks import is_locked, locked
-from modelyard.exceptions import InvalidState, ModelyardException, Unavailable
+from modelyard.exceptions import (
+    InvalidState,
+    ModelyardException,
+    Unavailable,
+    Unimplemented,
+)
 
 START_TIMEOUT_S = 60.0
 IDLE_TIMEOUT_S = 1800
+NOT_HERE = (
+    f"The local instance does not run on this system ({sys.platform}): set MODELYARD_TRACKING_URI "
+    "to the address of a server, which also runs in WSL or a container."
+)
 _POLL_S = 0.05
 _CONNECT_TIMEOUT_S = 5.0
 _LOG_READ_BYTES = 65_536
@@ -42,6 +51,11 @@ class Instance:
 
     http: str
     socket: str
+
+
+def is_possible() -> bool:
+    """Whether this system can run an instance; Windows has no sockets that are files."""
+    return os.name == "posix" and hasattr(socket, "AF_UNIX")
 
 
 def home() -> Path:
@@ -67,7 +81,7 @@ def running(folder: Path) -> Instance | None:
         found = Instance(document["http"], document["socket"])
     except (OSError, ValueError, TypeError, KeyError):
         return None  # never started, or stopped
-    return found if _answers(found.socket.removeprefix("unix:")) else None
+    return found if is_possible() and _answers(found.socket.removeprefix("unix:")) else None
 
 
 def _answers(path: str) -> bool:
@@ -84,8 +98,11 @@ def ensure(folder: Path) -> Instance:
     """Return the instance of a home; start it if none runs.
 
     Raises:
+        Unimplemented: Instances do not run on this system.
         ModelyardException: The instance could not be started; names the reason.
     """
+    if not is_possible():
+        raise Unimplemented(NOT_HERE)
     found = running(folder)
     if found:
         return found

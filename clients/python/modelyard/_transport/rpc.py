@@ -59,7 +59,7 @@ def call(
         ModelyardException: The server refused the call or could not be reached; the message warns
             if a change may have been made nevertheless.
     """
-    metadata = _metadata(uuid.uuid4().hex)
+    metadata = _metadata(uuid.uuid4().hex, connections.credentials(uri))
     deadline = time.monotonic() + timeout_s
     attempts = _Attempts(is_change=not request.DESCRIPTOR.name.startswith(READS))
     while True:
@@ -159,14 +159,17 @@ def method_of(request: Descriptor) -> tuple[str, str]:
     return f"/{request.file.package}.{service}/{request.name.removesuffix('Request')}", area
 
 
-def _metadata(idempotency_key: str) -> tuple[tuple[str, str], ...]:
+def _metadata(
+    idempotency_key: str, of_address: connections.Credentials | None
+) -> tuple[tuple[str, str], ...]:
+    name = (of_address.user if of_address else "") or user()
     metadata = (
         ("idempotency-key", idempotency_key),
         ("x-request-id", uuid.uuid4().hex),
         # Names may hold any letter, headers only ASCII.
-        ("x-modelyard-user", urllib.parse.quote(user(), safe=" !#$&'()*+,/:;=?@[]")),
+        ("x-modelyard-user", urllib.parse.quote(name, safe=" !#$&'()*+,/:;=?@[]")),
     )
-    token = _token()
+    token = _checked(of_address.token) if of_address else _token()
     return (*metadata, ("authorization", f"Bearer {token}")) if token else metadata
 
 
@@ -180,7 +183,7 @@ def _login_name() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):  # a container's user without an entry
-        return f"uid-{os.getuid()}"
+        return f"uid-{os.getuid()}" if hasattr(os, "getuid") else "unknown"
 
 
 def _token() -> str | None:
@@ -195,6 +198,10 @@ def _token() -> str | None:
             ) from None
     for twin in ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD"):
         token = token or os.environ.get(twin)
+    return _checked(token)
+
+
+def _checked(token: str | None) -> str | None:
     if token and not (token.isascii() and token.isprintable()):
         raise InvalidParameter("The token must be one line of printable ASCII characters.")
     return token

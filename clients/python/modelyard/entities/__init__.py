@@ -1,5 +1,6 @@
 """Entities that the client returns, with MLflow's attributes. Times are Unix milliseconds."""
 
+from modelyard._drop_in import missing_attribute
 from modelyard.entities.erasures import Erasure, RemainingObject
 from modelyard.entities.experiments import Experiment, ExperimentTag, ViewType
 from modelyard.entities.files import FileInfo
@@ -54,3 +55,5 @@ __all__ = [
     "RunTag",
     "ViewType",
 ]
+
+__getattr__ = missing_attribute(__name__)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from modelyard._drop_in import missing_attribute
 from modelyard.entities.entity import Entity
+
+__getattr__ = missing_attribute(__name__)
+__path__: list[str] = []  # a package to imports: MLflow has a module for each entity here
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Model folders, signatures and information about logged models."""
 
+from modelyard._drop_in import missing_attribute
 from modelyard.models._code import ModelConfig, set_model
 from modelyard.models._logged import get_model_info, set_signature, validate_schema
 from modelyard.models.model import Model, ModelInfo
@@ -20,3 +21,5 @@ __all__ = [
     "set_signature",
     "validate_schema",
 ]
+
+__getattr__ = missing_attribute(__name__)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from modelyard._drop_in import missing_attribute
 from modelyard._extras import require_extra
 from modelyard._fluent.models import LogOptions, log_folder
 from modelyard.exceptions import InvalidParameter
@@ -27,6 +28,8 @@ __all__ = [
     "log_model",
     "save_model",
 ]
+
+__getattr__ = missing_attribute(__name__)
 
 _SKLEARN_LOADERS = ("mlflow.sklearn", "modelyard.sklearn")
 _PYTHON_LOADERS = (_python_model.LOADER_MODULE, _python_model.CODE_LOADER_MODULE)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from modelyard._drop_in import missing_attribute
 from modelyard._extras import require_extra
 from modelyard._fluent.models import LogOptions, log_folder
 from modelyard.models._folder import chosen_name, local_model
@@ -14,6 +15,8 @@ from modelyard.models.signature import ModelSignature
 from modelyard.sklearn import _flavor
 
 __all__ = ["load_model", "log_model", "save_model"]
+
+__getattr__ = missing_attribute(__name__)
 
 
 def _require() -> None:

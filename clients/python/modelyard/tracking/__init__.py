@@ -1,5 +1,6 @@
 """The client under MLflow's module name, `tracking`."""
 
+from modelyard._drop_in import missing_attribute
 from modelyard._fluent.addresses import (
     get_registry_uri,
     get_tracking_uri,
@@ -18,3 +19,5 @@ __all__ = [
     "set_registry_uri",
     "set_tracking_uri",
 ]
+
+__getattr__ = missing_attribute(__name__)

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelyard.internal import redacted
 from modelyard_kit.artifacts.local import LocalStore
 from modelyard_kit.artifacts.signing import UrlSigner
 from modelyard_kit.artifacts.store import ArtifactStore
@@ -76,7 +77,7 @@ def open_store(settings: StoreSettings, signer: UrlSigner) -> ArtifactStore:
 def _local(folder: str, signer: UrlSigner) -> LocalStore:
     if not folder or "://" in folder:
         raise InvalidArgument(
-            f"Invalid MODELYARD_ARTIFACTS '{folder}': expected a folder, s3://bucket or "
+            f"Invalid MODELYARD_ARTIFACTS '{redacted(folder)}': expected a folder, s3://bucket or "
             "s3://bucket/prefix."
         )
     try:
@@ -90,9 +91,11 @@ def _local(folder: str, signer: UrlSigner) -> LocalStore:
 def _bucket_and_prefix(location: str) -> tuple[str, str]:
     """Return the bucket, and the prefix with a slash at its end unless it is empty."""
     bucket, _, prefix = location.removeprefix(_S3).partition("/")
+    if "@" in location:  # a secret key may hold slashes
+        bucket = redacted(location)
     if not _BUCKET.fullmatch(bucket):
         raise InvalidArgument(
-            f"Invalid MODELYARD_ARTIFACTS: '{bucket.rpartition('@')[2]}' is not the name of a "
+            f"Invalid MODELYARD_ARTIFACTS: '{bucket}' is not the name of a "
             "bucket; expected s3://bucket or s3://bucket/prefix, without credentials."
         )
     prefix = f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else ""
@@ -107,6 +110,6 @@ def _bucket_and_prefix(location: str) -> tuple[str, str]:
 def _check_endpoint(variable: str, endpoint: str) -> None:
     if endpoint and not _ENDPOINT.fullmatch(endpoint):
         raise InvalidArgument(
-            f"Invalid {variable} '{endpoint.rpartition('@')[2]}': expected http(s)://host or "
+            f"Invalid {variable} '{redacted(endpoint)}': expected http(s)://host or "
             "http(s)://host:port, without a path or credentials."
         )

@@ -32,6 +32,12 @@ def open_database(
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # ValueError: the port is not a number
         raise InvalidArgument(f"The database URL cannot be read; {_EXPECTED}.") from None
+    if parsed.drivername != "sqlite" and "@" in f"{parsed.host}{parsed.database}":
+        # The rest of a password, which drivers would name as a host or a database.
+        raise InvalidArgument(
+            "The database URL cannot be read; percent-encode the special characters of the "
+            "password."
+        )
     match parsed.drivername:
         case "sqlite":
             return open_sqlite(parsed, pool_size)

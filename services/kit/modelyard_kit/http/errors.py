@@ -7,6 +7,7 @@ from math import ceil
 
 from starlette.responses import Response
 
+from modelyard.internal import redacted_text
 from modelyard_kit import errors
 from modelyard_kit.http.responses import JsonResponse
 
@@ -52,10 +53,10 @@ class HttpError(Exception):
         message: str,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(message)
+        self.message = redacted_text(message)
+        super().__init__(self.message)
         self.status = status
         self.error_code = error_code
-        self.message = message
         self.headers = dict(headers or {})
 
 

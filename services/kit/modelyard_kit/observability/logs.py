@@ -7,6 +7,8 @@ import logging
 import sys
 from typing import TextIO
 
+from modelyard.internal import redacted_text
+
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 """Log levels, the most verbose first; INFO has a line for each call."""
 _ENCODER = json.JSONEncoder(default=str)
@@ -26,7 +28,7 @@ class JsonFormatter(logging.Formatter):
         line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return _ENCODER.encode(line)
+        return redacted_text(_ENCODER.encode(line))  # libraries log addresses as they are given
 
 
 def configure(level: str = "INFO", stream: TextIO | None = None) -> None:

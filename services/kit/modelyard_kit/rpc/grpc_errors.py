@@ -10,6 +10,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError
 
 from modelyard.api.errors.v1 import errors_pb2
+from modelyard.internal import redacted_text
 from modelyard_kit import errors
 
 DOMAIN = "modelyard"
@@ -78,13 +79,13 @@ def end(
         context: The call.
         code: gRPC status code.
         reason: Reason of `ErrorInfo`.
-        message: Message for people, cut to 1200 bytes.
+        message: Message for people, cut to 1200 bytes; without the secrets of addresses in it.
         request_id: Id of the request, added to the metadata.
         metadata: Metadata of `ErrorInfo`, each value cut to 200 bytes.
         details: Further details of the status.
     """
-    message = _cut(message, _MAX_MESSAGE_BYTES)
-    given = {key: _cut(value, _MAX_VALUE_BYTES) for key, value in metadata.items()}
+    message = _cut(redacted_text(message), _MAX_MESSAGE_BYTES)
+    given = {key: _cut(redacted_text(text), _MAX_VALUE_BYTES) for key, text in metadata.items()}
     info = errors_pb2.ErrorInfo(
         reason=reason, domain=DOMAIN, metadata={**given, "request_id": request_id}
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Protocol, TypeVar
 
+from modelyard.internal import redacted
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.observability.logs import LEVELS
 
@@ -58,7 +59,7 @@ def public_url(variable: str, url: str) -> str:
     found = _PUBLIC_URL.fullmatch(url)
     if not found or int(found["port"] or 0) > MAX_PORT:
         raise InvalidArgument(
-            f"Invalid {variable} '{url.rpartition('@')[2]}': expected the URL that clients use, "
+            f"Invalid {variable} '{redacted(url)}': expected the URL that clients use, "
             "e.g. https://models.example.com."
         )
     return url.rstrip("/")
@@ -76,8 +77,8 @@ def target(variable: str, value: str) -> str:
         raise InvalidArgument(f"{variable} must not be empty.")
     if value.startswith(("http:", "https:")):
         raise InvalidArgument(
-            f"Invalid {variable} '{value}': expected a gRPC target, e.g. registry:50052 or "
-            "dns:///registry:50052."
+            f"Invalid {variable} '{redacted(value)}': expected a gRPC target, e.g. registry:50052 "
+            "or dns:///registry:50052."
         )
     return value
 
@@ -93,6 +94,6 @@ def split_address(variable: str, value: str) -> tuple[str, int]:
     is_number = port.isascii() and port.isdigit() and int(port) <= MAX_PORT
     if not (colon and bare and is_number) or (":" in bare) != host.startswith("["):
         raise InvalidArgument(
-            f"Invalid {variable} '{value}': expected host:port, e.g. 127.0.0.1:50051."
+            f"Invalid {variable} '{redacted(value)}': expected host:port, e.g. 127.0.0.1:50051."
         )
     return bare, int(port)

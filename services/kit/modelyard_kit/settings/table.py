@@ -318,7 +318,8 @@ class ClientSettings(TlsSettings, SecretTokenSettings, HomeSettings):
     """The SDK and the commands that call a server."""
 
     tracking_uri: str = setting(
-        "URI of the server: `http(s)://host:5000`, `grpc(s)://host:port`",
+        "URI of the server: `http(s)://host:5000`, `grpc(s)://host:port`, also with a token: "
+        "`https://user:token@host`",
         default="",
         shown="the home's",
     )

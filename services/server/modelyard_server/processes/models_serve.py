@@ -12,8 +12,10 @@ import signal
 import socket
 import sys
 
+from modelyard.exceptions import ModelyardException
+from modelyard.internal import connections
 from modelyard_kit.auth import grants
-from modelyard_kit.errors import Error
+from modelyard_kit.errors import Error, InvalidArgument
 from modelyard_kit.http.listening import listen
 from modelyard_kit.http.server import Server
 from modelyard_kit.observability import logs, tracing
@@ -98,7 +100,17 @@ def _port(text: str) -> int:
 
 
 def _token(settings: ModelServerSettings) -> str | None:
-    """Return the token for the registry; callers that present it may do everything here."""
+    """Return the token for the registry; callers that present it may do everything here.
+
+    Raises:
+        InvalidArgument: The registry's address is malformed, or the token file cannot be read.
+    """
+    try:
+        of_address = connections.credentials(connections.registry_uri())
+    except ModelyardException as error:
+        raise InvalidArgument(error.message) from None
+    if of_address:
+        return of_address.token
     if settings.token or settings.token_file is None:
         return settings.token or None
     return grants.read_token(settings.token_file)

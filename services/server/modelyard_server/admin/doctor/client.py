@@ -21,7 +21,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from modelyard import MlflowClient
 from modelyard.api.access.v1 import access_pb2
 from modelyard.api.options.v1.options_pb2 import Permission
-from modelyard.internal import cache, connections, http, rpc, setting, tls
+from modelyard.internal import cache, connections, http, redacted, rpc, setting, tls
 from modelyard_gateway.backends import SERVICES
 from modelyard_server.admin.doctor.finding import Finding, fail, guarded, ok, warn
 
@@ -79,18 +79,20 @@ def _address(uris: Mapping[str, str]) -> Iterator[Finding]:
         except grpc.FutureTimeoutError:
             yield fail(
                 "address",
-                f"{uri} names {target} for {area}, which does not answer on this machine.",
+                f"{connection.uri} names {target} for {area}, which does not answer on this "
+                "machine.",
                 "Make that port reachable from this machine, or set the address that clients can "
                 f"reach at the gateway: MODELYARD_{area.upper()}_PUBLIC_TARGET.",
             )
         finally:
             ready.cancel()
     where = ", ".join(f"{area} {target}" for area, target in targets.items())
-    yield ok("address", f"{uris['tracking']} answers; {where}")
+    yield ok("address", f"{redacted(uris['tracking'])} answers; {where}")
 
 
 def _document(uri: str) -> Iterator[Finding]:
-    request = urllib.request.Request(f"{uri.rstrip('/')}/.well-known/modelyard")  # noqa: S310 - `check` allows http(s) only
+    shown = connections.connect(uri).uri.rstrip("/")
+    request = urllib.request.Request(f"{shown}/.well-known/modelyard")  # noqa: S310 - `check` allows http(s) only
     with http.open_url(request, _TIMEOUT_S) as reply:
         theirs = str(json.loads(reply.read()).get("version", ""))
         date = reply.headers.get("date")

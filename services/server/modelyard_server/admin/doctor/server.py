@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import grpc
 from sqlalchemy import URL, make_url
 
-from modelyard.internal import instances
+from modelyard.internal import instances, redacted
 from modelyard_kit.auth.grants import read_token
 from modelyard_kit.db.base import usable
 from modelyard_kit.db.migrations import current, current_in
@@ -227,10 +227,11 @@ def _services(environ: Mapping[str, str]) -> Iterator[Finding]:
     credentials = _tls_files(environ).channel_credentials() if targets else None
     or_tls = ", or MODELYARD_TLS_CA_FILE" if credentials else ""
     for role, target in targets.items():
+        shown = redacted(target)
         if _answers(target, credentials):
-            yield ok("services", f"{role.lower()} answers at {target}")
+            yield ok("services", f"{role.lower()} answers at {shown}")
         else:
-            summary = f"{role.lower()} does not answer at {target}"
+            summary = f"{role.lower()} does not answer at {shown}"
             yield fail(
                 "services", summary, f"Start it, or correct MODELYARD_{role}_TARGET{or_tls}."
             )
