@@ -54,8 +54,10 @@ class Calls:
     def _registry(
         self, request: Message, reply: type[Reply], timeout_s: float = rpc.DEADLINE_S
     ) -> Reply:
-        uri = self._registry_uri or connections.registry_uri()
-        return rpc.call(uri, request, reply, timeout_s=timeout_s)
+        return rpc.call(self._registry_address(), request, reply, timeout_s=timeout_s)
+
+    def _registry_address(self) -> str | None:
+        return self._registry_uri or connections.registry_uri()
 
 
 def all_pages(

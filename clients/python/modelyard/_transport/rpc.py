@@ -149,6 +149,34 @@ def _send(
     return answer
 
 
+def stream(
+    connection: connections.Connection,
+    request: Message,
+    reply: type[Reply],
+    *,
+    timeout_s: float | None,
+) -> Any:
+    """Open the server stream that a request belongs to.
+
+    Args:
+        connection: Connection to the server.
+        request: Message `FooRequest` of RPC `Foo`.
+        reply: Type `FooResponse` of the messages.
+        timeout_s: Duration of the stream in seconds; None for no end.
+
+    Returns:
+        gRPC's call: iterates over the messages, and has `cancel()`. It raises `grpc.RpcError`.
+    """
+    kind: Any = request.DESCRIPTOR  # the stubs have two types of it
+    path, area = method_of(kind)
+    rpc = connection.channel(area).unary_stream(
+        path,
+        request_serializer=type(request).SerializeToString,
+        response_deserializer=reply.FromString,
+    )
+    return rpc(request, timeout=timeout_s, metadata=_metadata(uuid.uuid4().hex))
+
+
 def method_of(request: Descriptor) -> tuple[str, str]:
     """Return the path of the RPC of a request type, and the area whose target serves it.
 
