@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import urllib.parse
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -41,6 +42,11 @@ class Calls:
         self._tracking_uri = tracking_uri or None
         self._registry_uri = registry_uri or tracking_uri or None
 
+    def __repr__(self) -> str:
+        tracking, registry = self.tracking_uri, self._registry_address()
+        other = "" if registry == tracking else f", registry_uri={_without_login(registry)!r}"
+        return f"{type(self).__name__}(tracking_uri={_without_login(tracking)!r}{other})"
+
     @property
     def tracking_uri(self) -> str | None:
         """Address of the tracking server; None for the local home."""
@@ -58,6 +64,14 @@ class Calls:
 
     def _registry_address(self) -> str | None:
         return self._registry_uri or connections.registry_uri()
+
+
+def _without_login(uri: str | None) -> str | None:
+    """Return an address without user information, which may hold a token."""
+    if uri is None:
+        return None
+    parts = urllib.parse.urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def all_pages(
