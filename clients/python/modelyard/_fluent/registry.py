@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modelyard._fluent.experiments import active_experiment_id
+from modelyard._fluent.notices import notice
 from modelyard._fluent.state import client, process
 from modelyard.entities import LoggedModel, LoggedModelStatus
 from modelyard.entities.model_registry import ModelVersion, RegisteredModel
@@ -29,13 +30,15 @@ def register_model(
     Raises:
         NotFound: The URI names no model.
     """
-    return client().create_model_version(
+    version = client().create_model_version(
         name,
         model_uri,
         tags=tags,
         await_creation_for=await_registration_for,
         create_registered_model=True,
     )
+    notice("registered version %s of model %r from %s", version.version, name, model_uri)
+    return version
 
 
 def search_registered_models(

@@ -87,6 +87,7 @@ def _forget_settings(home: Path) -> None:
         if name.startswith(("MODELYARD_", "MLFLOW_")):
             del os.environ[name]
     os.environ["MODELYARD_CACHE"] = str(home / "cache")
+    os.environ["MODELYARD_QUIET"] = "1"
 
 
 class _Flowers:
