@@ -16,6 +16,10 @@ from modelyard.exceptions import InvalidParameter
 __all__ = ["download_artifacts", "list_artifacts", "load_dict", "load_text"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def download_artifacts(
     artifact_uri: str | None = None,
     run_id: str | None = None,

@@ -21,6 +21,31 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+__all__ = [
+    "Aborted",
+    "AlreadyExists",
+    "Cancelled",
+    "DataLoss",
+    "DeadlineExceeded",
+    "FeatureDisabled",
+    "InvalidParameter",
+    "InvalidState",
+    "MlflowException",
+    "ModelyardException",
+    "NotFound",
+    "OutOfRange",
+    "PermissionDenied",
+    "ResourceExhausted",
+    "RestException",
+    "Unauthenticated",
+    "Unavailable",
+    "Unimplemented",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 class ModelyardException(Exception):
     """A refusal, with the error code of MLflow's REST API.

@@ -20,7 +20,7 @@ from modelyard.entities.model_registry import ModelEvent
 _UNREACHABLE_S = 300.0
 _PAUSE_S = 1.0
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("modelyard")
 
 
 class Watch(Iterator[ModelEvent]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, overload
 
 from modelyard._fluent.experiments import active_experiment_id
 from modelyard._fluent.notices import notice
@@ -106,6 +106,29 @@ def delete_logged_model_tag(model_id: str, key: str) -> None:
 def log_model_params(params: Mapping[str, Any], model_id: str) -> None:
     """Add params to a logged model."""
     client().log_model_params(model_id, params)
+
+
+@overload
+def search_logged_models(
+    experiment_ids: Sequence[str] | None = None,
+    filter_string: str | None = None,
+    datasets: Sequence[Mapping[str, str]] | None = None,
+    max_results: int | None = None,
+    order_by: Sequence[Mapping[str, Any]] | None = None,
+    *,
+    output_format: Literal["list"],
+) -> list[LoggedModel]: ...
+
+
+@overload
+def search_logged_models(
+    experiment_ids: Sequence[str] | None = None,
+    filter_string: str | None = None,
+    datasets: Sequence[Mapping[str, str]] | None = None,
+    max_results: int | None = None,
+    order_by: Sequence[Mapping[str, Any]] | None = None,
+    output_format: str = "pandas",
+) -> Any: ...
 
 
 def search_logged_models(

@@ -1,5 +1,6 @@
 """Entities that the client returns, with MLflow's attributes. Times are Unix milliseconds."""
 
+from modelyard.entities import model_registry
 from modelyard.entities.experiments import Experiment, ExperimentTag, ViewType
 from modelyard.entities.files import FileInfo
 from modelyard.entities.logged_models import (
@@ -50,4 +51,9 @@ __all__ = [
     "RunStatus",
     "RunTag",
     "ViewType",
+    "model_registry",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

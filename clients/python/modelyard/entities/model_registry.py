@@ -10,6 +10,12 @@ from typing import Any, ClassVar
 from modelyard.entities.entity import Entity
 from modelyard.entities.sentences import described, stages
 
+__all__ = ["ModelEvent", "ModelVersion", "RegisteredModel", "ResolvedModel", "VerifiedHistory"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ModelVersion(Entity):

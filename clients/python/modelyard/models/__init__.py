@@ -20,3 +20,7 @@ __all__ = [
     "set_signature",
     "validate_schema",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

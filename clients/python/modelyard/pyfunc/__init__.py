@@ -28,6 +28,10 @@ __all__ = [
     "save_model",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
 _SKLEARN_LOADERS = ("mlflow.sklearn", "modelyard.sklearn")
 _PYTHON_LOADERS = (_python_model.LOADER_MODULE, _python_model.CODE_LOADER_MODULE)
 

@@ -16,6 +16,10 @@ from modelyard.sklearn import _flavor
 __all__ = ["load_model", "log_model", "save_model"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def _require() -> None:
     require_extra("modelyard.sklearn", "sklearn", "numpy", "pandas", "sklearn", "skops", "yaml")
 

@@ -18,3 +18,7 @@ __all__ = [
     "set_registry_uri",
     "set_tracking_uri",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

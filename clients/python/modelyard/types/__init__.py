@@ -3,3 +3,7 @@
 from modelyard.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
 __all__ = ["ColSpec", "DataType", "ParamSchema", "ParamSpec", "Schema", "TensorSpec"]
+
+
+def __dir__() -> list[str]:
+    return __all__
