@@ -117,7 +117,14 @@ def test_mypy_sees_the_types_of_an_installed_client(python: Path, tmp_path: Path
     assert "Found 1 error" in checked.stdout, checked.stdout
     types = [text.rpartition(".")[2] for text in re.findall('type is "(.*)"', checked.stdout)]
     assert types == [
-        *("Experiment", "ActiveRun", "ModelInfo", "dict[str, float]", "ModelVersion", "ModelVersion"),
+        *(
+            "Experiment",
+            "ActiveRun",
+            "ModelInfo",
+            "dict[str, float]",
+            "ModelVersion",
+            "ModelVersion",
+        ),
         *("ModelVersion]", "Run]", "Run]", "ModelEvent]", "datetime", "str", "Metric]"),
         *("ModelEvent", "PyFuncModel", "ModelSignature | None", "str", "Run | None"),
     ]

@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
-import grpc
-
 from modelyard import _wire
 from modelyard._transport import connections, rpc
 from modelyard._transport.failures import Failure
+from modelyard._transport.quiet_grpc import grpc
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.entities.model_registry import ModelEvent
 
@@ -26,7 +25,7 @@ logger = logging.getLogger("modelyard")
 class Watch(Iterator[ModelEvent]):
     """Changes of a model as they happen; `MlflowClient.watch` makes it.
 
-    A broken stream is opened again after the last revision, so that no change is missed or repeated.
+    A broken stream is opened again after the last revision: no change is missed or repeated.
 
     Args:
         address: Returns the address of the registry; None for the local home.
@@ -122,7 +121,9 @@ class Watch(Iterator[ModelEvent]):
         unreachable_s = time.monotonic() - self._reached_s
         if not failure.may_pass or unreachable_s > _UNREACHABLE_S:
             self._closed.set()
-            raise failure.exception(self._connection.uri, unreachable_s, may_be_done=False) from None
+            raise failure.exception(
+                self._connection.uri, unreachable_s, may_be_done=False
+            ) from None
         logger.info("the watch of %s was interrupted; it is opened again", self._name)
         if failure.is_of_transport:
             connections.look_again(self._connection, _PAUSE_S)

@@ -13,12 +13,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-import grpc
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from modelyard._transport import connections
 from modelyard._transport.failures import Failure
+from modelyard._transport.quiet_grpc import grpc
 from modelyard.exceptions import InvalidParameter
 
 DEADLINE_S = 10.0

@@ -46,9 +46,9 @@ def _moves(before: Patch, after: Patch, except_version: str = "") -> Iterator[st
     for number, stage in stages(after).items():
         if number in was and number != except_version:
             yield f"version {number} went from {was[number]} to {stage}"
-    for alias, number in _aliases(after):
+    for alias, new in _aliases(after):
         old = dict(_aliases(before)).get(alias)
-        yield f"alias {alias} went from version {old or 'none'} to {number or 'none'}"
+        yield f"alias {alias} went from version {old or 'none'} to {new or 'none'}"
 
 
 def _aliases(patch: Patch) -> list[tuple[str, int | None]]:

@@ -32,6 +32,7 @@ __all__ = [
 def __dir__() -> list[str]:
     return __all__
 
+
 _SKLEARN_LOADERS = ("mlflow.sklearn", "modelyard.sklearn")
 _PYTHON_LOADERS = (_python_model.LOADER_MODULE, _python_model.CODE_LOADER_MODULE)
 

@@ -26,6 +26,15 @@ def _log_level(default: str) -> str:
     )
 
 
+def _log_format() -> str:
+    return setting(
+        "`text`, a readable line, or `json`, an object per line",
+        default="",
+        shown="text on a terminal, JSON elsewhere",
+        check=checks.log_format,
+    )
+
+
 def _public_url(default: str, shown: str) -> str:
     return setting(
         "URL at which clients reach the HTTP edge; signed URLs begin with it, except those of S3",
@@ -187,6 +196,7 @@ class UpSettings(ReflectionSettings, UploadSettings, TokenSettings, ArtifactSett
     )
     public_url: str = _public_url("", "its own address")
     log_level: str = _log_level("WARNING")
+    log_format: str = _log_format()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,6 +229,7 @@ class ServiceSettings(ReflectionSettings, TlsSettings, TokenSettings):
         shown="callers need none",
     )
     log_level: str = _log_level("INFO")
+    log_format: str = _log_format()
     drain_delay_s: float = setting(
         "seconds from the report of not ready until new calls are refused at shutdown; at most 600",
         default=0.0,
@@ -299,6 +310,7 @@ class ModelServerSettings(SecretTokenSettings):
     """`modelyard models serve`."""
 
     log_level: str = _log_level("INFO")
+    log_format: str = _log_format()
     serving_max_body_bytes: int = setting(
         "largest request, at most 256 MiB",
         default=16 << 20,

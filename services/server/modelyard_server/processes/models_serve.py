@@ -36,7 +36,7 @@ def run(argv: list[str]) -> int:
     try:
         refuse_unknown(os.environ, KNOWN_VARIABLES)
         settings = load(ModelServerSettings, os.environ, vars(arguments))
-        logs.configure(settings.log_level)
+        logs.configure(settings.log_level, settings.log_format)
         token = _token(settings)
         check_address(f"{arguments.host}:{arguments.port}", token)
     except Error as error:
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         help="load an unverified version from the local folder that is its source",
     )
     # The token is not a flag: the SDK reads it from the environment.
-    flags = ("log_level", "serving_max_body_bytes", "serving_timeout_s")
+    flags = ("log_level", "log_format", "serving_max_body_bytes", "serving_timeout_s")
     add_flags(parser, ModelServerSettings, "serving", only=flags)
     return parser
 

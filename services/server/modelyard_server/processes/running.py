@@ -78,7 +78,7 @@ def run(
     try:
         settings = read(kind, role, argv, os.environ)
         hold_stop_signals()
-        logs.configure(settings.log_level)
+        logs.configure(settings.log_level, settings.log_format)
         traced = tracing.exported(f"modelyard-{role}", os.environ)
         with traced, ExitStack() as last, ExitStack() as undo:
             started: list[Running] = []

@@ -44,7 +44,7 @@ def run(argv: list[str]) -> int:
 
 def _serve(settings: UpSettings, options: argparse.Namespace) -> int:
     hold_stop_signals()
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
     with tracing.exported("modelyard", os.environ):
         _run(settings, options)
     return 0
