@@ -10,7 +10,7 @@ import pytest
 from tests.support.processes.ports import free_port
 
 import modelyard
-from modelyard._wire import registry_pb2
+from modelyard.api.registry.v1 import registry_pb2
 from modelyard.client import MlflowClient
 from modelyard.entities.model_registry import ModelEvent
 from modelyard.entities.sentences import described
@@ -67,10 +67,14 @@ def test_each_change_of_a_model_has_a_sentence(client: MlflowClient, name: str) 
         *(f"registered version {number} from '{source}'" for number in (1, 2, 3)),
         "moved version 1 from None to Production",
         "kept version 1 in its stage",
-        "moved version 2 from None to Production, version 1 went from Production to None"
-        ": better recall",
-        "rolled Production back to version 1, which was in None, version 2 went from Production to "
-        "Archived: worse recall",
+        (
+            "moved version 2 from None to Production, version 1 went from Production to None"
+            ": better recall"
+        ),
+        (
+            "rolled Production back to version 1, which was in None, version 2 went from "
+            "Production to Archived: worse recall"
+        ),
         "pointed alias champion at version 1",
         "pointed alias champion at version 2 instead of version 1",
         "deleted alias champion, which pointed at version 2",

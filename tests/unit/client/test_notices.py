@@ -48,8 +48,10 @@ def test_each_run_model_and_version_has_a_line_on_stderr(
         f"modelyard: created experiment {name!r} with id {experiment_id}",
         f"modelyard: started run 'first' ({run_id}) in experiment {experiment_id}",
         f"modelyard: logged model 'model' as {logged.model_uri} in run {run_id}",
-        f"modelyard: registered version 1 of model {name.replace(chr(10), ' ')!r} from "
-        f"{logged.model_uri}",
+        (
+            f"modelyard: registered version 1 of model {name.replace(chr(10), ' ')!r} from "
+            f"{logged.model_uri}"
+        ),
         f"modelyard: resumed run 'first' ({run_id}) in experiment {experiment_id}",
     ]
 

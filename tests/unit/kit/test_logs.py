@@ -77,13 +77,13 @@ def test_a_traceback_follows_its_line() -> None:
     stream = io.StringIO()
     logs.configure("INFO", "text", stream)
     try:
-        raise ValueError("no")
+        int("no")
     except ValueError:
         logging.getLogger("modelyard_kit").exception("unhandled error")
     first, second, *_, last = stream.getvalue().splitlines()
     assert first.endswith(" ERROR   unhandled error")
     assert second == "Traceback (most recent call last):"
-    assert last == "ValueError: no"
+    assert last.startswith("ValueError: ")
 
 
 def test_warnings_of_libraries_are_log_lines(capsys: pytest.CaptureFixture[str]) -> None:

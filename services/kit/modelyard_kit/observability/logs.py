@@ -63,7 +63,8 @@ class TextFormatter(logging.Formatter):
         fields = _fields(record)
         if not record.name.startswith(_OURS):
             fields["logger"] = record.name
-        shown = [f"{key}={_value(value)}" for key, value in fields.items() if value not in ("", None)]
+        known = {key: value for key, value in fields.items() if value not in ("", None)}
+        shown = [f"{key}={_value(value)}" for key, value in known.items()]
         message = _escaped(record.getMessage().strip())
         line = " ".join([f"{at}.{record.msecs:03.0f}", level, message, *shown])
         traceback = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""

@@ -349,7 +349,7 @@ class ClientSettings(TlsSettings, SecretTokenSettings, HomeSettings):
     experiment_id: str = setting("id of that experiment, if no name is set", default="", shown="0")
     run_id: str = setting("id of the run that `start_run()` resumes", default="", shown="none")
     quiet: bool = setting(
-        "`1` turns off the lines on stderr about started runs, logged models and registered versions",
+        "`1` turns off the lines on stderr about runs, logged models and registered versions",
         default=False,
         shown="off",
     )

@@ -9,13 +9,13 @@ It can be stopped at any time: the next run continues. Exit codes: 0 done, 1 ref
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator
 from functools import partial
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
+from modelyard.command_line import Parser
 from modelyard.exceptions import ModelyardException
 from modelyard.internal import connections, rpc
 
@@ -60,12 +60,13 @@ def _sentence(report: dict[str, int | bool]) -> str:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="modelyard gc",
         description="Remove objects that no file of a run or logged model, no registered version "
         "and no upload of the last hours refers to. The server is that of MODELYARD_TRACKING_URI; "
         "an admin's token is required if the server requires tokens.",
+        examples=("--dry-run",),
     )
     parser.add_argument("--dry-run", action="store_true", help="only report what would be removed")
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 
+from modelyard.command_line import Parser
 from modelyard_kit.auth import grants
 from modelyard_kit.errors import Error
 from modelyard_kit.http.listening import listen
@@ -50,10 +51,13 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="modelyard models serve",
-        description="Serve predictions over HTTP from the version that a model URI resolves to.",
+        description="Serve predictions over HTTP from the version that a model URI resolves to, "
+        "until Ctrl-C. The version is replaced without an interruption when the URI resolves to "
+        "another one.",
+        examples=("-m models:/iris_classifier/Production", "-m models:/iris@champion -p 8080"),
     )
     parser.add_argument(
         *("-m", "--model-uri"),
@@ -62,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
         help="models:/name/Production, models:/name@alias, models:/name/3, models:/m-<id> or "
         "runs:/<run_id>/<path>",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"
+    )
     parser.add_argument(
         *("-p", "--port"), default=5001, type=_port, help="0 for a free one (default: 5001)"
     )

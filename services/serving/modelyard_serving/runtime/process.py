@@ -108,6 +108,7 @@ class Process:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=2,  # output of the model must not mix with replies
                 env=_environment(),
+                start_new_session=True,  # a Ctrl-C is for the endpoint, also while a worker imports
             )
         return cls(child, *await asyncio.open_connection(sock=ours, limit=_BUFFER_BYTES))
 
