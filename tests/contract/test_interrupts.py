@@ -14,8 +14,8 @@ import pytest
 from tests.support.processes.up_process import environment
 
 INTERRUPTED = 128 + signal.SIGINT
-FIRST_IMPORT = "modelyard.api.artifacts.v1"
-"""The first module that `modelyard gc` imports after the command is found."""
+FIRST_IMPORTS = ("modelyard._environment", "modelyard.api.artifacts.v1")
+"""The first modules that are imported, of the SDK and of `modelyard gc`."""
 
 Process = subprocess.Popen[str]
 
@@ -24,7 +24,7 @@ Process = subprocess.Popen[str]
 def started(home: Path, *words: str, uri: str, importtime: bool = False) -> Iterator[Process]:
     options = ["-X", "importtime"] if importtime else []
     with subprocess.Popen(
-        [sys.executable, *options, "-m", "modelyard", *words],
+        [sys.executable, *options, "-m", "modelyard_server.command", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -67,13 +67,14 @@ def test_a_command_that_waits_for_a_server_ends_silently(
         assert interrupted(process) == ""
 
 
+@pytest.mark.parametrize("module", FIRST_IMPORTS)
 def test_a_command_that_imports_its_modules_ends_silently(
-    silent: socket.socket, tmp_path: Path
+    module: str, silent: socket.socket, tmp_path: Path
 ) -> None:
     uri = f"grpc://127.0.0.1:{port(silent)}"
     with started(tmp_path, "gc", uri=uri, importtime=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
-            if line.endswith(f" {FIRST_IMPORT}\n"):
+            if line.endswith(f" {module}\n"):
                 break
         assert "Traceback" not in interrupted(process)

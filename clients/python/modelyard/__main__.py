@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments; None for those of this process, whose Ctrl-C is then handled.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if argv is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    if argv is None and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _interrupt)
     try:
         code = _run(arguments)

@@ -67,7 +67,7 @@ export MLFLOW_TRACKING_URI={url}</pre>
 </html>
 """
 
-_TOKEN = (
+_AUTHENTICATING = (
     "<p>This server requires a token: set <code>MODELYARD_TOKEN</code>, or "
     "<code>MLFLOW_TRACKING_TOKEN</code> for MLflow's clients. An admin creates one with "
     "<code>modelyard tokens create</code>.</p>"
@@ -123,7 +123,7 @@ def page(
         f'<tr><td><a href="{path}">{path}</a></td><td>{escape(text)}</td></tr>'
         for path, text in links.items()
     )
-    token = _TOKEN if needs_token else ""
+    token = _AUTHENTICATING if needs_token else ""
     return _PAGE.format(
         style=_STYLE,
         version=escape(version),
