@@ -70,9 +70,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _interrupt)
     try:
-        code = _run(arguments)
-        if sys.stdout is not None:  # None if it was closed before the start
-            sys.stdout.flush()
+        try:
+            return _run(arguments)
+        finally:
+            if sys.stdout is not None:  # None if it was closed before the start
+                sys.stdout.flush()
     except BrokenPipeError:
         # As in `modelyard tokens list | head -1`; the buffered rest must go somewhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -85,7 +87,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         if argv is None and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # the interpreter would print a traceback
-    return code
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -33,11 +33,12 @@ def test_help_lists_each_command_in_a_line(capsys: pytest.CaptureFixture[str]) -
     assert sorted(said) == sorted({"down", *(name.replace("-", " ") for name in names)})
 
 
-def test_a_closed_output_ends_a_command_silently(tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", [["down", "--home", "."], ["--help"]])
+def test_a_closed_output_ends_a_command_silently(arguments: list[str], tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     ended = subprocess.run(
-        [sys.executable, "-m", "modelyard", "down", "--home", tmp_path],
+        [sys.executable, "-m", "modelyard", *arguments], cwd=tmp_path,
         stdout=writing, stderr=subprocess.PIPE, text=True, check=False,
     )  # fmt: skip
     os.close(writing)
@@ -78,13 +79,13 @@ def test_down_succeeds_in_a_home_without_an_instance(
         ("doctr", "doctor"),
         ("serve", "models serve"),
         ("models srve", "models serve"),
-        ("modles serve -m models:/iris/1", "models serve"),
+        ("modls serve -m models:/iris/1", "models serve"),
         ("import mlfow --from http://localhost", "import mlflow"),
         ("up --prot 3", "--port"),
         ("down --hom=/tmp --homme /tmp", "--home"),
         ("tokens crate", "create"),
         ("tokens create --nmae trainer", "--name"),
-        ("tokens create --name trainer --role admn", "admin"),
+        ("tokens create --name trainer --role adminn", "admin"),
         ("export mlflow --too http://localhost", "--to"),
     ],
 )
