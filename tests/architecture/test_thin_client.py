@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -28,6 +29,41 @@ found = mlflow.search_runs(output_format="list")[0]
 path = mlflow.artifacts.download_artifacts("models:/thin model/latest")
 text = open(f"{path}/t.txt").read()
 print(json.dumps([sorted(heavy), found.data.params, found.data.metrics, text]))
+"""
+
+TYPED = """
+import modelyard
+import modelyard.pyfunc
+import modelyard.sklearn
+from modelyard import MlflowClient
+from modelyard.models import infer_signature
+
+reveal_type(modelyard.set_experiment("iris"))
+with modelyard.start_run(run_name="first", tags={"team": "ds"}) as run:
+    reveal_type(run)
+    modelyard.log_metric("accuracy", 0.97, step=1)
+    info = modelyard.sklearn.log_model(object(), "model", signature=infer_signature([[1.0]]))
+    reveal_type(info)
+reveal_type(modelyard.get_run(run.info.run_id).data.metrics)
+version = modelyard.register_model(info.model_uri, "iris")
+reveal_type(version)
+client = MlflowClient()
+reveal_type(client.transition_model_version_stage("iris", version.version, "Staging"))
+reveal_type(client.search_model_versions("name='iris'"))
+reveal_type(client.search_runs(["0"]))
+reveal_type(modelyard.search_runs(output_format="list"))
+reveal_type(client.history("iris"))
+reveal_type(client.history("iris")[0].time)
+reveal_type(client.verify_history("iris").hash)
+reveal_type(client.get_metric_history(run.info.run_id, "accuracy"))
+for event in client.watch("iris", timeout_s=1.0):
+    reveal_type(event)
+loaded = modelyard.pyfunc.load_model("models:/iris/Staging")
+reveal_type(loaded)
+reveal_type(loaded.signature)
+reveal_type(modelyard.artifacts.download_artifacts("models:/iris/1"))
+reveal_type(modelyard.active_run())
+run.info.run_id + 1
 """
 
 
@@ -68,9 +104,9 @@ def test_a_run_is_logged_with_the_base_alone(python: Path, platform: Up) -> None
 
 
 def test_mypy_sees_the_types_of_an_installed_client(python: Path, tmp_path: Path) -> None:
-    code = "import modelyard; run = modelyard.start_run(); run.info.run_id + 1"
+    (tmp_path / "script.py").write_text(TYPED)
     checked = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--python-executable", python, "-c", code],
+        [sys.executable, "-m", "mypy", "--strict", "--python-executable", python, "script.py"],
         cwd=tmp_path,  # where no settings of ours are
         env=environment(),
         capture_output=True,
@@ -79,6 +115,19 @@ def test_mypy_sees_the_types_of_an_installed_client(python: Path, tmp_path: Path
     )
     assert 'Unsupported operand types for + ("str" and "int")' in checked.stdout, checked.stderr
     assert "Found 1 error" in checked.stdout, checked.stdout
+    types = [text.rpartition(".")[2] for text in re.findall('type is "(.*)"', checked.stdout)]
+    assert types == [
+        *(
+            "Experiment",
+            "ActiveRun",
+            "ModelInfo",
+            "dict[str, float]",
+            "ModelVersion",
+            "ModelVersion",
+        ),
+        *("ModelVersion]", "Run]", "Run]", "ModelEvent]", "datetime", "str", "Metric]"),
+        *("ModelEvent", "PyFuncModel", "ModelSignature | None", "str", "Run | None"),
+    ]
 
 
 def test_what_the_base_cannot_do_names_the_extra(python: Path, tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """The routes of the edge, over real sockets, with a real gRPC server behind."""
 
+import base64
+import hashlib
 import http.client
 import json
 import logging
+import re
 import socket
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -12,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from modelyard_gateway import root_page
 from modelyard_gateway.app import Gateway
 from modelyard_gateway.backends import SERVICES, Backend
 from modelyard_gateway.server import HttpServer
@@ -20,6 +24,8 @@ from modelyard_kit.artifacts.local import LocalStore
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.http.listening import listen
 from modelyard_kit.rpc.server import RpcServer
+
+BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
 
 @dataclass
@@ -225,3 +231,63 @@ def test_a_taken_port_is_refused_by_name(edge: Edge) -> None:
         InvalidArgument, match=f"Cannot listen on 127.0.0.1:{edge.port}: it is in use"
     ):
         listen("127.0.0.1", edge.port)
+
+
+def test_a_browser_gets_a_page_with_version_services_and_links(edge: Edge) -> None:
+    edge.ready["registry"] = False
+    status, headers, body = edge.ask("/", headers=BROWSER)
+    text = body.decode()
+    assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert edge.ask("/version")[2].decode() in text
+    states = re.findall(r"<td>(\w+)</td><td class=\"\w+\">([\w ]+)</td>", text)
+    assert states == [("tracking", "ready"), ("registry", "not ready"), ("serving", "ready")]
+    links = re.findall(r'href="([^"]+)"', text)
+    assert links == ["/health", "/openapi.json", "/.well-known/modelyard", "/version", "/metrics"]
+    for link in links[1:]:
+        assert edge.ask(link)[0] == 200
+    assert 'set_tracking_uri("http://127.0.0.1")' in text
+
+
+def test_the_page_runs_nothing_and_loads_nothing(edge: Edge) -> None:
+    _, headers, body = edge.ask("/", headers=BROWSER)
+    (style,) = re.findall(r"<style>(.*?)</style>", body.decode(), re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert headers["content-security-policy"] == (
+        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cache-control"] == "no-store"
+    assert not re.search(rb"<script|<link|<img|src=|url\(| style=| on[a-z]+=", body)
+
+
+@pytest.mark.parametrize("headers", [{}, {"accept": "*/*"}, {"accept": "application/json"}])
+def test_other_clients_get_json(edge: Edge, headers: dict[str, str]) -> None:
+    status, answered, body = edge.ask("/", headers=headers)
+    document = json.loads(body)
+    assert (status, answered["content-type"]) == (200, "application/json")
+    assert answered["cache-control"] == "no-store"
+    assert document["name"] == "modelyard"
+    assert document["ready"] == dict.fromkeys(("tracking", "registry", "serving"), True)
+    assert document["needs_token"] is False
+
+
+def test_head_has_the_headers_of_the_page_and_no_body(edge: Edge) -> None:
+    status, headers, body = edge.ask("/", "HEAD", BROWSER)
+    _, of_get, _ = edge.ask("/", headers=BROWSER)
+    assert (status, body) == (200, b"")
+    assert headers["content-length"] == of_get["content-length"]
+
+
+def test_other_methods_are_refused(edge: Edge) -> None:
+    assert edge.ask("/", "POST")[0] == 405
+
+
+def test_the_page_escapes_what_it_is_given_and_hides_what_needs_the_service_token() -> None:
+    page = root_page.page("1<2", 'http://x/"><b>', {"a&b": True}, {}, needs_token=True)
+    assert "1&lt;2" in page
+    assert "<b>" not in page
+    assert "a&amp;b" in page
+    assert "MODELYARD_TOKEN" in page
+    assert "/metrics" not in page

@@ -41,4 +41,5 @@ def test_wrong_usage_of_the_demo_ends_with_code_2(arguments: list[str]) -> None:
     done = subprocess.run(command("demo", *arguments), capture_output=True, check=False)
 
     assert done.returncode == 2
-    assert done.stderr.startswith(b"usage: modelyard demo")
+    assert done.stderr.startswith(b"modelyard demo: ")
+    assert done.stderr.count(b"\n") == 1

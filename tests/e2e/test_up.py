@@ -278,4 +278,5 @@ def test_wrong_usage_ends_with_code_2(home: Path, arguments: list[str]) -> None:
     )
 
     assert done.returncode == 2
-    assert done.stderr.startswith(b"usage: modelyard up")
+    assert done.stderr.startswith(b"modelyard up: ")
+    assert done.stderr.count(b"\n") == 1

@@ -171,3 +171,7 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY_MODULES:
         return import_module(f"modelyard.{name}")
     return _missing(name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

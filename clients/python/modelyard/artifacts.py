@@ -19,6 +19,10 @@ __all__ = ["download_artifacts", "list_artifacts", "load_dict", "load_text"]
 __getattr__ = missing_attribute(__name__)
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def download_artifacts(
     artifact_uri: str | None = None,
     run_id: str | None = None,

@@ -35,3 +35,7 @@ class MlflowClient(Experiments, Runs, Logging, Artifacts, LoggedModels, ModelVer
 
 
 Client = MlflowClient
+
+
+def __dir__() -> list[str]:
+    return __all__

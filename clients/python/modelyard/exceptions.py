@@ -44,6 +44,30 @@ _HTTP_STATUS = {
     "TEMPORARILY_UNAVAILABLE": 503,
     "UNAUTHENTICATED": 401,
 }
+__all__ = [
+    "Aborted",
+    "AlreadyExists",
+    "Cancelled",
+    "DataLoss",
+    "DeadlineExceeded",
+    "FeatureDisabled",
+    "InvalidParameter",
+    "InvalidState",
+    "MlflowException",
+    "ModelyardException",
+    "NotFound",
+    "OutOfRange",
+    "PermissionDenied",
+    "ResourceExhausted",
+    "RestException",
+    "Unauthenticated",
+    "Unavailable",
+    "Unimplemented",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class ModelyardException(Exception):

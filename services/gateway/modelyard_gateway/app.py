@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
-from modelyard_gateway import openapi, server_info, unsupported
+from modelyard_gateway import openapi, root_page, server_info, unsupported
 from modelyard_gateway.artifacts.routes import ArtifactRoutes
 from modelyard_gateway.artifacts.uploads import UploadLimits
 from modelyard_gateway.backends import Backend, BackendHealth
@@ -73,6 +73,7 @@ class Gateway:
         self._readiness = BackendHealth(self._channels)
         self._checking = ThreadPoolExecutor(1, thread_name_prefix="health")
         self._artifacts = ArtifactRoutes(self._channels, store, signer, active, token, uploads)
+        self._signer = signer
         self._token = token
         self._hosts = None if host is None else _LOOPBACK | {host}
         self._version = version("modelyard")
@@ -87,6 +88,7 @@ class Gateway:
     def _routed(self) -> Router:
         return router(
             [
+                exact("/", {"GET": self._root}, root_page.POLICY),
                 exact("/health", {"GET": self._health}),
                 exact("/version", {"GET": self._show_version}),
                 exact("/.well-known/modelyard", {"GET": self._well_known}),
@@ -133,9 +135,22 @@ class Gateway:
                 f"use {', '.join(sorted(self._hosts))}, or start the server with a token."
             )
 
-    async def _health(self, request: Request) -> Response:
+    async def _root(self, request: Request) -> Response:
+        missing = await self._missing()
+        return root_page.respond(
+            request,
+            self._version,
+            self._signer.base_url,
+            {area: area not in missing for area in self._channels},
+            needs_token=self._token is not None,
+        )
+
+    async def _missing(self) -> list[str]:
         loop = asyncio.get_running_loop()
-        missing = await loop.run_in_executor(self._checking, self._readiness.missing)
+        return await loop.run_in_executor(self._checking, self._readiness.missing)
+
+    async def _health(self, request: Request) -> Response:
+        missing = await self._missing()
         if self.stopping:
             raise errors.Unavailable("Not ready: stopping.")
         if missing:

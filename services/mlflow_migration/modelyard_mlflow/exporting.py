@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from modelyard.command_line import Parser
 from modelyard.exceptions import ModelyardException
 from modelyard.internal import connections
 from modelyard_mlflow.export_registry import RegistryExport
@@ -78,10 +79,11 @@ def _fail(message: str) -> int:
     return 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="modelyard export mlflow",
         description="Export experiments, runs, models and versions to an MLflow server.",
+        examples=("--to http://localhost:5000",),
     )
     parser.add_argument(
         "--to",
@@ -91,7 +93,9 @@ def _parser() -> argparse.ArgumentParser:
         help="address of a running server, http(s)://host:port",
     )
     parser.add_argument(
-        "--tracking-uri", metavar="URI", help="server to export from [MODELYARD_TRACKING_URI]"
+        "--tracking-uri",
+        metavar="URI",
+        help="server to export from (default: the home's) [MODELYARD_TRACKING_URI]",
     )
     add_choices(parser)
     return parser

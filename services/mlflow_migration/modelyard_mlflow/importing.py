@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from modelyard.command_line import Parser
 from modelyard.exceptions import ModelyardException
 from modelyard.internal import connections, redacted, redacted_text
 from modelyard_mlflow.destination import Destination, DryRun, ServerDestination
@@ -125,10 +126,12 @@ def _fail(message: str) -> int:
     return 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="modelyard import mlflow",
-        description="Import experiments, runs, models and versions of an MLflow installation.",
+        description="Import experiments, runs, models and versions of an MLflow installation. The "
+        "source is only read; a later import writes what is missing or changed.",
+        examples=("--from http://localhost:5000 --dry-run", "--from sqlite:////data/mlflow.db"),
     )
     parser.add_argument(
         "--from",
@@ -145,7 +148,9 @@ def _parser() -> argparse.ArgumentParser:
         help="artifact root of the source, or a copy of it, on this machine",
     )
     parser.add_argument(
-        "--tracking-uri", metavar="URI", help="server to import into [MODELYARD_TRACKING_URI]"
+        "--tracking-uri",
+        metavar="URI",
+        help="server to import into (default: the home's) [MODELYARD_TRACKING_URI]",
     )
     parser.add_argument(
         "--origin",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import urllib.parse
 import warnings
 from collections.abc import Callable
 from typing import TypeVar
@@ -42,6 +43,11 @@ class Calls:
         self._tracking_uri = tracking_uri or None
         self._registry_uri = registry_uri or tracking_uri or None
 
+    def __repr__(self) -> str:
+        tracking, registry = self.tracking_uri, self._registry_address()
+        other = "" if registry == tracking else f", registry_uri={_without_login(registry)!r}"
+        return f"{type(self).__name__}(tracking_uri={_without_login(tracking)!r}{other})"
+
     @property
     def tracking_uri(self) -> str | None:
         """Address of the tracking server; None for the local home."""
@@ -58,8 +64,18 @@ class Calls:
     def _registry(
         self, request: Message, reply: type[Reply], timeout_s: float = rpc.DEADLINE_S
     ) -> Reply:
-        uri = self._registry_uri or connections.registry_uri()
-        return rpc.call(uri, request, reply, timeout_s=timeout_s)
+        return rpc.call(self._registry_address(), request, reply, timeout_s=timeout_s)
+
+    def _registry_address(self) -> str | None:
+        return self._registry_uri or connections.registry_uri()
+
+
+def _without_login(uri: str | None) -> str | None:
+    """Return an address without user information, which may hold a token."""
+    if uri is None:
+        return None
+    parts = urllib.parse.urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def all_pages(

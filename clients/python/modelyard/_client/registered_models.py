@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, overload
 
 from modelyard import _wire
 from modelyard._client.calls import Calls
+from modelyard._client.watches import Watch
+from modelyard._extras import require_extra
 from modelyard._transport import rpc
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.entities import PagedList
-from modelyard.entities.model_registry import ModelEvent, ModelVersion, RegisteredModel
+from modelyard.entities.model_registry import (
+    ModelEvent,
+    ModelVersion,
+    RegisteredModel,
+    VerifiedHistory,
+)
 
 _EVENTS_PER_PAGE = 1000
 
@@ -170,15 +177,76 @@ class RegisteredModels(Calls):
         reply = self._registry(request, pb.GetModelVersionByAliasResponse)
         return _wire.model_version(reply.model_version)
 
-    def history(self, name: str, after_revision: int = 0) -> list[ModelEvent]:
+    @overload
+    def history(
+        self, name: str, after_revision: int = 0, *, as_frame: Literal[False] = False
+    ) -> list[ModelEvent]: ...
+
+    @overload
+    def history(self, name: str, after_revision: int = 0, *, as_frame: Literal[True]) -> Any: ...
+
+    def history(self, name: str, after_revision: int = 0, *, as_frame: bool = False) -> Any:
         """Return every change of a model, oldest first: actor, time, before, after and comment.
 
         Args:
             name: Name of the model; a deleted or renamed model keeps its history.
             after_revision: Return only changes after this revision.
+            as_frame: Return a DataFrame with a row for each change instead of `ModelEvent`s.
+
+        Raises:
+            NotFound: The name was never used.
         """
+        if as_frame:
+            require_extra("history with as_frame=True", "sklearn", "pandas")
         request = pb.ListModelEventsRequest(
             name=name, after_revision=after_revision, page_size=_EVENTS_PER_PAGE
         )
         pages = rpc.pages(self._registry, request, pb.ListModelEventsResponse)
-        return [_wire.model_event(item) for page in pages for item in page.events]
+        events = [_wire.model_event(item) for page in pages for item in page.events]
+        return _frame(events) if as_frame else events
+
+    def verify_history(self, name: str) -> VerifiedHistory:
+        """Recompute the hash chain of a model's history on the server.
+
+        Args:
+            name: Name of the model; a deleted or renamed model keeps its history.
+
+        Raises:
+            DataLoss: An event was changed or is missing; the message names the first one.
+            NotFound: The name was never used.
+        """
+        reply = self._registry(pb.VerifyHistoryRequest(name=name), pb.VerifyHistoryResponse)
+        return VerifiedHistory(name, reply.revision, reply.hash)
+
+    def watch(
+        self, name: str, after_revision: int | None = None, *, timeout_s: float | None = None
+    ) -> Watch:
+        """Iterate over the changes of a model as they happen.
+
+        Each change comes once and in order, also across a restart of the server. The iteration
+        ends after `timeout_s`, or when the watch is closed, also by another thread or a `with`.
+
+        Args:
+            name: Name of the registered model.
+            after_revision: Begin after this revision; by default with the next change.
+            timeout_s: Duration of the watch in seconds; without end by default.
+
+        Raises:
+            NotFound: The model does not exist; raised by this call.
+            OutOfRange: The history has no such revision; raised by the iteration, like
+                `Unavailable` when the server cannot be reached for five minutes.
+        """
+        if after_revision is None:
+            after_revision = self.get_registered_model(name).revision
+        return Watch(self._registry_address, name, after_revision, timeout_s)
+
+
+def _frame(events: Sequence[ModelEvent]) -> Any:
+    import pandas as pd
+
+    columns = (
+        *("revision", "time", "actor", "action", "version", "previous_stage", "stage"),
+        *("comment", "sentence"),
+    )
+    rows = [[getattr(event, column) for column in columns] for event in events]
+    return pd.DataFrame(rows, columns=list(columns))

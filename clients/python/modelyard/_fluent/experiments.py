@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modelyard._environment import setting
+from modelyard._fluent.notices import notice
 from modelyard._fluent.state import client, process
 from modelyard.entities import Experiment, ViewType
 from modelyard.exceptions import AlreadyExists, InvalidParameter, InvalidState, NotFound
@@ -47,7 +48,7 @@ def _get_or_create(name: str) -> Experiment:
     if known:
         return known
     with contextlib.suppress(AlreadyExists):  # created concurrently
-        client().create_experiment(name)
+        notice("created experiment %r with id %s", name, client().create_experiment(name))
     made = client().get_experiment_by_name(name)
     if made is None:
         raise NotFound(f"The experiment '{name}' was renamed right after it was created.")

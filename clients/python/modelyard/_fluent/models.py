@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modelyard._fluent.notices import notice
 from modelyard._fluent.registry import register_model
 from modelyard._fluent.runs import active_run, start_run
 from modelyard._fluent.state import client, process
@@ -73,6 +74,7 @@ def log_model_folder(folder: Path, options: LogOptions) -> ModelInfo:
     tracking.finalize_logged_model(logged.model_id, "READY")
     tracking.log_outputs(run_id, [LoggedModelOutput(logged.model_id, options.step)])
     process.last_model_id = logged.model_id
+    notice("logged model %r as %s in run %s", options.name, logged.model_uri, run_id)
     version = None
     if options.registered_model_name:
         registered = register_model(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, overload
 
 from modelyard._fluent.experiments import active_experiment_id
+from modelyard._fluent.notices import notice
 from modelyard._fluent.state import client, process
 from modelyard.entities import LoggedModel, LoggedModelStatus
 from modelyard.entities.model_registry import ModelVersion, RegisteredModel
@@ -29,13 +30,15 @@ def register_model(
     Raises:
         NotFound: The URI names no model.
     """
-    return client().create_model_version(
+    version = client().create_model_version(
         name,
         model_uri,
         tags=tags,
         await_creation_for=await_registration_for,
         create_registered_model=True,
     )
+    notice("registered version %s of model %r from %s", version.version, name, model_uri)
+    return version
 
 
 def search_registered_models(
@@ -103,6 +106,29 @@ def delete_logged_model_tag(model_id: str, key: str) -> None:
 def log_model_params(params: Mapping[str, Any], model_id: str) -> None:
     """Add params to a logged model."""
     client().log_model_params(model_id, params)
+
+
+@overload
+def search_logged_models(
+    experiment_ids: Sequence[str] | None = None,
+    filter_string: str | None = None,
+    datasets: Sequence[Mapping[str, str]] | None = None,
+    max_results: int | None = None,
+    order_by: Sequence[Mapping[str, Any]] | None = None,
+    *,
+    output_format: Literal["list"],
+) -> list[LoggedModel]: ...
+
+
+@overload
+def search_logged_models(
+    experiment_ids: Sequence[str] | None = None,
+    filter_string: str | None = None,
+    datasets: Sequence[Mapping[str, str]] | None = None,
+    max_results: int | None = None,
+    order_by: Sequence[Mapping[str, Any]] | None = None,
+    output_format: str = "pandas",
+) -> Any: ...
 
 
 def search_logged_models(

@@ -10,6 +10,7 @@ from typing import Any, Self
 from modelyard._environment import setting
 from modelyard._fluent.context import context_tags
 from modelyard._fluent.experiments import active_experiment_id
+from modelyard._fluent.notices import notice
 from modelyard._fluent.state import client, end_open_runs, process, thread
 from modelyard.entities import Run, RunStatus
 from modelyard.exceptions import InvalidParameter, InvalidState, Unimplemented
@@ -83,6 +84,8 @@ def start_run(
         run = _resume(run_id, experiment_id, run_name, all_tags)
     else:
         run = _create(experiment_id, run_name, all_tags, parent_run_id)
+    did, info = "resumed" if run_id else "started", run.info
+    notice("%s run %r (%s) in experiment %s", did, info.run_name, info.run_id, info.experiment_id)
     return _activate(run)
 
 

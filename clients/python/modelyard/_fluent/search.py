@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal, overload
 
 from modelyard._extras import require_extra
 from modelyard._fluent.experiments import active_experiment_id, search_experiments
@@ -15,6 +15,33 @@ from modelyard.exceptions import InvalidParameter
 
 _RUNS_PER_PAGE = 1000
 _FORMATS = ("pandas", "list")
+
+
+@overload
+def search_runs(
+    experiment_ids: Sequence[str] | None = None,
+    filter_string: str = "",
+    run_view_type: int = ViewType.ACTIVE_ONLY,
+    max_results: int = 100_000,
+    order_by: Sequence[str] | None = None,
+    *,
+    output_format: Literal["list"],
+    search_all_experiments: bool = False,
+    experiment_names: Sequence[str] | None = None,
+) -> list[Run]: ...
+
+
+@overload
+def search_runs(
+    experiment_ids: Sequence[str] | None = None,
+    filter_string: str = "",
+    run_view_type: int = ViewType.ACTIVE_ONLY,
+    max_results: int = 100_000,
+    order_by: Sequence[str] | None = None,
+    output_format: str = "pandas",
+    search_all_experiments: bool = False,  # noqa: FBT001, FBT002 - MLflow's signature
+    experiment_names: Sequence[str] | None = None,
+) -> Any: ...
 
 
 def search_runs(

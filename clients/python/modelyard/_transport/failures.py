@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-import grpc
 from google.protobuf.message import DecodeError, Message
 
 from modelyard import exceptions
+from modelyard._transport.quiet_grpc import grpc
 from modelyard.api.errors.v1 import errors_pb2
 from modelyard.exceptions import (
     Cancelled,

@@ -13,12 +13,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-import grpc
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from modelyard._transport import connections
 from modelyard._transport.failures import Failure
+from modelyard._transport.quiet_grpc import grpc
 from modelyard.exceptions import InvalidParameter
 
 DEADLINE_S = 10.0
@@ -147,6 +147,35 @@ def _send(
     )
     answer: Reply = rpc(request, timeout=timeout_s, metadata=metadata)
     return answer
+
+
+def stream(
+    connection: connections.Connection,
+    request: Message,
+    reply: type[Reply],
+    *,
+    timeout_s: float | None,
+) -> Any:
+    """Open the server stream that a request belongs to.
+
+    Args:
+        connection: Connection to the server.
+        request: Message `FooRequest` of RPC `Foo`.
+        reply: Type `FooResponse` of the messages.
+        timeout_s: Duration of the stream in seconds; None for no end.
+
+    Returns:
+        gRPC's call: iterates over the messages, and has `cancel()`. It raises `grpc.RpcError`.
+    """
+    kind: Any = request.DESCRIPTOR  # the stubs have two types of it
+    path, area = method_of(kind)
+    rpc = connection.channel(area).unary_stream(
+        path,
+        request_serializer=type(request).SerializeToString,
+        response_deserializer=reply.FromString,
+    )
+    metadata = _metadata(uuid.uuid4().hex, connection.credentials)
+    return rpc(request, timeout=timeout_s, metadata=metadata)
 
 
 def method_of(request: Descriptor) -> tuple[str, str]:

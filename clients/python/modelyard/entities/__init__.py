@@ -1,6 +1,7 @@
 """Entities that the client returns, with MLflow's attributes. Times are Unix milliseconds."""
 
 from modelyard._drop_in import missing_attribute
+from modelyard.entities import model_registry
 from modelyard.entities.erasures import Erasure, RemainingObject
 from modelyard.entities.experiments import Experiment, ExperimentTag, ViewType
 from modelyard.entities.files import FileInfo
@@ -54,6 +55,11 @@ __all__ = [
     "RunStatus",
     "RunTag",
     "ViewType",
+    "model_registry",
 ]
 
 __getattr__ = missing_attribute(__name__)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import ClassVar
 
 from modelyard.entities.entity import Entity
 
@@ -16,13 +17,13 @@ class ViewType(IntEnum):
     ALL = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ExperimentTag(Entity):
     key: str
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Experiment(Entity):
     """A group of runs.
 
@@ -30,6 +31,8 @@ class Experiment(Entity):
         experiment_id: Decimal number as text; "0" is the experiment Default.
         lifecycle_stage: "active" or "deleted".
     """
+
+    _SHOWN: ClassVar = ("experiment_id", "name", "lifecycle_stage")
 
     experiment_id: str
     name: str

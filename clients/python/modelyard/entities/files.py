@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from modelyard.entities.entity import Entity
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class FileInfo(Entity):
     """A file or folder.
 

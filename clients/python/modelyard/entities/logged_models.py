@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
 
 from modelyard.entities.entity import Entity
 from modelyard.entities.runs import Metric
@@ -18,19 +19,19 @@ class LoggedModelStatus(StrEnum):
     FAILED = "FAILED"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class LoggedModelParameter(Entity):
     key: str
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class LoggedModelTag(Entity):
     key: str
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class LoggedModel(Entity):
     """A model that a run wrote.
 
@@ -38,6 +39,8 @@ class LoggedModel(Entity):
         model_id: Id: "m-" and 32 hexadecimal digits.
         registrations: Names and versions under which the model is registered.
     """
+
+    _SHOWN: ClassVar = ("model_id", "name", "status", "source_run_id")
 
     experiment_id: str
     model_id: str

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from modelyard._drop_in import missing_attribute
 from modelyard.entities.entity import Entity
+from modelyard.entities.sentences import described, stages
+
+__all__ = ["ModelEvent", "ModelVersion", "RegisteredModel", "ResolvedModel", "VerifiedHistory"]
 
 __getattr__ = missing_attribute(__name__)
 __path__: list[str] = []  # a package to imports: MLflow has a module for each entity here
 
 
-@dataclass(frozen=True, slots=True)
+def __dir__() -> list[str]:
+    return __all__
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class ModelVersion(Entity):
     """One numbered, immutable snapshot of a model.
 
@@ -24,6 +34,8 @@ class ModelVersion(Entity):
         verified: Whether the bytes are pinned; False if the source is stored as text only.
         etag: Changes with every write; pass it to a write to detect concurrent changes.
     """
+
+    _SHOWN: ClassVar = ("name", "version", "current_stage", "aliases", "run_id")
 
     name: str
     version: str
@@ -46,7 +58,7 @@ class ModelVersion(Entity):
     etag: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RegisteredModel(Entity):
     """A name under which versions are registered.
 
@@ -56,6 +68,8 @@ class RegisteredModel(Entity):
         revision: Number of the newest event of the model.
         deletion_protection: Whether deletions without `force` are refused.
     """
+
+    _SHOWN: ClassVar = ("name", "aliases", "revision")
 
     name: str
     creation_timestamp: int
@@ -71,7 +85,7 @@ class RegisteredModel(Entity):
     deletion_protection: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ModelEvent(Entity):
     """One change of a model.
 
@@ -84,6 +98,8 @@ class ModelEvent(Entity):
         after: JSON merge patch that makes the change.
         hash: Hash of this event and `previous_hash`.
     """
+
+    _SHOWN: ClassVar = ("name", "revision", "action", "version", "actor")
 
     name: str
     revision: int
@@ -98,8 +114,50 @@ class ModelEvent(Entity):
     previous_hash: str
     hash: str
 
+    @property
+    def time(self) -> dt.datetime:
+        """Time of the change, in UTC."""
+        return dt.datetime.fromtimestamp(self.timestamp / 1000, dt.UTC)
 
-@dataclass(frozen=True, slots=True)
+    @property
+    def stage(self) -> str | None:
+        """Stage of the version after the change; None if the change set no stage."""
+        return stages(self._patch(self.after)).get(self.version)
+
+    @property
+    def previous_stage(self) -> str | None:
+        """Stage of the version before the change; None if it had none or the stage stayed."""
+        return stages(self._patch(self.before)).get(self.version)
+
+    @property
+    def sentence(self) -> str:
+        """The change in a sentence: actor, change, time and comment."""
+        before, after = self._patch(self.before), self._patch(self.after)
+        did = described(self.action, self.version, before, after)
+        why = f": {' '.join(self.comment.split())}" if self.comment else ""
+        return f"{self.actor or 'unknown'} {did}, at {self.time:%Y-%m-%d %H:%M:%S} UTC{why}"
+
+    @staticmethod
+    def _patch(text: str) -> dict[str, Any]:
+        patch: dict[str, Any] = json.loads(text or "{}")
+        return patch
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class VerifiedHistory(Entity):
+    """Result of verifying a model's history.
+
+    Attributes:
+        revision: Number of verified events.
+        hash: Hash of the newest event; a stored one reveals later whether events were rewritten.
+    """
+
+    name: str
+    revision: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class ResolvedModel(Entity):
     """Result of resolving a model URI.
 
@@ -108,6 +166,8 @@ class ResolvedModel(Entity):
         version: Number of the version, for URIs of registered models.
         revision: Revision of the registered model when the URI was resolved.
     """
+
+    _SHOWN: ClassVar = ("uri", "digest")
 
     uri: str
     digest: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from modelyard.entities.entity import AS_TEXT, Entity
 
@@ -31,7 +31,7 @@ class RunStatus(IntEnum):
         return status in {RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Metric(Entity):
     """One point of a metric's curve.
 
@@ -39,6 +39,8 @@ class Metric(Entity):
         timestamp: Time of the point, milliseconds of Unix time.
         step: Position of the point on its curve.
     """
+
+    _SHOWN: ClassVar = ("key", "value", "step", "timestamp")
 
     key: str
     value: float
@@ -50,7 +52,7 @@ class Metric(Entity):
     run_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Param(Entity):
     """A param; a value of another type is logged as text."""
 
@@ -58,7 +60,7 @@ class Param(Entity):
     value: str = field(metadata={AS_TEXT: True})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RunTag(Entity):
     """A tag; a value of another type is logged as text."""
 
@@ -66,14 +68,16 @@ class RunTag(Entity):
     value: str = field(metadata={AS_TEXT: True})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class InputTag(Entity):
     key: str
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Dataset(Entity):
+    _SHOWN: ClassVar = ("name", "digest", "source_type")
+
     name: str
     digest: str
     source_type: str
@@ -82,13 +86,13 @@ class Dataset(Entity):
     profile: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class DatasetInput(Entity):
     dataset: Dataset
     tags: list[InputTag] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RunInfo(Entity):
     """Identity and state of a run.
 
@@ -97,6 +101,8 @@ class RunInfo(Entity):
         end_time: End of the run, milliseconds of Unix time; None while it is running.
         lifecycle_stage: "active" or "deleted".
     """
+
+    _SHOWN: ClassVar = ("run_id", "run_name", "status", "experiment_id")
 
     run_id: str
     experiment_id: str
@@ -113,40 +119,44 @@ class RunInfo(Entity):
         return self.run_id
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RunData(Entity):
     """Latest value of each metric, all params and all tags."""
+
+    _SHOWN: ClassVar = ("metrics", "params")
 
     metrics: dict[str, float] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class LoggedModelInput(Entity):
     model_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class LoggedModelOutput(Entity):
     model_id: str
     step: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RunInputs(Entity):
     dataset_inputs: list[DatasetInput] = field(default_factory=list)
     model_inputs: list[LoggedModelInput] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RunOutputs(Entity):
     model_outputs: list[LoggedModelOutput] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run(Entity):
     """One execution of training or evaluation code."""
+
+    _SHOWN: ClassVar = ("info.run_id", "info.run_name", "info.status", "info.experiment_id")
 
     info: RunInfo
     data: RunData

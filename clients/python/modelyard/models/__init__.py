@@ -23,3 +23,7 @@ __all__ = [
 ]
 
 __getattr__ = missing_attribute(__name__)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -45,6 +45,11 @@ class ModelInfo:
     utc_time_created: str
     registered_model_version: int | None = None
 
+    def __repr__(self) -> str:
+        version = self.registered_model_version
+        registered = "" if version is None else f", registered_model_version={version}"
+        return f"ModelInfo(model_uri={self.model_uri!r}, name={self.name!r}{registered})"
+
 
 @dataclass(slots=True, kw_only=True)
 class Model:
@@ -68,6 +73,10 @@ class Model:
     model_uuid: str = field(default_factory=lambda: uuid.uuid4().hex)
     utc_time_created: str = field(default_factory=_utc_now)
     unknown: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        name, flavors = self.artifact_path, sorted(self.flavors)
+        return f"Model(name={name!r}, model_id={self.model_id!r}, flavors={flavors})"
 
     def to_dict(self) -> dict[str, Any]:
         written: dict[str, Any] = {

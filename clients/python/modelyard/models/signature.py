@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,18 @@ class ModelSignature:
     def __post_init__(self) -> None:
         if self.inputs is None and self.outputs is None and self.params is None:
             raise InvalidParameter("A signature needs at least one of inputs, outputs and params.")
+
+    def __repr__(self) -> str:
+        parts = (f"{name}={part!r}" for name, part in self._parts())
+        return f"ModelSignature({', '.join(parts)})"
+
+    def __str__(self) -> str:
+        parts = (f"{name}:\n{textwrap.indent(str(part), '  ')}" for name, part in self._parts())
+        return "\n".join(parts)
+
+    def _parts(self) -> Iterator[tuple[str, Schema | ParamSchema]]:
+        parts = {"inputs": self.inputs, "outputs": self.outputs, "params": self.params}
+        return ((name, part) for name, part in parts.items() if part is not None)
 
     def to_dict(self) -> dict[str, str | None]:
         """Return the form used in MLmodel files: each part as JSON text."""

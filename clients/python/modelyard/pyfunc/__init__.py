@@ -31,6 +31,11 @@ __all__ = [
 
 __getattr__ = missing_attribute(__name__)
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _SKLEARN_LOADERS = ("mlflow.sklearn", "modelyard.sklearn")
 _PYTHON_LOADERS = (_python_model.LOADER_MODULE, _python_model.CODE_LOADER_MODULE)
 

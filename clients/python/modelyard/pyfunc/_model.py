@@ -106,5 +106,5 @@ class PyFuncModel:
         return self._predictor.raw_model
 
     def __repr__(self) -> str:
-        flavors = ", ".join(sorted(self.metadata.flavors))
-        return f"<PyFuncModel model_id={self.model_id!r} flavors={flavors}>"
+        name, flavors = self.metadata.artifact_path, sorted(self.metadata.flavors)
+        return f"PyFuncModel(name={name!r}, model_id={self.model_id!r}, flavors={flavors})"

@@ -19,6 +19,10 @@ __all__ = ["load_model", "log_model", "save_model"]
 __getattr__ = missing_attribute(__name__)
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def _require() -> None:
     require_extra("modelyard.sklearn", "sklearn", "numpy", "pandas", "sklearn", "skops", "yaml")
 

@@ -6,3 +6,7 @@ from modelyard.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Sc
 __all__ = ["ColSpec", "DataType", "ParamSchema", "ParamSpec", "Schema", "TensorSpec"]
 
 __getattr__ = missing_attribute(__name__)
+
+
+def __dir__() -> list[str]:
+    return __all__

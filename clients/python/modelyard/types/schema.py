@@ -83,6 +83,37 @@ class Map:
 
 ColumnType = DataType | Array | Object | Map | AnyType
 
+_SHOWN = 4
+
+
+def _shown_type(column_type: ColumnType) -> str:
+    match column_type:
+        case DataType():
+            return column_type.value
+        case Array(dtype):
+            return f"array({_shown_type(dtype)})"
+        case Map(value_type):
+            return f"map({_shown_type(value_type)})"
+        case Object(properties):
+            return "object(" + ", ".join(_shown(p.name, p) for p in properties) + ")"
+        case AnyType():
+            return "any"
+
+
+def _shown(name: str | None, spec: ColSpec | ParamSpec | Property) -> str:
+    dtype = spec.type if isinstance(spec, ColSpec) else spec.dtype
+    named = "" if name is None else f"{name!r}: "
+    optional = "" if isinstance(spec, ParamSpec) or spec.required else " (optional)"
+    return f"{named}{_shown_type(dtype)}{optional}"
+
+
+def _short(items: Sequence[object]) -> str:
+    """Return items in brackets, all but the first few as a number."""
+    shown = [str(item) for item in items[:_SHOWN]]
+    if len(items) > _SHOWN:
+        shown.append(f"… {len(items) - _SHOWN} more")
+    return f"[{', '.join(shown)}]"
+
 
 def _type_to_dict(column_type: ColumnType) -> dict[str, Any]:
     if isinstance(column_type, DataType):
@@ -144,6 +175,9 @@ class ColSpec:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "required", required)
 
+    def __str__(self) -> str:
+        return _shown(self.name, self)
+
     def to_dict(self) -> dict[str, Any]:
         named = {} if self.name is None else {"name": self.name}
         return {**_type_to_dict(self.type), **named, "required": self.required}
@@ -172,6 +206,10 @@ class TensorSpec:
         object.__setattr__(self, "dtype", _dtype_name(type))
         object.__setattr__(self, "shape", tuple(int(length) for length in shape))
         object.__setattr__(self, "name", name)
+
+    def __str__(self) -> str:
+        named = "" if self.name is None else f"{self.name!r}: "
+        return f"{named}tensor({self.dtype}, {self.shape})"
 
     @property
     def required(self) -> bool:
@@ -203,6 +241,12 @@ class Schema:
         specs = tuple(inputs)
         _check_uniform(specs)
         object.__setattr__(self, "inputs", specs)
+
+    def __repr__(self) -> str:
+        return f"Schema({_short(self.inputs)})"
+
+    def __str__(self) -> str:
+        return "\n".join(str(spec) for spec in self.inputs)
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -287,6 +331,10 @@ class ParamSpec:
     default: Any
     shape: tuple[int, ...] | None = None
 
+    def __str__(self) -> str:
+        as_list = "" if self.shape is None else ", as list"
+        return f"{_shown(self.name, self)} (default {self.default!r}{as_list})"
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "name": self.name,
@@ -301,6 +349,12 @@ class ParamSchema:
     """The inference parameters of a model."""
 
     params: tuple[ParamSpec, ...]
+
+    def __repr__(self) -> str:
+        return f"ParamSchema({_short(self.params)})"
+
+    def __str__(self) -> str:
+        return "\n".join(str(param) for param in self.params)
 
     def __iter__(self) -> Iterator[ParamSpec]:
         return iter(self.params)

@@ -56,6 +56,11 @@ class UrlSigner:
         self._secret = secret
         self._base_url = base_url
 
+    @property
+    def base_url(self) -> str:
+        """URL at which clients reach the gateway."""
+        return self._base_url()
+
     def get_url(self, digest: Digest, expires_at_s: int, filename: str | None = None) -> str:
         """Return a URL to download an object until `expires_at_s`, Unix time in seconds."""
         extra = {} if filename is None else {"filename": filename}

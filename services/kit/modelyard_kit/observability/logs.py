@@ -1,18 +1,31 @@
-"""Structured logs: one JSON object a line."""
+"""Structured logs: one JSON object a line, or a readable line on a terminal."""
 
 from __future__ import annotations
 
 import json
 import logging
+import os
+import re
 import sys
-from typing import TextIO
+import time
+from typing import Any, TextIO
 
 from modelyard.internal import redacted_text
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 """Log levels, the most verbose first; INFO has a line for each call."""
+FORMATS = ("text", "json")
 _ENCODER = json.JSONEncoder(default=str)
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_PLAIN = re.compile(r"[!#-<>-\[\]-~]+")  # printable ASCII without quotes, "=" and backslash
+_COLORS = {"DEBUG": "2", "WARNING": "33", "ERROR": "31", "CRITICAL": "31"}
+_OURS = "modelyard"
+_TALKATIVE = ("alembic", "boto3", "botocore", "s3transfer", "urllib3")
+"""Libraries that log at INFO what they are doing, and at DEBUG what requests contain."""
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    return {key: value for key, value in vars(record).items() if key not in _STANDARD}
 
 
 class JsonFormatter(logging.Formatter):
@@ -25,14 +38,79 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        line |= _fields(record)
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return redacted_text(_ENCODER.encode(line))  # libraries log addresses as they are given
 
 
-def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
-    """Send every log record as JSON to `stream` (stderr if None)."""
-    handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(JsonFormatter())
+class TextFormatter(logging.Formatter):
+    """Formats a record as local time, level, message and `key=value`; a traceback follows.
+
+    Fields without a value are left out. Control characters are escaped.
+
+    Args:
+        colored: Whether the level has a colour.
+    """
+
+    def __init__(self, *, colored: bool = False) -> None:
+        super().__init__()
+        self._colored = colored
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
+        level = f"{record.levelname:<7}"
+        if self._colored and record.levelname in _COLORS:
+            level = f"\x1b[{_COLORS[record.levelname]}m{level}\x1b[0m"
+        fields = _fields(record)
+        if not record.name.startswith(_OURS):
+            fields["logger"] = record.name
+        known = {key: value for key, value in fields.items() if value not in ("", None)}
+        shown = [f"{key}={_value(value)}" for key, value in known.items()]
+        message = _escaped(record.getMessage().strip())
+        line = " ".join([f"{at}.{record.msecs:03.0f}", level, message, *shown])
+        traceback = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
+        return line + traceback
+
+
+def _value(value: object) -> str:
+    text = value if isinstance(value, str) else _ENCODER.encode(value)
+    return text if _PLAIN.fullmatch(text) else _escaped(json.dumps(text, ensure_ascii=False))
+
+
+def _escaped(text: str) -> str:
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
+
+
+def configure(level: str = "INFO", log_format: str = "", stream: TextIO | None = None) -> None:
+    """Send every log record and warning to a stream.
+
+    Args:
+        level: One of `LEVELS`.
+        log_format: One of `FORMATS`; empty for text on a terminal and JSON elsewhere.
+        stream: Stream to write to; stderr if None.
+    """
+    out = stream or sys.stderr
+    is_terminal = out is not None and out.isatty()  # None if stderr was closed before the start
+    handler = logging.StreamHandler(out)
+    if (log_format or ("text" if is_terminal else "json")) == "json":
+        handler.setFormatter(JsonFormatter())
+    else:
+        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        handler.setFormatter(TextFormatter(colored=is_terminal and not plain))
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)
+    for library in _TALKATIVE:
+        logging.getLogger(library).setLevel(logging.WARNING)
+
+
+def chosen_format() -> str:
+    """Return the format that `configure` chose; empty before it was called."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, TextFormatter):
+            return "text"
+        if isinstance(handler.formatter, JsonFormatter):
+            return "json"
+    return ""

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from modelyard.internal import redacted
 from modelyard_kit.errors import InvalidArgument
-from modelyard_kit.observability.logs import LEVELS
+from modelyard_kit.observability.logs import FORMATS, LEVELS
 
 MAX_PORT = 65535
 _PUBLIC_URL = re.compile(
@@ -49,6 +49,13 @@ def log_level(variable: str, level: str) -> str:
     if level not in LEVELS:
         raise InvalidArgument(f"Invalid {variable} '{level}': expected {', '.join(LEVELS)}.")
     return level
+
+
+def log_format(variable: str, name: str) -> str:
+    """Check that a log format is one of `logs.FORMATS`, or empty."""
+    if name and name not in FORMATS:
+        raise InvalidArgument(f"Invalid {variable} '{name}': expected {', '.join(FORMATS)}.")
+    return name
 
 
 def public_url(variable: str, url: str) -> str:

@@ -26,6 +26,15 @@ def _log_level(default: str) -> str:
     )
 
 
+def _log_format() -> str:
+    return setting(
+        "`text`, a readable line, or `json`, an object per line",
+        default="",
+        shown="text on a terminal, JSON elsewhere",
+        check=checks.log_format,
+    )
+
+
 def _public_url(default: str, shown: str) -> str:
     return setting(
         "URL at which clients reach the HTTP edge; signed URLs begin with it, except those of S3",
@@ -188,6 +197,7 @@ class UpSettings(ReflectionSettings, UploadSettings, TokenSettings, ArtifactSett
     )
     public_url: str = _public_url("", "its own address")
     log_level: str = _log_level("WARNING")
+    log_format: str = _log_format()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,6 +230,7 @@ class ServiceSettings(ReflectionSettings, TlsSettings, TokenSettings):
         shown="callers need none",
     )
     log_level: str = _log_level("INFO")
+    log_format: str = _log_format()
     drain_delay_s: float = setting(
         "seconds from the report of not ready until new calls are refused at shutdown; at most 600",
         default=0.0,
@@ -300,6 +311,7 @@ class ModelServerSettings(SecretTokenSettings):
     """`modelyard models serve`."""
 
     log_level: str = _log_level("INFO")
+    log_format: str = _log_format()
     serving_max_body_bytes: int = setting(
         "largest request, at most 256 MiB",
         default=16 << 20,
@@ -338,6 +350,11 @@ class ClientSettings(TlsSettings, SecretTokenSettings, HomeSettings):
     )
     experiment_id: str = setting("id of that experiment, if no name is set", default="", shown="0")
     run_id: str = setting("id of the run that `start_run()` resumes", default="", shown="none")
+    quiet: bool = setting(
+        "`1` turns off the lines on stderr about runs, logged models and registered versions",
+        default=False,
+        shown="off",
+    )
 
 
 SERVICES: dict[str, type[ServiceSettings]] = {

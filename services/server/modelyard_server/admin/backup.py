@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from modelyard.command_line import Parser
 from modelyard_kit.artifacts import ArtifactStore
 from modelyard_kit.db.base import usable
 from modelyard_kit.errors import DataLoss, Error, FailedPrecondition, NotFound
@@ -37,12 +38,13 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="modelyard backup",
         description="Write the databases and objects of an installation to a new folder. May run "
         "while the platform is running; the backup includes everything acknowledged before it "
         "began. The store is that of MODELYARD_ARTIFACTS, or the home's.",
+        examples=("/backups/monday", "/backups/tuesday --objects /backups/objects"),
     )
     parser.add_argument("folder", type=Path, help="folder of the backup; must be new or empty")
     installation.add_arguments(parser)

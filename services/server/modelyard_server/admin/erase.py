@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from modelyard.client import MlflowClient
+from modelyard.command_line import Parser
 from modelyard.entities import Erasure, RemainingObject
 from modelyard.exceptions import ModelyardException
 
@@ -80,15 +81,16 @@ def _owner(owner_id: str) -> dict[str, str]:
     return {"experiment_id" if _EXPERIMENT.fullmatch(owner_id) else "run_id": owner_id}
 
 
-def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
+def _parser() -> Parser:
+    common = Parser(add_help=False)
     common.add_argument("--dry-run", action="store_true", help="only report what would be erased")
     common.add_argument("--json", action="store_true", help="print JSON")
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="modelyard erase",
         description="Erase personal data for good, deleted or not, and report what keeps copies of "
         "it. The server is that of MODELYARD_TRACKING_URI; an admin's token is required if the "
         "server requires tokens.",
+        examples=("run RUN_ID --dry-run", "param RUN_ID KEY", "artifact RUN_ID PATH"),
     )
     words = parser.add_subparsers(metavar="what", required=True)
     for word, (erased, arguments, erase) in _WORDS.items():

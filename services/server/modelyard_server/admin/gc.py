@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
+from modelyard.command_line import Parser
 from modelyard.exceptions import ModelyardException
 from modelyard.internal import connections, rpc
 
@@ -130,13 +131,14 @@ def _age_ms(text: str) -> int:
     return age_ms
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="modelyard gc",
         description="Remove objects that no file of a run or logged model, no registered version "
         "and no upload of the last hours refers to; with --deleted, first purge what was deleted. "
         "The server is that of MODELYARD_TRACKING_URI; an admin's token is required if the server "
         "requires tokens.",
+        examples=("--dry-run", "--deleted --older-than 30d --dry-run"),
     )
     parser.add_argument("--dry-run", action="store_true", help="only report what would be removed")
     parser.add_argument(

@@ -9,10 +9,10 @@ message was not changed, or with --check a migration is needed; 2 usage.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from contextlib import ExitStack, closing
 
+from modelyard.command_line import Parser
 from modelyard_kit.db.migrations import current, migrate
 from modelyard_kit.errors import Error, InvalidArgument
 from modelyard_server.admin import installation
@@ -36,8 +36,8 @@ def run(argv: list[str]) -> int:
     return 1 if behind and options.check else 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="modelyard migrate",
         description="Upgrade databases to the schema of this version: those of the services whose "
         "URLs are given, or else those of the home. With --check the exit code is 1 if a migration "

@@ -14,6 +14,7 @@ from contextlib import ExitStack, closing
 from itertools import islice
 from pathlib import Path
 
+from modelyard.command_line import Parser
 from modelyard_kit.artifacts import ArtifactStore, Digest
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.open import open_database
@@ -40,11 +41,12 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="modelyard restore",
         description="Restore a backup into empty databases and the store of MODELYARD_ARTIFACTS, "
         "or the home's. A backup of SQLite can be restored into PostgreSQL, and vice versa.",
+        examples=("/backups/monday --home ./restored",),
     )
     parser.add_argument("folder", type=Path, help="folder of the backup")
     installation.add_arguments(parser)

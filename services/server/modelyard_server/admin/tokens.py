@@ -18,10 +18,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from modelyard.api.access.v1 import access_pb2 as pb
+from modelyard.command_line import Parser
 from modelyard.exceptions import ModelyardException, NotFound
 from modelyard.internal import connections, rpc
 from modelyard_kit.auth.grants import API_TOKEN
@@ -168,15 +170,38 @@ def _duration(text: str) -> int | None:
     return int(parts[1]) * _SECONDS[parts[2]]
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="modelyard tokens",
         description="Create, list and revoke API tokens. The server is that of "
         "MODELYARD_TRACKING_URI; an admin's token is required, in MODELYARD_TOKEN or "
         "MODELYARD_TOKEN_FILE.",
+        examples=("create --name trainer --role contributor", "list", "revoke trainer"),
     )
     words = parser.add_subparsers(metavar="create|list|revoke", required=True)
-    create = words.add_parser("create", help="create a token and print it, once")
+    _add_create(words)
+    listing = words.add_parser(
+        "list",
+        help="list all tokens, without their secrets",
+        description="List all tokens, without their secrets.",
+    )
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    listing.set_defaults(command=_list)
+    revoke = words.add_parser(
+        "revoke", help="revoke a token permanently", description="Revoke a token permanently."
+    )
+    revoke.add_argument("token", metavar="ID|NAME|TOKEN", help="id, name, or the token itself")
+    revoke.set_defaults(command=_revoke)
+    return parser
+
+
+def _add_create(words: Any) -> None:
+    create = words.add_parser(
+        "create",
+        help="create a token and print it, once",
+        description="Create a token and print it, once.",
+        examples=("--name trainer --role contributor --models 'iris*' --expires 30d",),
+    )
     create.add_argument("--name", required=True, help="name of the bearer in histories; unique")
     roles = [role.lower() for role in pb.Role.keys()[1:]]
     create.add_argument("--role", required=True, choices=roles, help="role of the token")
@@ -197,10 +222,3 @@ def _parser() -> argparse.ArgumentParser:
         help="lifetime of the token (default: 90d)",
     )
     create.set_defaults(command=_create)
-    listing = words.add_parser("list", help="list all tokens, without their secrets")
-    listing.add_argument("--json", action="store_true", help="print JSON")
-    listing.set_defaults(command=_list)
-    revoke = words.add_parser("revoke", help="revoke a token permanently")
-    revoke.add_argument("token", metavar="ID|NAME|TOKEN")
-    revoke.set_defaults(command=_revoke)
-    return parser

@@ -9,7 +9,6 @@ Exit codes: 0 all steps succeeded; 1 one failed, and the message names it; 2 usa
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from modelyard.command_line import Parser
 from modelyard_server.demo.client import Answer, Asker, Client
 
 _NAME = "iris_classifier"
@@ -37,7 +37,7 @@ class DemoError(Exception):
 
 def run(argv: list[str]) -> int:
     """Run the command with its arguments; return the exit code."""
-    argparse.ArgumentParser(
+    Parser(
         prog="modelyard demo", description="Walk through the life of a model, in a temporary home."
     ).parse_args(argv)
     started = time.monotonic()
@@ -87,6 +87,7 @@ def _forget_settings(home: Path) -> None:
         if name.startswith(("MODELYARD_", "MLFLOW_")):
             del os.environ[name]
     os.environ["MODELYARD_CACHE"] = str(home / "cache")
+    os.environ["MODELYARD_QUIET"] = "1"
 
 
 class _Flowers:

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 
+from modelyard.command_line import Parser
 from modelyard.exceptions import ModelyardException
 from modelyard.internal import connections
 from modelyard_kit.auth import grants
@@ -38,7 +39,7 @@ def run(argv: list[str]) -> int:
     try:
         refuse_unknown(os.environ, KNOWN_VARIABLES)
         settings = load(ModelServerSettings, os.environ, vars(arguments))
-        logs.configure(settings.log_level)
+        logs.configure(settings.log_level, settings.log_format)
         token = _token(settings)
         check_address(f"{arguments.host}:{arguments.port}", token)
     except Error as error:
@@ -52,10 +53,13 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="modelyard models serve",
-        description="Serve predictions over HTTP from the version that a model URI resolves to.",
+        description="Serve predictions over HTTP from the version that a model URI resolves to, "
+        "until Ctrl-C. The version is replaced without an interruption when the URI resolves to "
+        "another one.",
+        examples=("-m models:/iris_classifier/Production", "-m models:/iris@champion -p 8080"),
     )
     parser.add_argument(
         *("-m", "--model-uri"),
@@ -64,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
         help="models:/name/Production, models:/name@alias, models:/name/3, models:/m-<id> or "
         "runs:/<run_id>/<path>",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"
+    )
     parser.add_argument(
         *("-p", "--port"), default=5001, type=_port, help="0 for a free one (default: 5001)"
     )
@@ -79,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         help="load an unverified version from the local folder that is its source",
     )
     # The token is not a flag: the SDK reads it from the environment.
-    flags = ("log_level", "serving_max_body_bytes", "serving_timeout_s")
+    flags = ("log_level", "log_format", "serving_max_body_bytes", "serving_timeout_s")
     add_flags(parser, ModelServerSettings, "serving", only=flags)
     return parser
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from modelyard.api.access.v1 import access_service_pb2
+from modelyard.command_line import Parser
 from modelyard_kit.artifacts import UrlSigner
 from modelyard_kit.auth.grants import read_service_token
 from modelyard_kit.auth.tokens import Tokens
@@ -78,7 +78,7 @@ def run(
     try:
         settings = read(kind, role, argv, os.environ)
         hold_stop_signals()
-        logs.configure(settings.log_level)
+        logs.configure(settings.log_level, settings.log_format)
         traced = tracing.exported(f"modelyard-{role}", os.environ)
         with traced, ExitStack() as last, ExitStack() as undo:
             started: list[Running] = []
@@ -107,7 +107,7 @@ def read(
     Raises:
         InvalidArgument: A variable is unknown, or a value is invalid for its setting.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"modelyard {role}",
         allow_abbrev=False,  # a token given by --token would be shown as the name of a file
         description=f"Run the service `{role}` in its own process, until it is stopped.",

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from modelyard.command_line import Parser
 from modelyard_kit.errors import Error, InvalidArgument
 from modelyard_kit.observability import logs, tracing
 from modelyard_kit.settings.declarations import add_flags, load, refuse_unknown
@@ -44,7 +45,7 @@ def run(argv: list[str]) -> int:
 
 def _serve(settings: UpSettings, options: argparse.Namespace) -> int:
     hold_stop_signals()
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
     with tracing.exported("modelyard", os.environ):
         _run(settings, options)
     return 0
@@ -94,7 +95,7 @@ def _start_in_background(argv: list[str], home: Path) -> int:
         log = (home / "instance.log").open("ab")
     readable, writable = os.pipe()
     with log, os.fdopen(readable) as ready:
-        subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "modelyard_server", "up", *argv, "--ready-fd", str(writable)],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -103,7 +104,11 @@ def _start_in_background(argv: list[str], home: Path) -> int:
             start_new_session=True,
         )
         os.close(writable)
-        line = ready.readline()
+        try:
+            line = ready.readline()
+        except KeyboardInterrupt:
+            process.terminate()
+            raise
     if not line:
         print(f"modelyard up: it did not start; see {home}/instance.log", file=sys.stderr)
         return 1
@@ -111,11 +116,12 @@ def _start_in_background(argv: list[str], home: Path) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="modelyard up",
         allow_abbrev=False,  # a token given by --token would be shown as the name of a file
-        description="Run the whole platform in one process.",
+        description="Run the whole platform in one process, until Ctrl-C.",
+        examples=("", "--home ./data --port 8080", "--background"),
     )
     add_flags(parser, UpSettings)
     parser.add_argument(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from modelyard_kit.errors import Error, InvalidArgument
+from modelyard_kit.observability import logs
 from modelyard_serving.runtime import framing
 
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
@@ -99,13 +100,15 @@ class Process:
     @classmethod
     async def _spawn(cls) -> Self:
         ours, theirs = socket.socketpair()
+        arguments = (str(theirs.fileno()), logs.chosen_format())
         with theirs:
             child = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "modelyard_serving.runtime.worker", str(theirs.fileno())),
+                *(sys.executable, "-m", "modelyard_serving.runtime.worker", *arguments),
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=2,  # output of the model must not mix with replies
                 env=_environment(),
+                start_new_session=True,  # a Ctrl-C is for the endpoint, also while a worker imports
             )
         return cls(child, *await asyncio.open_connection(sock=ours, limit=_BUFFER_BYTES))
 

@@ -33,8 +33,7 @@ def main() -> int:
     # The parent decides when a worker ends; a signal to the whole group must not cut a request.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    logs.configure()
-    logging.captureWarnings(capture=True)
+    logs.configure(log_format=sys.argv[2])
     with socket.socket(fileno=int(sys.argv[1])) as endpoint, endpoint.makefile("rb") as incoming:
         try:
             _serve(endpoint, incoming)

@@ -14,6 +14,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 
+from modelyard.command_line import Parser
 from modelyard.internal import instances, setting
 from modelyard_kit.settings.declarations import PREFIX, unknown, wrong
 from modelyard_kit.settings.table import KNOWN_VARIABLES, PROGRAMS, AdminSettings
@@ -35,8 +36,8 @@ def run(argv: list[str]) -> int:
     return 1 if any(finding.state == State.FAIL for finding in findings) else 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="modelyard doctor",
         description="Diagnose an installation and suggest remedies. To test the store, a file is "
         "logged to a run, which is deleted afterwards.",
@@ -45,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--tracking-uri",
         default=setting("TRACKING_URI"),
-        help="address of the server to check [MODELYARD_TRACKING_URI]",
+        help="address of the server to check (default: the home's) [MODELYARD_TRACKING_URI]",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+
+import pytest
+
+from modelyard_kit.observability import logs
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def logging_undone() -> Iterator[None]:
+    """Undo what a configuration changes in the process."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    yield
+    logging.captureWarnings(capture=False)
+    root.level, root.handlers = level, handlers
+
+
+def logged(stream: io.StringIO, log_format: str = "", **fields: object) -> str:
+    logs.configure("INFO", log_format, stream)
+    logging.getLogger("modelyard_kit.rpc").warning("rpc", extra=fields)
+    return stream.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+
+
+def test_a_terminal_gets_a_readable_line_with_a_colour() -> None:
+    line = logged(Terminal(), method="LogMetric", ms=1.5, trace="", why="a b", n=None, of=["x"])
+    at, level, rest = line[:23], line[24:40], line[41:]
+    assert at[4] == at[7] == "-"
+    assert at[19] == "."
+    assert level == "\x1b[33mWARNING\x1b[0m"
+    assert rest == 'rpc method=LogMetric ms=1.5 why="a b" of="[\\"x\\"]"\n'
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_colours_are_turned_off(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    line = logged(Terminal())
+    assert line.endswith(" WARNING rpc\n")
+    assert "\x1b" not in line
+
+
+def test_a_file_gets_json_unless_text_is_chosen() -> None:
+    assert json.loads(logged(io.StringIO(), method="LogMetric"))["method"] == "LogMetric"
+    assert logs.chosen_format() == "json"
+    assert logged(io.StringIO(), "text", method="x").endswith(" WARNING rpc method=x\n")
+    assert logs.chosen_format() == "text"
+    assert json.loads(logged(Terminal(), "json"))["level"] == "WARNING"
+
+
+def test_a_line_is_one_line_whatever_is_logged() -> None:
+    line = logged(io.StringIO(), "text", name_given="a\nb\x1b[31m\u2028\u202e")
+    assert line.endswith(' rpc name_given="a\\nb\\u001b[31m\\u2028\\u202e"\n')
+    stream = io.StringIO()
+    logs.configure("INFO", "text", stream)
+    logging.getLogger("uvicorn.error").error("an\nerror\x07")
+    assert stream.getvalue().endswith(" ERROR   an\\nerror\\x07 logger=uvicorn.error\n")
+
+
+def test_a_traceback_follows_its_line() -> None:
+    stream = io.StringIO()
+    logs.configure("INFO", "text", stream)
+    try:
+        int("no")
+    except ValueError:
+        logging.getLogger("modelyard_kit").exception("unhandled error")
+    first, second, *_, last = stream.getvalue().splitlines()
+    assert first.endswith(" ERROR   unhandled error")
+    assert second == "Traceback (most recent call last):"
+    assert last.startswith("ValueError: ")
+
+
+def test_warnings_of_libraries_are_log_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    stream = io.StringIO()
+    logs.configure("INFO", "json", stream)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(capture=False)
+        logging.captureWarnings(capture=True)
+        warnings.warn("old", stacklevel=1)
+    assert json.loads(stream.getvalue())["logger"] == "py.warnings"
+    assert capsys.readouterr().err == ""
+
+
+def test_a_process_without_stderr_logs_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    logs.configure()
+    logging.getLogger("modelyard_kit").warning("lost")
+
+
+@pytest.mark.parametrize("library", ["alembic.runtime.migration", "botocore.credentials"])
+def test_libraries_do_not_tell_what_they_are_doing(library: str) -> None:
+    stream = io.StringIO()
+    logs.configure("INFO", "json", stream)
+    logging.getLogger(library).info("doing")
+    logging.getLogger(library).warning("wrong")
+    assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["wrong"]
