@@ -46,16 +46,14 @@ class Calls:
         """Address of the tracking server; None for the local home."""
         return self._tracking_uri or connections.tracking_uri()
 
-    def _tracking(
-        self, request: Message, reply: type[Reply], timeout_s: float = rpc.DEADLINE_S
-    ) -> Reply:
-        return rpc.call(self.tracking_uri, request, reply, timeout_s=timeout_s)
+    def _tracking(self, request: Message, reply: type[Reply]) -> Reply:
+        return rpc.call(self.tracking_uri, request, reply)
 
     def _registry(
-        self, request: Message, reply: type[Reply], timeout_s: float = rpc.DEADLINE_S
+        self, request: Message, reply: type[Reply], answer_s: float = rpc.DEADLINE_S
     ) -> Reply:
         uri = self._registry_uri or connections.registry_uri()
-        return rpc.call(uri, request, reply, timeout_s=timeout_s)
+        return rpc.call(uri, request, reply, answer_s=answer_s)
 
 
 def all_pages(

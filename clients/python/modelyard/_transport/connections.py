@@ -15,7 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelyard._environment import setting
+from modelyard import _environment
+from modelyard._environment import export, setting
 from modelyard.exceptions import InvalidParameter, ModelyardException, Unavailable
 
 _DISCOVERY_PATH = "/.well-known/modelyard"
@@ -102,9 +103,15 @@ class _State:
         self.inherited: list[Connection] = []
 
     def forget_inherited(self) -> None:
-        """After a fork: drop the parent's channels, which must be neither used nor closed here."""
+        """After a fork: drop the parent's channels, which must be neither used nor closed here.
+
+        What is known of the servers stays, so that a child that starts during an outage waits too.
+        """
         self.inherited += self.open.values()
-        self.open = {}
+        self.open = {
+            key: Connection(known.uri, known.targets, known.is_local, known.has_answered)
+            for key, known in self.open.items()
+        }
         self.lock = threading.RLock()
 
 
@@ -117,7 +124,8 @@ def isolated() -> Iterator[None]:
     """Restore the addresses and drop all connections at the end of the block."""
     chosen = _state.tracking_uri, _state.registry_uri
     try:
-        yield
+        with _environment.isolated():
+            yield
     finally:
         with _state.lock:
             _state.tracking_uri, _state.registry_uri = chosen
@@ -125,7 +133,7 @@ def isolated() -> Iterator[None]:
 
 
 def set_tracking_uri(uri: str | None) -> None:
-    """Set the address of the tracking server for calls from now on.
+    """Set the address of the tracking server for calls from now on, also of child processes.
 
     Args:
         uri: `http(s)://host:port` or `grpc(s)://host:port`; None or "" for the environment's
@@ -139,15 +147,20 @@ def set_tracking_uri(uri: str | None) -> None:
         check(text)
     with _state.lock:
         _state.tracking_uri = text
+        export("TRACKING_URI", text)
 
 
 def set_registry_uri(uri: str | None) -> None:
-    """Set the address for registered models; None or "" for the tracking server's."""
+    """Set the address for registered models, also of child processes.
+
+    None or "" means the environment's address, or the tracking server's if that is not set.
+    """
     text = str(uri) if uri else None
     if text:
         check(text)
     with _state.lock:
         _state.registry_uri = text
+        export("REGISTRY_URI", text)
 
 
 def tracking_uri() -> str | None:

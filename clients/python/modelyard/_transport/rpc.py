@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import getpass
+import math
 import os
 import random
 import time
 import urllib.parse
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,9 +22,17 @@ from google.protobuf.message import Message
 
 from modelyard._transport import connections
 from modelyard._transport.failures import Failure
+from modelyard._transport.outages import outages
 from modelyard.exceptions import InvalidParameter
 
 DEADLINE_S = 10.0
+"""Maximum wait for the answer to one attempt."""
+_PATIENCE_S = 600.0
+"""Maximum wait of a change for a server that is away.
+
+Upgrades and fail-overs take seconds to a few minutes; a pod whose volume has to be detached from a
+dead node is back after 6 minutes and its start.
+"""
 READS = ("Check", "Get", "List", "Resolve", "Search", "Verify")
 """First words of the names of read-only RPCs."""
 _ATTEMPTS = 4
@@ -37,35 +48,80 @@ _SERVICES = {
 """The service of the requests in a file of the contract, and the area whose target serves it."""
 
 Reply = TypeVar("Reply", bound=Message)
+_waits: ContextVar[bool] = ContextVar("waits", default=True)
+
+
+@contextmanager
+def without_waiting() -> Iterator[None]:
+    """Make the calls of a block fail within seconds if the server is away."""
+    token = _waits.set(False)
+    try:
+        yield
+    finally:
+        _waits.reset(token)
+
+
+def patience_s() -> float:
+    """Return how long a change waits for a server that is away, seconds.
+
+    Raises:
+        InvalidParameter: `MODELYARD_TIMEOUT_S` is not a positive number.
+    """
+    text = os.environ.get("MODELYARD_TIMEOUT_S")
+    if not text:
+        return _PATIENCE_S if _waits.get() else DEADLINE_S
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise InvalidParameter(
+            f"Invalid MODELYARD_TIMEOUT_S '{text}': expected a positive number of seconds."
+        )
+    return seconds if _waits.get() else min(seconds, DEADLINE_S)
 
 
 def call(
-    uri: str | None, request: Message, reply: type[Reply], *, timeout_s: float = DEADLINE_S
+    uri: str | None,
+    request: Message,
+    reply: type[Reply],
+    *,
+    timeout_s: float | None = None,
+    answer_s: float = DEADLINE_S,
 ) -> Reply:
     """Call the RPC that a request belongs to.
 
     The call is retried with the same idempotency key, so that it takes effect once: after the delay
     that the refusal names if the server is overloaded or stopping; with back-off if the connection
-    broke or could not be established. A server that has never answered gets four attempts, any
-    other is retried until the deadline. A local instance that has stopped is started again.
+    broke or could not be established. A server that has never answered gets four attempts, since
+    its address is probably wrong; any other is retried until the deadline. A local instance that
+    has stopped is started again.
 
     Args:
         uri: Address of the server; None for the local home.
         request: Message `FooRequest` of RPC `Foo`.
         reply: Type `FooResponse` of the reply.
-        timeout_s: Deadline of all attempts together, seconds.
+        timeout_s: Deadline of all attempts together, seconds; by default `answer_s` for an RPC that
+            only reads, and at least `patience_s()` for a change.
+        answer_s: Deadline of each attempt, seconds, if `timeout_s` is left out.
 
     Raises:
         ModelyardException: The server refused the call or could not be reached; the message warns
             if a change may have been made nevertheless.
     """
     metadata = _metadata(uuid.uuid4().hex)
-    deadline = time.monotonic() + timeout_s
-    attempts = _Attempts(is_change=not request.DESCRIPTOR.name.startswith(READS))
+    is_change = not request.DESCRIPTOR.name.startswith(READS)
+    if timeout_s is not None:
+        answer_s = timeout_s
+    else:
+        timeout_s = max(answer_s, patience_s()) if is_change else answer_s
+    begun = time.monotonic()
+    deadline = begun + timeout_s
+    attempts = _Attempts(is_change=is_change)
     while True:
         connection = connections.connect(uri)
         try:
-            left_s = max(deadline - time.monotonic(), 0.001)
+            left_s = max(min(deadline - time.monotonic(), answer_s), 0.001)
             answer = _send(connection, request, reply, metadata, left_s)
         except grpc.RpcError as error:
             failure = Failure(error)
@@ -74,8 +130,11 @@ def call(
                 raise failure.exception(
                     connection.uri, timeout_s, may_be_done=attempts.may_be_done
                 ) from None
+            why = failure.exception(connection.uri, answer_s, may_be_done=False).message
+            outages.waiting(connection.uri, why, begun, deadline)
         else:
             connection.has_answered = True
+            outages.answered(connection.uri)
             return answer
         if failure.is_of_transport:
             connections.look_again(connection, deadline - time.monotonic() - pause_s)
@@ -119,13 +178,15 @@ class _Attempts:
         self.may_be_done |= self._is_change and failure.may_have_arrived
         if not failure.is_of_transport:
             connection.has_answered = True
-        if not failure.may_pass:
+        if not (failure.may_pass or (self._is_change and failure.is_late)):
             return None
         # Jitter, so that callers that were refused together do not retry together.
         jitter: float = random.uniform(1.0, 1.2)  # noqa: S311 - not a secret
         if failure.retry_after_s is not None:
             return jitter * failure.retry_after_s
-        waits = failure.is_of_transport and connection.has_answered
+        waits = connection.has_answered and (
+            _waits.get() if self._is_change else failure.is_of_transport
+        )
         if self._made >= _ATTEMPTS and not waits:
             return None
         return jitter * min(_FIRST_BACKOFF_S * 2.0 ** (self._made - 1), _MAX_BACKOFF_S)
