@@ -20,16 +20,19 @@ class _Outages:
         self._since: dict[str, float] = {}
         """Time on the monotonic clock at which the first call began to wait, by address."""
 
-    def waiting(self, uri: str, why: str, begun: float, deadline: float) -> None:
+    def waiting(
+        self, uri: str, why: str, begun: float, next_attempt: float, deadline: float
+    ) -> None:
         """Report that a call waits for a server, once per outage.
 
         Args:
             uri: Address of the server.
             why: Sentence that says what is wrong.
             begun: Time on the monotonic clock at which the call was made, seconds.
+            next_attempt: Time of its next attempt.
             deadline: Time at which it gives up.
         """
-        if time.monotonic() - begun < _QUIET_S:
+        if next_attempt - begun < _QUIET_S:
             return
         with self._lock:
             is_known = uri in self._since

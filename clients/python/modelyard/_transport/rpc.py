@@ -126,12 +126,13 @@ def call(
         except grpc.RpcError as error:
             failure = Failure(error)
             pause_s = attempts.pause_s(failure, connection)
-            if pause_s is None or time.monotonic() + pause_s >= deadline:
+            next_attempt = time.monotonic() + (pause_s or 0.0)
+            if pause_s is None or next_attempt >= deadline:
                 raise failure.exception(
                     connection.uri, timeout_s, may_be_done=attempts.may_be_done
                 ) from None
             why = failure.exception(connection.uri, answer_s, may_be_done=False).message
-            outages.waiting(connection.uri, why, begun, deadline)
+            outages.waiting(connection.uri, why, begun, next_attempt, deadline)
         else:
             connection.has_answered = True
             outages.answered(connection.uri)
