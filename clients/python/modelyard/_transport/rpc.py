@@ -102,7 +102,7 @@ def call(
         request: Message `FooRequest` of RPC `Foo`.
         reply: Type `FooResponse` of the reply.
         timeout_s: Deadline of all attempts together, seconds; by default `answer_s` for an RPC that
-            only reads, and at least `patience_s()` for a change.
+            only reads, and `patience_s()` for a change.
         answer_s: Deadline of each attempt, seconds, if `timeout_s` is left out.
 
     Raises:
@@ -114,7 +114,7 @@ def call(
     if timeout_s is not None:
         answer_s = timeout_s
     else:
-        timeout_s = max(answer_s, patience_s()) if is_change else answer_s
+        timeout_s = _total_s(answer_s) if is_change else answer_s
     begun = time.monotonic()
     deadline = begun + timeout_s
     attempts = _Attempts(is_change=is_change)
@@ -140,6 +140,11 @@ def call(
         if failure.is_of_transport:
             connections.look_again(connection, deadline - time.monotonic() - pause_s)
         time.sleep(pause_s)
+
+
+def _total_s(answer_s: float) -> float:
+    """Return the deadline of a change: one that takes long has time for one attempt at least."""
+    return max(answer_s, patience_s()) if answer_s > DEADLINE_S else patience_s()
 
 
 def pages(
