@@ -12,6 +12,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
+from modelyard._fluent import heartbeats
 from modelyard._fluent.state import client, process, thread
 from modelyard.exceptions import ModelyardException
 
@@ -53,6 +54,7 @@ def end_briefly(run_id: str, status: str) -> None:
     """
     from modelyard._transport import rpc
 
+    heartbeats.end(run_id)
     try:
         with rpc.without_waiting():
             client().set_terminated(run_id, status)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
+from modelyard._fluent import heartbeats
 from modelyard._fluent.context import context_tags
 from modelyard._fluent.ending import end_briefly, end_runs_with_process
 from modelyard._fluent.experiments import active_experiment_id
@@ -122,7 +123,7 @@ def _resume(
             f"The run {run_id} belongs to experiment {known.info.experiment_id}, "
             f"not {experiment_id}."
         )
-    client().update_run(run_id, status=RunStatus.RUNNING.name, name=run_name)
+    client().update_run(run_id, RunStatus.RUNNING.name, run_name, heartbeats=True)
     if tags:
         _set_tags(run_id, tags)
     return client().get_run(run_id)
@@ -143,7 +144,8 @@ def _create(
         tags[PARENT_RUN_TAG] = parent
     if experiment_id is None:
         experiment_id = active_experiment_id()
-    return client().create_run(experiment_id, tags={**context_tags(), **tags}, run_name=run_name)
+    all_tags = {**context_tags(), **tags}
+    return client().create_run(experiment_id, tags=all_tags, run_name=run_name, heartbeats=True)
 
 
 def _check_parent(run_id: str) -> None:
@@ -154,6 +156,7 @@ def _check_parent(run_id: str) -> None:
 def _activate(run: Run) -> ActiveRun:
     active = ActiveRun(run.info, run.data, run.inputs, run.outputs, run.etag)
     end_runs_with_process()
+    heartbeats.begin(run.info.run_id)
     process.open_run_ids.add(run.info.run_id)
     thread.runs.append(active)
     thread.last_run_id = run.info.run_id
@@ -180,6 +183,7 @@ def end_run(status: str = "FINISHED") -> None:
     run_id = thread.runs.pop().info.run_id
     if run_id in process.open_run_ids:  # otherwise SIGTERM ended it
         process.open_run_ids.discard(run_id)
+        heartbeats.end(run_id)
         client().set_terminated(run_id, status)
 
 

@@ -190,6 +190,11 @@ def connect(uri: str | None) -> Connection:
         return _state.open[key]
 
 
+def opened(uri: str | None) -> Connection | None:
+    """Return the open connection to a server; None if there is none."""
+    return _state.open.get(uri or "")
+
+
 def host(uri: str | None) -> str | None:
     """Return the host name of a server; None for the local home's."""
     return urllib.parse.urlsplit(uri).hostname if uri else None

@@ -20,7 +20,7 @@ import grpc
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-from modelyard._transport import connections
+from modelyard._transport import connections, signs_of_life
 from modelyard._transport.failures import Failure
 from modelyard._transport.outages import outages
 from modelyard.exceptions import InvalidParameter
@@ -136,10 +136,32 @@ def call(
         else:
             connection.has_answered = True
             outages.answered(connection.uri)
+            if is_change:
+                signs_of_life.written(getattr(request, "run_id", ""))
             return answer
         if failure.is_of_transport:
             connections.look_again(connection, deadline - time.monotonic() - pause_s)
         time.sleep(pause_s)
+
+
+def call_once(uri: str | None, request: Message, reply: type[Message], *, timeout_s: float) -> bool:
+    """Call an RPC once and return whether the server answered, be it with a refusal.
+
+    A server that no other call has connected to is not called, and no local instance is started.
+    """
+    connection = connections.opened(uri)
+    if connection is None:
+        return False
+    try:
+        _send(connection, request, reply, _metadata(uuid.uuid4().hex), timeout_s)
+    except grpc.RpcError as error:
+        failure = Failure(error)
+        if not (failure.is_of_transport or failure.is_late):
+            return True
+        if not connection.is_local:
+            connections.look_again(connection, timeout_s)
+        return False
+    return True
 
 
 def _total_s(answer_s: float) -> float:
