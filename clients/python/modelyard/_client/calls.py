@@ -8,7 +8,9 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
+from modelyard._client import background
 from modelyard._client.arguments import naming_wrong_types
+from modelyard._client.background import RunOperations
 from modelyard._transport import connections, rpc
 from modelyard.entities import PagedList, ViewType
 from modelyard.exceptions import InvalidParameter
@@ -48,6 +50,18 @@ class Calls:
 
     def _tracking(self, request: Message, reply: type[Reply]) -> Reply:
         return rpc.call(self.tracking_uri, request, reply)
+
+    def _log(
+        self,
+        request: Message,
+        reply: type[Message],
+        synchronous: bool | None,  # noqa: FBT001 - MLflow's argument
+    ) -> RunOperations | None:
+        """Log now, or in the background; return what to wait for, if anything."""
+        if background.is_synchronous(synchronous):
+            self._tracking(request, reply)
+            return None
+        return background.submit(self.tracking_uri, [(request, reply)])
 
     def _registry(
         self, request: Message, reply: type[Reply], answer_s: float = rpc.DEADLINE_S

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modelyard import _wire
+from modelyard._client import background
 from modelyard._client.calls import Calls, view_name
 from modelyard._client.limits import tag_value
 from modelyard._transport import rpc
@@ -95,13 +96,14 @@ class Runs(Calls):
     def set_terminated(
         self, run_id: str, status: str | None = None, end_time: int | None = None
     ) -> None:
-        """End a run.
+        """End a run, after what was logged in the background.
 
         Args:
             run_id: Id of the run.
             status: "FINISHED" (default), "FAILED" or "KILLED".
             end_time: End of the run, milliseconds of Unix time; now by default.
         """
+        background.flush_before_end(rpc.patience_s())
         request = pb.UpdateRunRequest(
             run_id=run_id,
             status=_status(status or RunStatus.FINISHED.name),

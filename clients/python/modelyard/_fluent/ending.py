@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import signal
 import sys
@@ -14,6 +13,7 @@ from typing import Any
 
 from modelyard._fluent import heartbeats
 from modelyard._fluent.state import client, process, thread
+from modelyard._processes import at_exit
 from modelyard.exceptions import ModelyardException
 
 _GRACE_S = 10.0
@@ -21,22 +21,12 @@ _GRACE_S = 10.0
 
 
 def end_runs_with_process() -> None:
-    """Have the open runs ended when this process ends.
-
-    Called by each start of a run, when grpc is imported: what is registered last runs first at
-    exit, and must run before grpc's own.
-    """
+    """Have the open runs ended when this process ends; called by each start of a run."""
     if threading.current_thread() is threading.main_thread():
         _handle_sigterm()
-    if process.ends_runs_at_exit:
-        return
-    process.ends_runs_at_exit = True
-    atexit.unregister(end_open_runs)
-    atexit.register(end_open_runs)
-    multiprocessing = sys.modules.get("multiprocessing.process")
-    if multiprocessing and multiprocessing.parent_process():
-        # Such a child leaves without the functions of `atexit`.
-        sys.modules["multiprocessing.util"].Finalize(None, end_open_runs, exitpriority=1)
+    if not process.ends_runs_at_exit:
+        process.ends_runs_at_exit = True
+        at_exit(end_open_runs)
 
 
 def end_open_runs() -> None:

@@ -6,11 +6,11 @@ neither fail nor delay the script.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from contextlib import suppress
 
+from modelyard._processes import in_forked_child
 from modelyard._transport import connections
 from modelyard._transport.signs_of_life import last_s
 from modelyard.exceptions import ModelyardException
@@ -77,5 +77,4 @@ def _is_heard(uri: str | None, run_id: str) -> bool:
 
 _heart = _Heart()
 begin, end = _heart.begin, _heart.end
-if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
-    os.register_at_fork(after_in_child=_heart.forget_inherited)
+in_forked_child(_heart.forget_inherited)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import TYPE_CHECKING
 
+from modelyard._processes import in_forked_child
 from modelyard.entities import Run
 
 if TYPE_CHECKING:  # the client imports grpc, which `import modelyard` must not
@@ -41,8 +41,7 @@ class _ProcessState:
 
 thread = _ThreadState()
 process = _ProcessState()
-if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
-    os.register_at_fork(after_in_child=process.forget_inherited)
+in_forked_child(process.forget_inherited)
 
 
 def client() -> MlflowClient:

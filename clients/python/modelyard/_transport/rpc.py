@@ -35,6 +35,8 @@ dead node is back after 6 minutes and its start.
 """
 READS = ("Check", "Get", "List", "Resolve", "Search", "Verify")
 """First words of the names of read-only RPCs."""
+_MAX_PATIENCE_S = 86_400.0
+"""Servers know the idempotency key of a repeated call for a day."""
 _ATTEMPTS = 4
 _FIRST_BACKOFF_S = 0.2
 _MAX_BACKOFF_S = 2.0
@@ -65,7 +67,7 @@ def patience_s() -> float:
     """Return how long a change waits for a server that is away, seconds.
 
     Raises:
-        InvalidParameter: `MODELYARD_TIMEOUT_S` is not a positive number.
+        InvalidParameter: `MODELYARD_TIMEOUT_S` is not a number of seconds up to a day.
     """
     text = os.environ.get("MODELYARD_TIMEOUT_S")
     if not text:
@@ -74,9 +76,10 @@ def patience_s() -> float:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not 0 < seconds < math.inf:
+    if not 0 < seconds <= _MAX_PATIENCE_S:
         raise InvalidParameter(
-            f"Invalid MODELYARD_TIMEOUT_S '{text}': expected a positive number of seconds."
+            f"Invalid MODELYARD_TIMEOUT_S '{text}': expected a number of seconds, more than 0 and "
+            f"at most {_MAX_PATIENCE_S:.0f}."
         )
     return seconds if _waits.get() else min(seconds, DEADLINE_S)
 
