@@ -70,7 +70,7 @@ def test_what_is_refused_is_raised_where_it_is_waited_for() -> None:
 def test_one_point_that_is_refused_takes_no_other_with_it() -> None:
     with modelyard.start_run() as run:
         with background._queue._changed:  # so that they are sent together  # noqa: SLF001
-            points = [
+            points: list[Any] = [
                 modelyard.log_metric("m", step, step=step, model_id=model_id, synchronous=False)
                 for step, model_id in enumerate([None, f"m-{'0' * 32}", None])
             ]

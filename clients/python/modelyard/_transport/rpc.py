@@ -114,10 +114,10 @@ def call(
     """
     metadata = _metadata(uuid.uuid4().hex)
     is_change = not request.DESCRIPTOR.name.startswith(READS)
-    if timeout_s is not None:
-        answer_s = timeout_s
-    else:
+    if timeout_s is None:
         timeout_s = _total_s(answer_s) if is_change else answer_s
+    else:
+        answer_s = timeout_s
     begun = time.monotonic()
     deadline = begun + timeout_s
     attempts = _Attempts(is_change=is_change)
@@ -137,14 +137,18 @@ def call(
             why = failure.exception(connection.uri, answer_s, may_be_done=False).message
             outages.waiting(connection.uri, why, begun, next_attempt, deadline)
         else:
-            connection.has_answered = True
-            outages.answered(connection.uri)
-            if is_change:
-                signs_of_life.written(getattr(request, "run_id", ""))
+            _note_answer(connection, request)
             return answer
         if failure.is_of_transport:
             connections.look_again(connection, deadline - time.monotonic() - pause_s)
         time.sleep(pause_s)
+
+
+def _note_answer(connection: connections.Connection, request: Message) -> None:
+    connection.has_answered = True
+    outages.answered(connection.uri)
+    if not request.DESCRIPTOR.name.startswith(READS):
+        signs_of_life.written(getattr(request, "run_id", ""))
 
 
 def call_once(uri: str | None, request: Message, reply: type[Message], *, timeout_s: float) -> bool:
