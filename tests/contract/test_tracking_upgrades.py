@@ -36,24 +36,20 @@ EXPERIMENT = {
     "updated_ms": 1,
     "revision": 1,
 }
+RUN_VALUES = {
+    "experiment_id": 7,
+    "name": "first",
+    "user_id": "ada",
+    "status": "RUNNING",
+    "start_ms": 1,
+    "lifecycle_stage": "active",
+    "deleted_with_experiment": False,
+    "revision": 1,
+}
 ROWS = [
     Row("0001", "experiment", EXPERIMENT),
     Row("0001", "experiment_tag", {"experiment_id": 7, "key": "team", "value": "x"}),
-    Row(
-        "0001",
-        "run",
-        {
-            "run_id": RUN,
-            "experiment_id": 7,
-            "name": "first",
-            "user_id": "ada",
-            "status": "RUNNING",
-            "start_ms": 1,
-            "lifecycle_stage": "active",
-            "deleted_with_experiment": False,
-            "revision": 1,
-        },
-    ),
+    Row("0001", "run", {"run_id": RUN, **RUN_VALUES}),
     Row("0001", "param", {"run_id": RUN, "key": "depth", "value": "3"}),
     Row("0001", "run_tag", {"run_id": RUN, "key": "k", "value": "v"}),
     Row(
@@ -126,6 +122,7 @@ ROWS = [
         "imported",
         {"origin": "there", "kind": "experiment", "origin_id": "1", "id_here": "7"},
     ),
+    Row("0003", "run", {"run_id": "d" * 32, "last_heartbeat_ms": 5, **RUN_VALUES}),
     Row("0004", "purged", {"kind": "run", "purged_id": "d" * 32, "purged_ms": 1}),
 ]
 
@@ -149,5 +146,8 @@ def test_rows_of_an_earlier_revision_are_read_and_written(
         request = pb.LogMetricRequest(run_id=RUN, key="loss", value=0.5, step=2, timestamp=6)
         tracking.rpc.LogMetric(request)
         assert tracking.history(RUN, "loss") == [(5, 1, 0.25), (6, 2, 0.5)]
+        assert not tracking.get_run(RUN).info.HasField("last_heartbeat_time")
+        tracking.rpc.SendHeartbeat(pb.SendHeartbeatRequest(run_id=RUN))
+        assert tracking.get_run(RUN).info.HasField("last_heartbeat_time")
         created = tracking.rpc.CreateExperiment(pb.CreateExperimentRequest(name="new"))
         assert created.experiment_id not in {"0", "7"}

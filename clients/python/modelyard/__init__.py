@@ -30,6 +30,7 @@ from modelyard._fluent.experiments import (
 )
 from modelyard._fluent.logged import (
     delete_tag,
+    flush_async_logging,
     get_artifact_uri,
     log_artifact,
     log_artifacts,
@@ -75,6 +76,7 @@ if TYPE_CHECKING:  # at run time `__getattr__` imports them on first use
     from modelyard import (
         artifacts,
         client,
+        config,
         entities,
         exceptions,
         models,
@@ -95,6 +97,7 @@ __all__ = [
     "active_run",
     "artifacts",
     "client",
+    "config",
     "create_experiment",
     "delete_experiment",
     "delete_experiment_tag",
@@ -105,6 +108,7 @@ __all__ = [
     "entities",
     "exceptions",
     "finalize_logged_model",
+    "flush_async_logging",
     "get_artifact_uri",
     "get_experiment",
     "get_experiment_by_name",
@@ -154,7 +158,17 @@ __all__ = [
 ]
 
 _LAZY_MODULES = frozenset(
-    {"artifacts", "client", "entities", "models", "pyfunc", "sklearn", "tracking", "types"}
+    {
+        "artifacts",
+        "client",
+        "config",
+        "entities",
+        "models",
+        "pyfunc",
+        "sklearn",
+        "tracking",
+        "types",
+    }
 )
 
 _missing = missing_attribute(__name__)

@@ -70,7 +70,13 @@ def run_info(message: tracking_pb2.RunInfo) -> RunInfo:
         lifecycle_stage=message.lifecycle_stage,
         artifact_uri=message.artifact_uri,
         run_name=message.run_name,
+        last_heartbeat_time=_time_ms(message, "last_heartbeat_time"),
+        lost_since=_time_ms(message, "lost_since"),
     )
+
+
+def _time_ms(message: Any, field: str) -> int | None:
+    return getattr(message, field).ToMilliseconds() if message.HasField(field) else None
 
 
 def run(message: tracking_pb2.Run) -> Run:

@@ -80,8 +80,14 @@ class Run(Base):
     deleted_with_experiment: Mapped[bool] = mapped_column(Boolean, default=False)
     """Whether restoring the experiment restores the run."""
     revision: Mapped[int] = mapped_column(BigInteger, default=1)
+    last_heartbeat_ms: Mapped[int | None] = mapped_column(BigInteger)
+    """Last sign of life; None if the run's process sends no heartbeats.
+
+    In no index: writing it with each metric must stay as cheap as the update of `revision`.
+    """
     __table_args__ = (
         Index("run_by_start", "experiment_id", "start_ms"),
+        Index("run_by_status", "experiment_id", "status", "start_ms"),
         _index_where("deleted_ms IS NOT NULL", "run_by_deletion", "lifecycle_stage", "deleted_ms"),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import Row
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as artifacts
@@ -24,6 +25,7 @@ from modelyard_tracking.operations.history import HistoryPoint
 from modelyard_tracking.operations.inputs import NewDatasetInput
 from modelyard_tracking.operations.trees import Entry
 from modelyard_tracking.operations.whole_runs import WholeRun
+from modelyard_tracking.rules.heartbeats import lost_since_ms
 from modelyard_tracking.rules.points import Curve, Point, RawPoint, RawSeries
 from modelyard_tracking.rules.states import ModelStatus, RunStatus, View
 from modelyard_tracking.rules.values import (
@@ -79,7 +81,8 @@ def experiment(row: Experiment, tags: Iterable[ExperimentTag]) -> pb.Experiment:
     )
 
 
-def run_info(row: Run) -> pb.RunInfo:
+def run_info(row: Run, now_ms: int) -> pb.RunInfo:
+    lost_ms = lost_since_ms(row.status, row.last_heartbeat_ms, now_ms)
     return pb.RunInfo(
         run_id=row.run_id,
         run_uuid=row.run_id,
@@ -91,15 +94,25 @@ def run_info(row: Run) -> pb.RunInfo:
         end_time=row.end_ms,
         artifact_uri=run_artifacts(row.experiment_id, row.run_id),
         lifecycle_stage=row.lifecycle_stage,
+        last_heartbeat_time=_timestamp(row.last_heartbeat_ms),
+        lost_since=_timestamp(lost_ms),
     )
 
 
-def run(whole: WholeRun) -> pb.Run:
+def _timestamp(time_ms: int | None) -> Timestamp | None:
+    if time_ms is None:
+        return None
+    timestamp = Timestamp()
+    timestamp.FromMilliseconds(time_ms)
+    return timestamp
+
+
+def run(whole: WholeRun, now_ms: int) -> pb.Run:
     labels: dict[tuple[str, str], list[Row[Any]]] = {}
     for label in whole.labels:
         labels.setdefault((label.dataset_name, label.dataset_digest), []).append(label)
     return pb.Run(
-        info=run_info(whole.run),
+        info=run_info(whole.run, now_ms),
         data=pb.RunData(
             metrics=[latest_metric(row) for row in whole.metrics],
             params=[pb.Param(key=row.key, value=row.value) for row in whole.params],

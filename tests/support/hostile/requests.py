@@ -195,6 +195,7 @@ TRACKING: dict[str, Callable[[World], dict[str, Any]]] = {
     "CreateRun": _always(experiment_id="0", user_id="ada", run_name="r", start_time=1, tags=[_TAG]),
     "GetRun": _in_run(),
     "UpdateRun": _in_run(status="RUNNING", run_name="r"),
+    "SendHeartbeat": _in_run(),
     "DeleteRun": lambda world: {"run_id": world.new_run()},
     "RestoreRun": _in_run(),
     "SearchRuns": _always(

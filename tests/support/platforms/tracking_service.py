@@ -26,17 +26,28 @@ START_MS = 1_700_000_000_000
 
 
 class Clock:
-    """A clock that never returns the same millisecond twice."""
+    """A clock that never returns the same millisecond twice.
+
+    Attributes:
+        ahead_ms: Added to each time; a test sets it to let time pass.
+    """
 
     def __init__(self) -> None:
         self._ticks = count(START_MS + 1)
+        self.ahead_ms = 0
 
     def __call__(self) -> int:
-        return next(self._ticks)
+        return next(self._ticks) + self.ahead_ms
 
 
 class Tracking:
-    """Stubs of a running service, its database and store, and helpers for common calls."""
+    """Stubs of a running service, its store, and helpers for common calls.
+
+    Attributes:
+        clock: Clock of the service, if `tracking_at` runs it.
+    """
+
+    clock: Clock
 
     def __init__(self, channel: grpc.Channel, store: MemoryStore) -> None:
         self.rpc: Any = tracking_rpc.TrackingServiceStub(channel)
@@ -93,11 +104,14 @@ def tracking_at(
     signer = UrlSigner(b"s" * 32, lambda: "http://store.test")
     store = MemoryStore(signer)
     server = RpcServer(token)
-    mount(server, database, store, signer, Clock())
+    clock = Clock()
+    mount(server, database, store, signer, clock)
     server.on_close(database.close)
     (port,) = server.start("127.0.0.1:0")
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Tracking(channel, store)
+        tracking = Tracking(channel, store)
+        tracking.clock = clock
+        yield tracking
     server.drain(5)
 
 

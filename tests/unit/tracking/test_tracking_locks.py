@@ -105,7 +105,7 @@ def test_a_file_is_not_put_below_one_that_is_being_put_there(
     def put(path: str) -> Work:
         files = [ManifestFile(path, 1, Digest.of(path.encode()))]
         owner = Owner(OwnerKind.RUN, run_id)
-        return lambda session: artifacts.commit_files(session, owner, files)
+        return lambda session: artifacts.commit_files(session, owner, files, 1)
 
     with pytest.raises(InvalidArgument, match="both a file and a folder"):
         overlapping(database, put("a"), put("a/b"))
@@ -155,7 +155,7 @@ def test_nothing_is_logged_to_a_run_that_is_being_deleted(database: Database, ru
         overlapping(
             database,
             lambda session: runs.delete_run(session, run_id, 0),
-            lambda session: runs.write_to_run(session, run_id),
+            lambda session: runs.write_to_run(session, run_id, 1),
         )
 
 

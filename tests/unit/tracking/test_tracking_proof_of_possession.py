@@ -35,7 +35,7 @@ def test_objects_outside_the_scope_are_hidden(database: Database) -> None:
             session.add(Run(run_id=name, name=name, user_id="ada", start_ms=0, **where))
             session.flush()
             files = [ManifestFile(digest, 1, digest) for digest in digests]
-            artifacts.commit_files(session, Owner(OwnerKind.RUN, name), files)
+            artifacts.commit_files(session, Owner(OwnerKind.RUN, name), files, 1)
         for digest, state in ((OWN, "stored"), (FOREIGN, "stored"), (BOTH, "stored")):
             artifacts.lease_objects(session, {digest: 1}, 0, state=state)
         artifacts.lease_objects(session, {COMING: 1}, 0, state="declared")

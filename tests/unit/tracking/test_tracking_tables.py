@@ -60,7 +60,7 @@ def test_migrations_make_the_tables_of_the_models(database: Database) -> None:
 def test_datasets_are_returned_up_to_the_limit(database: Database, run_id: str) -> None:
     with database.write() as session:
         used = [inputs.NewDatasetInput("iris", digest, "s", "s", "", "", {}) for digest in "cab"]
-        inputs.log_inputs(session, run_id, used, [])
+        inputs.log_inputs(session, run_id, used, [], 1)
         found = inputs.datasets_of_experiments(session, [0], limit=2)
     assert [row.digest for row in found] == ["a", "b"]
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from types import TracebackType
 from typing import IO, Generic, Self, TypeVar
+from urllib.parse import urlsplit
 
+from modelyard._artifacts.attempts import Attempts, Stopped
 from modelyard._artifacts.objects import Object, Source
 from modelyard._artifacts.progress import Advance
-from modelyard._transport import http, tls
+from modelyard._transport import http, rpc
 from modelyard.api.artifacts.v1.artifacts_pb2 import ObjectUpload
 from modelyard.exceptions import (
     DataLoss,
@@ -22,28 +23,20 @@ from modelyard.exceptions import (
     ModelyardException,
     NotFound,
     ResourceExhausted,
-    Unavailable,
 )
 
 _BLOCK_BYTES = 1 << 20
 _THREADS = 8
 _TIMEOUT_S = 60.0  # without receiving a byte
-_ATTEMPTS = 4  # without progress
-_FIRST_BACKOFF_S = 0.2
 _PARTIAL = 206
-_EXPIRED = {401, 403}
-_PASSING = {408, 409, 429}  # 409: another client is writing the same object
 _ALREADY_THERE = 412  # the answer to If-None-Match: *
-_SERVER_ERROR = 500
-_NO_ROOM = 507
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+_known_stores: set[str] = set()
+"""Stores that have taken an upload of this process, as host:port."""
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-class _Stopped(Exception):
-    """Another transfer has failed, or the user interrupted."""
 
 
 class Links(Generic[T]):
@@ -81,6 +74,7 @@ class Transfer:
 
     def __init__(self, server: str | None, advance: Advance = lambda _: None) -> None:
         self.advance = advance
+        self._server = server
         self._connections = http.Connections(server, _TIMEOUT_S)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="modelyard-transfer")
         self._stopped = threading.Event()
@@ -127,12 +121,19 @@ class Transfer:
     def put(self, wanted: Object, links: Links[ObjectUpload], source: Source, offset: int) -> None:
         """Upload a range of a local file unless the store has it.
 
+        A store that is away is waited for, like a server that is logged to.
+
         Raises:
             InvalidState: The file has changed since it was hashed, or the store refused it.
             Unavailable: The store cannot be reached.
         """
         link = links.get(wanted.digest)
-        attempts = _Attempts(source.path.name, self._stopped)
+        attempts = Attempts(
+            source.path.name,
+            self._stopped,
+            rpc.patience_s(),
+            is_known=link is not None and self._is_known(link.url),
+        )
         while link is not None:
             attempts.go_on()
             sent = _Sent(source, offset, wanted.size_bytes, self._moved)
@@ -143,11 +144,12 @@ class Transfer:
                 link = links.renewed(wanted.digest, link)
         self.advance(wanted.size_bytes)
 
-    def _is_put(self, sent: _Sent, link: ObjectUpload, attempts: _Attempts) -> bool:
+    def _is_put(self, sent: _Sent, link: ObjectUpload, attempts: Attempts) -> bool:
         headers = {**link.headers, "Content-Length": str(sent.size_bytes)}
         try:
             with self._connections.request("PUT", link.url, headers, sent.send) as reply:
                 reply.read()
+            _known_stores.add(urlsplit(link.url).netloc)
         except http.HttpRefusal as refused:
             if refused.status == _ALREADY_THERE:
                 self.advance(sent.size_bytes - sent.sent_bytes)
@@ -175,7 +177,7 @@ class Transfer:
         """
         url = links.get(wanted.digest)
         received = _Received(wanted, sink, path, self._moved)
-        attempts = _Attempts(path, self._stopped)
+        attempts = Attempts(path, self._stopped)
         while url is not None:
             attempts.go_on(received.size_bytes)
             if self._is_received(received, url, attempts):
@@ -185,7 +187,7 @@ class Transfer:
                 url = links.renewed(wanted.digest, url)
         raise NotFound(f"The server returned no download URL for '{path}'.")
 
-    def _is_received(self, received: _Received, url: str, attempts: _Attempts) -> bool:
+    def _is_received(self, received: _Received, url: str, attempts: Attempts) -> bool:
         try:
             with self._connections.request("GET", url, received.headers()) as reply:
                 received.write(reply)
@@ -200,9 +202,13 @@ class Transfer:
             return False
         return True
 
+    def _is_known(self, url: str) -> bool:
+        parts = urlsplit(url)
+        return parts.hostname == self._server or parts.netloc in _known_stores
+
     def _moved(self, moved_bytes: int) -> None:
         if self._stopped.is_set():
-            raise _Stopped
+            raise Stopped
         self.advance(moved_bytes)
 
 
@@ -215,81 +221,9 @@ def _finish(running: Sequence[Future[None]], stopped: threading.Event) -> None:
         wait(running)
         raise
     failures = [error for future in running if (error := future.exception())]
-    failures.sort(key=lambda error: isinstance(error, _Stopped))
+    failures.sort(key=lambda error: isinstance(error, Stopped))
     if failures:
         raise failures[0]
-
-
-class _Attempts:
-    """Attempts of one transfer: transient failures are retried after 0.2 s, 0.4 s, ….
-
-    Args:
-        name: Name of the file, for messages.
-        stopped: Set when the transfer is no longer wanted.
-    """
-
-    def __init__(self, name: str, stopped: threading.Event) -> None:
-        self._name = name
-        self._stopped = stopped
-        self._failed = 0
-        self._has_new_link = False
-        self._moved_bytes = 0
-        self._failure: ModelyardException | None = None
-        self.wants_link = False
-
-    def go_on(self, moved_bytes: int = 0) -> None:
-        """Wait before the next attempt.
-
-        Args:
-            moved_bytes: Bytes received so far, which need not be sent again.
-
-        Raises:
-            Unavailable: The limit of attempts without progress is reached.
-        """
-        if moved_bytes > self._moved_bytes:
-            self._moved_bytes, self._failed, self._has_new_link = moved_bytes, 0, False
-        if self._failure and self._failed >= _ATTEMPTS:
-            raise self._failure
-        if self._failed:
-            self._stopped.wait(_FIRST_BACKOFF_S * 2 ** (self._failed - 1))
-        if self._stopped.is_set():
-            raise _Stopped
-
-    def refused(self, status: int) -> bool:
-        """Whether to retry after a refusal.
-
-        Raises:
-            ResourceExhausted: The store is full, which is not transient.
-        """
-        if status == _NO_ROOM:
-            raise ResourceExhausted(
-                f"The store is full: there is no room for '{self._name}'. Free some space there."
-            )
-        if status >= _SERVER_ERROR or status in _PASSING:
-            self._again(f"The store failed to transfer '{self._name}' ({status}). Retry.")
-            return True
-        self.wants_link = status in _EXPIRED and not self._has_new_link
-        self._has_new_link = True
-        return self.wants_link
-
-    def failed(self, error: Exception) -> None:
-        """Record that the connection broke or could not be established.
-
-        Raises:
-            Unavailable: The store's certificate is not trusted, which is not transient.
-        """
-        reason = tls.explained(str(error))
-        cause = reason or getattr(error, "strerror", None) or str(error) or type(error).__name__
-        text = f"The store cannot be reached to transfer '{self._name}': {cause}."
-        if reason and isinstance(error, ssl.SSLError):
-            raise Unavailable(text) from None
-        self._again(text)
-
-    def _again(self, failure: str) -> None:
-        self._failed += 1
-        self._failure = Unavailable(failure)
-        # A store may close the connection instead of refusing an expired URL.
-        self.wants_link = self._failed > 1
 
 
 class _Sent:

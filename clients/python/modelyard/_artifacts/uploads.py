@@ -138,13 +138,13 @@ class _Batch:
 
     def _commit(self) -> None:
         commit = pb.CommitArtifactsRequest(**self._owner, files=self._messages)
-        timeout_s = _COMMIT_DEADLINE_S + self._size_bytes / _HASHED_BYTES_PER_S
-        rpc.call(self._uri, commit, pb.CommitArtifactsResponse, timeout_s=timeout_s)
+        answer_s = _COMMIT_DEADLINE_S + self._size_bytes / _HASHED_BYTES_PER_S
+        rpc.call(self._uri, commit, pb.CommitArtifactsResponse, answer_s=answer_s)
 
     def _declare(self) -> Mapping[str, pb.ObjectUpload]:
         request = pb.DeclareArtifactsRequest(**self._owner, files=self._messages)
         reply = rpc.call(
-            self._uri, request, pb.DeclareArtifactsResponse, timeout_s=_DECLARE_DEADLINE_S
+            self._uri, request, pb.DeclareArtifactsResponse, answer_s=_DECLARE_DEADLINE_S
         )
         return {item.digest: item for item in reply.uploads}
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
-import urllib.parse
 import warnings
 from collections.abc import Callable
 from typing import TypeVar
 
 from google.protobuf.message import Message
 
+from modelyard._client import background
 from modelyard._client.arguments import naming_wrong_types
+from modelyard._client.background import RunOperations
+from modelyard._redaction import redacted
 from modelyard._transport import connections, rpc
 from modelyard.entities import PagedList, ViewType
 from modelyard.exceptions import InvalidParameter
@@ -45,8 +47,8 @@ class Calls:
 
     def __repr__(self) -> str:
         tracking, registry = self.tracking_uri, self._registry_address()
-        other = "" if registry == tracking else f", registry_uri={_without_login(registry)!r}"
-        return f"{type(self).__name__}(tracking_uri={_without_login(tracking)!r}{other})"
+        other = "" if registry == tracking else f", registry_uri={_shown(registry)}"
+        return f"{type(self).__name__}(tracking_uri={_shown(tracking)}{other})"
 
     @property
     def tracking_uri(self) -> str | None:
@@ -54,28 +56,32 @@ class Calls:
         return self._tracking_uri or connections.tracking_uri()
 
     def _tracking(
-        self, request: Message, reply: type[Reply], timeout_s: float = rpc.DEADLINE_S
+        self, request: Message, reply: type[Reply], answer_s: float = rpc.DEADLINE_S
     ) -> Reply:
-        answered = rpc.call(self.tracking_uri, request, reply, timeout_s=timeout_s)
+        answered = rpc.call(self.tracking_uri, request, reply, answer_s=answer_s)
         for warning in getattr(answered, "warnings", ()):
             warnings.warn(warning, stacklevel=4)
         return answered
 
+    def _log(
+        self,
+        request: Message,
+        reply: type[Message],
+        synchronous: bool | None,  # noqa: FBT001 - MLflow's argument
+    ) -> RunOperations | None:
+        """Log now, or in the background; return what to wait for, if anything."""
+        if background.is_synchronous(synchronous):
+            self._tracking(request, reply)
+            return None
+        return background.submit(self.tracking_uri, [(request, reply)])
+
     def _registry(
-        self, request: Message, reply: type[Reply], timeout_s: float = rpc.DEADLINE_S
+        self, request: Message, reply: type[Reply], answer_s: float = rpc.DEADLINE_S
     ) -> Reply:
-        return rpc.call(self._registry_address(), request, reply, timeout_s=timeout_s)
+        return rpc.call(self._registry_address(), request, reply, answer_s=answer_s)
 
     def _registry_address(self) -> str | None:
         return self._registry_uri or connections.registry_uri()
-
-
-def _without_login(uri: str | None) -> str | None:
-    """Return an address without user information, which may hold a token."""
-    if uri is None:
-        return None
-    parts = urllib.parse.urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def all_pages(
@@ -112,3 +118,8 @@ def view_name(view_type: int) -> str:
         raise InvalidParameter(
             f"Invalid view type '{view_type}'; it must be one of {known}."
         ) from None
+
+
+def _shown(uri: str | None) -> str:
+    """Return an address for a repr, without the token that it may hold."""
+    return repr(uri and redacted(uri))

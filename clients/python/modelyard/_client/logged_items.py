@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from modelyard import _wire
+from modelyard._client import background
+from modelyard._client.background import RunOperations
 from modelyard._client.calls import Calls
 from modelyard._client.limits import metric_value, param_value, tag_value
 from modelyard._client.runs import now_ms
@@ -38,7 +40,7 @@ class Logging(Calls):
         dataset_name: str | None = None,
         dataset_digest: str | None = None,
         model_id: str | None = None,
-    ) -> None:
+    ) -> RunOperations | None:
         """Log one point of a metric's curve.
 
         Args:
@@ -48,10 +50,16 @@ class Logging(Calls):
                 one element; NaN and infinities are kept.
             timestamp: Time of the point, milliseconds of Unix time; now by default.
             step: Position of the point on the curve; 0 by default.
-            synchronous: Ignored here and below: the point is stored when the call returns.
+            synchronous: Here and below, whether the point is stored when the call returns. False
+                sends it from a background thread, in order. By default
+                `MLFLOW_ENABLE_ASYNC_LOGGING` decides; True if that is not set.
             dataset_name: Name of the dataset the value was computed on; with `dataset_digest`.
             dataset_digest: Digest of that dataset.
             model_id: Id of a logged model the point belongs to as well.
+
+        Returns:
+            If not synchronous, an object whose `wait()` returns when the point is stored, and
+            raises what would have been raised here.
 
         Raises:
             NotFound: The run does not exist.
@@ -68,7 +76,7 @@ class Logging(Calls):
             dataset_name=dataset_name,
             dataset_digest=dataset_digest,
         )
-        self._tracking(request, pb.LogMetricResponse)
+        return self._log(request, pb.LogMetricResponse, synchronous)
 
     def log_param(
         self,
@@ -77,14 +85,16 @@ class Logging(Calls):
         value: Any,
         synchronous: bool | None = None,  # noqa: FBT001 - MLflow's signature
     ) -> Any:
-        """Log a param, converted to text of at most 6,000 characters, and return the value.
+        """Log a param, converted to text of at most 6,000 characters.
+
+        Returns:
+            The value; if not synchronous, as of `log_metric`.
 
         Raises:
             InvalidParameter: The param was logged before with another value.
         """
         request = pb.LogParamRequest(run_id=run_id, key=key, value=param_value(key, value))
-        self._tracking(request, pb.LogParamResponse)
-        return value
+        return self._log(request, pb.LogParamResponse, synchronous) or value
 
     def set_tag(
         self,
@@ -92,10 +102,10 @@ class Logging(Calls):
         key: str,
         value: Any,
         synchronous: bool | None = None,  # noqa: FBT001 - MLflow's signature
-    ) -> None:
+    ) -> RunOperations | None:
         """Set a tag of a run; the value is converted to text of at most 8,000 characters."""
         request = pb.SetTagRequest(run_id=run_id, key=key, value=tag_value(key, value))
-        self._tracking(request, pb.SetTagResponse)
+        return self._log(request, pb.SetTagResponse, synchronous)
 
     def delete_tag(self, run_id: str, key: str) -> None:
         """Delete a tag of a run.
@@ -112,23 +122,18 @@ class Logging(Calls):
         params: Sequence[Param] = (),
         tags: Sequence[RunTag] = (),
         synchronous: bool | None = None,  # noqa: FBT001 - MLflow's signature
-    ) -> None:
+    ) -> RunOperations | None:
         """Log many items in as few calls as the batch limits allow.
 
         Each batch of at most 1,000 items, 100 params and 100 tags is atomic.
         """
-        left_metrics = [_metric(item) for item in metrics]
-        left_params = [pb.Param(key=p.key, value=param_value(p.key, p.value)) for p in params]
-        left_tags = [pb.RunTag(key=t.key, value=tag_value(t.key, t.value)) for t in tags]
-        while left_metrics or left_params or left_tags:
-            batch = pb.LogBatchRequest(
-                run_id=run_id, params=left_params[:_BATCH_PARAMS], tags=left_tags[:_BATCH_TAGS]
-            )
-            room = _BATCH_ITEMS - len(batch.params) - len(batch.tags)
-            batch.metrics.extend(left_metrics[:room])
-            self._tracking(batch, pb.LogBatchResponse)
-            left_metrics = left_metrics[room:]
-            left_params, left_tags = left_params[_BATCH_PARAMS:], left_tags[_BATCH_TAGS:]
+        batches = _batches(run_id, metrics, params, tags)
+        if background.is_synchronous(synchronous):
+            for batch in batches:
+                self._tracking(batch, pb.LogBatchResponse)
+            return None
+        calls = [(batch, pb.LogBatchResponse) for batch in batches]
+        return background.submit(self.tracking_uri, calls)
 
     def get_metric_history(self, run_id: str, key: str) -> list[Metric]:
         """Return every point of a metric, by timestamp, step and value; [] if none."""
@@ -155,6 +160,25 @@ class Logging(Calls):
         outputs = [pb.ModelOutput(model_id=item.model_id, step=item.step) for item in models]
         request = pb.LogOutputsRequest(run_id=run_id, models=outputs)
         self._tracking(request, pb.LogOutputsResponse)
+
+
+def _batches(
+    run_id: str, metrics: Iterable[Metric], params: Iterable[Param], tags: Iterable[RunTag]
+) -> list[pb.LogBatchRequest]:
+    left_metrics = [_metric(item) for item in metrics]
+    left_params = [pb.Param(key=p.key, value=param_value(p.key, p.value)) for p in params]
+    left_tags = [pb.RunTag(key=t.key, value=tag_value(t.key, t.value)) for t in tags]
+    batches = []
+    while left_metrics or left_params or left_tags:
+        batch = pb.LogBatchRequest(
+            run_id=run_id, params=left_params[:_BATCH_PARAMS], tags=left_tags[:_BATCH_TAGS]
+        )
+        room = _BATCH_ITEMS - len(batch.params) - len(batch.tags)
+        batch.metrics.extend(left_metrics[:room])
+        batches.append(batch)
+        left_metrics = left_metrics[room:]
+        left_params, left_tags = left_params[_BATCH_PARAMS:], left_tags[_BATCH_TAGS:]
+    return batches
 
 
 def _metric(item: Metric) -> pb.Metric:

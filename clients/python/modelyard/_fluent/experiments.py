@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from modelyard._environment import setting
+from modelyard._environment import export, setting
 from modelyard._fluent.notices import notice
 from modelyard._fluent.state import client, process
 from modelyard.entities import Experiment, ViewType
@@ -18,7 +18,9 @@ DEFAULT_EXPERIMENT_ID = "0"
 def set_experiment(
     experiment_name: str | None = None, experiment_id: str | None = None
 ) -> Experiment:
-    """Set the experiment for new runs; create it if no experiment has the name.
+    """Set the experiment for new runs, also of child processes.
+
+    An experiment is created if none has the name.
 
     Args:
         experiment_name: Name of the experiment; exclusive with `experiment_id`.
@@ -31,15 +33,22 @@ def set_experiment(
     if (experiment_name is None) == (experiment_id is None):
         raise InvalidParameter("Give either experiment_name or experiment_id.")
     if experiment_name is None:
-        found = client().get_experiment(str(experiment_id))
+        found = _active(client().get_experiment(str(experiment_id)))
     else:
-        found = _get_or_create(experiment_name)
+        found = _active(_get_or_create(experiment_name))
+    process.experiment_id = found.experiment_id
+    export("EXPERIMENT_ID", found.experiment_id)
+    if setting("EXPERIMENT_NAME"):  # it must not contradict the id
+        export("EXPERIMENT_NAME", found.name)
+    return found
+
+
+def _active(found: Experiment) -> Experiment:
     if found.lifecycle_stage != "active":
         raise InvalidState(
             f"The experiment '{found.name}' is deleted. Restore it with "
             f"modelyard.restore_experiment('{found.experiment_id}'), or choose another."
         )
-    process.experiment_id = found.experiment_id
     return found
 
 
@@ -60,13 +69,30 @@ def active_experiment_id() -> str:
 
     That of `set_experiment`, else of the environment's `MODELYARD_EXPERIMENT_NAME` (created if it
     does not exist) or `MODELYARD_EXPERIMENT_ID`, else "0", the experiment Default.
+
+    Raises:
+        InvalidParameter: The environment's name and id belong to different experiments.
     """
     if process.experiment_id is not None:
         return process.experiment_id
-    name = setting("EXPERIMENT_NAME")
+    name, experiment_id = setting("EXPERIMENT_NAME"), setting("EXPERIMENT_ID")
     if name:
-        return set_experiment(name).experiment_id
-    return setting("EXPERIMENT_ID") or DEFAULT_EXPERIMENT_ID
+        process.experiment_id = _named_by_environment(name, experiment_id).experiment_id
+        return process.experiment_id
+    return experiment_id or DEFAULT_EXPERIMENT_ID
+
+
+def _named_by_environment(name: str, experiment_id: str | None) -> Experiment:
+    if experiment_id is None:
+        return _active(_get_or_create(name))
+    found = client().get_experiment(experiment_id)
+    if found.name != name:
+        raise InvalidParameter(
+            f"The environment names the experiment '{name}' (MODELYARD_EXPERIMENT_NAME or "
+            f"MLFLOW_EXPERIMENT_NAME), but the experiment {experiment_id} "
+            f"(MODELYARD_EXPERIMENT_ID or MLFLOW_EXPERIMENT_ID) is '{found.name}'. Unset one."
+        )
+    return _active(found)
 
 
 def create_experiment(

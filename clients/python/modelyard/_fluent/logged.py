@@ -1,6 +1,7 @@
 """Logging to the active run; a run is started if none is active.
 
-Everything is stored when the call returns: `synchronous` is ignored.
+With `synchronous=False` a call returns at once, and what it logs is sent in the background; the
+returned object's `wait()` returns when it is stored. See `MlflowClient.log_metric`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from modelyard._client import background
 from modelyard._client.arguments import naming_wrong_types
+from modelyard._client.background import RunOperations
 from modelyard._fluent.runs import active_or_new_run_id
 from modelyard._fluent.state import client
 from modelyard.entities import Metric, Param, RunTag
@@ -30,10 +33,10 @@ def log_params(
     params: Mapping[str, Any],
     synchronous: bool | None = None,  # noqa: FBT001 - MLflow's signature
     run_id: str | None = None,
-) -> None:
+) -> RunOperations | None:
     """Log params, in atomic batches of 100."""
     items = [Param(key, value) for key, value in params.items()]
-    client().log_batch(active_or_new_run_id(run_id), params=items, synchronous=synchronous)
+    return client().log_batch(active_or_new_run_id(run_id), params=items, synchronous=synchronous)
 
 
 def log_metric(
@@ -44,9 +47,9 @@ def log_metric(
     timestamp: int | None = None,
     run_id: str | None = None,
     model_id: str | None = None,
-) -> None:
+) -> RunOperations | None:
     """Log one point of a metric's curve; see `MlflowClient.log_metric`."""
-    client().log_metric(
+    return client().log_metric(
         active_or_new_run_id(run_id), key, value, timestamp, step, synchronous, model_id=model_id
     )
 
@@ -59,32 +62,42 @@ def log_metrics(
     run_id: str | None = None,
     timestamp: int | None = None,
     model_id: str | None = None,
-) -> None:
+) -> RunOperations | None:
     """Log one point of each of many metrics, all with the same timestamp and step."""
     when_ms = time.time_ns() // 1_000_000 if timestamp is None else timestamp
     points = [
         Metric(key, value, when_ms, step or 0, model_id=model_id) for key, value in metrics.items()
     ]
-    client().log_batch(active_or_new_run_id(run_id), metrics=points, synchronous=synchronous)
+    return client().log_batch(active_or_new_run_id(run_id), metrics=points, synchronous=synchronous)
 
 
 def set_tag(
     key: str,
     value: Any,
     synchronous: bool | None = None,  # noqa: FBT001 - MLflow's signature
-) -> None:
+) -> RunOperations | None:
     """Set a tag of the active run."""
-    client().set_tag(active_or_new_run_id(), key, value, synchronous)
+    return client().set_tag(active_or_new_run_id(), key, value, synchronous)
 
 
 @naming_wrong_types
 def set_tags(
     tags: Mapping[str, Any],
     synchronous: bool | None = None,  # noqa: FBT001 - MLflow's signature
-) -> None:
+) -> RunOperations | None:
     """Set tags of the active run."""
     items = [RunTag(key, value) for key, value in tags.items()]
-    client().log_batch(active_or_new_run_id(), tags=items, synchronous=synchronous)
+    return client().log_batch(active_or_new_run_id(), tags=items, synchronous=synchronous)
+
+
+def flush_async_logging() -> None:
+    """Wait until everything that was logged with `synchronous=False` is stored.
+
+    Raises:
+        ModelyardException: Something was refused, or the server stayed away; the first failure that
+            no `wait()` has raised.
+    """
+    background.flush()
 
 
 def delete_tag(key: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from modelyard._fluent.registry import register_model
 from modelyard._fluent.runs import active_run, start_run
 from modelyard._fluent.state import client, process
 from modelyard.entities import LoggedModelOutput
+from modelyard.exceptions import ModelyardException
 from modelyard.models.model import Model, ModelInfo
 
 
@@ -52,6 +54,8 @@ def log_model_folder(folder: Path, options: LogOptions) -> ModelInfo:
         folder: Model folder with an MLmodel file.
         options: Name of the model, its tags and params, and whether to register it.
     """
+    from modelyard._transport import rpc
+
     tracking = client()
     run = active_run() or start_run()
     run_id = run.info.run_id
@@ -69,7 +73,8 @@ def log_model_folder(folder: Path, options: LogOptions) -> ModelInfo:
     try:
         tracking.log_model_artifacts(logged.model_id, folder)
     except BaseException:
-        tracking.finalize_logged_model(logged.model_id, "FAILED")
+        with suppress(ModelyardException), rpc.without_waiting():
+            tracking.finalize_logged_model(logged.model_id, "FAILED")
         raise
     tracking.finalize_logged_model(logged.model_id, "READY")
     tracking.log_outputs(run_id, [LoggedModelOutput(logged.model_id, options.step)])

@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelyard import _settings
-from modelyard._environment import setting
+from modelyard import _environment, _settings
+from modelyard._environment import export, setting
 from modelyard._redaction import redacted, redacted_text
 from modelyard.exceptions import InvalidParameter, ModelyardException, Unavailable
 
@@ -120,9 +120,15 @@ class _State:
         self.inherited: list[Connection] = []
 
     def forget_inherited(self) -> None:
-        """After a fork: drop the parent's channels, which must be neither used nor closed here."""
+        """After a fork: drop the parent's channels, which must be neither used nor closed here.
+
+        What is known of the servers stays, so that a child that starts during an outage waits too.
+        """
         self.inherited += self.open.values()
-        self.open = {}
+        self.open = {
+            key: Connection(known.uri, known.targets, known.is_local, known.has_answered)
+            for key, known in self.open.items()
+        }
         self.lock = threading.RLock()
 
 
@@ -136,7 +142,8 @@ def isolated() -> Iterator[None]:
     """Restore the addresses and drop all connections at the end of the block."""
     chosen = _state.tracking_uri, _state.registry_uri
     try:
-        yield
+        with _environment.isolated():
+            yield
     finally:
         with _state.lock:
             _state.tracking_uri, _state.registry_uri = chosen
@@ -144,7 +151,7 @@ def isolated() -> Iterator[None]:
 
 
 def set_tracking_uri(uri: str | None) -> None:
-    """Set the address of the tracking server for calls from now on.
+    """Set the address of the tracking server for calls from now on, also of child processes.
 
     Args:
         uri: `http(s)://host:port` or `grpc(s)://host:port`; None or "" for the environment's
@@ -159,15 +166,20 @@ def set_tracking_uri(uri: str | None) -> None:
         check(text)
     with _state.lock:
         _state.tracking_uri = text
+        export("TRACKING_URI", text)
 
 
 def set_registry_uri(uri: str | None) -> None:
-    """Set the address for registered models; None or "" for the tracking server's."""
+    """Set the address for registered models, also of child processes.
+
+    None or "" means the environment's address, or the tracking server's if that is not set.
+    """
     text = str(uri) if uri else None
     if text:
         check(text)
     with _state.lock:
         _state.registry_uri = text
+        export("REGISTRY_URI", text)
 
 
 def tracking_uri() -> str | None:
@@ -195,6 +207,11 @@ def connect(uri: str | None) -> Connection:
         if key not in _state.open:
             _state.open[key] = _connect(uri)
         return _state.open[key]
+
+
+def opened(uri: str | None) -> Connection | None:
+    """Return the open connection to a server; None if there is none."""
+    return _state.open.get(uri or "")
 
 
 def host(uri: str | None) -> str | None:

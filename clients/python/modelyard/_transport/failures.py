@@ -49,6 +49,7 @@ class Failure:
     Attributes:
         is_of_transport: Whether the server did not answer.
         may_have_arrived: Whether the server may have executed the call without reporting it.
+        is_late: Whether there was no answer in time.
         may_pass: Whether the same call may succeed later.
         retry_after_s: Delay before a retry that the server asked for, seconds; None for none.
     """
@@ -61,6 +62,7 @@ class Failure:
         if self._info is not None and self._info.domain != "modelyard":
             self._info = None
         self.is_of_transport = self._code in _BROKEN_OFF and self._info is None
+        self.is_late = self._code is grpc.StatusCode.DEADLINE_EXCEEDED
         self.may_have_arrived = (
             self._info is None
             and self._code not in _NOT_STARTED

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import getpass
+import math
 import os
 import random
 import time
 import urllib.parse
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,14 +19,24 @@ from typing import Any, TypeVar
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-from modelyard._transport import connections
+from modelyard._transport import connections, signs_of_life
 from modelyard._transport.failures import Failure
+from modelyard._transport.outages import outages
 from modelyard._transport.quiet_grpc import grpc
 from modelyard.exceptions import InvalidParameter
 
 DEADLINE_S = 10.0
+"""Maximum wait for the answer to one attempt."""
+_PATIENCE_S = 600.0
+"""Maximum wait of a change for a server that is away.
+
+Upgrades and fail-overs take seconds to a few minutes; a pod whose volume has to be detached from a
+dead node is back after 6 minutes and its start.
+"""
 READS = ("Check", "Get", "List", "Resolve", "Search", "Verify")
 """First words of the names of read-only RPCs."""
+_MAX_PATIENCE_S = 86_400.0
+"""Servers know the idempotency key of a repeated call for a day."""
 _ATTEMPTS = 4
 _FIRST_BACKOFF_S = 0.2
 _MAX_BACKOFF_S = 2.0
@@ -37,49 +50,136 @@ _SERVICES = {
 """The service of the requests in a file of the contract, and the area whose target serves it."""
 
 Reply = TypeVar("Reply", bound=Message)
+_waits: ContextVar[bool] = ContextVar("waits", default=True)
+
+
+@contextmanager
+def without_waiting() -> Iterator[None]:
+    """Make the calls of a block fail within seconds if the server is away."""
+    token = _waits.set(False)
+    try:
+        yield
+    finally:
+        _waits.reset(token)
+
+
+def patience_s() -> float:
+    """Return how long a change waits for a server that is away, seconds.
+
+    Raises:
+        InvalidParameter: `MODELYARD_TIMEOUT_S` is not a number of seconds up to a day.
+    """
+    text = os.environ.get("MODELYARD_TIMEOUT_S")
+    if not text:
+        return _PATIENCE_S if _waits.get() else DEADLINE_S
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= _MAX_PATIENCE_S:
+        raise InvalidParameter(
+            f"Invalid MODELYARD_TIMEOUT_S '{text}': expected a number of seconds, more than 0 and "
+            f"at most {_MAX_PATIENCE_S:.0f}."
+        )
+    return seconds if _waits.get() else min(seconds, DEADLINE_S)
 
 
 def call(
-    uri: str | None, request: Message, reply: type[Reply], *, timeout_s: float = DEADLINE_S
+    uri: str | None,
+    request: Message,
+    reply: type[Reply],
+    *,
+    timeout_s: float | None = None,
+    answer_s: float = DEADLINE_S,
 ) -> Reply:
     """Call the RPC that a request belongs to.
 
     The call is retried with the same idempotency key, so that it takes effect once: after the delay
     that the refusal names if the server is overloaded or stopping; with back-off if the connection
-    broke or could not be established. A server that has never answered gets four attempts, any
-    other is retried until the deadline. A local instance that has stopped is started again.
+    broke or could not be established. A server that has never answered gets four attempts, since
+    its address is probably wrong; any other is retried until the deadline. A local instance that
+    has stopped is started again.
 
     Args:
         uri: Address of the server; None for the local home.
         request: Message `FooRequest` of RPC `Foo`.
         reply: Type `FooResponse` of the reply.
-        timeout_s: Deadline of all attempts together, seconds.
+        timeout_s: Deadline of all attempts together, seconds; by default `answer_s` for an RPC that
+            only reads, and `patience_s()` for a change.
+        answer_s: Deadline of each attempt, seconds, if `timeout_s` is left out.
 
     Raises:
         ModelyardException: The server refused the call or could not be reached; the message warns
             if a change may have been made nevertheless.
     """
     metadata = _metadata(uuid.uuid4().hex, connections.credentials(uri))
-    deadline = time.monotonic() + timeout_s
-    attempts = _Attempts(is_change=not request.DESCRIPTOR.name.startswith(READS))
+    is_change = not request.DESCRIPTOR.name.startswith(READS)
+    if timeout_s is None:
+        timeout_s = _total_s(answer_s) if is_change else answer_s
+    else:
+        answer_s = timeout_s
+    begun = time.monotonic()
+    deadline = begun + timeout_s
+    attempts = _Attempts(is_change=is_change)
     while True:
         connection = connections.connect(uri)
         try:
-            left_s = max(deadline - time.monotonic(), 0.001)
+            left_s = max(min(deadline - time.monotonic(), answer_s), 0.001)
             answer = _send(connection, request, reply, metadata, left_s)
         except grpc.RpcError as error:
             failure = Failure(error)
             pause_s = attempts.pause_s(failure, connection)
-            if pause_s is None or time.monotonic() + pause_s >= deadline:
+            next_attempt = time.monotonic() + (pause_s or 0.0)
+            if pause_s is None or next_attempt >= deadline:
                 raise failure.exception(
                     connection.uri, timeout_s, may_be_done=attempts.may_be_done
                 ) from None
+            why = failure.exception(connection.uri, answer_s, may_be_done=False).message
+            outages.waiting(connection.uri, why, begun, next_attempt, deadline)
         else:
-            connection.has_answered = True
+            _note_answer(connection, request)
             return answer
         if failure.is_of_transport:
             connections.look_again(connection, deadline - time.monotonic() - pause_s)
         time.sleep(pause_s)
+
+
+def _note_answer(connection: connections.Connection, request: Message) -> None:
+    connection.has_answered = True
+    outages.answered(connection.uri)
+    if not request.DESCRIPTOR.name.startswith(READS):
+        signs_of_life.written(getattr(request, "run_id", ""))
+
+
+def call_once(uri: str | None, request: Message, reply: type[Message], *, timeout_s: float) -> bool:
+    """Call an RPC once and return whether the server answered, be it with a refusal.
+
+    A server that no other call has connected to is not called, and no local instance is started.
+    """
+    connection = connections.opened(uri)
+    if connection is None:
+        return False
+    try:
+        _send(
+            connection,
+            request,
+            reply,
+            _metadata(uuid.uuid4().hex, connections.credentials(uri)),
+            timeout_s,
+        )
+    except grpc.RpcError as error:
+        failure = Failure(error)
+        if not (failure.is_of_transport or failure.is_late):
+            return True
+        if not connection.is_local:
+            connections.look_again(connection, timeout_s)
+        return False
+    return True
+
+
+def _total_s(answer_s: float) -> float:
+    """Return the deadline of a change: one that takes long has time for one attempt at least."""
+    return max(answer_s, patience_s()) if answer_s > DEADLINE_S else patience_s()
 
 
 def pages(
@@ -119,13 +219,15 @@ class _Attempts:
         self.may_be_done |= self._is_change and failure.may_have_arrived
         if not failure.is_of_transport:
             connection.has_answered = True
-        if not failure.may_pass:
+        if not (failure.may_pass or (self._is_change and failure.is_late)):
             return None
         # Jitter, so that callers that were refused together do not retry together.
         jitter: float = random.uniform(1.0, 1.2)  # noqa: S311 - not a secret
         if failure.retry_after_s is not None:
             return jitter * failure.retry_after_s
-        waits = failure.is_of_transport and connection.has_answered
+        waits = connection.has_answered and (
+            _waits.get() if self._is_change else failure.is_of_transport
+        )
         if self._made >= _ATTEMPTS and not waits:
             return None
         return jitter * min(_FIRST_BACKOFF_S * 2.0 ** (self._made - 1), _MAX_BACKOFF_S)

@@ -100,6 +100,10 @@ class RunInfo(Entity):
         status: Name of a `RunStatus`.
         end_time: End of the run, milliseconds of Unix time; None while it is running.
         lifecycle_stage: "active" or "deleted".
+        last_heartbeat_time: Last sign of life, milliseconds of Unix time; None if the run's process
+            sends no heartbeats.
+        lost_since: Time since which a running run has given no sign of life for two minutes,
+            milliseconds of Unix time; None for any other run.
     """
 
     _SHOWN: ClassVar = ("run_id", "run_name", "status", "experiment_id")
@@ -113,6 +117,8 @@ class RunInfo(Entity):
     lifecycle_stage: str
     artifact_uri: str
     run_name: str
+    last_heartbeat_time: int | None = None
+    lost_since: int | None = None
 
     @property
     def run_uuid(self) -> str:

@@ -349,7 +349,18 @@ class ClientSettings(TlsSettings, SecretTokenSettings, HomeSettings):
         "name of the experiment for runs without one", default="", shown="Default"
     )
     experiment_id: str = setting("id of that experiment, if no name is set", default="", shown="0")
-    run_id: str = setting("id of the run that `start_run()` resumes", default="", shown="none")
+    run_id: str = setting(
+        "id of the run that the first `start_run()` of a process resumes", default="", shown="none"
+    )
+    timeout_s: float = setting(
+        "seconds for which a call that changes something, such as `log_metric`, waits for a server "
+        "that is away; calls that only read wait for 10 s; at most 86400",
+        default=600.0,
+        check=checks.between(0.001, 86_400),
+    )
+    enable_async_logging: bool = setting(
+        "`true` logs in the background wherever `synchronous` is left out", default=False
+    )
     quiet: bool = setting(
         "`1` turns off the lines on stderr about runs, logged models and registered versions",
         default=False,

@@ -17,7 +17,7 @@ from modelyard_kit.errors import Unavailable
 from modelyard_tracking.models import ArtifactFile, ArtifactPart, StoredObject
 from modelyard_tracking.operations.experiments import get_active_experiment
 from modelyard_tracking.operations.logged_models import get_logged_model
-from modelyard_tracking.operations.runs import get_active_run
+from modelyard_tracking.operations.runs import get_active_run, note_life
 from modelyard_tracking.operations.trees import at_or_below
 from modelyard_tracking.rules.artifacts import (
     LEASE_MS,
@@ -166,18 +166,21 @@ def known_objects(session: Session, digests: Iterable[Digest]) -> dict[Digest, S
     return known
 
 
-def commit_files(session: Session, owner: Owner, files: Sequence[ManifestFile]) -> None:
+def commit_files(
+    session: Session, owner: Owner, files: Sequence[ManifestFile], now_ms: int
+) -> None:
     """Put checked files into a tree, replacing files with the same paths.
 
     Args:
         session: Session of the transaction.
         owner: Owner of the tree, which must be writable.
         files: Files whose objects are in the store.
+        now_ms: Unix time in milliseconds.
 
     Raises:
         InvalidArgument: A path is a folder of the tree, or lies below one of its files.
     """
-    _lock_tree(session, owner)
+    _lock_tree(session, owner, now_ms)
     paths = [file.path for file in files]
     _refuse_files_above(session, owner, paths)
     replaced = set(
@@ -188,19 +191,20 @@ def commit_files(session: Session, owner: Owner, files: Sequence[ManifestFile]) 
     _add(session, owner, files)
 
 
-def delete_files(session: Session, owner: Owner, path: str) -> bool:
+def delete_files(session: Session, owner: Owner, path: str, now_ms: int) -> bool:
     """Remove the files at or below a path from a tree.
 
     Args:
         session: Session of the transaction.
         owner: Owner of the tree, which must be writable.
         path: Path of a file or folder; empty for the whole tree.
+        now_ms: Unix time in milliseconds.
 
     Returns:
         Whether the tree had such files. Files of logged models that a run's tree includes do not
         count.
     """
-    _lock_tree(session, owner)
+    _lock_tree(session, owner, now_ms)
     paths = session.scalars(select(ArtifactFile.path).where(*_of(owner), at_or_below(path))).all()
     remove_files(session, owner, paths)
     return bool(paths)
@@ -212,10 +216,10 @@ def remove_files(session: Session, owner: Owner, paths: Sequence[str]) -> None:
         _remove(session, owner, paths[start : start + _KEYS_PER_STATEMENT])
 
 
-def _lock_tree(session: Session, owner: Owner) -> None:
+def _lock_tree(session: Session, owner: Owner, now_ms: int) -> None:
     # No table constraint prevents a path from being both file and folder, so writers take turns.
     if owner.kind is OwnerKind.RUN:
-        get_active_run(session, owner.owner_id, EXCLUSIVE)
+        note_life(get_active_run(session, owner.owner_id, EXCLUSIVE), now_ms)
     else:
         get_logged_model(session, owner.owner_id, EXCLUSIVE)
 

@@ -40,9 +40,10 @@ def log_inputs(
     run_id: str,
     datasets: Iterable[NewDatasetInput],
     model_ids: Iterable[str],
+    now_ms: int,
 ) -> None:
     """Record the inputs of an active run; inputs recorded before are left unchanged."""
-    experiment_id = write_to_run(session, run_id)
+    experiment_id = write_to_run(session, run_id, now_ms)
     add_inputs(session, experiment_id, run_id, datasets, model_ids)
 
 
@@ -67,13 +68,15 @@ def add_inputs(
     return changed
 
 
-def log_outputs(session: Session, run_id: str, steps: Iterable[tuple[str, int]]) -> None:
+def log_outputs(
+    session: Session, run_id: str, steps: Iterable[tuple[str, int]], now_ms: int
+) -> None:
     """Record the logged models that an active run produced, each with its step.
 
     Raises:
         InvalidArgument: A model is already recorded with another step.
     """
-    write_to_run(session, run_id)
+    write_to_run(session, run_id, now_ms)
     add_outputs(session, run_id, steps)
 
 

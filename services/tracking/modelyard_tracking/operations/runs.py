@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from sqlalchemy import Row, Table, bindparam, select, update
+from sqlalchemy import Row, Table, bindparam, case, select, update
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from modelyard_kit.auth.scope import is_restricted
 from modelyard_kit.db.base import EXCLUSIVE, SHARED, UNLOCKED, Lock
@@ -14,6 +15,7 @@ from modelyard_kit.keys import checked_key
 from modelyard_tracking.models import Experiment, Run, RunTag
 from modelyard_tracking.operations.experiments import get_active_experiment
 from modelyard_tracking.operations.whole_runs import WholeRun
+from modelyard_tracking.rules.heartbeats import EXACTNESS_MS
 from modelyard_tracking.rules.run_names import invent_name
 from modelyard_tracking.rules.states import Lifecycle, RunStatus
 from modelyard_tracking.rules.values import (
@@ -24,12 +26,25 @@ from modelyard_tracking.rules.values import (
 )
 
 _runs = cast(Table, Run.__table__)
-# Built once, because building the statement takes longer than executing it.
-_MARK_CHANGED = (
+# Built once, because building the statements takes longer than executing them.
+_OF_ACTIVE_RUN = (
     update(_runs)
     .where(_runs.c.run_id == bindparam("of_run"), _runs.c.lifecycle_stage == Lifecycle.ACTIVE)
-    .values(revision=_runs.c.revision + 1)
     .returning(_runs.c.experiment_id)
+)
+_MARK_CHANGED = _OF_ACTIVE_RUN.values(
+    revision=_runs.c.revision + 1,
+    # NULL, without heartbeats, stays NULL.
+    last_heartbeat_ms=case(
+        (_runs.c.last_heartbeat_ms < bindparam("stale_ms"), bindparam("now_ms")),
+        else_=_runs.c.last_heartbeat_ms,
+    ),
+)
+_MARK_ALIVE = _OF_ACTIVE_RUN.values(
+    last_heartbeat_ms=case(
+        (_runs.c.status == RunStatus.RUNNING, bindparam("now_ms")),
+        else_=_runs.c.last_heartbeat_ms,
+    )
 )
 
 
@@ -40,6 +55,7 @@ def create_run(
     user_id: str,
     start_ms: int,
     tags: dict[str, str],
+    heartbeat_ms: int | None = None,
 ) -> WholeRun:
     """Start a run in an active experiment.
 
@@ -50,6 +66,7 @@ def create_run(
         user_id: User that the run belongs to.
         start_ms: Start time, Unix time in milliseconds.
         tags: Initial tags.
+        heartbeat_ms: Now, if the caller sends heartbeats; else None. Unix time in milliseconds.
     """
     # Locked, so that a concurrent deletion of the experiment does not miss this run.
     experiment = get_active_experiment(session, experiment_id, SHARED)
@@ -67,6 +84,7 @@ def create_run(
         user_id=checked_user(user_id),
         start_ms=start_ms,
         end_ms=None,
+        last_heartbeat_ms=heartbeat_ms,
     )
     session.add(run)
     session.flush()
@@ -97,8 +115,8 @@ def get_active_run(session: Session, run_id: str, lock: Lock = UNLOCKED) -> Run:
     return found
 
 
-def write_to_run(session: Session, run_id: str) -> int:
-    """Mark an active run as changed, in one statement; used by the hot paths.
+def write_to_run(session: Session, run_id: str, now_ms: int) -> int:
+    """Mark an active run as changed and alive, in one statement; used by the hot paths.
 
     Returns:
         The number of its experiment.
@@ -107,9 +125,32 @@ def write_to_run(session: Session, run_id: str) -> int:
         NotFound: There is no such run.
         FailedPrecondition: The run is deleted.
     """
+    values = {"now_ms": now_ms, "stale_ms": now_ms - EXACTNESS_MS}
+    return _update_active(session, run_id, _MARK_CHANGED, values)
+
+
+def mark_alive(session: Session, run_id: str, now_ms: int) -> None:
+    """Record a heartbeat of an active run, unless it has ended.
+
+    Raises:
+        NotFound: There is no such run.
+        FailedPrecondition: The run is deleted.
+    """
+    _update_active(session, run_id, _MARK_ALIVE, {"now_ms": now_ms})
+
+
+def note_life(run: Run, now_ms: int) -> None:
+    """Take a write to a locked run for a sign of life."""
+    if run.last_heartbeat_ms is not None and run.last_heartbeat_ms < now_ms - EXACTNESS_MS:
+        run.last_heartbeat_ms = now_ms
+
+
+def _update_active(
+    session: Session, run_id: str, statement: ReturningUpdate[Any], values: dict[str, int]
+) -> int:
     if is_restricted(session):
         _require_run(session, run_id)
-    experiment_id = session.connection().scalar(_MARK_CHANGED, {"of_run": run_id})
+    experiment_id = session.connection().scalar(statement, {"of_run": run_id, **values})
     if experiment_id is not None:
         return int(experiment_id)
     _require_run(session, run_id)
@@ -124,8 +165,13 @@ def update_run(
     end_ms: int | None,
     name: str,
     etag: str,
+    now_ms: int,
+    heartbeats: bool,
 ) -> Run:
     """Set status, end time or name of an active run; None or an empty name changes nothing.
+
+    A caller that sets it to RUNNING takes it over: from now on it is a run with heartbeats or not,
+    whatever it was.
 
     Raises:
         Aborted: `etag` is set and stale.
@@ -137,6 +183,9 @@ def update_run(
             f"expected {etag}. Nothing was written; read the run again, then retry.",
             etag=run.etag,
         )
+    takes_over = status is RunStatus.RUNNING
+    if takes_over or run.last_heartbeat_ms is not None:
+        run.last_heartbeat_ms = now_ms if heartbeats or not takes_over else None
     if status is not None:
         run.status = status
     if end_ms is not None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, cast, literal, select
+from sqlalchemy import ColumnElement, Select, String, and_, case, cast, literal, select
 from sqlalchemy.orm import Session, aliased
 
 from modelyard_kit.db import paging
@@ -13,6 +14,7 @@ from modelyard_kit.db.paging import SortKey
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.filters import (
     Comparison,
+    Operator,
     OrderBy,
     number_condition,
     parse,
@@ -27,7 +29,8 @@ from modelyard_tracking.models import (
     Run,
     RunTag,
 )
-from modelyard_tracking.rules.states import View
+from modelyard_tracking.rules.heartbeats import LOST_AFTER_MS
+from modelyard_tracking.rules.states import RunStatus, View
 from modelyard_tracking.rules.values import ARTIFACT_ROOT, CONTEXT_TAG, experiment_number
 from modelyard_tracking.search.conditions import keyed_number, keyed_text, orders, refuse_key
 from modelyard_tracking.search.pages import Page, read_page
@@ -64,7 +67,10 @@ _TEXTS: dict[str, ColumnElement[Any]] = {
 _NUMBERS: dict[str, ColumnElement[Any]] = {
     "start_time": Run.start_ms.expression,
     "end_time": Run.end_ms.expression,
+    "last_heartbeat_time": Run.last_heartbeat_ms.expression,
 }
+_LOST_SINCE = "lost_since"
+_NULLABLE = {"end_time", "last_heartbeat_time", _LOST_SINCE}
 
 
 def search_runs(
@@ -75,6 +81,7 @@ def search_runs(
     view: View,
     page_size: int,
     page_token: str,
+    now_ms: int,
 ) -> Page[Run]:
     """Return a page of runs.
 
@@ -87,6 +94,7 @@ def search_runs(
         view: Active runs, deleted runs, or both.
         page_size: Maximum number of results.
         page_token: Page token from the previous page; empty for the first page.
+        now_ms: Time of the server, which decides on lost runs. Unix time in milliseconds.
     """
     numbers = [experiment_number(experiment_id) for experiment_id in experiment_ids]
     query = paging.fingerprint("runs", sorted(numbers), text, list(order_by), view)
@@ -95,10 +103,10 @@ def search_runs(
     )
     tree = parse(text)
     if tree is not None:
-        statement = statement.where(where(tree, _condition))
+        statement = statement.where(where(tree, partial(_condition, now_ms)))
     keys: list[SortKey] = []
     for order in orders(order_by):
-        statement, key = _ordered(statement, order)
+        statement, key = _ordered(statement, order, now_ms)
         keys.append(key)
     keys += [
         SortKey(Run.start_ms.expression, ascending=False, nullable=False),
@@ -107,7 +115,7 @@ def search_runs(
     return read_page(session, statement, keys, query, page_size, page_token)
 
 
-def _condition(comparison: Comparison) -> ColumnElement[bool]:
+def _condition(now_ms: int, comparison: Comparison) -> ColumnElement[bool]:
     key = comparison.key
     match _entity(comparison.entity, comparison.subject):
         case "metrics":
@@ -129,16 +137,27 @@ def _condition(comparison: Comparison) -> ColumnElement[bool]:
         case "datasets":
             return _dataset_condition(comparison)
         case _:
-            return _attribute_condition(comparison)
+            return _attribute_condition(comparison, now_ms)
 
 
-def _attribute_condition(comparison: Comparison) -> ColumnElement[bool]:
+def _attribute_condition(comparison: Comparison, now_ms: int) -> ColumnElement[bool]:
     name = _ALIASES.get(comparison.key, comparison.key)
+    if name == _LOST_SINCE:
+        condition = number_condition(_lost_since(now_ms), comparison)
+        if comparison.operator is Operator.IS_NULL:
+            return condition
+        return and_(Run.status == RunStatus.RUNNING, condition)  # which an index finds
     if name not in _TEXTS and name not in _NUMBERS:
-        refuse_key(comparison.key, (*_TEXTS, *_NUMBERS))
+        refuse_key(comparison.key, (*_TEXTS, *_NUMBERS, _LOST_SINCE))
     if name in _TEXTS:
         return text_condition(_TEXTS[name], comparison)
     return number_condition(_NUMBERS[name], comparison)
+
+
+def _lost_since(now_ms: int) -> ColumnElement[Any]:
+    """Express `rules.heartbeats.lost_since_ms`."""
+    lost_ms = Run.last_heartbeat_ms + LOST_AFTER_MS
+    return case((and_(Run.status == RunStatus.RUNNING, lost_ms < now_ms), lost_ms))
 
 
 def _dataset_condition(comparison: Comparison) -> ColumnElement[bool]:
@@ -155,7 +174,7 @@ def _dataset_condition(comparison: Comparison) -> ColumnElement[bool]:
     return keyed_text(columns[comparison.key], comparison, DatasetInput.run_id == Run.run_id)
 
 
-def _ordered(statement: Select[Any], order: OrderBy) -> tuple[Select[Any], SortKey]:
+def _ordered(statement: Select[Any], order: OrderBy, now_ms: int) -> tuple[Select[Any], SortKey]:
     entity = _entity(order.entity, f"{order.entity}.{order.key}")
     if entity == "datasets":
         raise InvalidArgument(
@@ -164,10 +183,10 @@ def _ordered(statement: Select[Any], order: OrderBy) -> tuple[Select[Any], SortK
         )
     if entity == "attributes":
         name = _ALIASES.get(order.key, order.key)
-        columns = {**_TEXTS, **_NUMBERS}
+        columns = {**_TEXTS, **_NUMBERS, _LOST_SINCE: _lost_since(now_ms)}
         if name not in columns:
             refuse_key(order.key, columns)
-        return statement, SortKey(columns[name], order.ascending, nullable=name == "end_time")
+        return statement, SortKey(columns[name], order.ascending, nullable=name in _NULLABLE)
     if entity == "metrics":
         metric = aliased(LatestMetric)
         statement = statement.outerjoin(

@@ -225,7 +225,7 @@ class ArtifactsServicer(Presigning, Erasing):
             raise Unavailable(
                 "The leases ended between check and commit; nothing was written. Retry."
             )
-        artifacts.commit_files(call.session, owner, files)
+        artifacts.commit_files(call.session, owner, files, call.now_ms)
         # Last, because this locks rows of objects that other runs may share.
         artifacts.lease_objects(
             call.session, objects_of(files), call.now_ms, state=artifacts.STORED
@@ -258,7 +258,8 @@ class ArtifactsServicer(Presigning, Erasing):
         owner = owner_of(request)
         trees.root_uri(call.session, owner, request.experiment_id)
         artifacts.require_writable(call.session, owner)
-        if not artifacts.delete_files(call.session, owner, _optional_path(request.path)):
+        path = _optional_path(request.path)
+        if not artifacts.delete_files(call.session, owner, path, call.now_ms):
             raise trees.nothing_to_delete(call.session, owner, request.path)
         return pb.DeleteArtifactsResponse()
 

@@ -34,7 +34,7 @@ class Metrics:
     def LogMetric(self, request: pb.LogMetricRequest, call: Call) -> pb.LogMetricResponse:
         run_id = run_id_of(request.run_id, request.run_uuid)
         point = checked(wire.point_of(request, call.now_ms), "")
-        runs.write_to_run(call.session, run_id)
+        runs.write_to_run(call.session, run_id, call.now_ms)
         metrics.log_points(call.session, run_id, grouped([point]))
         return pb.LogMetricResponse()
 
@@ -58,7 +58,7 @@ class Metrics:
             checked_key(param.key, f"params[{index}].key")
         for index, tag in enumerate(request.tags):
             checked_key(tag.key, f"tags[{index}].key")
-        runs.write_to_run(call.session, run_id)
+        runs.write_to_run(call.session, run_id, call.now_ms)
         params_and_tags.log_params(call.session, run_id, params)
         metrics.log_points(call.session, run_id, grouped(points))
         params_and_tags.set_tags(call.session, run_id, {tag.key: tag.value for tag in request.tags})
@@ -79,7 +79,7 @@ class Metrics:
             checked_series(wire.series_of(message), f"series[{index}].")
             for index, message in enumerate(request.series)
         ]
-        runs.write_to_run(call.session, run_id)
+        runs.write_to_run(call.session, run_id, call.now_ms)
         metrics.log_points(call.session, run_id, grouped(series))
         return pb.LogMetricSeriesResponse()
 

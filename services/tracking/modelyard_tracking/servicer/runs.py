@@ -2,8 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy.orm import Session
-
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_kit.clock import Clock
 from modelyard_kit.db.base import Database
@@ -43,13 +41,14 @@ class Runs:
             request.user_id or tags.get(USER_TAG, "") or call.actor,
             request.start_time if request.HasField("start_time") else call.now_ms,
             tags,
+            call.now_ms if request.heartbeats else None,
         )
-        return pb.CreateRunResponse(run=wire.run(created))
+        return pb.CreateRunResponse(run=wire.run(created, call.now_ms))
 
     @reads
     def GetRun(self, request: pb.GetRunRequest, call: Call) -> pb.GetRunResponse:
         found = runs.get_run(call.session, run_id_of(request.run_id, request.run_uuid))
-        return pb.GetRunResponse(run=_messages(call.session, [found])[0])
+        return pb.GetRunResponse(run=_messages(call, [found])[0])
 
     @reads
     def SearchRuns(self, request: pb.SearchRunsRequest, call: Call) -> pb.SearchRunsResponse:
@@ -61,11 +60,12 @@ class Runs:
             wire.view_of(request.run_view_type),
             given(request, "max_results", _DEFAULT_RESULTS),
             request.page_token,
+            call.now_ms,
         )
         reply = pb.SearchRunsResponse()
         while len(reply.runs) < len(page.found) and reply.ByteSize() < _ENOUGH_BYTES:
             done = len(reply.runs)
-            reply.runs.extend(_messages(call.session, page.found[done : done + _RUNS_AT_ONCE]))
+            reply.runs.extend(_messages(call, page.found[done : done + _RUNS_AT_ONCE]))
         reply.next_page_token = page.token_after(len(reply.runs))
         return reply
 
@@ -78,8 +78,17 @@ class Runs:
             end_ms=given(request, "end_time"),
             name=request.run_name,
             etag=request.etag,
+            now_ms=call.now_ms,
+            heartbeats=request.heartbeats,
         )
-        return pb.UpdateRunResponse(run_info=wire.run_info(updated))
+        return pb.UpdateRunResponse(run_info=wire.run_info(updated, call.now_ms))
+
+    @writes
+    def SendHeartbeat(
+        self, request: pb.SendHeartbeatRequest, call: Call
+    ) -> pb.SendHeartbeatResponse:
+        runs.mark_alive(call.session, checked_run_id(request.run_id), call.now_ms)
+        return pb.SendHeartbeatResponse()
 
     @writes
     def DeleteRun(self, request: pb.DeleteRunRequest, call: Call) -> pb.DeleteRunResponse:
@@ -95,7 +104,7 @@ class Runs:
     def LogParam(self, request: pb.LogParamRequest, call: Call) -> pb.LogParamResponse:
         run_id = run_id_of(request.run_id, request.run_uuid)
         key = checked_key(request.key, "key")
-        runs.write_to_run(call.session, run_id)
+        runs.write_to_run(call.session, run_id, call.now_ms)
         params_and_tags.log_params(call.session, run_id, {key: request.value})
         return pb.LogParamResponse()
 
@@ -103,14 +112,14 @@ class Runs:
     def SetTag(self, request: pb.SetTagRequest, call: Call) -> pb.SetTagResponse:
         run_id = run_id_of(request.run_id, request.run_uuid)
         key = checked_key(request.key, "key")
-        runs.write_to_run(call.session, run_id)
+        runs.write_to_run(call.session, run_id, call.now_ms)
         params_and_tags.set_tags(call.session, run_id, {key: request.value})
         return pb.SetTagResponse()
 
     @writes
     def DeleteTag(self, request: pb.DeleteTagRequest, call: Call) -> pb.DeleteTagResponse:
         run_id = checked_run_id(request.run_id)
-        runs.write_to_run(call.session, run_id)
+        runs.write_to_run(call.session, run_id, call.now_ms)
         params_and_tags.delete_tag(call.session, run_id, request.key)
         return pb.DeleteTagResponse()
 
@@ -118,7 +127,7 @@ class Runs:
     def LogModel(self, request: pb.LogModelRequest, call: Call) -> pb.LogModelResponse:
         run_id = checked_run_id(request.run_id)
         description = model_description(request.model_json)
-        runs.write_to_run(call.session, run_id)
+        runs.write_to_run(call.session, run_id, call.now_ms)
         params_and_tags.append_model(call.session, run_id, description)
         return pb.LogModelResponse()
 
@@ -129,15 +138,16 @@ class Runs:
             checked_run_id(request.run_id),
             [wire.dataset_input_of(message) for message in request.datasets],
             [message.model_id for message in request.models],
+            call.now_ms,
         )
         return pb.LogInputsResponse()
 
     @writes
     def LogOutputs(self, request: pb.LogOutputsRequest, call: Call) -> pb.LogOutputsResponse:
         steps = [(message.model_id, message.step) for message in request.models]
-        inputs.log_outputs(call.session, checked_run_id(request.run_id), steps)
+        inputs.log_outputs(call.session, checked_run_id(request.run_id), steps, call.now_ms)
         return pb.LogOutputsResponse()
 
 
-def _messages(session: Session, found: Sequence[Run]) -> list[pb.Run]:
-    return [wire.run(whole) for whole in whole_runs(session, found)]
+def _messages(call: Call, found: Sequence[Run]) -> list[pb.Run]:
+    return [wire.run(whole, call.now_ms) for whole in whole_runs(call.session, found)]

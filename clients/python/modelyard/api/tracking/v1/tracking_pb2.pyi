@@ -1,3 +1,4 @@
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from modelyard.api.options.v1 import options_pb2 as _options_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -145,7 +146,7 @@ class RunData(_message.Message):
     def __init__(self, metrics: _Optional[_Iterable[_Union[Metric, _Mapping]]] = ..., params: _Optional[_Iterable[_Union[Param, _Mapping]]] = ..., tags: _Optional[_Iterable[_Union[RunTag, _Mapping]]] = ...) -> None: ...
 
 class RunInfo(_message.Message):
-    __slots__ = ("run_uuid", "experiment_id", "run_name", "user_id", "status", "start_time", "end_time", "artifact_uri", "lifecycle_stage", "run_id")
+    __slots__ = ("run_uuid", "experiment_id", "run_name", "user_id", "status", "start_time", "end_time", "artifact_uri", "lifecycle_stage", "run_id", "last_heartbeat_time", "lost_since")
     RUN_UUID_FIELD_NUMBER: _ClassVar[int]
     EXPERIMENT_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_NAME_FIELD_NUMBER: _ClassVar[int]
@@ -156,6 +157,8 @@ class RunInfo(_message.Message):
     ARTIFACT_URI_FIELD_NUMBER: _ClassVar[int]
     LIFECYCLE_STAGE_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    LAST_HEARTBEAT_TIME_FIELD_NUMBER: _ClassVar[int]
+    LOST_SINCE_FIELD_NUMBER: _ClassVar[int]
     run_uuid: str
     experiment_id: str
     run_name: str
@@ -166,7 +169,9 @@ class RunInfo(_message.Message):
     artifact_uri: str
     lifecycle_stage: str
     run_id: str
-    def __init__(self, run_uuid: _Optional[str] = ..., experiment_id: _Optional[str] = ..., run_name: _Optional[str] = ..., user_id: _Optional[str] = ..., status: _Optional[_Union[RunStatus, str]] = ..., start_time: _Optional[int] = ..., end_time: _Optional[int] = ..., artifact_uri: _Optional[str] = ..., lifecycle_stage: _Optional[str] = ..., run_id: _Optional[str] = ...) -> None: ...
+    last_heartbeat_time: _timestamp_pb2.Timestamp
+    lost_since: _timestamp_pb2.Timestamp
+    def __init__(self, run_uuid: _Optional[str] = ..., experiment_id: _Optional[str] = ..., run_name: _Optional[str] = ..., user_id: _Optional[str] = ..., status: _Optional[_Union[RunStatus, str]] = ..., start_time: _Optional[int] = ..., end_time: _Optional[int] = ..., artifact_uri: _Optional[str] = ..., lifecycle_stage: _Optional[str] = ..., run_id: _Optional[str] = ..., last_heartbeat_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., lost_since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class RunInputs(_message.Message):
     __slots__ = ("dataset_inputs", "model_inputs")
@@ -441,18 +446,20 @@ class DeleteExperimentTagResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class CreateRunRequest(_message.Message):
-    __slots__ = ("experiment_id", "user_id", "run_name", "start_time", "tags")
+    __slots__ = ("experiment_id", "user_id", "run_name", "start_time", "tags", "heartbeats")
     EXPERIMENT_ID_FIELD_NUMBER: _ClassVar[int]
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_NAME_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     TAGS_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEATS_FIELD_NUMBER: _ClassVar[int]
     experiment_id: str
     user_id: str
     run_name: str
     start_time: int
     tags: _containers.RepeatedCompositeFieldContainer[RunTag]
-    def __init__(self, experiment_id: _Optional[str] = ..., user_id: _Optional[str] = ..., run_name: _Optional[str] = ..., start_time: _Optional[int] = ..., tags: _Optional[_Iterable[_Union[RunTag, _Mapping]]] = ...) -> None: ...
+    heartbeats: bool
+    def __init__(self, experiment_id: _Optional[str] = ..., user_id: _Optional[str] = ..., run_name: _Optional[str] = ..., start_time: _Optional[int] = ..., tags: _Optional[_Iterable[_Union[RunTag, _Mapping]]] = ..., heartbeats: bool = ...) -> None: ...
 
 class CreateRunResponse(_message.Message):
     __slots__ = ("run", "warnings")
@@ -477,26 +484,38 @@ class GetRunResponse(_message.Message):
     def __init__(self, run: _Optional[_Union[Run, _Mapping]] = ...) -> None: ...
 
 class UpdateRunRequest(_message.Message):
-    __slots__ = ("run_id", "run_uuid", "status", "end_time", "run_name", "etag")
+    __slots__ = ("run_id", "run_uuid", "status", "end_time", "run_name", "etag", "heartbeats")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_UUID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     RUN_NAME_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEATS_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     run_uuid: str
     status: RunStatus
     end_time: int
     run_name: str
     etag: str
-    def __init__(self, run_id: _Optional[str] = ..., run_uuid: _Optional[str] = ..., status: _Optional[_Union[RunStatus, str]] = ..., end_time: _Optional[int] = ..., run_name: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
+    heartbeats: bool
+    def __init__(self, run_id: _Optional[str] = ..., run_uuid: _Optional[str] = ..., status: _Optional[_Union[RunStatus, str]] = ..., end_time: _Optional[int] = ..., run_name: _Optional[str] = ..., etag: _Optional[str] = ..., heartbeats: bool = ...) -> None: ...
 
 class UpdateRunResponse(_message.Message):
     __slots__ = ("run_info",)
     RUN_INFO_FIELD_NUMBER: _ClassVar[int]
     run_info: RunInfo
     def __init__(self, run_info: _Optional[_Union[RunInfo, _Mapping]] = ...) -> None: ...
+
+class SendHeartbeatRequest(_message.Message):
+    __slots__ = ("run_id",)
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    def __init__(self, run_id: _Optional[str] = ...) -> None: ...
+
+class SendHeartbeatResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class DeleteRunRequest(_message.Message):
     __slots__ = ("run_id",)

@@ -95,6 +95,11 @@ class TrackingServiceStub(object):
                 request_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.UpdateRunRequest.SerializeToString,
                 response_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.UpdateRunResponse.FromString,
                 _registered_method=True)
+        self.SendHeartbeat = channel.unary_unary(
+                '/modelyard.api.tracking.v1.TrackingService/SendHeartbeat',
+                request_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.SendHeartbeatRequest.SerializeToString,
+                response_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.SendHeartbeatResponse.FromString,
+                _registered_method=True)
         self.DeleteRun = channel.unary_unary(
                 '/modelyard.api.tracking.v1.TrackingService/DeleteRun',
                 request_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.DeleteRunRequest.SerializeToString,
@@ -325,6 +330,14 @@ class TrackingServiceServicer(object):
 
     def UpdateRun(self, request, context):
         """Sets status, end time or name of an active run. Fails with ABORTED when the etag is stale.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SendHeartbeat(self, request, context):
+        """Records that the process of a run lives, in `RunInfo.last_heartbeat_time`; neither etag nor any
+        other field changes. Has no effect on a run that has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -603,6 +616,11 @@ def add_TrackingServiceServicer_to_server(servicer, server):
                     servicer.UpdateRun,
                     request_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.UpdateRunRequest.FromString,
                     response_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.UpdateRunResponse.SerializeToString,
+            ),
+            'SendHeartbeat': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendHeartbeat,
+                    request_deserializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.SendHeartbeatRequest.FromString,
+                    response_serializer=modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.SendHeartbeatResponse.SerializeToString,
             ),
             'DeleteRun': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteRun,
@@ -1070,6 +1088,33 @@ class TrackingService(object):
             '/modelyard.api.tracking.v1.TrackingService/UpdateRun',
             modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.UpdateRunRequest.SerializeToString,
             modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.UpdateRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendHeartbeat(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.api.tracking.v1.TrackingService/SendHeartbeat',
+            modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.SendHeartbeatRequest.SerializeToString,
+            modelyard_dot_api_dot_tracking_dot_v1_dot_tracking__pb2.SendHeartbeatResponse.FromString,
             options,
             channel_credentials,
             insecure,
