@@ -137,6 +137,18 @@ class Registry:
         reply: pb.RollbackStageResponse = self.call("RollbackStage", request)
         return reply.model_version
 
+    def roll_back_alias(
+        self, alias: str = "champion", name: str = "iris", **fields: Any
+    ) -> pb.ModelVersion:
+        request = pb.RollbackAliasRequest(name=name, alias=alias, **fields)
+        reply: pb.RollbackAliasResponse = self.call("RollbackAlias", request)
+        return reply.model_version
+
+    def rename(self, name: str, new_name: str) -> pb.RegisteredModel:
+        request = pb.RenameRegisteredModelRequest(name=name, new_name=new_name)
+        reply: pb.RenameRegisteredModelResponse = self.call("RenameRegisteredModel", request)
+        return reply.registered_model
+
     def get_model(self, name: str = "iris") -> pb.RegisteredModel:
         request = pb.GetRegisteredModelRequest(name=name)
         reply: pb.GetRegisteredModelResponse = self.call("GetRegisteredModel", request)

@@ -106,6 +106,31 @@ def test_a_stage_changes_hands_and_is_rolled_back(
     assert client.history(name, after_revision=last.revision) == []
 
 
+def test_a_rollback_goes_back_to_a_named_version_and_for_an_alias_too(
+    client: MlflowClient, name: str, source: str
+) -> None:
+    for number in (1, 2, 3):
+        client.create_model_version(name, source)
+        client.transition_model_version_stage(name, number, "Production")
+        client.set_registered_model_alias(name, "champion", number)
+    assert client.rollback(name, "Production", to=1).version == "1"
+    assert client.rollback(name, alias="champion", expected_holder=3).version == "2"
+    assert client.rollback(name, alias="champion", comment="worse").version == "1"
+    assert client.history(name)[-1].action == "ALIAS_ROLLED_BACK"
+    with pytest.raises(InvalidState, match="`to` can name: 2, 3"):
+        client.rollback(name, alias="champion")
+    for place in ({}, {"stage": "Production", "alias": "champion"}):
+        with pytest.raises(InvalidParameter, match="either a stage or an alias"):
+            client.rollback(name, **place)
+
+
+def test_a_renamed_model_returns_to_its_name(client: MlflowClient, name: str, source: str) -> None:
+    client.create_model_version(name, source)
+    client.rename_registered_model(name, f"{name} for a while")
+    client.rename_registered_model(f"{name} for a while", name)
+    assert client.create_model_version(name, source).version == "2"
+
+
 def test_an_unknown_stage_or_version_is_named(client: MlflowClient, name: str, source: str) -> None:
     client.create_model_version(name, source)
     with pytest.raises(InvalidParameter, match="Prod"):

@@ -56,7 +56,11 @@ class RegisteredModels(Calls):
     def rename_registered_model(
         self, name: str, new_name: str, *, comment: str | None = None
     ) -> RegisteredModel:
-        """Rename a model, with its versions, to a name that was never used."""
+        """Rename a model with its versions to an unused name, or back to one of its former names.
+
+        Raises:
+            AlreadyExists: The name is taken, or had versions of other models.
+        """
         request = pb.RenameRegisteredModelRequest(name=name, new_name=new_name, comment=comment)
         reply = self._registry(request, pb.RenameRegisteredModelResponse)
         return _wire.registered_model(reply.registered_model)

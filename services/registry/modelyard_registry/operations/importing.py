@@ -28,8 +28,8 @@ from modelyard_registry.models import (
     RegisteredModel,
     RegisteredModelTag,
 )
-from modelyard_registry.operations import history
 from modelyard_registry.operations.changes import Change
+from modelyard_registry.operations.former_names import number_was_used
 from modelyard_registry.operations.model_versions import (
     Registration,
     SealedSource,
@@ -222,7 +222,7 @@ def _find_version(
     if session.get(Imported, (origin, _VERSION, _version_id(original))) is not None:
         if version is not None:
             return version
-    elif version is None and not history.number_was_used(session, name, number):
+    elif version is None and not number_was_used(session, name, number):
         return None
     reason = "was created here" if version is not None else "was deleted here"
     raise AlreadyExists(

@@ -23,6 +23,7 @@ from modelyard_registry.models import (
     RegisteredModelTag,
 )
 from modelyard_registry.operations.changes import Change, Documented, no_model
+from modelyard_registry.operations.former_names import check_free
 from modelyard_registry.rules.history import Action
 from modelyard_registry.rules.names import check_etag, check_tag_keys
 
@@ -123,19 +124,18 @@ def update_model(
 
 
 def rename_model(call: Call, name: str, new_name: str, *, comment: str) -> RegisteredModel:
-    """Rename a model with all its parts; the old name keeps its history and version counter."""
+    """Rename a model with all its parts; the old name keeps its history and version counter.
+
+    Raises:
+        AlreadyExists: The new name is taken, or its version numbers would be reused.
+    """
     check_model_name(new_name)
     Change.lock(call, {name, new_name})
     leaving, model = Change.begin(call, name)
     if call.session.get(RegisteredModel, new_name) is not None:
         raise _taken(new_name)
     arriving = Change.begin_name(call, new_name)
-    if arriving.names.next_version > 1:
-        raise AlreadyExists(
-            f"The name {new_name} had versions before, and version numbers are never reused; "
-            "choose a name that was never used.",
-            name=new_name,
-        )
+    check_free(call.session, arriving.names, name)
     rows = _rows(call.session, model)
     for row in rows:
         leaving.note_removed(row)
@@ -147,7 +147,9 @@ def rename_model(call: Call, name: str, new_name: str, *, comment: str) -> Regis
     renamed = get_model(call.session, new_name)
     # Unset first: a second rename from the same name must be a change, for the event to have it.
     leaving.set(leaving.names, renamed_from=None)
-    arriving.set(arriving.names, next_version=leaving.names.next_version, renamed_from=name)
+    arriving.set(arriving.names, renamed_from=None)
+    next_version = max(leaving.names.next_version, arriving.names.next_version)
+    arriving.set(arriving.names, next_version=next_version, renamed_from=name)
     arriving.set(renamed, updated_ms=call.now_ms)
     leaving.record(Action.MODEL_RENAMED, comment=comment)
     arriving.record(Action.MODEL_RENAMED, comment=comment)

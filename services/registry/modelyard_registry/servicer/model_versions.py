@@ -93,6 +93,7 @@ class ModelVersions:
             call,
             request.name,
             Stage.parse(request.stage),
+            to=version_number(request.to) if request.to else None,
             expected_holder=request.expected_holder,
             comment=request.comment,
         )

@@ -128,6 +128,20 @@ class RegisteredModels:
         aliases.delete_alias(call, request.name, request.alias)
         return pb.DeleteRegisteredModelAliasResponse()
 
+    @writes
+    def RollbackAlias(
+        self, request: pb.RollbackAliasRequest, call: Call
+    ) -> pb.RollbackAliasResponse:
+        reinstated = aliases.roll_back(
+            call,
+            request.name,
+            request.alias,
+            to=version_number(request.to) if request.to else None,
+            expected_holder=request.expected_holder,
+            comment=request.comment,
+        )
+        return pb.RollbackAliasResponse(model_version=wire.model_version(reinstated))
+
 
 def _message(call: Call, row: RegisteredModel) -> pb.RegisteredModel:
     latest = registered_models.latest_versions(call.session, [row.name])
