@@ -20,7 +20,13 @@ from modelyard_kit.references.stages import Stage
 from modelyard_kit.references.uris import ForeignSource
 from modelyard_kit.rpc.calls import Call
 from modelyard_registry.app import MIGRATIONS
-from modelyard_registry.operations import aliases, model_versions, registered_models, stages
+from modelyard_registry.operations import (
+    aliases,
+    deletions,
+    model_versions,
+    registered_models,
+    stages,
+)
 from modelyard_registry.operations.model_versions import Registration
 
 VERSIONS = 4
@@ -181,5 +187,5 @@ def _change(
         aliases.set_alias(call, name, ALIAS, number)
         remembered.places[ALIAS].enter(number, again=False)
     else:
-        model_versions.delete_version(call, name, number, force=False, comment="")
+        deletions.delete_version(call, name, number, force=False, protects_staged=False, comment="")
         remembered.delete(number)

@@ -188,7 +188,9 @@ class Registry:
 
 
 @contextmanager
-def running_registry(folder: Path, dialect: Dialect = "sqlite") -> Iterator[Registry]:
+def running_registry(
+    folder: Path, dialect: Dialect = "sqlite", *, protects_staged: bool = False
+) -> Iterator[Registry]:
     store = MemoryStore(UrlSigner(b"0" * 32, lambda: "http://gateway.test"))
     tracking = SealingTracking(store)
     tracking_server = RpcServer()
@@ -197,7 +199,7 @@ def running_registry(folder: Path, dialect: Dialect = "sqlite") -> Iterator[Regi
     database = open_migrated(dialect, folder, MIGRATIONS)
     server, time = RpcServer(), Time()
     with connect(f"127.0.0.1:{tracking_port}", TRACKING) as channel:
-        mount(server, database, store, channel, time)
+        mount(server, database, store, channel, time, protects_staged=protects_staged)
         [port] = server.start("127.0.0.1:0")
         target = f"127.0.0.1:{port}"
         with connect(target, REGISTRY) as client:

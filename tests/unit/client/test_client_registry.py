@@ -53,7 +53,7 @@ def test_protection_from_deletion_needs_force(client: MlflowClient, name: str) -
     assert client.update_registered_model(name, deletion_protection=True).deletion_protection
     with pytest.raises(InvalidState):
         client.delete_registered_model(name)
-    client.delete_registered_model(name, force=True)
+    client.delete_registered_model(name, force=True, comment="a drill")
 
 
 def test_versions_count_up_and_carry_where_they_came_from(

@@ -99,19 +99,6 @@ class ModelVersions:
         )
         return pb.RollbackStageResponse(model_version=wire.model_version(reinstated))
 
-    @writes
-    def DeleteModelVersion(
-        self, request: pb.DeleteModelVersionRequest, call: Call
-    ) -> pb.DeleteModelVersionResponse:
-        model_versions.delete_version(
-            call,
-            request.name,
-            version_number(request.version),
-            force=request.force,
-            comment=request.comment,
-        )
-        return pb.DeleteModelVersionResponse()
-
     @reads
     def GetModelVersion(
         self, request: pb.GetModelVersionRequest, call: Call

@@ -55,15 +55,6 @@ class RegisteredModels:
         )
         return pb.UpdateRegisteredModelResponse(registered_model=_message(call, updated))
 
-    @writes
-    def DeleteRegisteredModel(
-        self, request: pb.DeleteRegisteredModelRequest, call: Call
-    ) -> pb.DeleteRegisteredModelResponse:
-        registered_models.delete_model(
-            call, request.name, force=request.force, comment=request.comment
-        )
-        return pb.DeleteRegisteredModelResponse()
-
     @reads
     def GetRegisteredModel(
         self, request: pb.GetRegisteredModelRequest, call: Call
