@@ -37,6 +37,9 @@ _COMMANDS = {
     },
     "Models": {
         "models serve": "serve the version that a model URI resolves to, over HTTP",
+        "models rollback": "reinstate an earlier holder of a stage or an alias",
+        "models protect": "protect a model from deletion",
+        "models delete": "delete a model or a version",
     },
     "Operations": {
         "tokens": "create, list and revoke API tokens",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.__main__ import main
 from modelyard.client import MlflowClient
 from modelyard.exceptions import (
     Aborted,
@@ -122,6 +123,51 @@ def test_a_rollback_goes_back_to_a_named_version_and_for_an_alias_too(
     for place in ({}, {"stage": "Production", "alias": "champion"}):
         with pytest.raises(InvalidParameter, match="either a stage or an alias"):
             client.rollback(name, **place)
+
+
+def test_a_deletion_returns_what_was_given_up(client: MlflowClient, name: str, source: str) -> None:
+    for _ in range(2):
+        client.create_model_version(name, source)
+    client.transition_model_version_stage(name, 1, "Production")
+    client.set_registered_model_alias(name, "champion", 2)
+    [released] = client.delete_model_version(name, 1, comment="bad data").released
+    assert (released.version, released.stage, released.aliases) == ("1", "Production", [])
+    assert client.history(name)[-1].comment == "bad data"
+    [released] = client.delete_registered_model(name).released
+    assert (released.version, released.stage, released.aliases) == ("2", "None", ["champion"])
+
+
+def test_the_commands_roll_back_protect_and_delete(
+    client: MlflowClient,
+    name: str,
+    source: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MODELYARD_TRACKING_URI", str(client.tracking_uri))
+    for number in (1, 2):
+        client.create_model_version(name, source)
+        client.transition_model_version_stage(name, number, "Production")
+        client.set_registered_model_alias(name, "champion", number)
+
+    def run(*words: str) -> tuple[int, str]:
+        code = main(["models", words[0], name, *words[1:]])
+        printed = capsys.readouterr()
+        return code, (printed.out + printed.err).replace(name, "iris")
+
+    rolled_back = run("rollback", "--stage", "production", "--to", "1", "--comment", "slow")
+    assert rolled_back == (0, "Version 1 of iris is in Production.\n")
+    assert run("rollback", "--alias", "champion") == (0, "Version 1 of iris is @champion.\n")
+    code, printed = run("rollback", "--alias", "champion")
+    assert (code, "`to` can name: 2" in printed) == (1, True)
+    assert run("protect") == (0, "iris is protected from deletion.\n")
+    assert run("delete")[0] == 1
+    assert run("delete", "--version", "1", "--force", "--comment", "a drill") == (
+        0,
+        "Version 1 of iris is deleted.\nVersion 1 was Production, @champion.\n",
+    )
+    assert run("protect", "--off") == (0, "iris is no longer protected from deletion.\n")
+    assert run("delete") == (0, "iris is deleted.\n")
 
 
 def test_a_renamed_model_returns_to_its_name(client: MlflowClient, name: str, source: str) -> None:

@@ -13,7 +13,7 @@ from modelyard._client.calls import Calls
 from modelyard._client.registered_models import RegisteredModels
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.entities import PagedList
-from modelyard.entities.model_registry import ModelVersion, ResolvedModel
+from modelyard.entities.model_registry import Deletion, ModelVersion, ResolvedModel
 from modelyard.exceptions import InvalidParameter
 
 STAGES = ("None", "Staging", "Production", "Archived")
@@ -233,19 +233,27 @@ class ModelVersions(RegisteredModels, Calls):
 
     def delete_model_version(
         self, name: str, version: str | int, *, force: bool = False, comment: str | None = None
-    ) -> None:
-        """Delete a version permanently; its number is not used again.
+    ) -> Deletion:
+        """Delete a version permanently, also if it is in use; its number is not used again.
 
         Args:
             name: Name of the registered model.
             version: Number of the version.
-            force: Delete even if the model is protected from deletion or the version is in use.
+            force: Delete even if it is protected from deletion; needs an admin's token and a
+                comment.
             comment: Reason for the deletion, kept in the history.
+
+        Returns:
+            The stage and aliases that were given up, and the endpoints that refer to the version.
+
+        Raises:
+            InvalidState: The version is protected, and `force` is not given.
+            NotFound: The version does not exist.
         """
         request = pb.DeleteModelVersionRequest(
             name=name, version=str(version), force=force, comment=comment
         )
-        self._registry(request, pb.DeleteModelVersionResponse)
+        return _wire.deletion(self._registry(request, pb.DeleteModelVersionResponse))
 
     def search_model_versions(
         self,

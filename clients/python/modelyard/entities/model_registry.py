@@ -96,6 +96,28 @@ class ModelEvent(Entity):
 
 
 @dataclass(frozen=True, slots=True)
+class ReleasedVersion(Entity):
+    """A deleted version that was in Staging or Production or had aliases."""
+
+    version: str
+    stage: str
+    aliases: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion(Entity):
+    """What a deletion gave up.
+
+    Attributes:
+        released: The deleted versions that were in Staging or Production or had aliases.
+        endpoints: Ids of the endpoints that refer to what was deleted.
+    """
+
+    released: list[ReleasedVersion] = field(default_factory=list)
+    endpoints: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class ResolvedModel(Entity):
     """Result of resolving a model URI.
 
