@@ -26,6 +26,7 @@ from tests.support.platforms.registry_service import (
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard_kit.errors import (
+    FailedPrecondition,
     NotFound,
 )
 
@@ -68,7 +69,8 @@ def test_a_rollback_reinstates_an_imported_holder(registry: Registry) -> None:
     registry.move(4, "Production")
     assert registry.roll_back().version == "3"
     assert registry.stages() == {"3": "Production", "4": "Archived"}
-    assert registry.roll_back().version == "4"
+    with refused(registry, FailedPrecondition, "`to` can name: 4"):
+        registry.roll_back()
 
 
 def test_a_watcher_sees_an_import(registry: Registry) -> None:

@@ -224,7 +224,7 @@ def test_a_protected_model_is_deleted_only_by_force(registry: Registry) -> None:
     request = pb.DeleteModelVersionRequest(name="iris", version="1")
     with refused(registry, FailedPrecondition, "protected from deletion"):
         registry.call("DeleteModelVersion", request)
-    request.force = True
+    request.force, request.comment = True, "tidying up"
     registry.call("DeleteModelVersion", request)
     delete(registry, force=True)
 

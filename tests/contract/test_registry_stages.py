@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.event import listen
 from tests.support.databases.dialects import BEFORE_SQL, Dialect
 from tests.support.platforms.registry_service import Registry, refused, running_registry
 
@@ -134,11 +136,154 @@ def test_rollback_from_two_to_one_and_promotion_of_one_over_two(registry: Regist
     assert registry.stages() == {"1": "Production", "2": "None"}
 
 
-def test_two_rollbacks_return_to_the_start(registry: Registry) -> None:
+def test_each_rollback_goes_further_back(registry: Registry) -> None:
+    for version in ("3", "4"):
+        assert registry.create_version().version == version
+    for number in (1, 2, 3, 4):
+        registry.move(number, "Production")
+    assert [registry.roll_back().version for _ in range(3)] == ["3", "2", "1"]
+    message = "Nothing to roll back to: .* Versions that `to` can name: 2, 3, 4"
+    with refused(registry, FailedPrecondition, message):
+        registry.roll_back()
+
+
+def test_rollback_never_reinstates_a_version_that_a_rollback_took_out(registry: Registry) -> None:
     registry.create_version()
-    for version in (1, 2, 3):
-        registry.move(version, "Production")
-    assert [registry.roll_back().version for _ in range(4)] == ["2", "3", "2", "3"]
+    for number in (2, 1, 2, 3):
+        registry.move(number, "Production")
+    assert [registry.roll_back().version for _ in range(2)] == ["2", "1"]
+    with refused(registry, FailedPrecondition, "`to` can name: 2, 3"):
+        registry.roll_back()
+
+
+def test_a_transition_makes_a_version_a_candidate_again(registry: Registry) -> None:
+    registry.create_version()
+    registry.move(1, "Production")
+    registry.move(2, "Production")
+    registry.roll_back()
+    registry.move(2, "Production")
+    registry.move(3, "Production")
+    assert [registry.roll_back().version for _ in range(2)] == ["2", "1"]
+
+
+def test_a_transition_of_the_present_holder_makes_it_a_candidate_again(registry: Registry) -> None:
+    registry.create_version()
+    registry.move(1, "Production")
+    registry.move(2, "Production")
+    registry.roll_back()
+    registry.roll_back(to="2")
+    registry.move(2, "Production", comment="tested again")
+    registry.move(3, "Production")
+    assert registry.roll_back().version == "2"
+
+
+def test_a_rollback_of_one_stage_takes_nothing_out_of_the_other(registry: Registry) -> None:
+    registry.move(1, "Production")
+    registry.move(2, "Production")
+    registry.move(1, "Staging")
+    registry.roll_back()  # takes version 1 from Staging, too
+    assert registry.stages() == {"1": "Production", "2": "Archived"}
+    assert registry.roll_back("Staging").version == "1"
+
+
+def test_rollback_to_a_version_names_any_earlier_holder(registry: Registry) -> None:
+    registry.create_version()
+    for number in (1, 2, 3):
+        registry.move(number, "Production")
+    assert registry.roll_back(to="1").version == "1"
+    assert registry.roll_back(to="3", comment="it was right").version == "3"
+    assert registry.stages() == {"1": "Archived", "2": "None", "3": "Production"}
+    assert registry.events()[-1].action == pb.ModelEvent.STAGE_ROLLED_BACK
+    assert registry.roll_back().version == "2"
+
+
+@pytest.mark.parametrize("to", ["2", "3", "5", "9"])
+def test_rollback_to_what_is_no_earlier_holder_is_refused_with_the_possible_ones(
+    registry: Registry, to: str
+) -> None:
+    """Version 2 was only staged, 3 is deleted, 5 is the present holder, 9 never was."""
+    for _ in range(3):
+        registry.create_version()
+    registry.move(2, "Staging")
+    for number in (1, 3, 4, 5):
+        registry.move(number, "Production")
+    registry.call("DeleteModelVersion", pb.DeleteModelVersionRequest(name="iris", version="3"))
+    message = f"Version {to} of iris cannot be rolled back to: .* `to` can name: 4, 1."
+    with refused(registry, FailedPrecondition, message):
+        registry.roll_back(to=to)
+
+
+@BEFORE_SQL
+def test_rollback_to_what_is_no_number_is_refused(registry: Registry) -> None:
+    with refused(registry, InvalidArgument, "'to': expected the number of a version"):
+        registry.roll_back(to="two")
+
+
+def test_a_rollback_passes_over_a_version_that_is_not_ready(registry: Registry) -> None:
+    for number in (1, 2):
+        registry.move(number, "Production")
+    with registry.database.write() as session:
+        session.execute(text("UPDATE model_version SET status = 'FAILED' WHERE version = 1"))
+    with refused(registry, FailedPrecondition, "`to` can name: none"):
+        registry.roll_back()
+    with refused(registry, FailedPrecondition, "Version 1 of iris cannot be rolled back to"):
+        registry.roll_back(to="1")
+
+
+def test_an_alias_is_rolled_back_as_a_stage_is(registry: Registry) -> None:
+    registry.create_version()
+    registry.move(3, "Production")
+    for number in (1, 2, 3):
+        registry.set_alias("champion", number)
+    reinstated = registry.roll_back_alias(comment="on fire", expected_holder="3")
+    assert (reinstated.version, list(reinstated.aliases)) == ("2", ["champion"])
+    event = registry.events()[-1]
+    assert (event.action, event.version, event.comment) == (
+        pb.ModelEvent.ALIAS_ROLLED_BACK,
+        "2",
+        "on fire",
+    )
+    assert registry.roll_back_alias().version == "1"
+    with refused(registry, FailedPrecondition, "that was @champion .* `to` can name: 2, 3"):
+        registry.roll_back_alias()
+    assert registry.roll_back_alias(to="3").version == "3"
+    assert registry.get_version("champion").version == "3"
+    assert registry.stages() == {"1": "None", "2": "None", "3": "Production"}
+
+
+def test_a_deleted_alias_is_rolled_back_to_what_it_pointed_at(registry: Registry) -> None:
+    registry.set_alias("champion", 1)
+    request = pb.DeleteRegisteredModelAliasRequest(name="iris", alias="champion")
+    registry.call("DeleteRegisteredModelAlias", request)
+    assert registry.roll_back_alias(expected_holder="none").version == "1"
+
+
+def test_a_rollback_of_an_alias_that_never_was_or_moved_is_refused(registry: Registry) -> None:
+    with refused(registry, FailedPrecondition, "that was @champion .* `to` can name: none"):
+        registry.roll_back_alias()
+    registry.set_alias("champion", 1)
+    registry.set_alias("champion", 2)
+    with refused(registry, Aborted, "@champion is held by version 2, the request expected version"):
+        registry.roll_back_alias(expected_holder="1")
+    with refused(registry, InvalidArgument, "reserved"):
+        registry.roll_back_alias("Production")
+
+
+def test_a_rollback_reads_a_page_of_a_long_history(registry: Registry) -> None:
+    registry.move(1, "Production")
+    registry.move(2, "Production")
+    for value in range(5):
+        tag = pb.SetRegisteredModelTagRequest(name="iris", key="k", value=str(value))
+        registry.call("SetRegisteredModelTag", tag)
+    statements: list[str] = []
+    listen(
+        registry.database.engine,
+        "before_cursor_execute",
+        lambda _connection, _cursor, statement, *_: statements.append(statement),
+    )
+    registry.roll_back()
+    reads = [each for each in statements if each.startswith("SELECT event") and "LIMIT" in each]
+    assert len(reads) == 2  # of the model's name, and of its moves
 
 
 def test_rollback_of_an_empty_stage_reinstates_its_newest_holder(registry: Registry) -> None:

@@ -115,6 +115,11 @@ def test_promotions_and_a_rollback_under_load_fail_no_request(
         over.set()
         for client in clients:
             client.join()
+        MlflowClient().delete_model_version("flipping", versions[1])
+        while (status := get(served.port, "/status").json)["state"] != "DETACHED":
+            time.sleep(0.05)  # another process offers no event to wait for
+        assert status["state_message"].endswith("The last version still answers.")
+        assert ask(served.port, body=CURL).headers["x-model-version"] == versions[1]
 
     assert wrong == []
 

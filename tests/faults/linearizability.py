@@ -149,7 +149,9 @@ def counter(state: int, operation: Operation) -> int | None:
 
 
 def stage(state: tuple[int, ...], operation: Operation) -> tuple[int, ...] | None:
-    """A stage that one version holds. State: all its holders, the present one first.
+    """A stage that one version holds. State: its holders, the present one first.
+
+    A roll-back takes the present one out of the state, until it is promoted again.
 
     `read() -> holder`, `promote(version, expected=None)`, `roll_back() -> holder`; the last two
     may be refused as stale: another holder than expected, or no version to roll back to.
@@ -169,7 +171,7 @@ def stage(state: tuple[int, ...], operation: Operation) -> tuple[int, ...] | Non
                 return state if len(state) < 2 else None
             if len(state) < 2 or (operation.is_known and operation.returned != state[1]):
                 return None
-            return _first(state[1], state)
+            return state[1:]
     raise ValueError(operation.kind)
 
 

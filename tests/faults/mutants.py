@@ -73,12 +73,12 @@ def _no_unique_holder() -> None:
 
     mount = modelyard_registry.app.mount
 
-    def mount_without(server: Any, database: Any, *arguments: Any) -> None:
+    def mount_without(server: Any, database: Any, *arguments: Any, **named: Any) -> None:
         with database.engine.begin() as connection:
             connection.exec_driver_sql("DROP INDEX one_holder_per_stage")
-        mount(server, database, *arguments)
+        mount(server, database, *arguments, **named)
 
-    modelyard_registry.app.mount = mount_without  # type: ignore[assignment]
+    modelyard_registry.app.mount = mount_without
 
 
 def _acknowledged_before_commit() -> None:

@@ -77,9 +77,19 @@ GOOD: dict[str, tuple[Step, Any, Sequence[tuple[Any, ...]]]] = {
         (1,),
         [promote(0, 9, 1), promote(1, 2, 2), read(3, 4, 1)],
     ),
-    "a roll-back twice returns": (
+    "a roll-back twice goes back twice": (
         stage, (1,),
-        [promote(0, 1, 2), (2, 3, "roll_back", (), 1), (4, 5, "roll_back", (), 2), read(6, 7, 2)],
+        [
+            promote(0, 1, 2), promote(2, 3, 3),
+            (4, 5, "roll_back", (), 2), (6, 7, "roll_back", (), 1), read(8, 9, 1),
+        ],
+    ),
+    "a version that was rolled back may be promoted again": (
+        stage, (1,),
+        [
+            promote(0, 1, 2), (2, 3, "roll_back", (), 1), promote(4, 5, 2), promote(6, 7, 3),
+            (8, 9, "roll_back", (), 2),
+        ],
     ),
     "no version to roll back to": (stage, (1,), [(0, 1, "roll_back", (), STALE), read(2, 3, 1)]),
     "a roll-back with unknown outcome": (
@@ -117,6 +127,10 @@ BAD: dict[str, tuple[Step, Any, Sequence[tuple[Any, ...]]]] = {
     "refused as stale though it was not": (stage, (1,), [promote(0, 1, 2, 1, STALE)]),
     "a roll-back to the wrong one": (
         stage, (3, 2, 1), [(0, 1, "roll_back", (), 1)],
+    ),
+    "a second roll-back undoes the first": (
+        stage, (1,),
+        [promote(0, 1, 2), (2, 3, "roll_back", (), 1), (4, 5, "roll_back", (), 2)],
     ),
     "what never answered happened twice": (
         stage, (1,),

@@ -27,6 +27,7 @@ from modelyard_registry.models import Event, ModelName
 from modelyard_registry.operations import (
     aliases,
     chains,
+    deletions,
     history,
     importing,
     model_versions,
@@ -37,13 +38,14 @@ from modelyard_registry.operations.importing import OriginalModel, OriginalVersi
 from modelyard_registry.operations.model_versions import Registration
 from modelyard_registry.rules.history import Document, apply
 from modelyard_registry.rules.pinning import Pinned
+from modelyard_registry.rules.protection import PROTECTION_TAG
 
 NAMES = ("iris", "rosés", 'a "name"')
 names = st.sampled_from(NAMES)
 numbers = st.integers(1, 4)
-texts = st.sampled_from(["", "one", 'quoted "two"', "dreißig\n"])
+texts = st.sampled_from(["", "one", 'quoted "two"', "dreißig\n", "true", "false"])
 optional_texts = st.none() | texts
-keys = st.sampled_from(["team", "stage", "versions/1", "null"])
+keys = st.sampled_from(["team", "stage", "versions/1", "null", PROTECTION_TAG])
 origins = st.sampled_from(["here", "there"])
 words = st.sampled_from(["champion", "challenger", "tags"])
 chosen_stages = st.sampled_from(Stage)
@@ -194,12 +196,18 @@ class Histories(RuleBasedStateMachine):
 
     @rule(name=names, force=flags)
     def delete_model(self, name: str, force: bool) -> None:  # noqa: FBT001
-        self.do(lambda call: registered_models.delete_model(call, name, force=force, comment=""))
+        self.do(
+            lambda call: deletions.delete_model(
+                call, name, force=force, protects_staged=False, comment=""
+            )
+        )
 
     @rule(name=names, number=numbers, force=flags)
     def delete_version(self, name: str, number: int, force: bool) -> None:  # noqa: FBT001
         self.do(
-            lambda call: model_versions.delete_version(call, name, number, force=force, comment="")
+            lambda call: deletions.delete_version(
+                call, name, number, force=force, protects_staged=False, comment=""
+            )
         )
 
     @rule(name=names, number=numbers, description=optional_texts)
@@ -266,6 +274,15 @@ class Histories(RuleBasedStateMachine):
                 if row is None
             ]
         assert len(given) == len(set(given))
+
+    @invariant()
+    def the_tag_of_protection_and_the_field_agree(self) -> None:
+        with self.database.read() as session:
+            for name in self.names:
+                document = document_in_tables(session.connection(), name)
+                tag = document.get("tags", {}).get(PROTECTION_TAG)
+                protection = document.get("model", {}).get("deletion_protection", False)
+                assert protection == (tag == "true")
 
     @invariant()
     def numbers_grow_and_are_never_given_twice(self) -> None:

@@ -41,6 +41,9 @@ _COMMANDS = {
     "Models": {
         "run": "run a script that imports mlflow with Modelyard's SDK in its place",
         "models serve": "serve the version that a model URI resolves to, over HTTP",
+        "models rollback": "reinstate an earlier holder of a stage or an alias",
+        "models protect": "protect a model from deletion",
+        "models delete": "delete a model or a version",
     },
     "Operations": {
         "tokens": "create, list and revoke API tokens",
@@ -56,7 +59,16 @@ _COMMANDS = {
     },
 }
 """Summary of each command, by group; kept here because the command's extra may be missing."""
-_REMOTE = {"tokens", "gc", "erase", "import-mlflow", "export-mlflow"}
+_REMOTE = {
+    "models-delete",
+    "models-protect",
+    "models-rollback",
+    "tokens",
+    "gc",
+    "erase",
+    "import-mlflow",
+    "export-mlflow",
+}
 """Entry points of commands that only call a server, and run where no server does."""
 _MORE = "Run a command with --help for its options."
 _WIDTH = 15

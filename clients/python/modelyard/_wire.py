@@ -27,9 +27,11 @@ from modelyard.entities import (
     RunOutputs,
 )
 from modelyard.entities.model_registry import (
+    Deletion,
     ModelEvent,
     ModelVersion,
     RegisteredModel,
+    ReleasedVersion,
     ResolvedModel,
 )
 
@@ -206,6 +208,15 @@ def model_event(message: registry_pb2.ModelEvent) -> ModelEvent:
         previous_hash=message.previous_hash,
         hash=message.hash,
     )
+
+
+def deletion(
+    message: registry_pb2.DeleteRegisteredModelResponse | registry_pb2.DeleteModelVersionResponse,
+) -> Deletion:
+    released = [
+        ReleasedVersion(item.version, item.stage, list(item.aliases)) for item in message.released
+    ]
+    return Deletion(released, list(message.endpoints))
 
 
 def resolved_model(uri: str, message: registry_pb2.ResolveModelResponse) -> ResolvedModel:

@@ -35,6 +35,8 @@ def mount(
     store: ArtifactStore,
     tracking: grpc.Channel,
     clock: Clock = now_ms,
+    *,
+    protects_staged: bool = False,
 ) -> None:
     """Mount the registry on a server.
 
@@ -44,6 +46,7 @@ def mount(
         store: Store with the bytes of artifacts.
         tracking: Channel to `ArtifactsService`.
         clock: Returns Unix time in milliseconds.
+        protects_staged: Whether versions in Staging or Production are deleted only with force.
     """
     require_head(database, MIGRATIONS)
     restrict_to_callers(database, restriction)
@@ -52,7 +55,13 @@ def mount(
     server.add(
         registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"],
         RegistryServicer(
-            database, store, ArtifactsServiceStub(tracking), clock, notifier, server.stopping.is_set
+            database,
+            store,
+            ArtifactsServiceStub(tracking),
+            clock,
+            notifier,
+            server.stopping.is_set,
+            protects_staged=protects_staged,
         ),
         streams=_WATCHES,
         problem=database.problem,

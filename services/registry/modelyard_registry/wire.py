@@ -23,6 +23,7 @@ from modelyard_registry.models import (
     ModelVersion,
     RegisteredModel,
 )
+from modelyard_registry.operations.deletions import Released
 from modelyard_registry.rules.history import Document
 
 DOWNLOAD_EXPIRES_S = 15 * 60
@@ -70,6 +71,12 @@ def model_version(row: ModelVersion) -> pb.ModelVersion:
         experiment_id=row.experiment_id,
         digest=row.digest or "",
         verified=row.verified,
+    )
+
+
+def released_version(released: Released) -> pb.ReleasedVersion:
+    return pb.ReleasedVersion(
+        version=str(released.version), stage=released.stage, aliases=released.aliases
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from uuid import uuid4
 
 import mlflow
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 
@@ -56,6 +58,33 @@ def one_version_holds_a_stage() -> None:
     client.transition_model_version_stage(name, "2", "Production")
     assert client.get_model_version(name, "1").current_stage == "None"
     assert client.get_model_version(name, "2").current_stage == "Production"
+
+
+def a_tag_protects_a_model_from_deletion() -> None:
+    client = MlflowClient()
+    name, tag = _model(1), "modelyard.deletion_protection"
+    client.set_registered_model_tag(name, tag, "true")
+    deletions: list[Callable[[], object]] = [
+        lambda: client.delete_model_version(name, "1"),
+        lambda: client.delete_registered_model(name),
+    ]
+    for delete in deletions:
+        try:
+            delete()
+        except MlflowException as error:
+            assert "protected from deletion" in str(error)  # noqa: PT017 - no pytest here
+        else:
+            raise AssertionError("a protected model was deleted")
+    client.delete_registered_model_tag(name, tag)
+    client.delete_registered_model(name)
+
+
+def a_renamed_model_returns_to_its_name() -> None:
+    client = MlflowClient()
+    name = _model(1)
+    client.rename_registered_model(name, f"{name} for a while")
+    client.rename_registered_model(f"{name} for a while", name)
+    assert client.get_model_version(name, "1").name == name
 
 
 def numbers_are_never_used_again() -> None:

@@ -177,9 +177,12 @@ def versions_and_models_are_deleted() -> None:
     source, run_id = _source()
     for _ in range(2):
         client.create_model_version(name, source, run_id)
+    client.transition_model_version_stage(name, "2", "Production")
+    client.set_registered_model_alias(name, "champion", "2")
     client.delete_model_version(name, "2")
     refused(lambda: client.get_model_version(name, "2"))
     assert str(client.create_model_version(name, source, run_id).version) == "3"
+    client.transition_model_version_stage(name, "3", "Staging")
     client.delete_registered_model(name)
     assert client.search_model_versions(f"name='{name}'") == []
     assert refused(lambda: client.delete_registered_model(name)).error_code == (

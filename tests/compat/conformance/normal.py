@@ -12,7 +12,18 @@ from collections.abc import Mapping
 from typing import Any
 
 # Fields of our answers that MLflow does not have.
-OURS = frozenset({"etag", "request_id", "digest", "verified", "revision", "deletion_protection"})
+OURS = frozenset(
+    {
+        "etag",
+        "request_id",
+        "digest",
+        "verified",
+        "revision",
+        "deletion_protection",
+        "released",
+        "endpoints",
+    }
+)
 THEIRS = frozenset({"workspace"})  # always "default": ours has one
 UNNAMED = "anonymous"  # the user in our answers if none is given; MLflow omits it
 

@@ -44,7 +44,7 @@ class Reason(StrEnum):
     NOW = "An omitted time means now."
     NUMBERS = (
         "Version numbers are never reused, not even after a model is deleted; a model cannot be "
-        "renamed to a name that has had versions."
+        "renamed to a name under which another model has had versions."
     )
     ONE_HOLDER = (
         "Staging and Production hold at most one version each; a transition moves the previous one "

@@ -16,6 +16,8 @@ _ALSO = {
     "etag": grpc.StatusCode.ABORTED,  # it never matches
     "expected_holder": grpc.StatusCode.ABORTED,
     "new_name": grpc.StatusCode.ALREADY_EXISTS,  # an earlier value took it
+    "alias": grpc.StatusCode.FAILED_PRECONDITION,  # it was never set, so it has no earlier version
+    "to": grpc.StatusCode.FAILED_PRECONDITION,  # no earlier holder has that number
     "after_revision": grpc.StatusCode.OUT_OF_RANGE,
     "after_clock": grpc.StatusCode.OUT_OF_RANGE,
 }

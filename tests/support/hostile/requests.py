@@ -127,6 +127,19 @@ class World:
         self.call("RegistryService.SetRegisteredModelAlias", **fields)
         return "best"
 
+    def moved_alias(self) -> str:
+        """Return an alias that points at version 2, and pointed at version 1 before."""
+        for number in ("1", "2"):
+            fields = {"name": "iris", "alias": "moved", "version": number}
+            self.call("RegistryService.SetRegisteredModelAlias", **fields)
+        return "moved"
+
+    def taken_stage(self) -> str:
+        """Return a stage that version 2 holds, and version 1 held before."""
+        fields = {"name": "iris", "version": "2", "stage": "Production"}
+        self.call("RegistryService.TransitionModelVersionStage", **fields)
+        return "Production"
+
     def new_endpoint(self) -> str:
         endpoint_id = self.unique()
         self.call(
@@ -288,6 +301,7 @@ ARTIFACTS: dict[str, Callable[[World], dict[str, Any]]] = {
     "CreatePresignedUploadUrl": _in_run(path="b.txt", expiration=60),
     "CreatePresignedDownloadUrl": _in_run(path="notes/a.txt", expiration=60),
 }
+_BACK = {"name": "iris", "to": "1", "comment": "why"}
 REGISTRY: dict[str, Callable[[World], dict[str, Any]]] = {
     "CreateRegisteredModel": lambda world: {
         "name": world.unique(),
@@ -322,7 +336,8 @@ REGISTRY: dict[str, Callable[[World], dict[str, Any]]] = {
     "DeleteRegisteredModelAlias": _iris(alias="best"),
     "GetModelVersionByAlias": lambda world: {"name": "iris", "alias": world.alias()},
     "ResolveModel": _always(uri="models:/iris/1", include_downloads=False),
-    "RollbackStage": _iris(stage="Production", comment="why"),
+    "RollbackStage": lambda world: {"stage": world.taken_stage(), **_BACK},
+    "RollbackAlias": lambda world: {"alias": world.moved_alias(), **_BACK},
     "ListModelEvents": _iris(after_revision=0, page_size=10),
     "WatchModels": _iris(after_revision=0),
     "VerifyHistory": _iris(),

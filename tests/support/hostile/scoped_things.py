@@ -181,6 +181,7 @@ _SPECIAL: dict[tuple[str, str], Any] = {
     ("DeleteLoggedModelTag", "tag_key"): "k",
     ("RestoreRun", "run_id"): "<run_id>",
     ("RollbackStage", "stage"): "Staging",
+    **{(rpc, "to"): "" for rpc in ("RollbackStage", "RollbackAlias")},
     **{
         (rpc, "path"): "a/b.bin"
         for rpc in ("CreatePresignedUploadUrl", "CreatePresignedDownloadUrl")

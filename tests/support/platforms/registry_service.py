@@ -137,6 +137,18 @@ class Registry:
         reply: pb.RollbackStageResponse = self.call("RollbackStage", request)
         return reply.model_version
 
+    def roll_back_alias(
+        self, alias: str = "champion", name: str = "iris", **fields: Any
+    ) -> pb.ModelVersion:
+        request = pb.RollbackAliasRequest(name=name, alias=alias, **fields)
+        reply: pb.RollbackAliasResponse = self.call("RollbackAlias", request)
+        return reply.model_version
+
+    def rename(self, name: str, new_name: str) -> pb.RegisteredModel:
+        request = pb.RenameRegisteredModelRequest(name=name, new_name=new_name)
+        reply: pb.RenameRegisteredModelResponse = self.call("RenameRegisteredModel", request)
+        return reply.registered_model
+
     def get_model(self, name: str = "iris") -> pb.RegisteredModel:
         request = pb.GetRegisteredModelRequest(name=name)
         reply: pb.GetRegisteredModelResponse = self.call("GetRegisteredModel", request)
@@ -176,7 +188,9 @@ class Registry:
 
 
 @contextmanager
-def running_registry(folder: Path, dialect: Dialect = "sqlite") -> Iterator[Registry]:
+def running_registry(
+    folder: Path, dialect: Dialect = "sqlite", *, protects_staged: bool = False
+) -> Iterator[Registry]:
     store = MemoryStore(UrlSigner(b"0" * 32, lambda: "http://gateway.test"))
     tracking = SealingTracking(store)
     tracking_server = RpcServer()
@@ -185,7 +199,7 @@ def running_registry(folder: Path, dialect: Dialect = "sqlite") -> Iterator[Regi
     database = open_migrated(dialect, folder, MIGRATIONS)
     server, time = RpcServer(), Time()
     with connect(f"127.0.0.1:{tracking_port}", TRACKING) as channel:
-        mount(server, database, store, channel, time)
+        mount(server, database, store, channel, time, protects_staged=protects_staged)
         [port] = server.start("127.0.0.1:0")
         target = f"127.0.0.1:{port}"
         with connect(target, REGISTRY) as client:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.__main__ import main
 from modelyard.client import MlflowClient
 from modelyard.exceptions import (
     Aborted,
@@ -53,7 +54,7 @@ def test_protection_from_deletion_needs_force(client: MlflowClient, name: str) -
     assert client.update_registered_model(name, deletion_protection=True).deletion_protection
     with pytest.raises(InvalidState):
         client.delete_registered_model(name)
-    client.delete_registered_model(name, force=True)
+    client.delete_registered_model(name, force=True, comment="a drill")
 
 
 def test_versions_count_up_and_carry_where_they_came_from(
@@ -104,6 +105,76 @@ def test_a_stage_changes_hands_and_is_rolled_back(
     assert (last.action, last.comment, last.version) == ("STAGE_ROLLED_BACK", "bad numbers", "1")
     assert [event.revision for event in client.history(name)] == list(range(1, last.revision + 1))
     assert client.history(name, after_revision=last.revision) == []
+
+
+def test_a_rollback_goes_back_to_a_named_version_and_for_an_alias_too(
+    client: MlflowClient, name: str, source: str
+) -> None:
+    for number in (1, 2, 3):
+        client.create_model_version(name, source)
+        client.transition_model_version_stage(name, number, "Production")
+        client.set_registered_model_alias(name, "champion", number)
+    assert client.rollback(name, "Production", to=1).version == "1"
+    assert client.rollback(name, alias="champion", expected_holder=3).version == "2"
+    assert client.rollback(name, alias="champion", comment="worse").version == "1"
+    assert client.history(name)[-1].action == "ALIAS_ROLLED_BACK"
+    with pytest.raises(InvalidState, match="`to` can name: 2, 3"):
+        client.rollback(name, alias="champion")
+    for place in ({}, {"stage": "Production", "alias": "champion"}):
+        with pytest.raises(InvalidParameter, match="either a stage or an alias"):
+            client.rollback(name, **place)
+
+
+def test_a_deletion_returns_what_was_given_up(client: MlflowClient, name: str, source: str) -> None:
+    for _ in range(2):
+        client.create_model_version(name, source)
+    client.transition_model_version_stage(name, 1, "Production")
+    client.set_registered_model_alias(name, "champion", 2)
+    [released] = client.delete_model_version(name, 1, comment="bad data").released
+    assert (released.version, released.stage, released.aliases) == ("1", "Production", [])
+    assert client.history(name)[-1].comment == "bad data"
+    [released] = client.delete_registered_model(name).released
+    assert (released.version, released.stage, released.aliases) == ("2", "None", ["champion"])
+
+
+def test_the_commands_roll_back_protect_and_delete(
+    client: MlflowClient,
+    name: str,
+    source: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MODELYARD_TRACKING_URI", str(client.tracking_uri))
+    for number in (1, 2):
+        client.create_model_version(name, source)
+        client.transition_model_version_stage(name, number, "Production")
+        client.set_registered_model_alias(name, "champion", number)
+
+    def run(*words: str) -> tuple[int, str]:
+        code = main(["models", words[0], name, *words[1:]])
+        printed = capsys.readouterr()
+        return code, (printed.out + printed.err).replace(name, "iris")
+
+    rolled_back = run("rollback", "--stage", "production", "--to", "1", "--comment", "slow")
+    assert rolled_back == (0, "Version 1 of iris is in Production.\n")
+    assert run("rollback", "--alias", "champion") == (0, "Version 1 of iris is @champion.\n")
+    code, printed = run("rollback", "--alias", "champion")
+    assert (code, "`to` can name: 2" in printed) == (1, True)
+    assert run("protect") == (0, "iris is protected from deletion.\n")
+    assert run("delete")[0] == 1
+    assert run("delete", "--version", "1", "--force", "--comment", "a drill") == (
+        0,
+        "Version 1 of iris is deleted.\nVersion 1 was Production, @champion.\n",
+    )
+    assert run("protect", "--off") == (0, "iris is no longer protected from deletion.\n")
+    assert run("delete") == (0, "iris is deleted.\n")
+
+
+def test_a_renamed_model_returns_to_its_name(client: MlflowClient, name: str, source: str) -> None:
+    client.create_model_version(name, source)
+    client.rename_registered_model(name, f"{name} for a while")
+    client.rename_registered_model(f"{name} for a while", name)
+    assert client.create_model_version(name, source).version == "2"
 
 
 def test_an_unknown_stage_or_version_is_named(client: MlflowClient, name: str, source: str) -> None:

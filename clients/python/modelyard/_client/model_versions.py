@@ -13,7 +13,7 @@ from modelyard._client.calls import Calls
 from modelyard._client.registered_models import RegisteredModels
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.entities import PagedList
-from modelyard.entities.model_registry import ModelVersion, ResolvedModel
+from modelyard.entities.model_registry import Deletion, ModelVersion, ResolvedModel
 from modelyard.exceptions import InvalidParameter
 
 STAGES = ("None", "Staging", "Production", "Archived")
@@ -187,50 +187,73 @@ class ModelVersions(RegisteredModels, Calls):
     def rollback(
         self,
         name: str,
-        stage: str,
+        stage: str | None = None,
         comment: str | None = None,
         *,
+        alias: str | None = None,
+        to: str | int | None = None,
         expected_holder: str | int | None = None,
     ) -> ModelVersion:
-        """Reinstate the previous holder of a stage; the present holder moves to Archived.
+        """Reinstate an earlier holder of a stage, or point an alias back at an earlier version.
+
+        The present holder of a stage moves to Archived. Each further rollback goes further back: it
+        passes over versions that a rollback took out, until they are moved into the stage, or the
+        alias is set to them, again.
 
         Args:
             name: Name of the registered model.
-            stage: Staging or Production.
+            stage: Staging or Production; None for a rollback of an alias.
             comment: Reason for the rollback, kept in the history.
-            expected_holder: Number of the version expected to hold the stage.
+            alias: The alias, which may have been deleted; None for a rollback of a stage.
+            to: Number of the earlier holder, also one that a rollback took out; by default the
+                newest that no rollback took out.
+            expected_holder: Number of the version expected to hold the stage or alias, or "none".
 
         Returns:
-            The version that now holds the stage.
+            The version that now holds the stage or alias.
 
         Raises:
-            Aborted: Another version than `expected_holder` holds the stage.
-            InvalidState: No previous holder is left.
+            Aborted: Another version than `expected_holder` holds the stage or alias.
+            InvalidState: No such holder exists and is ready; the message lists what `to` can be.
+            InvalidParameter: Both or neither of `stage` and `alias` are given.
         """
-        request = pb.RollbackStageRequest(
-            name=name,
-            stage=stage,
-            comment=comment,
-            expected_holder=None if expected_holder is None else str(expected_holder),
-        )
-        reply = self._registry(request, pb.RollbackStageResponse)
-        return _wire.model_version(reply.model_version)
+        if (stage is None) == (alias is None):
+            raise InvalidParameter("Give either a stage or an alias, not both or neither.")
+        chosen = {
+            "to": None if to is None else str(to),
+            "expected_holder": None if expected_holder is None else str(expected_holder),
+        }
+        if alias is None:
+            of_stage = pb.RollbackStageRequest(name=name, stage=stage, comment=comment, **chosen)
+            reinstated = self._registry(of_stage, pb.RollbackStageResponse).model_version
+        else:
+            of_alias = pb.RollbackAliasRequest(name=name, alias=alias, comment=comment, **chosen)
+            reinstated = self._registry(of_alias, pb.RollbackAliasResponse).model_version
+        return _wire.model_version(reinstated)
 
     def delete_model_version(
         self, name: str, version: str | int, *, force: bool = False, comment: str | None = None
-    ) -> None:
-        """Delete a version permanently; its number is not used again.
+    ) -> Deletion:
+        """Delete a version permanently, also if it is in use; its number is not used again.
 
         Args:
             name: Name of the registered model.
             version: Number of the version.
-            force: Delete even if the model is protected from deletion or the version is in use.
+            force: Delete even if it is protected from deletion; needs an admin's token and a
+                comment.
             comment: Reason for the deletion, kept in the history.
+
+        Returns:
+            The stage and aliases that were given up, and the endpoints that refer to the version.
+
+        Raises:
+            InvalidState: The version is protected, and `force` is not given.
+            NotFound: The version does not exist.
         """
         request = pb.DeleteModelVersionRequest(
             name=name, version=str(version), force=force, comment=comment
         )
-        self._registry(request, pb.DeleteModelVersionResponse)
+        return _wire.deletion(self._registry(request, pb.DeleteModelVersionResponse))
 
     def search_model_versions(
         self,

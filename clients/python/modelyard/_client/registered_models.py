@@ -13,6 +13,7 @@ from modelyard._transport import rpc
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.entities import PagedList
 from modelyard.entities.model_registry import (
+    Deletion,
     ModelEvent,
     ModelVersion,
     RegisteredModel,
@@ -63,7 +64,11 @@ class RegisteredModels(Calls):
     def rename_registered_model(
         self, name: str, new_name: str, *, comment: str | None = None
     ) -> RegisteredModel:
-        """Rename a model, with its versions, to a name that was never used."""
+        """Rename a model with its versions to an unused name, or back to one of its former names.
+
+        Raises:
+            AlreadyExists: The name is taken, or had versions of other models.
+        """
         request = pb.RenameRegisteredModelRequest(name=name, new_name=new_name, comment=comment)
         reply = self._registry(request, pb.RenameRegisteredModelResponse)
         return _wire.registered_model(reply.registered_model)
@@ -83,7 +88,8 @@ class RegisteredModels(Calls):
             name: Name of the registered model.
             description: Text of at most 5,000 characters.
             deployment_job_id: Id of a deployment job, stored as given.
-            deletion_protection: Whether deletions without `force` are refused.
+            deletion_protection: Whether deletions without `force` are refused; the tag
+                `modelyard.deletion_protection` is the same setting.
             etag: Expected etag of the model.
 
         Raises:
@@ -100,20 +106,24 @@ class RegisteredModels(Calls):
 
     def delete_registered_model(
         self, name: str, *, force: bool = False, comment: str | None = None
-    ) -> None:
-        """Delete a model with all its versions permanently.
+    ) -> Deletion:
+        """Delete a model with all its versions permanently, also if it is in use.
 
         Args:
             name: Name of the registered model.
-            force: Delete even if the model is protected from deletion or in use.
+            force: Delete even if the model is protected from deletion; needs an admin's token and a
+                comment.
             comment: Reason for the deletion, kept in the history.
 
+        Returns:
+            The stages and aliases that were given up, and the endpoints that refer to the model.
+
         Raises:
-            InvalidState: The model is protected or in use, and `force` is not given.
+            InvalidState: The model is protected, and `force` is not given.
             NotFound: The model does not exist.
         """
         request = pb.DeleteRegisteredModelRequest(name=name, force=force, comment=comment)
-        self._registry(request, pb.DeleteRegisteredModelResponse)
+        return _wire.deletion(self._registry(request, pb.DeleteRegisteredModelResponse))
 
     def search_registered_models(
         self,

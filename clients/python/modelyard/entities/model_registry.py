@@ -158,6 +158,28 @@ class VerifiedHistory(Entity):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class ReleasedVersion(Entity):
+    """A deleted version that was in Staging or Production or had aliases."""
+
+    version: str
+    stage: str
+    aliases: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Deletion(Entity):
+    """What a deletion gave up.
+
+    Attributes:
+        released: The deleted versions that were in Staging or Production or had aliases.
+        endpoints: Ids of the endpoints that refer to what was deleted.
+    """
+
+    released: list[ReleasedVersion] = field(default_factory=list)
+    endpoints: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class ResolvedModel(Entity):
     """Result of resolving a model URI.
 

@@ -173,14 +173,28 @@ def require(grant: Grant, method: MethodDescriptor, needed: Permission) -> None:
         PermissionDenied: The grant lacks the permission; names the permission, the token, its role
             and the roles that have the permission.
     """
-    if needed not in grant.permissions:
-        raise _denied(grant, method, needed)
+    require_permission(grant, method.name, needed)
     if needed == Permission.ADMIN and grant.scope:
         raise PermissionDenied(
             f"{method.name} concerns all models and experiments; the token '{grant.name}' is "
             f"restricted to {grant.scope}. Use an admin's token without patterns.",
             permission=Permission.Name(needed),
         )
+
+
+def require_permission(grant: Grant, action: str, needed: Permission) -> None:
+    """Refuse an action whose permission the caller lacks.
+
+    Args:
+        grant: Grant of the caller.
+        action: Subject of the error message: the method, or what a field of its request asks for.
+        needed: Permission that the action needs.
+
+    Raises:
+        PermissionDenied: The grant lacks the permission; names it as `require` does.
+    """
+    if needed not in grant.permissions:
+        raise _denied(grant, action, needed)
 
 
 def check_time(grant: Grant, now_ms: int) -> None:
@@ -226,13 +240,13 @@ def _is(token: str, given: str) -> bool:
     return hmac.compare_digest(given.encode(), token.encode())
 
 
-def _denied(grant: Grant, method: MethodDescriptor, needed: Permission) -> PermissionDenied:
+def _denied(grant: Grant, action: str, needed: Permission) -> PermissionDenied:
     name = Permission.Name(needed)
     role = "its role" if grant.role is None else f"the role {role_name(grant.role)}"
     able = roles_with(needed)
     remedy = f"use a token of role {' or '.join(able)}" if able else "only services have it"
     return PermissionDenied(
-        f"{method.name} needs the permission {name}, which {role} of the token '{grant.name}' "
+        f"{action} needs the permission {name}, which {role} of the token '{grant.name}' "
         f"does not have; {remedy}.",
         permission=name,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from modelyard.internal import redacted
@@ -42,6 +43,17 @@ def at_least_one(variable: str, value: int) -> int:
     if value < 1:
         raise InvalidArgument(f"Invalid {variable} {value}: expected at least 1.")
     return value
+
+
+def one_of(*values: str) -> Callable[[str, str], str]:
+    """Return a check that a text is one of `values`."""
+
+    def check(variable: str, value: str) -> str:
+        if value not in values:
+            raise InvalidArgument(f"Invalid {variable} '{value}': expected {' or '.join(values)}.")
+        return value
+
+    return check
 
 
 def log_level(variable: str, level: str) -> str:

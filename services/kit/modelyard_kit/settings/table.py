@@ -183,7 +183,21 @@ class ReflectionSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpSettings(ReflectionSettings, UploadSettings, TokenSettings, ArtifactSettings):
+class DeletionSettings(Settings):
+    """Protection of registered models."""
+
+    deletion_protection: str = setting(
+        "`off`; `staged` refuses to delete a version in Staging or Production, and a model with "
+        "one, without `force`",
+        default="off",
+        check=checks.one_of("off", "staged"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpSettings(
+    DeletionSettings, ReflectionSettings, UploadSettings, TokenSettings, ArtifactSettings
+):
     """`modelyard up`: all services in one process, under one home."""
 
     host: str = setting("address of HTTP and gRPC; a public one needs a token", default="127.0.0.1")
@@ -271,7 +285,11 @@ class TrackingSettings(
 
 @dataclass(frozen=True, kw_only=True)
 class RegistrySettings(
-    TrackingTargetSettings, RegistryDatabaseSettings, SigningSettings, ServiceSettings
+    DeletionSettings,
+    TrackingTargetSettings,
+    RegistryDatabaseSettings,
+    SigningSettings,
+    ServiceSettings,
 ):
     """`modelyard registry`."""
 

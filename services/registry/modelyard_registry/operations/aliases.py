@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from modelyard_kit.references.names import check_alias
+from modelyard_kit.references.uris import Alias
 from modelyard_kit.rpc.calls import Call
-from modelyard_registry.models import ModelAlias
+from modelyard_registry.models import ModelAlias, ModelVersion
 from modelyard_registry.operations.changes import Change
 from modelyard_registry.operations.model_versions import get_version
+from modelyard_registry.operations.rollbacks import reinstated
 from modelyard_registry.rules.history import Action
+from modelyard_registry.rules.stages import check_holder
 
 
 def set_alias(call: Call, name: str, alias: str, number: int) -> None:
@@ -32,3 +35,37 @@ def delete_alias(call: Call, name: str, alias: str) -> None:
     if pointer is not None:
         change.remove(pointer)
         change.record(Action.ALIAS_DELETED, pointer.version)
+
+
+def roll_back(
+    call: Call, name: str, alias: str, *, to: int | None, expected_holder: str, comment: str
+) -> ModelVersion:
+    """Point an alias at a version that it pointed at before.
+
+    Args:
+        call: Call that makes the change.
+        name: Name of the model.
+        alias: The alias, which may have been deleted.
+        to: Number of the version; None for the newest that no rollback took the alias from since
+            the alias was last set to it.
+        expected_holder: Number of the version that the alias is expected to point at, "none" for a
+            deleted alias, or empty for any.
+        comment: Reason for the change, stored in the history.
+
+    Raises:
+        FailedPrecondition: No such version exists and is ready; the message lists what `to` can be.
+        Aborted: The alias points at another version than expected.
+    """
+    check_alias(alias)
+    change, _ = Change.begin(call, name)
+    pointer = call.session.get(ModelAlias, (name, alias))
+    present = None if pointer is None else pointer.version
+    check_holder(f"@{alias}", expected_holder, present)
+    earlier = reinstated(call.session, name, Alias(alias), present, to)
+    if pointer is None:
+        change.add(ModelAlias(name=name, alias=alias, version=earlier.version))
+    else:
+        change.set(pointer, version=earlier.version)
+    change.record(Action.ALIAS_ROLLED_BACK, earlier.version, comment)
+    call.session.expire(earlier, ["aliases"])
+    return earlier

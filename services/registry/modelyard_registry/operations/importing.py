@@ -28,8 +28,8 @@ from modelyard_registry.models import (
     RegisteredModel,
     RegisteredModelTag,
 )
-from modelyard_registry.operations import history
 from modelyard_registry.operations.changes import Change
+from modelyard_registry.operations.former_names import number_was_used
 from modelyard_registry.operations.model_versions import (
     Registration,
     SealedSource,
@@ -40,6 +40,7 @@ from modelyard_registry.operations.stages import holder, occupy
 from modelyard_registry.rules.history import Action
 from modelyard_registry.rules.names import MAX_NAME_CHARACTERS, check_tag_keys
 from modelyard_registry.rules.pinning import Pinned
+from modelyard_registry.rules.protection import PROTECTION_TAG, protects
 
 _MODEL, _VERSION = "model", "version"
 
@@ -96,27 +97,44 @@ def import_model(call: Call, origin: str, original: OriginalModel) -> tuple[Regi
         change, model = _new_model(call, origin, original)
     else:
         change, model = Change.begin(call, name)
-    protection = original.deletion_protection
+    tags = dict(original.tags)
+    protection = _protection(original, present=model.deletion_protection)
+    if protection:
+        tags.setdefault(PROTECTION_TAG, "true")
     change.set(
         model,
         user_id=original.user_id,
         description=original.description,
         deployment_job_id=original.deployment_job_id,
-        deletion_protection=model.deletion_protection if protection is None else protection,
+        deletion_protection=protection,
         created_ms=original.created_ms,
         updated_ms=original.updated_ms,
     )
-    tags = select(RegisteredModelTag).where(RegisteredModelTag.name == model.name)
+    present = select(RegisteredModelTag).where(RegisteredModelTag.name == model.name)
     _replace_tags(
         change,
-        call.session.scalars(tags).all(),
-        dict(original.tags),
+        call.session.scalars(present).all(),
+        tags,
         lambda key, value: RegisteredModelTag(name=model.name, key=key, value=value),
     )
     _raise_next_version(change, original.next_version)
     if not change.is_empty:
         change.record(Action.MODEL_IMPORTED, comment=f"from {origin}")
     return model, created
+
+
+def _protection(original: OriginalModel, *, present: bool) -> bool:
+    """Return whether a model is protected after its import: as field or tag say, or as before."""
+    given, tag = original.deletion_protection, dict(original.tags).get(PROTECTION_TAG)
+    if tag is None:
+        return present if given is None else given
+    if given not in (None, protects(tag)):
+        raise InvalidArgument(
+            f"The model {original.name} has deletion_protection={str(given).lower()} and the tag "
+            f"{PROTECTION_TAG}={tag}; expected that both agree, or only one of them.",
+            field="registered_model.deletion_protection",
+        )
+    return protects(tag)
 
 
 def import_version(
@@ -222,7 +240,7 @@ def _find_version(
     if session.get(Imported, (origin, _VERSION, _version_id(original))) is not None:
         if version is not None:
             return version
-    elif version is None and not history.number_was_used(session, name, number):
+    elif version is None and not number_was_used(session, name, number):
         return None
     reason = "was created here" if version is not None else "was deleted here"
     raise AlreadyExists(

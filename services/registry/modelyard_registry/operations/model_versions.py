@@ -23,8 +23,8 @@ from modelyard_kit.references.uris import (
 )
 from modelyard_kit.rpc.calls import Call
 from modelyard_registry.models import READY, ModelAlias, ModelVersion, ModelVersionTag
-from modelyard_registry.operations.changes import Change, Documented
-from modelyard_registry.operations.registered_models import check_deletable, get_model
+from modelyard_registry.operations.changes import Change
+from modelyard_registry.operations.registered_models import get_model
 from modelyard_registry.rules.history import Action
 from modelyard_registry.rules.names import check_etag, check_tag_keys
 from modelyard_registry.rules.pinning import Pinned
@@ -251,18 +251,6 @@ def update_version(
         change.set(version, description=description, updated_ms=call.now_ms)
         change.record(Action.VERSION_UPDATED, number)
     return version
-
-
-def delete_version(call: Call, name: str, number: int, *, force: bool, comment: str) -> None:
-    """Delete a version with its tags and aliases permanently."""
-    change, model = Change.begin(call, name)
-    version = get_version(call.session, name, number)
-    check_deletable(model, force=force)
-    children_first: list[Documented] = [*version.aliases, *version.tags, version]
-    for row in children_first:
-        change.remove(row)
-    change.set(model, updated_ms=call.now_ms)
-    change.record(Action.VERSION_DELETED, number, comment)
 
 
 def set_tag(call: Call, name: str, number: int, key: str, value: str) -> None:

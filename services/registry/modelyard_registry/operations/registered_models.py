@@ -8,7 +8,7 @@ from contextlib import suppress
 from sqlalchemy import Executable, delete, func, insert, literal, select, tuple_, update
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from modelyard_kit.errors import AlreadyExists, FailedPrecondition
+from modelyard_kit.errors import AlreadyExists
 from modelyard_kit.keys import checked_key
 from modelyard_kit.references.names import check_model_name
 from modelyard_kit.references.stages import Stage
@@ -23,8 +23,10 @@ from modelyard_registry.models import (
     RegisteredModelTag,
 )
 from modelyard_registry.operations.changes import Change, Documented, no_model
+from modelyard_registry.operations.former_names import check_free
 from modelyard_registry.rules.history import Action
 from modelyard_registry.rules.names import check_etag, check_tag_keys
+from modelyard_registry.rules.protection import PROTECTION_TAG, protects
 
 _PARTS = (ModelVersion, ModelVersionTag, RegisteredModelTag, ModelAlias)
 """The tables of a model's parts, parents before children."""
@@ -39,8 +41,10 @@ def create_model(
     deployment_job_id: str | None,
     tags: Sequence[tuple[str, str]],
 ) -> RegisteredModel:
+    """Create a model without versions; `PROTECTION_TAG` among its tags protects it."""
     check_model_name(name)
     check_tag_keys(key for key, _ in tags)
+    protection = protects(dict(tags).get(PROTECTION_TAG, "false"))
     if call.session.get(RegisteredModel, name) is not None:
         raise _taken(name)
     change = Change.begin_name(call, name)
@@ -49,7 +53,7 @@ def create_model(
         description=description,
         user_id=call.actor,
         deployment_job_id=deployment_job_id,
-        deletion_protection=False,
+        deletion_protection=protection,
         created_ms=call.now_ms,
         updated_ms=call.now_ms,
     )
@@ -118,91 +122,87 @@ def update_model(
     }
     if values:
         change.set(model, **values, updated_ms=call.now_ms)
+    if deletion_protection is not None:
+        _put_protection_tag(change, call.session, name, protection=deletion_protection)
+    if not change.is_empty:
         change.record(Action.MODEL_UPDATED)
     return model
 
 
+def _put_protection_tag(change: Change, session: Session, name: str, *, protection: bool) -> None:
+    tag = session.get(RegisteredModelTag, (name, PROTECTION_TAG))
+    if protection and (tag is None or not protects(tag.value)):
+        _put_tag(change, session, name, PROTECTION_TAG, "true")
+    elif tag is not None and not protection and protects(tag.value):
+        change.remove(tag)
+
+
 def rename_model(call: Call, name: str, new_name: str, *, comment: str) -> RegisteredModel:
-    """Rename a model with all its parts; the old name keeps its history and version counter."""
+    """Rename a model with all its parts; the old name keeps its history and version counter.
+
+    Raises:
+        AlreadyExists: The new name is taken, or its version numbers would be reused.
+    """
     check_model_name(new_name)
     Change.lock(call, {name, new_name})
     leaving, model = Change.begin(call, name)
     if call.session.get(RegisteredModel, new_name) is not None:
         raise _taken(new_name)
     arriving = Change.begin_name(call, new_name)
-    if arriving.names.next_version > 1:
-        raise AlreadyExists(
-            f"The name {new_name} had versions before, and version numbers are never reused; "
-            "choose a name that was never used.",
-            name=new_name,
-        )
-    rows = _rows(call.session, model)
+    check_free(call.session, arriving.names, name)
+    rows = rows_of(call.session, model)
     for row in rows:
         leaving.note_removed(row)
     for row in reversed(rows):
         arriving.note_added(row)
     # The keys have `ON UPDATE CASCADE`, but a database cascades row by row, in one long statement.
-    for statement in (*_copying(name, new_name), *_deleting(name)):
+    for statement in (*_copying(name, new_name), *deleting(name)):
         call.session.execute(statement)
     renamed = get_model(call.session, new_name)
     # Unset first: a second rename from the same name must be a change, for the event to have it.
     leaving.set(leaving.names, renamed_from=None)
-    arriving.set(arriving.names, next_version=leaving.names.next_version, renamed_from=name)
+    arriving.set(arriving.names, renamed_from=None)
+    next_version = max(leaving.names.next_version, arriving.names.next_version)
+    arriving.set(arriving.names, next_version=next_version, renamed_from=name)
     arriving.set(renamed, updated_ms=call.now_ms)
     leaving.record(Action.MODEL_RENAMED, comment=comment)
     arriving.record(Action.MODEL_RENAMED, comment=comment)
     return renamed
 
 
-def delete_model(call: Call, name: str, *, force: bool, comment: str) -> None:
-    """Delete a model with all its parts permanently; its name keeps history and version counter."""
-    change, model = Change.begin(call, name)
-    check_deletable(model, force=force)
-    for row in _rows(call.session, model):
-        change.note_removed(row)
-    for statement in _deleting(name):
-        call.session.execute(statement)
-    change.record(Action.MODEL_DELETED, comment=comment)
-
-
-def check_deletable(model: RegisteredModel, *, force: bool) -> None:
-    """Refuse to delete a protected model or a version of one.
-
-    Raises:
-        FailedPrecondition: The model is protected and `force` is not set.
-    """
-    if model.deletion_protection and not force:
-        raise FailedPrecondition(
-            f"Registered Model {model.name} is protected from deletion; set its "
-            "deletion_protection to false, or delete with force.",
-            name=model.name,
-        )
-
-
 def set_tag(call: Call, name: str, key: str, value: str) -> None:
-    """Set a tag; an equal value changes nothing."""
+    """Set a tag; an equal value changes nothing. `PROTECTION_TAG` sets the protection, too."""
     checked_key(key, "key")
-    change, _ = Change.begin(call, name)
-    tag = call.session.get(RegisteredModelTag, (name, key))
-    if tag is None:
-        change.add(RegisteredModelTag(name=name, key=key, value=value))
-    elif tag.value == value:
-        return
-    else:
-        change.set(tag, value=value)
-    change.record(Action.MODEL_TAG_SET)
+    protection = protects(value) if key == PROTECTION_TAG else None
+    change, model = Change.begin(call, name)
+    _put_tag(change, call.session, name, key, value)
+    if protection is not None:
+        change.set(model, deletion_protection=protection)
+    if not change.is_empty:
+        change.record(Action.MODEL_TAG_SET)
 
 
 def delete_tag(call: Call, name: str, key: str) -> None:
-    """Delete a tag; deleting a missing one changes nothing."""
-    change, _ = Change.begin(call, name)
+    """Delete a tag, and the protection with `PROTECTION_TAG`; a missing one changes nothing."""
+    change, model = Change.begin(call, name)
     tag = call.session.get(RegisteredModelTag, (name, key))
     if tag is not None:
         change.remove(tag)
+    if key == PROTECTION_TAG:
+        change.set(model, deletion_protection=False)
+    if not change.is_empty:
         change.record(Action.MODEL_TAG_DELETED)
 
 
-def _rows(session: Session, model: RegisteredModel) -> Sequence[Documented]:
+def _put_tag(change: Change, session: Session, name: str, key: str, value: str) -> None:
+    tag = session.get(RegisteredModelTag, (name, key))
+    if tag is None:
+        change.add(RegisteredModelTag(name=name, key=key, value=value))
+    else:
+        change.set(tag, value=value)
+
+
+def rows_of(session: Session, model: RegisteredModel) -> Sequence[Documented]:
     """Return the rows of a model and its parts, children before parents."""
     rows: list[Documented] = []
     for part in reversed(_PARTS):
@@ -221,7 +221,7 @@ def _copying(name: str, new_name: str) -> Iterator[Executable]:
     yield update(Imported).where(Imported.name == name).values(name=new_name)
 
 
-def _deleting(name: str) -> Iterator[Executable]:
+def deleting(name: str) -> Iterator[Executable]:
     for table in reversed(_TABLES):
         yield delete(table).where(table.c.name == name)
 

@@ -7,14 +7,13 @@ from typing import Any
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
-from modelyard_kit.errors import FailedPrecondition
 from modelyard_kit.references.stages import Stage
 from modelyard_kit.rpc.calls import Call
 from modelyard_registry.metrics import transitions
 from modelyard_registry.models import ModelVersion
-from modelyard_registry.operations import history
 from modelyard_registry.operations.changes import Change
 from modelyard_registry.operations.model_versions import TO_SHOW, get_version
+from modelyard_registry.operations.rollbacks import reinstated
 from modelyard_registry.rules.history import Action
 from modelyard_registry.rules.names import check_etag
 from modelyard_registry.rules.stages import check_exclusive, check_holder
@@ -63,28 +62,33 @@ def transition_stage(
 
 
 def roll_back(
-    call: Call, name: str, stage: Stage, *, expected_holder: str, comment: str
+    call: Call,
+    name: str,
+    stage: Stage,
+    *,
+    to: int | None = None,
+    expected_holder: str,
+    comment: str,
 ) -> ModelVersion:
-    """Reinstate the newest earlier holder of a stage, and archive the present one.
+    """Reinstate an earlier holder of a stage, and archive the present one.
 
-    The archived version is the newest earlier holder afterwards, so a second rollback undoes the
-    first.
+    Args:
+        call: Call that makes the change.
+        name: Name of the model.
+        stage: An exclusive stage.
+        to: Number of the earlier holder; None for the newest that no rollback took out since its
+            last ordinary transition into the stage.
+        expected_holder: As in `transition_stage`.
+        comment: Reason for the change, stored in the history.
 
     Raises:
-        FailedPrecondition: No other version that held the stage still exists and is ready.
+        FailedPrecondition: No such version exists and is ready; the message lists what `to` can be.
     """
     check_exclusive(stage, "A rollback")
     change, model = Change.begin(call, name)
     present = holder(call.session, name, stage)
     check_holder(stage, expected_holder, _number(present))
-    earlier = _earlier_holder(call.session, name, stage, present)
-    if earlier is None:
-        raise FailedPrecondition(
-            f"Nothing to roll back to: no other version of {name} that was in {stage} still exists "
-            "and is ready.",
-            name=name,
-            stage=stage,
-        )
+    earlier = reinstated(call.session, name, stage, _number(present), to)
     _count(call.session, earlier.stage, stage)
     if present is not None:
         occupy(change, present, Stage.ARCHIVED, updated_ms=call.now_ms)
@@ -133,19 +137,6 @@ def _version_and_holder(
     both = session.scalars(found).unique().all()
     occupant = next((row for row in both if stage.is_exclusive and row.stage == stage), None)
     return get_version(session, name, number), occupant
-
-
-def _earlier_holder(
-    session: Session, name: str, stage: Stage, present: ModelVersion | None
-) -> ModelVersion | None:
-    seen = set() if present is None else {present.version}
-    for number in history.holders(session, name, stage):
-        if number not in seen:
-            seen.add(number)
-            earlier = session.get(ModelVersion, (name, number))
-            if earlier is not None and earlier.is_ready:
-                return earlier
-    return None
 
 
 def _number(version: ModelVersion | None) -> int | None:

@@ -53,6 +53,7 @@ class Action(_Named):
     STAGE_ROLLED_BACK = auto()
     MODEL_IMPORTED = auto()
     VERSION_IMPORTED = auto()
+    ALIAS_ROLLED_BACK = auto()
 
 
 class EndpointAction(_Named):

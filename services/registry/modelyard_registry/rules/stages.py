@@ -26,22 +26,22 @@ def check_exclusive(stage: Stage, purpose: str) -> None:
         )
 
 
-def check_holder(stage: Stage, expected: str, holder: int | None) -> None:
-    """Refuse a move that expects another holder of the stage.
+def check_holder(place: str, expected: str, holder: int | None) -> None:
+    """Refuse a move that expects another holder of a stage or target of an alias.
 
     Args:
-        stage: An exclusive stage.
-        expected: Number of the expected holder, `none` for a vacant stage, or empty for any.
-        holder: Number of the current holder; None if the stage is vacant.
+        place: An exclusive stage, or an alias as `@champion`.
+        expected: Number of the expected holder, `none` for none, or empty for any.
+        holder: Number of the current holder; None if there is none.
 
     Raises:
-        Aborted: The stage has another holder than expected.
+        Aborted: Another version is the holder.
     """
     now = NO_HOLDER if holder is None else str(holder)
     if expected and expected.lower() != now:
         raise Aborted(
-            f"Holder mismatch: {stage} is held by {_shown(now)}, the request expected "
-            f"{_shown(expected)}. Nothing was written; read the stage again, then retry.",
+            f"Holder mismatch: {place} is held by {_shown(now)}, the request expected "
+            f"{_shown(expected)}. Nothing was written; read it again, then retry.",
             expected_holder=expected,
             holder=now,
         )

@@ -9,6 +9,7 @@ from modelyard_kit.artifacts import ArtifactStore
 from modelyard_kit.clock import Clock
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.notify import Notifier
+from modelyard_registry.servicer.deletions import Deletions
 from modelyard_registry.servicer.history import History
 from modelyard_registry.servicer.importing import Importing
 from modelyard_registry.servicer.model_versions import ModelVersions
@@ -16,7 +17,7 @@ from modelyard_registry.servicer.registered_models import RegisteredModels
 from modelyard_registry.servicer.resolving import Resolving
 
 
-class RegistryServicer(RegisteredModels, ModelVersions, Resolving, History, Importing):
+class RegistryServicer(RegisteredModels, ModelVersions, Deletions, Resolving, History, Importing):
     """All RPCs of `RegistryService`.
 
     Args:
@@ -26,6 +27,7 @@ class RegistryServicer(RegisteredModels, ModelVersions, Resolving, History, Impo
         clock: Returns Unix time in milliseconds.
         notifier: Wakes the watches after each commit.
         is_stopping: Returns True once the server stops, which ends the watches.
+        protects_staged: Whether versions in Staging or Production are deleted only with force.
     """
 
     def __init__(
@@ -36,6 +38,8 @@ class RegistryServicer(RegisteredModels, ModelVersions, Resolving, History, Impo
         clock: Clock,
         notifier: Notifier,
         is_stopping: Callable[[], bool],
+        *,
+        protects_staged: bool,
     ) -> None:
         self.database = database
         self.store = store
@@ -43,3 +47,4 @@ class RegistryServicer(RegisteredModels, ModelVersions, Resolving, History, Impo
         self.clock = clock
         self.notifier = notifier
         self.is_stopping = is_stopping
+        self.protects_staged = protects_staged

@@ -93,23 +93,11 @@ class ModelVersions:
             call,
             request.name,
             Stage.parse(request.stage),
+            to=version_number(request.to) if request.to else None,
             expected_holder=request.expected_holder,
             comment=request.comment,
         )
         return pb.RollbackStageResponse(model_version=wire.model_version(reinstated))
-
-    @writes
-    def DeleteModelVersion(
-        self, request: pb.DeleteModelVersionRequest, call: Call
-    ) -> pb.DeleteModelVersionResponse:
-        model_versions.delete_version(
-            call,
-            request.name,
-            version_number(request.version),
-            force=request.force,
-            comment=request.comment,
-        )
-        return pb.DeleteModelVersionResponse()
 
     @reads
     def GetModelVersion(

@@ -55,15 +55,6 @@ class RegisteredModels:
         )
         return pb.UpdateRegisteredModelResponse(registered_model=_message(call, updated))
 
-    @writes
-    def DeleteRegisteredModel(
-        self, request: pb.DeleteRegisteredModelRequest, call: Call
-    ) -> pb.DeleteRegisteredModelResponse:
-        registered_models.delete_model(
-            call, request.name, force=request.force, comment=request.comment
-        )
-        return pb.DeleteRegisteredModelResponse()
-
     @reads
     def GetRegisteredModel(
         self, request: pb.GetRegisteredModelRequest, call: Call
@@ -127,6 +118,20 @@ class RegisteredModels:
     ) -> pb.DeleteRegisteredModelAliasResponse:
         aliases.delete_alias(call, request.name, request.alias)
         return pb.DeleteRegisteredModelAliasResponse()
+
+    @writes
+    def RollbackAlias(
+        self, request: pb.RollbackAliasRequest, call: Call
+    ) -> pb.RollbackAliasResponse:
+        reinstated = aliases.roll_back(
+            call,
+            request.name,
+            request.alias,
+            to=version_number(request.to) if request.to else None,
+            expected_holder=request.expected_holder,
+            comment=request.comment,
+        )
+        return pb.RollbackAliasResponse(model_version=wire.model_version(reinstated))
 
 
 def _message(call: Call, row: RegisteredModel) -> pb.RegisteredModel:

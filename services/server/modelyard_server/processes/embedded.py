@@ -90,7 +90,13 @@ class Embedded:
     ) -> int:
         tracking = connect(f"unix:{self.socket}", *SERVICES["tracking"])
         self.server.on_close(tracking.close)
-        modelyard_registry.app.mount(self.server, registry, store, tracking)
+        modelyard_registry.app.mount(
+            self.server,
+            registry,
+            store,
+            tracking,
+            protects_staged=settings.deletion_protection == "staged",
+        )
         modelyard_serving.app.mount(self.server)
         if settings.reflection:
             from modelyard_kit.rpc import reflection

@@ -34,5 +34,11 @@ def _start(settings: RegistrySettings, undo: ExitStack) -> running.Running:
     database = open_own("registry", settings.registry_database_url, settings.home)
     undo.callback(database.close)
     server = RpcServer(token, tls.server(), tokens=modelyard_registry.app.api_tokens(database))
-    modelyard_registry.app.mount(server, database, store, tracking)
+    modelyard_registry.app.mount(
+        server,
+        database,
+        store,
+        tracking,
+        protects_staged=settings.deletion_protection == "staged",
+    )
     return running.listen_grpc(server, settings, "registry", undo)

@@ -135,6 +135,7 @@ class ModelEvent(_message.Message):
         STAGE_ROLLED_BACK: _ClassVar[ModelEvent.Action]
         MODEL_IMPORTED: _ClassVar[ModelEvent.Action]
         VERSION_IMPORTED: _ClassVar[ModelEvent.Action]
+        ALIAS_ROLLED_BACK: _ClassVar[ModelEvent.Action]
     ACTION_UNSPECIFIED: ModelEvent.Action
     MODEL_CREATED: ModelEvent.Action
     MODEL_UPDATED: ModelEvent.Action
@@ -153,6 +154,7 @@ class ModelEvent(_message.Message):
     STAGE_ROLLED_BACK: ModelEvent.Action
     MODEL_IMPORTED: ModelEvent.Action
     VERSION_IMPORTED: ModelEvent.Action
+    ALIAS_ROLLED_BACK: ModelEvent.Action
     NAME_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     CLOCK_FIELD_NUMBER: _ClassVar[int]
@@ -245,9 +247,23 @@ class DeleteRegisteredModelRequest(_message.Message):
     comment: str
     def __init__(self, name: _Optional[str] = ..., force: bool = ..., comment: _Optional[str] = ...) -> None: ...
 
+class ReleasedVersion(_message.Message):
+    __slots__ = ("version", "stage", "aliases")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    stage: str
+    aliases: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, version: _Optional[str] = ..., stage: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class DeleteRegisteredModelResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("released", "endpoints")
+    RELEASED_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    released: _containers.RepeatedCompositeFieldContainer[ReleasedVersion]
+    endpoints: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, released: _Optional[_Iterable[_Union[ReleasedVersion, _Mapping]]] = ..., endpoints: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class GetRegisteredModelRequest(_message.Message):
     __slots__ = ("name",)
@@ -376,8 +392,12 @@ class DeleteModelVersionRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., force: bool = ..., comment: _Optional[str] = ...) -> None: ...
 
 class DeleteModelVersionResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("released", "endpoints")
+    RELEASED_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    released: _containers.RepeatedCompositeFieldContainer[ReleasedVersion]
+    endpoints: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, released: _Optional[_Iterable[_Union[ReleasedVersion, _Mapping]]] = ..., endpoints: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class GetModelVersionRequest(_message.Message):
     __slots__ = ("name", "version")
@@ -564,18 +584,40 @@ class ResolveModelResponse(_message.Message):
     def __init__(self, model_version: _Optional[_Union[ModelVersion, _Mapping]] = ..., digest: _Optional[str] = ..., manifest: _Optional[bytes] = ..., downloads: _Optional[_Iterable[_Union[ObjectDownload, _Mapping]]] = ..., run_id: _Optional[str] = ..., model_id: _Optional[str] = ..., experiment_id: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class RollbackStageRequest(_message.Message):
-    __slots__ = ("name", "stage", "comment", "expected_holder")
+    __slots__ = ("name", "stage", "comment", "expected_holder", "to")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
     COMMENT_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_HOLDER_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
     name: str
     stage: str
     comment: str
     expected_holder: str
-    def __init__(self, name: _Optional[str] = ..., stage: _Optional[str] = ..., comment: _Optional[str] = ..., expected_holder: _Optional[str] = ...) -> None: ...
+    to: str
+    def __init__(self, name: _Optional[str] = ..., stage: _Optional[str] = ..., comment: _Optional[str] = ..., expected_holder: _Optional[str] = ..., to: _Optional[str] = ...) -> None: ...
 
 class RollbackStageResponse(_message.Message):
+    __slots__ = ("model_version",)
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    model_version: ModelVersion
+    def __init__(self, model_version: _Optional[_Union[ModelVersion, _Mapping]] = ...) -> None: ...
+
+class RollbackAliasRequest(_message.Message):
+    __slots__ = ("name", "alias", "comment", "expected_holder", "to")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ALIAS_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_HOLDER_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    alias: str
+    comment: str
+    expected_holder: str
+    to: str
+    def __init__(self, name: _Optional[str] = ..., alias: _Optional[str] = ..., comment: _Optional[str] = ..., expected_holder: _Optional[str] = ..., to: _Optional[str] = ...) -> None: ...
+
+class RollbackAliasResponse(_message.Message):
     __slots__ = ("model_version",)
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     model_version: ModelVersion

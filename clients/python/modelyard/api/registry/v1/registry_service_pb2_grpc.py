@@ -150,6 +150,11 @@ class RegistryServiceStub(object):
                 request_serializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.RollbackStageRequest.SerializeToString,
                 response_deserializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.RollbackStageResponse.FromString,
                 _registered_method=True)
+        self.RollbackAlias = channel.unary_unary(
+                '/modelyard.api.registry.v1.RegistryService/RollbackAlias',
+                request_serializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.RollbackAliasRequest.SerializeToString,
+                response_deserializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.RollbackAliasResponse.FromString,
+                _registered_method=True)
         self.ListModelEvents = channel.unary_unary(
                 '/modelyard.api.registry.v1.RegistryService/ListModelEvents',
                 request_serializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.ListModelEventsRequest.SerializeToString,
@@ -199,8 +204,9 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RenameRegisteredModel(self, request, context):
-        """Moves a model, its versions, stages, aliases and tags to a new name. Fails with
-        RESOURCE_ALREADY_EXISTS when the new name is taken or ever had versions.
+        """Moves a model, its versions, stages, aliases and tags to a new name, or back to one of its former
+        names. Fails with RESOURCE_ALREADY_EXISTS when the new name is taken, had versions and was never the
+        model's own, or had a version of another model with a number that this model uses too.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -214,8 +220,10 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteRegisteredModel(self, request, context):
-        """Deletes a model and all its versions permanently; version numbers are never reused. Fails with
-        INVALID_STATE when the model is protected and `force` is not set.
+        """Deletes a model and all its versions permanently; version numbers are never reused. The reply
+        names the stages and aliases that were given up. Fails with INVALID_STATE when `force` is not set
+        and the model is protected or, if the server protects staged versions, has a version in Staging or
+        Production; with PERMISSION_DENIED when `force` is set and the caller lacks ADMIN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -270,8 +278,9 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteModelVersion(self, request, context):
-        """Deletes a version permanently; its number is never reused. Fails with INVALID_STATE when the
-        model is protected and `force` is not set.
+        """Deletes a version permanently; its number is never reused. The reply names the stage and aliases
+        that were given up. Fails as DeleteRegisteredModel does, where only the stage of this version
+        counts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -358,9 +367,17 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RollbackStage(self, request, context):
-        """Reinstates the newest earlier holder of a stage that still exists and is ready; the present
-        holder moves to Archived. A second rollback undoes the first. Fails with INVALID_STATE when
-        there is no earlier holder.
+        """Reinstates an earlier holder of a stage that still exists and is ready: the one that `to` names,
+        or the newest that no rollback took out of the stage since its last transition into it. The
+        present holder moves to Archived. Fails with INVALID_STATE when there is no such version.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackAlias(self, request, context):
+        """Points an alias at a version it pointed at before, chosen as RollbackStage does. Fails with
+        INVALID_STATE when there is no such version.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -540,6 +557,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.RollbackStage,
                     request_deserializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.RollbackStageRequest.FromString,
                     response_serializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.RollbackStageResponse.SerializeToString,
+            ),
+            'RollbackAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackAlias,
+                    request_deserializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.RollbackAliasRequest.FromString,
+                    response_serializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.RollbackAliasResponse.SerializeToString,
             ),
             'ListModelEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModelEvents,
@@ -1199,6 +1221,33 @@ class RegistryService(object):
             '/modelyard.api.registry.v1.RegistryService/RollbackStage',
             modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.RollbackStageRequest.SerializeToString,
             modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.RollbackStageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.api.registry.v1.RegistryService/RollbackAlias',
+            modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.RollbackAliasRequest.SerializeToString,
+            modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.RollbackAliasResponse.FromString,
             options,
             channel_credentials,
             insecure,
