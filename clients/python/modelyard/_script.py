@@ -32,7 +32,6 @@ def run(arguments: list[str]) -> int:
     words: list[str] = options.words
     if not words:
         _parser().error("a script is missing")
-    install_as_mlflow()
     try:
         if options.module:
             _run_module(words)
@@ -57,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run_module(words: list[str]) -> None:
+    install_as_mlflow()
     sys.argv = words
     if not sys.flags.safe_path:
         sys.path[0] = str(Path.cwd())
@@ -66,6 +66,7 @@ def _run_module(words: list[str]) -> None:
 def _run_script(words: list[str]) -> None:
     path = Path(words[0])
     code = _compiled(path)
+    install_as_mlflow()
     sys.argv = words
     if not sys.flags.safe_path:
         sys.path[0] = str(path.resolve().parent)
