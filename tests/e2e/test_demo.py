@@ -29,6 +29,7 @@ def test_the_demo_promotes_swaps_and_rolls_back_without_a_failed_request(tmp_pat
         "version 2 answers ['setosa']",
         "version 1 answers again",
         "requests answered meanwhile, 0 failed",
+        "rolled Production back to version 1, which was in ",
         "version 1 is in Production",
         "version 2 is in Archived",
     ):

@@ -179,10 +179,7 @@ def _print_history() -> None:
     client = MlflowClient()
     print(f"history of {_NAME}:")
     for event in client.history(_NAME):
-        what = f"{event.revision:>3}  {event.actor}  {event.action}"
-        of = f"  version {event.version}" if event.version else ""
-        why = f"  ({event.comment})" if event.comment else ""
-        print(f"{what}{of}{why}")
+        print(f"{event.revision:>3}  {event.sentence}")
     for version in client.search_model_versions(f"name='{_NAME}'", order_by=["version_number"]):
         print(f"      version {version.version} is in {version.current_stage}")
 
