@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from tests.support.databases.dialects import BEFORE_SQL, Dialect
 from tests.support.platforms.full_runs import (
     DATASET,
@@ -188,6 +188,23 @@ def test_a_registered_version_outlives_the_run_it_names(platform: Platform) -> N
     assert {Digest.of(ONE), Digest.of(TWO)} <= platform.sweep()
 
 
+def test_a_restored_database_does_not_use_ids_of_purged_experiments_again(
+    platform: Platform,
+) -> None:
+    numbers = [experiment(platform, name) for name in ("a", "b", "c")]
+    for number in numbers[1:]:
+        delete(platform, experiment_id=number)
+    purge(platform)
+    dialect = platform.database.engine.dialect.name
+    counted_from_largest = {
+        "sqlite": "UPDATE sqlite_sequence SET seq = 1 WHERE name = 'experiment'",
+        "postgresql": "SELECT setval(pg_get_serial_sequence('experiment', 'experiment_id'), 1)",
+    }
+    with platform.database.write() as session:
+        session.execute(text(counted_from_largest[dialect]))
+    assert [experiment(platform, name) for name in ("d", "e")] == ["4", "5"]
+
+
 def test_default_keeps_its_row(platform: Platform) -> None:
     platform.tracking.create_run()
     delete(platform, experiment_id="0")
@@ -202,7 +219,7 @@ def test_an_interrupted_purge_is_continued(platform: Platform) -> None:
     run_id, _ = full_run(platform, number)
     delete(platform, experiment_id=number)
     until_ms = platform.clock() + 1
-    for _ in range(3):  # claims of the experiment, its run and its model
+    for _ in range(3):  # claims the experiment, claims its run, removes the run
         with platform.database.write() as session:
             _, is_left = purging.purge_some(session, until_ms, until_ms)
         assert is_left
@@ -214,7 +231,7 @@ def test_an_interrupted_purge_is_continued(platform: Platform) -> None:
         platform.tracking.get_run(run_id)
     view = pb.SearchRunsRequest(experiment_ids=[number], run_view_type=pb.ALL)
     assert not platform.tracking.rpc.SearchRuns(view).runs
-    assert purge(platform) == (0, 0, 0, 0, 0)
+    assert purge(platform) == (0, 0, 1, 1, 3)  # its model
     assert rows(platform)["experiment"] == 2
     assert "run" not in rows(platform)
 

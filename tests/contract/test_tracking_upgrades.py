@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from tests.support.databases.dialects import (
     REPLY,
     Dialect,
     Row,
+    open_migrated,
     revisions_before_head,
     upgrade,
 )
@@ -16,7 +20,9 @@ from tests.support.platforms.tracking_service import tracking_at
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as artifacts
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
+from modelyard_kit.clock import now_ms
 from modelyard_tracking.app import MIGRATIONS
+from modelyard_tracking.models import Experiment, LoggedModel, Run
 from modelyard_tracking.rules.points import Packed, Point
 
 RUN = "a" * 32
@@ -151,3 +157,25 @@ def test_rows_of_an_earlier_revision_are_read_and_written(
         assert tracking.get_run(RUN).info.HasField("last_heartbeat_time")
         created = tracking.rpc.CreateExperiment(pb.CreateExperimentRequest(name="new"))
         assert created.experiment_id not in {"0", "7"}
+
+
+def test_what_was_deleted_before_its_time_was_recorded_has_a_time(
+    tmp_path: Path, dialect: Dialect
+) -> None:
+    began_ms = now_ms()
+    deleted = {"lifecycle_stage": "deleted"}
+    rows = [
+        replace(row, values=row.values | deleted)
+        if row.table in {"experiment", "run", "logged_model"}
+        else row
+        for row in ROWS
+    ]
+    upgrade(dialect, tmp_path, MIGRATIONS, "0002", rows)
+    with (
+        closing(open_migrated(dialect, tmp_path, MIGRATIONS)) as database,
+        database.read() as session,
+    ):
+        assert session.get_one(Experiment, 7).deleted_ms == 1
+        assert session.get_one(Experiment, 0).deleted_ms is None
+        assert session.scalar(select(LoggedModel.deleted_ms)) == 1
+        assert began_ms <= (session.scalar(select(Run.deleted_ms)) or 0) <= now_ms()

@@ -1,5 +1,6 @@
 """What is registered outlives what made it, on the whole platform."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from modelyard.api.registry.v1.registry_service_pb2_grpc import RegistryServiceS
 from modelyard.api.tracking.v1 import tracking_pb2
 from modelyard.api.tracking.v1.tracking_service_pb2_grpc import TrackingServiceStub
 from modelyard_kit.artifacts import Digest
+from modelyard_server.admin import erase, gc
 
 
 def files_of(name: str) -> dict[str, bytes]:
@@ -128,3 +130,41 @@ def test_a_version_is_loaded_byte_for_byte_after_what_made_it_was_deleted(
     assert resolved.digest == made.digest == Digest.of(resolved.manifest)
     bytes_of = {download.digest: platform.get(download.url) for download in resolved.downloads}
     assert bytes_of == {Digest.of(data): data for data in contents.values()}
+
+
+def test_commands_purge_what_was_deleted_and_erase_what_is_named(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MODELYARD_TRACKING_URI", f"grpc://{platform.running.instance['grpc']}")
+    old = log_model(platform, "old", files_of("old"))
+    delete_experiment(platform, old)
+
+    def answer(run: Callable[[list[str]], int], *arguments: str) -> dict[str, Any]:
+        assert run([*arguments, "--json"]) == 0
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    assert answer(gc.run, "--deleted", "--dry-run")["purged"]["experiments"] == 0
+    would = answer(gc.run, "--deleted", "--older-than", "0d", "--dry-run")["purged"]
+    assert answer(gc.run, "--deleted", "--older-than", "0d")["purged"] == would
+    assert would["logged_models"] >= 1
+    new = log_model(platform, "old", files_of("new"))
+    assert new.experiment_id != old.experiment_id
+
+    platform.tracking.SetTag(tracking_pb2.SetTagRequest(run_id=new.run_id, key="k", value="v"))
+    assert answer(erase.run, "tag", new.run_id, "k")["entries"] == 1
+    assert erase.run(["tag", new.run_id, "k"]) == 0
+    assert capsys.readouterr().out == "There is nothing to erase.\n"
+    erased = answer(erase.run, "artifact", new.model_id, "MLmodel")
+    assert (erased["files"], len(erased["remaining"])) == (1, 1)
+    assert erase.run(["model", new.model_id, "--dry-run"]) == 0
+    assert "Would be erased: entries 1, files 1" in capsys.readouterr().out
+    assert erase.run(["run", "f" * 32]) == 1
+    assert "There is no run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("age", ["", "30", "1w", "-1d", "d", "36501d"])
+def test_an_age_that_cannot_be_read_is_a_usage_error(age: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        gc.run(["--deleted", "--older-than", age])
+    assert ended.value.code == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select, text, update
+from sqlalchemy import BigInteger, cast, func, select, text, update
 from sqlalchemy.orm import Session
 
 from modelyard_kit.auth.scope import check_new_experiment
@@ -17,7 +17,8 @@ from modelyard_kit.errors import (
     NotFound,
 )
 from modelyard_kit.keys import checked_key
-from modelyard_tracking.models import Experiment, ExperimentTag, Run
+from modelyard_tracking.models import Experiment, ExperimentTag, Purged, Run
+from modelyard_tracking.operations.origins import Kind, is_purged
 from modelyard_tracking.rules.states import Lifecycle
 from modelyard_tracking.rules.values import (
     ARTIFACT_ROOT,
@@ -45,9 +46,7 @@ def create_experiment(
         PermissionDenied: The name is outside the scope of the caller's token.
     """
     _require_free(session, checked_experiment_name(name))
-    experiment = Experiment(name=name, created_ms=now_ms, updated_ms=now_ms)
-    session.add(experiment)
-    session.flush()
+    experiment = _add_experiment(session, name, now_ms)
     default_location = experiment_artifacts(experiment.experiment_id)
     if artifact_location not in {"", ARTIFACT_ROOT.rstrip("/"), ARTIFACT_ROOT, default_location}:
         raise InvalidArgument(
@@ -207,6 +206,25 @@ def delete_experiment_tag(session: Session, experiment_id: str, key: str, now_ms
         )
     session.delete(tag)
     _touch(experiment, now_ms)
+
+
+def _add_experiment(session: Session, name: str, now_ms: int) -> Experiment:
+    times = {"created_ms": now_ms, "updated_ms": now_ms}
+    experiment = Experiment(name=name, **times)
+    session.add(experiment)
+    session.flush()
+    if not is_purged(session, Kind.EXPERIMENT, str(experiment.experiment_id)):
+        return experiment
+    # A restored database counts on from the largest number that it has.
+    session.delete(experiment)
+    session.flush()
+    largest = func.max(cast(Purged.purged_id, BigInteger))
+    last = session.scalar(select(largest).where(Purged.kind == Kind.EXPERIMENT)) or 0
+    experiment = Experiment(experiment_id=last + 1, name=name, **times)
+    session.add(experiment)
+    session.flush()
+    advance_experiment_ids(session, experiment.experiment_id)
+    return experiment
 
 
 def _require_free(session: Session, name: str) -> None:

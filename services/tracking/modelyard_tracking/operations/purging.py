@@ -67,7 +67,7 @@ _CLAIMABLE = {
 
 
 def purge_some(session: Session, until_ms: int, now_ms: int) -> tuple[Purge, bool]:
-    """Do one step of a purge: claim some resources, or remove some rows of claimed ones.
+    """Do one step of a purge: remove some rows of claimed resources, or else claim some.
 
     Args:
         session: Session of the transaction.
@@ -77,6 +77,8 @@ def purge_some(session: Session, until_ms: int, now_ms: int) -> tuple[Purge, boo
     Returns:
         The resources claimed, and whether steps are left.
     """
+    if remove_claimed(session):
+        return Purge(), True
     claimed = select(Experiment.experiment_id).where(Experiment.lifecycle_stage == Lifecycle.PURGED)
     steps = (_aged(until_ms), _in_experiments(Experiment.experiment_id.in_(claimed)))
     for conditions in steps:
@@ -84,7 +86,7 @@ def purge_some(session: Session, until_ms: int, now_ms: int) -> tuple[Purge, boo
             purge = _claim(session, kind, condition, now_ms, until_ms)
             if purge != Purge():
                 return purge, True
-    return Purge(), remove_claimed(session)
+    return Purge(), False
 
 
 def claim(session: Session, kind: Kind, resource_id: str | int, now_ms: int) -> Purge:

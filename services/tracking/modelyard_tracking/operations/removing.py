@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple, TypeAlias, cast
 
-from sqlalchemy import ColumnElement, CursorResult, delete, exists, select, tuple_, update
+from sqlalchemy import ColumnElement, CursorResult, and_, delete, exists, select, tuple_, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from modelyard_kit.db.base import EXCLUSIVE
@@ -127,7 +127,9 @@ def _remove_owners(
     key: _Key,
     dependents: Sequence[_Dependent],
 ) -> bool:
-    claimed = select(key).where(table.lifecycle_stage == Lifecycle.PURGED).limit(_OWNERS_AT_ONCE)
+    # The second condition is that of the index.
+    is_claimed = and_(table.lifecycle_stage == Lifecycle.PURGED, table.deleted_ms.is_not(None))
+    claimed = select(key).where(is_claimed).limit(_OWNERS_AT_ONCE)
     if table is Experiment:
         claimed = claimed.where(
             ~exists().where(Run.experiment_id == key),
