@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from modelyard._artifacts import downloads, manifests, operations
+from modelyard._client.images import Image
 from modelyard._drop_in import missing_attribute
 from modelyard._transport import connections
 from modelyard.client import MlflowClient
 from modelyard.entities import FileInfo
 from modelyard.exceptions import InvalidParameter
 
-__all__ = ["download_artifacts", "list_artifacts", "load_dict", "load_text"]
+__all__ = ["download_artifacts", "list_artifacts", "load_dict", "load_image", "load_text"]
 
 __getattr__ = missing_attribute(__name__)
 
@@ -105,6 +106,21 @@ def load_dict(artifact_uri: str) -> Any:
         return json.loads(load_text(artifact_uri))
     except ValueError:
         raise InvalidParameter(f"'{artifact_uri}' is not a JSON file.") from None
+
+
+def load_image(artifact_uri: str) -> Any:
+    """Return an image file as a Pillow image.
+
+    Raises:
+        InvalidParameter: The file is not an image, or Pillow is not installed.
+        NotFound: The file does not exist.
+    """
+    with tempfile.TemporaryDirectory(prefix="modelyard-") as folder:
+        file = download_artifacts(artifact_uri, dst_path=folder)
+        try:
+            return Image(file).to_pil()
+        except InvalidParameter as refused:
+            raise InvalidParameter(f"'{artifact_uri}' cannot be loaded as an image.") from refused
 
 
 def _location(

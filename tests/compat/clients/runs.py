@@ -111,6 +111,9 @@ def a_param_is_written_once() -> None:
     assert error.error_code == "INVALID_PARAMETER_VALUE"
     assert "Changing param values is not allowed" in error.message
     assert client.get_run(run_id).data.params == {"depth": "3"}
+    client.log_param(run_id, "prompt", "x" * 7000)
+    client.log_param(run_id, "prompt", "x" * 7000)
+    assert len(client.get_run(run_id).data.params["prompt"]) == 6000
 
 
 def tags_are_deleted_and_names_are_updated() -> None:

@@ -32,10 +32,10 @@ workspace is `default`: a request for another one is refused with 400. A request
 repeats after a lost connection may take effect twice, as with MLflow, unless it carries an
 `idempotency-key`.
 
-Long values are truncated: params after 6,000 characters (Unicode code points), tags after 8,000. The
-response names them in the header `Warning: 299 modelyard "The value of 'prompt' has 7,000 characters;
-the first 6,000 are stored."`; the JSON is MLflow's. Params are compared after truncation, so a value
-that differs only behind the limit is the same param.
+Long values are truncated: params after 6,000 characters (Unicode code points), tags after
+8,000. The response names them in the header `Warning: 299 modelyard "The value of 'prompt' has
+7,000 characters; the first 6,000 are stored."`; the JSON is MLflow's. Params are compared after
+truncation, so a value that differs only behind the limit is the same param.
 """
 
 

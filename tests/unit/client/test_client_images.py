@@ -106,6 +106,15 @@ def test_an_image_is_written_to_a_file(client: MlflowClient, run_id: str, tmp_pa
     ]
 
 
+def test_an_image_is_loaded_by_its_uri(client: MlflowClient, run_id: str) -> None:
+    client.log_image(run_id, RAMP, "plots/a.png")
+    client.log_text(run_id, "text", "a.txt")
+    loaded = modelyard.artifacts.load_image(f"runs:/{run_id}/plots/a.png")
+    assert (loaded.size, loaded.mode) == ((3, 4), "L")
+    with pytest.raises(InvalidParameter, match=r"a\.txt' cannot be loaded as an image"):
+        modelyard.artifacts.load_image(f"runs:/{run_id}/a.txt")
+
+
 def test_images_of_a_series_are_stored_where_mlflows_page_looks(
     client: MlflowClient, run_id: str, tmp_path: Path
 ) -> None:

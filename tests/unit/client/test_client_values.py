@@ -71,6 +71,8 @@ def test_a_masked_value_is_nan() -> None:
         (pd.DataFrame({"a": [1]}), r"DataFrame of shape \(1, 1\)"),
         (Tensor([1, 2]), r"Tensor of shape \(2,\)"),
         (np.array([(1, 2)], "i4,i4"), r"ndarray of shape \(1,\)"),
+        (np.array(["2026-01-31"], "M8[ns]"), r"ndarray of shape \(1,\) and type datetime64"),
+        (np.timedelta64(1, "s"), "timedelta64"),
         (pd.NA, r"a missing value \(<NA>\)"),
         ("good", "the text 'good'"),
         ("x" * 9000, "the text 'xxxx"),

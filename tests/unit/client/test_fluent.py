@@ -240,6 +240,11 @@ def test_a_search_returns_a_table_or_a_list(experiment_id: str) -> None:
     assert "run_id" in modelyard.search_runs([]).columns
 
 
+def test_a_time_that_pandas_does_not_have_is_missing_in_the_table(experiment_id: str) -> None:
+    MlflowClient().create_run(experiment_id, start_time=2**62)
+    assert modelyard.search_runs([experiment_id])["start_time"].isna().all()
+
+
 @pytest.mark.parametrize("output_format", ["pandas", "list"])
 def test_experiments_that_do_not_exist_are_not_searched(
     experiment_id: str, output_format: str

@@ -90,6 +90,7 @@ def test_an_example_that_cannot_be_described_is_a_warning(kind: str, tmp_path: P
         model = described(tmp_path, UNDESCRIBED[kind], lambda _data, _params: [1])
     assert any("No signature is inferred" in str(one.message) for one in told)
     assert model.signature is None
+    assert not (tmp_path / "serving_input_example.json").exists()
 
 
 def test_both_flavours_save_a_model_whose_example_cannot_be_described(tmp_path: Path) -> None:

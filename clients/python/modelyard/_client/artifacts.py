@@ -97,7 +97,7 @@ class Artifacts(Calls):
                 )
             try:
                 write(file, **options)
-            except (ValueError, TypeError, OSError, ImportError) as refused:
+            except (ValueError, TypeError, OSError, ImportError, RuntimeError) as refused:
                 raise InvalidParameter(
                     f"The figure cannot be written as '{artifact_file}': {refused}"
                 ) from refused

@@ -51,6 +51,8 @@ def metric_value(key: str, value: Any) -> float:
 
 def _single(value: Any) -> Any:
     """Return the only element of an array or tensor, and anything else as it is."""
+    if getattr(getattr(value, "dtype", None), "kind", "") in {"m", "M"}:
+        raise TypeError(value)  # its item() is a count of nanoseconds
     if hasattr(value, "filled"):  # a masked array: the value under a mask is no value
         value = value.astype(float).filled(float("nan"))
     if hasattr(value, "item"):
@@ -68,7 +70,7 @@ def _described(value: Any) -> str:
     if kind in {"NAType", "NaTType"}:
         return f"a missing value ({value})"
     shape = getattr(value, "shape", None)
-    if shape is None:
+    if not shape:
         return kind
     dtype = getattr(value, "dtype", None)
     of_type = "" if dtype is None else f" and type {dtype}"

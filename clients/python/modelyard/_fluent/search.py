@@ -128,10 +128,8 @@ def _runs_table(runs: Sequence[Run]) -> Any:
             "experiment_id": info.experiment_id,
             "status": info.status,
             "artifact_uri": info.artifact_uri,
-            "start_time": pd.Timestamp(info.start_time, unit="ms", tz="UTC"),
-            "end_time": pd.NaT
-            if info.end_time is None
-            else pd.Timestamp(info.end_time, unit="ms", tz="UTC"),
+            "start_time": _time(info.start_time),
+            "end_time": _time(info.end_time),
         }
         row |= {f"metrics.{key}": value for key, value in run.data.metrics.items()}
         row |= {f"params.{key}": value for key, value in run.data.params.items()}
@@ -139,6 +137,15 @@ def _runs_table(runs: Sequence[Run]) -> Any:
         rows.append(row)
     fixed = ["run_id", "experiment_id", "status", "artifact_uri", "start_time", "end_time"]
     return pd.DataFrame(rows) if rows else pd.DataFrame(columns=fixed)
+
+
+def _time(time_ms: int | None) -> Any:
+    import pandas as pd
+
+    try:
+        return pd.NaT if time_ms is None else pd.Timestamp(time_ms, unit="ms", tz="UTC")
+    except ValueError:  # pandas has no time that late
+        return pd.NaT
 
 
 def as_table(found: Iterable[Entity]) -> Any:

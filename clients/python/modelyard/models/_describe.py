@@ -43,16 +43,16 @@ def describe(
         return
     with _warned("The input example is not stored"):
         model.saved_input_example_info = _example.write_example(folder, example)
-    answers = True
+    is_sound = True
     if signature is None and predict is not None:
-        answers = _infer(model, example, predict)
+        is_sound = _infer(model, example, predict)
     info = model.saved_input_example_info
-    if info is not None and not (answers and _fits(model.signature, folder)):
+    if info is not None and not (is_sound and _fits(model.signature, folder)):
         _example.keep_from_serving(folder, info)
 
 
 def _infer(model: Model, example: Any, predict: Predict) -> bool:
-    """Infer the signature, and return whether the model answers the example."""
+    """Infer the signature, and return whether there is one and the model answers the example."""
     data, params = _example.split_params(example)
     with _warned("No signature is inferred from the input example"):
         model.signature = infer_signature(data, params=params)
@@ -64,7 +64,7 @@ def _infer(model: Model, example: Any, predict: Predict) -> bool:
         with _warned("The signature has no outputs"):
             outputs = infer_signature(None, answered).outputs
             model.signature = ModelSignature(known.inputs, outputs, known.params)
-    return answers
+    return answers and known is not None
 
 
 def _fits(signature: ModelSignature | None, folder: Path) -> bool:
