@@ -34,8 +34,12 @@ class Owner:
     kind: OwnerKind
     owner_id: str
 
+    @property
+    def noun(self) -> str:
+        return "run" if self.kind is OwnerKind.RUN else "logged model"
+
     def __str__(self) -> str:
-        return f"{'run' if self.kind is OwnerKind.RUN else 'logged model'} '{self.owner_id}'"
+        return f"{self.noun} '{self.owner_id}'"
 
 
 def checked_files(files: Sequence[ManifestFile]) -> None:

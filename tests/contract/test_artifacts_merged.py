@@ -1,0 +1,151 @@
+"""The tree of a run below the name of a logged model: the model's files, and the run's own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.databases.dialects import Dialect
+from tests.support.platforms.tracking_service import Tracking, refused, tracking_at
+
+from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
+from modelyard.api.tracking.v1 import tracking_pb2
+from modelyard_kit.artifacts import Manifest
+
+MODEL = {"MLmodel": b"of model", "data/weights": b"of model"}
+BESIDE = {"model/features.json": b"of run", "model/data/notes.md": b"of run"}
+# A path of both, a file where the model has a folder, files where the model has a file, and a file
+# in place of the model itself.
+CLASHES = [
+    {"model/MLmodel": b"of run"},
+    {"model/data": b"of run"},
+    {"model/MLmodel/below": b"of run"},
+    {"model": b"of run"},
+]
+MERGED = {"MLmodel", "data/notes.md", "data/weights", "features.json"}
+
+
+@pytest.fixture
+def tracking(tmp_path: Path, dialect: Dialect) -> Iterator[Tracking]:
+    with tracking_at(tmp_path, dialect) as service:
+        yield service
+
+
+def files(tracking: Tracking, path: str = "", **owner: str) -> dict[str, int]:
+    reply = tracking.artifacts.GetArtifacts(pb.GetArtifactsRequest(path=path, **owner))
+    return {file.path: file.size_bytes for file in reply.files}
+
+
+def listed(tracking: Tracking, run_id: str, path: str) -> list[str]:
+    reply = tracking.artifacts.ListArtifacts(pb.ListArtifactsRequest(run_id=run_id, path=path))
+    return [file.path for file in reply.files]
+
+
+def sealed(tracking: Tracking, path: str = "", **owner: str) -> pb.SealManifestResponse:
+    reply: pb.SealManifestResponse = tracking.artifacts.SealManifest(
+        pb.SealManifestRequest(path=path, **owner)
+    )
+    return reply
+
+
+def paths_of(reply: pb.SealManifestResponse) -> set[str]:
+    return {file.path for file in Manifest.from_bytes(reply.manifest).files}
+
+
+@pytest.mark.parametrize("beside_first", [True, False])
+def test_files_beside_a_model_are_merged_with_it_in_every_reply(
+    tracking: Tracking, beside_first: bool
+) -> None:
+    run_id = tracking.create_run()
+    if beside_first:
+        tracking.log_files(BESIDE, run_id=run_id)
+    model_id = tracking.create_model(run_id)
+    tracking.log_files(MODEL, model_id=model_id)
+    if not beside_first:
+        tracking.log_files(BESIDE, run_id=run_id)
+
+    assert listed(tracking, run_id, "") == ["model"]
+    assert listed(tracking, run_id, "model") == [
+        "model/MLmodel",
+        "model/data",
+        "model/features.json",
+    ]
+    assert set(files(tracking, run_id=run_id)) == {f"model/{path}" for path in MERGED}
+    assert list(files(tracking, "model/data", run_id=run_id)) == [
+        "model/data/notes.md",
+        "model/data/weights",
+    ]
+    assert set(files(tracking, model_id=model_id)) == MERGED
+    by_run, by_model = sealed(tracking, "model", run_id=run_id), sealed(tracking, model_id=model_id)
+    assert by_run == by_model
+    assert paths_of(by_run) == MERGED
+    assert (by_run.run_id, by_run.model_id) == (run_id, model_id)
+
+
+@pytest.mark.parametrize("clash", CLASHES, ids=lambda files: next(iter(files)))
+@pytest.mark.parametrize("run_first", [True, False])
+def test_the_models_file_wins_where_the_run_has_the_same_path(
+    tracking: Tracking, clash: dict[str, bytes], run_first: bool
+) -> None:
+    run_id = tracking.create_run()
+    if run_first:
+        tracking.log_files(clash, run_id=run_id)
+    model_id = tracking.create_model(run_id)
+    tracking.log_files(MODEL, model_id=model_id)
+    if not run_first:
+        tracking.log_files(clash, run_id=run_id)
+
+    whole = {"model/MLmodel": 8, "model/data/weights": 8}
+    assert files(tracking, run_id=run_id) == whole
+    for path, size_bytes in whole.items():
+        assert files(tracking, path, run_id=run_id) == {path: size_bytes}
+    if (hidden := next(iter(clash))) not in {"model", "model/data", "model/MLmodel"}:
+        with refused("RESOURCE_DOES_NOT_EXIST", hidden):
+            files(tracking, hidden, run_id=run_id)
+    assert listed(tracking, run_id, "model") == ["model/MLmodel", "model/data"]
+    assert sealed(tracking, "model", run_id=run_id) == sealed(tracking, model_id=model_id)
+    tracking.rpc.DeleteLoggedModel(tracking_pb2.DeleteLoggedModelRequest(model_id=model_id))
+    assert files(tracking, run_id=run_id) == {next(iter(clash)): 6}
+
+
+def test_files_beside_two_models_of_one_name_belong_to_both(tracking: Tracking) -> None:
+    run_id = tracking.create_run()
+    older, newer = tracking.create_model(run_id), tracking.create_model(run_id)
+    tracking.log_files({"MLmodel": b"old", "old": b""}, model_id=older)
+    tracking.log_files({"MLmodel": b"new", "new": b""}, model_id=newer)
+    tracking.log_files(BESIDE, run_id=run_id)
+    beside = {path.removeprefix("model/") for path in BESIDE}
+    assert paths_of(sealed(tracking, model_id=older)) == {"MLmodel", "old"} | beside
+    assert sealed(tracking, "model", run_id=run_id) == sealed(tracking, model_id=newer)
+
+
+def test_files_are_deleted_from_the_owner_that_they_belong_to(tracking: Tracking) -> None:
+    run_id = tracking.create_run()
+    model_id = tracking.create_model(run_id)
+    tracking.log_files(MODEL, model_id=model_id)
+    tracking.log_files(BESIDE, run_id=run_id)
+
+    def delete(path: str, **owner: str) -> None:
+        tracking.artifacts.DeleteArtifacts(pb.DeleteArtifactsRequest(path=path, **owner))
+
+    with refused("INVALID_PARAMETER_VALUE", run_id, "delete them from the run"):
+        delete("features.json", model_id=model_id)
+    with refused("INVALID_PARAMETER_VALUE", model_id, "delete them from the logged model"):
+        delete("model/MLmodel", run_id=run_id)
+    delete("model", run_id=run_id)
+    assert set(files(tracking, run_id=run_id)) == {f"model/{path}" for path in MODEL}
+    delete("", model_id=model_id)
+    with refused("RESOURCE_DOES_NOT_EXIST"):
+        files(tracking, run_id=run_id)
+
+
+def test_files_beside_a_model_that_is_not_finalized_are_not_sealed_in_its_place(
+    tracking: Tracking,
+) -> None:
+    run_id = tracking.create_run()
+    model_id = tracking.create_model(run_id, ready=False)
+    tracking.log_files(MODEL, model_id=model_id)
+    tracking.log_files(BESIDE, run_id=run_id)
+    with refused("INVALID_STATE", model_id, "finalize"):
+        sealed(tracking, "model", run_id=run_id)
+    tracking.log_files({"model/MLmodel": b"of run"}, run_id=run_id)
+    assert paths_of(sealed(tracking, "model", run_id=run_id)) >= {"MLmodel", "features.json"}
