@@ -145,7 +145,7 @@ def test_names_that_sort_between_a_folder_and_its_files_are_no_clash(tracking: T
 
 @BEFORE_SQL
 @pytest.mark.parametrize(
-    "path", ["", "../x", "/etc/passwd", "a/../b", "a\\b", "a//b", "a\nb", "%2e"]
+    "path", ["", "../x", "/etc/passwd", "a/../b", "a//b", "a/.", "a/", "x" * 256]
 )
 def test_a_path_outside_the_grammar_is_refused(tracking: Tracking, path: str) -> None:
     run_id = tracking.create_run()

@@ -51,16 +51,16 @@ def paths_of(reply: pb.SealManifestResponse) -> set[str]:
     return {file.path for file in Manifest.from_bytes(reply.manifest).files}
 
 
-@pytest.mark.parametrize("beside_first", [True, False])
+@pytest.mark.parametrize("order", ["run first", "model first"])
 def test_files_beside_a_model_are_merged_with_it_in_every_reply(
-    tracking: Tracking, beside_first: bool
+    tracking: Tracking, order: str
 ) -> None:
     run_id = tracking.create_run()
-    if beside_first:
+    if order == "run first":
         tracking.log_files(BESIDE, run_id=run_id)
     model_id = tracking.create_model(run_id)
     tracking.log_files(MODEL, model_id=model_id)
-    if not beside_first:
+    if order == "model first":
         tracking.log_files(BESIDE, run_id=run_id)
 
     assert listed(tracking, run_id, "") == ["model"]
@@ -82,16 +82,16 @@ def test_files_beside_a_model_are_merged_with_it_in_every_reply(
 
 
 @pytest.mark.parametrize("clash", CLASHES, ids=lambda files: next(iter(files)))
-@pytest.mark.parametrize("run_first", [True, False])
+@pytest.mark.parametrize("order", ["run first", "model first"])
 def test_the_models_file_wins_where_the_run_has_the_same_path(
-    tracking: Tracking, clash: dict[str, bytes], run_first: bool
+    tracking: Tracking, clash: dict[str, bytes], order: str
 ) -> None:
     run_id = tracking.create_run()
-    if run_first:
+    if order == "run first":
         tracking.log_files(clash, run_id=run_id)
     model_id = tracking.create_model(run_id)
     tracking.log_files(MODEL, model_id=model_id)
-    if not run_first:
+    if order == "model first":
         tracking.log_files(clash, run_id=run_id)
 
     whole = {"model/MLmodel": 8, "model/data/weights": 8}
