@@ -149,3 +149,58 @@ def test_files_beside_a_model_that_is_not_finalized_are_not_sealed_in_its_place(
         sealed(tracking, "model", run_id=run_id)
     tracking.log_files({"model/MLmodel": b"of run"}, run_id=run_id)
     assert paths_of(sealed(tracking, "model", run_id=run_id)) >= {"MLmodel", "features.json"}
+
+
+def set_missing(tracking: Tracking, *paths: str, **owner: str) -> None:
+    files = [pb.MissingFile(path=path, reason="out of reach") for path in paths]
+    tracking.artifacts.SetMissingArtifacts(pb.SetMissingArtifactsRequest(files=files, **owner))
+
+
+def message_of(tracking: Tracking, model_id: str) -> str:
+    request = tracking_pb2.GetLoggedModelRequest(model_id=model_id)
+    found = tracking.rpc.GetLoggedModel(request)
+    return str(found.model.info.status_message)
+
+
+def test_a_folder_that_lacks_files_since_an_import_is_not_sealed_until_they_are_there(
+    tracking: Tracking,
+) -> None:
+    run_id = tracking.create_run()
+    tracking.log_files({"a/MLmodel": b"a", "b/MLmodel": b"b"}, run_id=run_id)
+    set_missing(tracking, "a/weights", "c", run_id=run_id)
+    with refused("INVALID_STATE", "1 file is missing: 'a/weights' (out of reach)"):
+        sealed(tracking, "a", run_id=run_id)
+    with refused("INVALID_STATE", "2 files are missing"):
+        sealed(tracking, run_id=run_id)
+    assert paths_of(sealed(tracking, "b", run_id=run_id)) == {"MLmodel"}
+    tracking.log_files({"a/weights": b"w"}, run_id=run_id)
+    assert paths_of(sealed(tracking, "a", run_id=run_id)) == {"MLmodel", "weights"}
+    tracking.artifacts.DeleteArtifacts(pb.DeleteArtifactsRequest(run_id=run_id, path="c"))
+    assert len(paths_of(sealed(tracking, run_id=run_id))) == 3
+    set_missing(tracking, "", run_id=run_id)
+    with refused("INVALID_STATE", "is not whole: out of reach"):
+        sealed(tracking, "b", run_id=run_id)
+    set_missing(tracking, run_id=run_id)
+    assert paths_of(sealed(tracking, "b", run_id=run_id)) == {"MLmodel"}
+
+
+def test_a_logged_model_that_lacks_files_shows_it_and_is_not_sealed(tracking: Tracking) -> None:
+    run_id = tracking.create_run()
+    model_id = tracking.create_model(run_id)
+    tracking.log_files(MODEL, model_id=model_id)
+    set_missing(tracking, "vocab", model_id=model_id)
+    assert message_of(tracking, model_id) == (
+        "Not whole: 1 file is missing: 'vocab' (out of reach)."
+    )
+    for owner in ({"model_id": model_id}, {"run_id": run_id, "path": "model"}):
+        with refused("INVALID_STATE", "'vocab' (out of reach)"):
+            tracking.artifacts.SealManifest(pb.SealManifestRequest(**owner))
+    set_missing(tracking, model_id=model_id)
+    set_missing(tracking, "model/notes", run_id=run_id)
+    with refused("INVALID_STATE", "'model/notes'"):
+        sealed(tracking, model_id=model_id)
+    set_missing(tracking, "other", run_id=run_id)
+    assert message_of(tracking, model_id) == ""
+    assert sealed(tracking, model_id=model_id) == sealed(tracking, "model", run_id=run_id)
+    with refused("INVALID_PARAMETER_VALUE", "Duplicate path"):
+        set_missing(tracking, "a", "a", run_id=run_id)

@@ -70,6 +70,8 @@ def model_version(row: ModelVersion) -> pb.ModelVersion:
         experiment_id=row.experiment_id,
         digest=row.digest or "",
         verified=row.verified,
+        has_model=row.has_model,
+        unverified_reason=row.unverified_reason,
     )
 
 

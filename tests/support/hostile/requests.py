@@ -281,6 +281,10 @@ ARTIFACTS: dict[str, Callable[[World], dict[str, Any]]] = {
     "GetArtifacts": _of_model(path="notes", experiment_id="0"),
     "DeleteArtifacts": lambda world: {"model_id": world.new_model(), "path": "notes"},
     "SealManifest": _of_model(path="notes"),
+    "SetMissingArtifacts": lambda world: {
+        "run_id": world.new_run(),
+        "files": [{"path": "notes/a.txt", "reason": "out of reach"}],
+    },
     "SweepObjects": _always(dry_run=True),
     "CreatePresignedUploadUrl": _in_run(path="b.txt", expiration=60),
     "CreatePresignedDownloadUrl": _in_run(path="notes/a.txt", expiration=60),

@@ -206,7 +206,7 @@ def test_a_malformed_place_is_refused() -> None:
 def _registered(client: MlflowClient, run_id: str, tree: Path) -> str:
     client.log_artifacts(run_id, tree, "model")
     name = uuid.uuid4().hex
-    modelyard.register_model(f"runs:/{run_id}/model", name)
+    client.create_model_version(name, f"runs:/{run_id}/model", create_registered_model=True)
     return name
 
 

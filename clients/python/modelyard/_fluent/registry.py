@@ -27,7 +27,8 @@ def register_model(
         tags: Tags of the version; values are converted to text.
 
     Raises:
-        NotFound: The URI names no model.
+        NotFound: The URI names nothing.
+        InvalidParameter: The files there are no model: they have no MLmodel at their root.
     """
     return client().create_model_version(
         name,
@@ -35,6 +36,7 @@ def register_model(
         tags=tags,
         await_creation_for=await_registration_for,
         create_registered_model=True,
+        require_model=True,
     )
 
 

@@ -17,8 +17,9 @@ from modelyard_kit.errors import Unavailable
 from modelyard_tracking.models import ArtifactFile, ArtifactPart, StoredObject
 from modelyard_tracking.operations.experiments import get_active_experiment
 from modelyard_tracking.operations.logged_models import get_logged_model
+from modelyard_tracking.operations.missing import forget_missing, found_at
+from modelyard_tracking.operations.paths import at_or_below
 from modelyard_tracking.operations.runs import get_active_run
-from modelyard_tracking.operations.trees import at_or_below
 from modelyard_tracking.rules.artifacts import (
     LEASE_MS,
     Owner,
@@ -177,7 +178,7 @@ def commit_files(session: Session, owner: Owner, files: Sequence[ManifestFile]) 
     Raises:
         InvalidArgument: A path is a folder of the tree, or lies below one of its files.
     """
-    _lock_tree(session, owner)
+    lock_tree(session, owner)
     paths = [file.path for file in files]
     _refuse_files_above(session, owner, paths)
     replaced = set(
@@ -186,6 +187,7 @@ def commit_files(session: Session, owner: Owner, files: Sequence[ManifestFile]) 
     _refuse_folders(session, owner, [path for path in paths if path not in replaced])
     _remove(session, owner, replaced)
     _add(session, owner, files)
+    found_at(session, owner, paths)
 
 
 def delete_files(session: Session, owner: Owner, path: str) -> bool:
@@ -197,19 +199,22 @@ def delete_files(session: Session, owner: Owner, path: str) -> bool:
         path: Path of a file or folder; empty for the whole tree.
 
     Returns:
-        Whether the tree had such files. Files of logged models that a run's tree includes do not
-        count.
+        Whether the tree had such files, or lacked them since an import. Files of logged models that
+        a run's tree includes do not count.
     """
-    _lock_tree(session, owner)
+    lock_tree(session, owner)
     removed = session.scalars(
-        delete(ArtifactFile).where(*_of(owner), at_or_below(path)).returning(ArtifactFile.path)
+        delete(ArtifactFile)
+        .where(*_of(owner), at_or_below(ArtifactFile.path, path))
+        .returning(ArtifactFile.path)
     ).all()
     for start in range(0, len(removed), _KEYS_PER_STATEMENT):
         _remove(session, owner, removed[start : start + _KEYS_PER_STATEMENT])
-    return bool(removed)
+    return forget_missing(session, owner, path) or bool(removed)
 
 
-def _lock_tree(session: Session, owner: Owner) -> None:
+def lock_tree(session: Session, owner: Owner) -> None:
+    """Lock the tree of an active owner until the transaction ends."""
     # No table constraint prevents a path from being both file and folder, so writers take turns.
     if owner.kind is OwnerKind.RUN:
         get_active_run(session, owner.owner_id, EXCLUSIVE)

@@ -10,13 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, and_, or_, select, true
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from modelyard_kit.artifacts import MODEL_FILE, Digest, ManifestFile, ManifestPart
 from modelyard_kit.errors import InvalidArgument, NotFound
 from modelyard_tracking.models import ArtifactFile, ArtifactPart, LoggedModel
 from modelyard_tracking.operations.logged_models import get_logged_model, require_ready
+from modelyard_tracking.operations.missing import refuse_incomplete
+from modelyard_tracking.operations.paths import at_or_below
 from modelyard_tracking.operations.runs import get_active_run, get_run
 from modelyard_tracking.rules.artifacts import Owner, OwnerKind, ancestors
 from modelyard_tracking.rules.states import Lifecycle, ModelStatus
@@ -111,7 +113,8 @@ def manifest_contents(session: Session, owner: Owner, folder: str) -> ManifestCo
     Raises:
         NotFound: There are no files.
         InvalidArgument: The path is a file.
-        FailedPrecondition: The run is deleted, or a logged model is not ready.
+        FailedPrecondition: The run is deleted, a logged model is not ready, or files of an import
+            are missing.
     """
     run_id: str | None
     if owner.kind is OwnerKind.RUN:
@@ -129,6 +132,7 @@ def manifest_contents(session: Session, owner: Owner, folder: str) -> ManifestCo
     files = files_at(session, owner, folder)
     if not files:
         raise no_artifacts(owner, folder)
+    refuse_incomplete(session, owner, folder, model)
     prefix = f"{folder}/" if folder else ""
     if files[0].path == folder:
         raise InvalidArgument(
@@ -205,22 +209,13 @@ def _own_files(session: Session, owner: Owner, path: str) -> list[ManifestFile]:
         select(ArtifactFile).where(
             ArtifactFile.owner_kind == owner.kind,
             ArtifactFile.owner_id == owner.owner_id,
-            or_(at_or_below(path), ArtifactFile.path.in_(ancestors(path))),
+            or_(at_or_below(ArtifactFile.path, path), ArtifactFile.path.in_(ancestors(path))),
         )
     )
     return [
         ManifestFile(row.path, row.size_bytes, Digest(row.digest), tuple(parts.get(row.path, ())))
         for row in rows
     ]
-
-
-def at_or_below(path: str) -> ColumnElement[bool]:
-    """Return a condition for files at or below a path; for all files if the path is empty."""
-    if not path:
-        return true()
-    # "0" is the character after "/".
-    inside = and_(ArtifactFile.path > f"{path}/", ArtifactFile.path < f"{path}0")
-    return or_(ArtifactFile.path == path, inside)
 
 
 def _shown_models(session: Session, run_id: str) -> list[LoggedModel]:

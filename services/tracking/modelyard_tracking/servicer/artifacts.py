@@ -25,11 +25,13 @@ from modelyard_tracking.clients import Registry
 from modelyard_tracking.metrics import digest_mismatches
 from modelyard_tracking.models import StoredObject
 from modelyard_tracking.operations import artifacts, trees
+from modelyard_tracking.operations.missing import replace_missing
 from modelyard_tracking.rules.artifacts import (
     LEASE_MS,
     Owner,
     OwnerKind,
     checked_files,
+    checked_missing,
     objects_of,
 )
 from modelyard_tracking.rules.values import checked_model_id, run_id_of
@@ -261,6 +263,17 @@ class ArtifactsServicer(Presigning, Sweeping):
         if not artifacts.delete_files(call.session, owner, _optional_path(request.path)):
             raise trees.nothing_to_delete(call.session, owner, request.path)
         return pb.DeleteArtifactsResponse()
+
+    @writes
+    def SetMissingArtifacts(
+        self, request: pb.SetMissingArtifactsRequest, call: Call
+    ) -> pb.SetMissingArtifactsResponse:
+        owner = owner_of(request)
+        files = [(file.path, file.reason) for file in request.files]
+        checked_missing(files)
+        trees.root_uri(call.session, owner)
+        replace_missing(call.session, owner, files)
+        return pb.SetMissingArtifactsResponse()
 
     def SealManifest(
         self, request: pb.SealManifestRequest, context: grpc.ServicerContext
