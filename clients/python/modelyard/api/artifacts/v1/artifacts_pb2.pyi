@@ -268,6 +268,28 @@ class DeleteArtifactsResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class MissingFile(_message.Message):
+    __slots__ = ("path", "reason")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    reason: str
+    def __init__(self, path: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class SetMissingArtifactsRequest(_message.Message):
+    __slots__ = ("run_id", "model_id", "files")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    model_id: str
+    files: _containers.RepeatedCompositeFieldContainer[MissingFile]
+    def __init__(self, run_id: _Optional[str] = ..., model_id: _Optional[str] = ..., files: _Optional[_Iterable[_Union[MissingFile, _Mapping]]] = ...) -> None: ...
+
+class SetMissingArtifactsResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class SweepObjectsRequest(_message.Message):
     __slots__ = ("dry_run", "page_token")
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
