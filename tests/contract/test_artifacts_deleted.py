@@ -18,7 +18,7 @@ def tracking(tmp_path: Path, dialect: Dialect) -> Iterator[Tracking]:
         yield service
 
 
-def paths(tracking: Tracking, **owner: str) -> list[str]:
+def paths(tracking: Tracking, **owner: Any) -> list[str]:
     reply = tracking.artifacts.GetArtifacts(pb.GetArtifactsRequest(**owner))
     return [file.path for file in reply.files]
 

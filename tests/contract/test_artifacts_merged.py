@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.databases.dialects import Dialect
@@ -30,7 +31,7 @@ def tracking(tmp_path: Path, dialect: Dialect) -> Iterator[Tracking]:
         yield service
 
 
-def files(tracking: Tracking, path: str = "", **owner: str) -> dict[str, int]:
+def files(tracking: Tracking, path: str = "", **owner: Any) -> dict[str, int]:
     reply = tracking.artifacts.GetArtifacts(pb.GetArtifactsRequest(path=path, **owner))
     return {file.path: file.size_bytes for file in reply.files}
 

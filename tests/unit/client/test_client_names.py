@@ -37,7 +37,11 @@ def when_moved(act: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> It
 
     @contextmanager
     def shown(_what: str, _total_bytes: int) -> Iterator[progress.Advance]:
-        yield lambda moved_bytes: next(moved, lambda: None)() if moved_bytes else None
+        def advance(moved_bytes: int) -> None:
+            if moved_bytes:
+                next(moved, lambda: None)()
+
+        yield advance
 
     with monkeypatch.context() as during:
         during.setattr(progress, "shown", shown)

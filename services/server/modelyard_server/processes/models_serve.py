@@ -1,7 +1,7 @@
 """`modelyard models serve`: one endpoint in its own process.
 
-Exit codes: 0 stopped, 1 it could not start, or the reference named no model then, 2 invalid argument
-or setting.
+Exit codes: 0 stopped, 1 it could not start, or its reference named no model then, 2 invalid
+argument or setting.
 """
 
 from __future__ import annotations

@@ -30,6 +30,12 @@ def replace_missing(session: Session, owner: Owner, files: Sequence[tuple[str, s
         session.execute(insert(MissingArtifact), rows)
 
 
+def missing_of(session: Session, owner: Owner) -> Sequence[MissingArtifact]:
+    """Return the missing files of an owner, by path."""
+    rows = select(MissingArtifact).where(*_of(owner)).order_by(MissingArtifact.path)
+    return session.scalars(rows).all()
+
+
 def forget_missing(session: Session, owner: Owner, path: str) -> bool:
     """Remove the records of missing files at or below a path; return whether there were any."""
     removed = delete(MissingArtifact).where(*_of(owner), at_or_below(MissingArtifact.path, path))

@@ -90,6 +90,12 @@ def files_at(session: Session, owner: Owner, path: str) -> list[ManifestFile]:
     return sorted(found, key=lambda file: file.path)
 
 
+def own_files_at(session: Session, owner: Owner, path: str) -> list[ManifestFile]:
+    """Return the files of an owner itself at or below a path, by path."""
+    found = [file for file in _own_files(session, owner, path) if _is_at_or_below(file.path, path)]
+    return sorted(found, key=lambda file: file.path)
+
+
 def file_at(session: Session, owner: Owner, path: str) -> ManifestFile:
     """Return the file at a path of a tree.
 

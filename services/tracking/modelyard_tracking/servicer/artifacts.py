@@ -25,7 +25,7 @@ from modelyard_tracking.clients import Registry
 from modelyard_tracking.metrics import digest_mismatches
 from modelyard_tracking.models import StoredObject
 from modelyard_tracking.operations import artifacts, trees
-from modelyard_tracking.operations.missing import replace_missing
+from modelyard_tracking.operations.missing import missing_of, replace_missing
 from modelyard_tracking.rules.artifacts import (
     LEASE_MS,
     Owner,
@@ -238,7 +238,8 @@ class ArtifactsServicer(Presigning, Sweeping):
     def GetArtifacts(self, request: pb.GetArtifactsRequest, call: Call) -> pb.GetArtifactsResponse:
         owner = owner_of(request)
         trees.root_uri(call.session, owner, request.experiment_id)
-        files = trees.files_at(call.session, owner, _optional_path(request.path))
+        files_at = trees.own_files_at if request.own_files_only else trees.files_at
+        files = files_at(call.session, owner, _optional_path(request.path))
         if not files:
             raise trees.no_artifacts(owner, request.path)
         return pb.GetArtifactsResponse(
@@ -250,6 +251,10 @@ class ArtifactsServicer(Presigning, Sweeping):
                     url=self.store.presign_get(digest, _DOWNLOAD_S),
                 )
                 for digest, size_bytes in objects_of(files).items()
+            ],
+            missing=[
+                pb.MissingFile(path=row.path, reason=row.reason)
+                for row in missing_of(call.session, owner)
             ],
         )
 
