@@ -16,6 +16,7 @@ from modelyard.exceptions import InvalidParameter, NotFound
 
 _logger = logging.getLogger("modelyard")
 _GONE = "it was removed meanwhile"
+_MODEL_FILE = "MLmodel"
 
 LeaveOut = Callable[[Path, str], None]
 """Called with a path that cannot be uploaded, and the reason."""
@@ -67,7 +68,8 @@ def sources_in(root: Path, prefix: str, leave_out: LeaveOut) -> list[tuple[str, 
             source = _source(path, leave_out)
             if source is not None:
                 found.append((checked_name(prefix + path.relative_to(root).as_posix()), source))
-    return sorted(found, key=lambda item: item[0])
+    # MLmodel last: an interrupted upload of many files is not taken for a model.
+    return sorted(found, key=lambda item: (item[1].path.name == _MODEL_FILE, item[0]))
 
 
 def still_there(sources: list[tuple[str, Source]], leave_out: LeaveOut) -> list[tuple[str, Source]]:
