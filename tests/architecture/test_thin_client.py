@@ -25,6 +25,7 @@ with mlflow.start_run() as run:
     mlflow.log_param("p", 1)
     mlflow.log_metric("m", 0.5)
     mlflow.log_text("text", "t.txt")
+    mlflow.log_text("flavors: {}", "MLmodel")
 mlflow.register_model(f"runs:/{run.info.run_id}/", "thin model")
 found = mlflow.search_runs(output_format="list")[0]
 path = mlflow.artifacts.download_artifacts("models:/thin model/latest")

@@ -145,7 +145,7 @@ def test_names_that_sort_between_a_folder_and_its_files_are_no_clash(tracking: T
 
 @BEFORE_SQL
 @pytest.mark.parametrize(
-    "path", ["", "../x", "/etc/passwd", "a/../b", "a\\b", "a//b", "a\nb", "%2e"]
+    "path", ["", "../x", "/etc/passwd", "a/../b", "a//b", "a/.", "a/", "x" * 256]
 )
 def test_a_path_outside_the_grammar_is_refused(tracking: Tracking, path: str) -> None:
     run_id = tracking.create_run()
@@ -290,14 +290,6 @@ def test_of_two_models_of_one_name_the_newest_that_is_ready_is_seen(tracking: Tr
     assert seal(tracking, "model", run_id=run_id).digest == sealed[1]
     tracking.rpc.DeleteLoggedModel(tracking_pb2.DeleteLoggedModelRequest(model_id=model_id))
     assert seal(tracking, "model", run_id=run_id).digest == sealed[0]
-
-
-def test_files_of_the_run_itself_hide_a_model_of_their_name(tracking: Tracking) -> None:
-    run_id = tracking.create_run()
-    tracking.log_files({"model/own": b"1"}, run_id=run_id)
-    tracking.log_files(MODEL_FILES, model_id=tracking.create_model(run_id))
-    assert listed(tracking, run_id, "model") == {"model/own": 1}
-    assert seal(tracking, "model", run_id=run_id).model_id == ""
 
 
 def test_a_model_that_is_not_finalized_cannot_be_sealed(tracking: Tracking) -> None:

@@ -18,7 +18,7 @@ def tracking(tmp_path: Path, dialect: Dialect) -> Iterator[Tracking]:
         yield service
 
 
-def paths(tracking: Tracking, **owner: str) -> list[str]:
+def paths(tracking: Tracking, **owner: Any) -> list[str]:
     reply = tracking.artifacts.GetArtifacts(pb.GetArtifactsRequest(**owner))
     return [file.path for file in reply.files]
 
@@ -104,7 +104,7 @@ def test_deleting_a_missing_path_is_not_found(tracking: Tracking) -> None:
 def test_a_path_outside_the_grammar_deletes_nothing(tracking: Tracking) -> None:
     run_id = tracking.create_run()
     tracking.log_files({"a.txt": b"a"}, run_id=run_id)
-    for path in ("../a.txt", "a/../a.txt", "/", "a//b", "a\\b"):
+    for path in ("../a.txt", "a/../a.txt", "/", "a//b", "a/."):
         with refused("INVALID_PARAMETER_VALUE", "Invalid artifact path"):
             delete(tracking, path, run_id=run_id)
     assert paths(tracking, run_id=run_id) == ["a.txt"]

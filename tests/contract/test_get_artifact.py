@@ -89,7 +89,7 @@ def test_a_version_that_is_not_verified_has_no_files_here(edge: Edge) -> None:
         ("/get-artifact?path=a.txt", 400),
         ("/get-artifact?run_id={run_id}", 400),
         ("/get-artifact?run_id={run_id}&path=../a.txt", 400),
-        ("/get-artifact?run_id={run_id}&path=%252e%252e/a.txt", 400),
+        ("/get-artifact?run_id={run_id}&path=%252e%252e/a.txt", 404),
         ("/get-artifact?run_id={run_id}&path=nothing", 404),
         ("/get-artifact?run_id=nobody&path=a.txt", 404),
         ("/get-artifact?run_id=..%2f..&path=a.txt", 400),

@@ -4,9 +4,10 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
+from tests.support.hostile.names import ODD_NAMES
 from tests.support.http.artifact_edge import API, FILES, Edge, running_edge
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
@@ -233,21 +234,15 @@ HOSTILE = [
     "%2e%2e/x",
     "%2e%2e%2fx",
     "..%2fx",
-    "%252e%252e/x",
     "a/./b",
     "a//b",
     "/etc/passwd",
     "//etc/passwd",
-    "a%5cb",
-    "..%5c..%5cx",
     "a%00b",
-    "a%0ab",
-    "C:%5cx",
-    "C:/x",
     "file:///etc/passwd",
-    "a%3fb",
-    "a%23b",
     "a%ff",
+    "a?%ff",
+    "a?/../x",
     "a" * 256,
     "/".join(["a"] * 40),
 ]
@@ -296,9 +291,34 @@ def test_a_path_without_an_owner_is_not_found(edge: Edge, path: str) -> None:
     assert edge.listed(f"0/{run_id}/artifacts") == {}
 
 
-def test_a_question_mark_in_an_upload_is_refused_not_cut_off(edge: Edge, tree: str) -> None:
-    status, _, message = edge.refusal("PUT", f"{FILES}/{tree}/what?.txt", b"x")
-    assert (status, "may not contain '?'" in message) == (400, True)
+def test_every_name_of_a_file_system_comes_back_and_leaves_the_store_alone(
+    edge: Edge, tree: str
+) -> None:
+    names = {f"{number}{name}": name.encode() for number, name in enumerate(ODD_NAMES)}
+    for name, content in names.items():
+        put(edge, f"{tree}/{name}", content)
+    assert edge.listed(tree) == {name: len(content) for name, content in names.items()}
+    for name, content in names.items():
+        path = quote(f"{tree}/{name}")
+        signed = urlsplit(edge.json("GET", f"{API}/presigned/{path}")["url"])
+        query = f"run_id={tree.split('/')[1]}&path={quote(name)}"
+        for url in (
+            f"{FILES}/{path}",
+            f"/get-artifact?{query}",
+            f"{signed.path}?{signed.query}",
+        ):
+            status, headers, body = edge.ask("GET", url)
+            assert (status, body) == (200, content)
+            assert headers["content-disposition"].endswith(f"''{quote(name, safe='')}")
+
+
+def test_a_question_mark_that_a_client_does_not_quote_is_part_of_the_name(
+    edge: Edge, tree: str
+) -> None:
+    assert edge.ask("PUT", f"{FILES}/{tree}/what?%20next+1.txt", b"x")[0] == 200
+    assert edge.listed(tree) == {"what? next+1.txt": 1}
+    assert edge.ask("GET", f"{FILES}/{tree}/what?%20next+1.txt")[2] == b"x"
+    assert edge.ask("DELETE", f"{FILES}/{tree}/what?%20next+1.txt")[0] == 200
     assert edge.listed(tree) == {}
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from tests.support.http.artifact_edge import API, FILES, Edge, running_edge
@@ -195,7 +195,11 @@ def test_only_the_name_of_the_local_file_is_used(edge: Edge, tree: str) -> None:
         created = step(edge, "create", tree, path=local, num_parts=1)
         url = urlsplit(created["credentials"][0]["url"])
         assert url.path == f"/artifacts/files/{tree}/a.bin"
-    for local in ("..", "/tmp/..", "a/", "a\\", "/tmp/%2e%2e"):  # noqa: S108 - not opened
+    for local, name in (("/data/a\\b", "a\\b"), ("/data/%2e%2e", "%2e%2e"), ("C:x", "C:x")):
+        created = step(edge, "create", tree, path=local, num_parts=1)
+        url = urlsplit(created["credentials"][0]["url"])
+        assert unquote(url.path) == f"/artifacts/files/{tree}/{name}"
+    for local in ("..", "/tmp/..", "a/", "a\\"):  # noqa: S108 - not opened
         assert refused_step(edge, "create", tree, {"path": local, "num_parts": 1})[0] == 400
 
 

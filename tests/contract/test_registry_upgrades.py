@@ -85,6 +85,10 @@ ROWS = [
             "created_ms": 1,
         },
     ),
+    Row("0004", "endpoint_name", {"name": "old", "revision": 1, "head_hash": HASH}),
+    Row("0004", "endpoint_model", {"name": "old", "model": "iris"}),
+    Row("0004", "endpoint", {"name": "old", "spec": "{}", "status": "{}", **TIMES}),
+    Row("0004", "endpoint_event", EVENT | {"name": "old", "clock": -1, "hash": HASH}),
 ]
 
 
@@ -99,9 +103,12 @@ def test_rows_of_an_earlier_revision_are_read_and_written(
         assert [(alias.alias, alias.version) for alias in model.aliases] == [("champion", "3")]
         version = registry.get_version("champion")
         assert (version.current_stage, version.run_id) == ("Production", RUN)
+        assert version.verified
+        assert not version.HasField("has_model")
         assert [(tag.key, tag.value) for tag in version.tags] == [("k", "v")]
         registry.call("VerifyHistory", pb.VerifyHistoryRequest(name="iris"))
-        assert registry.create_version().version == "4"
+        created = registry.create_version()
+        assert (created.version, created.has_model) == ("4", True)
         registry.call("VerifyHistory", pb.VerifyHistoryRequest(name="iris"))
         with connect(registry.target, ENDPOINTS) as channel:
             endpoints = Endpoints(registry, EndpointServiceStub(channel))

@@ -25,6 +25,7 @@ def upload_and_register(name: str, chance: random.Random) -> str:
     """Log files of random bytes, one the same each time, and register them."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "shared.bin").write_bytes(b"the same in each version")
+        (Path(folder) / "MLmodel").write_text("flavors: {}")
         for number in range(_FILES):
             data = chance.randbytes(chance.randint(1, _MOST_BYTES))
             (Path(folder) / f"weights-{number}.bin").write_bytes(data)

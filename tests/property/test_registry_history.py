@@ -51,7 +51,7 @@ words = st.sampled_from(["champion", "challenger", "tags"])
 chosen_stages = st.sampled_from(Stage)
 flags = st.booleans()
 
-PINNED = Pinned("0" * 64, "run", "7", None)
+PINNED = Pinned("0" * 64, "run", "7", None, has_model=True)
 
 
 class Histories(RuleBasedStateMachine):
@@ -149,7 +149,9 @@ class Histories(RuleBasedStateMachine):
         source = "s3://bucket" if foreign else "runs:/run"
         registration = Registration(source, "", "", None, None, list(tags.items()))
         aliases = [] if alias is None else [alias]
-        original = OriginalVersion(name, number, registration, stage, "READY", "bob", 5, 6, aliases)
+        original = OriginalVersion(
+            name, number, registration, stage, "READY", "bob", 5, 6, aliases, None
+        )
         kept = ForeignSource(source) if foreign else PINNED
         self.do(lambda call: importing.import_version(call, origin, original, kept))
 

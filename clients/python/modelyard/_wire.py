@@ -172,6 +172,8 @@ def model_version(message: registry_pb2.ModelVersion) -> ModelVersion:
         experiment_id=message.experiment_id,
         digest=message.digest,
         verified=message.verified,
+        has_model=message.has_model if message.HasField("has_model") else None,
+        unverified_reason=message.unverified_reason,
         etag=message.etag,
     )
 

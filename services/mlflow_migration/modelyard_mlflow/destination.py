@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
@@ -22,10 +22,13 @@ _DEADLINE_S = 120.0
 _POINTS_PER_CALL = 50_000
 _FILES_PER_BATCH = 200
 _BATCH_BYTES = 256 << 20
+_MAX_MISSING = 10_000
+_MAX_REASON_CHARACTERS = 1_000
 
 R = TypeVar("R", bound=Message)
 
 Fetch = Callable[[str, Path], None]
+"""Brings a file to a path, whose folder need not exist."""
 
 
 class Curve(NamedTuple):
@@ -48,6 +51,18 @@ class Point(NamedTuple):
     def of(cls, metric: pb.Metric) -> Point:
         value = None if math.isnan(metric.value) else metric.value
         return cls(metric.timestamp, metric.step, value)
+
+
+class Stored(NamedTuple):
+    """The files of a tree at the destination.
+
+    Attributes:
+        sizes_bytes: Sizes of the files, by path.
+        missing: Reasons of the files that an earlier import has not brought, by path.
+    """
+
+    sizes_bytes: dict[str, int]
+    missing: dict[str, str]
 
 
 class Destination(Protocol):
@@ -79,8 +94,11 @@ class Destination(Protocol):
     def log(self, run_id: str, curve: Curve, points: Iterable[Point]) -> None:
         """Append points to a curve of an active run."""
 
-    def sizes_bytes(self, owner: Owner) -> dict[str, int]:
-        """Return the size of each file of a run or logged model, by path."""
+    def stored(self, owner: Owner) -> Stored:
+        """Return the files of a run or logged model itself."""
+
+    def set_missing(self, owner: Owner, missing: Mapping[str, str]) -> None:
+        """Record which files a run or logged model lacks, with reasons, by path."""
 
     def put(self, owner: Owner, files: Iterable[SourceFile], fetch: Fetch) -> None:
         """Write files, which `fetch` brings to this machine, to a run or logged model."""
@@ -169,21 +187,36 @@ class ServerDestination:
             request = pb.LogMetricSeriesRequest(run_id=run_id, series=[series])
             self._call(request, pb.LogMetricSeriesResponse)
 
-    def sizes_bytes(self, owner: Owner) -> dict[str, int]:
-        request = artifacts_pb2.GetArtifactsRequest(run_id=owner.run_id, model_id=owner.model_id)
+    def stored(self, owner: Owner) -> Stored:
+        request = artifacts_pb2.GetArtifactsRequest(
+            run_id=owner.run_id, model_id=owner.model_id, own_files_only=True
+        )
         try:
             reply = self._call(request, artifacts_pb2.GetArtifactsResponse)
         except NotFound:
-            return {}
-        return {file.path: file.size_bytes for file in reply.files}
+            return Stored({}, {})
+        return Stored(
+            {file.path: file.size_bytes for file in reply.files},
+            {file.path: file.reason for file in reply.missing},
+        )
+
+    def set_missing(self, owner: Owner, missing: Mapping[str, str]) -> None:
+        if len(missing) > _MAX_MISSING:
+            missing = {"": f"{len(missing):,} files are missing"}
+        files = [
+            artifacts_pb2.MissingFile(path=path, reason=reason[:_MAX_REASON_CHARACTERS])
+            for path, reason in missing.items()
+        ]
+        request = artifacts_pb2.SetMissingArtifactsRequest(
+            run_id=owner.run_id, model_id=owner.model_id, files=files
+        )
+        self._call(request, artifacts_pb2.SetMissingArtifactsResponse)
 
     def put(self, owner: Owner, files: Iterable[SourceFile], fetch: Fetch) -> None:
         for batch in _batches(files):
             with tempfile.TemporaryDirectory(prefix="modelyard-import-") as folder:
                 for file in batch:
-                    path = Path(folder, file.path)
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    fetch(file.path, path)
+                    fetch(file.path, Path(folder, file.path))
                 upload_content(self.uri, owner, folder, None)
 
     def _call(self, request: Message, reply: type[R]) -> R:
@@ -221,8 +254,11 @@ class DryRun:
     def log(self, run_id: str, curve: Curve, points: Iterable[Point]) -> None:
         """Write nothing."""
 
-    def sizes_bytes(self, owner: Owner) -> dict[str, int]:
-        return {}
+    def stored(self, owner: Owner) -> Stored:
+        return Stored({}, {})
+
+    def set_missing(self, owner: Owner, missing: Mapping[str, str]) -> None:
+        """Write nothing."""
 
     def put(self, owner: Owner, files: Iterable[SourceFile], fetch: Fetch) -> None:
         """Write nothing."""

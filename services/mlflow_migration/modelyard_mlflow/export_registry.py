@@ -70,7 +70,7 @@ class RegistryExport:
             try:
                 self._export_model(model)
             except MlflowRefusal as refused:
-                self._note("not-moved", f"registered model '{model.name}'", str(refused))
+                self._leave_out("not-moved", f"registered model '{model.name}'", str(refused))
             self._progress.step()
 
     def _export_model(self, model: pb.RegisteredModel) -> None:
@@ -83,7 +83,7 @@ class RegistryExport:
             self._destination.post("mlflow/registered-models/create", body)
         elif NAME_TAG not in tags_of(existing):
             detail = "the server has a model of this name that was not exported from this server"
-            self._note("not-moved", f"registered model '{model.name}'", detail)
+            self._leave_out("not-moved", f"registered model '{model.name}'", detail)
             return
         else:
             self._update_model(model, existing, tags)
@@ -118,7 +118,7 @@ class RegistryExport:
                 if found is not None:
                     self._update_version(version, found)
             except MlflowRefusal as refused:
-                self._note("not-moved", subject, str(refused))
+                self._leave_out("not-moved", subject, str(refused))
 
     def _create(self, version: pb.ModelVersion, subject: str) -> Item | None:
         body = self._body(version, subject)
@@ -133,7 +133,7 @@ class RegistryExport:
                 detail = (
                     f"the server continues with {made['version']}: it had later versions before"
                 )
-                self._note("not-moved", subject, detail)
+                self._leave_out("not-moved", subject, detail)
                 return None
 
     def _body(self, version: pb.ModelVersion, subject: str) -> Item:
@@ -155,11 +155,13 @@ class RegistryExport:
         if not version.verified:
             self._note("source-unverified", subject, f"the source is text: {version.source}")
             return {"source": version.source, **of_run}
+        is_whole = self._ids.incomplete.isdisjoint({version.run_id, version.model_id})
         model = self._ids.models.get(version.model_id)
-        if model and self._source.digest(Owner(model_id=version.model_id), "") == version.digest:
+        owner = Owner(model_id=version.model_id)
+        if model and is_whole and self._source.digest(owner, "", own_only=True) == version.digest:
             model_id = model["info"]["model_id"]
             return {"source": f"models:/{model_id}", "model_id": model_id, **of_run}
-        path = self._path_in_run(version)
+        path = self._path_in_run(version) if is_whole else None
         if run and path is not None and model is None:
             return {"source": f"{run['info']['artifact_uri']}/{path}".rstrip("/"), **of_run}
         carrier = self._carrier(version)["info"]
@@ -179,7 +181,8 @@ class RegistryExport:
             path = source.path
         else:
             return None
-        is_same = self._source.digest(Owner(run_id=version.run_id), path) == version.digest
+        owner, own_only = Owner(run_id=version.run_id), self._destination.server.has_logged_models
+        is_same = self._source.digest(owner, path, own_only=own_only) == version.digest
         return path if is_same else None
 
     def _carrier(self, version: pb.ModelVersion) -> Item:
@@ -251,6 +254,9 @@ class RegistryExport:
 
     def _note(self, kind: str, subject: str, detail: str) -> None:
         self._report.note(kind, subject, detail)
+
+    def _leave_out(self, kind: str, subject: str, detail: str) -> None:
+        self._report.leave_out(kind, subject, detail)
 
 
 def _items(pairs: dict[str, str]) -> list[Item]:

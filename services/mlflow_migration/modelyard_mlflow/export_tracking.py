@@ -37,6 +37,8 @@ class IdMap:
     experiments: dict[str, str] = field(default_factory=dict)
     runs: dict[str, Item] = field(default_factory=dict)
     models: dict[str, Item] = field(default_factory=dict)
+    incomplete: set[str] = field(default_factory=set)
+    """Ids at the source of runs and logged models that were exported in part."""
     model_names: dict[str, str] = field(default_factory=dict)
     """Names of logged models; on MLflow 2, which has none, they are folders of their runs."""
 
@@ -81,7 +83,7 @@ class TrackingExport:
             try:
                 self._export_experiment(experiment)
             except MlflowRefusal as refused:
-                self._note("not-moved", f"experiment '{experiment.name}'", str(refused))
+                self._leave_out("not-moved", f"experiment '{experiment.name}'", str(refused))
 
     def _export_experiment(self, experiment: pb.Experiment) -> None:
         existing = self._destination.experiment(experiment.name)
@@ -124,15 +126,15 @@ class TrackingExport:
     ) -> None:
         for run in runs:
             self._begin_run(run, known.get(run.info.run_id))
-        of_runs: dict[str, list[pb.LoggedModel]] = {}
-        self._export_models(experiment, of_runs)
+        self._export_models(experiment)
         for run in runs:
             existing = self._ids.runs[run.info.run_id]
             if not _is_complete(run, existing):
                 try:
-                    self._fill_run(run, existing, of_runs.get(run.info.run_id, []))
+                    self._fill_run(run, existing)
                 except MlflowRefusal as refused:
-                    self._note("not-moved", f"run {run.info.run_id}", str(refused))
+                    self._ids.incomplete.add(run.info.run_id)
+                    self._leave_out("not-moved", f"run {run.info.run_id}", str(refused))
             is_deleted = existing["info"].get("lifecycle_stage") == _DELETED
             if run.info.lifecycle_stage == _DELETED and not is_deleted:
                 self._destination.post("mlflow/runs/delete", {"run_id": existing["info"]["run_id"]})
@@ -158,7 +160,7 @@ class TrackingExport:
             existing["info"]["lifecycle_stage"] = "active"
         self._ids.runs[info.run_id] = existing
 
-    def _fill_run(self, run: pb.Run, existing: Item, models: list[pb.LoggedModel]) -> None:
+    def _fill_run(self, run: pb.Run, existing: Item) -> None:
         run_id: str = existing["info"]["run_id"]
         params = {param.key: param.value for param in run.data.params}
         known = {item["key"] for item in existing.get("data", {}).get("params", [])}
@@ -175,7 +177,9 @@ class TrackingExport:
         self._put_files(
             Owner(run_id=run.info.run_id),
             existing["info"]["artifact_uri"],
-            self._own_files(run, models),
+            self._source.files(
+                Owner(run_id=run.info.run_id), own_only=self._destination.server.has_logged_models
+            ),
             f"run {run.info.run_id}",
             is_new=run.info.run_id in self._made,
         )
@@ -259,17 +263,6 @@ class TrackingExport:
             body = {"run_id": existing["info"]["run_id"], "models": missing}
             self._destination.post("mlflow/runs/outputs", body)
 
-    def _own_files(self, run: pb.Run, models: list[pb.LoggedModel]) -> dict[str, ArtifactFile]:
-        """Return the files of a run, without those of its logged models."""
-        files = self._source.files(Owner(run_id=run.info.run_id))
-        for model in models:
-            of_model = self._source.files(Owner(model_id=model.info.model_id))
-            for path, file in of_model.items():
-                seen = files.get(f"{model.info.name}/{path}")
-                if seen is not None and seen.digest == file.digest:
-                    del files[f"{model.info.name}/{path}"]
-        return files
-
     def _put_files(
         self,
         owner: Owner,
@@ -283,7 +276,7 @@ class TrackingExport:
             return
         if not self._destination.takes_files(artifact_uri):
             detail = f"the server does not accept files for {artifact_uri}; it must serve artifacts"
-            self._note("artifacts-refused", subject, detail)
+            self._leave_out("artifacts-refused", subject, detail)
             return
         existing = {} if is_new else self._destination.sizes_bytes(artifact_uri)
         missing = [path for path, file in files.items() if existing.get(path) != file.size_bytes]
@@ -297,9 +290,7 @@ class TrackingExport:
         size_bytes = sum(files[path].size_bytes for path in missing)
         self._report.count("bytes", size_bytes, created=True)
 
-    def _export_models(
-        self, experiment: pb.Experiment, of_runs: dict[str, list[pb.LoggedModel]]
-    ) -> None:
+    def _export_models(self, experiment: pb.Experiment) -> None:
         destination_id = self._ids.experiments[experiment.experiment_id]
         known = {
             tags_of(m["info"]).get(MODEL_TAG): m
@@ -314,11 +305,11 @@ class TrackingExport:
                 )
                 self._note("not-moved", f"logged model {model.info.model_id}", detail)
                 continue
-            of_runs.setdefault(model.info.source_run_id, []).append(model)
             try:
                 self._export_model(model, destination_id, known.get(model.info.model_id))
             except MlflowRefusal as refused:
-                self._note("not-moved", f"logged model {model.info.model_id}", str(refused))
+                self._ids.incomplete.add(model.info.model_id)
+                self._leave_out("not-moved", f"logged model {model.info.model_id}", str(refused))
 
     def _export_model(
         self, model: pb.LoggedModel, experiment_id: str, existing: Item | None
@@ -340,7 +331,7 @@ class TrackingExport:
                 body["source_run_id"] = self._ids.runs[info.source_run_id]["info"]["run_id"]
             existing = self._destination.post("mlflow/logged-models", body)["model"]
         self._ids.models[info.model_id] = existing
-        files = self._source.files(Owner(model_id=info.model_id))
+        files = self._source.files(Owner(model_id=info.model_id), own_only=True)
         status = pb.LoggedModelStatus.Name(info.status)
         if existing["info"].get("status") == status and not is_new:
             self._report.count("files", len(files), created=False)
@@ -355,6 +346,9 @@ class TrackingExport:
 
     def _note(self, kind: str, subject: str, detail: str) -> None:
         self._report.note(kind, subject, detail)
+
+    def _leave_out(self, kind: str, subject: str, detail: str) -> None:
+        self._report.leave_out(kind, subject, detail)
 
 
 def _is_complete(run: pb.Run, existing: Item | None) -> bool:

@@ -2,7 +2,7 @@
 
 Entities of the server that were not exported by Modelyard are never changed. The report lists
 everything MLflow cannot represent. The command can be stopped and run again at any time. Exit
-codes: 0 done, 1 refused or failed, 2 usage, 130 Ctrl-C.
+codes: 0 done, 1 refused or failed, 2 usage, 3 done but for what could not be written, 130 Ctrl-C.
 """
 
 # ruff: noqa: T201 - a command answers by printing
@@ -43,7 +43,7 @@ def run(arguments: list[str]) -> int:
     except (Unreachable, MlflowRefusal, OSError) as error:
         return _fail(str(error))
     print(report.summary())
-    return 0
+    return report.exit_code
 
 
 def _export(options: argparse.Namespace) -> Report:

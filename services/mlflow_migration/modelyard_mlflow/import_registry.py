@@ -17,7 +17,7 @@ from modelyard.internal import Owner
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.references.names import check_alias
 from modelyard_kit.references.uris import LoggedModelSource, RunSource, parse_source
-from modelyard_mlflow.artifacts import REFUSALS, ArtifactCopier
+from modelyard_mlflow.artifacts import REFUSALS, ArtifactCopier, described
 from modelyard_mlflow.destination import Destination
 from modelyard_mlflow.import_tracking import IdMap, TrackingImport
 from modelyard_mlflow.limits import Note, fit
@@ -33,6 +33,7 @@ from modelyard_mlflow.source import (
 )
 
 _NO_STAGE = "None"
+_MAX_REASON_CHARACTERS = 5_000
 _HELD_ONCE = ("Staging", "Production")
 _OURS = ("runs:/", "models:/", "mlflow-artifacts:/")
 _NOT_IN_MODEL_NAMES = re.compile(r"[/:.%\"']")
@@ -67,7 +68,7 @@ class RegistryImport:
         self._reader, self._destination, self._report = reader, destination, report
         self._progress, self._ids, self._tracking = progress, ids, tracking
         self._origin, self._host = origin, host
-        self._artifacts = ArtifactCopier(reader, destination, report)
+        self._artifacts = ArtifactCopier(reader, destination, report, ids.missing)
         self._models: list[pb.RegisteredModel] = []
 
     def import_names(self, names: Collection[str]) -> None:
@@ -91,7 +92,7 @@ class RegistryImport:
             try:
                 new_name, created = self._write_model(model)
             except REFUSALS as refusal:
-                self._report.note("not-moved", subject, refusal.message)
+                self._report.leave_out("not-moved", subject, refusal.message)
                 continue
             self._report.count("registered models", created=created)
             if new_name != name:
@@ -168,7 +169,7 @@ class RegistryImport:
             message.run_id = self._ids.runs[message.run_id]
         if not message.current_stage:
             message.current_stage = _NO_STAGE
-        message.source = self._source(found)
+        message.source, message.unverified_reason = self._source(found)
         try:
             created = self._write_version(found, message)
         except InvalidState:
@@ -178,7 +179,7 @@ class RegistryImport:
                 self._report.count("versions", created=created)
             return False
         except REFUSALS as refusal:
-            self._report.note("not-moved", subject, refusal.message)
+            self._report.leave_out("not-moved", subject, refusal.message)
             return True
         if not settle:
             self._report.count("versions", created=created)
@@ -188,26 +189,47 @@ class RegistryImport:
         try:
             _, created = self._destination.version(message)
         except NotFound:
-            # The run or logged model was imported, but its files were not.
-            message.source = self._as_text(found)
+            # The run or logged model was imported, and has no files.
+            reason = f"there are no files at {message.source}"
+            message.source, message.unverified_reason = self._as_text(found, reason)
             _, created = self._destination.version(message)
         return created
 
-    def _source(self, found: SourceVersion) -> str:
-        """Return the source of a version at the destination."""
+    def _source(self, found: SourceVersion) -> tuple[str, str]:
+        """Return the source of a version at the destination, and why it cannot be pinned to it."""
         text = found.message.source
         name = self._ids.registered[found.message.name]
         # A sealed version keeps its source, even if more of the origin has been imported since.
         source = self._destination.source(name, found.message.version)
-        for uri in (text, found.location):
+        for uri in () if source else (text, found.location):
             source = source or self._in_a_tree(uri)
-        source = source or self._own_model(found)
+            if source and (missing := self._missing_at(source)):
+                return self._as_text(found, described(missing))
+        reason = ""
         if not source:
-            return self._as_text(found)
+            source, reason = self._own_model(found)
+        if not source:
+            return self._as_text(found, reason)
         if source != text:
             detail = f"the source is {source} instead of {text}"
             self._report.note("source-changed", _subject(found), detail)
-        return source
+        return source, ""
+
+    def _missing_at(self, uri: str) -> dict[str, str]:
+        """Return why a folder at the destination is not whole, by path; empty if it is."""
+        source, missing, places = parse_source(uri), self._ids.missing, self._ids.places
+        if isinstance(source, RunSource):
+            name, _, inside = source.path.partition("/")
+            place, model = (source.run_id, name), places.get((source.run_id, name))
+            if model is None:
+                return missing.below(Owner(run_id=source.run_id), source.path)
+        elif isinstance(source, LoggedModelSource):
+            inside, model = source.path, Owner(model_id=source.model_id)
+            place = next((place for place, owner in places.items() if owner == model), ("", ""))
+        else:
+            return {}
+        beside = missing.below(Owner(run_id=place[0]), f"{place[1]}/{inside}".rstrip("/"))
+        return missing.below(model, inside) | {path: why for path, why in beside.items() if path}
 
     def _in_a_tree(self, uri: str) -> str:
         """Return the new URI of files of an imported run or logged model; empty for other files."""
@@ -231,15 +253,19 @@ class RegistryImport:
             return f"runs:/{owner.run_id}/{rest}".rstrip("/")
         return f"models:/{owner.model_id}" if not rest else ""
 
-    def _own_model(self, found: SourceVersion) -> str:
-        """Copy a version's bytes to a new logged model; return its URI, or "" without files."""
+    def _own_model(self, found: SourceVersion) -> tuple[str, str]:
+        """Copy a version's bytes to a new logged model.
+
+        Returns:
+            Its URI, empty if the bytes are not all there, and why they are not.
+        """
         version = found.message
         tree = Tree(found.location)
         try:
             if not any(True for _ in self._reader.files(tree)):
-                return ""
-        except Unreadable:
-            return ""
+                return "", f"there are no files at {tree.uri}"
+        except Unreadable as unreadable:
+            return "", str(unreadable)
         key = f"{self._origin}\0{version.name}\0{version.version}"
         info = tracking_pb2.LoggedModelInfo(
             model_id=f"m-{hashlib.sha256(key.encode()).hexdigest()[:32]}",
@@ -257,21 +283,23 @@ class RegistryImport:
         try:
             model_id, _ = self._destination.logged_model(message)
         except REFUSALS as refusal:
-            self._report.note("artifacts-refused", _subject(found), refusal.message)
-            return ""
-        if self._artifacts.copy(tree, Owner(model_id=model_id), _subject(found), lambda: None):
+            self._report.leave_out("artifacts-refused", _subject(found), refusal.message)
+            return "", refusal.message
+        owner = Owner(model_id=model_id)
+        if self._artifacts.copy(tree, owner, _subject(found), lambda: None):
             self._destination.logged_model(message)
-        return f"models:/{model_id}"
+        missing = self._ids.missing.below(owner)
+        return ("", described(missing)) if missing else (f"models:/{model_id}", "")
 
-    def _as_text(self, found: SourceVersion) -> str:
-        """Return a source that is stored as text only, and report it."""
+    def _as_text(self, found: SourceVersion, reason: str) -> tuple[str, str]:
+        """Return a source that is stored as text only, with the reason, and report it."""
         text = found.message.source or found.location or f"unknown:{found.message.version}"
         if text.startswith(_OURS) and "://" not in text:
             # With a host the URI names another server; otherwise it would be taken as local.
             text = text.replace(":/", f"://{self._host}/", 1)
-        detail = f"the bytes are out of reach; the source is stored as text: {text}"
-        self._report.note("source-unverified", _subject(found), detail)
-        return text
+        detail = f"{reason}; the source is stored as text: {text}"
+        self._report.leave_out("source-unverified", _subject(found), detail)
+        return text, reason.encode("utf-8", "backslashreplace").decode()[:_MAX_REASON_CHARACTERS]
 
     def _noting(self, subject: str) -> Note:
         return lambda kind, detail: self._report.note(kind, subject, detail)

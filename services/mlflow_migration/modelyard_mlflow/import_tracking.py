@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard.internal import Owner
-from modelyard_mlflow.artifacts import REFUSALS, ArtifactCopier
+from modelyard_mlflow.artifacts import REFUSALS, ArtifactCopier, Missing
 from modelyard_mlflow.destination import Curve, Destination, Point
 from modelyard_mlflow.limits import Note, fit, refused_key
 from modelyard_mlflow.progress import ProgressBar
@@ -39,6 +39,10 @@ class IdMap:
     """Ids at the source."""
     owners: dict[str, Owner] = field(default_factory=dict)
     """Run or logged model at the destination, by artifact URI at the source."""
+    places: dict[tuple[str, str], Owner] = field(default_factory=dict)
+    """Logged model at the destination, by its run there and its name."""
+    missing: Missing = field(default_factory=Missing)
+    """Files that could not be copied."""
 
     def renamed(self) -> dict[str, str]:
         """Return the changed ids of runs and logged models, by the old ones."""
@@ -67,7 +71,7 @@ class TrackingImport:
     ) -> None:
         self._reader, self._destination, self._report = reader, destination, report
         self._progress, self._ids = progress, ids
-        self._artifacts = ArtifactCopier(reader, destination, report)
+        self._artifacts = ArtifactCopier(reader, destination, report, ids.missing)
         self._experiments: dict[str, pb.Experiment] = {}
         self._deleted_runs: dict[str, pb.Run] = {}
         self._made_runs: set[str] = set()
@@ -132,7 +136,7 @@ class TrackingImport:
         try:
             new_id, created = self._destination.experiment(experiment)
         except REFUSALS as refusal:
-            self._report.note("not-moved", subject, refusal.message)
+            self._report.leave_out("not-moved", subject, refusal.message)
             return
         self._report.count("experiments", created=created)
         if new_id != experiment_id:
@@ -149,7 +153,7 @@ class TrackingImport:
             message = self._run_message(run)
             new_id, created = self._destination.run(message)
         except REFUSALS as refusal:
-            self._report.note("not-moved", subject, refusal.message)
+            self._report.leave_out("not-moved", subject, refusal.message)
             return
         self._report.count("runs", created=created)
         if created:
@@ -203,7 +207,7 @@ class TrackingImport:
         try:
             new_id, created = self._destination.logged_model(message)
         except REFUSALS as refusal:
-            self._report.note("not-moved", subject, refusal.message)
+            self._report.leave_out("not-moved", subject, refusal.message)
             return
         self._report.count("logged models", created=created)
         if new_id != model_id:
@@ -212,6 +216,7 @@ class TrackingImport:
         owner = Owner(model_id=new_id)
         self._ids.models[model_id] = new_id
         self._ids.owners[model.info.artifact_uri.rstrip("/")] = owner
+        self._ids.places[message.info.source_run_id, message.info.name] = owner
         self._keep_points(model, new_id)
 
         def open_model() -> None:
@@ -268,7 +273,7 @@ class TrackingImport:
             self._add_models(run, message)
             self._destination.run(message)
         except REFUSALS as refusal:
-            self._report.note("not-moved", subject, refusal.message)
+            self._report.leave_out("not-moved", subject, refusal.message)
 
     def _import_metrics(self, run: pb.Run, new_id: str) -> None:
         run_id = run.info.run_id

@@ -2,7 +2,8 @@
 
 Reads a running server or a database without writing to it, and reports every difference. The
 command can be stopped and run again at any time: a later run writes what is missing or changed.
-Exit codes: 0 done, 1 refused or failed, 2 usage, 130 Ctrl-C.
+Exit codes: 0 done, 1 refused or failed, 2 usage, 3 done but for what could not be read or written,
+130 Ctrl-C.
 """
 
 # ruff: noqa: T201 - a command answers by printing
@@ -45,7 +46,7 @@ def run(arguments: list[str]) -> int:
     except (Unreachable, MlflowRefusal, OSError) as error:
         return _fail(str(error))
     print(report.summary())
-    return 0
+    return report.exit_code
 
 
 def _import(reader: Reader, options: argparse.Namespace) -> Report:

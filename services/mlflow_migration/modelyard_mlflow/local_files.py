@@ -59,11 +59,12 @@ class LocalFiles:
 
         if folder.is_file():
             yield SourceFile(folder.name, folder.stat().st_size)
-        for parent, _, names in os.walk(folder, onerror=refuse):
-            for name in sorted(names):
+        for parent, folders, names in os.walk(folder, onerror=refuse):
+            links = [name for name in folders if Path(parent, name).is_symlink()]
+            for name in sorted(names + links):
                 path = Path(parent, name)
-                if path.is_file():
-                    yield SourceFile(path.relative_to(folder).as_posix(), path.stat().st_size)
+                size_bytes = path.stat().st_size if path.is_file() else 0
+                yield SourceFile(path.relative_to(folder).as_posix(), size_bytes, _unreadable(path))
 
     def fetch(self, tree: Tree, path: str, target: Path) -> None:
         """Link a file of a tree to another path.
@@ -101,6 +102,14 @@ class LocalFiles:
             is_own = path.parts[-2:] == (owner, "artifacts")
             return path if is_own and _experiment_folder(path).is_dir() else None
         return None
+
+
+def _unreadable(path: Path) -> str:
+    if path.is_file():
+        return ""
+    if path.is_dir():
+        return "it is a link to a folder"
+    return "it is a link to nothing" if path.is_symlink() else "it is not a regular file"
 
 
 def _experiment_folder(artifacts: Path) -> Path:

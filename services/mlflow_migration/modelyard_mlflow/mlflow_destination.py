@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from modelyard_mlflow.destination import Curve, Point
+from modelyard_mlflow.limits import shown
 from modelyard_mlflow.mlflow_http import (
     MlflowRefusal,
     MlflowServer,
@@ -132,12 +133,20 @@ class MlflowDestination:
     def put(
         self, artifact_uri: str, paths: Sequence[str], fetch: Callable[[str, str], Path]
     ) -> None:
-        """Upload files, which `fetch(path, folder)` brings to this machine."""
+        """Upload files, which `fetch(path, folder)` brings to this machine.
+
+        Raises:
+            MlflowRefusal: The server refuses a file; names it.
+        """
         for path in paths:
             with tempfile.TemporaryDirectory(prefix="modelyard-export-") as folder:
                 source = fetch(path, folder)
                 route = f"/api/2.0/mlflow-artifacts/artifacts/{proxied_path(artifact_uri)}/{path}"
-                self.server.upload(route, source)
+                try:
+                    self.server.upload(route, source)
+                except MlflowRefusal as refused:
+                    message = f"file {shown(path)}: {refused.message}"
+                    raise MlflowRefusal(refused.status, refused.code, message) from None
 
     def _found(self, route: str, query: Mapping[str, str], field: str) -> Item | None:
         try:

@@ -81,10 +81,18 @@ class ModelyardSource:
         pages = rpc.pages(self._call, request, registry_pb2.SearchModelVersionsResponse)
         return [version for page in pages for version in page.model_versions]
 
-    def files(self, owner: Owner, path: str = "") -> dict[str, artifacts_pb2.ArtifactFile]:
-        """Return the files of a run or logged model at or below a path, by full path."""
+    def files(
+        self, owner: Owner, path: str = "", *, own_only: bool
+    ) -> dict[str, artifacts_pb2.ArtifactFile]:
+        """Return the files of a run or logged model at or below a path, by full path.
+
+        Args:
+            owner: The run or logged model.
+            path: Path in its tree.
+            own_only: Whether to leave out files of a run's logged models, or of a model's run.
+        """
         request = artifacts_pb2.GetArtifactsRequest(
-            run_id=owner.run_id, model_id=owner.model_id, path=path
+            run_id=owner.run_id, model_id=owner.model_id, path=path, own_files_only=own_only
         )
         try:
             reply = self._call(request, artifacts_pb2.GetArtifactsResponse)
@@ -92,9 +100,9 @@ class ModelyardSource:
             return {}
         return {file.path: file for file in reply.files}
 
-    def digest(self, owner: Owner, path: str) -> str:
-        """Return the digest a folder would be registered under; empty if it has no files."""
-        files = self.files(owner, path)
+    def digest(self, owner: Owner, path: str, *, own_only: bool) -> str:
+        """Return the digest of the files in a folder; empty if it has none; see `files`."""
+        files = self.files(owner, path, own_only=own_only)
         prefix = f"{path}/" if path else ""
         if not files or not all(name.startswith(prefix) for name in files):
             return ""

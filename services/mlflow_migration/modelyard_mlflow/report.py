@@ -12,6 +12,7 @@ from pathlib import Path
 from modelyard_mlflow.source import Unreachable
 
 _SHOWN_PER_KIND = 10
+_INCOMPLETE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Report:
     created: Counter[str] = field(default_factory=Counter)
     found: Counter[str] = field(default_factory=Counter)
     differences: list[Difference] = field(default_factory=list)
+    is_whole: bool = True
+    """Whether nothing was left out that the destination could have stored."""
     _seen: set[Difference] = field(default_factory=set)
 
     def count(self, noun: str, number: int = 1, *, created: bool) -> None:
@@ -53,10 +56,21 @@ class Report:
 
     def note(self, kind: str, subject: str, detail: str) -> None:
         """Record a difference; repetitions are ignored."""
-        difference = Difference(kind, subject, detail)
+        # Names of files that are not UTF-8 are shown with their bytes escaped.
+        text = detail.encode("utf-8", "backslashreplace").decode()
+        difference = Difference(kind, subject, text)
         if difference not in self._seen:
             self._seen.add(difference)
             self.differences.append(difference)
+
+    def leave_out(self, kind: str, subject: str, detail: str) -> None:
+        """Record a resource or a file that was not migrated."""
+        self.is_whole = False
+        self.note(kind, subject, detail)
+
+    @property
+    def exit_code(self) -> int:
+        return 0 if self.is_whole or self.dry_run else _INCOMPLETE
 
     def write(self, path: Path) -> None:
         """Write the report as JSON."""
@@ -84,6 +98,8 @@ class Report:
         for difference in self.differences:
             by_kind.setdefault(difference.kind, []).append(difference)
         lines.append(f"Differences: {len(self.differences)}")
+        if self.exit_code:
+            lines.append("Not everything was migrated; run the command again to complete it.")
         for kind, found in by_kind.items():
             lines.append(f"  {kind} ({len(found)})")
             lines += [f"    {item.subject}: {item.detail}" for item in found[:_SHOWN_PER_KIND]]

@@ -39,10 +39,17 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file of a tree; its path is relative to the tree's root."""
+    """A file of a tree.
+
+    Args:
+        path: Path relative to the tree's root.
+        size_bytes: Size of the file.
+        unreadable: Reason why the file cannot be read; empty if it can.
+    """
 
     path: str
     size_bytes: int
+    unreadable: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ def registered_model(
 
 
 def model_version(row: ModelVersion) -> pb.ModelVersion:
-    return pb.ModelVersion(
+    message = pb.ModelVersion(
         name=row.name,
         version=str(row.version),
         creation_timestamp=row.created_ms,
@@ -71,7 +71,11 @@ def model_version(row: ModelVersion) -> pb.ModelVersion:
         experiment_id=row.experiment_id,
         digest=row.digest or "",
         verified=row.verified,
+        unverified_reason=row.unverified_reason,
     )
+    if row.has_model is not None:
+        message.has_model = row.has_model
+    return message
 
 
 def released_version(released: Released) -> pb.ReleasedVersion:

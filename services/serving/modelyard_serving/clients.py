@@ -18,6 +18,7 @@ from modelyard.api.access.v1 import access_pb2
 from modelyard.api.access.v1.access_service_pb2_grpc import AccessServiceStub
 from modelyard.api.registry.v1 import registry_pb2, registry_service_pb2_grpc
 from modelyard.internal import connections
+from modelyard_kit.artifacts import MODEL_FILE, Manifest
 from modelyard_kit.auth import grants
 from modelyard_kit.auth.scope import Scope
 from modelyard_kit.errors import DataLoss, FailedPrecondition, Unauthenticated, Unavailable
@@ -27,6 +28,10 @@ from modelyard_serving.endpoint import Identity
 _DEADLINE_S = 10.0
 _DOWNLOADS_DEADLINE_S = 60.0  # the registry signs a URL for each object
 _CALLER_DEADLINE_S = 2.0
+
+
+class NoModel(FailedPrecondition):
+    """The files of a version are no model, and never will be."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,7 @@ class Registry:
             scratch: Empty folder to write to.
 
         Raises:
+            NoModel: The files are no model.
             Error: The version is not verified and may not be opened, or its source is no folder.
             ModelyardException: The download failed, or files differ from their digests.
         """
@@ -117,6 +123,10 @@ class Registry:
             known = self.resolve(resolution.uri, include_downloads=True)
         if known.identity.digest != resolution.identity.digest:
             raise DataLoss(f"The digest of {resolution.uri} changed since it was resolved.")
+        if known.downloads is not None:
+            _require_model(
+                resolution.uri, has_model=Manifest.from_bytes(known.downloads.manifest).has_model
+            )
         fetched = fetch_model(resolution.uri, str(scratch), resolved=known.downloads)
         return Path(fetched.path)
 
@@ -132,6 +142,7 @@ class Registry:
             raise FailedPrecondition(
                 f"{resolution.uri} is not verified, and its source is not a folder on this machine."
             )
+        _require_model(resolution.uri, has_model=(folder / MODEL_FILE).is_file())
         return folder
 
     def watch(self, name: str, after_revision: int) -> Iterator[ModelChange]:
@@ -207,3 +218,11 @@ class Registry:
         user = ("x-modelyard-user", f"serving-{os.getpid()}")
         identity = (("x-request-id", uuid.uuid4().hex), user)
         return (*identity, ("authorization", f"Bearer {self._token}")) if self._token else identity
+
+
+def _require_model(uri: str, *, has_model: bool) -> None:
+    if not has_model:
+        raise NoModel(
+            f"{uri} is no model: its files have no {MODEL_FILE} at their root. Register the folder "
+            "of a model."
+        )

@@ -19,7 +19,7 @@ from pathlib import Path
 from modelyard.exceptions import ModelyardException
 from modelyard_kit.errors import Error, NotFound, OutOfRange
 from modelyard_serving import metrics
-from modelyard_serving.clients import ModelChange, Registry, Resolution
+from modelyard_serving.clients import ModelChange, NoModel, Registry, Resolution
 from modelyard_serving.endpoint import Endpoint, Served, State
 from modelyard_serving.runtime.process import LoadFailed, Process
 from modelyard_serving.runtime.worker_queue import WorkerQueue
@@ -69,9 +69,14 @@ class Follower:
         self._stopped = threading.Event()
         self.attempted = asyncio.Event()
         """Set when the first attempt to serve a version has ended, successfully or not."""
+        self.no_model = ""
+        """Reason why the reference names no model; only if that was so at the first attempt."""
 
     async def run(self) -> None:
-        """Follow the reference until cancelled; a fixed reference only until it is served."""
+        """Follow the reference until cancelled; a fixed reference only until it is served.
+
+        Ends if the reference names files that are no model at the first attempt.
+        """
         if self._name is not None:
             watch = partial(self._watch, self._name, asyncio.get_running_loop())
             threading.Thread(target=watch, name="watch", daemon=True).start()
@@ -80,7 +85,7 @@ class Follower:
             self._changed.clear()
             is_settled = await self._advance()
             self.attempted.set()
-            if is_settled and self._name is None:
+            if self.no_model or (is_settled and self._name is None):
                 return
             pause_s = _FIRST_PAUSE_S if is_settled else min(2 * pause_s, _MAX_PAUSE_S)
             try:
@@ -121,7 +126,9 @@ class Follower:
         except (Error, ModelyardException, LoadFailed, OSError) as error:
             metrics.swaps.labels("failed").inc()
             self._report_failed(f"{resolution.identity} cannot be served: {_reason(error)}")
-            return False
+            if isinstance(error, NoModel) and not self.attempted.is_set():
+                self.no_model = error.message
+            return isinstance(error, NoModel)  # until the reference changes
         return await self._activate(new)
 
     async def _resolve(self, *, include_downloads: bool) -> Resolution:

@@ -316,6 +316,17 @@ class ArtifactPart(Base):
     )
 
 
+class MissingArtifact(Base):
+    """A file that an import has not brought to a run's or logged model's tree."""
+
+    __tablename__ = "missing_artifact"
+    owner_kind: Mapped[str] = mapped_column(String(8), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(String(34), primary_key=True)
+    path: Mapped[str] = mapped_column(String(1024), primary_key=True)
+    """Empty if the files of the whole tree are not known."""
+    reason: Mapped[str] = mapped_column(String(1000))
+
+
 class StoredObject(Base):
     """A known object: declared for upload, in the store, or a sealed manifest."""
 

@@ -66,6 +66,8 @@ class ModelParts:
     """Rows of `latest_model_metric`."""
     params: Sequence[LoggedModelParam]
     tags: Sequence[LoggedModelTag]
+    status_message: str | None
+    """The files that an import has not brought, if there are any."""
 
 
 def experiment(row: Experiment, tags: Iterable[ExperimentTag]) -> pb.Experiment:
@@ -178,6 +180,7 @@ def logged_model(parts: ModelParts) -> pb.LoggedModel:
             last_updated_timestamp_ms=row.updated_ms,
             artifact_uri=model_artifacts(row.experiment_id, row.model_id),
             status=_MODEL_STATUSES[ModelStatus(row.status)],
+            status_message=parts.status_message,
             model_type=row.model_type or None,
             source_run_id=row.source_run_id,
             tags=[pb.LoggedModelTag(key=tag.key, value=tag.value) for tag in parts.tags],

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import tempfile
+import unicodedata
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import mlflow
@@ -111,3 +115,45 @@ def infinities_are_infinite() -> None:
         mlflow.log_metrics({"up": math.inf, "down": -math.inf})
     metrics = mlflow.get_run(run.info.run_id).data.metrics
     assert metrics == {"up": math.inf, "down": -math.inf}
+
+
+def odd_names_of_files_come_back() -> None:
+    names = [
+        "val_loss:0.2.ckpt",
+        "what? now+then.md",
+        'a;b"<c>|d*.txt',
+        "back\\slash",
+        " spaces ",
+        "100% sure",
+        *(unicodedata.normalize(form, "é") for form in ("NFC", "NFD")),
+    ]
+    folder = Path(tempfile.mkdtemp())
+    for name in names:
+        (folder / name).mkdir()
+        (folder / name / name).write_text(name, encoding="utf-8")
+    with mlflow.start_run() as run:
+        mlflow.log_artifacts(str(folder), "odd: names")
+    down = Path(
+        mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path="odd: names")
+    )
+    found = {path.name: path.read_text(encoding="utf-8") for path in down.rglob("*/*")}
+    assert found == {name: name for name in names}
+
+
+class _Echo(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+        return model_input
+
+
+def files_beside_a_model_belong_to_its_versions() -> None:
+    with mlflow.start_run() as run:
+        mlflow.pyfunc.log_model("echo", python_model=_Echo(), pip_requirements=[])
+        mlflow.log_dict({"features": ["x"]}, "echo/features.json")
+    listed = {item.path for item in MlflowClient().list_artifacts(run.info.run_id, "echo")}
+    assert {"echo/MLmodel", "echo/features.json"} <= listed
+    uri = f"runs:/{run.info.run_id}/echo"
+    version = mlflow.register_model(uri, f"beside {uuid4().hex}")
+    for source in (uri, f"models:/{version.name}/{version.version}"):
+        assert mlflow.pyfunc.load_model(source).predict(["x"]) == ["x"]
+        down = Path(mlflow.artifacts.download_artifacts(source))
+        assert (down / "features.json").is_file()

@@ -295,6 +295,10 @@ ARTIFACTS: dict[str, Callable[[World], dict[str, Any]]] = {
     "GetArtifacts": _of_model(path="notes", experiment_id="0"),
     "DeleteArtifacts": lambda world: {"model_id": world.new_model(), "path": "notes"},
     "SealManifest": _of_model(path="notes"),
+    "SetMissingArtifacts": lambda world: {
+        "run_id": world.new_run(),
+        "files": [{"path": "notes/a.txt", "reason": "out of reach"}],
+    },
     "SweepObjects": _always(dry_run=True),
     "PurgeDeleted": _always(older_than_ms=1, dry_run=True),
     "EraseData": _in_run(tag="gone", dry_run=True),

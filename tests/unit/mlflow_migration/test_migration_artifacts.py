@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard.internal import Owner
-from modelyard_mlflow.artifacts import ArtifactCopier
+from modelyard_mlflow.artifacts import ArtifactCopier, Missing, described
 from modelyard_mlflow.destination import DryRun, Fetch
 from modelyard_mlflow.report import Report
 from modelyard_mlflow.server_reader import ServerReader
@@ -45,7 +45,8 @@ class Folder(DryRun):
 
 def test_files_that_cannot_be_kept_or_read_are_told_and_the_others_come(tmp_path: Path) -> None:
     report = Report("there", "here")
-    trees = ArtifactCopier(Origin(), Folder(tmp_path / "root"), report)
+    missing, root = Missing(), Folder(tmp_path / "root")
+    trees = ArtifactCopier(Origin(), root, report, missing)
     tree = Tree("mlflow-artifacts:/1/r/artifacts", run_id="r")
     assert trees.copy(tree, Owner(run_id="r"), "run r", lambda: None)
     here = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
@@ -54,3 +55,6 @@ def test_files_that_cannot_be_kept_or_read_are_told_and_the_others_come(tmp_path
     kinds = [(difference.kind, difference.detail) for difference in report.differences]
     assert ("artifacts-unreadable", "'gone' is gone") in kinds
     assert [kind for kind, _ in kinds].count("artifacts-refused") == 4
+    assert report.exit_code == 3
+    assert set(missing.files[Owner(run_id="r")]) == {"a", "", "gone"}
+    assert "'gone' ('gone' is gone)" in described(missing.below(Owner(run_id="r")))

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from modelyard._artifacts import progress
+from modelyard._artifacts import local_names, progress
 from modelyard._artifacts.downloads import made
 from modelyard._artifacts.objects import File, Object, Source, describe_all
 from modelyard._artifacts.transfer import Links, Transfer
@@ -87,7 +87,11 @@ def write_files(uri: str | None, folder: Path, files: Sequence[File], links: Lin
 
     Downloaded objects stay in the cache, so that after an interruption only the others are
     downloaded.
+
+    Raises:
+        InvalidState: This system cannot hold the name of a file.
     """
+    local_names.check(folder, [file.path for file in files])
     paths = {part: file.path for file in files for part in file.objects}
     total_bytes = sum(part.size_bytes for part in paths)
 

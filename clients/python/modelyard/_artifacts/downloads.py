@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from modelyard._artifacts import progress
+from modelyard._artifacts import local_names, progress
 from modelyard._artifacts.objects import File
 from modelyard._artifacts.transfer import Links, Transfer, unwritten
 from modelyard._transport import connections, locks
@@ -39,11 +39,12 @@ def write(
     Raises:
         DataLoss: The bytes differ from their digest.
         ResourceExhausted: The disk is full.
-        InvalidState: The folder cannot be written to.
+        InvalidState: The folder cannot be written to, or this system cannot hold a file's name.
     """
     total_bytes = sum(file.size_bytes for file in files)
     with ExitStack() as undo:
         folder = Path(dst_path) if dst_path else _new_folder(undo)
+        local_names.check(folder, [file.path for file in files])
         with (
             progress.shown("Downloading", total_bytes) as advance,
             Transfer(connections.host(uri), advance) as transfer,

@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -47,9 +48,15 @@ class File:
         return sum(part.size_bytes for part in self.objects)
 
 
+class Gone(InvalidState):
+    """A local file was removed while it was uploaded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A local file and its state when the upload began.
+
+    A file that grows meanwhile is uploaded as it was then: its first `size_bytes` bytes.
 
     Attributes:
         path: Path on this machine.
@@ -74,30 +81,46 @@ class Source:
         try:
             found = path.stat()
         except OSError as error:
-            raise _unreadable(path, error) from None
+            raise unreadable(path, error) from None
         if not stat.S_ISREG(found.st_mode):
             raise InvalidParameter(f"{path} is not a regular file; leave it out.")
+        if not os.access(path, os.R_OK):
+            raise NotFound(f"The file {path} cannot be read: permission denied.")
         return cls(path, found.st_size, found.st_mtime_ns, found.st_ino)
 
     def check(self, descriptor: int) -> None:
-        """Refuse an open file that has changed.
+        """Refuse an open file that has changed other than by growing.
 
         Raises:
-            InvalidState: The file has changed.
+            InvalidState: The file was replaced, cut or written anew.
         """
         now = os.fstat(descriptor)
-        if (now.st_size, now.st_mtime_ns, now.st_ino) != (
-            self.size_bytes,
-            self.modified_ns,
-            self.inode,
-        ):
+        has_grown = now.st_size > self.size_bytes
+        is_same = (now.st_size, now.st_mtime_ns) == (self.size_bytes, self.modified_ns)
+        if now.st_ino != self.inode or not (has_grown or is_same):
             raise self.changed()
+
+    def opened(self) -> FileIO:
+        """Open the file, unbuffered.
+
+        Raises:
+            Gone: The file was removed.
+            NotFound: The file cannot be read.
+        """
+        try:
+            return self.path.open("rb", buffering=0)
+        except FileNotFoundError:
+            raise Gone(
+                f"The file {self.path} can no longer be read: it was removed while it was uploaded."
+            ) from None
+        except OSError as error:
+            raise unreadable(self.path, error) from None
 
     def changed(self) -> InvalidState:
         """Return the error for a file that has changed."""
         return InvalidState(
-            f"The file {self.path} changed while it was uploaded. Upload it again when it is no "
-            "longer being written."
+            f"The file {self.path} changed while it was uploaded: it was replaced, cut or written "
+            "anew. Upload it again."
         )
 
 
@@ -117,7 +140,7 @@ def describe(path: str, source: Path) -> File:
 
     Raises:
         NotFound: The file cannot be read.
-        InvalidState: The file changed while it was read.
+        InvalidState: The file changed while it was read, other than by growing.
     """
     return describe_all([(path, Source.of(source))], one_by_one)[0]
 
@@ -137,8 +160,28 @@ def describe_all(sources: Sequence[tuple[str, Source]], each: Each) -> list[File
             Object(next(found), min(PART_BYTES, source.size_bytes - start))
             for start in _starts(source)
         )
-        files.append(File(path, wholes.get(source, objects[0].digest), objects))
+        if source in wholes and source.path.stat().st_size != source.size_bytes:
+            # What grows may have been changed between the two readings, too.
+            files.append(_described_in_one_reading(path, source))
+        else:
+            files.append(File(path, wholes.get(source, objects[0].digest), objects))
     return files
+
+
+def _described_in_one_reading(path: str, source: Source) -> File:
+    whole = hashlib.sha256()
+    objects = []
+    with source.opened() as file:
+        for start in _starts(source):
+            part = hashlib.sha256()
+            size_bytes = left = min(PART_BYTES, source.size_bytes - start)
+            while block := file.read(min(_BLOCK_BYTES, left)):
+                whole.update(block)
+                part.update(block)
+                left -= len(block)
+            objects.append(Object(part.hexdigest(), size_bytes))
+        source.check(file.fileno())
+    return File(path, whole.hexdigest(), tuple(objects))
 
 
 def _starts(source: Source) -> range:
@@ -147,19 +190,22 @@ def _starts(source: Source) -> range:
 
 def _sha256(source: Source, start: int, limit_bytes: int | None) -> str:
     sha256 = hashlib.sha256()
-    left = source.size_bytes - start if limit_bytes is None else limit_bytes
+    left = source.size_bytes - start
+    if limit_bytes is not None:
+        left = min(left, limit_bytes)
     buffer = memoryview(bytearray(min(_BLOCK_BYTES, source.size_bytes)))
     try:
-        with source.path.open("rb", buffering=0) as file:
+        with source.opened() as file:
             file.seek(start)
             while read := file.readinto(buffer[: min(_BLOCK_BYTES, left)]):
                 sha256.update(buffer[:read])
                 left -= read
             source.check(file.fileno())
     except OSError as error:
-        raise _unreadable(source.path, error) from None
+        raise unreadable(source.path, error) from None
     return sha256.hexdigest()
 
 
-def _unreadable(path: Path, error: OSError) -> NotFound:
+def unreadable(path: Path, error: OSError) -> NotFound:
+    """Return the error for a file or folder that cannot be read."""
     return NotFound(f"The file {path} cannot be read: {error.strerror}.")

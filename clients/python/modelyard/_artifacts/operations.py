@@ -149,15 +149,15 @@ class Location:
     manifest: str = ""
 
 
-_RUN = re.compile(r"runs:/+(?P<run_id>[^/]+)/?(?P<path>.*)")
+_RUN = re.compile(r"runs:/+(?P<run_id>[^/]+)/?(?P<path>.*)", re.DOTALL)
 _TREE = re.compile(
     r"mlflow-artifacts:/(?://)?[0-9]+/"
     r"(?:models/(?P<model_id>m-[0-9a-f]{32})|(?P<run_id>[A-Za-z0-9][\w-]*))"
     r"/artifacts(?:/(?P<path>.*))?",
-    re.ASCII,
+    re.ASCII | re.DOTALL,
 )
 _MANIFEST = re.compile(
-    r"mlflow-artifacts:/(?://)?manifests/(?P<digest>[0-9a-f]{64})(?:/(?P<path>.*))?"
+    r"mlflow-artifacts:/(?://)?manifests/(?P<digest>[0-9a-f]{64})(?:/(?P<path>.*))?", re.DOTALL
 )
 _OTHER_SERVER = re.compile(r"mlflow-artifacts://[^/]")
 

@@ -240,13 +240,7 @@ class _Sent:
         """Send the range from its start."""
         self._moved(-self.sent_bytes)
         self.sent_bytes = 0
-        try:
-            file = self.source.path.open("rb", buffering=0)
-        except OSError as error:
-            raise InvalidState(
-                f"The file {self.source.path} can no longer be read: {error.strerror}."
-            ) from None
-        with file:
+        with self.source.opened() as file:
             self.source.check(file.fileno())
             while left := self.size_bytes - self.sent_bytes:
                 count = connection.sock.sendfile(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from modelyard._artifacts import progress
-from modelyard._artifacts.objects import PART_BYTES, File, Source, describe_all
+from modelyard._artifacts import local_files, progress
+from modelyard._artifacts.objects import PART_BYTES, File, Gone, Source, describe_all
 from modelyard._artifacts.transfer import Links, Transfer
 from modelyard._transport import connections, rpc
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
@@ -34,18 +34,19 @@ def upload(
 ) -> None:
     """Upload a file, or a folder under its own name, into a folder of a tree.
 
+    A file that grows meanwhile is uploaded as it was at the beginning.
+
     Raises:
         NotFound: The local file does not exist.
-        InvalidState: A file changed while it was uploaded.
+        InvalidParameter: The path is neither a file nor a folder, or its name is not UTF-8.
+        InvalidState: A file was changed, other than by growing, while it was uploaded.
     """
     source = Path(local_path)
     if source.is_dir():
-        name = source.absolute().name
-        folder = _prefix(artifact_path) + name
-        upload_content(uri, owner, source, folder)
-    elif source.is_file():
-        path = _prefix(artifact_path) + source.name
-        _upload_files(uri, owner, [(path, Source.of(source))])
+        upload_content(uri, owner, source, _prefix(artifact_path) + source.absolute().name)
+    elif source.exists():
+        path = local_files.checked_name(_prefix(artifact_path) + source.name)
+        _upload_files(uri, owner, [(path, Source.of(source))], local_files.refuse)
     else:
         raise NotFound(f"The local file '{local_path}' does not exist.")
 
@@ -55,38 +56,49 @@ def upload_content(
 ) -> None:
     """Upload the content of a folder into a folder of a tree.
 
+    What is not a file, or vanishes meanwhile, is left out of a run with a warning, and refused in a
+    logged model.
+
     Raises:
-        NotFound: The local folder does not exist.
-        InvalidState: A file changed while it was uploaded.
+        NotFound: The local folder does not exist, or a file cannot be read.
+        InvalidParameter: A name is not UTF-8, or a logged model would not be uploaded whole.
+        InvalidState: A file was changed, other than by growing, while it was uploaded.
     """
     root = Path(local_dir)
     if not root.is_dir():
         raise NotFound(f"The local folder '{local_dir}' does not exist.")
-    prefix = _prefix(artifact_path)
-    found = sorted(
-        (prefix + (Path(folder) / name).relative_to(root).as_posix(), Path(folder) / name)
-        for folder, _, names in os.walk(root)
-        for name in names
-    )
-    _upload_files(uri, owner, [(path, Source.of(source)) for path, source in found])
+    leave_out = local_files.warn if owner.run_id else local_files.refuse
+    sources = local_files.sources_in(root, _prefix(artifact_path), leave_out)
+    _upload_files(uri, owner, sources, leave_out)
 
 
-def _prefix(artifact_path: str | Path | None) -> str:
+def _prefix(artifact_path: str | PurePath | None) -> str:
+    if not artifact_path:
+        return ""
+    if isinstance(artifact_path, PurePath):
+        return f"{artifact_path.as_posix()}/"
     # Windows separates by backslashes, also in what `os.path.join` makes of an artifact path.
-    return f"{artifact_path}/".replace(os.sep, "/") if artifact_path else ""
+    return f"{artifact_path}/".replace(os.sep, "/")
 
 
-def _upload_files(uri: str | None, owner: Owner, sources: Sequence[tuple[str, Source]]) -> None:
-    if not sources:
-        return
-    total_bytes = sum(source.size_bytes for _, source in sources)
-    with (
-        progress.shown("Uploading", total_bytes) as advance,
-        Transfer(connections.host(uri), advance) as transfer,
-    ):
-        for batch in _batches(sources):
-            files = describe_all(batch, transfer.each)
-            _Batch(uri, owner, files, [source for _, source in batch]).upload(transfer)
+def _upload_files(
+    uri: str | None,
+    owner: Owner,
+    sources: Sequence[tuple[str, Source]],
+    leave_out: local_files.LeaveOut,
+) -> None:
+    left = list(_batches(sources))
+    with progress.shown("Uploading", sum(source.size_bytes for _, source in sources)) as advance:
+        while left:
+            try:
+                with Transfer(connections.host(uri), advance) as transfer:
+                    while left:
+                        files = describe_all(left[0], transfer.each)
+                        places = [source for _, source in left[0]]
+                        _Batch(uri, owner, files, places).upload(transfer)
+                        del left[0]
+            except Gone:
+                left[0] = local_files.still_there(left[0], leave_out)
 
 
 def _batches(sources: Sequence[tuple[str, Source]]) -> Iterator[list[tuple[str, Source]]]:
@@ -99,7 +111,8 @@ def _batches(sources: Sequence[tuple[str, Source]]) -> Iterator[list[tuple[str, 
             batch, objects = [], 0
         batch.append((path, source))
         objects += parts
-    yield batch
+    if batch:
+        yield batch
 
 
 class _Batch:

@@ -34,6 +34,7 @@ class ModelVersions(RegisteredModels, Calls):
         model_id: str | None = None,
         *,
         create_registered_model: bool = False,
+        require_model: bool = False,
     ) -> ModelVersion:
         """Register the next version of a model, pinning its bytes.
 
@@ -49,9 +50,11 @@ class ModelVersions(RegisteredModels, Calls):
             model_id: Id of the logged model; must agree with the source.
             create_registered_model: Create the registered model in the same transaction if it does
                 not exist.
+            require_model: Refuse files of this server without MLmodel at their root.
 
         Raises:
             NotFound: The registered model, the run or the path does not exist.
+            InvalidParameter: The files are no model, and `require_model` is set.
         """
         request = pb.CreateModelVersionRequest(
             name=name,
@@ -62,6 +65,7 @@ class ModelVersions(RegisteredModels, Calls):
             description=description,
             model_id=model_id,
             create_registered_model=create_registered_model,
+            require_model=require_model,
         )
         reply = self._registry(request, pb.CreateModelVersionResponse, _REGISTER_DEADLINE_S)
         return _wire.model_version(reply.model_version)

@@ -28,7 +28,8 @@ def register_model(
         tags: Tags of the version; values are converted to text.
 
     Raises:
-        NotFound: The URI names no model.
+        NotFound: The URI names nothing.
+        InvalidParameter: The files there are no model: they have no MLmodel at their root.
     """
     version = client().create_model_version(
         name,
@@ -36,6 +37,7 @@ def register_model(
         tags=tags,
         await_creation_for=await_registration_for,
         create_registered_model=True,
+        require_model=True,
     )
     notice("registered version %s of model %r from %s", version.version, name, model_uri)
     return version

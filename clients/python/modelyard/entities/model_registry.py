@@ -32,6 +32,8 @@ class ModelVersion(Entity):
         experiment_id: Id of the experiment of the run that made the version.
         digest: SHA-256 of the manifest, 64 hexadecimal digits; empty if not verified.
         verified: Whether the bytes are pinned; False if the source is stored as text only.
+        has_model: Whether the files are a model, with MLmodel at their root; None if unknown.
+        unverified_reason: Why an imported version is not verified, with the missing files.
         etag: Changes with every write; pass it to a write to detect concurrent changes.
     """
 
@@ -55,6 +57,8 @@ class ModelVersion(Entity):
     experiment_id: str = ""
     digest: str = ""
     verified: bool = False
+    has_model: bool | None = None
+    unverified_reason: str = ""
     etag: str = ""
 
 

@@ -8,16 +8,16 @@ is made only of bytes that its uploader has sent, and of each part once.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from modelyard_gateway.artifacts.paths import Owned, owned_file
+from modelyard_gateway.artifacts.paths import Owned, owned_file, unquoted_path_in
 from modelyard_gateway.artifacts.transfers import Transfers
 from modelyard_gateway.artifacts.uploads import Uploads
 from modelyard_gateway.calls import metadata_of, parsed
@@ -32,7 +32,6 @@ MAX_PARTS = 10_000
 _EXPIRES_S = 60 * 60  # as long as the lease of objects that belong to no file
 _MAX_BODY_BYTES = 32 << 20  # URLs and ETags of 10,000 parts
 _MAX_ID_CHARACTERS = 512
-_FILE_NAME = re.compile(r"[^/\\]+\Z")
 
 
 class Multipart:
@@ -158,12 +157,21 @@ async def _document(request: Request) -> dict[str, Any]:
 
 def _uploaded_file(request: Request, body: dict[str, Any]) -> Owned:
     """Return the file's path: its folder from the route, its name from the local path."""
-    folder = request.path_params["rest"].rstrip("/")
+    folder = unquoted_path_in(request).rstrip("/")
     local = _typed(body, "path", str)
-    name = _FILE_NAME.search(local)
-    if name is None:
+    name = _file_name(local)
+    if not name:
         raise InvalidArgument(f"Parameter 'path' must end in a file name, got '{local[:200]}'.")
-    return owned_file(f"{folder}/{name.group()}")
+    return owned_file(f"{folder}/{name}")
+
+
+def _file_name(local: str) -> str:
+    """Return the name of a file from its path on the client's system; empty for a folder."""
+    windows = PureWindowsPath(local)
+    is_windows = "\\" in local and ("/" not in local or windows.drive)
+    if local.endswith(("/", "\\") if is_windows else "/"):
+        return ""
+    return windows.name if is_windows else PurePosixPath(local).name
 
 
 def _tags(parts: list[Any], num_parts: int) -> list[tuple[int, str]]:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from modelyard_kit.artifacts import Digest, logical_path
 from modelyard_kit.errors import InvalidArgument, NotFound
+from modelyard_kit.http.requests import Request
 
 _OWNED = re.compile(
     r"(?P<experiment_id>[0-9]{1,18})/"
     r"(?:models/(?P<model_id>m-[0-9a-f]{32})|(?P<run_id>[A-Za-z0-9][\w-]{0,255}))"
     r"/artifacts(?:/(?P<path>.+))?",
-    re.ASCII,
+    re.ASCII | re.DOTALL,
 )
 _FOLDER = re.compile(r"(?P<experiment_id>[0-9]{1,18})(?P<models>/models)?", re.ASCII)
-_PINNED = re.compile(r"manifests/(?P<digest>[^/]+)(?:/(?P<path>.+))?")
+_PINNED = re.compile(r"manifests/(?P<digest>[^/]+)(?:/(?P<path>.+))?", re.DOTALL)
 _MAX_SHOWN_CHARACTERS = 200
 _EXPECTED = (
     "expected <experiment_id>/<run_id>/artifacts/<path>, "
@@ -75,6 +77,36 @@ class Experiment:
 ArtifactPath = Owned | Pinned
 
 
+def path_in(request: Request) -> str:
+    """Return the path below the route of a request, decoded once.
+
+    Raises:
+        InvalidArgument: The path is not UTF-8.
+    """
+    rest: str = request.path_params["rest"]
+    _decoded(request.scope["raw_path"])
+    return rest
+
+
+def unquoted_path_in(request: Request) -> str:
+    """Return the path below the route of a request that takes no parameters.
+
+    MLflow's clients do not quote a `?` in a name, so that the rest of the name arrives as a query.
+
+    Raises:
+        InvalidArgument: The path is not UTF-8.
+    """
+    query = request.scope["query_string"]
+    return f"{path_in(request)}?{_decoded(query)}" if query else path_in(request)
+
+
+def _decoded(raw: bytes) -> str:
+    try:
+        return unquote(raw.decode("latin-1"), errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidArgument("Invalid artifact path: it is not UTF-8") from None
+
+
 def parse(text: str) -> ArtifactPath:
     """Parse a logical path.
 
@@ -82,8 +114,6 @@ def parse(text: str) -> ArtifactPath:
         InvalidArgument: The path breaks the grammar.
         NotFound: The path has neither an owner nor a manifest.
     """
-    if "\ufffd" in text:
-        raise InvalidArgument("Invalid artifact path: it is not UTF-8")
     for form in (_OWNED, _PINNED):
         if found := form.fullmatch(text):
             fields = {name: value or "" for name, value in found.groupdict().items()}

@@ -11,7 +11,14 @@ from starlette.routing import BaseRoute
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard_gateway.artifacts.clients import Identity, ServiceClients
 from modelyard_gateway.artifacts.files import Files
-from modelyard_gateway.artifacts.paths import Owned, folder, owned_file, parse
+from modelyard_gateway.artifacts.paths import (
+    Owned,
+    folder,
+    owned_file,
+    parse,
+    path_in,
+    unquoted_path_in,
+)
 from modelyard_gateway.artifacts.transfers import Transfers
 from modelyard_gateway.artifacts.uploads import Uploads
 from modelyard_gateway.calls import metadata_of
@@ -51,13 +58,9 @@ class MlflowArtifacts:
     async def put(self, request: Request) -> Response:
         """Store the body as a file, replacing an existing one."""
         with self._transfers.active:
-            artifact = owned_file(_rest(request))
+            artifact = owned_file(unquoted_path_in(request))
             if not artifact.path:
                 raise InvalidArgument(f"'{artifact}' is a folder; name a file in it to upload.")
-            if request.query():
-                raise InvalidArgument(
-                    "An upload takes no parameters, and a file name may not contain '?'."
-                )
             identity = metadata_of(request)
             await self._transfers.run(lambda: self._uploads.check_writable(artifact, identity))
             await self._uploads.receive(request, artifact, identity)
@@ -65,10 +68,11 @@ class MlflowArtifacts:
 
     async def get(self, request: Request) -> Response:
         """Return a file, or a range of it."""
-        rest = _rest(request)
-        if not rest:
+        if not path_in(request):
             return await self.list(request)
-        return await self._files.send(request, parse(rest), metadata_of(request))
+        return await self._files.send(
+            request, parse(unquoted_path_in(request)), metadata_of(request)
+        )
 
     async def list(self, request: Request) -> Response:
         """Return one level of an artifact tree; a missing folder is empty."""
@@ -79,14 +83,15 @@ class MlflowArtifacts:
 
     async def presign(self, request: Request) -> Response:
         """Return a URL that needs no token, from which a client can read ranges in parallel."""
-        artifact, identity = parse(_rest(request)), metadata_of(request)
+        artifact, identity = parse(unquoted_path_in(request)), metadata_of(request)
         download = await self._transfers.run(lambda: self._files.find(artifact, identity))
         url = self._files.presigned_url(artifact, download, _PRESIGNED_S)
         return JsonResponse({"url": url, "headers": {}, "file_size": download.size_bytes})
 
     async def delete(self, request: Request) -> Response:
         """Delete the files at or below a path from a tree; none need exist."""
-        artifact, identity = owned_file(_rest(request).rstrip("/")), metadata_of(request)
+        path, identity = unquoted_path_in(request).rstrip("/"), metadata_of(request)
+        artifact = owned_file(path)
         await self._transfers.run(lambda: self._delete(artifact, identity))
         return JsonResponse({})
 
@@ -96,8 +101,3 @@ class MlflowArtifacts:
         # The owner exists, so only the files are missing; MLflow's proxy answers 200 in that case.
         with contextlib.suppress(NotFound):
             self._clients.artifacts("DeleteArtifacts", message, identity)
-
-
-def _rest(request: Request) -> str:
-    rest: str = request.path_params["rest"]
-    return rest

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute
 from modelyard_gateway.artifacts.clients import ServiceClients
 from modelyard_gateway.artifacts.files import Files
 from modelyard_gateway.artifacts.multipart import part_tag
-from modelyard_gateway.artifacts.paths import owned_file, parse
+from modelyard_gateway.artifacts.paths import owned_file, parse, path_in
 from modelyard_gateway.artifacts.transfers import Transfers
 from modelyard_gateway.artifacts.uploads import Uploads
 from modelyard_kit.artifacts import UrlSigner
@@ -73,5 +73,5 @@ class SignedFiles:
     def _granted(
         self, method: Literal["GET", "PUT"], request: Request
     ) -> tuple[str, dict[str, str]]:
-        path = request.path_params["rest"]
+        path = path_in(request)
         return path, self._signer.check(method, path, request.query(), time.time())

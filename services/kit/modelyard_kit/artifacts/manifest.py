@@ -13,6 +13,8 @@ from modelyard_kit.artifacts.paths import logical_path
 from modelyard_kit.errors import InvalidArgument
 
 MAX_FILES = 100_000
+MODEL_FILE = "MLmodel"
+"""Name of the file that describes a model, at the root of the model's folder."""
 
 _VERSION = 1
 
@@ -67,6 +69,11 @@ class Manifest:
 
     def __hash__(self) -> int:
         return hash(self.files)
+
+    @property
+    def has_model(self) -> bool:
+        """Whether the files are a model: with `MLmodel` at the root."""
+        return any(file.path == MODEL_FILE for file in self.files)
 
     @property
     def digest(self) -> Digest:

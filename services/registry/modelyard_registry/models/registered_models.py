@@ -132,6 +132,10 @@ class ModelVersion(Base):
     user_id: Mapped[str] = mapped_column(String(256))
     status: Mapped[str] = mapped_column(String(20))
     digest: Mapped[str | None] = mapped_column(String(64), index=True)
+    has_model: Mapped[bool | None]
+    """Whether the files have `MLmodel` at their root; None if unknown."""
+    unverified_reason: Mapped[str | None] = mapped_column(String(5000))
+    """Why an imported version is not verified."""
     created_ms: Mapped[int] = mapped_column(BigInteger)
     updated_ms: Mapped[int] = mapped_column(BigInteger, index=True)
     revision: Mapped[int] = mapped_column(BigInteger)
@@ -174,6 +178,8 @@ class ModelVersion(Base):
             "user_id",
             "status",
             "digest",
+            "has_model",
+            "unverified_reason",
             "created_ms",
             "updated_ms",
             "revision",

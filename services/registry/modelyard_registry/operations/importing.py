@@ -77,6 +77,7 @@ class OriginalVersion:
     created_ms: int
     updated_ms: int
     aliases: Sequence[str]
+    unverified_reason: str | None
 
 
 def import_model(call: Call, origin: str, original: OriginalModel) -> tuple[RegisteredModel, bool]:
@@ -332,6 +333,8 @@ def _columns(session: Session, original: OriginalVersion, sealed: SealedSource) 
         "user_id": original.user_id,
         "status": original.status,
         "digest": pinned.digest,
+        "has_model": pinned.has_model,
+        "unverified_reason": None if pinned.digest else original.unverified_reason,
         "created_ms": original.created_ms,
         "updated_ms": original.updated_ms,
     }

@@ -10,6 +10,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, joinedload
 from sqlalchemy.orm.attributes import set_committed_value
 
+from modelyard_kit.artifacts import MODEL_FILE
 from modelyard_kit.errors import Aborted, InvalidArgument, NotFound
 from modelyard_kit.keys import checked_key
 from modelyard_kit.references.names import LATEST
@@ -51,6 +52,7 @@ class Registration:
         run_link: Stored as given.
         description: Stored as given.
         tags: Initial tags, as pairs of key and value.
+        require_model: Whether files of this server must be a model.
     """
 
     source: str
@@ -59,6 +61,7 @@ class Registration:
     run_link: str | None
     description: str | None
     tags: Sequence[tuple[str, str]]
+    require_model: bool = False
 
 
 def create_version(
@@ -81,6 +84,7 @@ def create_version(
         user_id=call.actor,
         status=READY,
         digest=pinned.digest,
+        has_model=pinned.has_model,
         created_ms=call.now_ms,
         updated_ms=call.now_ms,
         revision=1,
@@ -108,12 +112,13 @@ def pinned_source(
 
     Raises:
         InvalidArgument: The source belongs to another run or logged model than the request names.
+        InvalidArgument: A model is required, and the source is a version that is none.
         NotFound: The source is a version that does not exist.
     """
     match sealed:
         case ForeignSource():
             run_id, model_id = registration.run_id or None, registration.model_id or None
-            return registration.source, Pinned(None, run_id, None, model_id)
+            return registration.source, Pinned(None, run_id, None, model_id, None)
         case Pinned():
             source, pinned = registration.source, sealed
         case VersionSource(name, reference):
@@ -124,6 +129,12 @@ def pinned_source(
             source, pinned = _copied(session, registration.source, original)
     _check_id("run_id", registration.run_id, pinned.run_id, source)
     _check_id("model_id", registration.model_id, pinned.model_id, source)
+    if registration.require_model and pinned.has_model is False:
+        raise InvalidArgument(
+            f"The source {registration.source} is no model: the version was registered without an "
+            f"{MODEL_FILE} file. Instead, register the folder of a model.",
+            source=registration.source,
+        )
     return source, pinned
 
 
@@ -146,7 +157,9 @@ def _copied(session: Session, source: str, original: ModelVersion) -> tuple[str,
 
 def pinned_by(version: ModelVersion) -> Pinned:
     """Return what a version is pinned to."""
-    return Pinned(version.digest, version.run_id, version.experiment_id, version.model_id)
+    return Pinned(
+        version.digest, version.run_id, version.experiment_id, version.model_id, version.has_model
+    )
 
 
 def _version_of_manifest(session: Session, digest: str) -> ModelVersion:

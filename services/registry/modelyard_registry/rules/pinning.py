@@ -14,9 +14,11 @@ class Pinned:
         run_id: Id of the run that made the files, if known.
         experiment_id: Id of the experiment of that run, if known.
         model_id: Id of the logged model, if the files are of one.
+        has_model: Whether the files have `MLmodel` at their root, if known.
     """
 
     digest: str | None
     run_id: str | None
     experiment_id: str | None
     model_id: str | None
+    has_model: bool | None

@@ -97,4 +97,5 @@ def _version(message: pb.ModelVersion) -> OriginalVersion:
         created_ms=message.creation_timestamp,
         updated_ms=given(message, "last_updated_timestamp", message.creation_timestamp),
         aliases=list(message.aliases),
+        unverified_reason=given(message, "unverified_reason"),
     )

@@ -33,7 +33,8 @@ class ModelVersions:
         reply: pb.CreateModelVersionResponse | None = stored_reply(self, request)
         if reply is not None:
             return reply
-        return self._create(request, context, seal_source(self.tracking, request.source))
+        sealed = seal_source(self.tracking, request.source, require_model=request.require_model)
+        return self._create(request, context, sealed)
 
     @writes
     def _create(
@@ -51,6 +52,7 @@ class ModelVersions:
                 run_link=given(request, "run_link"),
                 description=given(request, "description"),
                 tags=[(tag.key, tag.value) for tag in request.tags],
+                require_model=request.require_model,
             ),
             sealed,
         )

@@ -1,6 +1,7 @@
 """`modelyard models serve`: one endpoint in its own process.
 
-Exit codes: 0 stopped, 1 it could not start, 2 invalid argument or setting.
+Exit codes: 0 stopped, 1 it could not start, or its reference named no model then, 2 invalid
+argument or setting.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ def run(argv: list[str]) -> int:
     except Error as error:
         return _complain(error.message, 1)
     with listener, tracing.exported("modelyard-endpoint", os.environ):
-        asyncio.run(_serve(arguments, settings, token, listener))
-    return 0
+        no_model = asyncio.run(_serve(arguments, settings, token, listener))
+    return _complain(no_model, 1) if no_model else 0
 
 
 def _parser() -> Parser:
@@ -127,7 +128,8 @@ async def _serve(
     settings: ModelServerSettings,
     token: str | None,
     listener: socket.socket,
-) -> None:
+) -> str:
+    """Serve until a signal; return the reason if the reference names no model at the start."""
     timeout_s = settings.serving_timeout_s
     endpoint = Endpoint(arguments.model_uri)
     registry = Registry(token, allow_unverified=arguments.allow_unverified)
@@ -145,6 +147,11 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, drain)
     following = asyncio.create_task(follower.run())
+
+    def stop_without_model(_: asyncio.Task[None]) -> None:
+        server.should_exit = server.should_exit or bool(follower.no_model)
+
+    following.add_done_callback(stop_without_model)
     announcing = asyncio.create_task(_announce(endpoint, follower, _url(listener)))
     try:
         await server.serve(sockets=[listener])
@@ -154,10 +161,13 @@ async def _serve(
         await asyncio.wait([following, announcing])
         if not server.force_exit:
             await follower.close()
+    return follower.no_model
 
 
 async def _announce(endpoint: Endpoint, follower: Follower, url: str) -> None:
     await follower.attempted.wait()
+    if follower.no_model:
+        return
     if endpoint.served is None:
         _say(f"waiting at {url}: {endpoint.why_not_ready}")
         await endpoint.loaded.wait()

@@ -17,8 +17,9 @@ from modelyard_kit.errors import Unavailable
 from modelyard_tracking.models import ArtifactFile, ArtifactPart, StoredObject
 from modelyard_tracking.operations.experiments import get_active_experiment
 from modelyard_tracking.operations.logged_models import get_logged_model
+from modelyard_tracking.operations.missing import forget_missing, found_at
+from modelyard_tracking.operations.paths import at_or_below
 from modelyard_tracking.operations.runs import get_active_run, note_life
-from modelyard_tracking.operations.trees import at_or_below
 from modelyard_tracking.rules.artifacts import (
     LEASE_MS,
     Owner,
@@ -189,6 +190,7 @@ def commit_files(
     _refuse_folders(session, owner, [path for path in paths if path not in replaced])
     _remove(session, owner, replaced)
     _add(session, owner, files)
+    found_at(session, owner, paths)
 
 
 def delete_files(session: Session, owner: Owner, path: str, now_ms: int) -> bool:
@@ -201,13 +203,14 @@ def delete_files(session: Session, owner: Owner, path: str, now_ms: int) -> bool
         now_ms: Unix time in milliseconds.
 
     Returns:
-        Whether the tree had such files. Files of logged models that a run's tree includes do not
-        count.
+        Whether the tree had such files, or lacked them since an import. Files of logged models that
+        a run's tree includes do not count.
     """
     _lock_tree(session, owner, now_ms)
-    paths = session.scalars(select(ArtifactFile.path).where(*_of(owner), at_or_below(path))).all()
+    below = at_or_below(ArtifactFile.path, path)
+    paths = session.scalars(select(ArtifactFile.path).where(*_of(owner), below)).all()
     remove_files(session, owner, paths)
-    return bool(paths)
+    return forget_missing(session, owner, path) or bool(paths)
 
 
 def remove_files(session: Session, owner: Owner, paths: Sequence[str]) -> None:

@@ -44,9 +44,11 @@ from modelyard_tracking.models import (
     StoredObject,
 )
 from modelyard_tracking.operations.artifacts import remove_files
+from modelyard_tracking.operations.missing import forget_missing
 from modelyard_tracking.operations.origins import Kind, is_purged
+from modelyard_tracking.operations.paths import at_or_below
 from modelyard_tracking.operations.removing import remove_dataset_inputs
-from modelyard_tracking.operations.trees import at_or_below, nothing_to_delete
+from modelyard_tracking.operations.trees import nothing_to_delete
 from modelyard_tracking.rules.artifacts import Owner, OwnerKind
 from modelyard_tracking.rules.states import Lifecycle
 from modelyard_tracking.rules.values import RUN_NAME_TAG, USER_TAG
@@ -190,7 +192,7 @@ def _files(target: Target, table: type[ArtifactFile | ArtifactPart]) -> ColumnEl
         return and_(
             table.owner_kind == target.kind,
             table.owner_id == target.resource_id,
-            at_or_below(target.name, table),
+            at_or_below(table.path, target.name),
         )
     runs = select(Run.run_id).where(Run.experiment_id == target.resource_id)
     models = select(LoggedModel.model_id).where(LoggedModel.experiment_id == target.resource_id)
@@ -252,12 +254,13 @@ def _erase_dataset(session: Session, target: Target) -> int:
 
 def _erase_files(session: Session, target: Target) -> int:
     paths = session.scalars(select(ArtifactFile.path).where(_files(target, ArtifactFile))).all()
-    if not paths and target.kind is Kind.RUN:
+    recorded = forget_missing(session, target.owner, target.name)
+    if not paths and not recorded and target.kind is Kind.RUN:
         reason = nothing_to_delete(session, target.owner, target.name)
         if isinstance(reason, InvalidArgument):
             raise reason
     remove_files(session, target.owner, paths)
-    return len(paths)
+    return len(paths) + recorded
 
 
 _ERASE = {

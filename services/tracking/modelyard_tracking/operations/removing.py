@@ -24,6 +24,7 @@ from modelyard_tracking.models import (
     LoggedModelParam,
     LoggedModelTag,
     MetricChunk,
+    MissingArtifact,
     ModelInput,
     ModelOutput,
     Param,
@@ -51,8 +52,9 @@ class _Dependent(NamedTuple):
     limit: int = _ROWS_AT_ONCE
 
 
-def _files(kind: OwnerKind) -> tuple[_Dependent, _Dependent]:
+def _files(kind: OwnerKind) -> tuple[_Dependent, ...]:
     return (
+        _Dependent(MissingArtifact, MissingArtifact.owner_id, MissingArtifact.owner_kind == kind),
         _Dependent(ArtifactPart, ArtifactPart.owner_id, ArtifactPart.owner_kind == kind),
         _Dependent(ArtifactFile, ArtifactFile.owner_id, ArtifactFile.owner_kind == kind),
     )

@@ -1,23 +1,26 @@
 """Reading artifact trees: the files of a run or logged model.
 
-The tree of a run includes its logged models under their names: the newest ready model of each name,
-unless the run has files of its own at or below that name.
+The tree of a run includes its logged models under their names, the newest ready model of each name.
+The tree of a logged model includes the files that its run has below the model's name. Where both
+have a path, or one has a file where the other has a folder, the logged model's file is shown.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, and_, or_, select, true
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from modelyard_kit.artifacts import Digest, ManifestFile, ManifestPart
+from modelyard_kit.artifacts import MODEL_FILE, Digest, ManifestFile, ManifestPart
 from modelyard_kit.errors import InvalidArgument, NotFound
 from modelyard_tracking.models import ArtifactFile, ArtifactPart, LoggedModel
 from modelyard_tracking.operations.logged_models import get_logged_model, require_ready
+from modelyard_tracking.operations.missing import refuse_incomplete
+from modelyard_tracking.operations.paths import at_or_below
 from modelyard_tracking.operations.runs import get_active_run, get_run
-from modelyard_tracking.rules.artifacts import Owner, OwnerKind
+from modelyard_tracking.rules.artifacts import Owner, OwnerKind, ancestors
 from modelyard_tracking.rules.states import Lifecycle, ModelStatus
 from modelyard_tracking.rules.values import model_artifacts, run_artifacts
 
@@ -80,10 +83,16 @@ def entries(session: Session, owner: Owner, folder: str) -> list[Entry]:
 
 def files_at(session: Session, owner: Owner, path: str) -> list[ManifestFile]:
     """Return the files of a tree at or below a path, by path; all files if the path is empty."""
-    found = _own_files(session, owner, path)
-    if owner.kind is OwnerKind.RUN:
-        for model in _shown_models(session, owner.owner_id):
-            found += _files_shown(session, model, path)
+    if owner.kind is OwnerKind.MODEL:
+        found = _files_of_model(session, get_logged_model(session, owner.owner_id), path)
+    else:
+        found = _files_of_run(session, owner, path)
+    return sorted(found, key=lambda file: file.path)
+
+
+def own_files_at(session: Session, owner: Owner, path: str) -> list[ManifestFile]:
+    """Return the files of an owner itself at or below a path, by path."""
+    found = [file for file in _own_files(session, owner, path) if _is_at_or_below(file.path, path)]
     return sorted(found, key=lambda file: file.path)
 
 
@@ -110,13 +119,16 @@ def manifest_contents(session: Session, owner: Owner, folder: str) -> ManifestCo
     Raises:
         NotFound: There are no files.
         InvalidArgument: The path is a file.
-        FailedPrecondition: The run is deleted, or a logged model is not ready.
+        FailedPrecondition: The run is deleted, a logged model is not ready, or files of an import
+            are missing.
     """
     run_id: str | None
     if owner.kind is OwnerKind.RUN:
         run = get_active_run(session, owner.owner_id)
         experiment_id, run_id = run.experiment_id, owner.owner_id
         model = _model_at(session, owner.owner_id, folder)
+        if model is None:
+            _refuse_unfinished(session, owner, folder)
         model_id = model.model_id if model else None
     else:
         model = get_logged_model(session, owner.owner_id)
@@ -125,7 +137,8 @@ def manifest_contents(session: Session, owner: Owner, folder: str) -> ManifestCo
         model_id = model.model_id
     files = files_at(session, owner, folder)
     if not files:
-        _explain_empty(session, owner, folder)
+        raise no_artifacts(owner, folder)
+    refuse_incomplete(session, owner, folder, model)
     prefix = f"{folder}/" if folder else ""
     if files[0].path == folder:
         raise InvalidArgument(
@@ -135,7 +148,58 @@ def manifest_contents(session: Session, owner: Owner, folder: str) -> ManifestCo
     return ManifestContents(relative, experiment_id, run_id, model_id)
 
 
+def _files_of_run(session: Session, owner: Owner, path: str) -> list[ManifestFile]:
+    found = _own_files(session, owner, path)
+    for model in _shown_models(session, owner.owner_id):
+        inside = _inside(model, path)
+        if inside is not None:
+            files = _own_files(session, Owner(OwnerKind.MODEL, model.model_id), inside)
+            of_model = [replace(file, path=f"{model.name}/{file.path}") for file in files]
+            found = _merged(of_model, found)
+    return [file for file in found if _is_at_or_below(file.path, path)]
+
+
+def _files_of_model(session: Session, model: LoggedModel, path: str) -> list[ManifestFile]:
+    found = _own_files(session, Owner(OwnerKind.MODEL, model.model_id), path)
+    if model.source_run_id is not None:
+        run = Owner(OwnerKind.RUN, model.source_run_id)
+        files = _own_files(session, run, f"{model.name}/{path}".rstrip("/"))
+        root = f"{model.name}/"
+        beside = [
+            replace(file, path=file.path.removeprefix(root))
+            for file in files
+            if file.path.startswith(root)  # not a file in the place of the model's folder
+        ]
+        found = _merged(found, beside)
+    return [file for file in found if _is_at_or_below(file.path, path)]
+
+
+def _merged(of_model: list[ManifestFile], of_run: list[ManifestFile]) -> list[ManifestFile]:
+    """Return the files of a logged model, and those of its run at other paths."""
+    files = {file.path for file in of_model}
+    folders = {folder for path in files for folder in ancestors(path)}
+    hidden = files | folders
+    return of_model + [
+        file
+        for file in of_run
+        if file.path not in hidden and files.isdisjoint(ancestors(file.path))
+    ]
+
+
+def _inside(model: LoggedModel, path: str) -> str | None:
+    """Return the path within a model's files for one of its run's tree; None if it is elsewhere."""
+    if path in {"", model.name}:
+        return ""
+    name, _, inside = path.partition("/")
+    return inside if name == model.name else None
+
+
+def _is_at_or_below(path: str, folder: str) -> bool:
+    return not folder or path == folder or path.startswith(f"{folder}/")
+
+
 def _own_files(session: Session, owner: Owner, path: str) -> list[ManifestFile]:
+    """Return the files of an owner itself at or below a path, and a file in place of its folder."""
     parts: dict[str, list[ManifestPart]] = {}
     for part in session.scalars(
         select(ArtifactPart)
@@ -151,7 +215,7 @@ def _own_files(session: Session, owner: Owner, path: str) -> list[ManifestFile]:
         select(ArtifactFile).where(
             ArtifactFile.owner_kind == owner.kind,
             ArtifactFile.owner_id == owner.owner_id,
-            at_or_below(path),
+            or_(at_or_below(ArtifactFile.path, path), ArtifactFile.path.in_(ancestors(path))),
         )
     )
     return [
@@ -160,19 +224,8 @@ def _own_files(session: Session, owner: Owner, path: str) -> list[ManifestFile]:
     ]
 
 
-def at_or_below(
-    path: str, table: type[ArtifactFile | ArtifactPart] = ArtifactFile
-) -> ColumnElement[bool]:
-    """Return a condition for files at or below a path; for all files if the path is empty."""
-    if not path:
-        return true()
-    # "0" is the character after "/".
-    inside = and_(table.path > f"{path}/", table.path < f"{path}0")
-    return or_(table.path == path, inside)
-
-
 def _shown_models(session: Session, run_id: str) -> list[LoggedModel]:
-    """Return the ready models that a run's tree includes, one per name."""
+    """Return the ready models that a run's tree includes: the newest of each name."""
     newest = {
         model.name: model
         for model in session.scalars(
@@ -185,32 +238,7 @@ def _shown_models(session: Session, run_id: str) -> list[LoggedModel]:
             .order_by(LoggedModel.created_ms, LoggedModel.number)
         )
     }
-    own = Owner(OwnerKind.RUN, run_id)
-    return [
-        model
-        for name, model in newest.items()
-        if session.scalar(
-            select(ArtifactFile.path)
-            .where(
-                ArtifactFile.owner_kind == own.kind,
-                ArtifactFile.owner_id == own.owner_id,
-                at_or_below(name),
-            )
-            .limit(1)
-        )
-        is None
-    ]
-
-
-def _files_shown(session: Session, model: LoggedModel, path: str) -> list[ManifestFile]:
-    if path in {"", model.name}:
-        inside = ""
-    elif path.startswith(f"{model.name}/"):
-        inside = path[len(model.name) + 1 :]
-    else:
-        return []
-    files = _own_files(session, Owner(OwnerKind.MODEL, model.model_id), inside)
-    return [replace(file, path=f"{model.name}/{file.path}") for file in files]
+    return list(newest.values())
 
 
 def _model_at(session: Session, run_id: str, folder: str) -> LoggedModel | None:
@@ -219,22 +247,26 @@ def _model_at(session: Session, run_id: str, folder: str) -> LoggedModel | None:
     return shown[0] if shown else None
 
 
-def _explain_empty(session: Session, owner: Owner, folder: str) -> NoReturn:
+def _refuse_unfinished(session: Session, owner: Owner, folder: str) -> None:
+    """Refuse a folder of a run that a logged model is still being uploaded to.
+
+    Raises:
+        FailedPrecondition: The model is pending or failed, and the run has no model of its own
+            there.
+    """
     name = folder.partition("/")[0]
-    if owner.kind is OwnerKind.RUN and name:
-        unfinished = session.scalar(
-            select(LoggedModel)
-            .where(
-                LoggedModel.source_run_id == owner.owner_id,
-                LoggedModel.lifecycle_stage == Lifecycle.ACTIVE,
-                LoggedModel.name == name,
-                LoggedModel.status != ModelStatus.READY,
-            )
-            .limit(1)
+    unfinished = session.scalar(
+        select(LoggedModel)
+        .where(
+            LoggedModel.source_run_id == owner.owner_id,
+            LoggedModel.lifecycle_stage == Lifecycle.ACTIVE,
+            LoggedModel.name == name,
+            LoggedModel.status != ModelStatus.READY,
         )
-        if unfinished is not None:
-            require_ready(unfinished)
-    raise no_artifacts(owner, folder)
+        .limit(1)
+    )
+    if unfinished is not None and not _own_files(session, owner, f"{name}/{MODEL_FILE}"):
+        require_ready(unfinished)
 
 
 def nothing_to_delete(session: Session, owner: Owner, path: str) -> NotFound | InvalidArgument:
@@ -242,14 +274,22 @@ def nothing_to_delete(session: Session, owner: Owner, path: str) -> NotFound | I
     shown = files_at(session, owner, path)
     if not shown:
         return no_artifacts(owner, path)
-    model = _model_at(session, owner.owner_id, shown[0].path)
-    model_id = model.model_id if model else ""
+    other = _other_owner(session, owner, shown[0].path)
     return InvalidArgument(
-        f"The files at '{path}' of {owner} belong to the logged model '{model_id}'; delete them "
-        "from the logged model.",
+        f"The files at '{path}' of {owner} belong to the {other}; delete them from the "
+        f"{other.noun}.",
         path=path,
-        model_id=model_id,
+        belongs_to=other.owner_id,
     )
+
+
+def _other_owner(session: Session, owner: Owner, path: str) -> Owner:
+    """Return the owner of a file that is not the tree's own."""
+    if owner.kind is OwnerKind.MODEL:
+        run_id = get_logged_model(session, owner.owner_id).source_run_id
+        return Owner(OwnerKind.RUN, run_id or "")
+    model = _model_at(session, owner.owner_id, path)
+    return Owner(OwnerKind.MODEL, model.model_id if model else "")
 
 
 def no_artifacts(owner: Owner, path: str) -> NotFound:

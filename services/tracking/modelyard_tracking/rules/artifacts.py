@@ -10,6 +10,7 @@ from modelyard_kit.artifacts import PART_BYTES, Digest, ManifestFile, logical_pa
 from modelyard_kit.errors import InvalidArgument
 
 MAX_FILE_BYTES = 10_000 * PART_BYTES  # the contract's limit of parts
+_MAX_SHOWN = 10
 LEASE_MS = 60 * 60 * 1000
 """Duration of a lease, which is also the time limit for uploading the object."""
 GRACE_MS = 15 * 60 * 1000
@@ -34,8 +35,12 @@ class Owner:
     kind: OwnerKind
     owner_id: str
 
+    @property
+    def noun(self) -> str:
+        return "run" if self.kind is OwnerKind.RUN else "logged model"
+
     def __str__(self) -> str:
-        return f"{'run' if self.kind is OwnerKind.RUN else 'logged model'} '{self.owner_id}'"
+        return f"{self.noun} '{self.owner_id}'"
 
 
 def checked_files(files: Sequence[ManifestFile]) -> None:
@@ -90,6 +95,29 @@ def file_and_folder(path: str) -> InvalidArgument:
     return InvalidArgument(
         f"The path '{path}' would be both a file and a folder; choose another path.", path=path
     )
+
+
+def checked_missing(files: Sequence[tuple[str, str]]) -> None:
+    """Check missing files, given as pairs of path and reason.
+
+    Raises:
+        InvalidArgument: A path is malformed or duplicate.
+    """
+    paths = [path for path, _ in files]
+    for path in paths:
+        if path:
+            logical_path(path)
+    if len(set(paths)) < len(paths):
+        raise InvalidArgument("Duplicate path among the missing files; give each path once.")
+
+
+def described_missing(files: Sequence[tuple[str, str]]) -> str:
+    """Describe missing files, given as pairs of path and reason, for a message."""
+    shown = [f"{path!r} ({reason})" if path else reason for path, reason in files[:_MAX_SHOWN]]
+    more = f" and {len(files) - _MAX_SHOWN} more" if len(files) > _MAX_SHOWN else ""
+    noun = "file is" if len(files) == 1 else "files are"
+    count = f"{len(files)} {noun} missing: " if files[0][0] else ""
+    return f"{count}{', '.join(shown)}{more}"
 
 
 def _check_parts(file: ManifestFile) -> None:

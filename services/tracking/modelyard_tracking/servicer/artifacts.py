@@ -25,11 +25,13 @@ from modelyard_tracking.clients import Registry
 from modelyard_tracking.metrics import digest_mismatches
 from modelyard_tracking.models import StoredObject
 from modelyard_tracking.operations import artifacts, trees
+from modelyard_tracking.operations.missing import missing_of, replace_missing
 from modelyard_tracking.rules.artifacts import (
     LEASE_MS,
     Owner,
     OwnerKind,
     checked_files,
+    checked_missing,
     objects_of,
 )
 from modelyard_tracking.rules.values import checked_model_id, run_id_of
@@ -236,7 +238,8 @@ class ArtifactsServicer(Presigning, Erasing):
     def GetArtifacts(self, request: pb.GetArtifactsRequest, call: Call) -> pb.GetArtifactsResponse:
         owner = owner_of(request)
         trees.root_uri(call.session, owner, request.experiment_id)
-        files = trees.files_at(call.session, owner, _optional_path(request.path))
+        files_at = trees.own_files_at if request.own_files_only else trees.files_at
+        files = files_at(call.session, owner, _optional_path(request.path))
         if not files:
             raise trees.no_artifacts(owner, request.path)
         return pb.GetArtifactsResponse(
@@ -248,6 +251,10 @@ class ArtifactsServicer(Presigning, Erasing):
                     url=self.store.presign_get(digest, _DOWNLOAD_S),
                 )
                 for digest, size_bytes in objects_of(files).items()
+            ],
+            missing=[
+                pb.MissingFile(path=row.path, reason=row.reason)
+                for row in missing_of(call.session, owner)
             ],
         )
 
@@ -262,6 +269,17 @@ class ArtifactsServicer(Presigning, Erasing):
         if not artifacts.delete_files(call.session, owner, path, call.now_ms):
             raise trees.nothing_to_delete(call.session, owner, request.path)
         return pb.DeleteArtifactsResponse()
+
+    @writes
+    def SetMissingArtifacts(
+        self, request: pb.SetMissingArtifactsRequest, call: Call
+    ) -> pb.SetMissingArtifactsResponse:
+        owner = owner_of(request)
+        files = [(file.path, file.reason) for file in request.files]
+        checked_missing(files)
+        trees.root_uri(call.session, owner)
+        replace_missing(call.session, owner, files)
+        return pb.SetMissingArtifactsResponse()
 
     def SealManifest(
         self, request: pb.SealManifestRequest, context: grpc.ServicerContext

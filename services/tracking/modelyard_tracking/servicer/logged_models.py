@@ -12,6 +12,7 @@ from modelyard_kit.rpc.fields import given
 from modelyard_tracking import wire
 from modelyard_tracking.models import LoggedModel
 from modelyard_tracking.operations import history, logged_models
+from modelyard_tracking.operations.missing import status_messages
 from modelyard_tracking.rules.values import checked_model_id, checked_run_id
 from modelyard_tracking.search.logged_models import OnDataset, search_logged_models
 
@@ -124,10 +125,15 @@ def whole_models(session: Session, found: Sequence[LoggedModel]) -> list[pb.Logg
     metrics = history.latest_of_models(session, model_ids)
     params = logged_models.params_of(session, model_ids)
     tags = logged_models.tags_of(session, model_ids)
+    messages = status_messages(session, model_ids)
     return [
         wire.logged_model(
             wire.ModelParts(
-                model, metrics[model.model_id], params[model.model_id], tags[model.model_id]
+                model,
+                metrics[model.model_id],
+                params[model.model_id],
+                tags[model.model_id],
+                messages.get(model.model_id),
             )
         )
         for model in found

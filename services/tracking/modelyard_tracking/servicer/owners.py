@@ -13,6 +13,7 @@ def owner_of(
     | pb.GetArtifactsRequest
     | pb.DeleteArtifactsRequest
     | pb.SealManifestRequest
+    | pb.SetMissingArtifactsRequest
     | pb.CreatePresignedUploadUrlRequest,
 ) -> Owner:
     """Return the owner of the tree in a request.

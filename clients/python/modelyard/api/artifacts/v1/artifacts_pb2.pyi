@@ -169,24 +169,28 @@ class CommitArtifactsResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class GetArtifactsRequest(_message.Message):
-    __slots__ = ("run_id", "model_id", "path", "experiment_id")
+    __slots__ = ("run_id", "model_id", "path", "experiment_id", "own_files_only")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     EXPERIMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    OWN_FILES_ONLY_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     model_id: str
     path: str
     experiment_id: str
-    def __init__(self, run_id: _Optional[str] = ..., model_id: _Optional[str] = ..., path: _Optional[str] = ..., experiment_id: _Optional[str] = ...) -> None: ...
+    own_files_only: bool
+    def __init__(self, run_id: _Optional[str] = ..., model_id: _Optional[str] = ..., path: _Optional[str] = ..., experiment_id: _Optional[str] = ..., own_files_only: bool = ...) -> None: ...
 
 class GetArtifactsResponse(_message.Message):
-    __slots__ = ("files", "downloads")
+    __slots__ = ("files", "downloads", "missing")
     FILES_FIELD_NUMBER: _ClassVar[int]
     DOWNLOADS_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
     files: _containers.RepeatedCompositeFieldContainer[ArtifactFile]
     downloads: _containers.RepeatedCompositeFieldContainer[ObjectDownload]
-    def __init__(self, files: _Optional[_Iterable[_Union[ArtifactFile, _Mapping]]] = ..., downloads: _Optional[_Iterable[_Union[ObjectDownload, _Mapping]]] = ...) -> None: ...
+    missing: _containers.RepeatedCompositeFieldContainer[MissingFile]
+    def __init__(self, files: _Optional[_Iterable[_Union[ArtifactFile, _Mapping]]] = ..., downloads: _Optional[_Iterable[_Union[ObjectDownload, _Mapping]]] = ..., missing: _Optional[_Iterable[_Union[MissingFile, _Mapping]]] = ...) -> None: ...
 
 class SealManifestRequest(_message.Message):
     __slots__ = ("run_id", "model_id", "path")
@@ -265,6 +269,28 @@ class DeleteArtifactsRequest(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., model_id: _Optional[str] = ..., path: _Optional[str] = ..., experiment_id: _Optional[str] = ...) -> None: ...
 
 class DeleteArtifactsResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class MissingFile(_message.Message):
+    __slots__ = ("path", "reason")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    reason: str
+    def __init__(self, path: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class SetMissingArtifactsRequest(_message.Message):
+    __slots__ = ("run_id", "model_id", "files")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    model_id: str
+    files: _containers.RepeatedCompositeFieldContainer[MissingFile]
+    def __init__(self, run_id: _Optional[str] = ..., model_id: _Optional[str] = ..., files: _Optional[_Iterable[_Union[MissingFile, _Mapping]]] = ...) -> None: ...
+
+class SetMissingArtifactsResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 

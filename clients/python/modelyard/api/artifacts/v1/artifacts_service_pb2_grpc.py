@@ -76,6 +76,11 @@ class ArtifactsServiceStub(object):
                 request_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SealManifestRequest.SerializeToString,
                 response_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SealManifestResponse.FromString,
                 _registered_method=True)
+        self.SetMissingArtifacts = channel.unary_unary(
+                '/modelyard.api.artifacts.v1.ArtifactsService/SetMissingArtifacts',
+                request_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SetMissingArtifactsRequest.SerializeToString,
+                response_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SetMissingArtifactsResponse.FromString,
+                _registered_method=True)
         self.SweepObjects = channel.unary_unary(
                 '/modelyard.api.artifacts.v1.ArtifactsService/SweepObjects',
                 request_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SweepObjectsRequest.SerializeToString,
@@ -164,7 +169,16 @@ class ArtifactsServiceServicer(object):
 
     def SealManifest(self, request, context):
         """Seals a folder of a tree: writes its manifest as an object and returns the digest. The same
-        files have the same digest. Fails with RESOURCE_DOES_NOT_EXIST when there are no files.
+        files have the same digest. Fails with RESOURCE_DOES_NOT_EXIST when there are no files, and with
+        INVALID_STATE when files of an import are missing in the folder.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetMissingArtifacts(self, request, context):
+        """Replaces the list of files that an import has not brought to a tree. Until they are logged,
+        imported or deleted, folders that lack one cannot be sealed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -258,6 +272,11 @@ def add_ArtifactsServiceServicer_to_server(servicer, server):
                     servicer.SealManifest,
                     request_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SealManifestRequest.FromString,
                     response_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SealManifestResponse.SerializeToString,
+            ),
+            'SetMissingArtifacts': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetMissingArtifacts,
+                    request_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SetMissingArtifactsRequest.FromString,
+                    response_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SetMissingArtifactsResponse.SerializeToString,
             ),
             'SweepObjects': grpc.unary_unary_rpc_method_handler(
                     servicer.SweepObjects,
@@ -503,6 +522,33 @@ class ArtifactsService(object):
             '/modelyard.api.artifacts.v1.ArtifactsService/SealManifest',
             modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SealManifestRequest.SerializeToString,
             modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SealManifestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetMissingArtifacts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.api.artifacts.v1.ArtifactsService/SetMissingArtifacts',
+            modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SetMissingArtifactsRequest.SerializeToString,
+            modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SetMissingArtifactsResponse.FromString,
             options,
             channel_credentials,
             insecure,
