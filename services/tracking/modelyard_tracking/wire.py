@@ -165,8 +165,8 @@ def logged_model(parts: ModelParts) -> pb.LoggedModel:
             last_updated_timestamp_ms=row.updated_ms,
             artifact_uri=model_artifacts(row.experiment_id, row.model_id),
             status=_MODEL_STATUSES[ModelStatus(row.status)],
-            model_type=row.model_type or None,
-            source_run_id=row.source_run_id,
+            model_type=row.model_type,
+            source_run_id=row.source_run_id or "",
             tags=[pb.LoggedModelTag(key=tag.key, value=tag.value) for tag in parts.tags],
         ),
         data=pb.LoggedModelData(

@@ -55,6 +55,12 @@ REGISTRY: Mapping[Reason, Mapping[str, tuple[str, ...]]] = {
             "order by one key twice",
         ),
     },
+    Reason.EMPTY: {
+        "PATCH /api/2.0/mlflow/model-versions/update": (
+            "without description",
+            "null as description",
+        ),
+    },
     Reason.GRAMMAR: {
         "GET /api/2.0/mlflow/registered-models/search": (
             "filter name = 'library one' OR name = 'library'",

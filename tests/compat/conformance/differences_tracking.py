@@ -112,8 +112,11 @@ TRACKING: Mapping[Reason, Mapping[str, tuple[str, ...]]] = {
             "a location with ..",
         ),
     },
-    Reason.LOGGED_STATUS: {
-        "POST /api/2.0/mlflow/logged-models/search": ("filter status = 'READY'",),
+    Reason.LOGGED_SEARCH: {
+        "POST /api/2.0/mlflow/logged-models/search": (
+            "filter status = 'READY'",
+            "a dataset by name",
+        ),
     },
     Reason.MORE: {
         "POST /api/2.0/mlflow/runs/log-metric": (

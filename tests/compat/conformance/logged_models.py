@@ -164,7 +164,7 @@ def _search() -> Iterator[Case]:
         order = {"field_name": name, "ascending": ascending}
         order = {k: v for k, v in order.items() if v is not ABSENT}
         yield _SEARCH.case(f"order by {' '.join(map(str, order.values()))}", order_by=[order])
-    yield _SEARCH.case("a dataset's metrics", filter="metrics.loss > 0", datasets=_IRIS)
+    yield from _search_datasets()
     for size in (1, 0, -1, 50_001):
         yield _SEARCH.case(f"max_results {size}", max_results=size)
     kept = {"token": "next_page_token"}
@@ -181,4 +181,32 @@ def _search() -> Iterator[Case]:
     )
 
 
-_IRIS = [{"dataset_name": "iris", "dataset_digest": "abc"}]
+_IRIS = {"dataset_name": "iris", "dataset_digest": "abc"}
+_WINE = {"dataset_name": "wine", "dataset_digest": "abc"}
+
+
+def _search_datasets() -> Iterator[Case]:
+    for title, datasets in (
+        ("a dataset", [_IRIS]),
+        ("two datasets", [_WINE, {**_IRIS, "dataset_digest": "def"}]),
+        ("an unknown dataset", [{**_IRIS, "dataset_digest": "no"}]),
+        ("a dataset by name", [{"dataset_name": "iris"}]),
+        ("a dataset without a name", [{"dataset_digest": "abc"}]),
+        ("no datasets", []),
+    ):
+        yield _SEARCH.case(title, datasets=datasets)
+    for text in ("name = 'three'", "name = 'two'", "metrics.f1 > 0", "metrics.recall > 0"):
+        yield _SEARCH.case(f"a dataset, and {text}", filter=text, datasets=[_IRIS])
+    yield _SEARCH.case("a dataset's metrics", filter="metrics.loss > 0", datasets=[_IRIS])
+    by_iris = {"field_name": "metrics.f1", "ascending": True, **_IRIS}
+    for title, order in (
+        ("a dataset's metric", by_iris),
+        ("the metric on any dataset", {"field_name": "metrics.f1", "ascending": False}),
+        ("a dataset by name", {"field_name": "metrics.f1", "dataset_name": "iris"}),
+    ):
+        yield _SEARCH.case(f"order by {title}", order_by=[order])
+    two = {"datasets": [{**_IRIS, "dataset_digest": "def"}, _WINE], "max_results": 1}
+    kept = {"token": "next_page_token"}
+    page = Ask("POST", _SEARCH.path, {"experiment_ids": ["$logged"], **two}, keep=kept)
+    yield _SEARCH.case("the first page of two datasets", **two)
+    yield _SEARCH.case("the second page of two datasets", page_token="$token", before=(page,), **two)

@@ -20,6 +20,10 @@ class Reason(StrEnum):
         "MLflow answers 500 or an HTML page; Modelyard handles the request or refuses it with 400."
     )
     DEFAULTS = "An omitted field has a default; MLflow requires it."
+    EMPTY = (
+        "A version without a description has an empty one; MLflow leaves the field out once a "
+        "description was removed."
+    )
     GRAMMAR = (
         "Filters support more: OR, NOT, parentheses, IN, IS NULL, and every attribute by name."
     )
@@ -35,7 +39,10 @@ class Reason(StrEnum):
         "and does not check names and descriptions."
     )
     LOCATION = "The server chooses where artifacts are; another `artifact_location` is refused."
-    LOGGED_STATUS = "A filter on the status of logged models works; in MLflow it matches nothing."
+    LOGGED_SEARCH = (
+        "Logged models are found by their status, and by a dataset's name without its digest, as "
+        "MLflow's documentation shows; MLflow's server finds none."
+    )
     MORE = "The answer includes stored data that MLflow omits."
     MULTIPART = (
         "Multipart uploads always work; MLflow's server supports them with some stores only."

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
 from sqlalchemy.orm import Session
 
 from modelyard_kit.db import paging
@@ -83,7 +83,8 @@ def search_logged_models(
         session: Session of the transaction.
         experiment_ids: Experiments to search; none if empty.
         text: Filter; blank matches everything.
-        datasets: Datasets that metrics in the filter were computed on; any if empty.
+        datasets: Datasets that metrics in the filter were computed on, and on one of which each
+            model found has a metric; any if empty.
         order_by: Sort keys; ties are ordered newest first.
         page_size: Maximum number of results.
         page_token: Page token from the previous page; empty for the first page.
@@ -95,6 +96,12 @@ def search_logged_models(
     statement: Select[Any] = select(LoggedModel).where(
         LoggedModel.experiment_id.in_(numbers), LoggedModel.lifecycle_stage == Lifecycle.ACTIVE
     )
+    if datasets:
+        statement = statement.where(
+            exists().where(
+                LatestModelMetric.model_id == LoggedModel.model_id, or_(*map(_on, datasets))
+            )
+        )
     tree = parse(text)
     if tree is not None:
         statement = statement.where(where(tree, lambda term: _condition(term, datasets)))
@@ -158,8 +165,8 @@ def _metric_key(key: str, order: ModelOrder) -> SortKey:
                 *([_on(order.dataset)] if order.dataset else ()),
             )
             .order_by(
-                LatestModelMetric.step.desc(),
                 LatestModelMetric.timestamp_ms.desc(),
+                LatestModelMetric.step.desc(),
                 LatestModelMetric.dataset_name,
                 LatestModelMetric.dataset_digest,
             )
