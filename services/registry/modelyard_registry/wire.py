@@ -36,7 +36,7 @@ def registered_model(
         creation_timestamp=row.created_ms,
         last_updated_timestamp=row.updated_ms,
         user_id=row.user_id,
-        description=row.description or None,
+        description=row.description,
         latest_versions=map(model_version, latest_versions),
         tags=[pb.RegisteredModelTag(key=tag.key, value=tag.value) for tag in row.tags],
         aliases=[

@@ -78,13 +78,6 @@ TRACKING: Mapping[Reason, Mapping[str, tuple[str, ...]]] = {
             "order by `Run Name` DESC",
         ),
     },
-    Reason.GRAMMAR_STRICT: {
-        "POST /api/2.0/mlflow/experiments/search": ("filter name = 'x' AND",),
-        "POST /api/2.0/mlflow/runs/search": (
-            "filter metrics.loss > 0 AND",
-            "filter metrics.loss > 0 metrics.loss < 1",
-        ),
-    },
     Reason.INFINITE: {
         "POST /api/2.0/mlflow/runs/log-batch": ('"-Infinity" as a value',),
         "POST /api/2.0/mlflow/runs/log-metric": (
@@ -141,12 +134,8 @@ TRACKING: Mapping[Reason, Mapping[str, tuple[str, ...]]] = {
     Reason.NOT_FOUND: {
         "POST /api/2.0/mlflow/runs/outputs": ("an unknown model",),
         "POST /api/2.0/mlflow/runs/log-metric": ("an unknown model's",),
-        "GET /api/2.0/mlflow/metrics/get-history": ("an unknown run",),
-        "GET /ajax-api/2.0/mlflow/metrics/get-history-bulk": ("an unknown run",),
-        "GET /api/2.0/mlflow/metrics/get-history-bulk-interval": ("an unknown run",),
         "POST /api/2.0/mlflow/logged-models": ("an unknown run",),
         "PATCH /api/2.0/mlflow/logged-models/<model_id>": ("a deleted one",),
-        "DELETE /api/2.0/mlflow/logged-models/<model_id>": ("a deleted one",),
         "PATCH /api/2.0/mlflow/logged-models/<model_id>/tags": ("a deleted one",),
         "POST /api/2.0/mlflow/logged-models/<model_id>/params": ("a deleted one",),
     },
@@ -190,19 +179,6 @@ TRACKING: Mapping[Reason, Mapping[str, tuple[str, ...]]] = {
         "POST /api/2.0/mlflow/logged-models/<model_id>/params": ("the same again",),
     },
     Reason.STATE: {
-        "POST /api/2.0/mlflow/experiments/set-experiment-tag": ("a deleted one",),
-        "POST /api/2.0/mlflow/experiments/delete-experiment-tag": ("a deleted one",),
-        "POST /api/2.0/mlflow/runs/create": ("a deleted experiment",),
-        "POST /api/2.0/mlflow/runs/update": ("a deleted one",),
-        "POST /api/2.0/mlflow/runs/log-parameter": ("a deleted run",),
-        "POST /api/2.0/mlflow/runs/set-tag": ("a deleted run",),
-        "POST /api/2.0/mlflow/runs/delete-tag": ("a deleted run",),
-        "POST /api/2.0/mlflow/runs/log-batch": ("a deleted run",),
-        "POST /api/2.0/mlflow/runs/log-model": ("a deleted run",),
-        "POST /api/2.0/mlflow/runs/log-inputs": ("a deleted run",),
-        "POST /api/2.0/mlflow/runs/outputs": ("a deleted run",),
-        "POST /api/2.0/mlflow/runs/log-metric": ("a deleted run",),
-        "POST /api/2.0/mlflow/logged-models": ("a deleted experiment",),
         "PUT /api/2.0/mlflow-artifacts/artifacts/<path:artifact_path>": ("a deleted run",),
     },
     Reason.STRICT: {

@@ -209,4 +209,6 @@ def _search_datasets() -> Iterator[Case]:
     kept = {"token": "next_page_token"}
     page = Ask("POST", _SEARCH.path, {"experiment_ids": ["$logged"], **two}, keep=kept)
     yield _SEARCH.case("the first page of two datasets", **two)
-    yield _SEARCH.case("the second page of two datasets", page_token="$token", before=(page,), **two)
+    yield _SEARCH.case(
+        "the second page of two datasets", page_token="$token", before=(page,), **two
+    )

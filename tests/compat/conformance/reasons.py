@@ -21,14 +21,11 @@ class Reason(StrEnum):
     )
     DEFAULTS = "An omitted field has a default; MLflow requires it."
     EMPTY = (
-        "A version without a description has an empty one; MLflow leaves the field out once a "
-        "description was removed."
+        "A description that was removed is sent as an empty text; MLflow leaves the field out. "
+        "Clients read both alike, but for a version's `description`, which is '' instead of None."
     )
     GRAMMAR = (
         "Filters support more: OR, NOT, parentheses, IN, IS NULL, and every attribute by name."
-    )
-    GRAMMAR_STRICT = (
-        "A filter is refused if it is incomplete or lacks AND or OR between two conditions."
     )
     INFINITE = (
         'Infinities are stored and returned as "Infinity" and "-Infinity", not as the largest '
@@ -69,7 +66,6 @@ class Reason(StrEnum):
         "stores only."
     )
     REPEAT = "Repeating a request succeeds and changes nothing."
-    STAGE_ORDER = "The latest versions are listed in the order of their stages."
     STATE = (
         "Writes to deleted entities are refused as INVALID_STATE; MLflow reports an invalid "
         "parameter, or writes."

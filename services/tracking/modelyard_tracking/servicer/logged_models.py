@@ -16,6 +16,8 @@ from modelyard_tracking.rules.values import checked_model_id, checked_run_id
 from modelyard_tracking.search.logged_models import OnDataset, search_logged_models
 
 _DEFAULT_RESULTS = 100
+_MODELS_AT_ONCE = 1_000
+_ENOUGH_BYTES = 16 << 20  # ends a page early: models may be large, and messages have a size limit
 
 
 class LoggedModels:
@@ -72,9 +74,14 @@ class LoggedModels:
             given(request, "max_results", _DEFAULT_RESULTS),
             request.page_token,
         )
-        return pb.SearchLoggedModelsResponse(
-            models=whole_models(call.session, page.found), next_page_token=page.next_page_token
-        )
+        reply = pb.SearchLoggedModelsResponse()
+        while len(reply.models) < len(page.found) and reply.ByteSize() < _ENOUGH_BYTES:
+            done = len(reply.models)
+            reply.models.extend(
+                whole_models(call.session, page.found[done : done + _MODELS_AT_ONCE])
+            )
+        reply.next_page_token = page.token_after(len(reply.models))
+        return reply
 
     @writes
     def DeleteLoggedModel(
