@@ -84,8 +84,8 @@ def test_finalizing_needs_a_final_status(tracking: Tracking) -> None:
 
 @BEFORE_SQL
 @pytest.mark.parametrize("model_id", ["m-1"])
-def test_a_malformed_model_id_is_refused(tracking: Tracking, model_id: str) -> None:
-    with refused("INVALID_PARAMETER_VALUE", "Invalid model ID", model_id):
+def test_a_malformed_model_id_is_not_found(tracking: Tracking, model_id: str) -> None:
+    with refused("RESOURCE_DOES_NOT_EXIST", model_id):
         get(tracking, model_id)
 
 

@@ -311,6 +311,9 @@ def test_logged_models_are_searched(tmp_path: Path, dialect: Dialect) -> None:
         assert found("tags.k IN ('a', 'c')") == "ca"
         by_train = order(field_name="metrics.loss", dataset_name="train", ascending=False)
         assert found(order_by=[by_train]) == "abcd"
+        other = "f" * 32
+        assert found(f"source_run_id != '{other}'") == "dcba"
+        assert found(order_by=[order(field_name="metrics.loss", dataset_digest="2")]) == "dcba"
         assert found(order_by=[order(field_name="name")]) == "abcd"
         assert found(max_results=2) == "dc"
         for text in ("metric.loss > 1", "color = 'red'", "name > 'a'"):

@@ -263,7 +263,7 @@ def model_order_of(message: pb.SearchLoggedModelsRequest.OrderBy) -> ModelOrder:
         message.field_name,
         ascending=message.ascending if message.HasField("ascending") else True,
         dataset=OnDataset(message.dataset_name, message.dataset_digest)
-        if message.dataset_name
+        if message.dataset_name or message.dataset_digest
         else None,
     )
 

@@ -85,6 +85,9 @@ TRACKING: Mapping[Reason, Mapping[str, tuple[str, ...]]] = {
             "value '-Infinity'",
         ),
     },
+    Reason.LATEST: {
+        "POST /api/2.0/mlflow/runs/log-metric": ("a model's next",),
+    },
     Reason.LIMITS: {
         "POST /api/2.0/mlflow/runs/log-parameter": (
             "6001 characters",
@@ -226,6 +229,7 @@ TRACKING: Mapping[Reason, Mapping[str, tuple[str, ...]]] = {
         "POST /api/2.0/mlflow/logged-models": (
             "a bad param key",
             "a bad tag key",
+            "a run of another experiment",
         ),
         "PATCH /api/2.0/mlflow/logged-models/<model_id>": (
             "a number as status",

@@ -74,6 +74,7 @@ def _create() -> Iterator[Case]:
     for name in ("a/b", "a:b", "a.b", "a%b", "it's", 'a"b', "", "n" * 500, "n" * 501, "a b-c_d"):
         yield _CREATE.case(f"name {name[:20]!r}, {len(name)}", name=name)
     yield _CREATE.case("an unknown run", source_run_id="0" * 32)
+    yield _CREATE.case("a run of another experiment", experiment_id="$experiment")
     yield _CREATE.case("one param twice", params=[*tags(p="1"), *tags(p="2")])
     yield _CREATE.case("one tag twice", tags=[*tags(t="1"), *tags(t="2")])
     yield _CREATE.case("a bad param key", params=tags(**{"a=b": "1"}))
@@ -95,6 +96,7 @@ def _change() -> Iterator[Case]:
         end = route.path.removeprefix(_ONE)
         yield route.bare("an unknown id", _at(route, _UNKNOWN + end))
         yield route.bare("a deleted one", _at(route, _DELETED + end))
+    yield _GET.bare("an id of another form", get("mlflow/logged-models/nope"))
     for status in ("LOGGED_MODEL_UPLOAD_FAILED", "LOGGED_MODEL_PENDING", 2, "NOPE", 0, "READY"):
         yield _FINALIZE.case(f"status {status!r}", status=status)
     yield _FINALIZE.case("twice", before=(_FINALIZE.ask(),))
@@ -132,6 +134,7 @@ _FILTERS = (
     "name ILIKE 'O%'",
     "name IN ('one', 'two')",
     "model_type = 'forest'",
+    "source_run_id != 'x'",
     "status = 'READY'",
     "status = 'LOGGED_MODEL_READY'",
     "creation_timestamp > 0",
@@ -203,6 +206,7 @@ def _search_datasets() -> Iterator[Case]:
         ("a dataset's metric", by_iris),
         ("the metric on any dataset", {"field_name": "metrics.f1", "ascending": False}),
         ("a dataset by name", {"field_name": "metrics.f1", "dataset_name": "iris"}),
+        ("a dataset by digest", {"field_name": "metrics.f1", "dataset_digest": "def"}),
     ):
         yield _SEARCH.case(f"order by {title}", order_by=[order])
     two = {"datasets": [{**_IRIS, "dataset_digest": "def"}, _WINE], "max_results": 1}

@@ -19,7 +19,7 @@ from modelyard_gateway.codec import well_known
 from modelyard_gateway.codec.well_known import Encode
 
 
-_PAGE_TOKEN = "next_page_token"
+_NEXT_PAGE = "next_page_token"
 
 
 def encode(message: Message) -> bytes:
@@ -31,7 +31,7 @@ def encode(message: Message) -> bytes:
 def object_of(kind: Descriptor) -> Encode:
     """Return a function from a message of a type to a dict that orjson can serialize."""
     single = [(field.name, _single(field)) for field in kind.fields if not field.is_repeated]
-    is_page = _PAGE_TOKEN in kind.fields_by_name
+    is_page = _NEXT_PAGE in kind.fields_by_name
     repeated = [(field.name, _repeated(field)) for field in kind.fields if field.is_repeated]
 
     def encode_object(message: Message) -> dict[str, Any]:
@@ -44,8 +44,8 @@ def object_of(kind: Descriptor) -> Encode:
         for name, encode_items in repeated:
             if items := getattr(message, name):
                 found[name] = encode_items(items)
-        if is_page and not found.get(_PAGE_TOKEN):
-            found.pop(_PAGE_TOKEN, None)
+        if is_page and not found.get(_NEXT_PAGE):
+            found.pop(_NEXT_PAGE, None)
         return found
 
     return encode_object

@@ -12,7 +12,7 @@ from modelyard_kit.rpc.fields import given
 from modelyard_tracking import wire
 from modelyard_tracking.models import LoggedModel
 from modelyard_tracking.operations import history, logged_models
-from modelyard_tracking.rules.values import checked_model_id, checked_run_id
+from modelyard_tracking.rules.values import checked_run_id, possible_model_id
 from modelyard_tracking.search.logged_models import OnDataset, search_logged_models
 
 _DEFAULT_RESULTS = 100
@@ -48,7 +48,7 @@ class LoggedModels:
     ) -> pb.FinalizeLoggedModelResponse:
         finalized = logged_models.finalize_logged_model(
             call.session,
-            checked_model_id(request.model_id),
+            possible_model_id(request.model_id),
             wire.model_status_of(request.status),
             call.now_ms,
         )
@@ -58,7 +58,7 @@ class LoggedModels:
     def GetLoggedModel(
         self, request: pb.GetLoggedModelRequest, call: Call
     ) -> pb.GetLoggedModelResponse:
-        found = logged_models.get_logged_model(call.session, checked_model_id(request.model_id))
+        found = logged_models.get_logged_model(call.session, possible_model_id(request.model_id))
         return pb.GetLoggedModelResponse(model=_message(call, found))
 
     @reads
@@ -87,7 +87,7 @@ class LoggedModels:
     def DeleteLoggedModel(
         self, request: pb.DeleteLoggedModelRequest, call: Call
     ) -> pb.DeleteLoggedModelResponse:
-        model_id = checked_model_id(request.model_id)
+        model_id = possible_model_id(request.model_id)
         logged_models.delete_logged_model(call.session, model_id, call.now_ms)
         return pb.DeleteLoggedModelResponse()
 
@@ -97,7 +97,7 @@ class LoggedModels:
     ) -> pb.SetLoggedModelTagsResponse:
         tagged = logged_models.set_logged_model_tags(
             call.session,
-            checked_model_id(request.model_id),
+            possible_model_id(request.model_id),
             wire.pairs_of(request.tags, "tag"),
             call.now_ms,
         )
@@ -107,7 +107,7 @@ class LoggedModels:
     def DeleteLoggedModelTag(
         self, request: pb.DeleteLoggedModelTagRequest, call: Call
     ) -> pb.DeleteLoggedModelTagResponse:
-        model_id = checked_model_id(request.model_id)
+        model_id = possible_model_id(request.model_id)
         logged_models.delete_logged_model_tag(call.session, model_id, request.tag_key, call.now_ms)
         return pb.DeleteLoggedModelTagResponse()
 
@@ -117,7 +117,7 @@ class LoggedModels:
     ) -> pb.LogLoggedModelParamsResponse:
         logged_models.log_logged_model_params(
             call.session,
-            checked_model_id(request.model_id),
+            possible_model_id(request.model_id),
             wire.pairs_of(request.params, "param"),
             call.now_ms,
         )
