@@ -261,8 +261,8 @@ def models_on_datasets(tracking: Tracking) -> Tracking:
     ):
         if name not in models:
             models[name] = tracking.create_model(run_id, name)
-        on = {"dataset_name": dataset, "dataset_digest": digest} if dataset else {}
-        metric = pb.Metric(key=key, value=value, model_id=models[name], **on)
+        metric = pb.Metric(key=key, value=value, model_id=models[name])
+        metric.dataset_name, metric.dataset_digest = dataset, digest
         tracking.rpc.LogBatch(pb.LogBatchRequest(run_id=run_id, metrics=[metric]))
     tracking.rpc.DeleteRun(pb.DeleteRunRequest(run_id=run_id))
     return tracking

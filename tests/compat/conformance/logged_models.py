@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from tests.compat.conformance.door import Ask, Case, get, post
 from tests.compat.conformance.route import ABSENT, Route
@@ -209,7 +210,10 @@ def _search_datasets() -> Iterator[Case]:
         ("a dataset by digest", {"field_name": "metrics.f1", "dataset_digest": "def"}),
     ):
         yield _SEARCH.case(f"order by {title}", order_by=[order])
-    two = {"datasets": [{**_IRIS, "dataset_digest": "def"}, _WINE], "max_results": 1}
+    two: dict[str, Any] = {
+        "datasets": [{**_IRIS, "dataset_digest": "def"}, _WINE],
+        "max_results": 1,
+    }
     kept = {"token": "next_page_token"}
     page = Ask("POST", _SEARCH.path, {"experiment_ids": ["$logged"], **two}, keep=kept)
     yield _SEARCH.case("the first page of two datasets", **two)

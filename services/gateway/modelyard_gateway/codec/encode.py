@@ -18,7 +18,6 @@ from google.protobuf.message import Message
 from modelyard_gateway.codec import well_known
 from modelyard_gateway.codec.well_known import Encode
 
-
 _NEXT_PAGE = "next_page_token"
 
 
