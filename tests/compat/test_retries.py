@@ -22,7 +22,7 @@ TOKEN = "a-token-of-the-clients"
 REFUSALS = {
     "param_changed": ("INVALID_PARAMETER_VALUE", "Changing param values is not allowed"),
     "run_missing": ("RESOURCE_DOES_NOT_EXIST", "0" * 32),
-    "run_deleted": ("INVALID_STATE", "active"),
+    "run_deleted": ("INVALID_PARAMETER_VALUE", "active"),
     "filter_unreadable": ("INVALID_PARAMETER_VALUE", "~"),
     "page_token_unreadable": ("INVALID_PARAMETER_VALUE", "page_token"),
     "batch_too_large": ("INVALID_PARAMETER_VALUE", "at most 1,000"),

@@ -50,7 +50,7 @@ def test_the_documented_commands_work(platform: Platform) -> None:
     assert (status, answer) == (200, {})
     assert platform.http("GET", FRAUD, TOKEN)[0] == 404
     status, answer = platform.http("GET", "/api/modelyard/v1/endpoints", TOKEN)
-    assert (status, answer) == (200, {"next_page_token": ""})
+    assert (status, answer) == (200, {})
 
 
 def test_an_endpoint_that_nothing_serves_is_unavailable(platform: Platform) -> None:

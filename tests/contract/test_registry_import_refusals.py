@@ -82,7 +82,7 @@ def test_a_bad_model_is_refused_and_nothing_written(
         (version(1, current_stage="Live"), InvalidArgument, "Live"),
         (version(1, current_stage="Deleted_Internal"), InvalidArgument, "Deleted_Internal"),
         (version(1, aliases=["a b"]), InvalidArgument, "Invalid alias"),
-        (version(1, aliases=["Production"]), InvalidArgument, "reserved"),
+        (version(1, aliases=["v1"]), InvalidArgument, "reserved"),
         (version(1, aliases=["x" * 256]), InvalidArgument, "256"),
         (version(1, run_link="x" * 501), InvalidArgument, "run_link"),
         (version(1, source=SOURCE, run_id=OTHER_RUN), InvalidArgument, "run_id"),

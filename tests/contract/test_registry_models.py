@@ -189,11 +189,19 @@ def test_rename_onto_a_name_in_use_or_once_in_use_is_refused(registry: Registry)
     delete(registry, "former")
     with refused(registry, AlreadyExists, "had versions before"):
         rename(registry, "iris", "former")
-    for name in ("taken", "iris"):
-        with refused(registry, AlreadyExists, "already exists"):
-            rename(registry, "iris", name)
+    with refused(registry, AlreadyExists, "already exists"):
+        rename(registry, "iris", "taken")
     with refused(registry, InvalidArgument, "cannot contain '/'"):
         rename(registry, "iris", "a/b")
+
+
+def test_rename_to_its_own_name_changes_nothing(registry: Registry) -> None:
+    created = registry.create_model()
+    before = registry.rows()
+    assert rename(registry, "iris", "iris") == created
+    assert registry.rows() == before
+    with refused(registry, NotFound, "nowhere"):
+        rename(registry, "nowhere", "nowhere")
 
 
 def test_rename_onto_a_name_that_never_had_versions_works(registry: Registry) -> None:
@@ -334,6 +342,20 @@ def test_a_reserved_or_malformed_alias_is_refused(registry: Registry, alias: str
     registry.create_version()
     with refused(registry, InvalidArgument, f"{alias}' is reserved|Invalid alias name: '{alias}'"):
         registry.set_alias(alias, 1)
+
+
+def test_an_alias_may_be_named_like_a_stage_and_the_stage_comes_first(registry: Registry) -> None:
+    registry.create_model()
+    for _ in range(2):
+        registry.create_version()
+    registry.set_alias("Production", 1)
+    by_alias = pb.GetModelVersionByAliasRequest(name="iris", alias="Production")
+    assert registry.call("GetModelVersionByAlias", by_alias).model_version.version == "1"
+    with refused(registry, NotFound, "Production"):
+        registry.get_version("Production")
+    registry.move(2, "Production")
+    assert registry.get_version("Production").version == "2"
+    assert registry.call("GetModelVersionByAlias", by_alias).model_version.version == "1"
 
 
 def test_an_alias_of_a_missing_version_is_refused(registry: Registry) -> None:

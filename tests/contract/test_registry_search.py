@@ -70,6 +70,8 @@ def search_models(registry: Registry, filter_text: str, *order_by: str) -> list[
         (f"run_id = '{OTHER_RUN}'", ["iris/2"]),
         (f"run_id IN ('{RUN}')", ["iris/1", "roses/1"]),
         ("run_id IS NULL", ["iris/3"]),
+        (f"run_id != '{RUN}'", ["iris/3", "iris/2"]),
+        (f"run_id NOT IN ('{RUN}', '{OTHER_RUN}')", ["iris/3"]),
         ("experiment_id = '7' AND name = 'roses'", ["roses/1"]),
         (f"source_path = '{SOURCE}'", ["iris/1", "roses/1"]),
         ("source_path LIKE 's3:%'", ["iris/3"]),

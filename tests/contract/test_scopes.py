@@ -31,6 +31,12 @@ OWN, FOREIGN = "fraud-own", "secret"
 HIDDEN = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.PERMISSION_DENIED)
 CHANGING = ("Delete", "Rename", "Restore", "Update", "Finalize")
 """Names of RPCs that change the state of resources: each test has resources of its own."""
+HISTORIES = {
+    "TrackingService.GetMetricHistory",
+    "TrackingService.GetMetricHistoryBulk",
+    "TrackingService.GetMetricHistoryBulkInterval",
+}
+"""Reads that return nothing for a run that does not exist."""
 WATCHES = {"RegistryService.WatchModels", "EndpointService.WatchEndpoints"}
 _numbers = count(1)
 
@@ -64,7 +70,7 @@ def without_identities(refusal: Refusal, things: Things) -> tuple[grpc.StatusCod
     return refusal.code, text
 
 
-@pytest.mark.parametrize("rpc", sorted(SCOPED_RPCS.keys() - SEARCHES))
+@pytest.mark.parametrize("rpc", sorted(SCOPED_RPCS.keys() - SEARCHES - HISTORIES))
 def test_resources_outside_the_scope_are_reported_as_missing(
     platform: Platform, foreign: Things, scoped: str, rpc: str
 ) -> None:
@@ -90,6 +96,18 @@ def test_resources_inside_the_scope_are_found(
     refusal = platform.refusal(method, request_about(method, own), f"Bearer {scoped}")
     # Some are refused for the state of their resource, which shows that it was found.
     assert refusal is None or refusal.code is grpc.StatusCode.FAILED_PRECONDITION, refusal
+
+
+@pytest.mark.parametrize("rpc", sorted(HISTORIES))
+def test_a_run_outside_the_scope_has_no_points(
+    platform: Platform, foreign: Things, scoped: str, rpc: str
+) -> None:
+    method = SCOPED_RPCS[rpc]
+    request = request_about(method, foreign)
+    assert platform.send(method, request, f"Bearer {platform.roles['admin']}").metrics
+    assert platform.send(method, request, f"Bearer {scoped}") == platform.send(
+        method, request_about(method, MISSING), f"Bearer {scoped}"
+    )
 
 
 @pytest.mark.parametrize("rpc", sorted(SEARCHES - WATCHES))

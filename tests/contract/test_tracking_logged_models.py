@@ -84,8 +84,8 @@ def test_finalizing_needs_a_final_status(tracking: Tracking) -> None:
 
 @BEFORE_SQL
 @pytest.mark.parametrize("model_id", ["m-1"])
-def test_a_malformed_model_id_is_refused(tracking: Tracking, model_id: str) -> None:
-    with refused("INVALID_PARAMETER_VALUE", "Invalid model ID", model_id):
+def test_a_malformed_model_id_is_not_found(tracking: Tracking, model_id: str) -> None:
+    with refused("RESOURCE_DOES_NOT_EXIST", model_id):
         get(tracking, model_id)
 
 
@@ -95,7 +95,15 @@ def test_a_deleted_model_is_not_found(tracking: Tracking) -> None:
     tracking.rpc.DeleteLoggedModel(request)
     with refused("RESOURCE_DOES_NOT_EXIST", model_id):
         get(tracking, model_id)
-    with refused("RESOURCE_DOES_NOT_EXIST", model_id):
+
+
+def test_deleting_a_model_again_changes_nothing(tracking: Tracking) -> None:
+    model_id = tracking.create_model(tracking.create_run())
+    request = pb.DeleteLoggedModelRequest(model_id=model_id)
+    for _ in range(2):
+        tracking.rpc.DeleteLoggedModel(request)
+    request.model_id = "m-" + "0" * 32
+    with refused("RESOURCE_DOES_NOT_EXIST", request.model_id):
         tracking.rpc.DeleteLoggedModel(request)
 
 

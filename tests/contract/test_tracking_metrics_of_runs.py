@@ -86,10 +86,20 @@ def test_an_invalid_bulk_request_is_refused(tracking: Tracking) -> None:
     ):
         with refused("INVALID_PARAMETER_VALUE", fragment):
             bulk(tracking, run_ids, most)
-    with refused("RESOURCE_DOES_NOT_EXIST", "f" * 32):
-        bulk(tracking, [run_id, "f" * 32])
     with refused("INVALID_PARAMETER_VALUE", "metric_key"):
         tracking.rpc.GetMetricHistoryBulk(pb.GetMetricHistoryBulkRequest(run_id=[run_id]))
+
+
+def test_a_run_that_does_not_exist_has_no_points(tracking: Tracking) -> None:
+    run_id, unknown = tracking.create_run(), "f" * 32
+    metric = pb.LogMetricRequest(run_id=run_id, key="m", value=1.0, timestamp=1)
+    tracking.rpc.LogMetric(metric)
+    interval = pb.GetMetricHistoryBulkIntervalRequest(run_ids=[unknown, run_id], metric_key="m")
+
+    assert tracking.history(unknown, "m") == []
+    assert [point[0] for point in bulk(tracking, [unknown, run_id])] == [run_id]
+    found = tracking.rpc.GetMetricHistoryBulkInterval(interval).metrics
+    assert [point.run_id for point in found] == [run_id]
 
 
 def test_datasets_of_experiments_come_once_with_each_context(tracking: Tracking) -> None:

@@ -214,6 +214,60 @@ def test_experiments_are_searched(tmp_path: Path, dialect: Dialect) -> None:
             found(max_results=50_001)
 
 
+@pytest.mark.parametrize(
+    ("datasets", "text", "names"),
+    [
+        ([("iris", "1")], "", "ba"),
+        ([("iris", "2")], "", "c"),
+        ([("iris", "")], "", "cba"),
+        ([("iris", "2"), ("wine", "1")], "", "cb"),
+        ([("iris", "3")], "", ""),
+        ([("iris", "1")], "name != 'a'", "b"),
+        ([("iris", "1")], "metrics.loss < 0.5", "b"),
+        ([("iris", "1")], "metrics.loss < 0.5 OR name = 'd'", "b"),
+        ([("iris", "1")], "metrics.recall > 0", ""),
+        ([("wine", "1")], "metrics.recall > 0", "b"),
+        ([("iris", "1")], "metrics.recall IS NULL", "ba"),
+    ],
+)
+def test_a_search_by_datasets_finds_only_models_with_a_metric_on_one(
+    models_on_datasets: Tracking, datasets: list[tuple[str, str]], text: str, names: str
+) -> None:
+    request = pb.SearchLoggedModelsRequest(experiment_ids=["0"], filter=text, max_results=1)
+    for name, digest in datasets:
+        request.datasets.add(dataset_name=name, dataset_digest=digest)
+    found = ""
+    while True:
+        reply = models_on_datasets.rpc.SearchLoggedModels(request)
+        found += "".join(model.info.name for model in reply.models)
+        request.page_token = reply.next_page_token
+        if not reply.next_page_token:
+            break
+
+    assert found == names
+
+
+@pytest.fixture(scope="module")
+def models_on_datasets(tracking: Tracking) -> Tracking:
+    """Make models a to c with metrics on datasets, and d with a metric on none."""
+    run_id = tracking.create_run()
+    models: dict[str, str] = {}
+    for name, key, value, dataset, digest in (
+        ("a", "loss", 0.5, "iris", "1"),
+        ("b", "loss", 0.25, "iris", "1"),
+        ("b", "recall", 0.9, "wine", "1"),
+        ("c", "loss", 0.5, "iris", "2"),
+        ("d", "loss", 0.1, "", ""),
+    ):
+        if name not in models:
+            models[name] = tracking.create_model(run_id, name)
+        metric = pb.Metric(key=key, value=value, model_id=models[name])
+        metric.dataset_name, metric.dataset_digest = dataset, digest
+        tracking.rpc.LogBatch(pb.LogBatchRequest(run_id=run_id, metrics=[metric]))
+    tracking.rpc.DeleteRun(pb.DeleteRunRequest(run_id=run_id))
+    return tracking
+
+
 def test_logged_models_are_searched(tmp_path: Path, dialect: Dialect) -> None:
     with tracking_at(tmp_path, dialect) as tracking:
         run_id = tracking.create_run()
@@ -257,6 +311,9 @@ def test_logged_models_are_searched(tmp_path: Path, dialect: Dialect) -> None:
         assert found("tags.k IN ('a', 'c')") == "ca"
         by_train = order(field_name="metrics.loss", dataset_name="train", ascending=False)
         assert found(order_by=[by_train]) == "abcd"
+        other = "f" * 32
+        assert found(f"source_run_id != '{other}'") == "dcba"
+        assert found(order_by=[order(field_name="metrics.loss", dataset_digest="2")]) == "dcba"
         assert found(order_by=[order(field_name="name")]) == "abcd"
         assert found(max_results=2) == "dc"
         for text in ("metric.loss > 1", "color = 'red'", "name > 'a'"):

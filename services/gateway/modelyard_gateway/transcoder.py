@@ -22,7 +22,7 @@ from modelyard_gateway.codec.encode import encode
 from modelyard_gateway.codec.query import object_of
 from modelyard_gateway.concurrency import ConcurrencyLimiter
 from modelyard_gateway.routes import Routes
-from modelyard_kit.errors import Cancelled, InvalidArgument
+from modelyard_kit.errors import Cancelled, FailedPrecondition, InvalidArgument
 from modelyard_kit.http.errors import HttpError
 from modelyard_kit.http.requests import Request
 
@@ -36,6 +36,7 @@ _LARGE_BYTES = 64 << 10
 _MAX_LARGE = 16
 _PATIENCE_S = 30.0
 _WATCH_AFTER_S = 0.25
+_MLFLOW = "/api/2.0/mlflow/"
 _JSON = {"content-type": "application/json"}
 
 Call = Callable[..., Any]
@@ -73,12 +74,21 @@ class Transcoder:
         path = f"/{service.full_name}/{method.name}"
         calls: list[Call] = []
         read, respond = _reader(method), _responder(method)
+        is_mlflows = area == "tracking" and any(
+            template.startswith(_MLFLOW) for _, template in bindings(method)
+        )
 
         async def handle(request: Request) -> Response:
             data = await self._data(read, request)
             if not calls:
                 calls.append(self._channel(area).unary_unary(path))
-            reply = await _answer(area, calls[0], data, request)
+            try:
+                reply = await _answer(area, calls[0], data, request)
+            except FailedPrecondition as refusal:
+                if not is_mlflows:
+                    raise
+                # MLflow's clients know the code of a write to something deleted.
+                raise InvalidArgument(refusal.message, **refusal.metadata) from None
             if len(reply) > _LARGE_BYTES:
                 return await asyncio.to_thread(respond, reply)
             return respond(reply)

@@ -226,6 +226,16 @@ def _text(column: ColumnElement[Any]) -> Condition:
     return lambda comparison: text_condition(column, comparison)
 
 
+def _optional_text(column: ColumnElement[Any]) -> Condition:
+    """Return a condition in which a missing text differs from every other, as MLflow's "" does."""
+
+    def condition(comparison: Comparison) -> ColumnElement[bool]:
+        excludes = comparison.operator in (Operator.NE, Operator.NOT_IN)
+        return text_condition(func.coalesce(column, "") if excludes else column, comparison)
+
+    return condition
+
+
 def _number(column: ColumnElement[Any]) -> Condition:
     return lambda comparison: number_condition(column, comparison)
 
@@ -288,7 +298,7 @@ _MODEL_ORDER: Mapping[str, ColumnElement[Any]] = {
 }
 _MODEL_CONDITIONS: Mapping[str, Condition] = {
     "name": _text(RegisteredModel.name.expression),
-    "description": _text(RegisteredModel.description.expression),
+    "description": _optional_text(RegisteredModel.description.expression),
     "user_id": _text(RegisteredModel.user_id.expression),
     "creation_timestamp": _number(RegisteredModel.created_ms.expression),
     "last_updated_timestamp": _number(RegisteredModel.updated_ms.expression),
@@ -315,12 +325,12 @@ _VERSION_CONDITIONS: Mapping[str, Condition] = {
     "alias": _alias_condition,
     "aliases": _alias_condition,
     "status": _text(ModelVersion.status.expression),
-    "run_id": _text(ModelVersion.run_id.expression),
-    "experiment_id": _text(ModelVersion.experiment_id.expression),
-    "model_id": _text(ModelVersion.model_id.expression),
+    "run_id": _optional_text(ModelVersion.run_id.expression),
+    "experiment_id": _optional_text(ModelVersion.experiment_id.expression),
+    "model_id": _optional_text(ModelVersion.model_id.expression),
     "source_path": _text(ModelVersion.source.expression),
-    "digest": _text(ModelVersion.digest.expression),
-    "description": _text(ModelVersion.description.expression),
+    "digest": _optional_text(ModelVersion.digest.expression),
+    "description": _optional_text(ModelVersion.description.expression),
     "user_id": _text(ModelVersion.user_id.expression),
     "creation_timestamp": _number(ModelVersion.created_ms.expression),
     "last_updated_timestamp": _number(ModelVersion.updated_ms.expression),

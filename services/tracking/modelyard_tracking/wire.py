@@ -181,8 +181,8 @@ def logged_model(parts: ModelParts) -> pb.LoggedModel:
             artifact_uri=model_artifacts(row.experiment_id, row.model_id),
             status=_MODEL_STATUSES[ModelStatus(row.status)],
             status_message=parts.status_message,
-            model_type=row.model_type or None,
-            source_run_id=row.source_run_id,
+            model_type=row.model_type,
+            source_run_id=row.source_run_id or "",
             tags=[pb.LoggedModelTag(key=tag.key, value=tag.value) for tag in parts.tags],
         ),
         data=pb.LoggedModelData(
@@ -279,7 +279,7 @@ def model_order_of(message: pb.SearchLoggedModelsRequest.OrderBy) -> ModelOrder:
         message.field_name,
         ascending=message.ascending if message.HasField("ascending") else True,
         dataset=OnDataset(message.dataset_name, message.dataset_digest)
-        if message.dataset_name
+        if message.dataset_name or message.dataset_digest
         else None,
     )
 

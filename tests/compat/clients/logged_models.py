@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import uuid4
 
 import mlflow
@@ -76,10 +77,14 @@ def models_are_searched_ordered_and_paged() -> None:
             model_type="agent" if number else "classifier",
         )
         ids[name] = model.model_id
-        client.log_metric(run_id, "auc", number / 2, model_id=model.model_id)
+        iris = {"dataset_name": "iris", "dataset_digest": "old" if number else "new"}
+        client.log_metric(run_id, "auc", number / 2, model_id=model.model_id, **iris)
+    client.create_logged_model(
+        experiment_id, "no metric", client.create_run(experiment_id).info.run_id
+    )
 
-    def found(condition: str) -> set[str]:
-        models = client.search_logged_models([experiment_id], condition)
+    def found(condition: str, **more: Any) -> set[str]:
+        models = client.search_logged_models([experiment_id], condition, **more)
         return {model.name for model in models}
 
     table = {
@@ -108,6 +113,10 @@ def models_are_searched_ordered_and_paged() -> None:
         if (models := found(condition)) != expected
     }
     assert wrong == {}
+    old = {"datasets": [{"dataset_name": "iris", "dataset_digest": "old"}]}
+    assert found("", **old) == {"ben", "cleo"}
+    assert found("name != 'ben'", **old) == {"cleo"}
+    assert found("metrics.auc < 1", **old) == {"ben"}
     by_auc = {"field_name": "metrics.auc", "ascending": False}
     ordered = client.search_logged_models([experiment_id], order_by=[by_auc])
     assert [model.name for model in ordered] == ["cleo", "ben", "Ada"]
@@ -116,5 +125,6 @@ def models_are_searched_ordered_and_paged() -> None:
         [experiment_id], max_results=2, order_by=[by_auc], page_token=page.token
     )
     assert [model.name for model in [*page, *rest]] == ["cleo", "ben", "Ada"]
+    assert rest.token is None
     table_of = mlflow.search_logged_models([experiment_id], "name = 'ben'")
     assert list(table_of["model_id"]) == [ids["ben"]]

@@ -13,7 +13,6 @@ _METHODS: Mapping[str, Mapping[int, Reason]] = {
     "MlflowClient.get_model_version": {2: Reason.BY_STAGE},
     "MlflowClient.get_model_version_by_alias": {1: Reason.NOT_FOUND},
     "MlflowClient.log_artifacts": {0: Reason.MORE},
-    "MlflowClient.log_param": {2: Reason.STATE},
     "MlflowClient.search_model_versions": {1: Reason.GRAMMAR},
     "MlflowClient.transition_model_version_stage": {1: Reason.ONE_HOLDER},
 }

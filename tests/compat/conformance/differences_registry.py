@@ -13,11 +13,7 @@ REGISTRY: Mapping[Reason, Mapping[str, tuple[str, ...]]] = {
         "GET /api/2.0/mlflow/model-versions/search": ("a version with an alias",),
     },
     Reason.ALIAS_NAMES: {
-        "POST /api/2.0/mlflow/registered-models/alias": (
-            "alias Production",
-            "alias None",
-            "alias 7",
-        ),
+        "POST /api/2.0/mlflow/registered-models/alias": ("alias 7",),
     },
     Reason.BY_STAGE: {
         "GET /api/2.0/mlflow/model-versions/get": (
@@ -55,6 +51,13 @@ REGISTRY: Mapping[Reason, Mapping[str, tuple[str, ...]]] = {
             "order by one key twice",
         ),
     },
+    Reason.EMPTY: {
+        "PATCH /api/2.0/mlflow/model-versions/update": (
+            "without description",
+            "null as description",
+        ),
+        "PATCH /api/2.0/mlflow/registered-models/update": ("an empty description",),
+    },
     Reason.GRAMMAR: {
         "GET /api/2.0/mlflow/registered-models/search": (
             "filter name = 'library one' OR name = 'library'",
@@ -71,9 +74,6 @@ REGISTRY: Mapping[Reason, Mapping[str, tuple[str, ...]]] = {
             "filter name = 'library one' AND creation_timestamp > 0",
             "filter name = 'Library two' OR version_number = 3",
         ),
-    },
-    Reason.GRAMMAR_STRICT: {
-        "GET /api/2.0/mlflow/model-versions/search": ("filter name = 'library one' AND",),
     },
     Reason.LIMITS: {
         "POST /api/2.0/mlflow/registered-models/create": (
@@ -98,10 +98,7 @@ REGISTRY: Mapping[Reason, Mapping[str, tuple[str, ...]]] = {
         ),
     },
     Reason.NUMBERS: {
-        "POST /api/2.0/mlflow/registered-models/rename": (
-            "its own name",
-            "onto a name that had versions",
-        ),
+        "POST /api/2.0/mlflow/registered-models/rename": ("onto a name that had versions",),
         "DELETE /api/2.0/mlflow/registered-models/delete": ("and made again",),
     },
     Reason.ONE_HOLDER: {
@@ -112,16 +109,6 @@ REGISTRY: Mapping[Reason, Mapping[str, tuple[str, ...]]] = {
             "source runs:/$run/model",
             "source models:/$versioned/1",
             "source models:/m-…",
-        ),
-    },
-    Reason.STAGE_ORDER: {
-        "POST /api/2.0/mlflow/registered-models/get-latest-versions": (
-            "as it should be",
-            "stages production, None",
-        ),
-        "GET /api/2.0/mlflow/registered-models/get-latest-versions": (
-            "as it should be",
-            "stages production, None",
         ),
     },
     Reason.STRICT: {

@@ -78,19 +78,15 @@ TRACKING: Mapping[Reason, Mapping[str, tuple[str, ...]]] = {
             "order by `Run Name` DESC",
         ),
     },
-    Reason.GRAMMAR_STRICT: {
-        "POST /api/2.0/mlflow/experiments/search": ("filter name = 'x' AND",),
-        "POST /api/2.0/mlflow/runs/search": (
-            "filter metrics.loss > 0 AND",
-            "filter metrics.loss > 0 metrics.loss < 1",
-        ),
-    },
     Reason.INFINITE: {
         "POST /api/2.0/mlflow/runs/log-batch": ('"-Infinity" as a value',),
         "POST /api/2.0/mlflow/runs/log-metric": (
             "value 'Infinity'",
             "value '-Infinity'",
         ),
+    },
+    Reason.LATEST: {
+        "POST /api/2.0/mlflow/runs/log-metric": ("a model's next",),
     },
     Reason.LIMITS: {
         "POST /api/2.0/mlflow/logged-models": (
@@ -105,8 +101,11 @@ TRACKING: Mapping[Reason, Mapping[str, tuple[str, ...]]] = {
             "a location with ..",
         ),
     },
-    Reason.LOGGED_STATUS: {
-        "POST /api/2.0/mlflow/logged-models/search": ("filter status = 'READY'",),
+    Reason.LOGGED_SEARCH: {
+        "POST /api/2.0/mlflow/logged-models/search": (
+            "filter status = 'READY'",
+            "a dataset by name",
+        ),
     },
     Reason.MORE: {
         "POST /api/2.0/mlflow/runs/log-metric": (
@@ -131,12 +130,8 @@ TRACKING: Mapping[Reason, Mapping[str, tuple[str, ...]]] = {
     Reason.NOT_FOUND: {
         "POST /api/2.0/mlflow/runs/outputs": ("an unknown model",),
         "POST /api/2.0/mlflow/runs/log-metric": ("an unknown model's",),
-        "GET /api/2.0/mlflow/metrics/get-history": ("an unknown run",),
-        "GET /ajax-api/2.0/mlflow/metrics/get-history-bulk": ("an unknown run",),
-        "GET /api/2.0/mlflow/metrics/get-history-bulk-interval": ("an unknown run",),
         "POST /api/2.0/mlflow/logged-models": ("an unknown run",),
         "PATCH /api/2.0/mlflow/logged-models/<model_id>": ("a deleted one",),
-        "DELETE /api/2.0/mlflow/logged-models/<model_id>": ("a deleted one",),
         "PATCH /api/2.0/mlflow/logged-models/<model_id>/tags": ("a deleted one",),
         "POST /api/2.0/mlflow/logged-models/<model_id>/params": ("a deleted one",),
     },
@@ -180,19 +175,6 @@ TRACKING: Mapping[Reason, Mapping[str, tuple[str, ...]]] = {
         "POST /api/2.0/mlflow/logged-models/<model_id>/params": ("the same again",),
     },
     Reason.STATE: {
-        "POST /api/2.0/mlflow/experiments/set-experiment-tag": ("a deleted one",),
-        "POST /api/2.0/mlflow/experiments/delete-experiment-tag": ("a deleted one",),
-        "POST /api/2.0/mlflow/runs/create": ("a deleted experiment",),
-        "POST /api/2.0/mlflow/runs/update": ("a deleted one",),
-        "POST /api/2.0/mlflow/runs/log-parameter": ("a deleted run",),
-        "POST /api/2.0/mlflow/runs/set-tag": ("a deleted run",),
-        "POST /api/2.0/mlflow/runs/delete-tag": ("a deleted run",),
-        "POST /api/2.0/mlflow/runs/log-batch": ("a deleted run",),
-        "POST /api/2.0/mlflow/runs/log-model": ("a deleted run",),
-        "POST /api/2.0/mlflow/runs/log-inputs": ("a deleted run",),
-        "POST /api/2.0/mlflow/runs/outputs": ("a deleted run",),
-        "POST /api/2.0/mlflow/runs/log-metric": ("a deleted run",),
-        "POST /api/2.0/mlflow/logged-models": ("a deleted experiment",),
         "PUT /api/2.0/mlflow-artifacts/artifacts/<path:artifact_path>": ("a deleted run",),
     },
     Reason.STRICT: {
@@ -240,6 +222,7 @@ TRACKING: Mapping[Reason, Mapping[str, tuple[str, ...]]] = {
         "POST /api/2.0/mlflow/logged-models": (
             "a bad param key",
             "a bad tag key",
+            "a run of another experiment",
         ),
         "PATCH /api/2.0/mlflow/logged-models/<model_id>": (
             "a number as status",

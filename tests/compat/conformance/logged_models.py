@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from tests.compat.conformance.door import Ask, Case, get, post
 from tests.compat.conformance.route import ABSENT, Route
@@ -74,6 +75,7 @@ def _create() -> Iterator[Case]:
     for name in ("a/b", "a:b", "a.b", "a%b", "it's", 'a"b', "", "n" * 500, "n" * 501, "a b-c_d"):
         yield _CREATE.case(f"name {name[:20]!r}, {len(name)}", name=name)
     yield _CREATE.case("an unknown run", source_run_id="0" * 32)
+    yield _CREATE.case("a run of another experiment", experiment_id="$experiment")
     yield _CREATE.case("one param twice", params=[*tags(p="1"), *tags(p="2")])
     yield _CREATE.case("one tag twice", tags=[*tags(t="1"), *tags(t="2")])
     yield _CREATE.case("a bad param key", params=tags(**{"a=b": "1"}))
@@ -95,6 +97,7 @@ def _change() -> Iterator[Case]:
         end = route.path.removeprefix(_ONE)
         yield route.bare("an unknown id", _at(route, _UNKNOWN + end))
         yield route.bare("a deleted one", _at(route, _DELETED + end))
+    yield _GET.bare("an id of another form", get("mlflow/logged-models/nope"))
     for status in ("LOGGED_MODEL_UPLOAD_FAILED", "LOGGED_MODEL_PENDING", 2, "NOPE", 0, "READY"):
         yield _FINALIZE.case(f"status {status!r}", status=status)
     yield _FINALIZE.case("twice", before=(_FINALIZE.ask(),))
@@ -132,6 +135,7 @@ _FILTERS = (
     "name ILIKE 'O%'",
     "name IN ('one', 'two')",
     "model_type = 'forest'",
+    "source_run_id != 'x'",
     "status = 'READY'",
     "status = 'LOGGED_MODEL_READY'",
     "creation_timestamp > 0",
@@ -164,7 +168,7 @@ def _search() -> Iterator[Case]:
         order = {"field_name": name, "ascending": ascending}
         order = {k: v for k, v in order.items() if v is not ABSENT}
         yield _SEARCH.case(f"order by {' '.join(map(str, order.values()))}", order_by=[order])
-    yield _SEARCH.case("a dataset's metrics", filter="metrics.loss > 0", datasets=_IRIS)
+    yield from _search_datasets()
     for size in (1, 0, -1, 50_001):
         yield _SEARCH.case(f"max_results {size}", max_results=size)
     kept = {"token": "next_page_token"}
@@ -181,4 +185,38 @@ def _search() -> Iterator[Case]:
     )
 
 
-_IRIS = [{"dataset_name": "iris", "dataset_digest": "abc"}]
+_IRIS = {"dataset_name": "iris", "dataset_digest": "abc"}
+_WINE = {"dataset_name": "wine", "dataset_digest": "abc"}
+
+
+def _search_datasets() -> Iterator[Case]:
+    for title, datasets in (
+        ("a dataset", [_IRIS]),
+        ("two datasets", [_WINE, {**_IRIS, "dataset_digest": "def"}]),
+        ("an unknown dataset", [{**_IRIS, "dataset_digest": "no"}]),
+        ("a dataset by name", [{"dataset_name": "iris"}]),
+        ("a dataset without a name", [{"dataset_digest": "abc"}]),
+        ("no datasets", []),
+    ):
+        yield _SEARCH.case(title, datasets=datasets)
+    for text in ("name = 'three'", "name = 'two'", "metrics.f1 > 0", "metrics.recall > 0"):
+        yield _SEARCH.case(f"a dataset, and {text}", filter=text, datasets=[_IRIS])
+    yield _SEARCH.case("a dataset's metrics", filter="metrics.loss > 0", datasets=[_IRIS])
+    by_iris = {"field_name": "metrics.f1", "ascending": True, **_IRIS}
+    for title, order in (
+        ("a dataset's metric", by_iris),
+        ("the metric on any dataset", {"field_name": "metrics.f1", "ascending": False}),
+        ("a dataset by name", {"field_name": "metrics.f1", "dataset_name": "iris"}),
+        ("a dataset by digest", {"field_name": "metrics.f1", "dataset_digest": "def"}),
+    ):
+        yield _SEARCH.case(f"order by {title}", order_by=[order])
+    two: dict[str, Any] = {
+        "datasets": [{**_IRIS, "dataset_digest": "def"}, _WINE],
+        "max_results": 1,
+    }
+    kept = {"token": "next_page_token"}
+    page = Ask("POST", _SEARCH.path, {"experiment_ids": ["$logged"], **two}, keep=kept)
+    yield _SEARCH.case("the first page of two datasets", **two)
+    yield _SEARCH.case(
+        "the second page of two datasets", page_token="$token", before=(page,), **two
+    )

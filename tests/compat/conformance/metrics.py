@@ -64,6 +64,8 @@ def _log() -> Iterator[Case]:
     yield _LOG.case("an unknown run", run_id="0" * 32, then=())
     model = (*_LOG.then, get("mlflow/logged-models/$logged_model"))
     yield _LOG.case("a model's", model_id="$logged_model", then=model)
+    again = (_LOG.ask(model_id="$logged_model"),)
+    yield _LOG.case("a model's next", model_id="$logged_model", step=3, before=again, then=model)
     dataset: dict[str, Any] = {"dataset_name": "iris", "dataset_digest": "abc"}
     yield _LOG.case("a dataset's", model_id="$logged_model", **dataset, then=model)
     yield _LOG.case("an unknown model's", model_id="m-" + "0" * 32)

@@ -1,7 +1,8 @@
 """Brings the answers of two servers into a comparable form.
 
 It omits values that differ between any two servers (ids, times, made-up names) and differences that
-a client of MLflow's messages cannot see: unset or empty fields, the order of tags.
+a client of MLflow's messages cannot see: missing or empty lists and objects, the order of
+tags.
 """
 
 from __future__ import annotations
@@ -84,11 +85,11 @@ def _run_id(item: Mapping[str, Any]) -> str:
 def _plain_object(value: dict[str, Any], known: Mapping[str, str]) -> dict[str, Any]:
     left_out = OURS | THEIRS | ({"experiment_id"} if "current_stage" in value else set())
     items = {key: _plain(item, known, key) for key, item in value.items() if key not in left_out}
-    if items.get("user_id") == UNNAMED:
+    if items.get("user_id") in ("", UNNAMED):
         del items["user_id"]
     if "metrics" in items and "params" in value:  # the latest of each key, in no order
         items["metrics"] = sorted(items["metrics"], key=json.dumps)
-    return {key: item for key, item in items.items() if item not in ("", [], {})}
+    return {key: item for key, item in items.items() if item not in ([], {})}
 
 
 def _plain_text(value: str, known: Mapping[str, str], key: str) -> str:

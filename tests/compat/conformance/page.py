@@ -26,10 +26,10 @@ and compares the answers. The test suite does the same and fails when this page 
 
 Two answers are the same if status, error code, fields and values are equal. The comparison ignores
 ids, times, generated names, the order of tags, the wording of errors, fields that MLflow does not
-have, and the difference between unset and empty fields, which clients cannot see. Two differences
-apply everywhere: Modelyard records a user where MLflow leaves `user_id` empty, and its only
-workspace is `default`: a request for another one is refused with 400. A request that a client
-repeats after a lost connection may take effect twice, as with MLflow, unless it carries an
+have, and the difference between a missing and an empty list or object, which clients cannot see.
+Two differences apply everywhere: Modelyard records a user where MLflow leaves `user_id` empty, and
+its only workspace is `default`: a request for another one is refused with 400. A request that a
+client repeats after a lost connection may take effect twice, as with MLflow, unless it carries an
 `idempotency-key`.
 
 Long values are truncated: params after 6,000 characters (Unicode code points), tags after

@@ -42,6 +42,12 @@ def point(key: str, value: object, timestamp: int = 1000, step: int = 0) -> dict
     return {"key": key, "value": value, "timestamp": timestamp, "step": step}
 
 
+def on_dataset(key: str, value: float, name: str, digest: str) -> Ask:
+    dataset = {"dataset_name": name, "dataset_digest": digest}
+    given = {"run_id": "$run", "model_id": "$logged_model", **point(key, value), **dataset}
+    return post("mlflow/runs/log-metric", **given)
+
+
 def _logged_run(name: str, start: int, loss: object, rate: str, **labels: str) -> tuple[Ask, ...]:
     batch = post(
         "mlflow/runs/log-batch",
@@ -120,7 +126,10 @@ _LOGGED = (
         timestamp=1000,
     ),
     logged("$logged", "two", source_run_id="$run", tags=tags(team="blue")),
+    on_dataset("f1", 0.5, "iris", "abc"),
+    on_dataset("recall", 0.9, "wine", "abc"),
     logged("$logged", "three"),
+    on_dataset("f1", 0.75, "iris", "def"),
 )
 THINGS: Mapping[str, tuple[Ask, ...]] = {
     "home": (experiment("home", keep="home"),),

@@ -151,6 +151,7 @@ _FILTERS = (
     "name = 'library one' AND source_path IN ('s3://bucket/other')",
     "name = 'library one' AND run_id = '0'",
     "name = 'library one' AND run_id IN ('0', '1')",
+    "name = 'library one' AND run_id != '0'",
     "name = 'library one' AND tags.size = 'small'",
     "name = 'library one' AND tags.size != 'small'",
     "name = 'library one' AND tags.size LIKE 'l%'",

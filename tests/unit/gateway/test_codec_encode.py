@@ -70,3 +70,8 @@ def test_bytes_times_and_maps_have_protobufs_form() -> None:
 
     upload = artifacts_pb2.ObjectUpload(url="u", headers={"a": "b"})
     assert encoded(upload) == {"url": "u", "headers": {"a": "b"}}
+
+
+def test_the_last_page_has_no_token() -> None:
+    assert encoded(pb.SearchRunsResponse(next_page_token="")) == {}
+    assert encoded(pb.SearchRunsResponse(next_page_token="a")) == {"next_page_token": "a"}

@@ -18,9 +18,7 @@ def test_a_bad_model_name_is_refused(name: str) -> None:
         check_model_name(name)
 
 
-@pytest.mark.parametrize(
-    "alias", ["latest", "LATEST", "v1", "V22", "7", "production", "None", "a b", "a.b", "a/b", "ä!"]
-)
+@pytest.mark.parametrize("alias", ["latest", "LATEST", "v1", "V22", "7", "a b", "a.b", "a/b", "ä!"])
 def test_a_reserved_or_malformed_alias_is_refused(alias: str) -> None:
     with pytest.raises(
         InvalidArgument, match=f"{alias}' is reserved|Invalid alias name: '{alias}'"

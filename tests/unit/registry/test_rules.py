@@ -63,6 +63,8 @@ def test_a_reference_is_a_number_then_a_stage_then_an_alias(text: str, expected:
     assert parse_reference(text) == expected
 
 
-@pytest.mark.parametrize("alias", ["champion", "a-b_c", "v", "v1a", "prod", "ünï", "-"])
+@pytest.mark.parametrize(
+    "alias", ["champion", "production", "None", "a-b_c", "v", "v1a", "prod", "ünï", "-"]
+)
 def test_an_alias_may_be_any_word_that_is_not_reserved(alias: str) -> None:
     check_alias(alias)

@@ -102,9 +102,9 @@ class LoggedModels(Calls):
         Args:
             experiment_ids: Ids of the experiments to search.
             filter_string: Filter such as `name = 'model' AND metrics.accuracy > 0.9`.
-            datasets: Consider only metrics of these datasets: dicts of `dataset_name`,
-                `dataset_digest`.
-            max_results: Maximum number of models on the page, 1 to 1,000; 100 by default.
+            datasets: Return only models with a metric on one of these datasets, and compare only
+                such metrics: dicts of `dataset_name` and optionally `dataset_digest`.
+            max_results: Maximum number of models on the page, 1 to 50,000; 100 by default.
             order_by: Dicts of `field_name`, `ascending`, `dataset_name`, `dataset_digest`.
             page_token: `token` of the previous page.
         """

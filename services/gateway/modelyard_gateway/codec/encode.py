@@ -1,7 +1,8 @@
 """Encodes messages as JSON, by tables compiled once per message type.
 
 The format is the one that MLflow's clients read: names as in the contract, unset fields omitted,
-64-bit integers as numbers (strings in protobuf's JSON), doubles that are not finite as strings.
+64-bit integers as numbers (strings in protobuf's JSON), doubles that are not finite as strings. The
+last page has no `next_page_token`: clients end when it is missing.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from google.protobuf.message import Message
 from modelyard_gateway.codec import well_known
 from modelyard_gateway.codec.well_known import Encode
 
+_NEXT_PAGE = "next_page_token"
+
 
 def encode(message: Message) -> bytes:
     """Return a message as JSON."""
@@ -27,6 +30,7 @@ def encode(message: Message) -> bytes:
 def object_of(kind: Descriptor) -> Encode:
     """Return a function from a message of a type to a dict that orjson can serialize."""
     single = [(field.name, _single(field)) for field in kind.fields if not field.is_repeated]
+    is_page = _NEXT_PAGE in kind.fields_by_name
     repeated = [(field.name, _repeated(field)) for field in kind.fields if field.is_repeated]
 
     def encode_object(message: Message) -> dict[str, Any]:
@@ -39,6 +43,8 @@ def object_of(kind: Descriptor) -> Encode:
         for name, encode_items in repeated:
             if items := getattr(message, name):
                 found[name] = encode_items(items)
+        if is_page and not found.get(_NEXT_PAGE):
+            found.pop(_NEXT_PAGE, None)
         return found
 
     return encode_object

@@ -36,12 +36,12 @@ _QUALIFIED = re.compile(r"(\w+|`(?:[^`]|``)+`)\.(.+)", re.DOTALL)
 
 # Texts for error messages by the terminals that may come next; the first match is used.
 _EXPECTATIONS = (
+    (("_OR",), "AND, OR or the end of the filter"),
     (("NAME",), "a key such as name or metrics.accuracy"),
     (("ORDERING",), "an operator such as =, !=, <, LIKE or IN"),
     (("NUMBER",), "a number or a quoted string"),
     (("_NULL",), "NULL or NOT NULL"),
     (("_IN",), "IN, LIKE or ILIKE"),
-    (("_AND",), "AND, OR or the end of the filter"),
     (("_LPAR",), "a list such as ('a', 'b')"),
     (("_COMMA",), "a comma or a closing parenthesis"),
     (("_RPAR",), "a closing parenthesis"),
@@ -54,7 +54,8 @@ def parse(text: str) -> Node | None:
     """Parse a filter such as ``metrics.accuracy > 0.9 AND NOT tags.team IN ('a', 'b')``.
 
     MLflow's search grammar is a subset with the same meaning. Keywords may be in any case; a quote
-    inside a quoted text is doubled; ``k NOT LIKE x`` is ``NOT k LIKE x``.
+    inside a quoted text is doubled; ``k NOT LIKE x`` is ``NOT k LIKE x``. A missing AND is assumed,
+    and one that joins nothing has no effect.
 
     Args:
         text: At most 8192 characters, 100 comparisons and 32 levels of AND, OR and NOT.
@@ -96,8 +97,8 @@ class _Build(Transformer[Token, Node]):
     def disjunction(self, *terms: Node) -> Or:
         return Or(terms)
 
-    def conjunction(self, *terms: Node) -> And:
-        return And(terms)
+    def conjunction(self, *terms: Node) -> Node:
+        return And(terms) if len(terms) > 1 else terms[0]
 
     def negation(self, term: Node) -> Not:
         return Not(term)

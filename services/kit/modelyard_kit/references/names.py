@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from modelyard_kit.errors import InvalidArgument
-from modelyard_kit.references.stages import Stage
 
 MAX_ALIAS_CHARACTERS = 255
 
@@ -43,8 +42,7 @@ def check_alias(alias: str) -> None:
 
     Raises:
         InvalidArgument: The alias is too long, has characters other than letters, digits, `_` and
-            `-`, or is reserved: a number would be read as a version, `latest` as the highest one
-            and the name of a stage as its holder.
+            `-`, or is reserved: a number would be read as a version, `latest` as the highest one.
     """
     if len(alias) > MAX_ALIAS_CHARACTERS:
         raise InvalidArgument(
@@ -57,11 +55,10 @@ def check_alias(alias: str) -> None:
             "underscores (_) and dashes (-).",
             alias=alias,
         )
-    is_stage = Stage.named(alias) is not None
-    if alias.lower() == LATEST or is_stage or _VERSION_ALIAS.fullmatch(alias):
+    if alias.lower() == LATEST or _VERSION_ALIAS.fullmatch(alias):
         raise InvalidArgument(
-            f"The alias name {shown(alias)} is reserved: numbers, with or without a 'v', "
-            f"'{LATEST}' and the names of stages have a meaning of their own.",
+            f"The alias name {shown(alias)} is reserved: numbers, with or without a 'v', and "
+            f"'{LATEST}' have a meaning of their own.",
             alias=alias,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
-from sqlalchemy import Executable, delete, func, insert, literal, select, tuple_, update
+from sqlalchemy import Executable, delete, func, insert, literal, select, update
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from modelyard_kit.errors import AlreadyExists
@@ -80,18 +80,26 @@ def get_model(session: Session, name: str) -> RegisteredModel:
 def latest_versions(
     session: Session, names: Sequence[str], stages: Sequence[Stage] = tuple(Stage)
 ) -> Mapping[str, Sequence[ModelVersion]]:
-    """Return, by name, the highest version in each of the stages that has versions."""
-    highest = (
-        select(ModelVersion.name, func.max(ModelVersion.version))
+    """Return, by name, the highest version in each of the stages that has versions.
+
+    The stages are in MLflow's order, that of their lowest versions.
+    """
+    lowest, highest = func.min(ModelVersion.version), func.max(ModelVersion.version)
+    of_stages = (
+        select(ModelVersion.name, lowest.label("lowest"), highest.label("highest"))
         .where(ModelVersion.name.in_(names), ModelVersion.stage.in_(stages))
         .group_by(ModelVersion.name, ModelVersion.stage)
+        .subquery()
     )
     found: dict[str, list[ModelVersion]] = {name: [] for name in names}
     rows = session.scalars(
         select(ModelVersion)
-        .where(tuple_(ModelVersion.name, ModelVersion.version).in_(highest))
+        .join(
+            of_stages,
+            (ModelVersion.name == of_stages.c.name) & (ModelVersion.version == of_stages.c.highest),
+        )
         .options(selectinload(ModelVersion.tags), joinedload(ModelVersion.aliases))
-        .order_by(ModelVersion.name, ModelVersion.version)
+        .order_by(ModelVersion.name, of_stages.c.lowest)
     )
     for row in rows.unique():
         found[row.name].append(row)
@@ -143,6 +151,8 @@ def rename_model(call: Call, name: str, new_name: str, *, comment: str) -> Regis
     Raises:
         AlreadyExists: The new name is taken, or its version numbers would be reused.
     """
+    if new_name == name:
+        return get_model(call.session, name)
     check_model_name(new_name)
     Change.lock(call, {name, new_name})
     leaving, model = Change.begin(call, name)

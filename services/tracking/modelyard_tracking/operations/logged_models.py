@@ -87,6 +87,12 @@ def finalize_logged_model(
 
 
 def delete_logged_model(session: Session, model_id: str, now_ms: int) -> None:
+    """Delete a logged model; deleting it again changes nothing."""
+    deleted = select(LoggedModel.model_id).where(
+        LoggedModel.model_id == model_id, LoggedModel.lifecycle_stage == Lifecycle.DELETED
+    )
+    if session.scalar(deleted) is not None:
+        return
     model = get_logged_model(session, model_id, EXCLUSIVE)
     model.lifecycle_stage = Lifecycle.DELETED
     model.deleted_ms = now_ms

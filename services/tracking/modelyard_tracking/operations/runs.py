@@ -103,6 +103,10 @@ def get_run(session: Session, run_id: str, lock: Lock = UNLOCKED) -> Run:
     return found
 
 
+def exists(session: Session, run_id: str) -> bool:
+    return session.get(Run, run_id) is not None
+
+
 def get_active_run(session: Session, run_id: str, lock: Lock = UNLOCKED) -> Run:
     """Return a run that may be written to.
 

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterable
 from typing import Any
 
-from modelyard_kit.errors import InvalidArgument, missing
+from modelyard_kit.errors import InvalidArgument, NotFound, missing
 
 MAX_BATCH_ITEMS = 1_000
 MAX_SERIES_POINTS = 100_000
@@ -68,6 +68,17 @@ def checked_model_id(text: str) -> str:
         raise InvalidArgument(
             f"Invalid model ID: '{text}'; expected 'm-' and 32 hexadecimal digits.", model_id=text
         )
+    return text
+
+
+def possible_model_id(text: str) -> str:
+    """Return the id of a logged model that may exist.
+
+    Raises:
+        NotFound: No logged model has an id of this form.
+    """
+    if not _MODEL_ID.fullmatch(text):
+        raise NotFound(f"Logged model with ID '{text}' not found.", model_id=text)
     return text
 
 

@@ -18,7 +18,7 @@ from modelyard_kit.filters import (
 )
 
 _PRESENCE = (Operator.IS_NULL, Operator.IS_NOT_NULL)
-_EXCLUDING = (Operator.NE, Operator.NOT_IN)
+EXCLUDING = (Operator.NE, Operator.NOT_IN)
 
 
 def keyed_text(
@@ -45,7 +45,7 @@ def keyed_number(
 ) -> ColumnElement[bool]:
     """Compare the value of a metric, like `keyed_text`. NaN differs from every number."""
     numbers = and_(not_(is_nan), number_condition(value, comparison))
-    condition = or_(is_nan, numbers) if comparison.operator in _EXCLUDING else numbers
+    condition = or_(is_nan, numbers) if comparison.operator in EXCLUDING else numbers
     return _keyed(comparison, condition, *belongs)
 
 

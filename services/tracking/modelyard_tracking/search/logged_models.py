@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, true
 from sqlalchemy.orm import Session
 
 from modelyard_kit.db import paging
@@ -28,7 +28,12 @@ from modelyard_tracking.models import (
 )
 from modelyard_tracking.rules.states import Lifecycle
 from modelyard_tracking.rules.values import experiment_number
-from modelyard_tracking.search.conditions import keyed_number, keyed_text, refuse_key
+from modelyard_tracking.search.conditions import (
+    EXCLUDING,
+    keyed_number,
+    keyed_text,
+    refuse_key,
+)
 from modelyard_tracking.search.pages import Page, read_page
 
 _ATTRIBUTES = (None, "attributes", "attribute", "attr")
@@ -53,7 +58,7 @@ _NUMBERS: dict[str, ColumnElement[Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class OnDataset:
-    """A dataset that a metric was computed on; an empty digest matches any."""
+    """A dataset that a metric was computed on; an empty name or digest matches any."""
 
     name: str
     digest: str
@@ -83,7 +88,8 @@ def search_logged_models(
         session: Session of the transaction.
         experiment_ids: Experiments to search; none if empty.
         text: Filter; blank matches everything.
-        datasets: Datasets that metrics in the filter were computed on; any if empty.
+        datasets: Datasets that metrics in the filter were computed on, and on one of which each
+            model found has a metric; any if empty.
         order_by: Sort keys; ties are ordered newest first.
         page_size: Maximum number of results.
         page_token: Page token from the previous page; empty for the first page.
@@ -95,6 +101,12 @@ def search_logged_models(
     statement: Select[Any] = select(LoggedModel).where(
         LoggedModel.experiment_id.in_(numbers), LoggedModel.lifecycle_stage == Lifecycle.ACTIVE
     )
+    if datasets:
+        statement = statement.where(
+            exists().where(
+                LatestModelMetric.model_id == LoggedModel.model_id, or_(*map(_on, datasets))
+            )
+        )
     tree = parse(text)
     if tree is not None:
         statement = statement.where(where(tree, lambda term: _condition(term, datasets)))
@@ -133,6 +145,9 @@ def _condition(comparison: Comparison, datasets: Sequence[OnDataset]) -> ColumnE
                 LoggedModelTag.key == key,
             )
     _require_attribute(comparison.entity, key)
+    if key == "source_run_id" and comparison.operator in EXCLUDING:
+        # A missing run differs from every other, as MLflow's "" does.
+        return text_condition(func.coalesce(_TEXTS[key], ""), comparison)
     if key in _TEXTS:
         return text_condition(_TEXTS[key], comparison)
     return number_condition(_NUMBERS[key], comparison)
@@ -158,8 +173,8 @@ def _metric_key(key: str, order: ModelOrder) -> SortKey:
                 *([_on(order.dataset)] if order.dataset else ()),
             )
             .order_by(
-                LatestModelMetric.step.desc(),
                 LatestModelMetric.timestamp_ms.desc(),
+                LatestModelMetric.step.desc(),
                 LatestModelMetric.dataset_name,
                 LatestModelMetric.dataset_digest,
             )
@@ -175,10 +190,11 @@ def _metric_key(key: str, order: ModelOrder) -> SortKey:
 
 
 def _on(dataset: OnDataset) -> ColumnElement[bool]:
-    by_name = LatestModelMetric.dataset_name == dataset.name
-    if not dataset.digest:
-        return by_name
-    return and_(by_name, LatestModelMetric.dataset_digest == dataset.digest)
+    given = (
+        (LatestModelMetric.dataset_name, dataset.name),
+        (LatestModelMetric.dataset_digest, dataset.digest),
+    )
+    return and_(true(), *(column == value for column, value in given if value))
 
 
 def _require_attribute(entity: str | None, key: str) -> None:

@@ -13,10 +13,12 @@ from modelyard_tracking import wire
 from modelyard_tracking.models import LoggedModel
 from modelyard_tracking.operations import history, logged_models
 from modelyard_tracking.operations.missing import status_messages
-from modelyard_tracking.rules.values import checked_model_id, checked_run_id
+from modelyard_tracking.rules.values import checked_run_id, possible_model_id
 from modelyard_tracking.search.logged_models import OnDataset, search_logged_models
 
 _DEFAULT_RESULTS = 100
+_MODELS_AT_ONCE = 1_000
+_ENOUGH_BYTES = 16 << 20  # ends a page early: models may be large, and messages have a size limit
 
 
 class LoggedModels:
@@ -47,7 +49,7 @@ class LoggedModels:
     ) -> pb.FinalizeLoggedModelResponse:
         finalized = logged_models.finalize_logged_model(
             call.session,
-            checked_model_id(request.model_id),
+            possible_model_id(request.model_id),
             wire.model_status_of(request.status),
             call.now_ms,
         )
@@ -57,7 +59,7 @@ class LoggedModels:
     def GetLoggedModel(
         self, request: pb.GetLoggedModelRequest, call: Call
     ) -> pb.GetLoggedModelResponse:
-        found = logged_models.get_logged_model(call.session, checked_model_id(request.model_id))
+        found = logged_models.get_logged_model(call.session, possible_model_id(request.model_id))
         return pb.GetLoggedModelResponse(model=_message(call, found))
 
     @reads
@@ -73,15 +75,20 @@ class LoggedModels:
             given(request, "max_results", _DEFAULT_RESULTS),
             request.page_token,
         )
-        return pb.SearchLoggedModelsResponse(
-            models=whole_models(call.session, page.found), next_page_token=page.next_page_token
-        )
+        reply = pb.SearchLoggedModelsResponse()
+        while len(reply.models) < len(page.found) and reply.ByteSize() < _ENOUGH_BYTES:
+            done = len(reply.models)
+            reply.models.extend(
+                whole_models(call.session, page.found[done : done + _MODELS_AT_ONCE])
+            )
+        reply.next_page_token = page.token_after(len(reply.models))
+        return reply
 
     @writes
     def DeleteLoggedModel(
         self, request: pb.DeleteLoggedModelRequest, call: Call
     ) -> pb.DeleteLoggedModelResponse:
-        model_id = checked_model_id(request.model_id)
+        model_id = possible_model_id(request.model_id)
         logged_models.delete_logged_model(call.session, model_id, call.now_ms)
         return pb.DeleteLoggedModelResponse()
 
@@ -91,7 +98,7 @@ class LoggedModels:
     ) -> pb.SetLoggedModelTagsResponse:
         tagged = logged_models.set_logged_model_tags(
             call.session,
-            checked_model_id(request.model_id),
+            possible_model_id(request.model_id),
             wire.pairs_of(request.tags, "tag"),
             call.now_ms,
         )
@@ -101,7 +108,7 @@ class LoggedModels:
     def DeleteLoggedModelTag(
         self, request: pb.DeleteLoggedModelTagRequest, call: Call
     ) -> pb.DeleteLoggedModelTagResponse:
-        model_id = checked_model_id(request.model_id)
+        model_id = possible_model_id(request.model_id)
         logged_models.delete_logged_model_tag(call.session, model_id, request.tag_key, call.now_ms)
         return pb.DeleteLoggedModelTagResponse()
 
@@ -111,7 +118,7 @@ class LoggedModels:
     ) -> pb.LogLoggedModelParamsResponse:
         logged_models.log_logged_model_params(
             call.session,
-            checked_model_id(request.model_id),
+            possible_model_id(request.model_id),
             wire.pairs_of(request.params, "param"),
             call.now_ms,
         )

@@ -88,7 +88,8 @@ class Metrics:
         self, request: pb.GetMetricHistoryRequest, call: Call
     ) -> pb.GetMetricHistoryResponse:
         run_id = run_id_of(request.run_id, request.run_uuid)
-        runs.get_run(call.session, run_id)
+        if not runs.exists(call.session, run_id):
+            return pb.GetMetricHistoryResponse()
         found, next_page_token = history.history_page(
             call.session,
             run_id,
@@ -105,7 +106,7 @@ class Metrics:
     def GetMetricHistoryBulk(
         self, request: pb.GetMetricHistoryBulkRequest, call: Call
     ) -> pb.GetMetricHistoryBulkResponse:
-        run_ids = _existing_runs(call, request.run_id)
+        run_ids = _visible_runs(call, request.run_id)
         limit = given(request, "max_results", _MAX_HISTORY_POINTS)
         found = history.points_of_runs(call.session, run_ids, request.metric_key, limit)
         return pb.GetMetricHistoryBulkResponse(
@@ -137,7 +138,7 @@ class Metrics:
     def GetMetricHistoryBulkInterval(
         self, request: pb.GetMetricHistoryBulkIntervalRequest, call: Call
     ) -> pb.GetMetricHistoryBulkIntervalResponse:
-        run_ids = _existing_runs(call, request.run_ids)
+        run_ids = _visible_runs(call, request.run_ids)
         first, last = _interval(request)
         limit = given(request, "max_results", _MAX_SAMPLED_POINTS)
         return pb.GetMetricHistoryBulkIntervalResponse(
@@ -167,6 +168,12 @@ def _existing_runs(call: Call, run_ids: Iterable[str]) -> list[str]:
     for run_id in unique:
         runs.get_run(call.session, checked_run_id(run_id))
     return unique
+
+
+def _visible_runs(call: Call, run_ids: Iterable[str]) -> list[str]:
+    """Return those that exist; of the others MLflow's clients expect no points."""
+    unique = map(checked_run_id, dict.fromkeys(run_ids))
+    return [run_id for run_id in unique if runs.exists(call.session, run_id)]
 
 
 def _interval(

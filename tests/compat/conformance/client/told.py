@@ -30,6 +30,8 @@ def as_json(value: Any) -> Any:
             found = _files(value)
         case Mapping():
             found = {str(key): as_json(item) for key, item in value.items() if item is not None}
+        case Sequence() if hasattr(value, "token"):
+            found = {"page": [as_json(item) for item in value], "token": as_json(value.token and 1)}
         case Sequence():
             found = [as_json(item) for item in value]
         case _ if hasattr(value, "columns"):

@@ -416,7 +416,8 @@ class TrackingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetMetricHistory(self, request, context):
-        """Returns the points of one metric of a run by (timestamp, step, value). An unknown key has none.
+        """Returns the points of one metric of a run by (timestamp, step, value). An unknown run or key has
+        none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
