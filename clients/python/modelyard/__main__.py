@@ -71,7 +71,7 @@ _REMOTE = {
 }
 """Entry points of commands that only call a server, and run where no server does."""
 _MORE = "Run a command with --help for its options."
-_WIDTH = 15
+_WIDTH = 17
 _STOP_TIMEOUT_S = 60.0
 _POLL_S = 0.05
 _INTERRUPTED = 128 + signal.SIGINT
@@ -147,7 +147,7 @@ def _run_group(group: str, commands: dict[str, str], arguments: list[str]) -> in
 
 
 def _refuse(typed: str, shown: str, known: Iterable[str]) -> int:
-    named = sorted(words for words in known if typed.split(maxsplit=1)[0] in words.split())
+    named = sorted(words for words in known if typed.split(maxsplit=1)[0] in words.split()[1:])
     hint = f"; did you mean '{named[0]}'?" if named else similar(typed, known)
     # A mistyped first word: what follows it may be an argument.
     hint = hint or similar(shown, known) or f"; expected one of {', '.join(sorted(known))}"

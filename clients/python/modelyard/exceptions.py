@@ -23,7 +23,7 @@ import json
 from typing import ClassVar
 
 from modelyard._drop_in import missing_attribute
-from modelyard._redaction import redacted_text
+from modelyard.redaction import redacted_text
 
 __getattr__ = missing_attribute(__name__)
 # The statuses of the server's answers over HTTP; those of other codes are 500.

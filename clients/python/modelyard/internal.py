@@ -9,7 +9,6 @@ from __future__ import annotations
 from modelyard._artifacts import cache
 from modelyard._artifacts.operations import Owner, download, fetch_model, upload_content
 from modelyard._environment import setting
-from modelyard._redaction import redacted, redacted_text
 from modelyard._transport import connections, http, instances, rpc, tls
 
 __all__ = [
@@ -20,8 +19,6 @@ __all__ = [
     "fetch_model",
     "http",
     "instances",
-    "redacted",
-    "redacted_text",
     "rpc",
     "setting",
     "tls",

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from modelyard.internal import redacted_text
+from modelyard.redaction import redacted_text
 from modelyard_mlflow.source import Unreachable
 
 DEFAULT_WORKSPACE = "default"

@@ -20,7 +20,8 @@ from pathlib import Path
 
 from modelyard.command_line import Parser
 from modelyard.exceptions import ModelyardException
-from modelyard.internal import connections, redacted, redacted_text
+from modelyard.internal import connections
+from modelyard.redaction import redacted, redacted_text
 from modelyard_mlflow.destination import Destination, DryRun, ServerDestination
 from modelyard_mlflow.import_registry import RegistryImport
 from modelyard_mlflow.import_tracking import IdMap, TrackingImport

@@ -17,7 +17,8 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any, TypeVar
 
-from modelyard.internal import http, redacted, redacted_text
+from modelyard.internal import http
+from modelyard.redaction import redacted, redacted_text
 from modelyard_mlflow.source import Unreachable
 
 _TIMEOUT_S = 120.0

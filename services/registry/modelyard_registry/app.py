@@ -50,17 +50,12 @@ def mount(
     """
     require_head(database, MIGRATIONS)
     restrict_to_callers(database, restriction)
-    notifier = Notifier()
+    notifier, artifacts = Notifier(), ArtifactsServiceStub(tracking)
     database.on_commit(notifier.notify)
     server.add(
         registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"],
         RegistryServicer(
-            database,
-            store,
-            ArtifactsServiceStub(tracking),
-            clock,
-            notifier,
-            server.stopping.is_set,
+            *(database, store, artifacts, clock, notifier, server.stopping.is_set),
             protects_staged=protects_staged,
         ),
         streams=_WATCHES,

@@ -65,13 +65,7 @@ class World:
             origin=ORIGIN,
             registered_model={"name": "away", "creation_timestamp": 1},
         )
-        for stage, number in (("Production", "1"), ("Production", "2")):
-            self.call(
-                "RegistryService.TransitionModelVersionStage",
-                name="iris",
-                version=number,
-                stage=stage,
-            )
+        self.taken_stage()
         fields = {"endpoint_id": "fraud", "endpoint": {"spec": _SPEC}}
         self.call("EndpointService.CreateEndpoint", **fields)
 
@@ -129,15 +123,16 @@ class World:
 
     def moved_alias(self) -> str:
         """Return an alias that points at version 2, and pointed at version 1 before."""
+        moved = "RegistryService.SetRegisteredModelAlias"
         for number in ("1", "2"):
-            fields = {"name": "iris", "alias": "moved", "version": number}
-            self.call("RegistryService.SetRegisteredModelAlias", **fields)
+            self.call(moved, name="iris", alias="moved", version=number)
         return "moved"
 
     def taken_stage(self) -> str:
         """Return a stage that version 2 holds, and version 1 held before."""
-        fields = {"name": "iris", "version": "2", "stage": "Production"}
-        self.call("RegistryService.TransitionModelVersionStage", **fields)
+        for number in ("1", "2"):
+            fields = {"name": "iris", "version": number, "stage": "Production"}
+            self.call("RegistryService.TransitionModelVersionStage", **fields)
         return "Production"
 
     def new_endpoint(self) -> str:

@@ -30,7 +30,7 @@ def test_help_lists_each_command_in_a_line(capsys: pytest.CaptureFixture[str]) -
         main(["--help"])
     assert ended.value.code == 0
     said = re.findall(r"^  ([a-z]+(?: [a-z]+)?)  +\S.{,62}$", capsys.readouterr().out, re.MULTILINE)
-    assert sorted(said) == sorted({"down", *(name.replace("-", " ") for name in names)})
+    assert sorted(said) == sorted({"down", "run", *(name.replace("-", " ") for name in names)})
 
 
 @pytest.mark.parametrize(("arguments", "code"), [(["down", "--home", "."], 1), (["--help"], 0)])

@@ -10,10 +10,10 @@ import pytest
 from tests.support.processes.ports import free_port
 
 import modelyard
-from modelyard._redaction import redacted, redacted_text
 from modelyard._transport import connections
 from modelyard.client import MlflowClient
 from modelyard.exceptions import InvalidParameter, ModelyardException
+from modelyard.redaction import redacted, redacted_text
 from modelyard_kit.settings.table import UpSettings
 from modelyard_server.processes.embedded import Embedded
 

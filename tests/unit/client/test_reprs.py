@@ -78,10 +78,10 @@ def test_registered_things_are_shown_by_what_identifies_them() -> None:
 
 def test_a_client_is_shown_with_its_address_but_no_login() -> None:
     client = MlflowClient("http://rosa:secret@models.example:5000/x")
-    assert repr(client) == "MlflowClient(tracking_uri='http://models.example:5000/x')"
+    assert repr(client) == "MlflowClient(tracking_uri='http://***@models.example:5000/x')"
     both = MlflowClient("http://a.example:1", "grpc://rosa:secret@b.example:2")
     assert repr(both) == (
-        "MlflowClient(tracking_uri='http://a.example:1', registry_uri='grpc://b.example:2')"
+        "MlflowClient(tracking_uri='http://a.example:1', registry_uri='grpc://***@b.example:2')"
     )
     assert repr(MlflowClient()) == "MlflowClient(tracking_uri=None)"
 

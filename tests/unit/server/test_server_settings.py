@@ -108,7 +108,7 @@ URLS = {
     "https://[h": "https://[h",
     "https://h:65536": "https://h:65536",
     "https://h:port": "https://h:port",
-    "https://ann:secret@h": "h",
+    "https://ann:secret@h": "https://***@h",
 }
 """Public URLs that no client can use, with what a message shows of each."""
 

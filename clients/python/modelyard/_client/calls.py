@@ -12,10 +12,10 @@ from google.protobuf.message import Message
 from modelyard._client import background
 from modelyard._client.arguments import naming_wrong_types
 from modelyard._client.background import RunOperations
-from modelyard._redaction import redacted
 from modelyard._transport import connections, rpc
 from modelyard.entities import PagedList, ViewType
 from modelyard.exceptions import InvalidParameter
+from modelyard.redaction import redacted
 
 Reply = TypeVar("Reply", bound=Message)
 T = TypeVar("T")

@@ -18,8 +18,8 @@ from typing import Any
 
 from modelyard import _environment, _settings
 from modelyard._environment import export, setting
-from modelyard._redaction import redacted, redacted_text
 from modelyard.exceptions import InvalidParameter, ModelyardException, Unavailable
+from modelyard.redaction import redacted, redacted_text
 
 _DISCOVERY_PATH = "/.well-known/modelyard"
 _DISCOVERY_TIMEOUT_S = 10.0

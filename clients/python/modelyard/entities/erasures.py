@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from modelyard.entities.entity import Entity
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RemainingObject(Entity):
     """An object with erased bytes that is still in the store, and why.
 
@@ -20,6 +20,7 @@ class RemainingObject(Entity):
             object, milliseconds of Unix time.
     """
 
+    _SHOWN = ("digest", "versions", "removable_time")
     digest: str
     size_bytes: int
     versions: list[str]
@@ -27,7 +28,7 @@ class RemainingObject(Entity):
     removable_time: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Erasure(Entity):
     """What was erased; of a dry run, what would be erased.
 
@@ -40,6 +41,7 @@ class Erasure(Entity):
         unexamined_objects: Number of further objects, left to the next `modelyard gc`.
     """
 
+    _SHOWN = ("entries", "files", "files_bytes", "unexamined_objects")
     entries: int
     files: int
     files_bytes: int

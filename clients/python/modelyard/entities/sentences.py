@@ -159,6 +159,13 @@ def _rolled_back(version: str, before: Patch, after: Patch) -> str:
     return ", ".join([f"rolled {stage} back to version {version}, which was in {old}", *others])
 
 
+def _alias_rolled_back(_version: str, before: Patch, after: Patch) -> str:
+    alias, number = next(iter(_aliases(after)), ("", None))
+    old = dict(_aliases(before)).get(alias)
+    from_where = "" if old is None else f" from version {old}"
+    return f"rolled alias {alias} back{from_where} to version {number}"
+
+
 _BY_ACTION: dict[str, _Describe] = {
     "MODEL_CREATED": lambda *_: "created the model",
     "MODEL_UPDATED": _model_updated,
@@ -168,6 +175,7 @@ _BY_ACTION: dict[str, _Describe] = {
     "MODEL_TAG_DELETED": _tag_deleted,
     "ALIAS_SET": _alias_set,
     "ALIAS_DELETED": _alias_deleted,
+    "ALIAS_ROLLED_BACK": _alias_rolled_back,
     "VERSION_CREATED": _version_created,
     "VERSION_UPDATED": _version_updated,
     "VERSION_DELETED": _version_deleted,

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelyard.internal import redacted
+from modelyard.redaction import redacted
 from modelyard_kit.artifacts.local import LocalStore
 from modelyard_kit.artifacts.signing import UrlSigner
 from modelyard_kit.artifacts.store import ArtifactStore

@@ -7,7 +7,7 @@ from math import ceil
 
 from starlette.responses import Response
 
-from modelyard.internal import redacted_text
+from modelyard.redaction import redacted_text
 from modelyard_kit import errors
 from modelyard_kit.http.responses import JsonResponse
 

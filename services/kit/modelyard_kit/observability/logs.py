@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any, TextIO
 
-from modelyard.internal import redacted_text
+from modelyard.redaction import redacted_text
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 """Log levels, the most verbose first; INFO has a line for each call."""
@@ -70,7 +70,7 @@ class TextFormatter(logging.Formatter):
         message = _escaped(record.getMessage().strip())
         line = " ".join([f"{at}.{record.msecs:03.0f}", level, message, *shown])
         traceback = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
-        return line + traceback
+        return redacted_text(line + traceback)
 
 
 def _value(value: object) -> str:

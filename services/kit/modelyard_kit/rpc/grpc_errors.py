@@ -10,7 +10,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError
 
 from modelyard.api.errors.v1 import errors_pb2
-from modelyard.internal import redacted_text
+from modelyard.redaction import redacted_text
 from modelyard_kit import errors
 
 DOMAIN = "modelyard"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from modelyard.internal import redacted
+from modelyard.redaction import redacted
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.observability.logs import FORMATS, LEVELS
 

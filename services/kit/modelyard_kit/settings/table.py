@@ -353,23 +353,16 @@ class ClientSettings(TlsSettings, SecretTokenSettings, HomeSettings):
         default="",
         shown="the home's",
     )
-    registry_uri: str = setting(
-        "URI of the registry, if it is another server", default="", shown="the tracking URI"
-    )
+    registry_uri: str = setting("URI of another registry", default="", shown="the tracking URI")
     cache: Path = setting("folder of downloaded models", default=Path("~/.cache/modelyard"))
     progress: str = setting(
-        "`1` shows a progress bar for transfers over 8 MiB even if stderr is not a terminal, `0` "
-        "never; it needs rich",
+        "`1` always shows a progress bar for transfers over 8 MiB, `0` never; it needs rich",
         default="",
         shown="on a terminal",
     )
-    experiment_name: str = setting(
-        "name of the experiment for runs without one", default="", shown="Default"
-    )
+    experiment_name: str = setting("experiment of runs without one", default="", shown="Default")
     experiment_id: str = setting("id of that experiment, if no name is set", default="", shown="0")
-    run_id: str = setting(
-        "id of the run that the first `start_run()` of a process resumes", default="", shown="none"
-    )
+    run_id: str = setting("run that the first `start_run()` resumes", default="", shown="none")
     timeout_s: float = setting(
         "seconds for which a call that changes something, such as `log_metric`, waits for a server "
         "that is away; calls that only read wait for 10 s; at most 86400",

@@ -21,7 +21,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from modelyard import MlflowClient
 from modelyard.api.access.v1 import access_pb2
 from modelyard.api.options.v1.options_pb2 import Permission
-from modelyard.internal import cache, connections, http, redacted, rpc, setting, tls
+from modelyard.internal import cache, connections, http, rpc, setting, tls
+from modelyard.redaction import redacted
 from modelyard_gateway.backends import SERVICES
 from modelyard_server.admin.doctor.finding import Finding, fail, guarded, ok, warn
 

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 import grpc
 from sqlalchemy import URL, make_url
 
-from modelyard.internal import instances, redacted
+from modelyard.internal import instances
+from modelyard.redaction import redacted
 from modelyard_kit.auth.grants import read_token
 from modelyard_kit.db.base import usable
 from modelyard_kit.db.migrations import current, current_in
