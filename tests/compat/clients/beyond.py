@@ -123,21 +123,21 @@ def odd_names_of_files_come_back() -> None:
         "what? now+then.md",
         'a;b"<c>|d*.txt',
         "back\\slash",
-        " spaces ",
+        "trailing ",
         "100% sure",
         *(unicodedata.normalize(form, "é") for form in ("NFC", "NFD")),
     ]
     folder = Path(tempfile.mkdtemp())
     for name in names:
         (folder / name).mkdir()
-        (folder / name / name).write_text(name, encoding="utf-8")
+        (folder / name / f"in {name}").write_text(name, encoding="utf-8")
     with mlflow.start_run() as run:
         mlflow.log_artifacts(str(folder), "odd: names")
     down = Path(
         mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path="odd: names")
     )
     found = {path.name: path.read_text(encoding="utf-8") for path in down.rglob("*/*")}
-    assert found == {name: name for name in names}
+    assert found == {f"in {name}": name for name in names}
 
 
 class _Echo(mlflow.pyfunc.PythonModel):  # type: ignore[misc]

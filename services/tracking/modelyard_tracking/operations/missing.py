@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, and_, delete, insert, or_, select
 from sqlalchemy.orm import Session
 
+from modelyard_kit.db.base import LATER
 from modelyard_kit.errors import FailedPrecondition
 from modelyard_tracking.models import LoggedModel, MissingArtifact
 from modelyard_tracking.operations.paths import at_or_below
@@ -46,7 +47,8 @@ def found_at(session: Session, owner: Owner, paths: Sequence[str]) -> None:
     """Remove the records of files that are there now."""
     for start in range(0, len(paths), _PATHS_PER_STATEMENT):
         batch = paths[start : start + _PATHS_PER_STATEMENT]
-        session.execute(delete(MissingArtifact).where(*_of(owner), MissingArtifact.path.in_(batch)))
+        there = delete(MissingArtifact).where(*_of(owner), MissingArtifact.path.in_(batch))
+        session.execute(there.execution_options(synchronize_session=False, **LATER))
 
 
 def refuse_incomplete(

@@ -254,7 +254,7 @@ class ArtifactsServicer(Presigning, Erasing):
             ],
             missing=[
                 pb.MissingFile(path=row.path, reason=row.reason)
-                for row in missing_of(call.session, owner)
+                for row in (missing_of(call.session, owner) if request.own_files_only else ())
             ],
         )
 
