@@ -52,23 +52,18 @@ def mount(
     restrict_to_callers(database, restriction)
     notifier = Notifier()
     database.on_commit(notifier.notify)
+    seals, is_stopping = ArtifactsServiceStub(tracking), server.stopping.is_set
     server.add(
         registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"],
         RegistryServicer(
-            database,
-            store,
-            ArtifactsServiceStub(tracking),
-            clock,
-            notifier,
-            server.stopping.is_set,
-            protects_staged=protects_staged,
+            database, store, seals, clock, notifier, is_stopping, protects_staged=protects_staged
         ),
         streams=_WATCHES,
         problem=database.problem,
     )
     server.add(
         endpoint_service_pb2.DESCRIPTOR.services_by_name["EndpointService"],
-        EndpointServicer(database, clock, notifier, server.stopping.is_set),
+        EndpointServicer(database, clock, notifier, is_stopping),
         area="registry",
         streams=_WATCHES,
         problem=database.problem,

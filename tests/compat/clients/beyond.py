@@ -63,12 +63,12 @@ def a_tag_protects_a_model_from_deletion() -> None:
     client = MlflowClient()
     name, tag = _model(1), "modelyard.deletion_protection"
     client.set_registered_model_tag(name, tag, "true")
-    for delete in (
-        lambda: client.delete_model_version(name, "1"),
-        lambda: client.delete_registered_model(name),
+    for delete, words in (
+        (client.delete_model_version, (name, "1")),
+        (client.delete_registered_model, (name,)),
     ):
         try:
-            delete()
+            delete(*words)
         except MlflowException as error:
             assert "protected from deletion" in str(error)  # noqa: PT017 - no pytest here
         else:
