@@ -26,7 +26,7 @@ from modelyard_registry.servicer.endpoints import EndpointServicer
 _WATCHES = 64
 _ACCESS_THREADS = 4
 
-MIGRATIONS = Migrations("registry", Path(__file__).parent / "migrations", "0005")
+MIGRATIONS = Migrations("registry", Path(__file__).parent / "migrations", "0004")
 
 
 def mount(
@@ -50,20 +50,20 @@ def mount(
     """
     require_head(database, MIGRATIONS)
     restrict_to_callers(database, restriction)
-    notifier, artifacts = Notifier(), ArtifactsServiceStub(tracking)
+    notifier = Notifier()
     database.on_commit(notifier.notify)
+    seals, is_stopping = ArtifactsServiceStub(tracking), server.stopping.is_set
     server.add(
         registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"],
         RegistryServicer(
-            *(database, store, artifacts, clock, notifier, server.stopping.is_set),
-            protects_staged=protects_staged,
+            database, store, seals, clock, notifier, is_stopping, protects_staged=protects_staged
         ),
         streams=_WATCHES,
         problem=database.problem,
     )
     server.add(
         endpoint_service_pb2.DESCRIPTOR.services_by_name["EndpointService"],
-        EndpointServicer(database, clock, notifier, server.stopping.is_set),
+        EndpointServicer(database, clock, notifier, is_stopping),
         area="registry",
         streams=_WATCHES,
         problem=database.problem,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import tempfile
 import unicodedata
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -68,13 +67,12 @@ def a_tag_protects_a_model_from_deletion() -> None:
     client = MlflowClient()
     name, tag = _model(1), "modelyard.deletion_protection"
     client.set_registered_model_tag(name, tag, "true")
-    deletions: list[Callable[[], object]] = [
-        lambda: client.delete_model_version(name, "1"),
-        lambda: client.delete_registered_model(name),
-    ]
-    for delete in deletions:
+    for delete, words in (
+        (client.delete_model_version, (name, "1")),
+        (client.delete_registered_model, (name,)),
+    ):
         try:
-            delete()
+            delete(*words)
         except MlflowException as error:
             assert "protected from deletion" in str(error)  # noqa: PT017 - no pytest here
         else:
