@@ -242,6 +242,19 @@ def test_a_store_that_refuses_or_stays_down_is_said(
         transfer.get(item, Links({}, _no_more), "some/file", sink)
 
 
+def test_an_upload_waits_for_a_store_that_is_known(
+    transfer: Transfer, store: AnsweringStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.bin").write_bytes(b"bytes")
+    store.answers += [Answer(503)] * 4 + [Answer(200)]
+    _put(transfer, tmp_path / "a.bin", 0, 5, *[ObjectUpload(url=store.url)] * 5)
+    assert store.answers == []
+    monkeypatch.setenv("MODELYARD_TIMEOUT_S", "0.001")
+    store.answers += [Answer(503)] * 4
+    with pytest.raises(Unavailable, match="503"):
+        _put(transfer, tmp_path / "a.bin", 0, 5, *[ObjectUpload(url=store.url)] * 5)
+
+
 def test_only_http_urls_are_opened(transfer: Transfer, tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"bytes")
     with pytest.raises(ValueError, match="scheme 'file'"):
