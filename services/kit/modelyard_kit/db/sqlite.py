@@ -137,7 +137,7 @@ def open_sqlite(url: URL, pool_size: int) -> SqliteDatabase:
     )
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
-    event.listen(engine, "checkin", _stop_overwriting)
+    event.listen(engine, "checkin", _stop_overwriting)  # codespell:ignore checkin
     database = SqliteDatabase(engine, lock_file)
     try:
         with usable(path.name), database.write() as session:
