@@ -79,9 +79,6 @@ def models_are_searched_ordered_and_paged() -> None:
         ids[name] = model.model_id
         iris = {"dataset_name": "iris", "dataset_digest": "old" if number else "new"}
         client.log_metric(run_id, "auc", number / 2, model_id=model.model_id, **iris)
-    client.create_logged_model(
-        experiment_id, "no metric", client.create_run(experiment_id).info.run_id
-    )
 
     def found(condition: str, **more: Any) -> set[str]:
         models = client.search_logged_models([experiment_id], condition, **more)
