@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from tests.support.processes.in_process import a_start_undone
-from tests.support.processes.ports import free_port
 
 from modelyard.__main__ import main
 from modelyard_kit.observability import logs
@@ -19,7 +18,7 @@ from modelyard_server.processes.embedded import Embedded
 
 SECRET = "s3cr3t"
 USER = f"ada:{SECRET}"
-CLOSED = f"127.0.0.1:{free_port()}"
+CLOSED = "127.0.0.1:1"  # fixed, as it is in the names of tests
 
 
 @pytest.fixture(autouse=True)
