@@ -26,7 +26,7 @@ from modelyard_registry.servicer.endpoints import EndpointServicer
 _WATCHES = 64
 _ACCESS_THREADS = 4
 
-MIGRATIONS = Migrations("registry", Path(__file__).parent / "migrations", "0004")
+MIGRATIONS = Migrations("registry", Path(__file__).parent / "migrations", "0005")
 
 
 def mount(
