@@ -140,7 +140,7 @@ def test_services_show_and_ask_for_certificates(tmp_path: Path) -> None:
             path = "/api/2.0/mlflow/registered-models/search?max_results=5"
             assert asked(gateway, context, path)[0] == 200
             assert gateway.readiness == (200, "ok")
-            assert b"tracking, serving" in asked(gateway, context, "/health")[1]
+            assert b"Not ready: tracking." in asked(gateway, context, "/health")[1]
         for credentials, code in [
             (files.channel_credentials(), grpc.StatusCode.OK),
             (grpc.ssl_channel_credentials(authority.ca.read_bytes()), grpc.StatusCode.UNAVAILABLE),

@@ -39,7 +39,7 @@ _COMMANDS = {
         "migrate": "upgrade databases to the schema of this version",
     },
     "Models": {
-        "run": "run a script that imports mlflow with Modelyard's SDK in its place",
+        "run": "run a script that imports mlflow on Modelyard's SDK",
         "models serve": "serve the version that a model URI resolves to, over HTTP",
         "models rollback": "reinstate an earlier holder of a stage or an alias",
         "models protect": "protect a model from deletion",
