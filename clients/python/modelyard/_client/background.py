@@ -113,13 +113,13 @@ class _Queue:
             return self._unfinished
 
     def seen(self, operations: Iterable[Future[None]]) -> None:
-        """Forget failures that a caller has been told about."""
+        """Forget failures that a caller has seen."""
         with self._changed:
             for done in operations:
                 self._failures.pop(done, None)
 
     def failures(self) -> tuple[BaseException | None, int]:
-        """Return the first failure that no caller has been told about, and their number."""
+        """Return the first failure that no caller has seen, and their number."""
         with self._changed:
             count = len(self._failures) + self._more_failures
             first = next(iter(self._failures.values()), None)
