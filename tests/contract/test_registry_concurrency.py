@@ -160,6 +160,30 @@ def test_of_concurrent_transitions_that_expect_one_holder_one_succeeds(registry:
     assert registry.get_version("production").version == str(won[0])
 
 
+def test_concurrent_rollbacks_go_back_one_version_each(registry: Registry) -> None:
+    for number in range(1, CLIENTS + 1):
+        registry.create_version()
+        registry.move(number, "Production")
+    reinstated: list[str] = []
+    in_threads(CLIENTS - 1, lambda _index: reinstated.append(registry.roll_back().version))
+    assert sorted(map(int, reinstated)) == list(range(1, CLIENTS))
+    assert registry.get_version("production").version == "1"
+
+
+def test_of_concurrent_rollbacks_that_expect_one_holder_one_succeeds(registry: Registry) -> None:
+    for number in (1, 2, 3):
+        registry.create_version()
+        registry.set_alias("champion", number)
+    won: list[str] = []
+
+    def roll_back(_index: int) -> None:
+        with suppress(Aborted):
+            won.append(registry.roll_back_alias(expected_holder="3").version)
+
+    in_threads(CLIENTS, roll_back)
+    assert won == ["2"]
+
+
 def test_a_create_sent_again_with_its_key_makes_one_version(registry: Registry) -> None:
     request = pb.CreateModelVersionRequest(name="iris", source=SOURCE)
     first = registry.call("CreateModelVersion", request, idempotency_key="k")

@@ -56,6 +56,10 @@ TRACKING: Mapping[Reason, Mapping[str, tuple[str, ...]]] = {
             "null as experiment_ids",
         ),
     },
+    Reason.FILE_NAMES: {
+        "GET /api/2.0/mlflow-artifacts/artifacts": ("path %2e%2e/x",),
+        "GET /api/2.0/mlflow/artifacts/list": ("path %2e%2e/x",),
+    },
     Reason.GRAMMAR: {
         "POST /api/2.0/mlflow/experiments/search": (
             "filter attributes.name LIKE 'shelf%'",
@@ -152,7 +156,6 @@ TRACKING: Mapping[Reason, Mapping[str, tuple[str, ...]]] = {
             "path /etc/passwd",
             "path a\\..\\x",
         ),
-        "GET /api/2.0/mlflow/artifacts/list": ("path a\\..\\x",),
         "PUT /api/2.0/mlflow-artifacts/artifacts/<path:artifact_path>": (
             "no owner of ours",
             "an unknown run",

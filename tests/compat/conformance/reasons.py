@@ -37,6 +37,11 @@ class Reason(StrEnum):
         "A description that was removed is an empty text, as one that was never given. MLflow "
         "leaves the field out after the removal, so that clients see None."
     )
+    FILE_NAMES = (
+        "A path is decoded once, so that every file name comes back as it was stored: `%2e%2e` is "
+        "a name that leads nowhere else. MLflow decodes it again, and refuses what then leaves the "
+        "folder."
+    )
     GRAMMAR = (
         "Filters can do more: OR, NOT, parentheses, IN, IS NULL, and every attribute by name. What "
         "MLflow documents has the same meaning."

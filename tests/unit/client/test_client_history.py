@@ -66,7 +66,7 @@ def test_each_change_of_a_model_has_a_sentence(client: MlflowClient, name: str) 
         "created the model",
         *(f"registered version {number} from '{source}'" for number in (1, 2, 3)),
         "moved version 1 from None to Production",
-        "kept version 1 in its stage",
+        "kept version 1 in Production",
         (
             "moved version 2 from None to Production, version 1 went from Production to None"
             ": better recall"

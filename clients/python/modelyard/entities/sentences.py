@@ -147,9 +147,9 @@ def _alias_deleted(_version: str, before: Patch, _after: Patch) -> str:
 
 def _stage_changed(version: str, before: Patch, after: Patch) -> str:
     stage, old = stages(after).get(version), stages(before).get(version)
-    moved = f"kept version {version} in its stage"
-    if stage is not None:
-        moved = f"moved version {version} from {old} to {stage}"
+    moved = f"moved version {version} from {old} to {stage}"
+    if stage == old:
+        moved = f"kept version {version} in {stage or 'its stage'}"
     return ", ".join([moved, *_moves(before, after, version)])
 
 

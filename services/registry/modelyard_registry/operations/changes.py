@@ -110,6 +110,12 @@ class Change:
                 put(self._after, path, new.get(path))
         self._session.flush()
 
+    def note_stage(self, version: ModelVersion) -> None:
+        """Note the present stage in the event, which has it then even if it stays."""
+        (path,) = version.paths
+        put_first(self._before, (*path, "stage"), version.stage)
+        put(self._after, (*path, "stage"), version.stage)
+
     def add(self, row: Documented) -> None:
         """Insert a row; parents before their children."""
         if isinstance(row, ModelVersion):

@@ -18,21 +18,9 @@ from modelyard_registry.operations.model_versions import get_version
 from modelyard_registry.rules.history import Action, Document
 from modelyard_registry.rules.rollback import Move, earlier_holders
 
-_STAGE_ACTIONS = (
-    Action.STAGE_CHANGED,
-    Action.STAGE_ROLLED_BACK,
-    Action.MODEL_RENAMED,
-    Action.VERSION_IMPORTED,
-)
-_ALIAS_ACTIONS = (
-    Action.ALIAS_SET,
-    Action.ALIAS_DELETED,
-    Action.ALIAS_ROLLED_BACK,
-    Action.MODEL_RENAMED,
-    Action.VERSION_IMPORTED,
-)
-_ROLLBACKS = (Action.STAGE_ROLLED_BACK, Action.ALIAS_ROLLED_BACK)
-_EVENTS_AT_ONCE = 200
+_STAGE_MOVES = (Action.STAGE_CHANGED, Action.VERSION_IMPORTED)
+_ALIAS_MOVES = (Action.ALIAS_SET, Action.VERSION_IMPORTED)
+_EVENTS_AT_FIRST = 200
 _MAX_SHOWN = 10
 
 
@@ -66,8 +54,9 @@ def reinstated(
         ModelVersion.name == name, ModelVersion.status == READY
     )
     ready = set(session.scalars(of_model))
+    moves = _moves(session, name, place, Event.version.in_(of_model))
     passed: list[int] = []
-    for number, is_candidate in earlier_holders(_moves(session, name, place), present):
+    for number, is_candidate in earlier_holders(moves, present):
         if number not in ready:
             continue
         if number == to or (to is None and is_candidate):
@@ -97,38 +86,46 @@ def _refusal(
     return FailedPrecondition(message, name=name, holders=listed)
 
 
-def _moves(session: Session, name: str, place: Stage | Alias) -> Iterator[Move]:
-    """Yield what each event did to a stage or an alias, newest first, under all former names."""
-    actions = _STAGE_ACTIONS if isinstance(place, Stage) else _ALIAS_ACTIONS
+def _moves(
+    session: Session, name: str, place: Stage | Alias, of_ready: ColumnElement[bool]
+) -> Iterator[Move]:
+    """Yield what a rollback must know of a stage or an alias, newest first, under all former names.
+
+    These are the rollbacks, and the moves of versions that exist and are ready: a model whose old
+    versions are deleted may have had very many others.
+    """
+    if isinstance(place, Stage):
+        moves, rollback = _STAGE_MOVES, Action.STAGE_ROLLED_BACK
+    else:
+        moves, rollback = _ALIAS_MOVES, Action.ALIAS_ROLLED_BACK
+    wanted = (Event.action == rollback) | (Event.action.in_(moves) & of_ready)
     for period in periods(session, name):
-        for event in _newest_first(session, period.has_event & Event.action.in_(actions)):
-            yield _move(event, place)
+        for event in _newest_first(session, period.has_event & wanted):
+            yield _move(event, place, is_rollback=event.action == rollback)
 
 
 def _newest_first(session: Session, wanted: ColumnElement[bool]) -> Iterator[_Event]:
-    """Yield events by pages, so that a rollback reads only what it needs of a long history."""
+    """Yield events by pages, so that a rollback reads only what it needs of a long history.
+
+    Each page is twice as long as the one before, so that a whole history is few statements.
+    """
     columns = (Event.revision, Event.action, Event.version, Event.before, Event.after)
-    page = select(*columns).where(wanted).order_by(Event.revision.desc()).limit(_EVENTS_AT_ONCE)
-    rows = [_Event(*row) for row in session.execute(page)]
-    while rows:
+    page = select(*columns).where(wanted).order_by(Event.revision.desc())
+    size = _EVENTS_AT_FIRST
+    rows = [_Event(*row) for row in session.execute(page.limit(size))]
+    while len(rows) == size:
         yield from rows
-        older = page.where(Event.revision < rows[-1].revision)
+        size *= 2
+        older = page.where(Event.revision < rows[-1].revision).limit(size)
         rows = [_Event(*row) for row in session.execute(older)]
+    yield from rows
 
 
-def _move(event: _Event, place: Stage | Alias) -> Move:
-    before, after = json.loads(event.before), json.loads(event.after)
-    entered = _holder(after, place)
-    stays = event.action == Action.STAGE_CHANGED and (
-        "stage" not in after["versions"][str(event.version)]
-    )
-    return Move(
-        entered,
-        left=_holder(before, place),
-        is_rollback=event.action in _ROLLBACKS and entered == event.version,
-        is_rename=event.action == Action.MODEL_RENAMED,
-        confirmed=event.version if stays else None,
-    )
+def _move(event: _Event, place: Stage | Alias, *, is_rollback: bool) -> Move:
+    entered = _holder(json.loads(event.after), place)
+    if not is_rollback or entered != event.version:  # a rollback of another stage or alias
+        return Move(entered, left=None, is_rollback=False)
+    return Move(entered, left=_holder(json.loads(event.before), place), is_rollback=True)
 
 
 def _holder(patch: Document, place: Stage | Alias) -> int | None:

@@ -55,6 +55,7 @@ def transition_stage(
     if occupant is not None and occupant is not version:
         vacant = Stage.ARCHIVED if archive_existing else Stage.NONE
         occupy(change, occupant, vacant, updated_ms=call.now_ms)
+    change.note_stage(version)
     occupy(change, version, stage, updated_ms=call.now_ms)
     change.set(model, updated_ms=call.now_ms)
     change.record(Action.STAGE_CHANGED, number, comment)

@@ -11,19 +11,14 @@ class Move:
     """What one event did to a stage or an alias.
 
     Args:
-        entered: Number of the version that became the holder; None if none did.
+        entered: Number of the version that became or stayed the holder; None if none did.
         left: Number of the version that was the holder until then; None if none was.
         is_rollback: Whether it is a rollback of this stage or alias.
-        is_rename: Whether it is a rename, which shows the holder again under the new name.
-        confirmed: Number of a version that was moved to the stage it was in already, whichever that
-            is; None if none was.
     """
 
     entered: int | None
     left: int | None
-    is_rollback: bool = False
-    is_rename: bool = False
-    confirmed: int | None = None
+    is_rollback: bool
 
 
 def earlier_holders(moves: Iterable[Move], present: int | None) -> Iterator[tuple[int, bool]]:
@@ -42,19 +37,15 @@ def earlier_holders(moves: Iterable[Move], present: int | None) -> Iterator[tupl
     """
     decided: dict[int, bool] = {}
     waiting: list[int] = []
-    seen, holder = {present}, present
+    seen = {present}
     for move in moves:
         if move.is_rollback and move.left is not None:
             decided.setdefault(move.left, False)
-        if move.confirmed is not None and move.confirmed == holder:
-            decided.setdefault(move.confirmed, True)
-        if move.entered is not None and not (move.is_rollback or move.is_rename):
+        if move.entered is not None and not move.is_rollback:
             decided.setdefault(move.entered, True)
         if move.entered is not None and move.entered not in seen:
             seen.add(move.entered)
             waiting.append(move.entered)
-        if not move.is_rename and (move.entered, move.left) != (None, None):
-            holder = move.left
         while waiting and waiting[0] in decided:
             number = waiting.pop(0)
             yield number, decided[number]
