@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy.orm import Session
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
-from modelyard_kit.artifacts import Digest
+from modelyard_kit.artifacts import Digest, logical_path
 from modelyard_kit.artifacts.reading import read_manifest
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.rpc.calls import Call, write_step
@@ -84,7 +84,8 @@ class Erasing(Purging):
             if digest in erased.unused:
                 remaining[digest] = pb.RemainingObject()
             if digest in remaining:
-                remaining[digest].versions.extend(pinning)
+                ordered = sorted(pinning, key=lambda pin: (pin.name, int(pin.version)))
+                remaining[digest].versions.extend(ordered)
         free = {digest: sizes[digest] for digest in erased.unused if digest not in remaining}
         removed = {
             digest: size
@@ -215,7 +216,7 @@ def _target(request: pb.EraseDataRequest) -> Target:
             "is not empty, or none to erase everything.",
             field=part,
         )
-    return Target(kind, resource_id, part, name)
+    return Target(kind, resource_id, part, logical_path(name) if part is Part.PATH else name)
 
 
 def _resource(request: pb.EraseDataRequest) -> tuple[Kind, str | int]:
