@@ -56,7 +56,7 @@ def edge(running: Edge) -> Edge:
     return running
 
 
-MATCHING = {"[0-9A-Za-z]{10}": "a" * 10, "[0-9a-f]{64}": "a" * 64}
+MATCHING = {"[0-9A-Za-z]{10}": "a" * 10, "[0-9a-f]{64}": "a" * 64, "[0-9]+": "7"}
 """A matching text for each pattern of the contract that `a` does not match."""
 
 

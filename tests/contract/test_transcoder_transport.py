@@ -108,7 +108,6 @@ def test_a_header_that_cannot_be_forwarded_is_refused(
     [
         (errors.InvalidArgument("No."), 400, None),
         (errors.AlreadyExists("No."), 400, None),
-        (errors.FailedPrecondition("No."), 400, None),
         (errors.Unauthenticated("No."), 401, None),
         (errors.PermissionDenied("No."), 403, None),
         (errors.NotFound("No."), 404, None),
@@ -132,6 +131,16 @@ def test_the_error_of_a_service_is_the_error_of_the_edge(
 
     assert answer.refusal() == (status, error.reason, "No.")
     assert answer.headers.get("retry-after") == retry_after
+
+
+def test_a_refused_state_has_mlflows_code_on_its_tracking_routes_only(edge: Edge) -> None:
+    models = "/api/2.0/mlflow/registered-models/create"
+    for rpc, path, code in (
+        ("CreateExperiment", CREATE, "INVALID_PARAMETER_VALUE"),
+        ("CreateRegisteredModel", models, "INVALID_STATE"),
+    ):
+        edge.raises(rpc, errors.FailedPrecondition("No."))
+        assert edge.ask("POST", path, {"name": "a"}).refusal() == (400, code, "No.")
 
 
 def test_a_bug_of_a_service_is_reported_without_its_cause(edge: Edge) -> None:
@@ -365,7 +374,7 @@ def test_a_route_of_mlflow_that_is_not_supported_names_its_feature(
     assert message.endswith(f", which Modelyard does not have{' yet' * (area == 'webhooks')}.")
 
 
-@pytest.mark.parametrize("path", ["/", "/api/2.0/mlflow/runs/nothing", "/static-files/x.js"])
+@pytest.mark.parametrize("path", ["/nothing", "/api/2.0/mlflow/runs/nothing", "/static-files/x.js"])
 def test_an_unknown_path_is_not_found(edge: Edge, path: str) -> None:
     assert edge.ask("GET", path).refusal()[:2] == (404, "ENDPOINT_NOT_FOUND")
 

@@ -248,7 +248,7 @@ def test_a_name_that_this_machine_cannot_write_is_refused_before_anything_is_log
 
 
 def test_a_path_that_is_not_unicode_is_refused_by_every_reader(run_id: str) -> None:
-    uri = f"runs:/{run_id}/caf\udce9"
+    uri = f"runs:/{run_id}/name\udce9"
     readers: list[Callable[[str], object]] = [
         artifacts.download_artifacts,
         artifacts.list_artifacts,

@@ -79,7 +79,7 @@ def test_a_file_whose_name_is_not_utf_8_is_reported_and_missing_in_its_folder(
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "there"
-    for name in (b"d/caf\xe9.txt", b"d/kept", b"caf\xe9/inside"):
+    for name in (b"d/n\xe9.txt", b"d/kept", b"n\xe9/inside"):
         path = Path(os.fsdecode(os.fsencode(folder) + b"/" + name))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
@@ -88,6 +88,6 @@ def test_a_file_whose_name_is_not_utf_8_is_reported_and_missing_in_its_folder(
     assert copier.copy(Tree(str(folder)), Owner(run_id="r"), "run r", lambda: None)
     assert [path.name for path in (tmp_path / "root").rglob("*")] == ["d", "kept"]
     assert set(missing.files[Owner(run_id="r")]) == {"d", ""}
-    assert "caf\\udce9.txt" in report.summary()
+    assert "n\\udce9.txt" in report.summary()
     assert report.exit_code == 3
     report.write(tmp_path / "report.json")
