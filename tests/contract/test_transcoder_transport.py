@@ -133,16 +133,6 @@ def test_the_error_of_a_service_is_the_error_of_the_edge(
     assert answer.headers.get("retry-after") == retry_after
 
 
-def test_a_refused_state_has_mlflows_code_on_its_tracking_routes_only(edge: Edge) -> None:
-    models = "/api/2.0/mlflow/registered-models/create"
-    for rpc, path, code in (
-        ("CreateExperiment", CREATE, "INVALID_PARAMETER_VALUE"),
-        ("CreateRegisteredModel", models, "INVALID_STATE"),
-    ):
-        edge.raises(rpc, errors.FailedPrecondition("No."))
-        assert edge.ask("POST", path, {"name": "a"}).refusal() == (400, code, "No.")
-
-
 def test_a_bug_of_a_service_is_reported_without_its_cause(edge: Edge) -> None:
     edge.raises("CreateExperiment", RuntimeError("secret"))
 
