@@ -84,8 +84,7 @@ class Erasing(Purging):
             if digest in erased.unused:
                 remaining[digest] = pb.RemainingObject()
             if digest in remaining:
-                ordered = sorted(pinning, key=lambda pin: (pin.name, int(pin.version)))
-                remaining[digest].versions.extend(ordered)
+                remaining[digest].versions.extend(pinning)
         free = {digest: sizes[digest] for digest in erased.unused if digest not in remaining}
         removed = {
             digest: size
@@ -155,6 +154,8 @@ class Erasing(Purging):
                 for object_digest in needed:
                     pinning = pb.PinningVersion(name=name, version=version)
                     versions.setdefault(object_digest, []).append(pinning)
+        for pins in versions.values():
+            pins.sort(key=lambda pin: (pin.name, int(pin.version)))
         return versions
 
 
