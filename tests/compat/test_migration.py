@@ -61,11 +61,13 @@ def filled(version: str, folder: Path) -> Iterator[Origin]:
 
 
 def migrate(here: Up, tmp_path: Path, *arguments: str) -> Document:
-    """Import and return the report."""
+    """Import and return the report; the exit code shows whether bytes were left out."""
     report = tmp_path / "report.json"
     target = ("--tracking-uri", here.instance["http"])
-    assert importing.run([*arguments, *target, "--report", str(report)]) == 0
+    code = importing.run([*arguments, *target, "--report", str(report)])
     found: Document = json.loads(report.read_text(encoding="utf-8"))
+    is_whole = found["dry_run"] or "source-unverified" not in kinds(found)
+    assert code == (0 if is_whole else 3)
     return found
 
 
@@ -107,7 +109,7 @@ def expected(origin: Origin) -> tuple[dict[str, Any], dict[str, Any]]:
 def settle(flower: Document) -> None:
     """Apply the changes that the report of every import lists."""
     flower["versions"]["1"]["current_stage"] = "None"  # version 3 entered it later
-    flower["aliases"] = [item for item in flower["aliases"] if item["alias"] != "staging"]
+    flower["aliases"] = [item for item in flower["aliases"] if item["alias"] != "2024"]
 
 
 def comparable(experiments: dict[str, Any], models: dict[str, Any]) -> None:

@@ -1,13 +1,13 @@
 """Erasing removes personal data wherever tracking has it, and reports what it cannot reach."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.databases.dialects import BEFORE_SQL, Dialect
+from tests.support.databases.dialects import BEFORE_SQL, ONE_SQL, Dialect
 from tests.support.platforms.full_runs import ONE, TWO, experiment, full_run
-from tests.support.platforms.swept_platform import Platform, swept_platform
+from tests.support.platforms.swept_platform import Platform, shared_platforms, swept_platform
 from tests.support.platforms.tracking_service import refused
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as artifacts
@@ -19,10 +19,19 @@ D1, D2 = Digest.of(ONE), Digest.of(TWO)
 SECRET = "Ada Lovelace, born 1815"
 
 
-@pytest.fixture
-def platform(tmp_path: Path, dialect: Dialect) -> Iterator[Platform]:
-    with swept_platform(tmp_path, dialect) as running:
+@pytest.fixture(scope="module")
+def platforms(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[Dialect], Platform]]:
+    with shared_platforms(tmp_path_factory) as running:
         yield running
+
+
+@pytest.fixture
+def platform(platforms: Callable[[Dialect], Platform], dialect: Dialect) -> Iterator[Platform]:
+    running = platforms(dialect)
+    yield running
+    running.empty()
 
 
 def erase(platform: Platform, **fields: Any) -> artifacts.EraseDataResponse:
@@ -77,6 +86,7 @@ def test_a_dataset_is_erased_from_all_runs_of_an_experiment(platform: Platform) 
     assert erase(platform, experiment_id=number, dataset="iris").entries == 0
 
 
+@ONE_SQL
 def test_a_param_of_a_deleted_run_is_erased(platform: Platform) -> None:
     run_id, _ = full_run(platform)
     platform.tracking.rpc.DeleteRun(pb.DeleteRunRequest(run_id=run_id))
@@ -84,6 +94,7 @@ def test_a_param_of_a_deleted_run_is_erased(platform: Platform) -> None:
     assert not platform.tracking.get_run(run_id).data.params
 
 
+@ONE_SQL
 def test_user_and_name_of_a_run_are_erased_with_their_tags(platform: Platform) -> None:
     run_id = platform.tracking.create_run(
         user_id="ada", run_name="ada-1", tags=[pb.RunTag(key="mlflow.user", value="ada")]
@@ -113,6 +124,7 @@ def test_an_artifact_is_erased_with_its_object(platform: Platform) -> None:
     assert erase(platform, run_id=run_id, path="b").files == 1
 
 
+@ONE_SQL
 def test_an_object_under_a_lease_is_left_to_the_next_sweep(platform: Platform) -> None:
     run_id, _ = full_run(platform)
     (left,) = erase(platform, run_id=run_id, path="a.txt").remaining
@@ -122,6 +134,7 @@ def test_an_object_under_a_lease_is_left_to_the_next_sweep(platform: Platform) -
     assert platform.sweep() == {D1}
 
 
+@ONE_SQL
 def test_versions_and_files_that_keep_the_bytes_are_named(platform: Platform) -> None:
     run_id = platform.tracking.create_run()
     platform.tracking.log_files({"model/MLmodel": ONE, "model/data": TWO}, run_id=run_id)
@@ -184,20 +197,41 @@ def test_erased_values_are_in_no_file_of_sqlite(tmp_path: Path) -> None:
         assert SECRET.encode() not in files
 
 
-def test_an_artifact_of_a_logged_model_is_erased_from_the_model(platform: Platform) -> None:
+@ONE_SQL
+def test_an_artifact_is_erased_from_the_run_or_logged_model_that_has_it(platform: Platform) -> None:
     run_id, model_id = full_run(platform)
-    with refused("INVALID_PARAMETER_VALUE", model_id):
+    platform.tracking.log_files({"model/notes": b"three"}, run_id=run_id)
+    with refused("INVALID_PARAMETER_VALUE", f"belong to the logged model '{model_id}'"):
         erase(platform, run_id=run_id, path="model/MLmodel")
+    with refused("INVALID_PARAMETER_VALUE", f"belong to the run '{run_id}'"):
+        erase(platform, model_id=model_id, path="notes")
     assert erase(platform, model_id=model_id, path="MLmodel").files == 1
+    assert erase(platform, run_id=run_id, path="model/notes").files == 1
 
 
-def test_files_are_not_erased_while_the_registry_cannot_be_reached(platform: Platform) -> None:
+@ONE_SQL
+def test_records_of_files_that_an_import_left_out_are_erased(platform: Platform) -> None:
     run_id, _ = full_run(platform)
-    platform.registry_server.drain(1)
-    with refused("TEMPORARILY_UNAVAILABLE", "registry"):
-        erase(platform, run_id=run_id)
-    assert platform.tracking.get_run(run_id)
-    assert erase(platform, run_id=run_id, param="depth").entries == 1
+    platform.tracking.log_files({"ada/b": b"three"}, run_id=run_id)
+    missing = [artifacts.MissingFile(path="ada/born 1815", reason="out of reach")]
+    request = artifacts.SetMissingArtifactsRequest(run_id=run_id, files=missing)
+    platform.tracking.artifacts.SetMissingArtifacts(request)
+    for dry_run in (True, False):
+        done = erase(platform, run_id=run_id, path="ada", dry_run=dry_run)
+        assert (done.entries, done.files) == (1, 1)
+    sealing = artifacts.SealManifestRequest(run_id=run_id)
+    assert platform.tracking.artifacts.SealManifest(sealing).manifest
+    assert not erase(platform, run_id=run_id, path="ada").entries
+
+
+def test_files_are_not_erased_while_the_registry_cannot_be_reached(tmp_path: Path) -> None:
+    with swept_platform(tmp_path, "sqlite") as platform:
+        run_id, _ = full_run(platform)
+        platform.registry_server.drain(1)
+        with refused("TEMPORARILY_UNAVAILABLE", "registry"):
+            erase(platform, run_id=run_id)
+        assert platform.tracking.get_run(run_id)
+        assert erase(platform, run_id=run_id, param="depth").entries == 1
 
 
 RUN = {"run_id": "a" * 32}
@@ -210,6 +244,9 @@ MALFORMED: list[tuple[dict[str, str], str]] = [
     (RUN | {"param": "a", "tag": "b"}, "param and tag"),
     (RUN | {"param": ""}, "not empty"),
     (RUN | {"path": ""}, "not empty"),
+    (RUN | {"path": "d/"}, "the segment '' is not allowed"),
+    (RUN | {"path": "../d"}, "the segment '..' is not allowed"),
+    (RUN | {"path": "/d"}, "expected a relative path"),
     (MODEL | {"dataset": "d"}, "'dataset'"),
     ({"experiment_id": "1", "param": "p"}, "'param'"),
     ({"experiment_id": "0"}, "Default"),
@@ -226,6 +263,7 @@ def test_malformed_targets_are_refused(platform: Platform) -> None:
             erase(platform, **fields)
 
 
+@ONE_SQL
 def test_what_never_existed_is_not_found(platform: Platform) -> None:
     for fields in (RUN, MODEL, {"experiment_id": "77"}, RUN | {"param": "p"}):
         with refused("RESOURCE_DOES_NOT_EXIST", "There is no"):

@@ -1,14 +1,16 @@
 """Purging removes for good what was deleted, and nothing else."""
 
-from collections.abc import Iterator
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from sqlalchemy import func, select, text
-from tests.support.databases.dialects import BEFORE_SQL, Dialect
+from tests.support.databases.dialects import BEFORE_SQL, ONE_SQL, Dialect
 from tests.support.platforms.full_runs import (
     DATASET,
     ONE,
@@ -17,23 +19,33 @@ from tests.support.platforms.full_runs import (
     full_run,
     log_metric,
 )
-from tests.support.platforms.swept_platform import Platform, swept_platform
+from tests.support.platforms.swept_platform import Platform, shared_platforms
 from tests.support.platforms.tracking_service import refused
+from tests.support.processes import killed_purge
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as artifacts
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_kit.artifacts import Digest
-from modelyard_tracking.models import Base
-from modelyard_tracking.operations import purging
+from modelyard_tracking.models import Base, Run
+from modelyard_tracking.operations import purging, removing
 
 DAY_MS = 24 * 60 * 60 * 1000
 
 
-@pytest.fixture
-def platform(tmp_path: Path, dialect: Dialect) -> Iterator[Platform]:
-    with swept_platform(tmp_path, dialect) as running:
+@pytest.fixture(scope="module")
+def platforms(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[Dialect], Platform]]:
+    with shared_platforms(tmp_path_factory) as running:
         yield running
+
+
+@pytest.fixture
+def platform(platforms: Callable[[Dialect], Platform], dialect: Dialect) -> Iterator[Platform]:
+    running = platforms(dialect)
+    yield running
+    running.empty()
 
 
 def purge_page(
@@ -113,6 +125,7 @@ def test_an_experiment_is_purged_with_everything_in_it(platform: Platform) -> No
     assert experiment(platform, "old") not in {number, "0"}
 
 
+@ONE_SQL
 def test_what_was_deleted_lately_stays_and_can_be_restored(platform: Platform) -> None:
     number = experiment(platform, "young")
     run_id, _ = full_run(platform, number)
@@ -166,6 +179,7 @@ def test_a_logged_model_is_purged_by_itself(platform: Platform) -> None:
     assert [metric.value for metric in run.data.metrics] == [0.5]
 
 
+@ONE_SQL
 def test_a_registered_version_outlives_the_run_it_names(platform: Platform) -> None:
     run_id = platform.tracking.create_run()
     platform.tracking.log_files({"model/MLmodel": ONE, "model/data": TWO}, run_id=run_id)
@@ -191,20 +205,22 @@ def test_a_registered_version_outlives_the_run_it_names(platform: Platform) -> N
 def test_a_restored_database_does_not_use_ids_of_purged_experiments_again(
     platform: Platform,
 ) -> None:
-    numbers = [experiment(platform, name) for name in ("a", "b", "c")]
+    numbers = [int(experiment(platform, name)) for name in ("a", "b", "c")]
     for number in numbers[1:]:
-        delete(platform, experiment_id=number)
+        delete(platform, experiment_id=str(number))
     purge(platform)
     dialect = platform.database.engine.dialect.name
     counted_from_largest = {
-        "sqlite": "UPDATE sqlite_sequence SET seq = 1 WHERE name = 'experiment'",
-        "postgresql": "SELECT setval(pg_get_serial_sequence('experiment', 'experiment_id'), 1)",
+        "sqlite": "UPDATE sqlite_sequence SET seq = :last WHERE name = 'experiment'",
+        "postgresql": "SELECT setval(pg_get_serial_sequence('experiment', 'experiment_id'), :last)",
     }
     with platform.database.write() as session:
-        session.execute(text(counted_from_largest[dialect]))
-    assert [experiment(platform, name) for name in ("d", "e")] == ["4", "5"]
+        session.execute(text(counted_from_largest[dialect]), {"last": numbers[0]})
+    added = [int(experiment(platform, name)) for name in ("d", "e")]
+    assert added == [numbers[-1] + 1, numbers[-1] + 2]
 
 
+@ONE_SQL
 def test_default_keeps_its_row(platform: Platform) -> None:
     platform.tracking.create_run()
     delete(platform, experiment_id="0")
@@ -236,9 +252,28 @@ def test_an_interrupted_purge_is_continued(platform: Platform) -> None:
     assert "run" not in rows(platform)
 
 
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)  # SQLite's file has one process
+def test_a_purge_killed_in_the_middle_is_finished_by_the_next(platform: Platform) -> None:
+    number = experiment(platform, "old")
+    run_id, _ = full_run(platform, number)
+    delete(platform, experiment_id=number)
+    url = platform.database.engine.url.render_as_string(hide_password=False)
+    arguments = [url, str(platform.clock() + 1), "3"]  # claims the experiment and its run
+    killed = subprocess.run([sys.executable, killed_purge.__file__, *arguments], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    with platform.database.write() as session:  # waits for the end of the killed transaction
+        assert session.scalars(select(Run.run_id).with_for_update()).all() == [run_id]
+    with refused("RESOURCE_DOES_NOT_EXIST"):
+        platform.tracking.get_run(run_id)
+    assert purge(platform) == (0, 0, 1, 1, 3)
+    assert not {"run", "logged_model", "param", "missing_artifact"} & rows(platform).keys()
+    platform.clock.end_leases()
+    assert platform.sweep() == {Digest.of(ONE), Digest.of(TWO)}
+
+
 def test_an_experiment_is_restored_or_purged_as_a_whole(platform: Platform) -> None:
     with ThreadPoolExecutor(1) as threads:
-        for number in (experiment(platform, f"e{index}") for index in range(10)):
+        for number in (experiment(platform, f"e{index}") for index in range(6)):
             run_ids = [platform.tracking.create_run(number) for _ in range(3)]
             delete(platform, experiment_id=number)
             purging_it = threads.submit(purge, platform)
@@ -249,19 +284,23 @@ def test_an_experiment_is_restored_or_purged_as_a_whole(platform: Platform) -> N
                 platform.tracking.rpc.LogParam(request)
 
 
-def test_many_runs_are_purged_page_by_page(platform: Platform) -> None:
+def test_many_runs_are_purged_page_by_page(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(purging, "_CLAIMED_AT_ONCE", 2)
+    monkeypatch.setattr(removing, "_OWNERS_AT_ONCE", 2)
+    monkeypatch.setattr(removing, "_ROWS_AT_ONCE", 5)
     number = experiment(platform, "wide")
-    run_id = platform.tracking.create_run(number)
     params = [pb.Param(key=f"p{index}", value="x") for index in range(100)]
-    for index in range(25):
-        keys = [pb.Param(key=f"{index}-{param.key}", value="x") for param in params]
+    for index in range(7):
+        run_id = platform.tracking.create_run(number)
+        keys = params if index == 0 else params[:1]
         platform.tracking.rpc.LogBatch(pb.LogBatchRequest(run_id=run_id, params=keys))
-    for _ in range(120):
-        platform.tracking.create_run(number)
     delete(platform, experiment_id=number)
-    assert purge(platform) == (1, 121, 0, 0, 0)
+    assert purge_page(platform).next_page_token
+    purge(platform)
     left = rows(platform)
-    assert (left["purged"], "run" in left, "param" in left) == (122, False, False)
+    assert (left["purged"], "run" in left, "param" in left) == (8, False, False)
 
 
 def test_stored_replies_about_a_purged_run_are_removed(platform: Platform) -> None:

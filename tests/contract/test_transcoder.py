@@ -17,6 +17,7 @@ from modelyard.api.options.v1 import options_pb2
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_gateway.codec import well_known
 from modelyard_gateway.transcoder import bindings
+from modelyard_kit import errors
 
 WRONG: dict[int, Any] = {
     FieldDescriptor.TYPE_STRING: 5,
@@ -297,3 +298,13 @@ def test_metrics_know_the_route_and_not_the_path(edge: Edge) -> None:
 
     assert b'route="/api/2.0/mlflow/logged-models/{model_id}"' in page
     assert b"m-secret" not in page
+
+
+def test_a_refused_state_has_mlflows_code_on_its_tracking_routes_only(edge: Edge) -> None:
+    for rpc, path, code in (
+        ("CreateExperiment", "experiments/create", "INVALID_PARAMETER_VALUE"),
+        ("CreateRegisteredModel", "registered-models/create", "INVALID_STATE"),
+    ):
+        edge.raises(rpc, errors.FailedPrecondition("No."))
+        answer = edge.ask("POST", f"/api/2.0/mlflow/{path}", {"name": "a"})
+        assert answer.refusal() == (400, code, "No.")

@@ -10,6 +10,7 @@ from sqlalchemy import column, func, select, table, text
 from tests.support.databases.backups import back_up, databases_in, is_refused, rows_of
 from tests.support.databases.dialects import Dialect
 from tests.support.platforms.filled_home import running
+from tests.support.platforms.tracking_service import refused
 
 from modelyard_kit.db.migrations import Migrations, current, migrate
 from modelyard_kit.db.open import open_database
@@ -31,7 +32,10 @@ def test_it_goes_from_sqlite_to_postgresql_and_back_unchanged(
     assert restore.run([str(backed_up), *flags]) == 0
     again = tmp_path / "again"
     assert backup.run([str(again), *flags]) == 0
-    assert rows_of(again) == rows_of(backed_up)
+    rows = rows_of(again)
+    assert rows == rows_of(backed_up)
+    assert rows["tracking/purged.jsonl.gz"]
+    assert rows["tracking/missing_artifact.jsonl.gz"]
     for area, url in urls.items():
         database = open_database(url)
         assert current(database, MIGRATIONS_BY_SERVICE[area]) == MIGRATIONS_BY_SERVICE[area].head
@@ -41,6 +45,9 @@ def test_it_goes_from_sqlite_to_postgresql_and_back_unchanged(
     with running(home) as platform:
         assert platform.versions() == {"iris/2": "None", "iris/3": "Production"}
         assert platform.create_experiment("third") == "2"
+        living = next(run for run in platform.runs() if run.info.HasField("last_heartbeat_time"))
+        with refused("INVALID_STATE", "'model/vocab' (out of reach)"):
+            platform.register(living.info.run_id)
 
 
 def test_postgresql_numbers_new_rows_after_the_old_ones(backed_up: Path, tmp_path: Path) -> None:

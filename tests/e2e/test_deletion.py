@@ -159,6 +159,9 @@ def test_commands_purge_what_was_deleted_and_erase_what_is_named(
     assert (erased["files"], len(erased["remaining"])) == (1, 1)
     assert erase.run(["model", new.model_id, "--dry-run"]) == 0
     assert "Would be erased: entries 1, files 1" in capsys.readouterr().out
+    for word, of in (("param", "0"), ("artifact", "0"), ("dataset", new.model_id)):
+        assert erase.run([word, of, "x"]) == 1
+        assert f"'{of}' is the id of a" in capsys.readouterr().err
     assert erase.run(["run", "f" * 32]) == 1
     assert "There is no run" in capsys.readouterr().err
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard._artifacts import downloads, manifests, operations
+from modelyard._client.arguments import naming_wrong_types
 from modelyard._client.images import Image
 from modelyard._drop_in import missing_attribute
 from modelyard._transport import connections
@@ -24,6 +25,7 @@ def __dir__() -> list[str]:
     return __all__
 
 
+@naming_wrong_types
 def download_artifacts(
     artifact_uri: str | None = None,
     run_id: str | None = None,
@@ -61,6 +63,7 @@ def download_artifacts(
     return str(operations.download(uri, location.owner, location.path, dst_path))
 
 
+@naming_wrong_types
 def list_artifacts(
     artifact_uri: str | None = None,
     run_id: str | None = None,
@@ -81,6 +84,7 @@ def list_artifacts(
     return client.list_artifacts(str(location.owner.run_id), location.path or None)
 
 
+@naming_wrong_types
 def load_text(artifact_uri: str) -> str:
     """Return the text of a file.
 
@@ -95,6 +99,7 @@ def load_text(artifact_uri: str) -> str:
             raise InvalidParameter(f"'{artifact_uri}' is not a UTF-8 text file.") from None
 
 
+@naming_wrong_types
 def load_dict(artifact_uri: str) -> Any:
     """Return the content of a JSON file.
 
@@ -108,6 +113,7 @@ def load_dict(artifact_uri: str) -> Any:
         raise InvalidParameter(f"'{artifact_uri}' is not a JSON file.") from None
 
 
+@naming_wrong_types
 def load_image(artifact_uri: str) -> Any:
     """Return an image file as a Pillow image.
 

@@ -109,7 +109,7 @@ def register(client: MlflowClient, run_id: str, source: dict[str, Any]) -> None:
         client.transition_model_version_stage("flower", str(number), stage)
     client.set_registered_model_alias("flower", "champion", "3")
     client.set_registered_model_alias("flower", "first", "1")
-    client.set_registered_model_alias("flower", "staging", "4")  # a stage's name: not one of ours
+    client.set_registered_model_alias("flower", "2024", "4")  # a number: not one of ours
     client.copy_model_version("models:/flower/3", "copy of flower")
     client.create_registered_model("elsewhere")
     client.create_model_version("elsewhere", "s3://somewhere/else", run_id)

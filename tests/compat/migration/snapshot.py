@@ -12,7 +12,15 @@ from typing import Any
 Document = dict[str, Any]
 
 _VOLATILE = {"artifact_location", "artifact_uri", "etag", "run_uuid", "workspace"}
-_OURS = {"revision", "digest", "verified", "deletion_protection", "experiment_id"}
+_OURS = {
+    "deletion_protection",
+    "digest",
+    "experiment_id",
+    "has_model",
+    "revision",
+    "unverified_reason",
+    "verified",
+}
 
 
 class Snapshot:

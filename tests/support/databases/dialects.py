@@ -23,6 +23,8 @@ Dialect: TypeAlias = Literal["sqlite", "postgresql"]
 DIALECTS: tuple[Dialect, ...] = ("sqlite", "postgresql")
 BEFORE_SQL = pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 """Marks refusals that come before any SQL: once is enough for them."""
+ONE_SQL = pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+"""Marks tests whose SQL is that of another test, which runs on both databases."""
 PIPELINED = os.environ.get("TEST_PIPELINE") != "off"
 """Whether statements to PostgreSQL are pipelined; `make soak` also runs without."""
 

@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 from tests.support.platforms.tracking_service import Tracking
 
+from modelyard.api.artifacts.v1 import artifacts_pb2
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from modelyard.api.serving.v1 import endpoint_pb2
@@ -68,6 +69,11 @@ class Platform:
         reply = self.registry.SearchModelVersions(registry_pb2.SearchModelVersionsRequest())
         return {f"{v.name}/{v.version}": v.current_stage for v in reply.model_versions}
 
+    def runs(self) -> list[tracking_pb2.Run]:
+        """Active runs of the experiment Default."""
+        request = tracking_pb2.SearchRunsRequest(experiment_ids=["0"])
+        return list(self.tracking.rpc.SearchRuns(request).runs)
+
     def create_experiment(self, name: str) -> str:
         request = tracking_pb2.CreateExperimentRequest(name=name)
         return str(self.tracking.rpc.CreateExperiment(request).experiment_id)
@@ -84,9 +90,27 @@ class Platform:
             )
         )
 
+    def log_living_run(self) -> str:
+        """Log a run that sends heartbeats and lacks a file of an import; return its id."""
+        run_id = self.tracking.create_run(heartbeats=True)
+        missing = [artifacts_pb2.MissingFile(path="model/vocab", reason="out of reach")]
+        request = artifacts_pb2.SetMissingArtifactsRequest(run_id=run_id, files=missing)
+        self.tracking.artifacts.SetMissingArtifacts(request)
+        self.tracking.log_files({"model/MLmodel": b"flavors: {}\n"}, run_id=run_id)
+        return run_id
+
+    def purge_a_run(self) -> str:
+        """Create a run, delete and purge it; return its id."""
+        run_id = self.tracking.create_run()
+        self.tracking.rpc.DeleteRun(tracking_pb2.DeleteRunRequest(run_id=run_id))
+        self.tracking.artifacts.PurgeDeleted(artifacts_pb2.PurgeDeletedRequest(older_than_ms=0))
+        return run_id
+
     def fill(self) -> None:
         """Create some of everything: deleted resources, holders of stages, a renamed model."""
         self.create_experiment("other")
+        self.log_living_run()
+        self.purge_a_run()
         self.create_model()
         runs = [self.log_run(number) for number in range(3)]
         for run_id in runs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.support.platforms.swept_platform import Platform
 
+from modelyard.api.artifacts.v1 import artifacts_pb2 as artifacts
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 
 DATASET = pb.Dataset(name="iris", digest="d", source_type="local", source="s")
@@ -47,6 +48,10 @@ def full_run(platform: Platform, experiment_id: str = "0") -> tuple[str, str]:
     tracking.rpc.LogOutputs(pb.LogOutputsRequest(run_id=run_id, models=outputs))
     tracking.log_files({"a.txt": ONE}, run_id=run_id)
     tracking.log_files({"MLmodel": TWO}, model_id=model_id)
+    for owner in ({"run_id": run_id}, {"model_id": model_id}):
+        missing = [artifacts.MissingFile(path="lost", reason="out of reach")]
+        request = artifacts.SetMissingArtifactsRequest(files=missing, **owner)
+        tracking.artifacts.SetMissingArtifacts(request)
     return run_id, model_id
 
 

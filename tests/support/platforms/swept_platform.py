@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
+from sqlalchemy import delete
 from tests.support.databases.dialects import Dialect, open_migrated
 from tests.support.platforms.tracking_service import Tracking, file_message
 from tests.support.stores.memory import MemoryStore
@@ -25,7 +28,9 @@ from modelyard_kit.artifacts import Digest, Manifest, UrlSigner
 from modelyard_kit.db.base import Database
 from modelyard_kit.rpc.channel import connect
 from modelyard_kit.rpc.server import RpcServer
+from modelyard_tracking.models import Base, Experiment
 from modelyard_tracking.rules.artifacts import GRACE_MS, LEASE_MS
+from modelyard_tracking.rules.values import DEFAULT_EXPERIMENT
 
 TOKEN = "the-token-of-the-services"
 _METADATA = (("authorization", f"Bearer {TOKEN}"),)
@@ -145,6 +150,16 @@ class Platform:
         request = registry_pb2.DeleteModelVersionRequest(name=name, version=version)
         self.registry.DeleteModelVersion(request)
 
+    def empty(self) -> None:
+        """Remove what was logged, for the next test; registered versions must be deleted."""
+        with self.database.write() as session:
+            for table in reversed(Base.metadata.sorted_tables):
+                is_default = Experiment.experiment_id == DEFAULT_EXPERIMENT
+                rows = delete(table)
+                session.execute(rows.where(~is_default) if table is Experiment.__table__ else rows)
+        for digest in self.objects:
+            self.store.delete(digest)
+
     def needed(self) -> set[Digest]:
         """Return the objects that registered versions need: their manifests and files."""
         reply = self.registry.ListPinnedManifests(
@@ -162,6 +177,15 @@ class _WithToken(grpc.UnaryUnaryClientInterceptor):
     def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
         return continuation(
             details._replace(metadata=(*(details.metadata or ()), *_METADATA), timeout=30), request
+        )
+
+
+@contextmanager
+def shared_platforms(folders: pytest.TempPathFactory) -> Iterator[Callable[[Dialect], Platform]]:
+    """Yield a function that returns the platform on a database, started when first asked for."""
+    with ExitStack() as stack:
+        yield cache(
+            lambda dialect: stack.enter_context(swept_platform(folders.mktemp(dialect), dialect))
         )
 
 

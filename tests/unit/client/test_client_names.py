@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from tests.support.hostile.names import ODD_NAMES
 
+from modelyard import artifacts
 from modelyard._artifacts import local_names, objects, operations, progress
 from modelyard.client import MlflowClient
 from modelyard.exceptions import InvalidParameter, InvalidState, NotFound
@@ -235,3 +236,25 @@ def test_names_that_differ_by_case_or_normalization_are_asked_of_the_file_system
     forms = [unicodedata.normalize(form, "é") for form in ("NFC", "NFD")]
     local_names.check(folder, ["A/x", "a/x", *forms])  # two files each, on Linux
     assert list(folder.iterdir()) == []
+
+
+def test_a_name_that_this_machine_cannot_write_is_refused_before_anything_is_logged(
+    client: MlflowClient, run_id: str
+) -> None:
+    for name in ("x" * 256, "notes/" + "é" * 200):
+        with pytest.raises(InvalidParameter, match="at most 255 are possible here"):
+            client.log_text(run_id, "text", name)
+    assert client.list_artifacts(run_id) == []
+
+
+def test_a_path_that_is_not_unicode_is_refused_by_every_reader(run_id: str) -> None:
+    uri = f"runs:/{run_id}/name\udce9"
+    readers: list[Callable[[str], object]] = [
+        artifacts.download_artifacts,
+        artifacts.list_artifacts,
+        artifacts.load_text,
+        operations.fetch_model,
+    ]
+    for read in readers:
+        with pytest.raises(InvalidParameter, match="Unicode"):
+            read(uri)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from modelyard.internal import Owner
 from modelyard_mlflow.artifacts import ArtifactCopier, Missing, described
 from modelyard_mlflow.destination import DryRun, Fetch
+from modelyard_mlflow.local_files import LocalFiles
 from modelyard_mlflow.report import Report
 from modelyard_mlflow.server_reader import ServerReader
 from modelyard_mlflow.source import SourceFile, Tree, Unreadable
@@ -58,3 +60,34 @@ def test_files_that_cannot_be_kept_or_read_are_told_and_the_others_come(tmp_path
     assert report.exit_code == 3
     assert set(missing.files[Owner(run_id="r")]) == {"a", "", "gone"}
     assert "'gone' ('gone' is gone)" in described(missing.below(Owner(run_id="r")))
+
+
+class Local(Origin):
+    """Has the files of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._local = LocalFiles(folder, trusts_paths=False)
+
+    def files(self, tree: Tree) -> Iterator[SourceFile]:
+        return self._local.files(tree)
+
+    def fetch(self, tree: Tree, path: str, target: Path) -> None:
+        self._local.fetch(tree, path, target)
+
+
+def test_a_file_whose_name_is_not_utf_8_is_reported_and_missing_in_its_folder(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "there"
+    for name in (b"d/n\xe9.txt", b"d/kept", b"n\xe9/inside"):
+        path = Path(os.fsdecode(os.fsencode(folder) + b"/" + name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    report, missing = Report("there", "here"), Missing()
+    copier = ArtifactCopier(Local(folder), Folder(tmp_path / "root"), report, missing)
+    assert copier.copy(Tree(str(folder)), Owner(run_id="r"), "run r", lambda: None)
+    assert [path.name for path in (tmp_path / "root").rglob("*")] == ["d", "kept"]
+    assert set(missing.files[Owner(run_id="r")]) == {"d", ""}
+    assert "n\\udce9.txt" in report.summary()
+    assert report.exit_code == 3
+    report.write(tmp_path / "report.json")

@@ -44,6 +44,11 @@ def check(folder: Path, paths: Iterable[str]) -> None:
             raise _unwritable(prefixes[second], f"this system takes it for {first!r}")
 
 
+def problem_in(folder: Path, name: str) -> str:
+    """Return the reason why a folder cannot hold a file name; empty if it can."""
+    return _problem(name, _max_units(folder))
+
+
 def windows_problem(name: str) -> str:
     """Return the reason why Windows cannot hold a file name; empty if it can."""
     found = sorted(_NOT_ON_WINDOWS.intersection(name))

@@ -77,9 +77,14 @@ def fetch_model(
             already.
 
     Raises:
+        InvalidParameter: The URI is malformed.
         NotFound: The URI names no model.
         DataLoss: The bytes differ from what was registered.
     """
+    try:
+        uri.encode()
+    except UnicodeEncodeError:
+        raise InvalidParameter(f"Invalid model URI {uri!r}: it is not valid Unicode.") from None
     if uri.startswith("mlflow-artifacts:"):
         location = locate(uri)
         if location.manifest:

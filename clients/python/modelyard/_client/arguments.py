@@ -105,7 +105,8 @@ def _check_of_one(kinds: set[Any]) -> _Check | None:
 def _text(place: str, value: Any) -> _Fault | None:
     if isinstance(value, str) and is_unicode(value):
         return None
-    return _Fault(place, value, f"text of valid Unicode, got {type(value).__name__}")
+    got = "a lone surrogate in it" if isinstance(value, str) else type(value).__name__
+    return _Fault(place, value, f"text of valid Unicode, got {got}")
 
 
 def _whole_number(place: str, value: Any) -> _Fault | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import reprlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from modelyard import _wire
-from modelyard._artifacts import operations
+from modelyard._artifacts import local_names, operations
 from modelyard._client import images
 from modelyard._client.calls import Calls
 from modelyard._client.runs import now_ms
@@ -158,6 +159,10 @@ class Artifacts(Calls):
             )
         folder = None if path.parent == PurePosixPath() else str(path.parent)
         with tempfile.TemporaryDirectory(prefix="modelyard-") as temporary:
+            if problem := local_names.problem_in(Path(temporary), path.name):
+                raise InvalidParameter(
+                    f"Invalid artifact_file {reprlib.repr(artifact_file)}: {problem}."
+                )
             file = Path(temporary) / path.name
             yield file
             self.log_artifact(run_id, file, folder)

@@ -33,7 +33,8 @@ class Erasure(Entity):
     """What was erased; of a dry run, what would be erased.
 
     Attributes:
-        entries: Number of experiments, runs, logged models, params, tags and datasets.
+        entries: Number of experiments, runs, logged models, params, tags, datasets, and records of
+            files that an import left out.
         files: Number of artifacts.
         files_bytes: Size of these artifacts in bytes.
         removed: Digests of objects that were removed from the store.

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from modelyard.client import MlflowClient
 from modelyard.command_line import Parser
 from modelyard.entities import Erasure, RemainingObject
-from modelyard.exceptions import ModelyardException
+from modelyard.exceptions import InvalidParameter, ModelyardException
 
 _EXPERIMENT = re.compile(r"[0-9]{1,19}")
 _MODEL = re.compile(r"m-[0-9a-f]{32}")
@@ -37,7 +37,7 @@ def run(argv: list[str]) -> int:
     if options.json:
         print(json.dumps({"dry_run": options.dry_run, **erasure.to_dictionary()}, indent=2))
     else:
-        print("\n".join(_lines(erasure, dry_run=options.dry_run)))
+        print("\n".join(map(_shown, _lines(erasure, dry_run=options.dry_run))))
     return 0
 
 
@@ -74,11 +74,28 @@ def _reason(item: RemainingObject) -> str:
     return " ".join(reasons)
 
 
-def _owner(owner_id: str) -> dict[str, str]:
-    """Return the argument that an id stands for, by its form."""
+def _owner(owner_id: str, *valid: str) -> dict[str, str]:
+    """Return the argument that an id stands for, by its form.
+
+    Raises:
+        InvalidParameter: What is erased is not part of such a resource.
+    """
+    kind = "run"
     if _MODEL.fullmatch(owner_id):
-        return {"model_id": owner_id}
-    return {"experiment_id" if _EXPERIMENT.fullmatch(owner_id) else "run_id": owner_id}
+        kind = "model"
+    elif _EXPERIMENT.fullmatch(owner_id):
+        kind = "experiment"
+    if kind not in valid:
+        raise InvalidParameter(
+            f"'{owner_id}' is the id of {_NOUNS[kind]}; give that of "
+            f"{' or '.join(_NOUNS[noun] for noun in valid)}."
+        )
+    return {f"{kind}_id": owner_id}
+
+
+def _shown(text: str) -> str:
+    """Return text for a terminal: names of files may contain control characters."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def _parser() -> Parser:
@@ -106,6 +123,9 @@ def _parser() -> Parser:
 _RUN = ("id", "RUN_ID", "id of a run")
 _LOGGED_MODEL = ("id", "MODEL_ID", "id of a logged model, m-…")
 _ANY = ("id", "ID", "id of the run, logged model or experiment")
+_RUN_OR_MODEL = ("id", "ID", "id of the run or logged model")
+_RUN_OR_EXPERIMENT = ("id", "ID", "id of the run or experiment")
+_NOUNS = {"run": "a run", "model": "a logged model", "experiment": "an experiment"}
 _WORDS: dict[str, tuple[str, list[tuple[str, str, str]], _Erase]] = {
     "run": (
         "a run with everything that was logged to it",
@@ -124,30 +144,30 @@ _WORDS: dict[str, tuple[str, list[tuple[str, str, str]], _Erase]] = {
     ),
     "param": (
         "a param of a run or logged model",
-        [_ANY, ("key", "KEY", "key of the param")],
+        [_RUN_OR_MODEL, ("key", "KEY", "key of the param")],
         lambda client, given: client.erase_param(
-            given.key, **_owner(given.id), dry_run=given.dry_run
+            given.key, **_owner(given.id, "run", "model"), dry_run=given.dry_run
         ),
     ),
     "tag": (
         "a tag of a run, logged model or experiment",
         [_ANY, ("key", "KEY", "key of the tag")],
         lambda client, given: client.erase_tag(
-            given.key, **_owner(given.id), dry_run=given.dry_run
+            given.key, **_owner(given.id, "run", "model", "experiment"), dry_run=given.dry_run
         ),
     ),
     "artifact": (
         "a file or folder of a run or logged model",
-        [_ANY, ("path", "PATH", "path of the file or folder")],
+        [_RUN_OR_MODEL, ("path", "PATH", "path of the file or folder")],
         lambda client, given: client.erase_artifacts(
-            given.path, **_owner(given.id), dry_run=given.dry_run
+            given.path, **_owner(given.id, "run", "model"), dry_run=given.dry_run
         ),
     ),
     "dataset": (
         "a dataset of an experiment, or an input of a run",
-        [_ANY, ("name", "NAME", "name of the dataset")],
+        [_RUN_OR_EXPERIMENT, ("name", "NAME", "name of the dataset")],
         lambda client, given: client.erase_dataset(
-            given.name, **_owner(given.id), dry_run=given.dry_run
+            given.name, **_owner(given.id, "run", "experiment"), dry_run=given.dry_run
         ),
     ),
 }

@@ -210,7 +210,7 @@ def delete_files(session: Session, owner: Owner, path: str, now_ms: int) -> bool
     below = at_or_below(ArtifactFile.path, path)
     paths = session.scalars(select(ArtifactFile.path).where(*_of(owner), below)).all()
     remove_files(session, owner, paths)
-    return forget_missing(session, owner, path) or bool(paths)
+    return bool(forget_missing(session, owner, path) or paths)
 
 
 def remove_files(session: Session, owner: Owner, paths: Sequence[str]) -> None:

@@ -114,17 +114,30 @@ def find_resource(session: Session, target: Target) -> Experiment | Run | Logged
     return found
 
 
-def erase_part(session: Session, target: Target, now_ms: int) -> int:
-    """Erase a part of a resource, and return the number of params, tags, datasets or files erased.
+def erase_part(
+    session: Session,
+    resource: Experiment | Run | LoggedModel,
+    part: Part,
+    target: Target,
+    now_ms: int,
+) -> int:
+    """Erase a part of a resource.
+
+    Args:
+        session: Session of the transaction.
+        resource: Resource of the target, locked.
+        part: Part of the target.
+        target: What to erase.
+        now_ms: Unix time in milliseconds.
+
+    Returns:
+        The number of params, tags, datasets, or files and records of missing files erased.
 
     Raises:
-        NotFound: The resource never existed.
-        InvalidArgument: The files at the path of a run belong to a logged model.
+        InvalidArgument: The files at the path are shown in the tree, but belong to the logged model
+            of a run, or to the run of a logged model.
     """
-    resource = find_resource(session, target)
-    if resource is None or target.part is None:
-        return 0
-    erased = _ERASE[target.part](session, target)
+    erased = _ERASE[part](session, target)
     if isinstance(resource, Run):
         erased = max(erased, _erase_column(resource, target))
     if not isinstance(resource, Experiment):
@@ -255,7 +268,7 @@ def _erase_dataset(session: Session, target: Target) -> int:
 def _erase_files(session: Session, target: Target) -> int:
     paths = session.scalars(select(ArtifactFile.path).where(_files(target, ArtifactFile))).all()
     recorded = forget_missing(session, target.owner, target.name)
-    if not paths and not recorded and target.kind is Kind.RUN:
+    if not paths and not recorded:
         reason = nothing_to_delete(session, target.owner, target.name)
         if isinstance(reason, InvalidArgument):
             raise reason

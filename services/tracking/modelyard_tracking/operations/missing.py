@@ -37,10 +37,10 @@ def missing_of(session: Session, owner: Owner) -> Sequence[MissingArtifact]:
     return session.scalars(rows).all()
 
 
-def forget_missing(session: Session, owner: Owner, path: str) -> bool:
-    """Remove the records of missing files at or below a path; return whether there were any."""
+def forget_missing(session: Session, owner: Owner, path: str) -> int:
+    """Remove the records of missing files at or below a path; return their number."""
     removed = delete(MissingArtifact).where(*_of(owner), at_or_below(MissingArtifact.path, path))
-    return bool(session.scalars(removed.returning(MissingArtifact.path)).all())
+    return len(session.scalars(removed.returning(MissingArtifact.path)).all())
 
 
 def found_at(session: Session, owner: Owner, paths: Sequence[str]) -> None:

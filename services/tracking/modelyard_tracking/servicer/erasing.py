@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy.orm import Session
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
-from modelyard_kit.artifacts import Digest
+from modelyard_kit.artifacts import Digest, logical_path
 from modelyard_kit.artifacts.reading import read_manifest
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.rpc.calls import Call, write_step
@@ -113,7 +113,7 @@ class Erasing(Purging):
 
     def _erase(self, context: grpc.ServicerContext, target: Target, *, dry_run: bool) -> _Erased:
         if target.part is not None:
-            erased = self._erase_part(context, target, dry_run=dry_run)
+            erased = self._erase_part(context, target, target.part, dry_run=dry_run)
         else:
             erased = self._claim_resource(context, target, dry_run=dry_run)
             self._purge(context, 0, sys.maxsize)
@@ -121,11 +121,14 @@ class Erasing(Purging):
         return erased
 
     @write_step
-    def _erase_part(self, call: Call, target: Target, *, dry_run: bool) -> _Erased:
+    def _erase_part(self, call: Call, target: Target, part: Part, *, dry_run: bool) -> _Erased:
         self.database.overwrite(call.session)
+        resource = erasing.find_resource(call.session, target)
+        if resource is None:  # purged
+            return _Erased(0, erasing.Files(0, 0, {}, 0))
         files = erasing.files_of(call.session, target)
-        count = erasing.erase_part(call.session, target, call.now_ms)
-        entries = 0 if target.part is Part.PATH else count
+        count = erasing.erase_part(call.session, resource, part, target, call.now_ms)
+        entries = count - files.count
         return _finished(_examined(call.session, target, entries, files), dry_run=dry_run)
 
     @write_step
@@ -151,6 +154,8 @@ class Erasing(Purging):
                 for object_digest in needed:
                     pinning = pb.PinningVersion(name=name, version=version)
                     versions.setdefault(object_digest, []).append(pinning)
+        for pins in versions.values():
+            pins.sort(key=lambda pin: (pin.name, int(pin.version)))
         return versions
 
 
@@ -212,7 +217,7 @@ def _target(request: pb.EraseDataRequest) -> Target:
             "is not empty, or none to erase everything.",
             field=part,
         )
-    return Target(kind, resource_id, part, name)
+    return Target(kind, resource_id, part, logical_path(name) if part is Part.PATH else name)
 
 
 def _resource(request: pb.EraseDataRequest) -> tuple[Kind, str | int]:
