@@ -133,17 +133,6 @@ def test_the_error_of_a_service_is_the_error_of_the_edge(
     assert answer.headers.get("retry-after") == retry_after
 
 
-def test_a_wrong_state_has_mlflows_code_on_its_tracking_routes_only(edge: Edge) -> None:
-    for method in ("CreateExperiment", "CreateRegisteredModel"):
-        edge.raises(method, errors.FailedPrecondition("No."))
-
-    tracking = edge.ask("POST", CREATE, {"name": "a"})
-    registry = edge.ask("POST", "/api/2.0/mlflow/registered-models/create", {"name": "a"})
-
-    assert tracking.refusal() == (400, "INVALID_PARAMETER_VALUE", "No.")
-    assert registry.refusal() == (400, "INVALID_STATE", "No.")
-
-
 def test_a_bug_of_a_service_is_reported_without_its_cause(edge: Edge) -> None:
     edge.raises("CreateExperiment", RuntimeError("secret"))
 
