@@ -127,7 +127,7 @@ def test_a_successful_poll_is_logged_at_debug_and_a_refused_one_at_info(
         (answered,) = lines(stream, "rpc", 1)
         with pytest.raises(grpc.RpcError):
             platform.call("AccessService.ListTokenChecks", token="wrong")
-        assert platform.http("GET", "/health", "")[0] == 200
+        assert platform.status("/health", SERVICE_TOKEN) == 200
         _, refused, *_ = lines(stream, "rpc", 2)
         (edge,) = lines(stream, "http", 1)
     assert (answered["method"], answered["level"]) == ("ListTokenChecks", "DEBUG")
