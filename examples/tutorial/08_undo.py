@@ -7,4 +7,4 @@ client = MlflowClient()
 version = client.rollback("iris_classifier", "Production", comment="a drill")
 print(f"Back in Production: version {version.version}")
 for event in client.history("iris_classifier"):
-    print(f"{event.revision:3} {event.actor}: {event.action} {event.version} {event.comment}")
+    print(event.sentence)

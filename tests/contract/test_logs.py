@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
+import grpc
 import pytest
 from tests.support.hostile.requests import World
 from tests.support.platforms.access_platform import SERVICE_TOKEN, Platform, running_platform
@@ -116,6 +117,22 @@ def test_a_call_that_is_refused_has_a_line_too(platform: Platform) -> None:
     assert (call["code"], call["principal"], call["sent_bytes"]) == ("UNAUTHENTICATED", "", 0)
     assert edge["status"] == 401
     assert call["request"] == edge["request"]
+
+
+def test_a_successful_poll_is_logged_at_debug_and_a_refused_one_at_info(
+    platform: Platform,
+) -> None:
+    with log() as stream:
+        platform.call("AccessService.ListTokenChecks")
+        (answered,) = lines(stream, "rpc", 1)
+        with pytest.raises(grpc.RpcError):
+            platform.call("AccessService.ListTokenChecks", token="wrong")
+        assert platform.status("/health", SERVICE_TOKEN) == 200
+        _, refused, *_ = lines(stream, "rpc", 2)
+        (edge,) = lines(stream, "http", 1)
+    assert (answered["method"], answered["level"]) == ("ListTokenChecks", "DEBUG")
+    assert (refused["code"], refused["level"]) == ("UNAUTHENTICATED", "INFO")
+    assert (edge["path"], edge["level"]) == ("/health", "DEBUG")
 
 
 def test_no_secret_and_nothing_of_a_message_is_logged(

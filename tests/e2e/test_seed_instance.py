@@ -37,12 +37,18 @@ def home(tmp_path: Path) -> Iterator[LocalHome]:
 
 @pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHome]:
-    """A home with a long name, in which a script with settings of its own started an instance."""
+    """A home with a long name, in which a quiet script with settings of its own started one."""
     deep = tmp_path_factory.mktemp("started") / ("long" * 20) / "with spaces"
     deep.mkdir(parents=True)
-    theirs = {"MODELYARD_TOKEN": "a token for elsewhere", "MODELYARD_PORT": "no port"}
+    theirs = {
+        "MODELYARD_TOKEN": "a token for elsewhere",
+        "MODELYARD_PORT": "no port",
+        "MODELYARD_QUIET": "1",
+    }
     with local_home(deep, **theirs) as home:
-        assert home.run("-c", ASK).startswith("http://127.0.0.1:")
+        out, err = ended(home.start("-c", ASK))
+        assert out.startswith("http://127.0.0.1:")
+        assert err == ""
         yield home
 
 

@@ -208,7 +208,8 @@ class Follower:
             except OutOfRange:
                 call_soon(loop, self._forget_revisions)
             except (Error, ModelyardException) as error:
-                _log.info("the watch of %s ended: %s", name, error.message)
+                if not self._stopped.is_set():
+                    _log.info("the watch of %s ended: %s", name, error.message)
             call_soon(loop, self._changed.set)  # without a watch, each attempt is a poll
             self._stopped.wait(pause_s)
             pause_s = min(2 * pause_s, longest_s)

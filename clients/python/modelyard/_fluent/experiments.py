@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modelyard._environment import export, setting
-from modelyard._fluent.notices import notice
 from modelyard._fluent.state import client, process
+from modelyard._notices import notice
 from modelyard.entities import Experiment, ViewType
 from modelyard.exceptions import AlreadyExists, InvalidParameter, InvalidState, NotFound
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelyard._fluent.notices import notice
 from modelyard._fluent.registry import register_model
 from modelyard._fluent.runs import active_run, start_run
 from modelyard._fluent.state import client, process
+from modelyard._notices import notice
 from modelyard.entities import LoggedModelOutput
 from modelyard.exceptions import ModelyardException
 from modelyard.models.model import Model, ModelInfo

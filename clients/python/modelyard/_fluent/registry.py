@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, overload
 
 from modelyard._fluent.experiments import active_experiment_id
-from modelyard._fluent.notices import notice
 from modelyard._fluent.state import client, process
+from modelyard._notices import notice
 from modelyard.entities import LoggedModel, LoggedModelStatus
 from modelyard.entities.model_registry import ModelVersion, RegisteredModel
 

@@ -12,8 +12,8 @@ from modelyard._fluent import heartbeats
 from modelyard._fluent.context import context_tags
 from modelyard._fluent.ending import end_briefly, end_runs_with_process
 from modelyard._fluent.experiments import active_experiment_id
-from modelyard._fluent.notices import notice
 from modelyard._fluent.state import client, process, thread
+from modelyard._notices import notice
 from modelyard.entities import Run, RunStatus
 from modelyard.exceptions import InvalidParameter, InvalidState, Unimplemented
 

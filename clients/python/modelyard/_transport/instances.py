@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from modelyard._notices import notice
 from modelyard._transport.locks import is_locked, locked
 from modelyard.exceptions import (
     InvalidState,
@@ -115,9 +116,7 @@ def ensure(folder: Path) -> Instance:
         found = running(folder)
     if found is None:
         raise _failed(folder, "", "It stopped right after it had started")
-    sys.stderr.write(
-        f"modelyard: started a local instance in {folder} (stop it with: modelyard down)\n"
-    )
+    notice("started a local instance in %s (stop it with: modelyard down)", folder)
     return found
 
 

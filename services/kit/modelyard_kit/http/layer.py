@@ -24,6 +24,9 @@ Observe = Callable[[Exchange, str, float], None]
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _SERVER_ERROR = 500
 _METHOD_NOT_ALLOWED = 405
+_OK = 200
+_POLLS = {"/health", "/ping", "/metrics"}
+"""Paths that probes request every few seconds; at INFO they would fill an idle server's log."""
 
 
 class Layer:
@@ -97,7 +100,9 @@ class Layer:
         attributes["http.response.status_code"] = exchange.status
         failed = exchange.status >= _SERVER_ERROR
         exchange.span.end(attributes, failed=failed, name=f"{method} {exchange.label}")
-        logger.info(
+        is_quiet = exchange.path in _POLLS and exchange.status == _OK
+        logger.log(
+            logging.DEBUG if is_quiet else logging.INFO,
             "http",
             extra={
                 "method": method,

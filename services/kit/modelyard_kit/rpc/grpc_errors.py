@@ -135,7 +135,7 @@ def from_rpc(error: grpc.RpcError, service: str) -> errors.Error:
         overloaded = errors.ResourceExhausted(f"{service} is overloaded; retry.")
         return overloaded.after(_RETRY_AFTER_S)
     if code is grpc.StatusCode.CANCELLED:
-        return errors.Cancelled(f"The call to {service} was cancelled.")
+        return errors.Cancelled(f"{service} did not answer: the call was cancelled.")
     # No claim that nothing was written: an earlier attempt of a retried call may have arrived.
     if any(text in str(error) for text in _UNREACHED):
         return errors.Unavailable(f"{service} cannot be reached. Try again.")

@@ -39,6 +39,8 @@ _MAX_ACTOR_LENGTH = 128
 _READ = {"authorization", "idempotency-key", request_ids.HEADER, "x-modelyard-user", tracing.HEADER}
 _FAULTS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
 """Codes that mark the span of a trace as a failure of the server."""
+_POLLS = {"ListTokenChecks"}
+"""RPCs that services call every few seconds; at INFO they would fill the log of an idle service."""
 
 
 def wrap(
@@ -232,7 +234,9 @@ def _observe(exchange: _Exchange, context: grpc.ServicerContext, seconds: float)
     service = method.containing_service.name
     rpc_duration.labels(service, method.name, code).observe(seconds)
     exchange.span.end({"rpc.response.status_code": code}, failed=code in _FAULTS)
-    logger.info(
+    is_quiet = method.name in _POLLS and code == grpc.StatusCode.OK.name
+    logger.log(
+        logging.DEBUG if is_quiet else logging.INFO,
         "rpc",
         extra={
             "service": service,

@@ -373,7 +373,8 @@ class ClientSettings(TlsSettings, SecretTokenSettings, HomeSettings):
         "`true` logs in the background wherever `synchronous` is left out", default=False
     )
     quiet: bool = setting(
-        "`1` turns off the lines on stderr about runs, logged models and registered versions",
+        "`1` turns off the lines on stderr about runs, logged models, registered versions and "
+        "the local instance",
         default=False,
         shown="off",
     )

@@ -1,4 +1,4 @@
-"""Lines about what was logged, as records of the logger `modelyard` at level INFO.
+"""Lines about what was logged, registered or started: INFO records of the logger `modelyard`.
 
 They go to stderr, in one short line each, unless the script configures logging: then its handlers
 get them. `MODELYARD_QUIET=1` turns them off, as does `logging.getLogger("modelyard").setLevel`.
