@@ -46,7 +46,7 @@ COMMANDS = {
     "gateway": ["gateway"],
     "server": [
         *("up", "demo", "migrate", "tokens", "doctor", "backup", "restore", "gc", "erase"),
-        *("import mlflow", "export mlflow"),
+        *("models rollback", "models protect", "models delete", "import mlflow", "export mlflow"),
     ],
 }
 IMPORT_AND_ASK = """
