@@ -22,6 +22,7 @@ from modelyard.exceptions import InvalidParameter, MlflowException
 from modelyard.models import ColSpec, Model, ModelSignature, Schema, infer_signature
 from modelyard.models._describe import describe
 from modelyard.models._enforce import enforce_schema
+from modelyard.models._example import read_example, read_served
 from modelyard.models._folder import local_path_of_artifact
 
 CYCLIC: list[Any] = []
@@ -212,6 +213,52 @@ def test_a_served_example_with_holes_fits_the_signature(tmp_path: Path) -> None:
     assert signature.inputs is not None
     fitting = enforce_schema(request, signature.inputs)
     assert (str(fitting["n"].dtype), fitting["n"].tolist()) == ("Int64", [31, pd.NA])
+
+
+@pytest.mark.parametrize("make", [sparse.csr_matrix, sparse.csc_array, sparse.coo_matrix])
+def test_a_sparse_example_is_stored_as_a_matrix_and_not_served(make: Any, tmp_path: Path) -> None:
+    matrix = make(np.array([[0.0, 1.5], [np.nan, 0.0]]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = described(tmp_path, (matrix, {"p": 1}), lambda _data, _params: [1])
+    assert [file.name for file in tmp_path.iterdir()] == ["input_example.json"]
+    stored = read_example(tmp_path, model.saved_input_example_info)
+    assert stored.format == ("csc" if make is sparse.csc_array else "csr")
+    np.testing.assert_array_equal(stored.toarray(), matrix.toarray())
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        np.array([[1.5, np.nan]]),
+        np.array([[np.nan]], np.float32),
+        {"x": np.array([np.nan, 2.0]), "n": np.array([1])},
+        {"when": dt.datetime(2026, 1, 31, tzinfo=dt.UTC), "day": dt.date(2026, 1, 31)},
+    ],
+    ids=repr,
+)
+def test_arrays_with_nan_and_times_are_stored_and_served(example: Any, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = described(tmp_path, example, lambda _data, _params: [1])
+    assert model.signature is not None
+    assert model.signature.inputs is not None
+    inputs = model.signature.inputs
+    served, given = enforce_schema(read_served(tmp_path), inputs), enforce_schema(example, inputs)
+    if isinstance(example, dict) and "x" not in example:
+        assert served["when"].tolist() == given["when"].tolist()
+    else:
+        np.testing.assert_equal(served, given)
+        stored = read_example(tmp_path, model.saved_input_example_info)
+        np.testing.assert_equal(enforce_schema(stored, inputs), given)
+
+
+@pytest.mark.parametrize("held", [["a", None], [2**60 + 1, None], [True, None], [[1], None]])
+def test_other_objects_are_no_floats_with_holes(held: list[Any]) -> None:
+    array = np.empty(2, object)
+    array[:] = held
+    with pytest.raises(InvalidParameter, match="The input must be float64, got object"):
+        enforce_schema(array, infer_signature(np.ones(1)).inputs or Schema([]))
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_a_damaged_example_does_not_keep_the_model_from_predicting(
         _ = loaded.input_example
 
 
-@pytest.mark.parametrize("example", [np.array([[np.nan]]), [object()], {"a": object()}])
+@pytest.mark.parametrize("example", [np.array([[np.inf]]), [object()], {"a": object()}])
 def test_an_example_json_has_no_form_for_is_left_out_with_a_warning(
     tmp_path: Path, example: Any
 ) -> None:

@@ -271,10 +271,29 @@ def cast_tensor(array: Any, spec: TensorSpec) -> Any:
         return array.astype(target)  # of another byte order
     if target.kind == "O":
         return array.astype(object)
+    if target.kind == "f" and array.dtype.kind == "O":
+        array = null_as_nan(array)
     values = array.data if hasattr(array, "getnnz") else array
     if array.dtype.kind not in "biuf" or not keeps_meaning(values, target):
         raise InvalidParameter(f"{_tensor_name(spec)} must be {spec.dtype}, got {array.dtype}.")
     return array.astype(target)
+
+
+def null_as_nan(array: Any) -> Any:
+    """Return an array of numbers and None, JSON's NaN, as floats; others as they are."""
+    import numpy as np
+    import pandas as pd
+
+    if array.dtype.kind != "O" or not isinstance(array, np.ndarray):  # a sparse matrix
+        return array
+    flat = array.ravel()
+    missing = np.array([value is None for value in flat], bool)
+    present = pd.Series(flat[~missing], dtype=object).infer_objects().to_numpy()
+    if not missing.any() or (present.size and not keeps_meaning(present, np.dtype(float))):
+        return array
+    floats = np.full(array.size, np.nan)
+    floats[~missing] = present
+    return floats.reshape(array.shape)
 
 
 def _tensor_name(spec: TensorSpec) -> str:

@@ -47,7 +47,8 @@ def describe(
     if signature is None and predict is not None:
         is_sound = _infer(model, example, predict)
     info = model.saved_input_example_info
-    if info is not None and not (is_sound and _fits(model.signature, folder)):
+    is_served = info is not None and "serving_input_path" in info
+    if info and is_served and not (is_sound and _fits(model.signature, folder)):
         _example.keep_from_serving(folder, info)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from modelyard.exceptions import InvalidParameter
+from modelyard.models._cast import null_as_nan
 
 _EXAMPLE = "input_example.json"
 _SERVING_EXAMPLE = "serving_input_example.json"
@@ -18,15 +20,17 @@ _WITH_PARAMS = 2
 def write_example(folder: Path, example: Any) -> dict[str, Any]:
     """Write both files and return `saved_input_example_info` for the MLmodel file.
 
+    Of a sparse matrix there is no request, which would have to be dense.
+
     Args:
         folder: The model folder.
-        example: A DataFrame, numpy array, dict or list of inputs; or a tuple of one of these and
-            the params of a prediction.
+        example: A DataFrame, numpy array, sparse matrix, dict or list of inputs; or a tuple of one
+            of these and the params of a prediction.
 
     Raises:
         InvalidParameter: The example cannot be written as JSON.
     """
-    info: dict[str, Any] = {"artifact_path": _EXAMPLE, "serving_input_path": _SERVING_EXAMPLE}
+    info: dict[str, Any] = {"artifact_path": _EXAMPLE}
     data, params = split_params(example)
     try:
         kind, stored, served = _forms(data)
@@ -34,14 +38,17 @@ def write_example(folder: Path, example: Any) -> dict[str, Any]:
         if params:
             info["params"] = "true"  # MLmodel files have it as text
             stored = {"inputs": stored, "params": _plain(params)}
-            served["params"] = _plain(params)
-        texts = json.dumps(stored, allow_nan=False), json.dumps(served, allow_nan=False)
+        texts = {_EXAMPLE: json.dumps(stored, allow_nan=False)}
+        if served is not None:
+            request = served | ({"params": _plain(params)} if params else {})
+            texts[_SERVING_EXAMPLE] = json.dumps(request, allow_nan=False)
+            info["serving_input_path"] = _SERVING_EXAMPLE
     except (TypeError, ValueError, OverflowError, RecursionError, AttributeError) as unwritable:
         raise InvalidParameter(
-            "The input example cannot be written as JSON: give a DataFrame, a numpy array, a dict "
-            "or a list, of finite numbers, text and times."
+            "The input example cannot be written as JSON: give a DataFrame, a numpy array, a "
+            "sparse matrix, a dict or a list, of finite numbers, text and times."
         ) from unwritable
-    for name, text in zip((_EXAMPLE, _SERVING_EXAMPLE), texts, strict=True):
+    for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     return info
 
@@ -71,11 +78,16 @@ def split_params(example: Any) -> tuple[Any, dict[str, Any]]:
     return example, {}
 
 
-def _forms(data: Any) -> tuple[dict[str, str], Any, dict[str, Any]]:
+def _forms(data: Any) -> tuple[dict[str, str], Any, dict[str, Any] | None]:
     """Return the MLmodel entry for an example, the content of its file, and a request body."""
     import numpy as np
     import pandas as pd
+    from scipy import sparse
 
+    if sparse.issparse(data):
+        matrix = data if data.format == "csc" else data.tocsr()
+        parts = {name: getattr(matrix, name) for name in ("data", "indices", "indptr", "shape")}
+        return {"type": f"sparse_matrix_{matrix.format}"}, _plain(parts), None
     table = data.to_frame() if isinstance(data, pd.Series) else data
     if isinstance(table, pd.DataFrame):
         if not table.columns.is_unique:
@@ -99,12 +111,22 @@ def _no_form(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Convert arrays inside a dict or list to lists."""
+    """Convert arrays inside a dict or list to lists, with None for NaN, and times to text."""
+    import numpy as np
+
     if isinstance(value, Mapping):
         return {str(key): _plain(member) for key, member in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(element) for element in value]
-    return value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, dt.date):  # also a datetime
+        return value.isoformat()
+    if not hasattr(value, "tolist"):
+        return value
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    if kind in {"m", "M"}:  # their lists may be of nanoseconds
+        raise TypeError(value.dtype)
+    with_null: Any = np.where(np.isnan(value), None, value) if kind == "f" else value
+    return with_null.tolist()
 
 
 def read_example(folder: Path, info: dict[str, Any] | None) -> Any:
@@ -131,11 +153,12 @@ def _read(stored: Any, kind: str) -> Any:
     if kind == "dataframe":
         return pd.DataFrame(stored["data"], columns=stored.get("columns"))
     if kind == "ndarray" and isinstance(stored, Mapping):
-        return {name: np.asarray(array) for name, array in stored.items()}
+        return {name: null_as_nan(np.asarray(array)) for name, array in stored.items()}
     if kind == "ndarray":
-        return np.asarray(stored)
+        return null_as_nan(np.asarray(stored))
     matrices = {"sparse_matrix_csr": sparse.csr_matrix, "sparse_matrix_csc": sparse.csc_matrix}
     if kind in matrices:
-        parts = stored["data"], stored["indices"], stored["indptr"]
+        data = null_as_nan(np.asarray(stored["data"]))
+        parts = data, stored["indices"], stored["indptr"]
         return matrices[kind](parts, shape=tuple(stored["shape"]))
     return stored
