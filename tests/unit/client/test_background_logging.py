@@ -161,3 +161,13 @@ def test_logging_in_the_background_does_not_wait_for_the_server(client: MlflowCl
         first.wait()
         second.wait()
     assert client.get_run(run_id).data.metrics == {"m": 1}
+
+
+def test_a_warning_of_the_server_is_shown_for_a_call_in_the_background(
+    client: MlflowClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_id = client.create_run("0").info.run_id
+    request = tracking_pb2.LogParamRequest(run_id=run_id, key="p", value="x" * 7000)
+    background.submit(client.tracking_uri, [(request, tracking_pb2.LogParamResponse)]).wait()
+    (record,) = (record for record in caplog.records if record.levelname == "WARNING")
+    assert "'p'" in record.getMessage()

@@ -35,6 +35,13 @@ def proxy(port: int) -> Iterator[Proxy]:
         yield proxy
 
 
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attempts follow each other, and waits are reported, a hundred times sooner."""
+    monkeypatch.setattr("modelyard._transport.rpc._FIRST_BACKOFF_S", 0.002)
+    monkeypatch.setattr("modelyard._transport.outages._QUIET_S", 0.02)
+
+
 def test_a_change_waits_for_minutes_and_a_question_for_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -65,6 +72,7 @@ def test_a_change_waits_as_long_as_is_set(
         client.create_experiment("iris")
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_change_waits_for_a_server_that_answers_that_it_is_unavailable(
     port: int, recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -109,6 +117,7 @@ def test_an_interrupt_ends_the_wait(proxy: Proxy, recorder: Recorder) -> None:
         client.create_experiment("iris")
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_script_that_ends_does_not_wait(proxy: Proxy, recorder: Recorder) -> None:
     client = MlflowClient(f"grpc://127.0.0.1:{proxy.port}")
     assert client.get_experiment("7").experiment_id == "7"

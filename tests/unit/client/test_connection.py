@@ -205,3 +205,15 @@ def test_a_home_that_is_a_file_is_refused_with_the_variable_that_names_it(
     monkeypatch.setenv("MODELYARD_HOME", str(tmp_path / "home"))
     with pytest.raises(InvalidState, match="MODELYARD_HOME"):
         instances.ensure(instances.home())
+
+
+def test_a_relative_home_is_the_same_one_in_another_folder(
+    platform: Embedded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as environment:
+        environment.chdir(platform.home.parent)
+        environment.setenv("MODELYARD_HOME", platform.home.name)
+        with connections.isolated():
+            assert connections.connect(None).uri == platform.http
+            environment.chdir("/")
+            assert instances.home() == platform.home

@@ -213,3 +213,10 @@ def test_a_thread_that_starts_a_run_leaves_sigterm_alone() -> None:
     with ThreadPoolExecutor(1) as pool:
         pool.submit(_trial, 1).result()
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(("code", "status"), [(None, "FINISHED"), (0, "FINISHED"), (3, "FAILED")])
+def test_the_exit_code_decides_how_the_run_of_a_block_ended(code: int | None, status: str) -> None:
+    with pytest.raises(SystemExit), modelyard.start_run() as run:
+        sys.exit(code)
+    assert modelyard.get_run(run.info.run_id).info.status == status

@@ -197,7 +197,9 @@ def _failure_of(item: _Item) -> BaseException | None:
     from modelyard._transport import rpc
 
     try:
-        rpc.call(item.uri, item.request, item.reply)
+        answered = rpc.call(item.uri, item.request, item.reply)
+        for warning in getattr(answered, "warnings", ()):
+            _logger.warning("%s", warning)  # the line that logged it is not on this thread's stack
     except ModelyardException as failure:
         return failure
     except Exception as failure:  # noqa: BLE001 - the thread must go on; `wait` raises it

@@ -23,7 +23,10 @@ _RUN_ID_VARIABLES = ("MODELYARD_RUN_ID", "MLFLOW_RUN_ID")
 
 
 class ActiveRun(Run):
-    """A run that ends with its `with` block: FINISHED, or FAILED by an exception."""
+    """A run that ends with its `with` block: FINISHED, or FAILED by an exception.
+
+    `sys.exit()` and `sys.exit(0)` report success, and so do their runs.
+    """
 
     def __enter__(self) -> Self:
         return self
@@ -34,12 +37,13 @@ class ActiveRun(Run):
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        succeeded = isinstance(value, SystemExit) and not value.code
         # The block may have ended it already, or started others without ending them.
         while any(run.info.run_id == self.info.run_id for run in thread.runs):
             if kind is None:
                 end_run()
             else:
-                _end_failed()
+                _end_briefly("FINISHED" if succeeded else "FAILED")
 
 
 def start_run(
@@ -190,11 +194,11 @@ def end_run(status: str = "FINISHED") -> None:
         client().set_terminated(run_id, status)
 
 
-def _end_failed() -> None:
+def _end_briefly(status: str) -> None:
     run_id = thread.runs.pop().info.run_id
     if run_id in process.open_run_ids:
         process.open_run_ids.discard(run_id)
-        end_briefly(run_id, "FAILED")
+        end_briefly(run_id, status)
 
 
 def active_run() -> Run | None:

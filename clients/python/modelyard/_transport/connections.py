@@ -254,7 +254,10 @@ def _connect(uri: str | None) -> Connection:
     if uri is None:
         from modelyard._transport import instances
 
-        instance = instances.ensure(instances.home())
+        home = instances.home()
+        if "MODELYARD_HOME" in os.environ:
+            export("HOME", str(home))  # absolute, also for children and after a change of folder
+        instance = instances.ensure(home)
         targets = Targets(instance.socket, instance.socket)
         return Connection(uri=instance.http, targets=targets, is_local=True)
     parts = check(uri)
