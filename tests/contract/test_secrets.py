@@ -47,6 +47,11 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Non
         f"tracking --registry-target http://{USER}@{CLOSED}",
         f"tracking --listen {USER}@host",
         f"gateway --tracking-public-target http://{USER}@{CLOSED}",
+        f"http://{USER}@{CLOSED}",
+        f"import http://{USER}@{CLOSED}",
+        f"gc http://{USER}@{CLOSED}",
+        f"tokens create --name x --role http://{USER}@{CLOSED}",
+        f"run http://{USER}@{CLOSED}/script.py",
         f"import mlflow --from http://{USER}@{CLOSED}",
         f"import mlflow --from http://ada:x/{SECRET}@{CLOSED}",
         f"import mlflow --from ada:{SECRET}@{CLOSED}",
@@ -93,6 +98,8 @@ def test_a_command_works_with_the_credentials_of_its_address(
     platform = Embedded(UpSettings(home=tmp_path / "up", port=0, grpc_port=0, token_file=file))
     try:
         uri = platform.http.replace("//", f"//{USER}%20of%20the%20services@")
+        for name in ("PORT", "GRPC_PORT"):  # the doctor checks that they are free
+            monkeypatch.setenv(f"MODELYARD_{name}", "0")
         assert main(["doctor", "--tracking-uri", uri, "--home", str(tmp_path / "none")]) == 0
         monkeypatch.setenv("MODELYARD_TRACKING_URI", uri)
         assert main(["tokens", "list"]) == 0

@@ -23,6 +23,7 @@ from modelyard import _script
 from modelyard._transport import instances
 from modelyard.command_line import USAGE_ERROR, Parser, similar
 from modelyard.exceptions import ModelyardException
+from modelyard.redaction import redacted_text
 
 _GROUP = "modelyard.commands"
 _COMMANDS = {
@@ -39,7 +40,7 @@ _COMMANDS = {
         "migrate": "upgrade databases to the schema of this version",
     },
     "Models": {
-        "run": "run a script that imports mlflow on Modelyard's SDK",
+        "run": "run an unchanged script that imports mlflow, with this SDK",
         "models serve": "serve the version that a model URI resolves to, over HTTP",
         "models rollback": "reinstate an earlier holder of a stage or an alias",
         "models protect": "protect a model from deletion",
@@ -151,7 +152,7 @@ def _refuse(typed: str, shown: str, known: Iterable[str]) -> int:
     hint = f"; did you mean '{named[0]}'?" if named else similar(typed, known)
     # A mistyped first word: what follows it may be an argument.
     hint = hint or similar(shown, known) or f"; expected one of {', '.join(sorted(known))}"
-    print(f"modelyard: unknown command '{shown}'{hint}", file=sys.stderr)
+    print(redacted_text(f"modelyard: unknown command '{shown}'{hint}"), file=sys.stderr)
     return USAGE_ERROR
 
 

@@ -61,17 +61,17 @@ def install_as_mlflow() -> None:
             name=_THEIRS,
         )
     if not _is_installed():
-        sys.meta_path.insert(0, _Finder(_THEIRS))
+        sys.meta_path.insert(0, _installed)
 
 
 def answer_imports() -> None:
     """Answer imports of submodules that this package has under another name, or lacks."""
-    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.append(_Finder(_OURS))
+    if not any(isinstance(finder, Finder) and finder.root == _OURS for finder in sys.meta_path):
+        sys.meta_path.append(Finder(_OURS))
 
 
 def _is_installed() -> bool:
-    return any(isinstance(finder, _Finder) and finder.root == _THEIRS for finder in sys.meta_path)
+    return _installed in sys.meta_path
 
 
 def missing_attribute(module: str) -> Callable[[str], Any]:
@@ -137,7 +137,7 @@ def _warn(text: str) -> None:
         warnings.warn_explicit(text, UserWarning, frame.f_code.co_filename, frame.f_lineno)
 
 
-class _Finder:
+class Finder:
     """Finds modules of this package under MLflow's paths.
 
     Args:
@@ -215,3 +215,6 @@ class _Same:
 
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__ = self._spec  # the import has replaced it
+
+
+_installed = Finder(_THEIRS)

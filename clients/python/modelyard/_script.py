@@ -14,6 +14,7 @@ from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 
 from modelyard._drop_in import install_as_mlflow
+from modelyard.redaction import redacted_text
 
 _SCRIPT = "_MODELYARD_SCRIPT"
 """Variable that names the script to the processes it spawns."""
@@ -65,7 +66,7 @@ def _run_module(words: list[str]) -> None:
 
 def _run_script(words: list[str]) -> None:
     path = Path(words[0])
-    code = _compiled(path)
+    code = _compiled(words[0])
     install_as_mlflow()
     sys.argv = words
     if not sys.flags.safe_path:
@@ -79,12 +80,13 @@ def _run_script(words: list[str]) -> None:
     exec(code, main.__dict__)  # noqa: S102 - runs the user's script
 
 
-def _compiled(path: Path) -> CodeType:
+def _compiled(given: str) -> CodeType:
     try:
-        source = path.read_bytes()
+        source = Path(given).read_bytes()
     except OSError as error:
-        _parser().error(f"can't open file '{path}': {error.strerror}")
-    return compile(source, str(path), "exec")
+        shown = redacted_text(given)
+        _parser().error(f"can't open file '{shown}': {error.strerror}")
+    return compile(source, given, "exec")
 
 
 def _report(error: BaseException) -> int:
@@ -105,4 +107,4 @@ def _below_this_module(trace: TracebackType | None) -> TracebackType | None:
 
 if __name__ == "__mp_main__":  # in a process that a script has spawned
     install_as_mlflow()
-    exec(_compiled(Path(os.environ[_SCRIPT])), globals())  # noqa: S102 - runs the user's script
+    exec(_compiled(os.environ[_SCRIPT]), globals())  # noqa: S102 - runs the user's script

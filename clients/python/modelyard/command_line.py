@@ -11,6 +11,8 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
+from modelyard.redaction import redacted_text
+
 USAGE_ERROR = 2
 _EXIT_CODES = "Exit codes: 0 done or stopped, 1 refused or failed, 2 usage, 130 Ctrl-C."
 _WIDTH = 80
@@ -55,7 +57,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit with one line: the error, and how to get help."""
-        line = " ".join(message.split())
+        line = " ".join(redacted_text(message).split())
         line += "" if line.endswith((".", "?")) else "."
         self.exit(USAGE_ERROR, f"{self.prog}: {line} See: {self.prog} --help\n")
 

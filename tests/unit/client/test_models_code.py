@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import pickle
 import sys
 from pathlib import Path
@@ -62,6 +64,22 @@ def test_a_name_of_mlflow_is_known_only_while_a_model_is_loaded(code: Path, tmp_
     pyfunc.save_model(tmp_path / "m", python_model=code)
     pyfunc.load_model(tmp_path / "m", allow_pickle=True)
     assert not [name for name in sys.modules if name.partition(".")[0] == "mlflow"]
+
+
+def test_a_module_that_a_model_imports_of_mlflow_is_ours_and_not_left(tmp_path: Path) -> None:
+    source = (
+        "from mlflow.entities.run import Run\nfrom mlflow.models.model import Model\n"
+        "from mlflow.pyfunc.model import PythonModel\nfrom mlflow.models import set_model\n"
+        "import modelyard.entities, modelyard.models\n"
+        "assert (Run, Model) == (modelyard.entities.Run, modelyard.models.Model)\n"
+        "set_model(lambda model_input: model_input)\n"
+    )
+    loaded = pyfunc.load_model(saved(tmp_path, source), allow_pickle=True)
+    assert loaded.predict(FRAME)["a"].tolist() == [1.0, 2.0]
+    assert not [name for name in sys.modules if name.partition(".")[0] == "mlflow"]
+    assert importlib.util.find_spec("mlflow") is None
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("mlflow")
 
 
 def test_the_packages_a_file_imports_are_its_requirements(tmp_path: Path) -> None:

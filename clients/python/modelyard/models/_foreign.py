@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, Self
 
+from modelyard._drop_in import Finder
 from modelyard.exceptions import InvalidParameter
 
 _PACKAGE = "mlflow"
@@ -29,21 +30,6 @@ _OURS = {
     "mlflow.pyfunc.model._FunctionPythonModel": "modelyard.models._python_model:FunctionModel",
     "mlflow.pyfunc.utils.data_validation.FuncInfo": f"{__name__}:Anything",
     "mlflow.pyfunc.utils.data_validation._validate_model_input": f"{__name__}:as_given",
-}
-# Names that a model's code imports, by their names in MLflow.
-_MODULES = {
-    "mlflow": "modelyard",
-    "mlflow.artifacts": "modelyard.artifacts",
-    "mlflow.entities": "modelyard.entities",
-    "mlflow.exceptions": "modelyard.exceptions",
-    "mlflow.models": "modelyard.models",
-    "mlflow.models.signature": "modelyard.models.signature",
-    "mlflow.pyfunc": "modelyard.pyfunc",
-    "mlflow.pyfunc.model": "modelyard.pyfunc",
-    "mlflow.sklearn": "modelyard.sklearn",
-    "mlflow.tracking": "modelyard.tracking",
-    "mlflow.types": "modelyard.types",
-    "mlflow.types.schema": "modelyard.types.schema",
 }
 _lock = threading.RLock()
 
@@ -95,7 +81,7 @@ def needs(what: str) -> InvalidParameter:
 
 @contextmanager
 def importable() -> Iterator[None]:
-    """Let `import mlflow` find our modules while a model is being loaded.
+    """Let `import mlflow` find our modules while a model is being loaded, and leave none behind.
 
     No effect where MLflow is installed. One model is loaded at a time.
     """
@@ -103,13 +89,14 @@ def importable() -> Iterator[None]:
         if find_spec(_PACKAGE) is not None:
             yield
             return
-        for theirs, ours in _MODULES.items():
-            sys.modules[theirs] = importlib.import_module(ours)
+        finder = Finder(_PACKAGE)
+        sys.meta_path.insert(0, finder)
         try:
             yield
         finally:
-            for theirs in _MODULES:
-                del sys.modules[theirs]
+            sys.meta_path.remove(finder)
+            for name in [name for name in sys.modules if name.partition(".")[0] == _PACKAGE]:
+                del sys.modules[name]
 
 
 @contextmanager
