@@ -253,9 +253,11 @@ def test_arrays_with_nan_and_times_are_stored_and_served(example: Any, tmp_path:
         np.testing.assert_equal(enforce_schema(stored, inputs), given)
 
 
-@pytest.mark.parametrize("held", [["a", None], [2**60 + 1, None], [True, None], [[1], None]])
+@pytest.mark.parametrize(
+    "held", [["a", None], [2**60 + 1, None], [2**53 + 1, 0.5, None], [True, None], [[1], None]]
+)
 def test_other_objects_are_no_floats_with_holes(held: list[Any]) -> None:
-    array = np.empty(2, object)
+    array = np.empty(len(held), object)
     array[:] = held
     with pytest.raises(InvalidParameter, match="The input must be float64, got object"):
         enforce_schema(array, infer_signature(np.ones(1)).inputs or Schema([]))
@@ -266,6 +268,7 @@ def test_other_objects_are_no_floats_with_holes(held: list[Any]) -> None:
     [
         (pd.array([True, None], dtype="boolean"), "boolean", "must be boolean, but has missing"),
         ([1.5, None], "long", "must be long, but has missing values"),
+        (pd.Series([2**53 + 1, 0.5], dtype=object), "double", "must be double, got float or int"),
         (pd.Series([1e300], dtype=object), "float", "has values that do not fit its type float"),
         (pd.Categorical(["a"]), "long", "must be long, got categories of str"),
     ],

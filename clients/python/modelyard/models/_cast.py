@@ -142,23 +142,31 @@ def _plain(present: Any, own: Any, target: Any, *, whole: bool) -> Any:
         target: Type to convert them to.
         whole: Whether whole floats are integers, as in a column whose missing values are NaN.
     """
-    import pandas as pd
-
     if own is None:
         return None
     if not len(present):
         return present.to_numpy(dtype=target)
-    if own.kind == "O":
-        # None in a JSON row makes an object column.
-        found = pd.Series(present.tolist(), dtype=object).infer_objects()
-        if found.dtype.kind not in "biuf":
-            return None
-        present, own = found, found.dtype
-    values: Any = present.to_numpy(dtype=own)
+    # None in a JSON row makes an object column.
+    values = _numbers(present.tolist()) if own.kind == "O" else present.to_numpy(dtype=own)
+    if values is None:
+        return None
     if whole and target.kind == "i" and values.dtype.kind == "f":
         is_whole = (abs(values) <= _EXACT_BELOW[8]).all() and (values % 1 == 0).all()
         return values.astype("int64") if is_whole else values
     return values
+
+
+def _numbers(values: list[Any]) -> Any:
+    """Return objects as a numpy array; None if these are no numbers or an int is rounded."""
+    import numpy as np
+    import pandas as pd
+
+    found = pd.Series(values, dtype=object).infer_objects().to_numpy()
+    if found.dtype.kind not in "biuf":
+        return None
+    ints = [value for value in values if isinstance(value, int | np.integer)]
+    rounds = found.dtype.kind == "f" and any(int(float(value)) != value for value in ints)
+    return None if rounds else found
 
 
 def keeps_meaning(values: Any, target: Any) -> bool:
@@ -282,17 +290,17 @@ def cast_tensor(array: Any, spec: TensorSpec) -> Any:
 def null_as_nan(array: Any) -> Any:
     """Return an array of numbers and None, JSON's NaN, as floats; others as they are."""
     import numpy as np
-    import pandas as pd
 
     if array.dtype.kind != "O" or not isinstance(array, np.ndarray):  # a sparse matrix
         return array
     flat = array.ravel()
     missing = np.array([value is None for value in flat], bool)
-    present = pd.Series(flat[~missing], dtype=object).infer_objects().to_numpy()
-    if not missing.any() or (present.size and not keeps_meaning(present, np.dtype(float))):
-        return array
     floats = np.full(array.size, np.nan)
-    floats[~missing] = present
+    if not missing.all():
+        present = _numbers(flat[~missing].tolist())
+        if not missing.any() or present is None or not keeps_meaning(present, floats.dtype):
+            return array
+        floats[~missing] = present
     return floats.reshape(array.shape)
 
 
