@@ -14,7 +14,7 @@ from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 
 from modelyard._drop_in import install_as_mlflow
-from modelyard.redaction import redacted_text
+from modelyard.redaction import redacted, redacted_text
 
 _SCRIPT = "_MODELYARD_SCRIPT"
 """Variable that names the script to the processes it spawns."""
@@ -57,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run_module(words: list[str]) -> None:
+    if not all(part.isidentifier() for part in words[0].split(".")):
+        _parser().error(f"'{redacted(words[0])}' is not the name of a module")
     install_as_mlflow()
     sys.argv = words
     if not sys.flags.safe_path:

@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
-from modelyard.redaction import redacted_text
+from modelyard.redaction import redacted, redacted_text
 
 USAGE_ERROR = 2
 _EXIT_CODES = "Exit codes: 0 done or stopped, 1 refused or failed, 2 usage, 130 Ctrl-C."
@@ -52,7 +52,7 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         options, left = self.parse_known_args(args, namespace)
         if left:
-            self.error(f"unexpected argument '{left[0]}'")
+            self.error(f"unexpected argument '{redacted(left[0])}'")
         return options
 
     def error(self, message: str) -> NoReturn:
