@@ -8,16 +8,12 @@ command that the image of a role starts is tried with the extra of that role, th
 from __future__ import annotations
 
 import re
-import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.processes.installed import ROOT, succeed
-
-UV = ROOT / ".cache" / "installer" / "bin" / "uv"
-"""`make install` sets it up."""
+from tests.support.processes.installed import ROOT, installed_in, succeed
 
 IMPORTED = {
     "sklearn": ["modelyard.sklearn", "modelyard.pyfunc", "sklearn", "skops.io", "yaml", "rich"],
@@ -72,17 +68,11 @@ def install(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Install:
     """Install an extra into an empty environment, always at one path, and return its `bin`."""
     folder = tmp_path_factory.mktemp("extras") / "venv"
 
-    def install(extra: str) -> Path:
-        cache = {"UV_CACHE_DIR": str(ROOT / ".cache" / "uv")}
-        succeed(UV, "venv", "--quiet", "--clear", "--python", sys.executable, folder, **cache)
-        succeed(
-            *(UV, "pip", "install", "--quiet", "--python", folder / "bin" / "python"),
-            *("--constraint", "requirements.lock", f"modelyard[{extra}] @ {wheel.as_uri()}"),
-            **cache,
-        )
-        return folder / "bin"
+    def of_extra(extra: str) -> Path:
+        requirement = f"modelyard[{extra}] @ {wheel.as_uri()}"
+        return installed_in(folder, "--constraint", "requirements.lock", requirement).parent
 
-    return install
+    return of_extra
 
 
 @pytest.fixture(scope="module")
