@@ -132,7 +132,9 @@ def search_versions(session: Session, search: Search) -> tuple[Sequence[ModelVer
     ]
     keys = _keys(search, _VERSION_ORDER, default)
     rows = select(ModelVersion).options(
-        selectinload(ModelVersion.tags), selectinload(ModelVersion.aliases)
+        selectinload(ModelVersion.tags),
+        selectinload(ModelVersion.aliases),
+        selectinload(ModelVersion.damaged),
     )
     return _page(session, rows, search, keys, _version_condition)
 

@@ -341,3 +341,16 @@ class StoredObject(Base):
 
     Unix time in milliseconds.
     """
+
+
+class DamagedObject(Base):
+    """An object whose bytes were found wrong or missing, until they are there again.
+
+    It describes the store, so backups leave it out.
+    """
+
+    __tablename__ = "damaged_object"
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    missing: Mapped[bool] = mapped_column(Boolean)
+    found_ms: Mapped[int] = mapped_column(BigInteger)
+    """Unix time in milliseconds."""

@@ -64,7 +64,11 @@ class Files:
             Error: As `find` does.
             HttpError: The range is outside the file.
         """
-        download = await self._transfers.run(lambda: self.find(artifact, identity))
+        try:
+            download = await self._transfers.run(lambda: self.find(artifact, identity))
+        except DataLoss as error:
+            self._transfers.report(error, request)
+            raise
         return self._transfers.send(request, download)
 
     def find(self, artifact: ArtifactPath, identity: Identity) -> Download:

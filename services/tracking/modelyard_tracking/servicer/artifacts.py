@@ -15,6 +15,7 @@ from modelyard_kit.artifacts import (
     UrlSigner,
     logical_path,
 )
+from modelyard_kit.artifacts.verifying import Verifier, digest_mismatches
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import paging
 from modelyard_kit.db.base import Database
@@ -22,7 +23,6 @@ from modelyard_kit.errors import DataLoss, FailedPrecondition, InvalidArgument, 
 from modelyard_kit.rpc.calls import Call, caller, reads, write_step, writes
 from modelyard_tracking import wire
 from modelyard_tracking.clients import Registry
-from modelyard_tracking.metrics import digest_mismatches
 from modelyard_tracking.models import StoredObject
 from modelyard_tracking.operations import artifacts, trees
 from modelyard_tracking.operations.missing import missing_of, replace_missing
@@ -35,6 +35,7 @@ from modelyard_tracking.rules.artifacts import (
     objects_of,
 )
 from modelyard_tracking.rules.values import checked_model_id, run_id_of
+from modelyard_tracking.servicer.checking import Checking
 from modelyard_tracking.servicer.erasing import Erasing
 from modelyard_tracking.servicer.owners import owner_of
 from modelyard_tracking.servicer.presigning import Presigning
@@ -44,7 +45,7 @@ _ENTRIES_PER_PAGE = 1_000
 _DOWNLOAD_S = 15 * 60
 
 
-class ArtifactsServicer(Presigning, Erasing):
+class ArtifactsServicer(Presigning, Erasing, Checking):
     """All RPCs of `ArtifactsService`. The store is queried before a transaction opens.
 
     Uploads to a store that does not verify digests are hashed when they are committed, so every
@@ -75,6 +76,7 @@ class ArtifactsServicer(Presigning, Erasing):
         self.clock = clock
         self.registry = registry
         self._proof_of_possession = proof_of_possession
+        self.verifier = Verifier(store, "check")
         self._sweeping = threading.Lock()
 
     @reads
@@ -118,7 +120,12 @@ class ArtifactsServicer(Presigning, Erasing):
         unproven = self._proof_of_possession.unproven(objects)
         # Looked up after the lease, so that no sweep removes what is found.
         stored = self._stored(objects, unproven)
-        missing = {digest: size for digest, size in objects.items() if digest not in stored}
+        damaged = self._still_damaged(context, stored)
+        missing = {
+            digest: size
+            for digest, size in objects.items()
+            if digest not in stored or digest in damaged
+        }
         if missing.keys() - unproven and not self.store.trusted:
             self._reset_missing(context, missing.keys() - unproven)
         reply = pb.DeclareArtifactsResponse()
@@ -126,6 +133,9 @@ class ArtifactsServicer(Presigning, Erasing):
         for digest, size_bytes in missing.items():
             if digest in unproven:
                 put = self._proof_of_possession.presign(digest, size_bytes)
+            elif digest in damaged:  # the store may refuse to overwrite it, the gateway does not
+                expires_at_s = leased_until_ms // 1000
+                put = PresignedPut(self.signer.put_url(digest, size_bytes, expires_at_s), {})
             else:
                 put = self.store.presign_put(digest, size_bytes, LEASE_MS // 1000)
             reply.uploads.append(_upload(digest, size_bytes, put))
@@ -159,6 +169,12 @@ class ArtifactsServicer(Presigning, Erasing):
             self._renew_leases(context, owner, objects)
             known = self._known(objects)
         self._require_bytes(files, objects, known)
+        if damaged := self._still_damaged(context, objects):
+            raise FailedPrecondition(
+                f"The object {min(damaged)} is damaged in the store. Declare the files, upload the "
+                "missing objects, then commit.",
+                digest=min(damaged),
+            )
         return self._commit(request, context, owner, files, _leased_until_ms(known))
 
     @write_step
@@ -209,7 +225,7 @@ class ArtifactsServicer(Presigning, Erasing):
         """Return whether an object has the bytes of its digest; delete it if not."""
         if self.store.verify(digest):
             return True
-        digest_mismatches.inc()
+        digest_mismatches.labels("upload").inc()
         self.store.delete(digest)
         return False
 
@@ -287,13 +303,11 @@ class ArtifactsServicer(Presigning, Erasing):
         owner, folder = owner_of(request), _optional_path(request.path)
         reply = self._seal(request, context, owner, folder)
         objects = objects_of(Manifest.from_bytes(reply.manifest).files)
-        stored = self.store.sizes_bytes(objects)
-        for digest, size_bytes in objects.items():
-            if stored.get(digest) != size_bytes:
-                raise DataLoss(
-                    f"The object {digest} of {owner} is not in the store; log its file again.",
-                    digest=digest,
-                )
+        for digest, is_missing in self._check(context, objects).items():
+            state = "is not in the store" if is_missing else "is damaged in the store"
+            raise DataLoss(
+                f"The object {digest} of {owner} {state}; log its file again.", digest=digest
+            )
         self.store.put(Digest(reply.digest), [reply.manifest], len(reply.manifest))
         return reply
 
