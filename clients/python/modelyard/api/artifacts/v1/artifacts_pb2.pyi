@@ -320,7 +320,7 @@ class SweepObjectsResponse(_message.Message):
     next_page_token: str
     def __init__(self, objects: _Optional[_Iterable[_Union[UnusedObject, _Mapping]]] = ..., examined: _Optional[int] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
-class CheckObjectsRequest(_message.Message):
+class InspectObjectsRequest(_message.Message):
     __slots__ = ("digests", "reread")
     DIGESTS_FIELD_NUMBER: _ClassVar[int]
     REREAD_FIELD_NUMBER: _ClassVar[int]
@@ -328,13 +328,13 @@ class CheckObjectsRequest(_message.Message):
     reread: bool
     def __init__(self, digests: _Optional[_Iterable[str]] = ..., reread: bool = ...) -> None: ...
 
-class CheckObjectsResponse(_message.Message):
+class InspectObjectsResponse(_message.Message):
     __slots__ = ("damaged",)
     DAMAGED_FIELD_NUMBER: _ClassVar[int]
     damaged: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, damaged: _Optional[_Iterable[str]] = ...) -> None: ...
 
-class VerifyObjectsRequest(_message.Message):
+class ScrubObjectsRequest(_message.Message):
     __slots__ = ("page_token",)
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     page_token: str
@@ -354,7 +354,7 @@ class DamagedObject(_message.Message):
     versions: _containers.RepeatedCompositeFieldContainer[PinningVersion]
     def __init__(self, digest: _Optional[str] = ..., size_bytes: _Optional[int] = ..., missing: bool = ..., files: _Optional[_Iterable[_Union[FileWithSameBytes, _Mapping]]] = ..., versions: _Optional[_Iterable[_Union[PinningVersion, _Mapping]]] = ...) -> None: ...
 
-class VerifyObjectsResponse(_message.Message):
+class ScrubObjectsResponse(_message.Message):
     __slots__ = ("objects", "examined", "examined_bytes", "next_page_token")
     OBJECTS_FIELD_NUMBER: _ClassVar[int]
     EXAMINED_FIELD_NUMBER: _ClassVar[int]

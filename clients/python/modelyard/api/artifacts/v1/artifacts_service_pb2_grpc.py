@@ -86,15 +86,15 @@ class ArtifactsServiceStub(object):
                 request_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SweepObjectsRequest.SerializeToString,
                 response_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SweepObjectsResponse.FromString,
                 _registered_method=True)
-        self.VerifyObjects = channel.unary_unary(
-                '/modelyard.api.artifacts.v1.ArtifactsService/VerifyObjects',
-                request_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.VerifyObjectsRequest.SerializeToString,
-                response_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.VerifyObjectsResponse.FromString,
+        self.ScrubObjects = channel.unary_unary(
+                '/modelyard.api.artifacts.v1.ArtifactsService/ScrubObjects',
+                request_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.ScrubObjectsRequest.SerializeToString,
+                response_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.ScrubObjectsResponse.FromString,
                 _registered_method=True)
-        self.CheckObjects = channel.unary_unary(
-                '/modelyard.api.artifacts.v1.ArtifactsService/CheckObjects',
-                request_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.CheckObjectsRequest.SerializeToString,
-                response_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.CheckObjectsResponse.FromString,
+        self.InspectObjects = channel.unary_unary(
+                '/modelyard.api.artifacts.v1.ArtifactsService/InspectObjects',
+                request_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.InspectObjectsRequest.SerializeToString,
+                response_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.InspectObjectsResponse.FromString,
                 _registered_method=True)
         self.PurgeDeleted = channel.unary_unary(
                 '/modelyard.api.artifacts.v1.ArtifactsService/PurgeDeleted',
@@ -204,7 +204,7 @@ class ArtifactsServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def VerifyObjects(self, request, context):
+    def ScrubObjects(self, request, context):
         """Reads and hashes the objects of the store that are in use, and marks those whose bytes are wrong
         or missing; registered versions that need one show it, until the bytes are there again. Each call
         reads one page of the objects and returns the page token of the next.
@@ -213,9 +213,9 @@ class ArtifactsServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def CheckObjects(self, request, context):
+    def InspectObjects(self, request, context):
         """Reads objects that another service found damaged, or is about to pin, and marks them as
-        VerifyObjects does.
+        ScrubObjects does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -311,15 +311,15 @@ def add_ArtifactsServiceServicer_to_server(servicer, server):
                     request_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SweepObjectsRequest.FromString,
                     response_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SweepObjectsResponse.SerializeToString,
             ),
-            'VerifyObjects': grpc.unary_unary_rpc_method_handler(
-                    servicer.VerifyObjects,
-                    request_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.VerifyObjectsRequest.FromString,
-                    response_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.VerifyObjectsResponse.SerializeToString,
+            'ScrubObjects': grpc.unary_unary_rpc_method_handler(
+                    servicer.ScrubObjects,
+                    request_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.ScrubObjectsRequest.FromString,
+                    response_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.ScrubObjectsResponse.SerializeToString,
             ),
-            'CheckObjects': grpc.unary_unary_rpc_method_handler(
-                    servicer.CheckObjects,
-                    request_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.CheckObjectsRequest.FromString,
-                    response_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.CheckObjectsResponse.SerializeToString,
+            'InspectObjects': grpc.unary_unary_rpc_method_handler(
+                    servicer.InspectObjects,
+                    request_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.InspectObjectsRequest.FromString,
+                    response_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.InspectObjectsResponse.SerializeToString,
             ),
             'PurgeDeleted': grpc.unary_unary_rpc_method_handler(
                     servicer.PurgeDeleted,
@@ -625,7 +625,7 @@ class ArtifactsService(object):
             _registered_method=True)
 
     @staticmethod
-    def VerifyObjects(request,
+    def ScrubObjects(request,
             target,
             options=(),
             channel_credentials=None,
@@ -638,9 +638,9 @@ class ArtifactsService(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/modelyard.api.artifacts.v1.ArtifactsService/VerifyObjects',
-            modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.VerifyObjectsRequest.SerializeToString,
-            modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.VerifyObjectsResponse.FromString,
+            '/modelyard.api.artifacts.v1.ArtifactsService/ScrubObjects',
+            modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.ScrubObjectsRequest.SerializeToString,
+            modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.ScrubObjectsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -652,7 +652,7 @@ class ArtifactsService(object):
             _registered_method=True)
 
     @staticmethod
-    def CheckObjects(request,
+    def InspectObjects(request,
             target,
             options=(),
             channel_credentials=None,
@@ -665,9 +665,9 @@ class ArtifactsService(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/modelyard.api.artifacts.v1.ArtifactsService/CheckObjects',
-            modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.CheckObjectsRequest.SerializeToString,
-            modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.CheckObjectsResponse.FromString,
+            '/modelyard.api.artifacts.v1.ArtifactsService/InspectObjects',
+            modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.InspectObjectsRequest.SerializeToString,
+            modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.InspectObjectsResponse.FromString,
             options,
             channel_credentials,
             insecure,
