@@ -54,25 +54,19 @@ def mount(
     restrict_to_callers(database, restriction)
     notifier = Notifier()
     database.on_commit(notifier.notify)
-    seals, is_stopping = ArtifactsServiceStub(tracking), server.stopping.is_set
+    seals, stops = ArtifactsServiceStub(tracking), server.stopping.is_set
+    servicer = RegistryServicer(
+        database, store, seals, clock, notifier, stops, token=token, protects_staged=protects_staged
+    )
     server.add(
         registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"],
-        RegistryServicer(
-            database,
-            store,
-            seals,
-            clock,
-            notifier,
-            is_stopping,
-            token=token,
-            protects_staged=protects_staged,
-        ),
+        servicer,
         streams=_WATCHES,
         problem=database.problem,
     )
     server.add(
         endpoint_service_pb2.DESCRIPTOR.services_by_name["EndpointService"],
-        EndpointServicer(database, clock, notifier, is_stopping),
+        EndpointServicer(database, clock, notifier, stops),
         area="registry",
         streams=_WATCHES,
         problem=database.problem,

@@ -88,9 +88,9 @@ def require_intact(
     _, manifest = read_manifest(store, digest)
     paths = {item.digest: file.path for file in manifest.files for item in file.parts or (file,)}
     for batch in _batches(paths):
-        request = pb.CheckObjectsRequest(digests=batch)
-        reply: pb.CheckObjectsResponse = ask(
-            "tracking", tracking.CheckObjects, request, token=token
+        request = pb.InspectObjectsRequest(digests=batch)
+        reply: pb.InspectObjectsResponse = ask(
+            "tracking", tracking.InspectObjects, request, token=token
         )
         for damaged in reply.damaged:
             raise DataLoss(

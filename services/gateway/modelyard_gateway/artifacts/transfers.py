@@ -20,11 +20,12 @@ from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard_gateway.artifacts.clients import Identity, ServiceClients
 from modelyard_kit.artifacts import ArtifactStore, Digest
 from modelyard_kit.artifacts.store import attachment
-from modelyard_kit.artifacts.verifying import Verifier
+from modelyard_kit.artifacts.verifying import Verifier, damaged
 from modelyard_kit.errors import DataLoss, Error
 from modelyard_kit.http.errors import HttpError
 from modelyard_kit.http.requests import Request
 from modelyard_kit.http.responses import StreamedResponse
+from modelyard_kit.observability.metrics import digest_mismatches
 from modelyard_kit.rpc.server import ActiveCalls
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class Transfers:
     """
 
     def __init__(self, store: ArtifactStore, clients: ServiceClients, active: ActiveCalls) -> None:
-        self._verifier = Verifier(store, "download")
+        self._verifier = Verifier(store, digest_mismatches.labels("download").inc)
         self._clients = clients
         self.active = active
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="transfers")
@@ -108,16 +109,31 @@ class Transfers:
         chunks = self._read(download, start, end, request)
         return StreamedResponse(chunks, status, headers)
 
-    def report(self, error: DataLoss, request: Request) -> None:
-        """Report a damaged or missing object to tracking, without waiting for the answer."""
-        if digest := error.metadata.get("digest"):
-            identity = self._clients.own_identity(request)
-            self._threads.submit(self._report, digest, identity)
+    def require_intact(self, digest: Digest) -> None:
+        """Check an object whose bytes the client gets from the store itself; blocks.
+
+        Raises:
+            DataLoss: The object is damaged.
+            NotFound: The object is not in the store.
+        """
+        if not self._verifier.is_intact(digest):
+            raise damaged(digest)
+
+    @contextlib.contextmanager
+    def reporting(self, request: Request) -> Iterator[None]:
+        """Report an object that is found damaged in the block to tracking, without waiting."""
+        try:
+            yield
+        except DataLoss as error:
+            if digest := error.metadata.get("digest"):
+                identity = self._clients.own_identity(request)
+                self._threads.submit(self._report, digest, identity)
+            raise
 
     def _report(self, digest: str, identity: Identity) -> None:
-        request = pb.CheckObjectsRequest(digests=[digest], reread=True)
+        request = pb.InspectObjectsRequest(digests=[digest], reread=True)
         try:
-            self._clients.artifacts("CheckObjects", request, identity)
+            self._clients.artifacts("InspectObjects", request, identity)
         except (Error, HttpError) as error:
             logger.warning("a damaged object was not reported", extra={"cause": str(error)})
 
@@ -126,13 +142,10 @@ class Transfers:
     ) -> AsyncGenerator[bytes]:
         with self.active:
             for span in spans(download.objects, start, end):
-                async with contextlib.aclosing(self._object(span)) as chunks:
-                    try:
+                with self.reporting(request):
+                    async with contextlib.aclosing(self._object(span)) as chunks:
                         async for chunk in chunks:
                             yield chunk
-                    except DataLoss as error:
-                        self.report(error, request)
-                        raise
 
     async def _object(self, span: Span) -> AsyncGenerator[bytes]:
         opened = self._verifier.open(span.digest, span.start, span.end, span.size_bytes)

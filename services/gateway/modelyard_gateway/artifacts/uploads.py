@@ -23,6 +23,7 @@ from modelyard_kit.artifacts.verifying import Verifier
 from modelyard_kit.errors import FailedPrecondition
 from modelyard_kit.http.errors import HttpError
 from modelyard_kit.http.requests import Request
+from modelyard_kit.observability.metrics import digest_mismatches
 
 _CHUNK_BYTES = 1 << 20
 Result = TypeVar("Result")
@@ -65,7 +66,7 @@ class Uploads:
         limits: UploadLimits,
     ) -> None:
         self._store = store
-        self._verifier = Verifier(store, "join")
+        self._verifier = Verifier(store, digest_mismatches.labels("join").inc)
         self._signer = signer
         self._clients = clients
         self._limits = limits

@@ -12,8 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import ClassVar
 
-from prometheus_client import Counter
-
 from modelyard_kit.artifacts.digest import Digest
 from modelyard_kit.artifacts.store import ArtifactStore
 from modelyard_kit.errors import DataLoss, NotFound, Unavailable
@@ -21,12 +19,6 @@ from modelyard_kit.errors import DataLoss, NotFound, Unavailable
 logger = logging.getLogger(__name__)
 
 _READ_AT_ONCE = 4
-
-digest_mismatches = Counter(
-    "modelyard_digest_mismatch",
-    "Objects whose bytes did not match their digest.",
-    ("door",),
-)
 
 
 def damaged(digest: Digest) -> DataLoss:
@@ -46,16 +38,16 @@ class Verifier:
 
     Args:
         store: The store.
-        door: Label of the metric that counts damaged objects, and field of the log line.
+        count: Counts a damaged object each time it is read.
     """
 
     remembered_s: ClassVar[float] = 60 * 60
     """Time for which an object counts as intact after it was read."""
     max_remembered: ClassVar[int] = 20_000
 
-    def __init__(self, store: ArtifactStore, door: str) -> None:
+    def __init__(self, store: ArtifactStore, count: Callable[[], None]) -> None:
         self._store = store
-        self._door = door
+        self._count = count
         self._intact: OrderedDict[Digest, tuple[str, float]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -165,5 +157,5 @@ class Verifier:
     def _found_damaged(self, digest: Digest) -> None:
         with self._lock:
             self._intact.pop(digest, None)
-        digest_mismatches.labels(self._door).inc()
-        logger.error("an object is damaged", extra={"digest": digest, "door": self._door})
+        self._count()
+        logger.error("an object is damaged", extra={"digest": digest})

@@ -15,11 +15,12 @@ from modelyard_kit.artifacts import (
     UrlSigner,
     logical_path,
 )
-from modelyard_kit.artifacts.verifying import Verifier, digest_mismatches
+from modelyard_kit.artifacts.verifying import Verifier
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import paging
 from modelyard_kit.db.base import Database
 from modelyard_kit.errors import DataLoss, FailedPrecondition, InvalidArgument, Unavailable
+from modelyard_kit.observability.metrics import digest_mismatches
 from modelyard_kit.rpc.calls import Call, caller, reads, write_step, writes
 from modelyard_tracking import wire
 from modelyard_tracking.clients import Registry
@@ -35,7 +36,6 @@ from modelyard_tracking.rules.artifacts import (
     objects_of,
 )
 from modelyard_tracking.rules.values import checked_model_id, run_id_of
-from modelyard_tracking.servicer.checking import Checking
 from modelyard_tracking.servicer.erasing import Erasing
 from modelyard_tracking.servicer.owners import owner_of
 from modelyard_tracking.servicer.presigning import Presigning
@@ -45,7 +45,7 @@ _ENTRIES_PER_PAGE = 1_000
 _DOWNLOAD_S = 15 * 60
 
 
-class ArtifactsServicer(Presigning, Erasing, Checking):
+class ArtifactsServicer(Presigning, Erasing):
     """All RPCs of `ArtifactsService`. The store is queried before a transaction opens.
 
     Uploads to a store that does not verify digests are hashed when they are committed, so every
@@ -76,7 +76,7 @@ class ArtifactsServicer(Presigning, Erasing, Checking):
         self.clock = clock
         self.registry = registry
         self._proof_of_possession = proof_of_possession
-        self.verifier = Verifier(store, "check")
+        self.verifier = Verifier(store, digest_mismatches.labels("check").inc)
         self._sweeping = threading.Lock()
 
     @reads
@@ -303,11 +303,7 @@ class ArtifactsServicer(Presigning, Erasing, Checking):
         owner, folder = owner_of(request), _optional_path(request.path)
         reply = self._seal(request, context, owner, folder)
         objects = objects_of(Manifest.from_bytes(reply.manifest).files)
-        for digest, is_missing in self._check(context, objects).items():
-            state = "is not in the store" if is_missing else "is damaged in the store"
-            raise DataLoss(
-                f"The object {digest} of {owner} {state}; log its file again.", digest=digest
-            )
+        self._require_intact(context, owner, objects)
         self.store.put(Digest(reply.digest), [reply.manifest], len(reply.manifest))
         return reply
 

@@ -17,7 +17,7 @@ from modelyard_kit.errors import DataLoss, Error, InvalidArgument
 from modelyard_kit.rpc.calls import Call, caller, write_step
 from modelyard_tracking.clients import Registry
 from modelyard_tracking.operations import damage
-from modelyard_tracking.rules.artifacts import OwnerKind
+from modelyard_tracking.rules.artifacts import Owner, OwnerKind
 
 logger = logging.getLogger(__name__)
 
@@ -44,15 +44,15 @@ class Checking:
     registry: Registry
     verifier: Verifier
 
-    def CheckObjects(
-        self, request: pb.CheckObjectsRequest, context: grpc.ServicerContext
-    ) -> pb.CheckObjectsResponse:
+    def InspectObjects(
+        self, request: pb.InspectObjectsRequest, context: grpc.ServicerContext
+    ) -> pb.InspectObjectsResponse:
         digests = list(map(Digest, request.digests))
-        return pb.CheckObjectsResponse(damaged=self._check(context, digests, request.reread))
+        return pb.InspectObjectsResponse(damaged=self._check(context, digests, request.reread))
 
-    def VerifyObjects(
-        self, request: pb.VerifyObjectsRequest, context: grpc.ServicerContext
-    ) -> pb.VerifyObjectsResponse:
+    def ScrubObjects(
+        self, request: pb.ScrubObjectsRequest, context: grpc.ServicerContext
+    ) -> pb.ScrubObjectsResponse:
         after = _position(request.page_token)
         with self.database.read(caller.get().remaining_s()) as session:
             page = damage.page_of_objects(session, after, _OBJECTS_PER_CALL, _BYTES_PER_CALL)
@@ -70,12 +70,26 @@ class Checking:
             self._publish()
         elif not page:
             self._publish()
-        return pb.VerifyObjectsResponse(
+        return pb.ScrubObjectsResponse(
             objects=[found for found in objects if found.digest in needed],
             examined=len(page),
             examined_bytes=sum(sizes.values()),
             next_page_token=paging.encode((page[-1][0],), _QUERY) if page else "",
         )
+
+    def _require_intact(
+        self, context: grpc.ServicerContext, owner: Owner, digests: Collection[Digest]
+    ) -> None:
+        """Refuse objects that are damaged or missing, and mark them.
+
+        Raises:
+            DataLoss: The bytes of an object of the owner are wrong or missing.
+        """
+        for digest, is_missing in self._check(context, digests).items():
+            state = "is not in the store" if is_missing else "is damaged in the store"
+            raise DataLoss(
+                f"The object {digest} of {owner} {state}; log its file again.", digest=digest
+            )
 
     def _check(
         self,
