@@ -23,8 +23,9 @@ from tests.support.platforms.access_platform import SERVICE_TOKEN, running_platf
 from tests.support.platforms.filled_home import running
 from tests.support.processes.ports import free_port
 
+from modelyard_kit.artifacts import Digest
 from modelyard_kit.rpc.server import RpcServer
-from modelyard_server.admin import doctor
+from modelyard_server.admin import doctor, gc
 from modelyard_server.admin.doctor import client
 
 SECRET = "a-password-nobody-may-see"
@@ -82,6 +83,38 @@ def test_nothing_is_wrong_with_a_running_platform(
         each.of("clock", "ok")
         each.of("cache", "ok")
         assert "is running in this home" in each.of("ports", "ok")
+
+
+def test_damaged_and_missing_bytes_are_named_by_the_doctor_and_gc(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running(home) as platform:
+        platform.create_model()
+        run_id = platform.log_run(0)
+        platform.register(run_id)
+        platform.log_run(1)
+        assert "all have their digest" in Found(capsys, "--objects").of("stored objects", "ok")
+        assert gc.run(["--verify"]) == 0
+        assert "0 damaged or missing" in capsys.readouterr().out
+        damaged, missing = (Digest.of(data) for data in (b"w0", b"w1"))
+        (home / "objects" / damaged.key).chmod(0o600)
+        (home / "objects" / damaged.key).write_bytes(b"w!")
+        (home / "objects" / missing.key).unlink()
+
+        assert gc.run(["--verify", "--json"]) == 1
+        report = json.loads(capsys.readouterr().out)["verified"]["damaged"]
+        said = Found(capsys, "--objects").of("stored objects", "fail")
+
+        assert {found["digest"]: found.get("missing", False) for found in report} == {
+            damaged: False,
+            missing: True,
+        }
+        in_run = f"'model/weights' of run {run_id}"
+        assert f"object {damaged}, 2 bytes, in version 1 of iris, {in_run}" in said
+        assert f"missing: object {missing}, 2 bytes, in 'model/weights' of run" in said
+        platform.tracking.log_files({"again": b"w0", "too": b"w1"}, run_id=run_id)
+        assert gc.run(["--verify"]) == 0
+        assert Found(capsys, "--objects").code == 0
 
 
 def test_people_read_a_line_for_each_check(
