@@ -1,5 +1,6 @@
 """The doctor names what is wrong, and only that."""
 
+import errno
 import http.server
 import json
 import os
@@ -83,6 +84,20 @@ def test_nothing_is_wrong_with_a_running_platform(
         each.of("clock", "ok")
         each.of("cache", "ok")
         assert "is running in this home" in each.of("ports", "ok")
+
+
+def test_a_store_that_is_full_has_its_own_remedy(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with running(home):
+        monkeypatch.setattr(os, "fchmod", full)  # called for a stored object only
+        said = Found(capsys).of("objects", "fail")
+    assert "is full" in said
+    assert "Free space on the disk" in said
+    assert "URL" not in said
 
 
 def test_damaged_and_missing_bytes_are_named_by_the_doctor_and_gc(
