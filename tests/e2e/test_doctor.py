@@ -24,6 +24,8 @@ from tests.support.platforms.access_platform import SERVICE_TOKEN, running_platf
 from tests.support.platforms.filled_home import running
 from tests.support.processes.ports import free_port
 
+from modelyard import artifacts
+from modelyard.exceptions import ModelyardException
 from modelyard_kit.artifacts import Digest
 from modelyard_kit.rpc.server import RpcServer
 from modelyard_server.admin import doctor, gc
@@ -124,6 +126,9 @@ def test_damaged_and_missing_bytes_are_named_by_the_doctor_and_gc(
             damaged: False,
             missing: True,
         }
+        with pytest.raises(ModelyardException, match=rf"'weights'.*{damaged}") as caught:
+            artifacts.download_artifacts("models:/iris/1", tracking_uri=platform.http)
+        assert caught.value.error_code == "DATA_LOSS"
         in_run = f"'model/weights' of run {run_id}"
         assert f"object {damaged}, 2 bytes, in version 1 of iris, {in_run}" in said
         assert f"missing: object {missing}, 2 bytes, in 'model/weights' of run" in said

@@ -84,7 +84,7 @@ class Registry:
     def _registry(self) -> Any:
         if self._stub is None:
             raise FailedPrecondition(
-                "Cannot remove objects without the registry, which lists the manifests that "
-                "versions are pinned to. Set MODELYARD_REGISTRY_TARGET."
+                "Objects are neither removed nor scrubbed without the registry, which lists the "
+                "manifests that versions are pinned to. Set MODELYARD_REGISTRY_TARGET."
             )
         return self._stub

@@ -74,6 +74,10 @@ class MemoryStore:
         url = self._signer.put_url(digest, size_bytes, int(time.time()) + expires_s)
         return PresignedPut(url, headers={})
 
+    def damage(self, digest: Digest, data: bytes) -> None:
+        """Replace the bytes of an object by other ones."""
+        self._objects[digest] = (data, time.time_ns() // 1_000_000)
+
     def _read(self, digest: Digest) -> bytes:
         found = self._objects.get(digest)
         if found is None:

@@ -23,9 +23,6 @@ class CountedStore(MemoryStore):
         self.vouches = False
         self.put(DIGEST, [DATA], len(DATA))
 
-    def damage(self, data: bytes) -> None:
-        self._objects[DIGEST] = (data, 0)
-
     def verify(self, digest: Digest) -> bool:
         self.reads += 1
         return super().verify(digest)
@@ -60,7 +57,7 @@ def test_intact_bytes_come_whole_and_in_ranges() -> None:
 @pytest.mark.parametrize("at", [0, len(DATA) // 2, len(DATA) - 1])
 def test_the_last_chunk_of_a_damaged_object_never_comes(at: int) -> None:
     store, damages = CountedStore(), Counting()
-    store.damage(flipped(at))
+    store.damage(DIGEST, flipped(at))
     received = b""
     verifier = Verifier(store, damages)
 
@@ -83,7 +80,7 @@ def test_an_object_is_read_once_for_many_ranges_until_it_is_written_again() -> N
     assert [read(verifier, at, at + 2) for at in range(9)] == [DATA[at : at + 2] for at in range(9)]
     assert store.reads == 1
 
-    store.damage(flipped(100))
+    store.damage(DIGEST, flipped(100))
 
     with pytest.raises(DataLoss):
         read(verifier, 0, 2)
@@ -120,7 +117,7 @@ def test_only_some_objects_are_remembered() -> None:
 def test_an_object_that_the_store_itself_verified_is_read_only_when_asked_to() -> None:
     store = CountedStore()
     store.vouches = True
-    store.damage(flipped(7))
+    store.damage(DIGEST, flipped(7))
     verifier = Verifier(store, Counting())
     assert verifier.is_intact(DIGEST)
     assert not verifier.is_intact(DIGEST, reread=True)
@@ -128,7 +125,7 @@ def test_an_object_that_the_store_itself_verified_is_read_only_when_asked_to() -
 
 def test_damaged_and_missing_objects_are_told_apart() -> None:
     store, gone = CountedStore(), Digest.of(b"gone")
-    store.damage(flipped(7))
+    store.damage(DIGEST, flipped(7))
     verifier = Verifier(store, Counting())
     assert verifier.damaged_among([DIGEST, gone], lambda: True) == {DIGEST: False, gone: True}
     with pytest.raises(NotFound):

@@ -75,6 +75,7 @@ class Transfers:
         self._verifier = Verifier(store, digest_mismatches.labels("download").inc)
         self._clients = clients
         self.active = active
+        self._reported: set[str] = set()  # those whose report has no answer yet
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="transfers")
 
     def close(self) -> None:
@@ -125,9 +126,10 @@ class Transfers:
         try:
             yield
         except DataLoss as error:
-            if digest := error.metadata.get("digest"):
-                identity = self._clients.own_identity(request)
-                self._threads.submit(self._report, digest, identity)
+            digest = error.metadata.get("digest", "")
+            if digest and digest not in self._reported:
+                self._reported.add(digest)
+                self._threads.submit(self._report, digest, self._clients.own_identity(request))
             raise
 
     def _report(self, digest: str, identity: Identity) -> None:
@@ -136,6 +138,8 @@ class Transfers:
             self._clients.artifacts("InspectObjects", request, identity)
         except (Error, HttpError) as error:
             logger.warning("a damaged object was not reported", extra={"cause": str(error)})
+        finally:
+            self._reported.discard(digest)
 
     async def _read(
         self, download: Download, start: int, end: int, request: Request
