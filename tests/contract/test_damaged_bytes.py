@@ -203,6 +203,21 @@ def test_a_version_is_marked_when_a_download_finds_the_damage(edge: Edge) -> Non
     assert "'weights' are damaged" in found
 
 
+def test_a_damaged_manifest_is_shown_until_the_same_files_are_registered_again(edge: Edge) -> None:
+    run_id = logged(edge, SMALL + b"of a damaged manifest")
+    digest = registered(edge, run_id, "manifest").digest
+    edge.store.delete(Digest(digest))
+    resolve = registry_pb2.ResolveModelRequest(uri="models:/manifest/1")
+
+    with pytest.raises(grpc.RpcError, match="is missing from the store"):
+        edge.registry.ResolveModel(resolve)
+    assert "The manifest is missing" in versions(edge, "manifest")[0]["status_message"]
+
+    edge.register(run_id, name="manifest")
+    assert [found["status"] for found in versions(edge, "manifest")] == ["READY", "READY"]
+    assert edge.registry.ResolveModel(resolve).manifest
+
+
 def test_parts_that_were_damaged_are_not_joined_to_a_file(edge: Edge) -> None:
     run_id = edge.create_run()
     folder, data = f"mpu/create/0/{run_id}/artifacts", SMALL + b"a part"

@@ -305,6 +305,7 @@ class ArtifactsServicer(Presigning, Erasing):
         objects = objects_of(Manifest.from_bytes(reply.manifest).files)
         self._require_intact(context, owner, objects)
         self.store.put(Digest(reply.digest), [reply.manifest], len(reply.manifest))
+        self._still_damaged(context, [Digest(reply.digest)])  # not any more: it has been replaced
         return reply
 
     @writes

@@ -184,9 +184,10 @@ def _text(places: list[tuple[str, Digest]], marks: Mapping[Digest, bool]) -> str
     more = f", and those of {others} more files" if others else ""
     verb = "missing from" if marks.get(digest) else "damaged in"
     are = "are" if path else "is"
+    remedy = "Log the file" if path else "Register the same files"
     return (
-        f"{subject} {are} {verb} the store (object {digest}){more}. Log the file again, or restore "
-        "the object from a backup."
+        f"{subject} {are} {verb} the store (object {digest}){more}. {remedy} again, or restore the "
+        "object from a backup."
     )[:_MAX_DAMAGE]
 
 
