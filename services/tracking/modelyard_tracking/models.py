@@ -18,7 +18,7 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from modelyard_kit.rpc.idempotency import replies
 from modelyard_tracking.rules.states import Lifecycle, ModelStatus, RunStatus
@@ -341,6 +341,10 @@ class StoredObject(Base):
 
     Unix time in milliseconds.
     """
+
+    damaged: Mapped[DamagedObject | None] = relationship(
+        viewonly=True, primaryjoin="StoredObject.digest == foreign(DamagedObject.digest)"
+    )
 
 
 class DamagedObject(Base):

@@ -71,14 +71,11 @@ class Verifier:
             DataLoss: The object is damaged, raised before its last byte.
             NotFound: The object is not in the store.
         """
-        if (start, end) == (0, size_bytes):
-            with self._store.open(digest) as chunks:
-                yield self._held_back(digest, chunks)
-            return
-        if not self.is_intact(digest):
+        is_whole = (start, end) == (0, size_bytes)
+        if not is_whole and not self.is_intact(digest):
             raise damaged(digest)
         with self._store.open(digest, start, end) as chunks:
-            yield chunks
+            yield self._held_back(digest, chunks) if is_whole else chunks
 
     def is_intact(self, digest: Digest, *, reread: bool = False) -> bool:
         """Whether the store has an object with the bytes of its digest.

@@ -12,11 +12,11 @@ _PAGE_TIMEOUT_S = 600.0
 _MAX_NAMED = 5
 
 
-def pages(uri: str) -> Iterable[pb.ScrubObjectsResponse]:
+def pages(uri: str | None) -> Iterable[pb.ScrubObjectsResponse]:
     """Have a server verify its objects, a page at a time.
 
     Args:
-        uri: Address of the tracking server.
+        uri: Address of the tracking server; None for that of the local home.
 
     Raises:
         ModelyardException: The server refused, or cannot be reached.

@@ -169,12 +169,8 @@ class ArtifactsServicer(Presigning, Erasing):
             self._renew_leases(context, owner, objects)
             known = self._known(objects)
         self._require_bytes(files, objects, known)
-        if damaged := self._still_damaged(context, objects):
-            raise FailedPrecondition(
-                f"The object {min(damaged)} is damaged in the store. Declare the files, upload the "
-                "missing objects, then commit.",
-                digest=min(damaged),
-            )
+        marked = [digest for digest, row in known.items() if row.damaged is not None]
+        self._require_repaired(context, marked)
         return self._commit(request, context, owner, files, _leased_until_ms(known))
 
     @write_step

@@ -13,7 +13,7 @@ from modelyard_kit.artifacts.verifying import Verifier
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import paging
 from modelyard_kit.db.base import Database
-from modelyard_kit.errors import DataLoss, Error, InvalidArgument
+from modelyard_kit.errors import DataLoss, Error, FailedPrecondition, InvalidArgument
 from modelyard_kit.rpc.calls import Call, caller, write_step
 from modelyard_tracking.clients import Registry
 from modelyard_tracking.operations import damage
@@ -110,6 +110,19 @@ class Checking:
         """Return the objects that are marked as damaged, and still are."""
         marked = self._marks(digests)
         return self._check(context, marked, reread=True).keys() if marked else set()
+
+    def _require_repaired(self, context: grpc.ServicerContext, marked: Collection[Digest]) -> None:
+        """Remove the marks of objects that have been uploaded again, before a commit.
+
+        Raises:
+            FailedPrecondition: An object is still damaged.
+        """
+        if damaged := self._check(context, marked, reread=True) if marked else ():
+            raise FailedPrecondition(
+                f"The object {min(damaged)} is damaged in the store. Declare the files, upload the "
+                "missing objects, then commit.",
+                digest=min(damaged),
+            )
 
     def _marks(self, digests: Collection[Digest] | None = None) -> dict[Digest, bool]:
         with self.database.read(caller.get().remaining_s()) as session:
