@@ -69,9 +69,9 @@ def mismatches(door: str) -> float:
 
 
 def versions(edge: Edge, name: str) -> list[Any]:
-    return edge.json("GET", f"/api/2.0/mlflow/model-versions/search?filter=name%3D'{name}'").get(
-        "model_versions", []
-    )
+    path = f"/api/2.0/mlflow/model-versions/search?filter=name%3D'{name}'"
+    found: dict[str, list[Any]] = edge.json("GET", path)
+    return found.get("model_versions", [])
 
 
 def test_a_small_damaged_file_is_an_error_at_every_door(edge: Edge) -> None:
@@ -188,6 +188,16 @@ def test_a_version_shows_its_damage_everywhere_until_the_bytes_are_back(
     assert (shown["status"], shown.get("status_message", "")) == ("READY", "")
     assert edge.json("POST", transition, promote)["model_version"]["current_stage"] == "Production"
     assert digest not in [found.digest for found in verified(edge)]
+
+
+def test_damaged_bytes_are_replaced_when_their_file_is_logged_again(edge: Edge) -> None:
+    run_id, other = logged(edge, LARGE + b"again"), edge.create_run()
+    damage(edge, LARGE + b"again")
+
+    assert edge.ask("PUT", f"{FILES}/0/{other}/artifacts/copy", LARGE + b"again")[0] == 200
+
+    path = f"{FILES}/0/{run_id}/artifacts/model/weights"
+    assert edge.ask("GET", path)[::2] == (200, LARGE + b"again")
 
 
 def test_a_version_is_marked_when_a_download_finds_the_damage(edge: Edge) -> None:

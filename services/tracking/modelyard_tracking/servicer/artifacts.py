@@ -120,7 +120,7 @@ class ArtifactsServicer(Presigning, Erasing):
         unproven = self._proof_of_possession.unproven(objects)
         # Looked up after the lease, so that no sweep removes what is found.
         stored = self._stored(objects, unproven)
-        damaged = self._still_damaged(context, stored)
+        damaged = self._damaged_of(context, stored)
         missing = {
             digest: size
             for digest, size in objects.items()
@@ -301,7 +301,7 @@ class ArtifactsServicer(Presigning, Erasing):
         objects = objects_of(Manifest.from_bytes(reply.manifest).files)
         self._require_intact(context, owner, objects)
         self.store.put(Digest(reply.digest), [reply.manifest], len(reply.manifest))
-        self._still_damaged(context, [Digest(reply.digest)])  # not any more: it has been replaced
+        self._require_repaired(context, self._marks([Digest(reply.digest)]))
         return reply
 
     @writes

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 _OBJECTS_PER_CALL = 1_000
 _BYTES_PER_CALL = 512 << 20
+_BYTES_PER_UPLOAD = 1 << 30
 _QUERY = paging.fingerprint("verify")
 _OWNER_FIELDS = {OwnerKind.RUN: "run_id", OwnerKind.MODEL: "model_id"}
 _MAX_DAMAGE = 2_000
@@ -104,12 +105,30 @@ class Checking:
             self._publish()
         return damaged
 
-    def _still_damaged(
-        self, context: grpc.ServicerContext, digests: Collection[Digest]
+    def _damaged_of(
+        self, context: grpc.ServicerContext, stored: Mapping[Digest, int]
     ) -> AbstractSet[Digest]:
-        """Return the objects that are marked as damaged, and still are."""
-        marked = self._marks(digests)
-        return self._check(context, marked, reread=True).keys() if marked else set()
+        """Return the objects of an upload that are damaged, so that it brings them again.
+
+        Args:
+            context: Context of the call.
+            stored: Sizes in bytes, by digest. Objects that are not marked are read up to 1 GiB in
+                all: beyond that, the upload would take longer than it saves.
+        """
+        if not stored:
+            return set()
+        marked = self._marks(stored)
+        total_bytes = 0
+        others = []
+        for digest, size_bytes in stored.items():
+            total_bytes += size_bytes
+            if total_bytes <= _BYTES_PER_UPLOAD and digest not in marked:
+                others.append(digest)
+        damaged = self.verifier.damaged_among(others, context.is_active)
+        if damaged:
+            self._mark(context, damaged, damaged)
+            self._publish()
+        return {*damaged, *(self._check(context, marked, reread=True) if marked else ())}
 
     def _require_repaired(self, context: grpc.ServicerContext, marked: Collection[Digest]) -> None:
         """Remove the marks of objects that have been uploaded again, before a commit.
