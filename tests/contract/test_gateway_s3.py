@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import grpc
 import pytest
 from tests.support.http.artifact_edge import API, FILES, Edge, running_edge
 from tests.support.stores.s3_servers import S3Server
@@ -154,3 +155,36 @@ def test_bytes_that_the_store_lost_are_reported(edge: Edge, run_id: str, tree: s
 
     assert (status, code) == (422, "DATA_LOSS")
     assert "missing from the store" in message
+
+
+def test_bytes_damaged_in_the_bucket_are_refused_until_they_are_logged_again(
+    edge: Edge, seaweedfs: S3Server, run_id: str, tree: str
+) -> None:
+    data = DATA + b"in the bucket"
+    put(edge, f"{tree}/model/weights", data)
+    edge.registry.CreateRegisteredModel(registry_pb2.CreateRegisteredModelRequest(name="damaged"))
+    edge.register(run_id, name="damaged")
+    url = edge.store.presign_get(Digest.of(data), 60)
+    bucket, _, key = urlsplit(url).path[1:].partition("/")
+    seaweedfs.client.put_object(Bucket=bucket, Key=key, Body=data[:-1] + b"!")
+    path = f"{FILES}/{tree}/model/weights"
+
+    with pytest.raises(http.client.IncompleteRead):
+        edge.ask("GET", path)
+    for refused in (
+        edge.refusal("GET", path, None, {"Range": "bytes=0-9"}),
+        edge.refusal("GET", f"{API}/presigned/{tree}/model/weights"),
+    ):
+        assert refused[1] == "DATA_LOSS"
+    source = f"runs:/{run_id}/model"
+    with pytest.raises(grpc.RpcError, match="is damaged in the store"):
+        edge.registry.CreateModelVersion(
+            registry_pb2.CreateModelVersionRequest(name="damaged", source=source)
+        )
+    get = registry_pb2.GetModelVersionRequest(name="damaged", version="1")
+    assert "'weights'" in edge.registry.GetModelVersion(get).model_version.damage
+
+    put(edge, f"{tree}/model/weights", data)
+
+    assert not edge.registry.GetModelVersion(get).model_version.damage
+    assert got(edge, f"{tree}/model/weights") == data

@@ -89,6 +89,7 @@ ROWS = [
     Row("0004", "endpoint_model", {"name": "old", "model": "iris"}),
     Row("0004", "endpoint", {"name": "old", "spec": "{}", "status": "{}", **TIMES}),
     Row("0004", "endpoint_event", EVENT | {"name": "old", "clock": -1, "hash": HASH}),
+    Row("0007", "damaged_manifest", {"digest": "1" * 64, "damage": "The manifest is damaged."}),
 ]
 
 

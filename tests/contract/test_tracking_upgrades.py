@@ -130,6 +130,12 @@ ROWS = [
     ),
     Row("0003", "run", {"run_id": "d" * 32, "last_heartbeat_ms": 5, **RUN_VALUES}),
     Row("0004", "purged", {"kind": "run", "purged_id": "d" * 32, "purged_ms": 1}),
+    Row(
+        "0005",
+        "missing_artifact",
+        {"owner_kind": "run", "owner_id": RUN, "path": "lost/x", "reason": "out of reach"},
+    ),
+    Row("0007", "damaged_object", {"digest": "1" * 64, "missing": True, "found_ms": 1}),
 ]
 
 

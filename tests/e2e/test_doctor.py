@@ -1,5 +1,6 @@
 """The doctor names what is wrong, and only that."""
 
+import errno
 import http.server
 import json
 import os
@@ -23,8 +24,11 @@ from tests.support.platforms.access_platform import SERVICE_TOKEN, running_platf
 from tests.support.platforms.filled_home import running
 from tests.support.processes.ports import free_port
 
+from modelyard import artifacts
+from modelyard.exceptions import ModelyardException
+from modelyard_kit.artifacts import Digest
 from modelyard_kit.rpc.server import RpcServer
-from modelyard_server.admin import doctor
+from modelyard_server.admin import doctor, gc
 from modelyard_server.admin.doctor import client
 
 SECRET = "a-password-nobody-may-see"
@@ -82,6 +86,55 @@ def test_nothing_is_wrong_with_a_running_platform(
         each.of("clock", "ok")
         each.of("cache", "ok")
         assert "is running in this home" in each.of("ports", "ok")
+
+
+def test_a_store_that_is_full_has_its_own_remedy(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with running(home):
+        monkeypatch.setattr(os, "fchmod", full)  # called for a stored object only
+        said = Found(capsys).of("objects", "fail")
+    assert "is full" in said
+    assert "Free space on the disk" in said
+    assert "URL" not in said
+
+
+def test_damaged_and_missing_bytes_are_named_by_the_doctor_and_gc(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running(home) as platform:
+        platform.create_model()
+        run_id = platform.log_run(0)
+        platform.register(run_id)
+        platform.log_run(1)
+        assert "all have their digest" in Found(capsys, "--objects").of("stored objects", "ok")
+        assert gc.run(["--verify"]) == 0
+        assert "0 damaged or missing" in capsys.readouterr().out
+        damaged, missing = (Digest.of(data) for data in (b"w0", b"w1"))
+        (home / "objects" / damaged.key).chmod(0o600)
+        (home / "objects" / damaged.key).write_bytes(b"w!")
+        (home / "objects" / missing.key).unlink()
+
+        assert gc.run(["--verify", "--json"]) == 1
+        report = json.loads(capsys.readouterr().out)["verified"]["damaged"]
+        said = Found(capsys, "--objects").of("stored objects", "fail")
+
+        assert {found["digest"]: found.get("missing", False) for found in report} == {
+            damaged: False,
+            missing: True,
+        }
+        with pytest.raises(ModelyardException, match=rf"'weights'.*{damaged}") as caught:
+            artifacts.download_artifacts("models:/iris/1", tracking_uri=platform.http)
+        assert caught.value.error_code == "DATA_LOSS"
+        in_run = f"'model/weights' of run {run_id}"
+        assert f"object {damaged}, 2 bytes, in version 1 of iris, {in_run}" in said
+        assert f"missing: object {missing}, 2 bytes, in 'model/weights' of run" in said
+        platform.tracking.log_files({"again": b"w0", "too": b"w1"}, run_id=run_id)
+        assert gc.run(["--verify"]) == 0
+        assert Found(capsys, "--objects").code == 0
 
 
 def test_people_read_a_line_for_each_check(

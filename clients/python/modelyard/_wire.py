@@ -174,6 +174,7 @@ def model_version(message: registry_pb2.ModelVersion) -> ModelVersion:
         verified=message.verified,
         has_model=message.has_model if message.HasField("has_model") else None,
         unverified_reason=message.unverified_reason,
+        damage=message.damage,
         etag=message.etag,
     )
 

@@ -26,7 +26,7 @@ from modelyard_registry.servicer.endpoints import EndpointServicer
 _WATCHES = 64
 _ACCESS_THREADS = 4
 
-MIGRATIONS = Migrations("registry", Path(__file__).parent / "migrations", "0005")
+MIGRATIONS = Migrations("registry", Path(__file__).parent / "migrations", "0007")
 
 
 def mount(
@@ -36,6 +36,7 @@ def mount(
     tracking: grpc.Channel,
     clock: Clock = now_ms,
     *,
+    token: str | None = None,
     protects_staged: bool = False,
 ) -> None:
     """Mount the registry on a server.
@@ -46,24 +47,26 @@ def mount(
         store: Store with the bytes of artifacts.
         tracking: Channel to `ArtifactsService`.
         clock: Returns Unix time in milliseconds.
+        token: Service token for calls to tracking; None if it requires no token.
         protects_staged: Whether versions in Staging or Production are deleted only with force.
     """
     require_head(database, MIGRATIONS)
     restrict_to_callers(database, restriction)
     notifier = Notifier()
     database.on_commit(notifier.notify)
-    seals, is_stopping = ArtifactsServiceStub(tracking), server.stopping.is_set
+    seals, stops = ArtifactsServiceStub(tracking), server.stopping.is_set
+    servicer = RegistryServicer(
+        database, store, seals, clock, notifier, stops, token=token, protects_staged=protects_staged
+    )
     server.add(
         registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"],
-        RegistryServicer(
-            database, store, seals, clock, notifier, is_stopping, protects_staged=protects_staged
-        ),
+        servicer,
         streams=_WATCHES,
         problem=database.problem,
     )
     server.add(
         endpoint_service_pb2.DESCRIPTOR.services_by_name["EndpointService"],
-        EndpointServicer(database, clock, notifier, is_stopping),
+        EndpointServicer(database, clock, notifier, stops),
         area="registry",
         streams=_WATCHES,
         problem=database.problem,

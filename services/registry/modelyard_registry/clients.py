@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
-from modelyard_kit.artifacts import MODEL_FILE, Manifest
-from modelyard_kit.errors import InvalidArgument
+from modelyard_kit.artifacts import MODEL_FILE, ArtifactStore, Digest, Manifest
+from modelyard_kit.artifacts.reading import read_manifest
+from modelyard_kit.errors import DataLoss, InvalidArgument
 from modelyard_kit.references.uris import LoggedModelSource, RunSource, Sealable, parse_source
 from modelyard_kit.rpc.channel import ask
 from modelyard_registry.operations.model_versions import SealedSource
 from modelyard_registry.rules.pinning import Pinned
 
 _MAX_SHOWN_NAMES = 5
+_DIGESTS_AT_ONCE = 1_000  # the contract's limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,42 @@ def seal_source(
             _refuse_other_files(source, Manifest.from_bytes(sealed.manifest))
         return sealed.pinned
     return parsed
+
+
+def require_intact(
+    tracking: ArtifactsServiceStub, store: ArtifactStore, digest: str, token: str | None
+) -> None:
+    """Have tracking check the bytes that a version is pinned to.
+
+    Args:
+        tracking: Client of tracking.
+        store: Store with the manifest.
+        digest: Digest of the manifest.
+        token: The service token; None if there is none.
+
+    Raises:
+        DataLoss: Bytes are missing or wrong.
+        Unavailable: Tracking cannot be reached.
+    """
+    _, manifest = read_manifest(store, digest)
+    paths = {item.digest: file.path for file in manifest.files for item in file.parts or (file,)}
+    for batch in _batches(paths):
+        request = pb.InspectObjectsRequest(digests=batch)
+        reply: pb.InspectObjectsResponse = ask(
+            "tracking", tracking.InspectObjects, request, token=token
+        )
+        for damaged in reply.damaged:
+            raise DataLoss(
+                f"The bytes of '{paths[Digest(damaged)]}' are damaged in the store or missing from "
+                f"it (object {damaged}); log the file again.",
+                digest=damaged,
+            )
+
+
+def _batches(digests: Iterable[str]) -> Iterator[list[str]]:
+    left = iter(digests)
+    while batch := list(islice(left, _DIGESTS_AT_ONCE)):
+        yield batch
 
 
 def _refuse_other_files(source: str, manifest: Manifest) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, exists, false, func, not_, or_, select
-from sqlalchemy.orm import Session, selectinload, with_loader_criteria
+from sqlalchemy.orm import Session, joinedload, selectinload, with_loader_criteria
 from sqlalchemy.sql.base import ExecutableOption
 
 from modelyard_kit.auth.scope import Scope, matches
@@ -132,7 +132,9 @@ def search_versions(session: Session, search: Search) -> tuple[Sequence[ModelVer
     ]
     keys = _keys(search, _VERSION_ORDER, default)
     rows = select(ModelVersion).options(
-        selectinload(ModelVersion.tags), selectinload(ModelVersion.aliases)
+        selectinload(ModelVersion.tags),
+        selectinload(ModelVersion.aliases),
+        joinedload(ModelVersion.damaged),
     )
     return _page(session, rows, search, keys, _version_condition)
 

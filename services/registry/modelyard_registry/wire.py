@@ -16,6 +16,7 @@ from modelyard.api.serving.v1 import endpoint_pb2
 from modelyard_kit.artifacts import ArtifactStore, Digest, Manifest
 from modelyard_kit.auth.grants import ANONYMOUS, Grant
 from modelyard_registry.models import (
+    FAILED_REGISTRATION,
     ApiToken,
     Endpoint,
     EndpointEvent,
@@ -62,7 +63,9 @@ def model_version(row: ModelVersion) -> pb.ModelVersion:
         description=row.description or "",
         source=row.source,
         run_id=row.run_id or "",
-        status=row.status,
+        status=FAILED_REGISTRATION if row.damage else row.status,
+        status_message=row.damage,
+        damage=row.damage,
         tags=[pb.ModelVersionTag(key=tag.key, value=tag.value) for tag in row.tags],
         run_link=row.run_link or "",
         aliases=[alias.alias for alias in row.aliases],

@@ -23,7 +23,7 @@ from modelyard_tracking.servicer.proof_of_possession import ProofOfPossession
 logger = logging.getLogger(__name__)
 
 MIGRATIONS = Migrations(
-    service="tracking", folder=Path(__file__).parent / "migrations", head="0005"
+    service="tracking", folder=Path(__file__).parent / "migrations", head="0007"
 )
 
 # In total at most the connections of one database, so that no call waits for a connection.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 import grpc
@@ -16,7 +18,7 @@ _PAGE_SIZE = 10_000
 
 
 class Registry:
-    """Client of the registry, used by the sweep of objects and by erasing.
+    """Client of the registry, used by the sweep and the checks of objects, and by erasing.
 
     Args:
         channel: Channel to `RegistryService`; None without a registry, which refuses sweeps.
@@ -64,11 +66,25 @@ class Registry:
             if not reply.next_page_token:
                 return found
 
+    def set_damaged_manifests(self, damage: Mapping[Digest, str]) -> None:
+        """Replace the manifests whose bytes are damaged, given with the text that versions show.
+
+        Raises:
+            Unavailable: The registry cannot be reached.
+            FailedPrecondition: No registry is configured.
+        """
+        manifests = [
+            pb.DamagedManifest(digest=digest, damage=text)
+            for digest, text in islice(damage.items(), _PAGE_SIZE)
+        ]
+        request = pb.SetDamagedManifestsRequest(manifests=manifests)
+        ask("registry", self._registry.SetDamagedManifests, request, token=self._token)
+
     @property
     def _registry(self) -> Any:
         if self._stub is None:
             raise FailedPrecondition(
-                "Cannot remove objects without the registry, which lists the manifests that "
-                "versions are pinned to. Set MODELYARD_REGISTRY_TARGET."
+                "Objects are neither removed nor scrubbed without the registry, which lists the "
+                "manifests that versions are pinned to. Set MODELYARD_REGISTRY_TARGET."
             )
         return self._stub

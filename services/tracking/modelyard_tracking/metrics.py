@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from prometheus_client import Counter
 
-digest_mismatches = Counter(
-    "modelyard_digest_mismatch",
-    "Objects whose bytes did not match their digest.",
-)
-
 gc_objects = Counter(
     "modelyard_gc_objects",
     "Objects that a sweep removed because nothing refers to them.",

@@ -18,7 +18,7 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from modelyard_kit.rpc.idempotency import replies
 from modelyard_tracking.rules.states import Lifecycle, ModelStatus, RunStatus
@@ -341,3 +341,20 @@ class StoredObject(Base):
 
     Unix time in milliseconds.
     """
+
+    damaged: Mapped[DamagedObject | None] = relationship(
+        viewonly=True, primaryjoin="StoredObject.digest == foreign(DamagedObject.digest)"
+    )
+
+
+class DamagedObject(Base):
+    """An object whose bytes were found wrong or missing, until they are there again.
+
+    It describes the store, so backups leave it out.
+    """
+
+    __tablename__ = "damaged_object"
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    missing: Mapped[bool] = mapped_column(Boolean)
+    found_ms: Mapped[int] = mapped_column(BigInteger)
+    """Unix time in milliseconds."""

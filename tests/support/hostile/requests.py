@@ -18,6 +18,7 @@ from tests.support.platforms.tracking_originals import experiment, model, run
 ORIGIN = "http://other.test"
 DIGEST = hashlib.sha256(b"bytes").hexdigest()
 _FILE = {"path": "notes/a.txt", "size_bytes": 5, "digest": DIGEST}
+_MISSING = {"path": "notes/a.txt", "reason": "out of reach"}
 
 
 class Call(Protocol):
@@ -290,11 +291,10 @@ ARTIFACTS: dict[str, Callable[[World], dict[str, Any]]] = {
     "GetArtifacts": _of_model(path="notes", experiment_id="0"),
     "DeleteArtifacts": lambda world: {"model_id": world.new_model(), "path": "notes"},
     "SealManifest": _of_model(path="notes"),
-    "SetMissingArtifacts": lambda world: {
-        "run_id": world.new_run(),
-        "files": [{"path": "notes/a.txt", "reason": "out of reach"}],
-    },
+    "SetMissingArtifacts": lambda world: {"run_id": world.new_run(), "files": [_MISSING]},
     "SweepObjects": _always(dry_run=True),
+    "ScrubObjects": _always(),
+    "InspectObjects": _always(digests=[DIGEST]),
     "PurgeDeleted": _always(older_than_ms=1, dry_run=True),
     "EraseData": _in_run(tag="gone", dry_run=True),
     "CreatePresignedUploadUrl": _in_run(path="b.txt", expiration=60),
@@ -341,6 +341,7 @@ REGISTRY: dict[str, Callable[[World], dict[str, Any]]] = {
     "WatchModels": _iris(after_revision=0),
     "VerifyHistory": _iris(),
     "ListPinnedManifests": _always(page_size=10),
+    "SetDamagedManifests": _always(manifests=[]),
     "GetPinnedManifest": lambda world: {"digest": world.digest},
     "ImportRegisteredModel": lambda world: {
         "origin": ORIGIN,

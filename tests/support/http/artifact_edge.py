@@ -122,9 +122,11 @@ def running_edge(
         server.on_close(database.close)
         migrate(database, app.MIGRATIONS)
         if area == "tracking":
-            modelyard_tracking.app.mount(server, database, store, signer)
+            modelyard_tracking.app.mount(
+                server, database, store, signer, registry=tracking, token=token
+            )
         else:
-            modelyard_registry.app.mount(server, database, store, tracking)
+            modelyard_registry.app.mount(server, database, store, tracking, token=token)
     server.start(socket)
     gateway = Gateway(
         [Backend(area, socket, ":0") for area in ("tracking", "registry", "serving")],

@@ -61,6 +61,12 @@ class SealingTracking:
             model_id=request.model_id or None,
         )
 
+    def InspectObjects(
+        self, request: artifacts_pb2.InspectObjectsRequest, _context: grpc.ServicerContext
+    ) -> artifacts_pb2.InspectObjectsResponse:
+        damaged = [found for found in request.digests if not self.store.has(Digest(found))]
+        return artifacts_pb2.InspectObjectsResponse(damaged=damaged)
+
     def _keep(self, content: bytes) -> Manifest:
         parts = (content[:5], content[5:])
         for data in (content, *parts):

@@ -10,6 +10,7 @@ from modelyard_kit.artifacts.digest import Digest
 from modelyard_kit.artifacts.signing import UrlSigner
 from modelyard_kit.artifacts.store import (
     CHUNK_BYTES,
+    Evidence,
     ObjectInfo,
     PresignedPut,
     checked,
@@ -58,6 +59,9 @@ class MemoryStore:
     def verify(self, digest: Digest) -> bool:
         return Digest.of(self._read(digest)) == digest
 
+    def evidence(self, digest: Digest) -> Evidence:
+        return Evidence(str(id(self._read(digest))), is_verified=False)
+
     def list_objects(self, after: Digest | None = None) -> Iterator[ObjectInfo]:
         for digest, (data, modified_ms) in sorted(self._objects.copy().items()):
             if after is None or digest > after:
@@ -69,6 +73,10 @@ class MemoryStore:
     def presign_put(self, digest: Digest, size_bytes: int, expires_s: int) -> PresignedPut:
         url = self._signer.put_url(digest, size_bytes, int(time.time()) + expires_s)
         return PresignedPut(url, headers={})
+
+    def damage(self, digest: Digest, data: bytes) -> None:
+        """Replace the bytes of an object by other ones."""
+        self._objects[digest] = (data, time.time_ns() // 1_000_000)
 
     def _read(self, digest: Digest) -> bytes:
         found = self._objects.get(digest)

@@ -29,6 +29,7 @@ _BLOCK_BYTES = 1 << 20
 _THREADS = 8
 _TIMEOUT_S = 60.0  # without receiving a byte
 _PARTIAL = 206
+_DAMAGED = 422  # the answer of the gateway for bytes that differ from their digest
 _ALREADY_THERE = 412  # the answer to If-None-Match: *
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -192,6 +193,8 @@ class Transfer:
             with self._connections.request("GET", url, received.headers()) as reply:
                 received.write(reply)
         except http.HttpRefusal as refused:
+            if refused.status == _DAMAGED:
+                raise received.wrong() from None
             if attempts.refused(refused.status):
                 return False
             raise NotFound(
@@ -278,7 +281,7 @@ class _Received:
             self._restart()
         while read := reply.readinto(self._buffer):
             if self.size_bytes + read > self._wanted.size_bytes:
-                raise self._wrong()
+                raise self.wrong()
             block = self._buffer[:read]
             self._sha256.update(block)
             try:
@@ -294,7 +297,7 @@ class _Received:
         """Refuse bytes that do not match the digest."""
         size_bytes, digest = self._wanted.size_bytes, self._wanted.digest
         if self.size_bytes != size_bytes or self._sha256.hexdigest() != digest:
-            raise self._wrong()
+            raise self.wrong()
 
     def _continues(self, reply: HTTPResponse) -> bool:
         span = reply.headers.get("content-range", "")
@@ -306,7 +309,8 @@ class _Received:
         self._moved(-self.size_bytes)
         self.size_bytes = 0
 
-    def _wrong(self) -> DataLoss:
+    def wrong(self) -> DataLoss:
+        """Return the error for bytes that do not match the digest."""
         return DataLoss(
             f"The bytes of '{self.path}' do not match their digest sha256:{self._wanted.digest}."
         )

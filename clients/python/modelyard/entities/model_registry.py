@@ -28,12 +28,13 @@ class ModelVersion(Entity):
     Attributes:
         version: Decimal number as text.
         current_stage: "None", "Staging", "Production" or "Archived".
-        status: "READY" once the bytes are pinned.
+        status: "READY" once the bytes are pinned; "FAILED_REGISTRATION" while they are damaged.
         experiment_id: Id of the experiment of the run that made the version.
         digest: SHA-256 of the manifest, 64 hexadecimal digits; empty if not verified.
         verified: Whether the bytes are pinned; False if the source is stored as text only.
         has_model: Whether the files are a model, with MLmodel at their root; None if unknown.
         unverified_reason: Why an imported version is not verified, with the missing files.
+        damage: Which bytes are wrong or missing in the store; empty if none are known to be.
         etag: Changes with every write; pass it to a write to detect concurrent changes.
     """
 
@@ -59,6 +60,7 @@ class ModelVersion(Entity):
     verified: bool = False
     has_model: bool | None = None
     unverified_reason: str = ""
+    damage: str = ""
     etag: str = ""
 
 

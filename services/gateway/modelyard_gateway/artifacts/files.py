@@ -64,7 +64,8 @@ class Files:
             Error: As `find` does.
             HttpError: The range is outside the file.
         """
-        download = await self._transfers.run(lambda: self.find(artifact, identity))
+        with self._transfers.reporting(request):
+            download = await self._transfers.run(lambda: self.find(artifact, identity))
         return self._transfers.send(request, download)
 
     def find(self, artifact: ArtifactPath, identity: Identity) -> Download:
@@ -88,8 +89,13 @@ class Files:
         return Download(file.digest, objects, name, _content_type(name))
 
     def presigned_url(self, artifact: ArtifactPath, download: Download, expires_s: int) -> str:
-        """Return a URL of a found file that is valid for `expires_s` from now."""
+        """Return a URL of a found file that is valid for `expires_s` from now; blocks.
+
+        Raises:
+            DataLoss: The file is one object, which is damaged.
+        """
         if len(download.objects) == 1:
+            self._transfers.require_intact(download.digest)
             return self._store.presign_get(download.digest, expires_s, download.filename)
         return self._signer.file_url("GET", str(artifact), int(time.time()) + expires_s)
 

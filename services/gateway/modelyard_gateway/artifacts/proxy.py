@@ -84,8 +84,11 @@ class MlflowArtifacts:
     async def presign(self, request: Request) -> Response:
         """Return a URL that needs no token, from which a client can read ranges in parallel."""
         artifact, identity = parse(unquoted_path_in(request)), metadata_of(request)
-        download = await self._transfers.run(lambda: self._files.find(artifact, identity))
-        url = self._files.presigned_url(artifact, download, _PRESIGNED_S)
+        with self._transfers.reporting(request):
+            download = await self._transfers.run(lambda: self._files.find(artifact, identity))
+            url = await self._transfers.run(
+                lambda: self._files.presigned_url(artifact, download, _PRESIGNED_S)
+            )
         return JsonResponse({"url": url, "headers": {}, "file_size": download.size_bytes})
 
     async def delete(self, request: Request) -> Response:

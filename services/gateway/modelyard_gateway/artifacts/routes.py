@@ -43,7 +43,7 @@ class ArtifactRoutes:
         limits: UploadLimits,
     ) -> None:
         self._clients = ServiceClients(channels, token)
-        self._transfers = Transfers(store, active)
+        self._transfers = Transfers(store, self._clients, active)
         self._uploads = Uploads(store, signer, self._clients, limits)
         files = Files(store, signer, self._clients, self._transfers)
         self._objects = objects.Objects(store, signer, self._transfers, self._uploads)

@@ -7,20 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import re
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from starlette.responses import Response
 
+from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
+from modelyard_gateway.artifacts.clients import Identity, ServiceClients
 from modelyard_kit.artifacts import ArtifactStore, Digest
 from modelyard_kit.artifacts.store import attachment
+from modelyard_kit.artifacts.verifying import Verifier, damaged
+from modelyard_kit.errors import DataLoss, Error
 from modelyard_kit.http.errors import HttpError
 from modelyard_kit.http.requests import Request
 from modelyard_kit.http.responses import StreamedResponse
+from modelyard_kit.observability.metrics import digest_mismatches
 from modelyard_kit.rpc.server import ActiveCalls
+
+logger = logging.getLogger(__name__)
 
 STALLED_AFTER_S = 60.0
 _PROGRESS_BYTES = 64 << 10
@@ -52,19 +60,22 @@ class Download:
 
 
 class Transfers:
-    """Sends files to HTTP clients.
+    """Sends files to HTTP clients, each object only up to its last chunk if it is damaged.
 
     Args:
         store: Holds the bytes.
+        clients: Reports damaged objects to tracking.
         active: Counts running transfers.
 
     Attributes:
         active: The same counter; the handler of an upload counts it.
     """
 
-    def __init__(self, store: ArtifactStore, active: ActiveCalls) -> None:
-        self._store = store
+    def __init__(self, store: ArtifactStore, clients: ServiceClients, active: ActiveCalls) -> None:
+        self._verifier = Verifier(store, digest_mismatches.labels("download").inc)
+        self._clients = clients
         self.active = active
+        self._reported: set[str] = set()  # those whose report has no answer yet
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="transfers")
 
     def close(self) -> None:
@@ -96,17 +107,52 @@ class Transfers:
         status = 206 if span else 200
         if request.method == "HEAD":
             return Response(status_code=status, headers=headers)
-        return StreamedResponse(self._read(download, start, end), status, headers)
+        chunks = self._read(download, start, end, request)
+        return StreamedResponse(chunks, status, headers)
 
-    async def _read(self, download: Download, start: int, end: int) -> AsyncGenerator[bytes]:
+    def require_intact(self, digest: Digest) -> None:
+        """Check an object whose bytes the client gets from the store itself; blocks.
+
+        Raises:
+            DataLoss: The object is damaged.
+            NotFound: The object is not in the store.
+        """
+        if not self._verifier.is_intact(digest):
+            raise damaged(digest)
+
+    @contextlib.contextmanager
+    def reporting(self, request: Request) -> Iterator[None]:
+        """Report an object that is found damaged in the block to tracking, without waiting."""
+        try:
+            yield
+        except DataLoss as error:
+            digest = error.metadata.get("digest", "")
+            if digest and digest not in self._reported:
+                self._reported.add(digest)
+                self._threads.submit(self._report, digest, self._clients.own_identity(request))
+            raise
+
+    def _report(self, digest: str, identity: Identity) -> None:
+        request = pb.InspectObjectsRequest(digests=[digest], reread=True)
+        try:
+            self._clients.artifacts("InspectObjects", request, identity)
+        except (Error, HttpError) as error:
+            logger.warning("a damaged object was not reported", extra={"cause": str(error)})
+        finally:
+            self._reported.discard(digest)
+
+    async def _read(
+        self, download: Download, start: int, end: int, request: Request
+    ) -> AsyncGenerator[bytes]:
         with self.active:
-            for digest, first, last in spans(download.objects, start, end):
-                async with contextlib.aclosing(self._object(digest, first, last)) as chunks:
-                    async for chunk in chunks:
-                        yield chunk
+            for span in spans(download.objects, start, end):
+                with self.reporting(request):
+                    async with contextlib.aclosing(self._object(span)) as chunks:
+                        async for chunk in chunks:
+                            yield chunk
 
-    async def _object(self, digest: Digest, start: int, end: int) -> AsyncGenerator[bytes]:
-        opened = self._store.open(digest, start, end)
+    async def _object(self, span: Span) -> AsyncGenerator[bytes]:
+        opened = self._verifier.open(span.digest, span.start, span.end, span.size_bytes)
         chunks = await self.run(opened.__enter__)
         try:
             while chunk := await self.run(lambda: next(chunks, b"")):
@@ -115,16 +161,23 @@ class Transfers:
             await self.run(lambda: opened.__exit__(None, None, None))
 
 
-def spans(
-    objects: Sequence[tuple[Digest, int]], start: int, end: int
-) -> Iterator[tuple[Digest, int, int]]:
+class Span(NamedTuple):
+    """A range of an object: from `start` up to but not including `end`, of `size_bytes`."""
+
+    digest: Digest
+    start: int
+    end: int
+    size_bytes: int
+
+
+def spans(objects: Sequence[tuple[Digest, int]], start: int, end: int) -> Iterator[Span]:
     """Yield the range to read of each object, for a range of the file that they make up."""
     at = 0
     for digest, size_bytes in objects:
         first, last = max(start - at, 0), min(end - at, size_bytes)
         at += size_bytes
         if first < last:
-            yield digest, first, last
+            yield Span(digest, first, last, size_bytes)
 
 
 def body_of(

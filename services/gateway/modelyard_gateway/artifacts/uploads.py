@@ -19,9 +19,11 @@ from modelyard_gateway.concurrency import ConcurrencyLimiter
 from modelyard_gateway.metrics import uploads_pending
 from modelyard_kit.artifacts import ArtifactStore, Digest, ManifestFile, PartHasher, UrlSigner
 from modelyard_kit.artifacts.store import refuse_when_full
+from modelyard_kit.artifacts.verifying import Verifier
 from modelyard_kit.errors import FailedPrecondition
 from modelyard_kit.http.errors import HttpError
 from modelyard_kit.http.requests import Request
+from modelyard_kit.observability.metrics import digest_mismatches
 
 _CHUNK_BYTES = 1 << 20
 Result = TypeVar("Result")
@@ -64,6 +66,7 @@ class Uploads:
         limits: UploadLimits,
     ) -> None:
         self._store = store
+        self._verifier = Verifier(store, digest_mismatches.labels("join").inc)
         self._signer = signer
         self._clients = clients
         self._limits = limits
@@ -130,6 +133,7 @@ class Uploads:
 
         Raises:
             FailedPrecondition: An object is missing.
+            DataLoss: An object is damaged.
         """
 
         def work() -> None:
@@ -225,8 +229,8 @@ class Uploads:
     def _joined(
         self, objects: Sequence[tuple[Digest, int]], start: int, end: int
     ) -> Iterator[bytes]:
-        for digest, first, last in spans(objects, start, end):
-            with self._store.open(digest, first, last) as chunks:
+        for digest, first, last, size_bytes in spans(objects, start, end):
+            with self._verifier.open(digest, first, last, size_bytes) as chunks:
                 yield from chunks
 
     def _refuse_large(self, size_bytes: int) -> None:

@@ -16,6 +16,7 @@ from modelyard_kit.artifacts.digest import Digest
 from modelyard_kit.artifacts.signing import UrlSigner
 from modelyard_kit.artifacts.store import (
     CHUNK_BYTES,
+    Evidence,
     ObjectInfo,
     PresignedPut,
     checked,
@@ -111,6 +112,15 @@ class LocalStore:
     def verify(self, digest: Digest) -> bool:
         with self._file(digest) as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == digest
+
+    def evidence(self, digest: Digest) -> Evidence:
+        try:
+            status = self._path(digest).stat()
+        except FileNotFoundError:
+            raise no_object(digest) from None
+        # The time of a change, unlike that of a write, cannot be set by a program.
+        stamp = f"{status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+        return Evidence(stamp, is_verified=False)
 
     def list_objects(self, after: Digest | None = None) -> Iterator[ObjectInfo]:
         for folder in _sorted(self._root / "sha256"):

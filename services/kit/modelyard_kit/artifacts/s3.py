@@ -20,6 +20,7 @@ from modelyard_kit.artifacts.s3_connection import connect, refuse_unusable, send
 from modelyard_kit.artifacts.s3_errors import kit_errors, status_of
 from modelyard_kit.artifacts.store import (
     CHUNK_BYTES,
+    Evidence,
     ObjectInfo,
     PresignedPut,
     attachment,
@@ -177,6 +178,18 @@ class S3Store:
             for chunk in chunks:
                 sha256.update(chunk)
         return sha256.hexdigest() == digest
+
+    def evidence(self, digest: Digest) -> Evidence:
+        with kit_errors():
+            try:
+                found = self._client.head_object(**self._at(digest), ChecksumMode="ENABLED")
+            except ClientError as error:
+                if status_of(error) == _NOT_FOUND:
+                    raise no_object(digest) from None
+                raise
+        stamp = f"{found['ETag']} {found['LastModified'].timestamp()} {found['ContentLength']}"
+        has_checksum = found.get("ChecksumSHA256") == _checksum(digest)
+        return Evidence(stamp, is_verified=has_checksum and self.trusted)
 
     def list_objects(self, after: Digest | None = None) -> Iterator[ObjectInfo]:
         pages = self._client.get_paginator("list_objects_v2").paginate(

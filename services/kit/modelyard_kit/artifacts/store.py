@@ -47,6 +47,19 @@ class ObjectInfo:
     modified_ms: int
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """The knowledge of a store about an object, without reading its bytes.
+
+    Attributes:
+        stamp: Differs after each write of the object.
+        is_verified: Whether the store itself verified the digest when the bytes were written.
+    """
+
+    stamp: str
+    is_verified: bool
+
+
 class ArtifactStore(Protocol):
     """Content-addressed objects: written once, never changed, named by their digest.
 
@@ -95,6 +108,13 @@ class ArtifactStore(Protocol):
 
     def verify(self, digest: Digest) -> bool:
         """Read and hash the bytes of an object; return whether they still have its digest.
+
+        Raises:
+            NotFound: The object is not in the store.
+        """
+
+    def evidence(self, digest: Digest) -> Evidence:
+        """Return what the store knows about an object without reading its bytes.
 
         Raises:
             NotFound: The object is not in the store.

@@ -66,8 +66,12 @@ class Layer:
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except Exception as error:
-            if exchange.status:
-                raise  # the response is incomplete, so the server closes the connection
+            if exchange.status:  # the response is incomplete, so the server closes the connection
+                if not isinstance(error, errors.Error):
+                    raise
+                why = {"cause": error.message, "request": exchange.request_id}
+                logger.error("the response was broken off", extra=why)  # noqa: TRY400 - no bug
+                return
             response = answer(self._refusal(error, exchange), exchange.request_id)
             await response(scope, exchange.receive, exchange.send)
 

@@ -25,6 +25,8 @@ class JsonResponse(Response):
 class StreamedResponse(Response):
     """A response that is sent in chunks.
 
+    The head is sent when the first chunk is known, so that an error before it has its own response.
+
     Args:
         chunks: Chunks of the body; closed when the response ends for any reason.
         status_code: HTTP status.
@@ -43,14 +45,16 @@ class StreamedResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         head = {"status": self.status_code, "headers": self.raw_headers}
-        await send({"type": "http.response.start", **head})
         disconnected = asyncio.create_task(of(scope).gone())
         try:
             async with aclosing(self.chunks) as chunks:
-                async for chunk in chunks:
+                chunk = await anext(chunks, b"")
+                await send({"type": "http.response.start", **head})
+                while chunk:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                     if disconnected.done():
                         return
+                    chunk = await anext(chunks, b"")
         finally:
             disconnected.cancel()
         await send({"type": "http.response.body", "body": b""})

@@ -52,6 +52,12 @@ idempotent_replays = Counter(
     "Calls answered with the reply stored under their idempotency key.",
 )
 
+digest_mismatches = Counter(
+    "modelyard_digest_mismatch",
+    "Objects whose bytes did not match their digest, each time they were read.",
+    ("door",),
+)
+
 watch_streams = Gauge(
     "modelyard_watch_streams",
     "Open server streams.",

@@ -9,9 +9,11 @@ from __future__ import annotations
 from modelyard_registry.models.base import Base
 from modelyard_registry.models.endpoints import Endpoint, EndpointEvent, EndpointModel, EndpointName
 from modelyard_registry.models.registered_models import (
+    FAILED_REGISTRATION,
     READY,
     ApiToken,
     ApiTokenRevision,
+    DamagedManifest,
     Event,
     Imported,
     ModelAlias,
@@ -24,10 +26,12 @@ from modelyard_registry.models.registered_models import (
 )
 
 __all__ = [
+    "FAILED_REGISTRATION",
     "READY",
     "ApiToken",
     "ApiTokenRevision",
     "Base",
+    "DamagedManifest",
     "Endpoint",
     "EndpointEvent",
     "EndpointModel",

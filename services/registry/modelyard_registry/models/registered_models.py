@@ -105,6 +105,18 @@ class RegisteredModelTag(Base):
         return {("tags", self.key): self.value}
 
 
+class DamagedManifest(Base):
+    """A manifest whose bytes, or those of its files, are wrong or missing in the store.
+
+    It describes the store, not the model: it is not part of a document, and backups leave it out.
+    """
+
+    __tablename__ = "damaged_manifest"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    damage: Mapped[str] = mapped_column(String(2000))
+
+
 class ModelVersion(Base):
     __tablename__ = "model_version"
     __table_args__ = (
@@ -148,6 +160,15 @@ class ModelVersion(Base):
         viewonly=True, primaryjoin="foreign(ModelVersion.name) == ModelName.name"
     )
 
+    damaged: Mapped[DamagedManifest | None] = relationship(
+        viewonly=True, primaryjoin="foreign(ModelVersion.digest) == DamagedManifest.digest"
+    )
+
+    @property
+    def damage(self) -> str:
+        """Which bytes are wrong or missing in the store; empty if none are known to be."""
+        return "" if self.damaged is None else self.damaged.damage
+
     @property
     def etag(self) -> str:
         return str(self.revision)
@@ -189,7 +210,7 @@ class ModelVersion(Base):
         return inside | _cells(self, path, columns)
 
 
-READY = "READY"
+READY, FAILED_REGISTRATION = "READY", "FAILED_REGISTRATION"
 
 
 class ModelVersionTag(Base):

@@ -7,6 +7,7 @@ from modelyard_kit.references.uris import Alias
 from modelyard_kit.rpc.calls import Call
 from modelyard_registry.models import ModelAlias, ModelVersion
 from modelyard_registry.operations.changes import Change
+from modelyard_registry.operations.damage import refuse_damaged
 from modelyard_registry.operations.model_versions import get_version
 from modelyard_registry.operations.rollbacks import reinstated
 from modelyard_registry.rules.history import Action
@@ -14,10 +15,14 @@ from modelyard_registry.rules.stages import check_holder
 
 
 def set_alias(call: Call, name: str, alias: str, number: int) -> None:
-    """Point an alias at a version; pointing it at the same version again changes nothing."""
+    """Point an alias at a version; pointing it at the same version again changes nothing.
+
+    Raises:
+        FailedPrecondition: The version's bytes are damaged.
+    """
     check_alias(alias)
     change, _ = Change.begin(call, name)
-    get_version(call.session, name, number)
+    refuse_damaged(get_version(call.session, name, number))
     pointer = call.session.get(ModelAlias, (name, alias))
     if pointer is None:
         change.add(ModelAlias(name=name, alias=alias, version=number))

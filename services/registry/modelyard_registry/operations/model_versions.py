@@ -34,6 +34,7 @@ from modelyard_registry.rules.pinning import Pinned
 TO_SHOW = (
     joinedload(ModelVersion.aliases),
     joinedload(ModelVersion.names, innerjoin=True),
+    joinedload(ModelVersion.damaged),
 )
 """Loader options for the relations of a version that nearly every reply contains."""
 
@@ -102,6 +103,7 @@ def create_version(
     # The relations of a new version are known, so they need not be loaded.
     set_committed_value(version, "tags", tags)
     set_committed_value(version, "aliases", [])
+    set_committed_value(version, "damaged", None)
     return version
 
 
@@ -160,6 +162,17 @@ def pinned_by(version: ModelVersion) -> Pinned:
     return Pinned(
         version.digest, version.run_id, version.experiment_id, version.model_id, version.has_model
     )
+
+
+def copied_digest(session: Session, source: VersionSource | ManifestSource) -> str | None:
+    """Return the digest of the version that a source refers to; None if it is not verified.
+
+    Raises:
+        NotFound: There is no such version.
+    """
+    if isinstance(source, VersionSource):
+        return find_version(session, source.name, source.reference).digest
+    return _version_of_manifest(session, source.digest).digest
 
 
 def _version_of_manifest(session: Session, digest: str) -> ModelVersion:

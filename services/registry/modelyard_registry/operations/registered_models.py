@@ -98,7 +98,11 @@ def latest_versions(
             of_stages,
             (ModelVersion.name == of_stages.c.name) & (ModelVersion.version == of_stages.c.highest),
         )
-        .options(selectinload(ModelVersion.tags), joinedload(ModelVersion.aliases))
+        .options(
+            selectinload(ModelVersion.tags),
+            joinedload(ModelVersion.aliases),
+            joinedload(ModelVersion.damaged),
+        )
         .order_by(ModelVersion.name, of_stages.c.lowest)
     )
     for row in rows.unique():

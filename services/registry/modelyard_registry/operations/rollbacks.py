@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.orm import Session
 
 from modelyard_kit.errors import FailedPrecondition
 from modelyard_kit.references.stages import Stage
 from modelyard_kit.references.uris import Alias
-from modelyard_registry.models import READY, Event, ModelVersion
+from modelyard_registry.models import READY, DamagedManifest, Event, ModelVersion
 from modelyard_registry.operations.former_names import periods
 from modelyard_registry.operations.model_versions import get_version
 from modelyard_registry.rules.history import Action, Document
@@ -51,7 +51,9 @@ def reinstated(
             exist and are ready; the message lists those.
     """
     of_model = select(ModelVersion.version).where(
-        ModelVersion.name == name, ModelVersion.status == READY
+        ModelVersion.name == name,
+        ModelVersion.status == READY,
+        ~exists().where(DamagedManifest.digest == ModelVersion.digest),
     )
     ready = set(session.scalars(of_model))
     moves = _moves(session, name, place, Event.version.in_(of_model))

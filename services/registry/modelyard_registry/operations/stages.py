@@ -12,6 +12,7 @@ from modelyard_kit.rpc.calls import Call
 from modelyard_registry.metrics import transitions
 from modelyard_registry.models import ModelVersion
 from modelyard_registry.operations.changes import Change
+from modelyard_registry.operations.damage import refuse_damaged
 from modelyard_registry.operations.model_versions import TO_SHOW, get_version
 from modelyard_registry.operations.rollbacks import reinstated
 from modelyard_registry.rules.history import Action
@@ -52,6 +53,8 @@ def transition_stage(
     _count(call.session, version.stage, stage)
     check_etag(etag, version.etag)
     check_holder(stage, expected_holder, _number(occupant))
+    if stage.is_exclusive:
+        refuse_damaged(version)
     if occupant is not None and occupant is not version:
         vacant = Stage.ARCHIVED if archive_existing else Stage.NONE
         occupy(change, occupant, vacant, updated_ms=call.now_ms)

@@ -27,6 +27,7 @@ class RegistryServicer(RegisteredModels, ModelVersions, Deletions, Resolving, Hi
         clock: Returns Unix time in milliseconds.
         notifier: Wakes the watches after each commit.
         is_stopping: Returns True once the server stops, which ends the watches.
+        token: Service token for calls that only services may make; None if there is none.
         protects_staged: Whether versions in Staging or Production are deleted only with force.
     """
 
@@ -39,6 +40,7 @@ class RegistryServicer(RegisteredModels, ModelVersions, Deletions, Resolving, Hi
         notifier: Notifier,
         is_stopping: Callable[[], bool],
         *,
+        token: str | None,
         protects_staged: bool,
     ) -> None:
         self.database = database
@@ -47,4 +49,5 @@ class RegistryServicer(RegisteredModels, ModelVersions, Deletions, Resolving, Hi
         self.clock = clock
         self.notifier = notifier
         self.is_stopping = is_stopping
+        self.token = token
         self.protects_staged = protects_staged

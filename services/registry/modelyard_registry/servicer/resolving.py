@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+from contextlib import suppress
+
 import grpc
 
+from modelyard.api.artifacts.v1.artifacts_pb2 import InspectObjectsRequest
 from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
 from modelyard.api.registry.v1 import registry_pb2 as pb
-from modelyard_kit.artifacts import ArtifactStore, Digest
+from modelyard_kit.artifacts import ArtifactStore, Digest, Manifest
 from modelyard_kit.artifacts.reading import read_manifest
 from modelyard_kit.clock import Clock
 from modelyard_kit.db.base import Database
+from modelyard_kit.errors import DataLoss, Error
 from modelyard_kit.references.uris import VersionSource, parse_model_uri
 from modelyard_kit.rpc.calls import Call, reads
+from modelyard_kit.rpc.channel import ask
 from modelyard_registry import wire
 from modelyard_registry.clients import seal_manifest
 from modelyard_registry.operations import resolving
@@ -23,6 +28,7 @@ class Resolving:
     clock: Clock
     store: ArtifactStore
     tracking: ArtifactsServiceStub
+    token: str | None
 
     def ResolveModel(
         self, request: pb.ResolveModelRequest, context: grpc.ServicerContext
@@ -39,7 +45,7 @@ class Resolving:
                 experiment_id=sealed.pinned.experiment_id,
             )
         if not request.HasField("include_downloads") or request.include_downloads:
-            reply.manifest, manifest = read_manifest(self.store, reply.digest)
+            reply.manifest, manifest = self._manifest(reply.digest)
             reply.downloads.extend(wire.object_downloads(self.store, manifest))
         return reply
 
@@ -49,10 +55,20 @@ class Resolving:
         digest = Digest(request.digest)
         with self.database.read() as session:
             resolving.require_pinned(session, digest)
-        data, manifest = read_manifest(self.store, digest)
+        data, manifest = self._manifest(digest)
         return pb.GetPinnedManifestResponse(
             manifest=data, downloads=wire.object_downloads(self.store, manifest)
         )
+
+    def _manifest(self, digest: str) -> tuple[bytes, Manifest]:
+        """Read a manifest; a damaged one is reported to tracking, so that its versions show it."""
+        try:
+            return read_manifest(self.store, digest)
+        except DataLoss:
+            request = InspectObjectsRequest(digests=[digest], reread=True)
+            with suppress(Error):
+                ask("tracking", self.tracking.InspectObjects, request, token=self.token)
+            raise
 
     @reads
     def _version(

@@ -1,8 +1,8 @@
-"""`modelyard gc`: purge what was deleted long ago, if asked to, and remove unreferenced objects.
+"""`modelyard gc`: remove unreferenced objects; if asked to, purge what was deleted, and verify.
 
 The server does the work, a page at a time; this command requests the pages and adds up the counts.
 It can be stopped at any time: the next run continues. Exit codes: 0 done, 1 refused or failed,
-2 usage, 130 Ctrl-C.
+2 usage, 130 Ctrl-C. With --verify, 1 also if objects are damaged or missing.
 """
 
 # ruff: noqa: T201 - a command answers by printing
@@ -18,10 +18,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from google.protobuf.json_format import MessageToDict
+
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.command_line import Parser
 from modelyard.exceptions import ModelyardException
 from modelyard.internal import connections, rpc
+from modelyard_server.admin import verifying
 
 _PAGE_TIMEOUT_S = 600.0
 _DEFAULT_AGE = "30d"
@@ -64,11 +67,16 @@ def run(argv: list[str]) -> int:
             if not options.json:
                 print(_purged(report))
         report |= _sweep(dry_run=options.dry_run)
+        if not options.json:
+            print(_swept(report))
+        if options.verify:
+            report["verified"] = _verify(quiet=options.json)
     except ModelyardException as error:
         print(f"modelyard gc: {error.message}", file=sys.stderr)
         return 1
-    print(json.dumps(report, indent=2) if options.json else _swept(report))
-    return 0
+    if options.json:
+        print(json.dumps(report, indent=2))
+    return 1 if options.verify and report["verified"]["damaged"] else 0
 
 
 def _purge(older_than_ms: int, *, dry_run: bool) -> dict[str, int]:
@@ -93,6 +101,23 @@ def _sweep(*, dry_run: bool) -> dict[str, int]:
         size_bytes = sum(item.size_bytes for item in page.objects)
         progress.add(examined=page.examined, objects=len(page.objects), bytes=size_bytes)
     return progress.end()
+
+
+def _verify(*, quiet: bool) -> dict[str, Any]:
+    progress = _Progress()
+    damaged: list[pb.DamagedObject] = []
+    for page in verifying.pages(connections.tracking_uri()):
+        damaged += page.objects
+        progress.add(verified=page.examined, bytes=page.examined_bytes)
+    counts = progress.end()
+    if not quiet:
+        for found in damaged:
+            print(verifying.described(found))
+        print(
+            f"{counts['verified']:,} objects verified, {counts['bytes']:,} bytes in all; "
+            f"{len(damaged):,} damaged or missing."
+        )
+    return {**counts, "damaged": [MessageToDict(found) for found in damaged]}
 
 
 def _call() -> Any:
@@ -138,7 +163,7 @@ def _parser() -> Parser:
         "and no upload of the last hours refers to; with --deleted, first purge what was deleted. "
         "The server is that of MODELYARD_TRACKING_URI; an admin's token is required if the server "
         "requires tokens.",
-        examples=("--dry-run", "--deleted --older-than 30d --dry-run"),
+        examples=("--dry-run", "--deleted --older-than 30d --dry-run", "--verify"),
     )
     parser.add_argument("--dry-run", action="store_true", help="only report what would be removed")
     parser.add_argument(
@@ -152,6 +177,12 @@ def _parser() -> Parser:
         metavar="AGE",
         help="purge only what was deleted at least this long ago, such as 30d, 1d12h or 0d "
         f"[{_DEFAULT_AGE}]",
+    )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="then read and hash every object, and report damaged and missing ones with the "
+        "versions and files that need them",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser

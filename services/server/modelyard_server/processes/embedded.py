@@ -67,7 +67,7 @@ class Embedded:
             modelyard_tracking.app.mount(
                 self.server, tracking, store, signer, registry=channel, token=token
             )
-            grpc_port = self._start_services(settings, registry, store)
+            grpc_port = self._start_services(settings, registry, store, token)
             self.grpc = _address(_reachable(settings.host), grpc_port)
             gateway = Gateway(
                 [Backend(area, f"unix:{self.socket}", f":{grpc_port}") for area in SERVICES],
@@ -86,7 +86,7 @@ class Embedded:
             self._undo = undo.pop_all()
 
     def _start_services(
-        self, settings: UpSettings, registry: Database, store: ArtifactStore
+        self, settings: UpSettings, registry: Database, store: ArtifactStore, token: str | None
     ) -> int:
         tracking = connect(f"unix:{self.socket}", *SERVICES["tracking"])
         self.server.on_close(tracking.close)
@@ -95,6 +95,7 @@ class Embedded:
             registry,
             store,
             tracking,
+            token=token,
             protects_staged=settings.deletion_protection == "staged",
         )
         modelyard_serving.app.mount(self.server)

@@ -39,6 +39,7 @@ def _start(settings: RegistrySettings, undo: ExitStack) -> running.Running:
         database,
         store,
         tracking,
+        token=token,
         protects_staged=settings.deletion_protection == "staged",
     )
     return running.listen_grpc(server, settings, "registry", undo)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from sqlalchemy import ColumnElement, and_, case, delete, insert, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from modelyard_kit.artifacts import Digest, ManifestFile
 from modelyard_kit.db.base import EXCLUSIVE, LATER
@@ -157,11 +157,13 @@ def batches(digests: Iterable[Digest]) -> Iterator[list[Digest]]:
 
 
 def known_objects(session: Session, digests: Iterable[Digest]) -> dict[Digest, StoredObject]:
-    """Return the rows of objects that are declared or stored, by digest."""
+    """Return the rows of objects that are declared or stored, with their marks, by digest."""
     known: dict[Digest, StoredObject] = {}
     for batch in batches(digests):
-        rows = select(StoredObject).where(
-            StoredObject.digest.in_(batch), StoredObject.state != SWEEPING
+        rows = (
+            select(StoredObject)
+            .where(StoredObject.digest.in_(batch), StoredObject.state != SWEEPING)
+            .options(joinedload(StoredObject.damaged))
         )
         known.update((Digest(row.digest), row) for row in session.scalars(rows))
     return known

@@ -15,7 +15,7 @@ from sqlalchemy import delete, exists, insert, select, update
 from sqlalchemy.orm import Session
 
 from modelyard_kit.artifacts import Digest
-from modelyard_tracking.models import ArtifactFile, ArtifactPart, StoredObject
+from modelyard_tracking.models import ArtifactFile, ArtifactPart, DamagedObject, StoredObject
 from modelyard_tracking.operations.artifacts import SWEEPING, batches
 from modelyard_tracking.rules.artifacts import GRACE_MS
 
@@ -146,6 +146,7 @@ def forget(session: Session, digests: Collection[Digest], until_ms: int) -> None
                 StoredObject.leased_until_ms == until_ms,
             )
         )
+        session.execute(delete(DamagedObject).where(DamagedObject.digest.in_(batch)))
 
 
 def _referenced(session: Session, digests: Iterable[Digest]) -> set[str]:

@@ -15,14 +15,15 @@ from modelyard_kit.artifacts import (
     UrlSigner,
     logical_path,
 )
+from modelyard_kit.artifacts.verifying import Verifier
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import paging
 from modelyard_kit.db.base import Database
 from modelyard_kit.errors import DataLoss, FailedPrecondition, InvalidArgument, Unavailable
+from modelyard_kit.observability.metrics import digest_mismatches
 from modelyard_kit.rpc.calls import Call, caller, reads, write_step, writes
 from modelyard_tracking import wire
 from modelyard_tracking.clients import Registry
-from modelyard_tracking.metrics import digest_mismatches
 from modelyard_tracking.models import StoredObject
 from modelyard_tracking.operations import artifacts, trees
 from modelyard_tracking.operations.missing import missing_of, replace_missing
@@ -75,6 +76,7 @@ class ArtifactsServicer(Presigning, Erasing):
         self.clock = clock
         self.registry = registry
         self._proof_of_possession = proof_of_possession
+        self.verifier = Verifier(store, digest_mismatches.labels("check").inc)
         self._sweeping = threading.Lock()
 
     @reads
@@ -118,7 +120,12 @@ class ArtifactsServicer(Presigning, Erasing):
         unproven = self._proof_of_possession.unproven(objects)
         # Looked up after the lease, so that no sweep removes what is found.
         stored = self._stored(objects, unproven)
-        missing = {digest: size for digest, size in objects.items() if digest not in stored}
+        damaged = self._damaged_of(context, stored)
+        missing = {
+            digest: size
+            for digest, size in objects.items()
+            if digest not in stored or digest in damaged
+        }
         if missing.keys() - unproven and not self.store.trusted:
             self._reset_missing(context, missing.keys() - unproven)
         reply = pb.DeclareArtifactsResponse()
@@ -126,6 +133,9 @@ class ArtifactsServicer(Presigning, Erasing):
         for digest, size_bytes in missing.items():
             if digest in unproven:
                 put = self._proof_of_possession.presign(digest, size_bytes)
+            elif digest in damaged:  # the store may refuse to overwrite it, the gateway does not
+                expires_at_s = leased_until_ms // 1000
+                put = PresignedPut(self.signer.put_url(digest, size_bytes, expires_at_s), {})
             else:
                 put = self.store.presign_put(digest, size_bytes, LEASE_MS // 1000)
             reply.uploads.append(_upload(digest, size_bytes, put))
@@ -159,6 +169,8 @@ class ArtifactsServicer(Presigning, Erasing):
             self._renew_leases(context, owner, objects)
             known = self._known(objects)
         self._require_bytes(files, objects, known)
+        marked = [digest for digest, row in known.items() if row.damaged is not None]
+        self._require_repaired(context, marked)
         return self._commit(request, context, owner, files, _leased_until_ms(known))
 
     @write_step
@@ -209,7 +221,7 @@ class ArtifactsServicer(Presigning, Erasing):
         """Return whether an object has the bytes of its digest; delete it if not."""
         if self.store.verify(digest):
             return True
-        digest_mismatches.inc()
+        digest_mismatches.labels("upload").inc()
         self.store.delete(digest)
         return False
 
@@ -287,14 +299,9 @@ class ArtifactsServicer(Presigning, Erasing):
         owner, folder = owner_of(request), _optional_path(request.path)
         reply = self._seal(request, context, owner, folder)
         objects = objects_of(Manifest.from_bytes(reply.manifest).files)
-        stored = self.store.sizes_bytes(objects)
-        for digest, size_bytes in objects.items():
-            if stored.get(digest) != size_bytes:
-                raise DataLoss(
-                    f"The object {digest} of {owner} is not in the store; log its file again.",
-                    digest=digest,
-                )
+        self._require_intact(context, owner, objects)
         self.store.put(Digest(reply.digest), [reply.manifest], len(reply.manifest))
+        self._require_repaired(context, self._marks([Digest(reply.digest)]))
         return reply
 
     @writes

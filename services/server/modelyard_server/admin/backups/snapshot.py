@@ -33,10 +33,12 @@ from modelyard_server.admin.backups.rows import write_rows
 from modelyard_tracking.models import Base as TrackingBase
 
 _ROWS_AT_ONCE = 1_000
+# Marks of damaged bytes describe the store: a restored one has verified objects.
+_OF_THE_STORE = {"damaged_manifest", "damaged_object"}
 # Revisions only add tables, so the newest revision has all of them.
 _OURS = {
-    "registry": frozenset(RegistryBase.metadata.tables),
-    "tracking": frozenset(TrackingBase.metadata.tables),
+    "registry": frozenset(RegistryBase.metadata.tables) - _OF_THE_STORE,
+    "tracking": frozenset(TrackingBase.metadata.tables) - _OF_THE_STORE,
 }
 
 

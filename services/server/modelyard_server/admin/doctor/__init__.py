@@ -48,6 +48,12 @@ def _parser() -> Parser:
         default=setting("TRACKING_URI"),
         help="address of the server to check (default: the home's) [MODELYARD_TRACKING_URI]",
     )
+    parser.add_argument(
+        "--objects",
+        action="store_true",
+        help="also have the server read and hash every object of its store; takes as long as "
+        "reading all of it, and needs an admin's token",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
@@ -64,6 +70,8 @@ def _findings(options: argparse.Namespace, environ: Mapping[str, str]) -> Iterat
     uri = options.tracking_uri or (instance and instance.http)
     if uri:
         yield from client.check(uri)
+        if options.objects:
+            yield from client.stored_objects(uri)
     else:
         yield ok("server", "not running in this home; started by the first call, or: modelyard up")
 

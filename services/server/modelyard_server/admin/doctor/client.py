@@ -21,9 +21,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from modelyard import MlflowClient
 from modelyard.api.access.v1 import access_pb2
 from modelyard.api.options.v1.options_pb2 import Permission
+from modelyard.exceptions import DataLoss, ResourceExhausted
 from modelyard.internal import cache, connections, http, rpc, setting, tls
 from modelyard.redaction import redacted
 from modelyard_gateway.backends import SERVICES
+from modelyard_server.admin import verifying
 from modelyard_server.admin.doctor.finding import Finding, fail, guarded, ok, warn
 
 _TIMEOUT_S = 5.0
@@ -54,8 +56,17 @@ def check(uri: str) -> Iterator[Finding]:
     token = list(guarded("token", _ADMIN, lambda: _token(registry_uri)))
     yield from token
     if all(finding.state != "fail" for finding in token):
-        yield from guarded("objects", _STORE, lambda: _round_trip(uri, registry_uri))
+        yield from guarded("objects", _STORE, lambda: _tested(uri, registry_uri))
     yield from guarded("cache", "Set MODELYARD_CACHE to a writable folder.", _cache_folder)
+
+
+def stored_objects(uri: str) -> Iterator[Finding]:
+    """Check the bytes of every object in the store of a server.
+
+    Args:
+        uri: Address of the tracking server.
+    """
+    yield from guarded("stored objects", _ADMIN, lambda: _verified(uri))
 
 
 _START = (
@@ -63,6 +74,17 @@ _START = (
     "`modelyard up` starts one on this machine."
 )
 _ADMIN = "Set MODELYARD_TOKEN or MODELYARD_TOKEN_FILE to a valid token; ask an admin for one."
+_FULL = (
+    "Free space on the disk of the server's store, database or temporary files, whichever is full; "
+    "`modelyard doctor` there shows it, and `modelyard gc --dry-run` unused objects."
+)
+_DAMAGED = (
+    "The store changes what it is given: test its disk, and see `modelyard doctor --objects`."
+)
+_RELOG = (
+    "Log the files again from where they came from, or restore the objects from a backup; then "
+    "verify again. Look for the cause: the disk, or a program that changes the store."
+)
 _STORE = (
     "Make sure that this machine can reach the URLs that the server signs: its "
     "MODELYARD_PUBLIC_URL, or MODELYARD_S3_PUBLIC_ENDPOINT for S3."
@@ -173,6 +195,15 @@ def _token(uri: str) -> Iterator[Finding]:
         yield ok("token", summary)
 
 
+def _tested(uri: str, registry_uri: str) -> Iterator[Finding]:
+    try:
+        yield from _round_trip(uri, registry_uri)
+    except ResourceExhausted as error:
+        yield fail("objects", error.message, _FULL)
+    except DataLoss as error:
+        yield fail("objects", error.message, _DAMAGED)
+
+
 def _round_trip(uri: str, registry_uri: str) -> Iterator[Finding]:
     caller = rpc.call(registry_uri, access_pb2.GetCallerRequest(), access_pb2.GetCallerResponse)
     needed = {Permission.TRACKING_WRITE, Permission.TRACKING_DELETE}
@@ -193,7 +224,18 @@ def _round_trip(uri: str, registry_uri: str) -> Iterator[Finding]:
     if is_same:
         yield ok("objects", "a file was uploaded and downloaded (its run is deleted again)")
     else:
-        yield fail("objects", "a file was downloaded with other bytes than uploaded", _STORE)
+        yield fail("objects", "a file was downloaded with other bytes than uploaded", _DAMAGED)
+
+
+def _verified(uri: str) -> Iterator[Finding]:
+    count = size_bytes = damaged = 0
+    for page in verifying.pages(uri):
+        count, size_bytes = count + page.examined, size_bytes + page.examined_bytes
+        damaged += len(page.objects)
+        for found in page.objects:
+            yield fail("stored objects", verifying.described(found), _RELOG)
+    if not damaged:
+        yield ok("stored objects", f"{count:,} read, {size_bytes:,} bytes; all have their digest")
 
 
 def _cache_folder() -> Iterator[Finding]:

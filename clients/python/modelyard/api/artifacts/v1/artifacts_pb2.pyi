@@ -320,6 +320,52 @@ class SweepObjectsResponse(_message.Message):
     next_page_token: str
     def __init__(self, objects: _Optional[_Iterable[_Union[UnusedObject, _Mapping]]] = ..., examined: _Optional[int] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
+class InspectObjectsRequest(_message.Message):
+    __slots__ = ("digests", "reread")
+    DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    REREAD_FIELD_NUMBER: _ClassVar[int]
+    digests: _containers.RepeatedScalarFieldContainer[str]
+    reread: bool
+    def __init__(self, digests: _Optional[_Iterable[str]] = ..., reread: bool = ...) -> None: ...
+
+class InspectObjectsResponse(_message.Message):
+    __slots__ = ("damaged",)
+    DAMAGED_FIELD_NUMBER: _ClassVar[int]
+    damaged: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, damaged: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ScrubObjectsRequest(_message.Message):
+    __slots__ = ("page_token",)
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_token: str
+    def __init__(self, page_token: _Optional[str] = ...) -> None: ...
+
+class DamagedObject(_message.Message):
+    __slots__ = ("digest", "size_bytes", "missing", "files", "versions")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    size_bytes: int
+    missing: bool
+    files: _containers.RepeatedCompositeFieldContainer[FileWithSameBytes]
+    versions: _containers.RepeatedCompositeFieldContainer[PinningVersion]
+    def __init__(self, digest: _Optional[str] = ..., size_bytes: _Optional[int] = ..., missing: bool = ..., files: _Optional[_Iterable[_Union[FileWithSameBytes, _Mapping]]] = ..., versions: _Optional[_Iterable[_Union[PinningVersion, _Mapping]]] = ...) -> None: ...
+
+class ScrubObjectsResponse(_message.Message):
+    __slots__ = ("objects", "examined", "examined_bytes", "next_page_token")
+    OBJECTS_FIELD_NUMBER: _ClassVar[int]
+    EXAMINED_FIELD_NUMBER: _ClassVar[int]
+    EXAMINED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    objects: _containers.RepeatedCompositeFieldContainer[DamagedObject]
+    examined: int
+    examined_bytes: int
+    next_page_token: str
+    def __init__(self, objects: _Optional[_Iterable[_Union[DamagedObject, _Mapping]]] = ..., examined: _Optional[int] = ..., examined_bytes: _Optional[int] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
 class PurgeDeletedRequest(_message.Message):
     __slots__ = ("older_than_ms", "dry_run", "page_token")
     OLDER_THAN_MS_FIELD_NUMBER: _ClassVar[int]

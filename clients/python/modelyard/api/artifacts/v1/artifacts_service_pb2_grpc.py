@@ -86,6 +86,16 @@ class ArtifactsServiceStub(object):
                 request_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SweepObjectsRequest.SerializeToString,
                 response_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SweepObjectsResponse.FromString,
                 _registered_method=True)
+        self.ScrubObjects = channel.unary_unary(
+                '/modelyard.api.artifacts.v1.ArtifactsService/ScrubObjects',
+                request_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.ScrubObjectsRequest.SerializeToString,
+                response_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.ScrubObjectsResponse.FromString,
+                _registered_method=True)
+        self.InspectObjects = channel.unary_unary(
+                '/modelyard.api.artifacts.v1.ArtifactsService/InspectObjects',
+                request_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.InspectObjectsRequest.SerializeToString,
+                response_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.InspectObjectsResponse.FromString,
+                _registered_method=True)
         self.PurgeDeleted = channel.unary_unary(
                 '/modelyard.api.artifacts.v1.ArtifactsService/PurgeDeleted',
                 request_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.PurgeDeletedRequest.SerializeToString,
@@ -169,8 +179,9 @@ class ArtifactsServiceServicer(object):
 
     def SealManifest(self, request, context):
         """Seals a folder of a tree: writes its manifest as an object and returns the digest. The same
-        files have the same digest. Fails with RESOURCE_DOES_NOT_EXIST when there are no files, and with
-        INVALID_STATE when files of an import are missing in the folder.
+        files have the same digest. Fails with RESOURCE_DOES_NOT_EXIST when there are no files, with
+        INVALID_STATE when files of an import are missing in the folder, and with DATA_LOSS when the bytes
+        of a file are missing or wrong.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -188,6 +199,23 @@ class ArtifactsServiceServicer(object):
         """Removes objects from the store that no file of a tree, no registered version and no recent
         upload refers to. Removes nothing while the registry cannot be reached. Each call examines one
         page of the objects and returns the page token of the next.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ScrubObjects(self, request, context):
+        """Reads and hashes the objects of the store that are in use, and marks those whose bytes are wrong
+        or missing; registered versions that need one show it, until the bytes are there again. Each call
+        reads one page of the objects and returns the page token of the next.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def InspectObjects(self, request, context):
+        """Reads objects that another service found damaged, or is about to pin, and marks them as
+        ScrubObjects does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -282,6 +310,16 @@ def add_ArtifactsServiceServicer_to_server(servicer, server):
                     servicer.SweepObjects,
                     request_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SweepObjectsRequest.FromString,
                     response_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SweepObjectsResponse.SerializeToString,
+            ),
+            'ScrubObjects': grpc.unary_unary_rpc_method_handler(
+                    servicer.ScrubObjects,
+                    request_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.ScrubObjectsRequest.FromString,
+                    response_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.ScrubObjectsResponse.SerializeToString,
+            ),
+            'InspectObjects': grpc.unary_unary_rpc_method_handler(
+                    servicer.InspectObjects,
+                    request_deserializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.InspectObjectsRequest.FromString,
+                    response_serializer=modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.InspectObjectsResponse.SerializeToString,
             ),
             'PurgeDeleted': grpc.unary_unary_rpc_method_handler(
                     servicer.PurgeDeleted,
@@ -576,6 +614,60 @@ class ArtifactsService(object):
             '/modelyard.api.artifacts.v1.ArtifactsService/SweepObjects',
             modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SweepObjectsRequest.SerializeToString,
             modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.SweepObjectsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ScrubObjects(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.api.artifacts.v1.ArtifactsService/ScrubObjects',
+            modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.ScrubObjectsRequest.SerializeToString,
+            modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.ScrubObjectsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def InspectObjects(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.api.artifacts.v1.ArtifactsService/InspectObjects',
+            modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.InspectObjectsRequest.SerializeToString,
+            modelyard_dot_api_dot_artifacts_dot_v1_dot_artifacts__pb2.InspectObjectsResponse.FromString,
             options,
             channel_credentials,
             insecure,

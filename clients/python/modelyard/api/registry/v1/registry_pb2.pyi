@@ -48,7 +48,7 @@ class RegisteredModel(_message.Message):
     def __init__(self, name: _Optional[str] = ..., creation_timestamp: _Optional[int] = ..., last_updated_timestamp: _Optional[int] = ..., user_id: _Optional[str] = ..., description: _Optional[str] = ..., latest_versions: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ..., tags: _Optional[_Iterable[_Union[RegisteredModelTag, _Mapping]]] = ..., aliases: _Optional[_Iterable[_Union[RegisteredModelAlias, _Mapping]]] = ..., deployment_job_id: _Optional[str] = ..., etag: _Optional[str] = ..., revision: _Optional[int] = ..., deletion_protection: bool = ...) -> None: ...
 
 class ModelVersion(_message.Message):
-    __slots__ = ("name", "version", "creation_timestamp", "last_updated_timestamp", "user_id", "current_stage", "description", "source", "run_id", "status", "status_message", "tags", "run_link", "aliases", "model_id", "etag", "experiment_id", "digest", "verified", "has_model", "unverified_reason")
+    __slots__ = ("name", "version", "creation_timestamp", "last_updated_timestamp", "user_id", "current_stage", "description", "source", "run_id", "status", "status_message", "tags", "run_link", "aliases", "model_id", "etag", "experiment_id", "digest", "verified", "has_model", "unverified_reason", "damage")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CREATION_TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
@@ -70,6 +70,7 @@ class ModelVersion(_message.Message):
     VERIFIED_FIELD_NUMBER: _ClassVar[int]
     HAS_MODEL_FIELD_NUMBER: _ClassVar[int]
     UNVERIFIED_REASON_FIELD_NUMBER: _ClassVar[int]
+    DAMAGE_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     creation_timestamp: int
@@ -91,7 +92,8 @@ class ModelVersion(_message.Message):
     verified: bool
     has_model: bool
     unverified_reason: str
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., creation_timestamp: _Optional[int] = ..., last_updated_timestamp: _Optional[int] = ..., user_id: _Optional[str] = ..., current_stage: _Optional[str] = ..., description: _Optional[str] = ..., source: _Optional[str] = ..., run_id: _Optional[str] = ..., status: _Optional[_Union[ModelVersionStatus, str]] = ..., status_message: _Optional[str] = ..., tags: _Optional[_Iterable[_Union[ModelVersionTag, _Mapping]]] = ..., run_link: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., model_id: _Optional[str] = ..., etag: _Optional[str] = ..., experiment_id: _Optional[str] = ..., digest: _Optional[str] = ..., verified: bool = ..., has_model: bool = ..., unverified_reason: _Optional[str] = ...) -> None: ...
+    damage: str
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., creation_timestamp: _Optional[int] = ..., last_updated_timestamp: _Optional[int] = ..., user_id: _Optional[str] = ..., current_stage: _Optional[str] = ..., description: _Optional[str] = ..., source: _Optional[str] = ..., run_id: _Optional[str] = ..., status: _Optional[_Union[ModelVersionStatus, str]] = ..., status_message: _Optional[str] = ..., tags: _Optional[_Iterable[_Union[ModelVersionTag, _Mapping]]] = ..., run_link: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., model_id: _Optional[str] = ..., etag: _Optional[str] = ..., experiment_id: _Optional[str] = ..., digest: _Optional[str] = ..., verified: bool = ..., has_model: bool = ..., unverified_reason: _Optional[str] = ..., damage: _Optional[str] = ...) -> None: ...
 
 class RegisteredModelTag(_message.Message):
     __slots__ = ("key", "value")
@@ -680,6 +682,24 @@ class VerifyHistoryResponse(_message.Message):
     revision: int
     hash: str
     def __init__(self, revision: _Optional[int] = ..., hash: _Optional[str] = ...) -> None: ...
+
+class DamagedManifest(_message.Message):
+    __slots__ = ("digest", "damage")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    DAMAGE_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    damage: str
+    def __init__(self, digest: _Optional[str] = ..., damage: _Optional[str] = ...) -> None: ...
+
+class SetDamagedManifestsRequest(_message.Message):
+    __slots__ = ("manifests",)
+    MANIFESTS_FIELD_NUMBER: _ClassVar[int]
+    manifests: _containers.RepeatedCompositeFieldContainer[DamagedManifest]
+    def __init__(self, manifests: _Optional[_Iterable[_Union[DamagedManifest, _Mapping]]] = ...) -> None: ...
+
+class SetDamagedManifestsResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class ListPinnedManifestsRequest(_message.Message):
     __slots__ = ("page_size", "page_token")

@@ -175,6 +175,11 @@ class RegistryServiceStub(object):
                 request_serializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.ListPinnedManifestsRequest.SerializeToString,
                 response_deserializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.ListPinnedManifestsResponse.FromString,
                 _registered_method=True)
+        self.SetDamagedManifests = channel.unary_unary(
+                '/modelyard.api.registry.v1.RegistryService/SetDamagedManifests',
+                request_serializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.SetDamagedManifestsRequest.SerializeToString,
+                response_deserializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.SetDamagedManifestsResponse.FromString,
+                _registered_method=True)
         self.GetPinnedManifest = channel.unary_unary(
                 '/modelyard.api.registry.v1.RegistryService/GetPinnedManifest',
                 request_serializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.GetPinnedManifestRequest.SerializeToString,
@@ -254,8 +259,8 @@ class RegistryServiceServicer(object):
     def CreateModelVersion(self, request, context):
         """Registers the next version of a model, pinned to the bytes of its source. Fails with
         RESOURCE_DOES_NOT_EXIST when the source is missing, or when the model is missing and
-        `create_registered_model` is not set, and with TEMPORARILY_UNAVAILABLE, with nothing written,
-        while tracking cannot be reached.
+        `create_registered_model` is not set, with DATA_LOSS when bytes of the source are missing or wrong,
+        and with TEMPORARILY_UNAVAILABLE, with nothing written, while tracking cannot be reached.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -271,7 +276,8 @@ class RegistryServiceServicer(object):
     def TransitionModelVersionStage(self, request, context):
         """Moves a version to a stage. The version that holds Staging or Production moves, in the same
         transaction, to None, or to Archived when `archive_existing_versions` is set. Fails with
-        ABORTED when the etag or the expected holder is stale.
+        ABORTED when the etag or the expected holder is stale, and with INVALID_STATE for Staging and
+        Production when the version's bytes are damaged.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -338,7 +344,7 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SetRegisteredModelAlias(self, request, context):
-        """Points an alias at a version.
+        """Points an alias at a version. Fails with INVALID_STATE when the version's bytes are damaged.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -409,6 +415,13 @@ class RegistryServiceServicer(object):
 
     def ListPinnedManifests(self, request, context):
         """Returns the digests of all manifests that versions are pinned to, for the sweep of objects.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetDamagedManifests(self, request, context):
+        """Replaces the list of manifests whose bytes are damaged, which the versions pinned to them show.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -582,6 +595,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ListPinnedManifests,
                     request_deserializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.ListPinnedManifestsRequest.FromString,
                     response_serializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.ListPinnedManifestsResponse.SerializeToString,
+            ),
+            'SetDamagedManifests': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetDamagedManifests,
+                    request_deserializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.SetDamagedManifestsRequest.FromString,
+                    response_serializer=modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.SetDamagedManifestsResponse.SerializeToString,
             ),
             'GetPinnedManifest': grpc.unary_unary_rpc_method_handler(
                     servicer.GetPinnedManifest,
@@ -1356,6 +1374,33 @@ class RegistryService(object):
             '/modelyard.api.registry.v1.RegistryService/ListPinnedManifests',
             modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.ListPinnedManifestsRequest.SerializeToString,
             modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.ListPinnedManifestsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetDamagedManifests(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.api.registry.v1.RegistryService/SetDamagedManifests',
+            modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.SetDamagedManifestsRequest.SerializeToString,
+            modelyard_dot_api_dot_registry_dot_v1_dot_registry__pb2.SetDamagedManifestsResponse.FromString,
             options,
             channel_credentials,
             insecure,
