@@ -15,6 +15,7 @@ from tests.support.platforms.serving_parts import Answered, ask, get, obedient_m
 
 from modelyard_kit.auth.grants import Grant
 from modelyard_kit.errors import Unauthenticated
+from modelyard_kit.http import hosts
 from modelyard_kit.http.listening import listen
 from modelyard_kit.http.protocol import MAX_HEAD_BYTES
 from modelyard_kit.http.server import Server
@@ -57,7 +58,9 @@ def serve(folder: Path | None, token: str | None, timeout_s: float) -> Iterator[
             start = partial(Process.start, folder, allow_pickle=True, timeout_s=60)
             queue = WorkerQueue(await start(), start, timeout_s)
             endpoint.activate(Served(Identity("iris é\r\nx: y", "3", DIGEST), queue))
-        app = App(endpoint, Callers(token, no_other_token), MAX_BODY_BYTES, timeout_s)
+        callers = Callers(token, no_other_token)
+        names = hosts.of_server("127.0.0.1", token)
+        app = App(endpoint, callers, MAX_BODY_BYTES, timeout_s, names)
         server = Server(app, int(timeout_s) + 5)
         port = listener.getsockname()[1]
         started.append(Running(port, asyncio.get_running_loop(), server))
@@ -235,7 +238,7 @@ def test_a_large_body_in_chunks_without_a_length_is_413(edge: Running) -> None:
 def test_a_client_that_expects_100_continue_is_refused_at_once(edge: Running) -> None:
     with socket.create_connection(("127.0.0.1", edge.port), timeout=60) as client:
         client.sendall(
-            b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+            b"POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
             b"content-length: 20000\r\nexpect: 100-continue\r\n\r\n"
         )
         assert client.recv(4096).startswith(b"HTTP/1.1 413 ")
@@ -243,7 +246,7 @@ def test_a_client_that_expects_100_continue_is_refused_at_once(edge: Running) ->
 
 def raw(edge: Running, head: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", edge.port), timeout=60) as client:
-        client.sendall(b"POST /invocations HTTP/1.1\r\nhost: x\r\n" + head + b"\r\n")
+        client.sendall(b"POST /invocations HTTP/1.1\r\nhost: localhost\r\n" + head + b"\r\n")
         return client.recv(65536)
 
 
