@@ -48,9 +48,7 @@ class Monitoring:
             exact("/metrics", {"GET": self._metrics}),
         ]
         # Probes are frequent, so they are not logged; changes of readiness are.
-        app = Layer(
-            router(routes, _unknown), _Refusals(), hosts.of_open_port(host), records=False
-        )
+        app = Layer(router(routes, _unknown), _Refusals(), hosts.of_open_port(host), records=False)
         server = Server(app, _GRACE_S, connections=descriptors.MONITORING)
         self._thread = ServerThread(server, listener, "monitoring")
         self._thread.start()
