@@ -32,7 +32,9 @@ class Acceptor:
     handshake_within_s: ClassVar[float] = 10.0
     """Time limit for a TLS handshake."""
     retry_after_s: ClassVar[float] = 1.0
-    """Pause after an `accept` that failed for lack of resources."""
+    """Pause after an `accept` that failed for lack of resources, with no idle connection."""
+    fewer_for_s: ClassVar[float] = 60.0
+    """How long fewer connections are held after such a failure."""
 
     def __init__(
         self,
@@ -43,13 +45,14 @@ class Acceptor:
     ) -> None:
         self._listener = listener
         self._make = make
-        self._limit = limit
+        self._limit = self._allowed = limit
         self._context = context
         self._loop = asyncio.get_running_loop()
         self._open: dict[asyncio.BaseProtocol, asyncio.Task[asyncio.Transport]] = {}
         self._idle: dict[asyncio.BaseProtocol, None] = {}
         """Idle connections, the oldest first."""
         self._retry: asyncio.TimerHandle | None = None
+        self._restore = self._loop.call_later(0, self._hold_all)
         self._full = BoundedLog(logger, "too many connections")
         self._failed = BoundedLog(logger, "no connection can be accepted")
         listener.settimeout(0)
@@ -58,7 +61,7 @@ class Acceptor:
     @property
     def is_full(self) -> bool:
         """Whether the limit is reached and no connection is idle."""
-        return len(self._open) >= self._limit and not self._idle
+        return len(self._open) >= self._allowed and not self._idle
 
     def busy(self, protocol: asyncio.BaseProtocol) -> None:
         """Note that a connection has a request."""
@@ -76,6 +79,7 @@ class Acceptor:
 
     def close(self) -> None:
         """Accept no more connections, and end those in their TLS handshake."""
+        self._restore.cancel()
         if self._retry is not None:
             self._retry.cancel()
         self._loop.remove_reader(self._listener)
@@ -97,12 +101,12 @@ class Acceptor:
             return
         except OSError as error:  # no descriptor or no memory is left
             self._failed.note(cause=error.strerror, open=len(self._open))
-            if not self._close_oldest():
+            if not self._hold_fewer():
                 self._loop.remove_reader(self._listener)
                 self._retry = self._loop.call_later(self.retry_after_s, self._listen)
             return
-        if len(self._open) >= self._limit:
-            self._full.note(limit=self._limit, idle=len(self._idle))
+        if len(self._open) >= self._allowed:
+            self._full.note(limit=self._allowed, idle=len(self._idle))
             if not self._close_oldest():
                 taken.close()
                 return
@@ -110,6 +114,22 @@ class Acceptor:
         protocol = self._make(self)
         self._open[protocol] = self._loop.create_task(self._begin(taken, protocol))
         self._idle[protocol] = None
+
+    def _hold_fewer(self) -> bool:
+        """Hold three quarters of the connections for a while; return whether any was closed.
+
+        The rest of the process needs descriptors too.
+        """
+        self._allowed = max(1, len(self._open) * 3 // 4)
+        self._restore.cancel()
+        self._restore = self._loop.call_later(self.fewer_for_s, self._hold_all)
+        before = len(self._open)
+        while len(self._open) >= self._allowed and self._close_oldest():
+            pass
+        return len(self._open) < before
+
+    def _hold_all(self) -> None:
+        self._allowed = self._limit
 
     def _close_oldest(self) -> bool:
         """Close the connection that has been idle for the longest time; return False if none is."""
