@@ -223,3 +223,11 @@ def test_a_tls_handshake_has_a_limit_of_time(
     tls = Authority(tmp_path / "authority").files().server()
     with running_front("gateway", tmp_path / "front", tls=tls) as front, front.connected() as raw:
         assert raw.recv(1) == b""
+
+
+@pytest.mark.parametrize(("connections", "status"), [(1, 503), (2, 200)])
+def test_a_gateway_is_not_ready_while_all_connections_have_a_request(
+    tmp_path: Path, connections: int, status: int
+) -> None:
+    with running_front("gateway", tmp_path, connections=connections) as front:
+        assert front.status(b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + END) == status

@@ -273,7 +273,7 @@ def test_an_upload_to_a_full_disk_is_refused_and_later_ones_go_on(shared: Up) ->
 
 def test_idle_connections_that_take_every_descriptor_make_room_for_clients(shared: Up) -> None:
     limits = resource.prlimit(shared.process.pid, resource.RLIMIT_NOFILE)
-    used = len(os.listdir(f"/proc/{shared.process.pid}/fd"))
+    used = len(list(Path(f"/proc/{shared.process.pid}/fd").iterdir()))
     resource.prlimit(shared.process.pid, resource.RLIMIT_NOFILE, (used + 8, limits[1]))
     with ExitStack() as held:
         for _ in range(40):

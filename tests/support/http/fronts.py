@@ -83,7 +83,9 @@ def running_front(
         return
     listener = listen("127.0.0.1", 0)
     app = _gateway(folder, token) if name == "gateway" else _endpoint(token)
-    thread = ServerThread(Server(app, 1, tls, connections), listener, name)
+    server = Server(app, 1, tls, connections)
+    app.is_full = server.is_full
+    thread = ServerThread(server, listener, name)
     thread.start()
     yield Front(listener.getsockname()[1], PATHS[name])
     thread.stop()

@@ -5,7 +5,9 @@ import http.client
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +21,7 @@ from modelyard_kit.http import hosts
 from modelyard_kit.http.listening import listen
 from modelyard_kit.http.protocol import MAX_HEAD_BYTES
 from modelyard_kit.http.server import Server
+from modelyard_serving import http as serving_http
 from modelyard_serving.callers import Callers
 from modelyard_serving.endpoint import Endpoint, Identity, Served
 from modelyard_serving.http import App
@@ -300,6 +303,22 @@ def test_a_prediction_that_takes_too_long_is_504(guarded: Running) -> None:
     )
 
     assert refused(answered) == (504, "DEADLINE_EXCEEDED")
+
+
+def test_an_endpoint_that_refuses_predictions_is_not_healthy(
+    guarded: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving_http, "MAX_REQUESTS", 1)
+    right = {"authorization": f"Bearer {TOKEN}"}
+    with ThreadPoolExecutor(1) as pool:
+        hang = b'{"instances": [["hang"]]}'
+        hanging = pool.submit(ask, guarded.port, body=hang, headers=right)
+        while (ping := get(guarded.port, "/ping")).status == 200 and not hanging.done():
+            time.sleep(0.02)  # the server needs the processor more
+        assert "predictions are waiting or running" in ping.json["message"]
+        assert ask(guarded.port, headers=right).status == 429
+    assert hanging.result().status == 504
+    assert get(guarded.port, "/ping").status == 200
 
 
 def test_every_form_of_the_protocol_reaches_the_model(edge: Running) -> None:
