@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 
 _MAX_OWN = 256  # databases, objects in transfer, workers, connections to other services
-_MAX_HTTP = 2048  # each may hold a head of 64 KiB: 128 MiB
+_MAX_HTTP = 1024  # each takes up to 300 KiB, with TLS and a head of 64 KiB
 _MAX_RPC = 4096
 MONITORING = 32
 """Connections of the monitoring port: of probes and scrapers."""

@@ -19,7 +19,7 @@ def limit_restored() -> Iterator[None]:
 
 @pytest.mark.parametrize(
     ("files", "http", "rpc"),
-    [(64, 16, 16), (256, 64, 64), (1024, 384, 384), (8192, 2048, 3968), (10_000, 2048, 4096)],
+    [(64, 16, 16), (256, 64, 64), (1024, 384, 384), (8192, 1024, 3968), (10_000, 1024, 4096)],
 )
 def test_connections_leave_files_for_the_process(files: int, http: int, rpc: int) -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -52,7 +52,13 @@ def running() -> Iterator[Running]:
         await asyncio.to_thread(running.release.wait)
         return PlainTextResponse("held")
 
+    async def read(request: Request) -> Response:
+        running.asked.release()
+        await request.exchange.read(1 << 20)
+        return PlainTextResponse("read")
+
     async def large(_request: Request) -> Response:
+        running.asked.release()
         return Response(LARGE)
 
     async def fail(_request: Request) -> Response:
@@ -60,7 +66,7 @@ def running() -> Iterator[Running]:
         return PlainTextResponse("will fail")
 
     routes = [exact(f"/{one.__name__}", {"GET": one}) for one in (large, fail)]
-    routes.append(exact("/held", {"GET": hold}))
+    routes += [exact("/held", {"GET": hold}), exact("/read", {"POST": read})]
     app = Layer(router(routes), Refusals(), hosts.of_server("127.0.0.1", None))
     server = Server(app, grace_s=1, connections=2)
     listener = listen("127.0.0.1", 0)
@@ -90,6 +96,22 @@ def test_a_connection_with_a_request_is_kept_and_a_new_one_is_closed(running: Ru
     assert not running.server.is_full()
     for raw in held:
         raw.close()
+
+
+def test_connections_whose_clients_stall_make_room_for_a_new_one(running: Running) -> None:
+    upload = b"POST /read HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n"
+    for sent in (upload + b"x" * 70_000, (b"GET /large" + HOST) * 2):
+        with running.hold() as held, socket.socket() as raw:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            raw.connect(("127.0.0.1", running.port))
+            raw.sendall(sent)
+            assert running.asked.acquire(timeout=30)
+            while running.server.is_full():
+                time.sleep(0.01)  # the answer is sent until the client would have to read
+            assert running.ask("GET", "/fail")[0] == 200
+            running.release.set()
+            assert held.recv(4096).startswith(b"HTTP/1.1 200 ")
+        running.release.clear()
 
 
 def test_requests_beyond_those_that_may_wait_end_the_connection_after_the_others(

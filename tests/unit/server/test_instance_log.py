@@ -23,7 +23,7 @@ for line in "abcd":
 def test_a_large_log_begins_anew_and_the_one_before_is_kept(tmp_path: Path) -> None:
     log = tmp_path / "instance.log"
     with log.open("ab") as file:
-        words = [sys.executable, "-c", PROGRAM, log]
+        words = [sys.executable, "-c", PROGRAM, str(log)]
         done = subprocess.run(words, check=False, stdout=file, stderr=file)
     parts = [path.read_text() for path in (log.with_name("instance.log.1"), log)]
 

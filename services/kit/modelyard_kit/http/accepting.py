@@ -18,9 +18,10 @@ class Acceptor:
     """Accepts connections; takes the place of asyncio's server, which accepts any number.
 
     When the limit is reached, or descriptors have run out, the connection that has been idle for
-    the longest time is closed: one without a complete request, also one in its TLS handshake. If
-    none is idle, the new one is closed. No address has a share of its own, since all clients behind
-    a proxy have the same one.
+    the longest time is closed. A connection is idle while the server waits for its client: for the
+    TLS handshake, a request, the rest of a body, or until an answer is read. If none is idle, the
+    new one is closed. No address has a share of its own, since all clients behind a proxy have the
+    same one.
 
     Args:
         listener: Listening socket; not closed here.
@@ -64,12 +65,13 @@ class Acceptor:
         return len(self._open) >= self._allowed and not self._idle
 
     def busy(self, protocol: asyncio.BaseProtocol) -> None:
-        """Note that a connection has a request."""
+        """Note that the server works on a request of a connection."""
         self._idle.pop(protocol, None)
 
     def idle(self, protocol: asyncio.BaseProtocol) -> None:
-        """Note that the last request of a connection was answered."""
+        """Note that the server waits for the client of a connection from now on."""
         if protocol in self._open:
+            self._idle.pop(protocol, None)
             self._idle[protocol] = None
 
     def forget(self, protocol: asyncio.BaseProtocol) -> None:

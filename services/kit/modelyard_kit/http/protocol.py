@@ -47,7 +47,7 @@ class Protocol(HttpToolsProtocol):
     Args:
         config: Configuration of uvicorn.
         state: State that the connections of a server share.
-        acceptor: Accepted the connection; it closes idle ones when it has too many.
+        acceptor: Accepted the connection, and closes idle ones when it has too many.
     """
 
     head_within_s: ClassVar[float] = 30.0
@@ -92,6 +92,8 @@ class Protocol(HttpToolsProtocol):
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refusal = 431, _LARGE
                 self.send_400_response("")
+        if self._is_busy() and self.cycle.more_body:
+            self._note_turn()
         if not self._is_busy() and self._head_timer is None:
             self._await_head()  # a line break before a head stops uvicorn's own timer
 
@@ -124,9 +126,12 @@ class Protocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._head_came()
         super().on_headers_complete()
-        self._acceptor.busy(self)
         if self.parser.should_upgrade():
             self.cycle.keep_alive = False  # the parser cannot read further requests
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._note_turn()
 
     def _check_head(self) -> None:
         names = [name for name, _ in self.headers]
@@ -189,11 +194,20 @@ class Protocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         self._start_unread_timer()
         super().pause_writing()
+        self._note_turn()
 
     def resume_writing(self) -> None:
         if not self.transport.is_closing():
             self._stop_unread_timer()
         super().resume_writing()
+        self._note_turn()
+
+    def _note_turn(self) -> None:
+        """Note who has to act next: the client, by sending or reading, or the server."""
+        if not self._is_busy() or self.cycle.more_body or self.flow.write_paused:
+            self._acceptor.idle(self)
+        else:
+            self._acceptor.busy(self)
 
     def _close(self) -> None:
         """Close the connection once the client has read what was sent, within the limit of time."""
