@@ -17,7 +17,7 @@ from tests.support.http.port import HttpPort
 
 from modelyard_kit.http import hosts
 from modelyard_kit.http.errors import Refusals
-from modelyard_kit.http.layer import BoundedLines, Layer
+from modelyard_kit.http.layer import Layer
 from modelyard_kit.http.listening import listen
 from modelyard_kit.http.protocol import Protocol
 from modelyard_kit.http.requests import Request
@@ -154,13 +154,3 @@ def test_errors_of_the_event_loop_have_one_line_a_minute(
     (line,) = [vars(record) for record in caplog.records if record.levelno == logging.ERROR]
     assert line["message"] == "unhandled error of the event loop"
     assert "ZeroDivisionError" in line["traceback"]
-
-
-def test_lines_of_one_kind_are_bounded_and_those_left_out_are_counted() -> None:
-    now = [0.0]
-    lines = BoundedLines(lambda: now[0])
-    assert [lines.next() for _ in range(102)] == [0] * 100 + [None, None]
-    now[0] += 1.5
-    assert [lines.next() for _ in range(2)] == [2, None]
-    now[0] += 1000
-    assert [lines.next() for _ in range(101)] == [1] + [0] * 99 + [None]

@@ -17,6 +17,7 @@ from modelyard_kit.auth import grants
 from modelyard_kit.http.errors import HttpError, Refusals, answer
 from modelyard_kit.http.exchange import Exchange
 from modelyard_kit.http.hosts import Hosts
+from modelyard_kit.observability.bounded_lines import BoundedLines
 from modelyard_kit.observability.bounded_log import BoundedLog
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,6 @@ _REFUSED = 400
 _SERVER_ERROR = 500
 _METHOD_NOT_ALLOWED = 405
 _OK = 200
-_LINES_AT_ONCE = 100
 _POLLS = {"/health", "/ping", "/metrics"}
 """Paths that probes request every few seconds; at INFO they would fill an idle server's log."""
 
@@ -59,6 +59,7 @@ class Layer:
         self._refusals = refusals
         self._hosts = hosts
         self._bounded: dict[int, BoundedLines] = {}
+        self._bugs = BoundedLines()
         self._broken_off = BoundedLog(logger, "the body is incomplete", level=logging.INFO)
         self._observe = observe
         self._records = records
@@ -95,7 +96,8 @@ class Layer:
             case ConnectionError() | TimeoutError():
                 self._broken_off.note(cause=str(error))
                 return self._refusals.broken_off()
-        logger.error("unhandled error", exc_info=error, extra={"request": exchange.request_id})
+        if self._bugs.next() is not None:
+            logger.error("unhandled error", exc_info=error, extra={"request": exchange.request_id})
         return self._refusals.internal(exchange.request_id)
 
     def _end(self, exchange: Exchange, seconds: float) -> None:
@@ -140,29 +142,3 @@ class Layer:
         if exchange.status < _REFUSED and not exchange.is_public:
             return 0
         return self._bounded.setdefault(exchange.status, BoundedLines()).next()
-
-
-class BoundedLines:
-    """Bounds the lines about one kind of event: 100 at once, and then one a second.
-
-    Args:
-        clock: Returns the time in seconds.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._left = float(_LINES_AT_ONCE)
-        self._counted_at = clock()
-        self._left_out = 0
-
-    def next(self) -> int | None:
-        """Return how many lines were left out since the last one; None to leave out this one."""
-        now = self._clock()
-        self._left = min(self._left + now - self._counted_at, _LINES_AT_ONCE)
-        self._counted_at = now
-        if self._left < 1:
-            self._left_out += 1
-            return None
-        self._left -= 1
-        left_out, self._left_out = self._left_out, 0
-        return left_out

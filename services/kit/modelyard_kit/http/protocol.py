@@ -15,6 +15,7 @@ from modelyard_kit.http.accepting import Acceptor
 from modelyard_kit.http.errors import HttpError, answer
 from modelyard_kit.http.exchange import every_answer
 from modelyard_kit.observability import request_ids
+from modelyard_kit.observability.bounded_lines import BoundedLines
 from modelyard_kit.observability.bounded_log import BoundedLog
 
 MAX_HEAD_BYTES = 64 << 10
@@ -38,6 +39,8 @@ _VERSIONS = {"1.0", "1.1"}
 _log = logging.getLogger(__name__)
 _uvicorn = logging.getLogger(f"{__name__}.uvicorn")
 _uvicorn.setLevel(logging.ERROR)  # its warnings are about requests, and without a bound
+_bugs = BoundedLines()
+_uvicorn.addFilter(lambda _: _bugs.next() is not None)
 _refused = BoundedLog(_log, "not a valid request", level=logging.INFO)
 
 
