@@ -46,6 +46,10 @@ class Edge:
             connection.close()
 
 
+TOKEN = "a token of more than sixteen"
+AUTHORIZED = {"authorization": f"Bearer {TOKEN}"}
+
+
 @pytest.fixture(params=["without a token", "with a token"])
 def edge(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Edge]:
     with running_edge(tmp_path, token=request.param == "with a token") as edge:
@@ -68,7 +72,8 @@ def running_edge(
         LocalStore(store, signer),
         signer,
         server.active,
-        host=None if token else "127.0.0.1",
+        host="127.0.0.1",
+        token=TOKEN if token else None,
     )
     listener = listen("127.0.0.1", 0)
     http_server = HttpServer(gateway, listener, grace_s=5)
@@ -136,7 +141,7 @@ def test_metrics_count_requests_by_route(edge: Edge) -> None:
     edge.ask("/version")
     edge.ask("/an/unknown/path")
 
-    status, headers, body = edge.ask("/metrics")
+    status, headers, body = edge.ask("/metrics", headers=AUTHORIZED)
 
     assert status == 200
     assert headers["content-type"].startswith("text/plain")
@@ -233,6 +238,7 @@ def test_a_taken_port_is_refused_by_name(edge: Edge) -> None:
         listen("127.0.0.1", edge.port)
 
 
+@pytest.mark.parametrize("edge", ["without a token"], indirect=True)
 def test_a_browser_gets_a_page_with_version_services_and_links(edge: Edge) -> None:
     edge.ready["registry"] = False
     status, headers, body = edge.ask("/", headers=BROWSER)
@@ -262,6 +268,7 @@ def test_the_page_runs_nothing_and_loads_nothing(edge: Edge) -> None:
     assert not re.search(rb"<script|<link|<img|src=|url\(| style=| on[a-z]+=", body)
 
 
+@pytest.mark.parametrize("edge", ["without a token"], indirect=True)
 @pytest.mark.parametrize("headers", [{}, {"accept": "*/*"}, {"accept": "application/json"}])
 def test_other_clients_get_json(edge: Edge, headers: dict[str, str]) -> None:
     status, answered, body = edge.ask("/", headers=headers)

@@ -86,6 +86,7 @@ def test_the_endpoints_own_token_and_the_service_token_may_do_everything(
     for token in (platform.roles["serving"], SERVICE_TOKEN):
         assert with_token(served, token).status == 200
         assert with_token(served, token, "/status").status == 200
+        assert with_token(served, token, "/metrics").status == 200
 
 
 def test_a_token_may_be_a_password(platform: Platform, served: Serving) -> None:
@@ -101,9 +102,10 @@ def test_no_token_and_a_wrong_one_are_401(served: Serving, authorization: str | 
     for answered in (
         ask(served.port, headers=headers),
         ask(served.port, "/status", None, headers=headers),
+        ask(served.port, "/metrics", None, headers=headers),
     ):
         assert (answered.status, answered.json["error_code"]) == (401, "UNAUTHENTICATED")
-    for path in ("/ping", "/health", "/version", "/metrics"):
+    for path in ("/ping", "/health", "/version"):
         assert ask(served.port, path, None, headers=headers).status == 200
 
 

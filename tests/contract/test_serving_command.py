@@ -3,9 +3,13 @@
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from tests.support.processes.in_process import a_start_undone
 from tests.support.processes.up_process import environment
+
+from modelyard_server.processes import models_serve
 
 PRODUCTION = "models:/iris_classifier/Production"
 
@@ -40,6 +44,31 @@ def test_a_wrong_argument_or_setting_is_one_line_and_code_2(
     assert done.returncode == 2
     assert message in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "arguments", "message"),
+    [
+        ({"TOKEN": "a"}, ["--host", "0.0.0.0"], "MODELYARD_TOKEN must have at least 16 printable"),
+        ({"TOKEN": "a" * 15}, [], "MODELYARD_TOKEN must have at least 16 printable ASCII"),
+        ({"TOKEN": "ä" * 20}, [], "MODELYARD_TOKEN must have at least 16 printable ASCII"),
+        ({"REGISTRY_URI": "https://x:a@host"}, [], "The token in the registry's URI must have"),
+        ({}, ["--monitoring", "0.0.0.0:0"], "Refusing to listen on 0.0.0.0:0 without"),
+    ],
+)
+def test_a_weak_token_or_an_open_port_is_refused(
+    variables: dict[str, str],
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with a_start_undone(monkeypatch, tmp_path):
+        for name, value in variables.items():
+            monkeypatch.setenv(f"MODELYARD_{name}", value)
+        assert models_serve.run(["-m", PRODUCTION, *arguments]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_a_taken_port_is_one_line_and_code_1() -> None:

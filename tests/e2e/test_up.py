@@ -6,10 +6,12 @@ import os
 import re
 import resource
 import signal
+import socket
 import stat
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import grpc
@@ -267,6 +269,17 @@ def test_an_upload_to_a_full_disk_is_refused_and_later_ones_go_on(shared: Up) ->
     assert "The disk of the artifact store is full" in json.loads(body)["message"]
     resource.prlimit(shared.process.pid, resource.RLIMIT_FSIZE, limits)
     assert shared.put(path, DATA)[0] == 200
+
+
+def test_idle_connections_that_take_every_descriptor_make_room_for_clients(shared: Up) -> None:
+    limits = resource.prlimit(shared.process.pid, resource.RLIMIT_NOFILE)
+    used = len(list(Path(f"/proc/{shared.process.pid}/fd").iterdir()))
+    resource.prlimit(shared.process.pid, resource.RLIMIT_NOFILE, (used + 8, limits[1]))
+    with ExitStack() as held:
+        for _ in range(40):
+            held.enter_context(socket.create_connection(shared.address, timeout=30))
+        assert [shared.get("/health")[0] for _ in range(3)] == [200, 200, 200]
+    resource.prlimit(shared.process.pid, resource.RLIMIT_NOFILE, limits)
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
-from urllib.parse import urlsplit
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.datastructures import Headers
@@ -24,15 +23,14 @@ from modelyard_gateway.transcoder import Transcoder
 from modelyard_kit import errors
 from modelyard_kit.artifacts import ArtifactStore, UrlSigner
 from modelyard_kit.auth import grants
+from modelyard_kit.http import hosts
 from modelyard_kit.http.errors import HttpError, Refusals
 from modelyard_kit.http.exchange import Exchange, of
 from modelyard_kit.http.layer import Layer
 from modelyard_kit.http.requests import Request
 from modelyard_kit.http.responses import JsonResponse
-from modelyard_kit.http.routing import exact, router
+from modelyard_kit.http.routing import exact, public, router
 from modelyard_kit.rpc.server import ActiveCalls
-
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class _Refusals(Refusals):
@@ -50,9 +48,8 @@ class Gateway:
         store: Holds the bytes behind `/artifacts/objects/`.
         signer: Signs and verifies the URLs of those bytes.
         active: Counts running transfers, along with running calls.
-        host: The address it listens on; requests with another name in `Host` are refused. None
-            accepts any name, which is safe only with a token: otherwise a page of another site
-            could reach the server through a DNS name that it controls.
+        host: The address it listens on; without a token, requests with another name in `Host` are
+            refused.
         token: The service token, used for requests that carry a signature instead of a token, and
             required for `/metrics`; None if the services need none.
         uploads: Limits of uploads whose digest is not known beforehand.
@@ -64,7 +61,7 @@ class Gateway:
         store: ArtifactStore,
         signer: UrlSigner,
         active: ActiveCalls,
-        host: str | None,
+        host: str,
         token: str | None = None,
         uploads: UploadLimits = UploadLimits(),  # noqa: B008 - frozen
     ) -> None:
@@ -75,26 +72,28 @@ class Gateway:
         self._artifacts = ArtifactRoutes(self._channels, store, signer, active, token, uploads)
         self._signer = signer
         self._token = token
-        self._hosts = None if host is None else _LOOPBACK | {host}
         self._version = version("modelyard")
         self.stopping = False
         """Whether to report not ready while the last requests are answered."""
+        self.is_full: Callable[[], bool] = lambda: False
+        """Returns whether its server closes new connections at once."""
+        self._check: asyncio.Future[list[str]] | None = None
         self._transcoder = Transcoder(backends)
         self._rpcs = Routes()
         self._transcoder.mount(self._rpcs)
         self._router = self._routed()
-        self._layer = Layer(self._answer, _Refusals(), _observe)
+        self._layer = Layer(self._answer, _Refusals(), hosts.of_server(host, token), _observe)
 
     def _routed(self) -> Router:
         return router(
             [
-                exact("/", {"GET": self._root}, root_page.POLICY),
-                exact("/health", {"GET": self._health}),
-                exact("/version", {"GET": self._show_version}),
-                exact("/.well-known/modelyard", {"GET": self._well_known}),
-                exact("/openapi.json", {"GET": openapi.respond}),
+                public("/", {"GET": self._root}, root_page.POLICY),
+                public("/health", {"GET": self._health}),
+                public("/version", {"GET": self._show_version}),
+                public("/.well-known/modelyard", {"GET": self._well_known}),
+                public("/openapi.json", {"GET": openapi.respond}),
                 exact("/metrics", {"GET": self._metrics}),
-                *(exact(path, {"GET": server_info.respond}) for path in server_info.PATHS),
+                *(public(path, {"GET": server_info.respond}) for path in server_info.PATHS),
                 *self._artifacts.routes(),
             ]
         )
@@ -115,25 +114,10 @@ class Gateway:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = of(scope)
-        self._check_host(exchange)
         _check_coding(exchange, scope)
         unsupported.check_workspace(exchange)
         answering = self._rpcs.find(scope) or self._router
         await answering(scope, receive, send)
-
-    def _check_host(self, exchange: Exchange) -> None:
-        if self._hosts is None:
-            return
-        given = exchange.header(b"host")
-        try:
-            name = urlsplit(f"//{given}").hostname
-        except ValueError:
-            name = None
-        if name not in self._hosts:
-            raise errors.PermissionDenied(
-                f"This server does not answer to the name '{given[:200]}'; "
-                f"use {', '.join(sorted(self._hosts))}, or start the server with a token."
-            )
 
     async def _root(self, request: Request) -> Response:
         missing = await self._missing()
@@ -146,8 +130,11 @@ class Gateway:
         )
 
     async def _missing(self) -> list[str]:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._checking, self._readiness.missing)
+        """Return the areas that are not ready; requests during a check share its result."""
+        if self._check is None or self._check.done():
+            loop = asyncio.get_running_loop()
+            self._check = loop.run_in_executor(self._checking, self._readiness.missing)
+        return await asyncio.shield(self._check)
 
     async def _health(self, request: Request) -> Response:
         missing = await self._missing()
@@ -155,6 +142,8 @@ class Gateway:
             raise errors.Unavailable("Not ready: stopping.")
         if missing:
             raise errors.Unavailable(f"Not ready: {', '.join(missing)}.")
+        if self.is_full():
+            raise errors.Unavailable("Not ready: all connections have a request in progress.")
         return PlainTextResponse("OK")
 
     async def _show_version(self, request: Request) -> Response:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -88,8 +87,6 @@ def _serves(channel: grpc.Channel, service: str) -> bool:
         reply = health_pb2_grpc.HealthStub(channel).Check(
             health_pb2.HealthCheckRequest(service=service), timeout=_HEALTH_TIMEOUT_S
         )
-    except grpc.RpcError as error:
-        ended: Any = error  # an error raised by a call is also the call
-        # An overloaded service refuses the check, but is up.
-        return bool(ended.code() is grpc.StatusCode.RESOURCE_EXHAUSTED)
+    except grpc.RpcError:
+        return False  # also when the service is overloaded: it refuses other calls as well
     return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)

@@ -28,6 +28,7 @@ class HttpServer:
     ) -> None:
         self._gateway = gateway
         server = Server(gateway, grace_s, tls)
+        gateway.is_full = server.is_full
         self._thread = ServerThread(server, listener, "gateway", gateway.disconnect)
 
     def start(self) -> None:

@@ -29,6 +29,7 @@ from modelyard_kit.errors import (
     Unauthenticated,
     Unavailable,
 )
+from modelyard_kit.observability.bounded_log import BoundedLog
 from modelyard_kit.observability.metrics import authz_denied
 from modelyard_serving import metrics
 from modelyard_serving.app import SERVICE
@@ -59,6 +60,8 @@ _BACKGROUND_S = 5.0  # for so long after a failed call, the next one delays no r
 _MAX_TOKEN_LENGTH = 1024
 
 _log = logging.getLogger(__name__)
+_denied = BoundedLog(_log, "denied")
+_unchecked = BoundedLog(_log, "a token could not be checked", level=logging.INFO)
 
 Ask = Callable[[str], grants.Grant]
 """Returns the grant of a token; blocks. `Unauthenticated` and `PermissionDenied` are the registry's
@@ -135,10 +138,11 @@ class Callers:
             _check_scope(grant, model_name)
         except (Unauthenticated, PermissionDenied) as error:
             authz_denied.labels(method.full_name, error.reason).inc()
-            _log.warning(
-                "denied",
-                extra={"method": method.full_name, "reason": error.reason, "request": request_id}
-                | {"token": grants.token_id(authorization)},
+            _denied.note(
+                method=method.full_name,
+                reason=error.reason,
+                request=request_id,
+                token=grants.token_id(authorization),
             )
             raise
 
@@ -204,7 +208,7 @@ class Callers:
                 return self._cache(key, _Answer(_copy(refusal), asked_s, until_s))
             except (Error, ModelyardException) as error:
                 metrics.caller_checks.labels("unanswered").inc()
-                _log.info("a token could not be checked", extra={"cause": error.message})
+                _unchecked.note(cause=error.message)
                 return self._unanswered(key)
             metrics.caller_checks.labels("granted").inc()
             return self._cache(key, _Answer(grant, asked_s, asked_s + GRANTED_S))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from urllib.parse import quote
 
@@ -16,10 +16,11 @@ from starlette.types import Receive, Scope, Send
 from modelyard_kit import errors
 from modelyard_kit.http.errors import HttpError, Refusals
 from modelyard_kit.http.exchange import Exchange, of
+from modelyard_kit.http.hosts import Hosts
 from modelyard_kit.http.layer import Layer
 from modelyard_kit.http.requests import Request as HttpRequest
 from modelyard_kit.http.responses import JsonResponse
-from modelyard_kit.http.routing import exact, router
+from modelyard_kit.http.routing import exact, public, router
 from modelyard_serving import media, metrics
 from modelyard_serving.callers import PREDICT, STATUS, Callers
 from modelyard_serving.endpoint import Endpoint, Identity
@@ -28,6 +29,7 @@ from modelyard_serving.runtime.process import Request
 MAX_REQUESTS = 256
 """Predictions that may be waiting or running; further ones are refused at once."""
 
+_BUSY = f"{MAX_REQUESTS} predictions are waiting or running already; retry."
 _PREDICT = "/invocations"
 _PATHS = (_PREDICT, "/ping", "/health", "/version", "/status", "/metrics")
 _JSON = "application/json"
@@ -67,27 +69,35 @@ class App:
         callers: Authorizes requests for predictions and for the status.
         max_body_bytes: Largest request body; larger ones are refused with 413.
         timeout_s: Longest time for a prediction, waiting included, in seconds; then 504.
+        hosts: Names that the server answers to.
     """
 
     def __init__(
-        self, endpoint: Endpoint, callers: Callers, max_body_bytes: int, timeout_s: float
+        self,
+        endpoint: Endpoint,
+        callers: Callers,
+        max_body_bytes: int,
+        timeout_s: float,
+        hosts: Hosts,
     ) -> None:
         self._endpoint = endpoint
         self._callers = callers
         self._max_body_bytes = max_body_bytes
         self._timeout_s = timeout_s
         self._predicting = 0
+        self.is_full: Callable[[], bool] = lambda: False
+        """Returns whether the server closes new connections at once."""
         self._version = version("modelyard")
         self._router = router(
             [
-                exact("/ping", {"GET": self._health}),
-                exact("/health", {"GET": self._health}),
-                exact("/version", {"GET": self._show_version}),
+                public("/ping", {"GET": self._health}),
+                public("/health", {"GET": self._health}),
+                public("/version", {"GET": self._show_version}),
                 exact("/status", {"GET": self._status}),
                 exact("/metrics", {"GET": self._metrics}),
             ]
         )
-        self._layer = Layer(self._answer, _Refusals(), _observe)
+        self._layer = Layer(self._answer, _Refusals(), hosts, _observe)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._layer(scope, receive, send)
@@ -112,9 +122,7 @@ class App:
 
     async def _prediction(self, exchange: Exchange) -> bytes:
         if self._predicting >= MAX_REQUESTS:
-            raise errors.ResourceExhausted(
-                f"{MAX_REQUESTS} predictions are waiting or running already; retry."
-            ).after(1)
+            raise errors.ResourceExhausted(_BUSY).after(1)
         self._predicting += 1
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -141,9 +149,17 @@ class App:
             return await served.predict(Request(media_type, body, exchange.request_id))
 
     async def _health(self, _request: HttpRequest) -> Response:
-        if not self._endpoint.is_ready:
-            raise errors.Unavailable(self._endpoint.why_not_ready)
+        if problem := self.problem():
+            raise errors.Unavailable(problem)
         return Response(b"\n", media_type=_JSON)
+
+    def problem(self) -> str:
+        """Return why predictions are refused now; empty if they are not."""
+        if not self._endpoint.is_ready:
+            return self._endpoint.why_not_ready
+        if self._predicting >= MAX_REQUESTS:
+            return _BUSY
+        return "All connections have a request in progress." if self.is_full() else ""
 
     async def _show_version(self, _request: HttpRequest) -> Response:
         return PlainTextResponse(self._version)
@@ -163,7 +179,8 @@ class App:
         }
         return JsonResponse(document)
 
-    async def _metrics(self, _request: HttpRequest) -> Response:
+    async def _metrics(self, request: HttpRequest) -> Response:
+        await self._authorize(request.exchange, STATUS)  # they name the version as the status does
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 

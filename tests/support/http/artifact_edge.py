@@ -133,7 +133,7 @@ def running_edge(
         store,
         signer,
         server.active,
-        host="127.0.0.1" if token is None else None,
+        host="127.0.0.1",
         token=token,
         uploads=limits or UploadLimits(folder=spool),
     )

@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from tests.support.http.port import HttpPort
 
 from modelyard_kit import errors
+from modelyard_kit.http import hosts
 from modelyard_kit.http.errors import HttpError, Refusals
 from modelyard_kit.http.exchange import Exchange
 from modelyard_kit.http.layer import Layer
@@ -77,7 +78,7 @@ def running() -> Iterator[Running]:
         exact("/crashed", {"GET": crash}),
         exact("/broken", {"GET": break_off}),
     ]
-    app = Layer(router(routes), Refusals(), observe)
+    app = Layer(router(routes), Refusals(), hosts.of_server("127.0.0.1", None), observe)
     thread = ServerThread(Server(app, grace_s=1), listener, "test")
     thread.start()
     yield running

@@ -5,7 +5,9 @@ import http.client
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,9 +17,11 @@ from tests.support.platforms.serving_parts import Answered, ask, get, obedient_m
 
 from modelyard_kit.auth.grants import Grant
 from modelyard_kit.errors import Unauthenticated
+from modelyard_kit.http import hosts
 from modelyard_kit.http.listening import listen
 from modelyard_kit.http.protocol import MAX_HEAD_BYTES
 from modelyard_kit.http.server import Server
+from modelyard_serving import http as serving_http
 from modelyard_serving.callers import Callers
 from modelyard_serving.endpoint import Endpoint, Identity, Served
 from modelyard_serving.http import App
@@ -57,7 +61,9 @@ def serve(folder: Path | None, token: str | None, timeout_s: float) -> Iterator[
             start = partial(Process.start, folder, allow_pickle=True, timeout_s=60)
             queue = WorkerQueue(await start(), start, timeout_s)
             endpoint.activate(Served(Identity("iris é\r\nx: y", "3", DIGEST), queue))
-        app = App(endpoint, Callers(token, no_other_token), MAX_BODY_BYTES, timeout_s)
+        callers = Callers(token, no_other_token)
+        names = hosts.of_server("127.0.0.1", token)
+        app = App(endpoint, callers, MAX_BODY_BYTES, timeout_s, names)
         server = Server(app, int(timeout_s) + 5)
         port = listener.getsockname()[1]
         started.append(Running(port, asyncio.get_running_loop(), server))
@@ -235,7 +241,7 @@ def test_a_large_body_in_chunks_without_a_length_is_413(edge: Running) -> None:
 def test_a_client_that_expects_100_continue_is_refused_at_once(edge: Running) -> None:
     with socket.create_connection(("127.0.0.1", edge.port), timeout=60) as client:
         client.sendall(
-            b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+            b"POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
             b"content-length: 20000\r\nexpect: 100-continue\r\n\r\n"
         )
         assert client.recv(4096).startswith(b"HTTP/1.1 413 ")
@@ -243,7 +249,7 @@ def test_a_client_that_expects_100_continue_is_refused_at_once(edge: Running) ->
 
 def raw(edge: Running, head: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", edge.port), timeout=60) as client:
-        client.sendall(b"POST /invocations HTTP/1.1\r\nhost: x\r\n" + head + b"\r\n")
+        client.sendall(b"POST /invocations HTTP/1.1\r\nhost: localhost\r\n" + head + b"\r\n")
         return client.recv(65536)
 
 
@@ -297,6 +303,22 @@ def test_a_prediction_that_takes_too_long_is_504(guarded: Running) -> None:
     )
 
     assert refused(answered) == (504, "DEADLINE_EXCEEDED")
+
+
+def test_an_endpoint_that_refuses_predictions_is_not_healthy(
+    guarded: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving_http, "MAX_REQUESTS", 1)
+    right = {"authorization": f"Bearer {TOKEN}"}
+    with ThreadPoolExecutor(1) as pool:
+        hang = b'{"instances": [["hang"]]}'
+        hanging = pool.submit(ask, guarded.port, body=hang, headers=right)
+        while (ping := get(guarded.port, "/ping")).status == 200 and not hanging.done():
+            time.sleep(0.02)  # the server needs the processor more
+        assert "predictions are waiting or running" in ping.json["message"]
+        assert ask(guarded.port, headers=right).status == 429
+    assert hanging.result().status == 504
+    assert get(guarded.port, "/ping").status == 200
 
 
 def test_every_form_of_the_protocol_reaches_the_model(edge: Running) -> None:

@@ -82,12 +82,17 @@ def read_token(path: Path) -> str:
         raise InvalidArgument(
             f"The token file cannot be read: {error.strerror}. MODELYARD_TOKEN_FILE names '{path}'."
         ) from None
-    if len(token) < MIN_TOKEN_LENGTH or not (token.isascii() and token.isprintable()):
+    if not is_strong(token):
         raise InvalidArgument(
             f"The token file must hold one line of at least {MIN_TOKEN_LENGTH} printable ASCII "
             f"characters. MODELYARD_TOKEN_FILE names '{path}'."
         )
     return token
+
+
+def is_strong(token: str) -> bool:
+    """Whether a server may be started with a token: 16 or more printable ASCII characters."""
+    return len(token) >= MIN_TOKEN_LENGTH and token.isascii() and token.isprintable()
 
 
 def read_service_token(path: Path) -> str:

@@ -46,6 +46,7 @@ class Exchange:
         span: Span of the request in its trace.
         label: Route that answers the request, for metrics and traces.
         policy: Headers that restrict what browsers may do with the response; set by the route.
+        is_public: Whether the route answers without a token.
         headers: Further headers of the response, including error responses.
         status: Status of the response; 0 before it begins.
         body_read: Whether the whole body has arrived.
@@ -63,6 +64,7 @@ class Exchange:
         self.span = tracing.Span(self.header(_TRACE), "HTTP", attributes)
         self.label = "unknown"
         self.policy = API_POLICY
+        self.is_public = False
         self.headers: list[tuple[bytes, bytes]] = []
         self.status = self.received_bytes = self.sent_bytes = 0
         self.body_read = self._body_begun = False

@@ -16,12 +16,16 @@ from modelyard_kit import errors
 from modelyard_kit.auth import grants
 from modelyard_kit.http.errors import HttpError, Refusals, answer
 from modelyard_kit.http.exchange import Exchange
+from modelyard_kit.http.hosts import Hosts
+from modelyard_kit.observability.bounded_lines import BoundedLines
+from modelyard_kit.observability.bounded_log import BoundedLog
 
 logger = logging.getLogger(__name__)
 
 Observe = Callable[[Exchange, str, float], None]
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+_REFUSED = 400
 _SERVER_ERROR = 500
 _METHOD_NOT_ALLOWED = 405
 _OK = 200
@@ -36,6 +40,7 @@ class Layer:
         app: Application; it may raise errors of the kit, `HttpError` or Starlette's
             `HTTPException`.
         refusals: Error messages of this family of routes.
+        hosts: Names that the server answers to.
         observe: Called after each response with the exchange, its method ("other" for an unusual
             one) and its duration in seconds.
         records: Whether each request has a log line and a span.
@@ -45,12 +50,17 @@ class Layer:
         self,
         app: ASGIApp,
         refusals: Refusals,
+        hosts: Hosts,
         observe: Observe | None = None,
         *,
         records: bool = True,
     ) -> None:
         self._app = app
         self._refusals = refusals
+        self._hosts = hosts
+        self._bounded: dict[int, BoundedLines] = {}
+        self._bugs = BoundedLines()
+        self._broken_off = BoundedLog(logger, "the body is incomplete", level=logging.INFO)
         self._observe = observe
         self._records = records
 
@@ -64,6 +74,7 @@ class Layer:
 
     async def _answered(self, exchange: Exchange, scope: Scope) -> None:
         try:
+            self._hosts.check(exchange.header(b"host"))
             await self._app(scope, exchange.receive, exchange.send)
         except Exception as error:
             if exchange.status:  # the response is incomplete, so the server closes the connection
@@ -87,9 +98,10 @@ class Layer:
             case HTTPException():
                 return self._refusals.no_route(exchange.path)
             case ConnectionError() | TimeoutError():
-                logger.info("the body is incomplete", extra={"cause": str(error)})
+                self._broken_off.note(cause=str(error))
                 return self._refusals.broken_off()
-        logger.error("unhandled error", exc_info=error, extra={"request": exchange.request_id})
+        if self._bugs.next() is not None:
+            logger.error("unhandled error", exc_info=error, extra={"request": exchange.request_id})
         return self._refusals.internal(exchange.request_id)
 
     def _end(self, exchange: Exchange, seconds: float) -> None:
@@ -105,8 +117,12 @@ class Layer:
         failed = exchange.status >= _SERVER_ERROR
         exchange.span.end(attributes, failed=failed, name=f"{method} {exchange.label}")
         is_quiet = exchange.path in _POLLS and exchange.status == _OK
+        level = logging.DEBUG if is_quiet else logging.INFO
+        left_out = self._left_out(exchange) if logger.isEnabledFor(level) else None
+        if left_out is None:
+            return
         logger.log(
-            logging.DEBUG if is_quiet else logging.INFO,
+            level,
             "http",
             extra={
                 "method": method,
@@ -118,5 +134,15 @@ class Layer:
                 "token": grants.token_id(exchange.header(b"authorization")),
                 "received_bytes": exchange.received_bytes,
                 "sent_bytes": exchange.sent_bytes,
+                **({"left_out": left_out} if left_out else {}),
             },
         )
+
+    def _left_out(self, exchange: Exchange) -> int | None:
+        """Return how many lines like that of a request were left out; None to leave out this one.
+
+        Callers without a token can cause as many refusals and answers of public paths as they like.
+        """
+        if exchange.status < _REFUSED and not exchange.is_public:
+            return 0
+        return self._bounded.setdefault(exchange.status, BoundedLines()).next()

@@ -14,6 +14,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from modelyard_kit import descriptors
+from modelyard_kit.http import hosts
 from modelyard_kit.http.errors import HttpError, Refusals
 from modelyard_kit.http.layer import Layer
 from modelyard_kit.http.listening import listen
@@ -46,8 +48,9 @@ class Monitoring:
             exact("/metrics", {"GET": self._metrics}),
         ]
         # Probes are frequent, so they are not logged; changes of readiness are.
-        app = Layer(router(routes, _unknown), _Refusals(), records=False)
-        self._thread = ServerThread(Server(app, _GRACE_S), listener, "monitoring")
+        app = Layer(router(routes, _unknown), _Refusals(), hosts.of_open_port(host), records=False)
+        server = Server(app, _GRACE_S, connections=descriptors.MONITORING)
+        self._thread = ServerThread(server, listener, "monitoring")
         self._thread.start()
 
     def close(self) -> None:

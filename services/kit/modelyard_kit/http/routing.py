@@ -23,19 +23,27 @@ class Methods:
         label: Name of the route in metrics; several paths may share one.
         handlers: Handlers by HTTP method. A HEAD is handled as a GET whose body is not sent.
         policy: Headers that restrict what browsers may do with the responses.
+        is_public: Whether the path is answered without a token.
     """
 
     def __init__(
-        self, label: str, handlers: Mapping[str, Handler], policy: Headers = API_POLICY
+        self,
+        label: str,
+        handlers: Mapping[str, Handler],
+        policy: Headers = API_POLICY,
+        *,
+        is_public: bool = False,
     ) -> None:
         self.label = label
         self.handlers = dict(handlers)
         self._policy = policy
+        self._is_public = is_public
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = of(scope)
         exchange.label = self.label
         exchange.policy = self._policy
+        exchange.is_public = self._is_public
         method = "GET" if exchange.method == "HEAD" else exchange.method
         handler = self.handlers.get(method)
         if handler is None:
@@ -63,6 +71,11 @@ register_url_convertor("rest", _Rest())
 def exact(path: str, handlers: Mapping[str, Handler], policy: Headers = API_POLICY) -> Route:
     """Return a route for a path, which may contain `{name}` in place of a segment."""
     return Route(path, Methods(path, handlers, policy))
+
+
+def public(path: str, handlers: Mapping[str, Handler], policy: Headers = API_POLICY) -> Route:
+    """Return a route for a path that is answered without a token."""
+    return Route(path, Methods(path, handlers, policy, is_public=True))
 
 
 def below(prefix: str, handlers: Mapping[str, Handler], policy: Headers = API_POLICY) -> Route:

@@ -7,13 +7,20 @@ import contextlib
 import logging
 import socket
 import threading
+import traceback
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from modelyard_kit import descriptors
+from modelyard_kit.http.accepting import Acceptor
 from modelyard_kit.http.protocol import Protocol
+from modelyard_kit.observability.bounded_log import BoundedLog
 from modelyard_kit.tls import ServerTls
+
+logger = logging.getLogger(__name__)
 
 _KEEP_ALIVE_S = 30
 
@@ -25,9 +32,17 @@ class Server(uvicorn.Server):
         app: Application that answers the requests.
         grace_s: Time limit for requests in flight during shutdown, whole seconds.
         tls: Certificate of the port; None for plain HTTP.
+        connections: Number of open connections; None for the share of HTTP in the files that the
+            process may open.
     """
 
-    def __init__(self, app: ASGIApp, grace_s: int, tls: ServerTls | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        grace_s: int,
+        tls: ServerTls | None = None,
+        connections: int | None = None,
+    ) -> None:
         # Disabled for every handler, because it logs URLs with their signatures.
         logging.getLogger("uvicorn.access").disabled = True
         super().__init__(
@@ -48,6 +63,31 @@ class Server(uvicorn.Server):
                 ssl_context_factory=None if tls is None else lambda *_: tls.ssl_context(),
             )
         )
+        self._connections = connections or descriptors.for_http()
+        self._acceptors: list[Acceptor] = []
+        self._failed = BoundedLog(logger, "unhandled error of the event loop", level=logging.ERROR)
+
+    def is_full(self) -> bool:
+        """Whether new connections are closed at once, as all have a request in flight."""
+        return any(acceptor.is_full for acceptor in self._acceptors)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept the connections of listening sockets."""
+        asyncio.get_running_loop().set_exception_handler(self._note_failure)
+        self._acceptors = [
+            Acceptor(listener, self._protocol, self._connections, self.config.ssl)
+            for listener in sockets or []
+        ]
+        self.servers = list(self._acceptors)  # type: ignore[arg-type]  # closed as asyncio's are
+        self.started = True
+
+    def _protocol(self, acceptor: Acceptor) -> Protocol:
+        return Protocol(self.config, self.server_state, acceptor)
+
+    def _note_failure(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log an exception that no code handles, as asyncio does, but at a bounded rate."""
+        lines = traceback.format_exception(context.get("exception"))
+        self._failed.note(cause=context["message"], traceback="".join(lines))
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

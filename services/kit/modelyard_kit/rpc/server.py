@@ -18,6 +18,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from grpc_health.v1 import health_pb2_grpc
 
 from modelyard.api.options.v1.options_pb2 import Permission
+from modelyard_kit import descriptors
 from modelyard_kit.auth.grants import permission_of
 from modelyard_kit.auth.tokens import Tokens
 from modelyard_kit.errors import (
@@ -47,7 +48,10 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     # Clients reconnect now and then, and so find added replicas.
     ("grpc.max_connection_age_ms", 30 * 60_000),
     ("grpc.max_connection_age_grace_ms", 60_000),
+    ("grpc.max_connection_idle_ms", 60_000),  # clients connect again at their next call
+    ("grpc.server_handshake_timeout_ms", 10_000),  # also of connections that send nothing
 )
+_MAX_CONNECTIONS = "grpc.max_allowed_incoming_connections"  # of each port; others are closed
 _HEALTH_THREADS = 2
 _REFUSING_THREADS = 2
 _REFUSED_AT_ONCE = 1024  # gRPC itself refuses calls beyond it, health checks included
@@ -194,7 +198,7 @@ class RpcServer:
         server = grpc.server(
             ThreadPoolExecutor(_HEALTH_THREADS, thread_name_prefix="health"),
             handlers=self._handlers,
-            options=_OPTIONS,
+            options=(*_OPTIONS, (_MAX_CONNECTIONS, descriptors.for_rpc())),
             maximum_concurrent_rpcs=self._limit,
         )
         health = Health(self.readiness)

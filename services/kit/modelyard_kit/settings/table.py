@@ -2,8 +2,8 @@
 
 The settings of a program are a dataclass composed of groups that programs share. `--help`,
 docs/settings.md (by tools/settings_page.py), the refusal of unknown variables and the checks of
-`modelyard doctor` are derived from these declarations. The SDK reads its variables itself, since it
-does not import this package; a test verifies that they are those of `ClientSettings`.
+`modelyard doctor` are derived from these declarations. The SDK, which does not import this package,
+reads its variables itself; a test verifies that they are those of `ClientSettings`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from pathlib import Path
 from modelyard_kit.settings import checks
 from modelyard_kit.settings.declarations import Settings, setting, variables
 
-MAX_PREDICTION_BYTES = 256 << 20
-"""Upper limit of the setting for the size of a prediction request."""
+MAX_PREDICTION_BYTES = 256 << 20  # upper limit of the setting for the size of a request
 
 
 def _log_level(default: str) -> str:
@@ -341,6 +340,7 @@ class ModelServerSettings(SecretTokenSettings):
         default=60.0,
         check=checks.between(0.001, 3600),
     )
+    serving_monitoring: str = _monitoring()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,7 +74,7 @@ class Embedded:
                 store,
                 signer,
                 self.server.active,
-                host=settings.host if token is None else None,
+                host=settings.host,
                 token=token,
                 uploads=UploadLimits(self._home.path, settings.max_upload_bytes),
             )

@@ -21,6 +21,8 @@ from modelyard_kit.tls import TlsFiles
 from modelyard_server.processes import running
 from modelyard_server.processes.stores import store_settings
 
+_FULL = "All HTTP connections have a request in progress; new ones are closed at once."
+
 
 def run(argv: list[str]) -> int:
     """Run the command with its arguments; return the exit code."""
@@ -43,14 +45,16 @@ def _start(settings: GatewaySettings, undo: ExitStack) -> running.Running:
         open_store(store_settings(settings), signer),
         signer,
         ActiveCalls(),
-        host=host if token is None else None,
+        host=host,
         token=token,
         uploads=UploadLimits(max_bytes=settings.max_upload_bytes),
     )
     server = HttpServer(gateway, listener, running.GRACE_S, tls)
     server.start()
     undo.callback(server.stop)
-    return running.Running(url, Readiness())
+    readiness = Readiness()
+    readiness.add("http", lambda: _FULL if gateway.is_full() else "", "gateway")
+    return running.Running(url, readiness)
 
 
 def _backends(settings: GatewaySettings, tls: TlsFiles) -> list[Backend]:

@@ -12,17 +12,21 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from modelyard.command_line import Parser
 from modelyard.exceptions import ModelyardException
 from modelyard.internal import connections
 from modelyard_kit.auth import grants
 from modelyard_kit.errors import Error, InvalidArgument
+from modelyard_kit.http import hosts
 from modelyard_kit.http.listening import listen
+from modelyard_kit.http.monitoring import Monitoring
 from modelyard_kit.http.server import Server
 from modelyard_kit.observability import logs, tracing
 from modelyard_kit.rpc.server import check_address
-from modelyard_kit.settings.checks import MAX_PORT
+from modelyard_kit.settings.checks import MAX_PORT, split_address
 from modelyard_kit.settings.declarations import add_flags, load, refuse_unknown
 from modelyard_kit.settings.table import KNOWN_VARIABLES, ModelServerSettings
 from modelyard_serving.callers import Callers
@@ -32,6 +36,7 @@ from modelyard_serving.following import Follower
 from modelyard_serving.http import App
 
 _DRAIN_MARGIN_S = 5.0
+_MONITORING = "MODELYARD_SERVING_MONITORING"
 
 
 def run(argv: list[str]) -> int:
@@ -43,14 +48,16 @@ def run(argv: list[str]) -> int:
         logs.configure(settings.log_level, settings.log_format)
         token = _token(settings)
         check_address(f"{arguments.host}:{arguments.port}", token)
+        if settings.serving_monitoring:
+            check_address(settings.serving_monitoring, token)
     except Error as error:
         return _complain(error.message, 2)
     try:
         listener = listen(arguments.host, arguments.port)
+        with listener, tracing.exported("modelyard-endpoint", os.environ):
+            no_model = asyncio.run(_serve(arguments, settings, token, listener))
     except Error as error:
         return _complain(error.message, 1)
-    with listener, tracing.exported("modelyard-endpoint", os.environ):
-        no_model = asyncio.run(_serve(arguments, settings, token, listener))
     return _complain(no_model, 1) if no_model else 0
 
 
@@ -86,7 +93,10 @@ def _parser() -> Parser:
         help="load an unverified version from the local folder that is its source",
     )
     # The token is not a flag: the SDK reads it from the environment.
-    flags = ("log_level", "log_format", "serving_max_body_bytes", "serving_timeout_s")
+    flags = (
+        *("log_level", "log_format"),
+        *("serving_max_body_bytes", "serving_timeout_s", "serving_monitoring"),
+    )
     add_flags(parser, ModelServerSettings, "serving", only=flags)
     return parser
 
@@ -110,17 +120,27 @@ def _token(settings: ModelServerSettings) -> str | None:
     """Return the token for the registry; callers that present it may do everything here.
 
     Raises:
-        InvalidArgument: The registry's address is malformed, or the token file cannot be read.
+        InvalidArgument: The registry's address is malformed, the token file cannot be read, or the
+            token is shorter than a token file's may be.
     """
     try:
         of_address = connections.credentials(connections.registry_uri())
     except ModelyardException as error:
         raise InvalidArgument(error.message) from None
     if of_address:
-        return of_address.token
-    if settings.token or settings.token_file is None:
-        return settings.token or None
-    return grants.read_token(settings.token_file)
+        return _strong(of_address.token, "The token in the registry's URI")
+    if settings.token:
+        return _strong(settings.token, "MODELYARD_TOKEN")
+    return None if settings.token_file is None else grants.read_token(settings.token_file)
+
+
+def _strong(token: str, source: str) -> str:
+    if not grants.is_strong(token):
+        raise InvalidArgument(
+            f"{source} must have at least {grants.MIN_TOKEN_LENGTH} printable ASCII characters: "
+            "callers that send it may do everything."
+        )
+    return token
 
 
 async def _serve(
@@ -136,8 +156,15 @@ async def _serve(
     follower = Follower(
         endpoint, registry, allow_pickle=arguments.allow_pickle, timeout_s=timeout_s
     )
-    app = App(endpoint, Callers(token, registry.grant), settings.serving_max_body_bytes, timeout_s)
+    app = App(
+        endpoint,
+        Callers(token, registry.grant),
+        settings.serving_max_body_bytes,
+        timeout_s,
+        hosts.of_server(arguments.host, token),
+    )
     server = Server(app, int(timeout_s + _DRAIN_MARGIN_S))
+    app.is_full = server.is_full
 
     def drain() -> None:
         server.force_exit = endpoint.is_draining  # second signal: do not wait for requests
@@ -154,7 +181,8 @@ async def _serve(
     following.add_done_callback(stop_without_model)
     announcing = asyncio.create_task(_announce(endpoint, follower, _url(listener)))
     try:
-        await server.serve(sockets=[listener])
+        with _monitored(settings.serving_monitoring, app):
+            await server.serve(sockets=[listener])
     finally:
         following.cancel()
         announcing.cancel()
@@ -162,6 +190,20 @@ async def _serve(
         if not server.force_exit:
             await follower.close()
     return follower.no_model
+
+
+@contextmanager
+def _monitored(address: str, app: App) -> Iterator[None]:
+    """Run the monitoring port inside the block, if it has an address."""
+    if not address:
+        yield
+        return
+    host, port = split_address(_MONITORING, address)
+    monitoring = Monitoring(host, port, lambda: list(filter(None, [app.problem()])))
+    try:
+        yield
+    finally:
+        monitoring.close()
 
 
 async def _announce(endpoint: Endpoint, follower: Follower, url: str) -> None:

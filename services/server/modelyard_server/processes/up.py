@@ -26,6 +26,7 @@ from modelyard_kit.settings.declarations import add_flags, load, refuse_unknown
 from modelyard_kit.settings.table import KNOWN_VARIABLES, UpSettings
 from modelyard_server import STARTED_S
 from modelyard_server.processes.home import resolved
+from modelyard_server.processes.instance_log import LOG, keep_small
 from modelyard_server.processes.signals import ended_by_stop, hold_stop_signals, wait_for_stop
 
 
@@ -64,6 +65,7 @@ def _run(settings: UpSettings, options: argparse.Namespace) -> None:
     if options.ready_fd is not None:
         with os.fdopen(options.ready_fd, "w") as pipe:
             pipe.write(f"{ready}\n")
+        keep_small(instance.home / LOG)
     if options.idle_timeout_s is not None:
         server = instance.server
         wait = partial(server.active.wait_until_idle_for, options.idle_timeout_s, server.stopping)
@@ -92,7 +94,7 @@ def _start_in_background(argv: list[str], home: Path) -> int:
     """Start the same command detached from this terminal; return when it is ready."""
     with _usable(home):
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        log = (home / "instance.log").open("ab")
+        log = (home / LOG).open("ab")
     readable, writable = os.pipe()
     with log, os.fdopen(readable) as ready:
         process = subprocess.Popen(
@@ -110,7 +112,7 @@ def _start_in_background(argv: list[str], home: Path) -> int:
             process.terminate()
             raise
     if not line:
-        print(f"modelyard up: it did not start; see {home}/instance.log", file=sys.stderr)
+        print(f"modelyard up: it did not start; see {home / LOG}", file=sys.stderr)
         return 1
     print(line, end="")
     return 0
