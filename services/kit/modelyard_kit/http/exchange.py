@@ -57,7 +57,8 @@ class Exchange:
         scope[_KEY] = self
         self.method: str = scope["method"]
         self.path: str = scope["path"]
-        self.given: dict[bytes, bytes] = dict(reversed(scope["headers"]))
+        self._headers: Headers = scope["headers"]
+        self.given: dict[bytes, bytes] = dict(reversed(self._headers))
         self.request_id = request_ids.kept_or_new(self.header(_REQUEST_ID))
         attributes = {"http.request.method": self.method[:20], "url.path": self.path[:200]}
         self.span = tracing.Span(self.header(_TRACE), "HTTP", attributes)
@@ -72,6 +73,12 @@ class Exchange:
     def header(self, name: bytes) -> str:
         """Return a request header by its lower-case name; empty if it is missing."""
         return self.given.get(name, b"").decode("latin-1")
+
+    def all(self, name: bytes) -> list[str]:
+        """Return the values of a request header by its lower-case name, in their order."""
+        if name not in self.given:
+            return []
+        return [value.decode("latin-1") for key, value in self._headers if key == name]
 
     async def receive(self) -> Message:
         """Receive a message as ASGI's `receive`, and count its bytes."""

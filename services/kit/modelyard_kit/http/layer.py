@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from modelyard_kit import errors
 from modelyard_kit.auth import grants
+from modelyard_kit.http import other_sites
 from modelyard_kit.http.errors import HttpError, Refusals, answer
 from modelyard_kit.http.exchange import Exchange
 
@@ -64,6 +65,7 @@ class Layer:
 
     async def _answered(self, exchange: Exchange, scope: Scope) -> None:
         try:
+            other_sites.check(exchange)
             await self._app(scope, exchange.receive, exchange.send)
         except Exception as error:
             if exchange.status:
