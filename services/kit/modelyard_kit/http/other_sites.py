@@ -1,8 +1,8 @@
 """Refuses requests that a page of another site makes a browser send.
 
-Browsers send some requests across sites without a preflight (`fetch` with `mode: "no-cors"`, forms).
-They put the site in `Origin`, and newer ones its relation to the host in `Sec-Fetch-Site`. Other
-clients send neither header, and are not affected.
+Browsers send some requests across sites without a preflight (`fetch` with `mode: "no-cors"`, forms)
+and name the site in `Origin`; newer ones also send its relation to the host in `Sec-Fetch-Site`.
+Other clients send neither header, and are not affected.
 """
 
 from __future__ import annotations
