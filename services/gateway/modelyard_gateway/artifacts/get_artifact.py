@@ -13,6 +13,7 @@ from modelyard_gateway.artifacts.files import Files
 from modelyard_gateway.artifacts.paths import ArtifactPath, Owned, Pinned
 from modelyard_gateway.artifacts.transfers import Transfers
 from modelyard_gateway.artifacts.uploads import Uploads
+from modelyard_gateway.bodies import Bodies
 from modelyard_gateway.calls import metadata_of
 from modelyard_kit.artifacts import Digest, logical_path
 from modelyard_kit.errors import FailedPrecondition, InvalidArgument, missing
@@ -29,15 +30,22 @@ class GetArtifact:
 
     Args:
         clients: Calls the registry for the manifest of a version.
+        bodies: Admits bodies into memory.
         files: Finds and sends files.
         transfers: Runs short blocking work.
         uploads: Stores uploaded files.
     """
 
     def __init__(
-        self, clients: ServiceClients, files: Files, transfers: Transfers, uploads: Uploads
+        self,
+        clients: ServiceClients,
+        bodies: Bodies,
+        files: Files,
+        transfers: Transfers,
+        uploads: Uploads,
     ) -> None:
         self._clients = clients
+        self._bodies = bodies
         self._files = files
         self._transfers = transfers
         self._uploads = uploads
@@ -73,12 +81,13 @@ class GetArtifact:
             query, identity = request.query(), metadata_of(request)
             artifact = Owned("", _run_id(query), "", logical_path(_required(query, "path")))
             await self._transfers.run(lambda: self._uploads.check_writable(artifact, identity))
-            data = await request.exchange.read(_MAX_UPLOAD_BYTES)
-            if data is None:
-                raise InvalidArgument("Artifact size is too large. Max size is 10MB.")
-            if not data:
-                raise InvalidArgument("Request must specify data.")
-            await self._uploads.store(iter([data]), artifact, identity)
+            async with self._bodies.hold(request, _MAX_UPLOAD_BYTES):
+                data = await request.exchange.read(_MAX_UPLOAD_BYTES)
+                if data is None:
+                    raise InvalidArgument("Artifact size is too large. Max size is 10MB.")
+                if not data:
+                    raise InvalidArgument("Request must specify data.")
+                await self._uploads.store(request, iter([data]), artifact, identity)
         return JsonResponse({})
 
     async def _send(self, request: Request, artifact: ArtifactPath) -> Response:

@@ -85,10 +85,14 @@ class Layer:
             case HTTPException():
                 return self._refusals.no_route(exchange.path)
             case ConnectionError() | TimeoutError():
-                logger.info("the body is incomplete", extra={"cause": str(error)})
-                return self._refusals.broken_off()
+                return self._incomplete(error)
         logger.error("unhandled error", exc_info=error, extra={"request": exchange.request_id})
         return self._refusals.internal(exchange.request_id)
+
+    def _incomplete(self, error: ConnectionError | TimeoutError) -> HttpError:
+        logger.info("the body is incomplete", extra={"cause": str(error)})
+        is_late = isinstance(error, TimeoutError)
+        return self._refusals.stalled() if is_late else self._refusals.broken_off()
 
     def _end(self, exchange: Exchange, seconds: float) -> None:
         if not exchange.status:
