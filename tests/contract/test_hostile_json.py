@@ -134,11 +134,13 @@ def test_a_body_that_is_hardly_json_is_refused(edge: Edge, body: bytes) -> None:
     assert not edge.asked
 
 
-def test_the_last_of_two_fields_of_one_name_wins(edge: Edge) -> None:
+def test_two_fields_of_one_name_are_refused(edge: Edge) -> None:
     edge.asked.clear()
     body = b'{"name": "a", "name": "b"}'
-    assert edge.ask("POST", CREATE, body=body, headers=JSON).status == 200
-    assert [request.name for _, request, _ in edge.asked] == ["b"]
+    status, code, message = edge.ask("POST", CREATE, body=body, headers=JSON).refusal()
+    assert (status, code) == (400, "INVALID_PARAMETER_VALUE")
+    assert message == "The body has an object with the same key twice, expected once."
+    assert not edge.asked
 
 
 def test_a_body_of_ten_megabytes_is_too_large(edge: Edge) -> None:

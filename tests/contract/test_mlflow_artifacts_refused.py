@@ -13,6 +13,7 @@ from tests.support.http.artifact_edge import API, FILES, Edge, running_edge
 from tests.support.processes.measured import measured
 
 from modelyard_gateway.artifacts.uploads import UploadLimits
+from modelyard_kit.http.exchange import Exchange
 
 TOKEN = "a-token-of-the-test"
 MIB = 1 << 20
@@ -105,25 +106,28 @@ def test_a_file_over_the_limit_is_refused_with_or_without_a_length(tmp_path: Pat
         assert edge.ask("PUT", f"{FILES}/{tree}/a.bin", bytes(MIB))[0] == 200
 
 
-def test_an_upload_that_stalls_is_ended(tmp_path: Path) -> None:
-    with running_edge(tmp_path, limits=UploadLimits(stalled_after_s=0.2)) as edge:
+def test_an_upload_that_stalls_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Exchange, "stalled_after_s", 0.2)
+    with running_edge(tmp_path) as edge:
         tree = tree_of(edge)
         with upload_of(edge, f"{tree}/a.bin", 10 * MIB, b"x" * 10) as raw:
             reply = http.client.HTTPResponse(raw)
             reply.begin()
-            assert (reply.status, b"nothing was kept" in reply.read()) == (499, True)
+            assert (reply.status, b"nothing was kept" in reply.read()) == (408, True)
+            assert raw.recv(1) == b""
         assert edge.left_behind() == []
         assert edge.listed(tree) == {}
 
 
-def test_an_upload_that_trickles_is_ended(tmp_path: Path) -> None:
-    with running_edge(tmp_path, limits=UploadLimits(stalled_after_s=0.3)) as edge:
+def test_an_upload_that_trickles_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Exchange, "stalled_after_s", 0.3)
+    with running_edge(tmp_path) as edge:
         tree = tree_of(edge)
         with upload_of(edge, f"{tree}/a.bin", MIB, b"x") as raw:
             sent = 0
             while not select.select([raw], [], [], 0.02)[0] and sent < 2_000:
                 sent += raw.send(b"x")
-            assert raw.recv(65536).startswith(b"HTTP/1.1 499 ")
+            assert raw.recv(65536).startswith(b"HTTP/1.1 408 ")
         assert edge.left_behind() == []
 
 

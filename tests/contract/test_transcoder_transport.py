@@ -18,7 +18,7 @@ from google.protobuf.message import Message
 from tests.support.http.transcoder_edge import Edge, ask, running_edge
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
-from modelyard_gateway import transcoder
+from modelyard_gateway import bodies
 from modelyard_gateway.transcoder import MAX_BODY_BYTES
 from modelyard_kit import errors
 from modelyard_kit.http.protocol import MAX_HEAD_BYTES
@@ -268,7 +268,7 @@ def raw(edge: Edge, sent: bytes) -> http.client.HTTPResponse:
 def test_large_bodies_that_stall_do_not_delay_small_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transcoder, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(bodies, "_PATIENCE_S", 0.1)
     head = "POST /api/2.0/mlflow/runs/search HTTP/1.1\r\nHost: localhost\r\n"
     head += f"Content-Type: application/json\r\nContent-Length: {MAX_BODY_BYTES}\r\n\r\n"
     large = b'{"filter": "' + b" " * (1 << 20) + b'"}'
@@ -281,7 +281,7 @@ def test_large_bodies_that_stall_do_not_delay_small_ones(
             assert edge.ask("GET", GET_RUN).status == 200
             status, code, message = edge.ask("POST", path, None, kind, large).refusal()
             assert (status, code) == (429, "RESOURCE_EXHAUSTED")
-            assert message.startswith("16 large requests are running")
+            assert message.startswith("Too many large requests are running")
         assert edge.ask("GET", GET_RUN).status == 200
 
 

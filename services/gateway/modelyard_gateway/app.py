@@ -16,7 +16,8 @@ from starlette.types import Receive, Scope, Send
 from modelyard_gateway import openapi, root_page, server_info, unsupported
 from modelyard_gateway.artifacts.routes import ArtifactRoutes
 from modelyard_gateway.artifacts.uploads import UploadLimits
-from modelyard_gateway.backends import Backend, BackendHealth
+from modelyard_gateway.backends import Backend, BackendHealth, Channels
+from modelyard_gateway.bodies import Bodies
 from modelyard_gateway.metrics import http_duration
 from modelyard_gateway.routes import Routes
 from modelyard_gateway.transcoder import Transcoder
@@ -69,7 +70,11 @@ class Gateway:
         self._channels = {backend.area: backend.connect() for backend in backends}
         self._readiness = BackendHealth(self._channels)
         self._checking = ThreadPoolExecutor(1, thread_name_prefix="health")
-        self._artifacts = ArtifactRoutes(self._channels, store, signer, active, token, uploads)
+        self._loop_channels = Channels(backends)
+        bodies = Bodies(self._loop_channels)
+        self._artifacts = ArtifactRoutes(
+            self._channels, bodies, store, signer, active, token, uploads
+        )
         self._signer = signer
         self._token = token
         self._version = version("modelyard")
@@ -78,9 +83,8 @@ class Gateway:
         self.is_full: Callable[[], bool] = lambda: False
         """Returns whether its server closes new connections at once."""
         self._check: asyncio.Future[list[str]] | None = None
-        self._transcoder = Transcoder(backends)
         self._rpcs = Routes()
-        self._transcoder.mount(self._rpcs)
+        Transcoder(self._loop_channels, bodies).mount(self._rpcs)
         self._router = self._routed()
         self._layer = Layer(self._answer, _Refusals(), hosts.of_server(host, token), _observe)
 
@@ -103,7 +107,7 @@ class Gateway:
 
     async def disconnect(self) -> None:
         """Close what belongs to the event loop, before it ends."""
-        await self._transcoder.close()
+        await self._loop_channels.close()
 
     def close(self) -> None:
         """Close threads and channels, after the event loop has ended."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import grpc
@@ -61,6 +61,32 @@ class Backend:
                 else grpc.aio.secure_channel(self.target, shown, options=chosen)
             ),
         )
+
+
+class Channels:
+    """Channels that belong to the event loop, each opened at its first use.
+
+    Args:
+        backends: The services.
+    """
+
+    def __init__(self, backends: Sequence[Backend]) -> None:
+        self._backends = {backend.area: backend for backend in backends}
+        self._open: dict[str, grpc.aio.Channel] = {}
+
+    def __contains__(self, area: str) -> bool:
+        return area in self._backends
+
+    def of(self, area: str) -> grpc.aio.Channel:
+        """Return the channel to an area."""
+        if area not in self._open:
+            self._open[area] = self._backends[area].connect_on_event_loop()
+        return self._open[area]
+
+    async def close(self) -> None:
+        """Close the channels, on the event loop that used them."""
+        for channel in self._open.values():
+            await channel.close()
 
 
 class BackendHealth:

@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 import grpc
-import orjson
 
+from modelyard_gateway.codec import documents
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.http.errors import HttpError
 from modelyard_kit.http.requests import Request
@@ -26,21 +26,14 @@ def parsed(request: Request, body: bytes) -> Any:
 
     Raises:
         InvalidArgument: The body is not JSON, or its Content-Type is not.
+        HttpError: The body holds too much.
     """
     media_type = request.exchange.header(b"content-type").partition(";")[0].strip().lower()
     # A form on a page of another site cannot send this type, so this also prevents CSRF.
     if not _JSON_TYPE.fullmatch(media_type) and (body or media_type):
         given = f"'{media_type[:100]}'" if media_type else "none"
         raise InvalidArgument(f"The Content-Type must be application/json, got {given}.")
-    if not body:
-        return {}
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidArgument(
-            f"The body is not JSON: {error}. Numbers that are not finite are written as strings: "
-            '"NaN", "Infinity", "-Infinity".'
-        ) from None
+    return documents.parse(body) if body else {}
 
 
 def metadata_of(request: Request) -> tuple[tuple[str, str], ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -14,13 +14,13 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from starlette.responses import Response
 
-from modelyard_gateway.backends import SERVICES, Backend
+from modelyard_gateway.backends import SERVICES, Channels
+from modelyard_gateway.bodies import Bodies
 from modelyard_gateway.calls import metadata_of, parsed, refused
 from modelyard_gateway.codec import raw, warning_header
 from modelyard_gateway.codec.decode import decode
 from modelyard_gateway.codec.encode import encode
 from modelyard_gateway.codec.query import object_of
-from modelyard_gateway.concurrency import ConcurrencyLimiter
 from modelyard_gateway.routes import Routes
 from modelyard_kit.errors import Cancelled, FailedPrecondition, InvalidArgument
 from modelyard_kit.http.errors import HttpError
@@ -33,8 +33,6 @@ JSON, unless it consists mostly of numbers."""
 _DEADLINE_S = 60.0
 _MAX_PARAMETERS = 1024
 _LARGE_BYTES = 64 << 10
-_MAX_LARGE = 16
-_PATIENCE_S = 30.0
 _WATCH_AFTER_S = 0.25
 _MLFLOW = "/api/2.0/mlflow/"
 _JSON = {"content-type": "application/json"}
@@ -47,43 +45,39 @@ class Transcoder:
     """Answers HTTP requests by calls to the services.
 
     Args:
-        backends: The services; routes of an area without one answer 501.
+        channels: Channels to the services; routes of an area without one answer 501.
+        bodies: Admits the bodies of the requests.
     """
 
-    def __init__(self, backends: Sequence[Backend]) -> None:
-        self._backends = {backend.area: backend for backend in backends}
-        self._channels: dict[str, grpc.aio.Channel] = {}
-        self._large = ConcurrencyLimiter(_MAX_LARGE, _PATIENCE_S, "large requests")
+    def __init__(self, channels: Channels, bodies: Bodies) -> None:
+        self._channels = channels
+        self._bodies = bodies
 
     def mount(self, routes: Routes) -> None:
         """Add a route for each HTTP binding of a method of the contract."""
         for area, services in SERVICES.items():
             for method in (method for service in services for method in service.methods):
-                handler = self._handler(area, method) if area in self._backends else _not_configured
+                handler = self._handler(area, method) if area in self._channels else _not_configured
                 for verb, path in bindings(method):
                     routes.template(verb, path, handler, path)
                     routes.template(verb, "/ajax-api/" + path.removeprefix("/api/"), handler, path)
-
-    async def close(self) -> None:
-        """Close the channels, on the event loop that used them."""
-        for channel in self._channels.values():
-            await channel.close()
 
     def _handler(self, area: str, method: MethodDescriptor) -> Callable[..., Awaitable[Response]]:
         service = method.containing_service
         path = f"/{service.full_name}/{method.name}"
         calls: list[Call] = []
-        read, respond = _reader(method), _responder(method)
+        read, respond = self._reader(method), _responder(method)
         is_mlflows = area == "tracking" and any(
             template.startswith(_MLFLOW) for _, template in bindings(method)
         )
 
         async def handle(request: Request) -> Response:
-            data = await self._data(read, request)
             if not calls:
-                calls.append(self._channel(area).unary_unary(path))
+                calls.append(self._channels.of(area).unary_unary(path))
             try:
-                reply = await _answer(area, calls[0], data, request)
+                async with self._bodies.admitted(request, area, method, MAX_BODY_BYTES):
+                    data = _checked(await read(request))
+                    reply = await _answer(area, calls[0], data, request)
             except FailedPrecondition as refusal:
                 if not is_mlflows:
                     raise
@@ -95,19 +89,21 @@ class Transcoder:
 
         return handle
 
-    async def _data(self, read: Read, request: Request) -> bytes:
-        """Return the message of a request, serialized for the service."""
-        if request.exchange.has_small_body:
-            return _checked(await read(request))
-        # The service authenticates the caller only after the whole body is in memory.
-        async with self._large.slot():
-            return _checked(await read(request))
+    def _reader(self, method: MethodDescriptor) -> Read:
+        field = raw.request_field(method)
+        kind = method.input_type
+        return partial(_raw_message, kind, field) if field else partial(self._message, kind)
 
-    def _channel(self, area: str) -> grpc.aio.Channel:
-        """Return the channel to an area, opened at its first use: it belongs to the event loop."""
-        if area not in self._channels:
-            self._channels[area] = self._backends[area].connect_on_event_loop()
-        return self._channels[area]
+    async def _message(self, kind: Descriptor, request: Request) -> Message:
+        body = await _body(request)
+        if request.method in {"GET", "HEAD"} and not body:
+            message = decode(kind, object_of(kind, request.pairs(_MAX_PARAMETERS)))
+        elif len(body) > _LARGE_BYTES:
+            message = await self._bodies.decoded(lambda: decode(kind, parsed(request, body)))
+        else:
+            message = decode(kind, parsed(request, body))
+        _put_variables(message, request.path_params)
+        return message
 
 
 async def _not_configured(_request: Request) -> Response:
@@ -127,12 +123,6 @@ def bindings(method: MethodDescriptor) -> Iterator[tuple[str, str]]:
     for binding in (rule, *rule.additional_bindings):
         verb = binding.WhichOneof("pattern")
         yield verb.upper(), getattr(binding, verb)
-
-
-def _reader(method: MethodDescriptor) -> Read:
-    field = raw.request_field(method)
-    kind = method.input_type
-    return partial(_raw_message, kind, field) if field else partial(_message, kind)
 
 
 def _responder(method: MethodDescriptor) -> Callable[[bytes], Response]:
@@ -166,18 +156,6 @@ async def _body(request: Request) -> bytes:
 async def _raw_message(kind: Descriptor, field: str, request: Request) -> Message:
     body = await _body(request)
     message = raw.decode(kind, field, body, request.exchange.header(b"content-type"))
-    _put_variables(message, request.path_params)
-    return message
-
-
-async def _message(kind: Descriptor, request: Request) -> Message:
-    body = await _body(request)
-    if request.method in {"GET", "HEAD"} and not body:
-        message = decode(kind, object_of(kind, request.pairs(_MAX_PARAMETERS)))
-    elif len(body) > _LARGE_BYTES:
-        message = await asyncio.to_thread(lambda: decode(kind, parsed(request, body)))
-    else:
-        message = decode(kind, parsed(request, body))
     _put_variables(message, request.path_params)
     return message
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
 from urllib.parse import quote
 
@@ -14,6 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from modelyard_kit import errors
+from modelyard_kit.http.budget import Budget
 from modelyard_kit.http.errors import HttpError, Refusals
 from modelyard_kit.http.exchange import Exchange, of
 from modelyard_kit.http.hosts import Hosts
@@ -30,6 +33,9 @@ MAX_REQUESTS = 256
 """Predictions that may be waiting or running; further ones are refused at once."""
 
 _BUSY = f"{MAX_REQUESTS} predictions are waiting or running already; retry."
+_MIN_SHARE_BYTES = 16 << 20
+"""Bodies that one caller may have in memory, at least; the largest body if that is larger."""
+_PATIENCE_S = 3.0
 _PREDICT = "/invocations"
 _PATHS = (_PREDICT, "/ping", "/health", "/version", "/status", "/metrics")
 _JSON = "application/json"
@@ -68,7 +74,8 @@ class App:
         endpoint: Answers the predictions.
         callers: Authorizes requests for predictions and for the status.
         max_body_bytes: Largest request body; larger ones are refused with 413.
-        timeout_s: Longest time for a prediction, waiting included, in seconds; then 504.
+        timeout_s: Longest time for a body to arrive, and then for its prediction, waiting included,
+            in seconds; then 504.
         hosts: Names that the server answers to.
     """
 
@@ -84,6 +91,8 @@ class App:
         self._callers = callers
         self._max_body_bytes = max_body_bytes
         self._timeout_s = timeout_s
+        share = max(max_body_bytes, _MIN_SHARE_BYTES)
+        self._bodies = Budget(4 * share, share, _PATIENCE_S, "large requests")
         self._predicting = 0
         self.is_full: Callable[[], bool] = lambda: False
         """Returns whether the server closes new connections at once."""
@@ -112,7 +121,11 @@ class App:
         if exchange.method != "POST":
             raise HTTPException(405, headers={"allow": "POST"})
         await self._authorize(exchange, PREDICT)
-        response = Response(await self._prediction(exchange), media_type=_JSON)
+        media_type = _media_type(exchange)
+        small = exchange.has_small_body
+        async with contextlib.nullcontext() if small else self._held(exchange):
+            request = Request(media_type, await self._body(exchange), exchange.request_id)
+            response = Response(await self._prediction(exchange, request), media_type=_JSON)
         await response(scope, receive, send)
 
     async def _authorize(self, exchange: Exchange, method: MethodDescriptor) -> None:
@@ -120,23 +133,11 @@ class App:
         model_name, request_id = self._endpoint.model_name, exchange.request_id
         await self._callers.authorize(authorization, method, model_name, request_id)
 
-    async def _prediction(self, exchange: Exchange) -> bytes:
-        if self._predicting >= MAX_REQUESTS:
-            raise errors.ResourceExhausted(_BUSY).after(1)
-        self._predicting += 1
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return await self._predict(exchange)
-        except TimeoutError:
-            raise errors.DeadlineExceeded(
-                f"The prediction did not finish within {self._timeout_s:g} seconds."
-            ) from None
-        finally:
-            self._predicting -= 1
+    def _held(self, exchange: Exchange) -> AbstractAsyncContextManager[None]:
+        return self._bodies.hold(exchange, exchange.announced_bytes(self._max_body_bytes))
 
-    async def _predict(self, exchange: Exchange) -> bytes:
-        media_type = _media_type(exchange)
-        body = await exchange.read_untimed(self._max_body_bytes)
+    async def _body(self, exchange: Exchange) -> bytes:
+        body = await exchange.read(self._max_body_bytes, self._timeout_s)
         if body is None:
             raise HttpError(
                 413,
@@ -144,9 +145,23 @@ class App:
                 f"The body is larger than {self._max_body_bytes} bytes; send fewer rows at a time.",
                 {"connection": "close"},
             )
-        with self._endpoint.hold() as served:
-            exchange.headers += _identity(served.identity)
-            return await served.predict(Request(media_type, body, exchange.request_id))
+        return body
+
+    async def _prediction(self, exchange: Exchange, request: Request) -> bytes:
+        if self._predicting >= MAX_REQUESTS:
+            raise errors.ResourceExhausted(_BUSY).after(1)
+        self._predicting += 1
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                with self._endpoint.hold() as served:
+                    exchange.headers += _identity(served.identity)
+                    return await served.predict(request)
+        except TimeoutError:
+            raise errors.DeadlineExceeded(
+                f"The prediction did not finish within {self._timeout_s:g} seconds."
+            ) from None
+        finally:
+            self._predicting -= 1
 
     async def _health(self, _request: HttpRequest) -> Response:
         if problem := self.problem():

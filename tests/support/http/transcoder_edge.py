@@ -22,6 +22,7 @@ from modelyard_gateway.server import HttpServer
 from modelyard_gateway.transcoder import bindings
 from modelyard_kit.artifacts import UrlSigner
 from modelyard_kit.artifacts.local import LocalStore
+from modelyard_kit.auth.tokens import Tokens
 from modelyard_kit.http.listening import listen
 from modelyard_kit.rpc.server import RpcServer
 
@@ -110,8 +111,10 @@ def ask(
 
 
 @contextmanager
-def running_edge(folder: Path) -> Iterator[Edge]:
-    server = RpcServer()
+def running_edge(
+    folder: Path, token: str | None = None, tokens: Tokens | None = None
+) -> Iterator[Edge]:
+    server = RpcServer(token, tokens=tokens)
     edge = Edge(server)
     for services in SERVICES.values():
         for service in services:
@@ -125,6 +128,7 @@ def running_edge(folder: Path) -> Iterator[Edge]:
         signer,
         server.active,
         host="127.0.0.1",
+        token=token,
     )
     listener = listen("127.0.0.1", 0)
     edge.port = listener.getsockname()[1]

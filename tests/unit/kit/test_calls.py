@@ -17,6 +17,11 @@ from modelyard_kit.errors import FailedPrecondition
 from modelyard_kit.rpc.calls import Call, write_step, writes
 from modelyard_kit.rpc.server import RpcServer
 
+ENDLESS = text(
+    "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) "
+    "INSERT INTO note SELECT x FROM c"
+)
+
 
 class InSteps(Notebook):
     """Writes a name in one step, and the number of names in another."""
@@ -24,10 +29,17 @@ class InSteps(Notebook):
     def CreateRegisteredModel(
         self, request: pb.CreateRegisteredModelRequest, context: grpc.ServicerContext
     ) -> pb.CreateRegisteredModelResponse:
+        if request.name == "endless":
+            self._write_endlessly(context)
         found = self._note(context, request.name)
         if request.name == "twice":
             self._reply(request, context, found)
         return self._reply(request, context, found)
+
+    @write_step
+    def _write_endlessly(self, call: Call) -> None:
+        self.entered.release()
+        call.session.execute(ENDLESS)
 
     @write_step
     def _note(self, call: Call, name: str) -> int:
@@ -47,9 +59,14 @@ class InSteps(Notebook):
 
 
 @pytest.fixture
-def stub(database: Database) -> Iterator[Stub]:
+def notebook(database: Database) -> InSteps:
+    return InSteps(database)
+
+
+@pytest.fixture
+def stub(notebook: InSteps) -> Iterator[Stub]:
     server = RpcServer()
-    server.add(SERVICE, InSteps(database))
+    server.add(SERVICE, notebook)
     (port,) = server.start("127.0.0.1:0")
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield registry_service_pb2_grpc.RegistryServiceStub(channel)
@@ -72,6 +89,25 @@ def test_a_step_that_is_refused_leaves_nothing_of_itself(stub: Stub, database: D
         create(stub, "refused", key="k")
     assert failure(caught.value)[2] == "Refused after the insert."
     assert notes(database) == 0
+
+
+@pytest.mark.parametrize("gives_up_by", ["deadline", "cancel"])
+def test_a_caller_that_gives_up_frees_the_database(
+    notebook: InSteps, stub: Stub, database: Database, gives_up_by: str
+) -> None:
+    request = pb.CreateRegisteredModelRequest(name="endless")
+    running = stub.CreateRegisteredModel.future(
+        request, timeout=0.5 if gives_up_by == "deadline" else 60
+    )
+    assert notebook.entered.acquire(timeout=30)
+    if gives_up_by == "cancel":
+        running.cancel()
+    assert create(stub, "a").registered_model.revision == 1
+    assert running.code() in {
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.CANCELLED,
+    }
+    assert notes(database) == 2
 
 
 @pytest.mark.parametrize("key", ["", "k"])

@@ -8,9 +8,15 @@ import pytest
 from sqlalchemy import Connection, event, text
 from tests.support.databases.one_table import database_of_one_table, insert, rows
 
+from modelyard_kit.db import sqlite
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.open import open_database
-from modelyard_kit.errors import FailedPrecondition, ResourceExhausted, Unavailable
+from modelyard_kit.errors import (
+    DeadlineExceeded,
+    FailedPrecondition,
+    ResourceExhausted,
+    Unavailable,
+)
 
 
 @pytest.fixture
@@ -113,4 +119,61 @@ def test_a_write_to_a_full_disk_is_refused_and_leaves_nothing(database: Database
         session.execute(text("INSERT INTO t VALUES (randomblob(1000000))"))
     assert rows(database) == 0
     insert(database)
+    assert rows(database) == 1
+
+
+ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
+MILLION = ENDLESS.replace("FROM c)", "FROM c LIMIT 1000000)")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        ENDLESS,
+        ENDLESS.replace("SELECT count(*)", "INSERT INTO t SELECT x"),
+        ENDLESS.replace("SELECT count(*) FROM c", "UPDATE t SET n = (SELECT max(x) FROM c)"),
+    ],
+    ids=["SELECT", "INSERT", "UPDATE"],
+)
+def test_a_statement_whose_result_is_not_awaited_is_ended(
+    database: Database, statement: str
+) -> None:
+    insert(database)
+    asked: list[bool] = []
+
+    def has_ended() -> bool:
+        asked.append(len(asked) >= 5)
+        return asked[-1]
+
+    with (
+        pytest.raises(DeadlineExceeded, match="deadline passed"),
+        database.write(has_ended=has_ended) as session,
+    ):
+        session.execute(text("INSERT INTO t VALUES (1)"))
+        session.execute(text(statement))
+    assert asked[-1]
+    assert rows(database) == 1  # rolled back, and the next writer waits for nothing
+    with database.write(timeout_s=0.05) as session:
+        session.execute(text("INSERT INTO t VALUES (2)"))
+    assert rows(database) == 2
+
+
+def test_a_long_read_is_ended_and_its_connection_serves_the_next(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path}/y.db", pool_size=1)
+    with (
+        pytest.raises(DeadlineExceeded),
+        database.read(has_ended=lambda: True) as session,
+    ):
+        session.execute(text(ENDLESS))
+    with database.read() as session:
+        assert session.execute(text(MILLION)).scalar_one() == 1_000_000
+    database.close()
+
+
+def test_a_commit_is_never_ended(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "_OPCODES_BETWEEN", 1)
+    ended = False
+    with database.write(has_ended=lambda: ended) as session:
+        session.execute(text("INSERT INTO t VALUES (1)"))
+        ended = True
     assert rows(database) == 1

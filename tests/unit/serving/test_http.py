@@ -260,6 +260,16 @@ def test_a_head_beyond_the_limit_is_431_as_json(edge: Running) -> None:
     assert b'"error_code":"INVALID_PARAMETER_VALUE"' in answered
 
 
+@pytest.mark.parametrize("path", ["/invocations", "/status"])
+@pytest.mark.parametrize(
+    "marks", [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "same-site"}]
+)
+def test_a_page_of_another_site_is_refused(edge: Running, path: str, marks: dict[str, str]) -> None:
+    for body in (b"", b'{"instances": [["x", 1]]}'):
+        answered = ask(edge.port, path, body, method="POST", headers=marks)
+        assert refused(answered) == (403, "PERMISSION_DENIED")
+
+
 def test_two_tokens_in_one_request_are_refused(edge: Running) -> None:
     token = b"authorization: Bearer a\r\n"
 

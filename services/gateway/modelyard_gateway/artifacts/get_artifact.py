@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -14,14 +13,10 @@ from modelyard_gateway.artifacts.files import Files
 from modelyard_gateway.artifacts.paths import ArtifactPath, Owned, Pinned
 from modelyard_gateway.artifacts.transfers import Transfers
 from modelyard_gateway.artifacts.uploads import Uploads
+from modelyard_gateway.bodies import Bodies
 from modelyard_gateway.calls import metadata_of
 from modelyard_kit.artifacts import Digest, logical_path
-from modelyard_kit.errors import (
-    FailedPrecondition,
-    InvalidArgument,
-    PermissionDenied,
-    missing,
-)
+from modelyard_kit.errors import FailedPrecondition, InvalidArgument, missing
 from modelyard_kit.http.requests import Request
 from modelyard_kit.http.responses import JsonResponse
 from modelyard_kit.http.routing import exact
@@ -35,15 +30,22 @@ class GetArtifact:
 
     Args:
         clients: Calls the registry for the manifest of a version.
+        bodies: Admits bodies into memory.
         files: Finds and sends files.
         transfers: Runs short blocking work.
         uploads: Stores uploaded files.
     """
 
     def __init__(
-        self, clients: ServiceClients, files: Files, transfers: Transfers, uploads: Uploads
+        self,
+        clients: ServiceClients,
+        bodies: Bodies,
+        files: Files,
+        transfers: Transfers,
+        uploads: Uploads,
     ) -> None:
         self._clients = clients
+        self._bodies = bodies
         self._files = files
         self._transfers = transfers
         self._uploads = uploads
@@ -76,16 +78,16 @@ class GetArtifact:
     async def upload(self, request: Request) -> Response:
         """Store the body, of at most 10 MiB, as a file of a run."""
         with self._transfers.active:
-            _refuse_other_sites(request)
             query, identity = request.query(), metadata_of(request)
             artifact = Owned("", _run_id(query), "", logical_path(_required(query, "path")))
             await self._transfers.run(lambda: self._uploads.check_writable(artifact, identity))
-            data = await request.exchange.read(_MAX_UPLOAD_BYTES)
-            if data is None:
-                raise InvalidArgument("Artifact size is too large. Max size is 10MB.")
-            if not data:
-                raise InvalidArgument("Request must specify data.")
-            await self._uploads.store(iter([data]), artifact, identity)
+            async with self._bodies.hold(request, _MAX_UPLOAD_BYTES):
+                data = await request.exchange.read(_MAX_UPLOAD_BYTES)
+                if data is None:
+                    raise InvalidArgument("Artifact size is too large. Max size is 10MB.")
+                if not data:
+                    raise InvalidArgument("Request must specify data.")
+                await self._uploads.store(request, iter([data]), artifact, identity)
         return JsonResponse({})
 
     async def _send(self, request: Request, artifact: ArtifactPath) -> Response:
@@ -116,14 +118,3 @@ def _required(query: dict[str, str], name: str) -> str:
     if not value:
         raise missing(name)
     return value
-
-
-def _refuse_other_sites(request: Request) -> None:
-    """Refuse a request from a page of another site: browsers send such a POST without preflight.
-
-    Raises:
-        PermissionDenied: The header `origin` names another site.
-    """
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-        raise PermissionDenied(f"Pages of {origin[:200]} may not upload files here.")

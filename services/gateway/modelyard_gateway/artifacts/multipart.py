@@ -7,7 +7,6 @@ is made only of bytes that its uploader has sent, and of each part once.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
@@ -17,9 +16,11 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from modelyard.api.artifacts.v1 import artifacts_service_pb2
 from modelyard_gateway.artifacts.paths import Owned, owned_file, unquoted_path_in
 from modelyard_gateway.artifacts.transfers import Transfers
 from modelyard_gateway.artifacts.uploads import Uploads
+from modelyard_gateway.bodies import MAX_OF_ONE_BYTES, Bodies
 from modelyard_gateway.calls import metadata_of, parsed
 from modelyard_kit.artifacts import Digest, UrlSigner
 from modelyard_kit.errors import InvalidArgument, PermissionDenied, missing
@@ -30,7 +31,10 @@ from modelyard_kit.http.routing import below
 
 MAX_PARTS = 10_000
 _EXPIRES_S = 60 * 60  # as long as the lease of objects that belong to no file
-_MAX_BODY_BYTES = 32 << 20  # URLs and ETags of 10,000 parts
+_MAX_BODY_BYTES = MAX_OF_ONE_BYTES  # URLs and ETags of 10,000 parts
+_WRITE = artifacts_service_pb2.DESCRIPTOR.services_by_name["ArtifactsService"].methods_by_name[
+    "CheckArtifactsWritable"
+]
 _MAX_ID_CHARACTERS = 512
 
 
@@ -39,12 +43,16 @@ class Multipart:
 
     Args:
         signer: Signs the URLs of parts and the ids of uploads.
+        bodies: Admits bodies into memory.
         transfers: Runs short blocking work.
         uploads: Stores the bytes.
     """
 
-    def __init__(self, signer: UrlSigner, transfers: Transfers, uploads: Uploads) -> None:
+    def __init__(
+        self, signer: UrlSigner, bodies: Bodies, transfers: Transfers, uploads: Uploads
+    ) -> None:
         self._signer = signer
+        self._bodies = bodies
         self._transfers = transfers
         self._uploads = uploads
 
@@ -55,7 +63,7 @@ class Multipart:
 
     async def create(self, request: Request) -> Response:
         """Return an upload id and a URL to PUT each part to."""
-        body = await _document(request)
+        body = await self._document(request)
         artifact = _uploaded_file(request, body)
         num_parts = _typed(body, "num_parts", int, default=1)
         if not 1 <= num_parts <= MAX_PARTS:
@@ -82,7 +90,7 @@ class Multipart:
 
     async def complete(self, request: Request) -> Response:
         """Join the parts into one file, replacing an existing one."""
-        body = await _document(request)
+        body = await self._document(request)
         artifact = _uploaded_file(request, body)
         identity = metadata_of(request)
         num_parts = self._checked_parts(artifact, body)
@@ -93,16 +101,30 @@ class Multipart:
             ]
         )
         await self._transfers.run(lambda: self._uploads.check_writable(artifact, identity))
-        await self._uploads.join(artifact, objects, identity)
+        await self._uploads.join(request, artifact, objects, identity)
         return JsonResponse({})
 
     async def abort(self, request: Request) -> Response:
         """Abort an upload: its parts belong to no file and are swept when their lease ends."""
-        body = await _document(request)
+        body = await self._document(request)
         artifact, identity = _uploaded_file(request, body), metadata_of(request)
         self._checked_parts(artifact, body)
         await self._transfers.run(lambda: self._uploads.check_writable(artifact, identity))
         return JsonResponse({})
+
+    async def _document(self, request: Request) -> dict[str, Any]:
+        async with self._bodies.admitted(request, "tracking", _WRITE, _MAX_BODY_BYTES):
+            body = await request.exchange.read(_MAX_BODY_BYTES)
+            if body is None:
+                raise HttpError(
+                    413,
+                    "INVALID_PARAMETER_VALUE",
+                    f"The body is larger than {_MAX_BODY_BYTES >> 20} MiB; use larger parts.",
+                )
+            document = await self._bodies.decoded(lambda: parsed(request, body))
+        if type(document) is not dict:
+            raise InvalidArgument("The body must be a JSON object.")
+        return document
 
     def _checked_parts(self, artifact: Owned, body: dict[str, Any]) -> int:
         """Return the number of parts; raise PermissionDenied for an upload id not signed here."""
@@ -139,20 +161,6 @@ def part_objects(signer: UrlSigner, artifact: Owned, number: int, tag: str) -> l
 
 def _part_claims(number: str, expires: str, names: str) -> dict[str, str]:
     return {"method": "PART", "part": number, "expires": expires, "objects": names}
-
-
-async def _document(request: Request) -> dict[str, Any]:
-    body = await request.exchange.read(_MAX_BODY_BYTES)
-    if body is None:
-        raise HttpError(
-            413,
-            "INVALID_PARAMETER_VALUE",
-            f"The body is larger than {_MAX_BODY_BYTES >> 20} MiB; use larger parts.",
-        )
-    document = await asyncio.to_thread(parsed, request, body)
-    if type(document) is not dict:
-        raise InvalidArgument("The body must be a JSON object.")
-    return document
 
 
 def _uploaded_file(request: Request, body: dict[str, Any]) -> Owned:

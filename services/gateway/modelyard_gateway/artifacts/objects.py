@@ -50,7 +50,7 @@ class Objects:
                 )
             chunks = body_of(request, asyncio.get_running_loop())
             await self._uploads.run(
-                lambda: self._uploads.put(grant.digest, chunks, size_bytes, grant.sender)
+                request, lambda: self._uploads.put(grant.digest, chunks, size_bytes, grant.sender)
             )
             return Response(headers={"etag": f'"{grant.digest}"'})
 

@@ -16,6 +16,7 @@ from modelyard_gateway.artifacts.proxy import ROOTS, MlflowArtifacts
 from modelyard_gateway.artifacts.signed_files import SignedFiles
 from modelyard_gateway.artifacts.transfers import Transfers
 from modelyard_gateway.artifacts.uploads import UploadLimits, Uploads
+from modelyard_gateway.bodies import Bodies
 from modelyard_kit.artifacts import ArtifactStore, UrlSigner
 from modelyard_kit.http.routing import below
 from modelyard_kit.rpc.server import ActiveCalls
@@ -26,6 +27,7 @@ class ArtifactRoutes:
 
     Args:
         channels: Channels to the services, by area.
+        bodies: Admits bodies into memory.
         store: Holds the bytes.
         signer: Signs and verifies URLs.
         active: Counts running transfers.
@@ -36,6 +38,7 @@ class ArtifactRoutes:
     def __init__(
         self,
         channels: Mapping[str, grpc.Channel],
+        bodies: Bodies,
         store: ArtifactStore,
         signer: UrlSigner,
         active: ActiveCalls,
@@ -49,8 +52,8 @@ class ArtifactRoutes:
         self._objects = objects.Objects(store, signer, self._transfers, self._uploads)
         self._signed = SignedFiles(signer, self._clients, files, self._transfers, self._uploads)
         self._proxy = MlflowArtifacts(self._clients, files, self._transfers, self._uploads)
-        self._pages = GetArtifact(self._clients, files, self._transfers, self._uploads)
-        self._multipart = Multipart(signer, self._transfers, self._uploads)
+        self._pages = GetArtifact(self._clients, bodies, files, self._transfers, self._uploads)
+        self._multipart = Multipart(signer, bodies, self._transfers, self._uploads)
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""

@@ -30,8 +30,6 @@ from modelyard_kit.rpc.server import ActiveCalls
 
 logger = logging.getLogger(__name__)
 
-STALLED_AFTER_S = 60.0
-_PROGRESS_BYTES = 64 << 10
 _THREADS = 16
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
@@ -180,27 +178,16 @@ def spans(objects: Sequence[tuple[Digest, int]], start: int, end: int) -> Iterat
             yield Span(digest, first, last, size_bytes)
 
 
-def body_of(
-    request: Request, loop: asyncio.AbstractEventLoop, stalled_after_s: float = STALLED_AFTER_S
-) -> Iterator[bytes]:
+def body_of(request: Request, loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:
     """Yield the body of a request, in a thread that may block.
 
     Raises:
         ConnectionError: The client disconnected.
-        TimeoutError: The client sent less than 64 KiB in `stalled_after_s`; it occupies a thread.
+        TimeoutError: The client stalled; it occupies a thread.
     """
-    due = loop.time() + stalled_after_s
-    received_bytes = 0
-
-    async def next_chunk() -> bytes | None:
-        async with asyncio.timeout_at(due):
-            return await request.exchange.chunk()
-
-    while (chunk := asyncio.run_coroutine_threadsafe(next_chunk(), loop).result()) is not None:
+    read = request.exchange.chunk
+    while (chunk := asyncio.run_coroutine_threadsafe(read(), loop).result()) is not None:
         yield chunk
-        received_bytes += len(chunk)
-        if received_bytes >= _PROGRESS_BYTES:
-            due, received_bytes = loop.time() + stalled_after_s, 0
 
 
 def _matches(if_none_match: str, digest: Digest) -> bool:

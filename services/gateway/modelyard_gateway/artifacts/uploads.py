@@ -14,13 +14,13 @@ from typing import IO, TypeVar
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard_gateway.artifacts.clients import Identity, ServiceClients
 from modelyard_gateway.artifacts.paths import Owned
-from modelyard_gateway.artifacts.transfers import STALLED_AFTER_S, body_of, spans
-from modelyard_gateway.concurrency import ConcurrencyLimiter
+from modelyard_gateway.artifacts.transfers import body_of, spans
 from modelyard_gateway.metrics import uploads_pending
 from modelyard_kit.artifacts import ArtifactStore, Digest, ManifestFile, PartHasher, UrlSigner
 from modelyard_kit.artifacts.store import refuse_when_full
 from modelyard_kit.artifacts.verifying import Verifier
 from modelyard_kit.errors import FailedPrecondition
+from modelyard_kit.http.budget import Budget
 from modelyard_kit.http.errors import HttpError
 from modelyard_kit.http.requests import Request
 from modelyard_kit.observability.metrics import digest_mismatches
@@ -37,15 +37,15 @@ class UploadLimits:
         folder: Folder to spool to, in unnamed files; None for the system's temporary folder.
         max_bytes: Largest request body.
         max_concurrent: Uploads that are spooled at the same time; others wait.
+        max_of_one: Uploads of one caller that are spooled at the same time.
         patience_s: Longest wait for a slot, in seconds.
-        stalled_after_s: Longest time a client may take to send the next 64 KiB, in seconds.
     """
 
     folder: Path | None = None
     max_bytes: int = 5 << 30
     max_concurrent: int = 16
-    patience_s: float = 30.0
-    stalled_after_s: float = STALLED_AFTER_S
+    max_of_one: int = 12
+    patience_s: float = 5.0
 
 
 class Uploads:
@@ -70,7 +70,7 @@ class Uploads:
         self._signer = signer
         self._clients = clients
         self._limits = limits
-        self._limiter = ConcurrencyLimiter(limits.max_concurrent, limits.patience_s, "uploads")
+        self._slots = Budget(limits.max_concurrent, limits.max_of_one, limits.patience_s, "uploads")
         self._threads = ThreadPoolExecutor(limits.max_concurrent, thread_name_prefix="uploads")
 
     def close(self) -> None:
@@ -112,11 +112,17 @@ class Uploads:
             TimeoutError: The client stalled; nothing is left behind.
         """
         self._refuse_large(int(request.headers.get("content-length", "0")))
-        chunks = body_of(request, asyncio.get_running_loop(), self._limits.stalled_after_s)
-        return await self.store(chunks, artifact, identity, is_part=is_part)
+        chunks = body_of(request, asyncio.get_running_loop())
+        return await self.store(request, chunks, artifact, identity, is_part=is_part)
 
     async def store(
-        self, chunks: Iterator[bytes], artifact: Owned, identity: Identity, *, is_part: bool = False
+        self,
+        request: Request,
+        chunks: Iterator[bytes],
+        artifact: Owned,
+        identity: Identity,
+        *,
+        is_part: bool = False,
     ) -> ManifestFile:
         """Store bytes as `receive` does."""
 
@@ -126,9 +132,11 @@ class Uploads:
                 finish(file, artifact, identity, lambda start, end: _span(spool, start, end))
             return file
 
-        return await self.run(work)
+        return await self.run(request, work)
 
-    async def join(self, artifact: Owned, objects: Sequence[Digest], identity: Identity) -> None:
+    async def join(
+        self, request: Request, artifact: Owned, objects: Sequence[Digest], identity: Identity
+    ) -> None:
         """Join objects into one file, replacing an existing one.
 
         Raises:
@@ -146,16 +154,16 @@ class Uploads:
                 file, artifact, identity, lambda start, end: self._joined(sized, start, end)
             )
 
-        await self.run(work)
+        await self.run(request, work)
 
-    async def run(self, work: Callable[[], Result]) -> Result:
+    async def run(self, request: Request, work: Callable[[], Result]) -> Result:
         """Return the result of work that blocks while a client sends, run in a thread.
 
         Raises:
             ResourceExhausted: No slot became free.
         """
         with uploads_pending.track_inprogress():
-            async with self._limiter.slot():
+            async with self._slots.hold(request.exchange, 1):
                 return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     @contextmanager

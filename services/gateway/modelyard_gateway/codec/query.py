@@ -21,8 +21,8 @@ def object_of(kind: Descriptor, pairs: Iterable[tuple[str, str]]) -> dict[str, A
     parameters are ignored.
 
     Raises:
-        InvalidArgument: A parameter of a single field is given twice, or is an object, which only
-            a body can hold.
+        InvalidArgument: A parameter of a single field is given twice, is an object, which only a
+            body can hold, or a field of a value that is one text.
     """
     found: dict[str, Any] = {}
     for parameter, text in pairs:
@@ -32,6 +32,11 @@ def object_of(kind: Descriptor, pairs: Iterable[tuple[str, str]]) -> dict[str, A
             field = _field(inside, step)
             if field is None or field.is_repeated or field.message_type is None:
                 break
+            if not _is_nested(field):
+                raise InvalidArgument(
+                    f"Invalid parameter '{parameter}': '{step}' has no fields in a URL; "
+                    f"give it as '{step}=<text>'."
+                )
             holder, inside = holder.setdefault(field.name, {}), field.message_type
         else:
             field = _field(inside, last)

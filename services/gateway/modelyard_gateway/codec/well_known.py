@@ -14,6 +14,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 Decode = Callable[[Any], Any]
 Encode = Callable[[Any], Any]
 
+_MAX_PATHS = 100
+"""Many more than any message has fields: each would be a text of its own."""
 _CAPITAL = re.compile("[A-Z]")
 
 
@@ -54,6 +56,8 @@ def _timestamp(value: Any) -> Timestamp:
 def _field_mask(value: Any) -> FieldMask:
     if type(value) is not str:
         raise WrongValueError(value, "names of fields separated by commas")
+    if value.count(",") >= _MAX_PATHS:
+        raise WrongValueError(value, f"at most {_MAX_PATHS} names of fields separated by commas")
     # Accepts both spellings of names, as for fields; protobuf's own parser accepts one.
     names = _CAPITAL.sub(lambda found: f"_{found[0].lower()}", value)
     return FieldMask(paths=names.split(",") if names else [])

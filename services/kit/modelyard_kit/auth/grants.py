@@ -30,6 +30,9 @@ MIN_TOKEN_LENGTH = 16
 API_TOKEN = re.compile(r"modelyard_([0-9A-Za-z]{10})_[0-9A-Za-z]{43}")
 """Form of an API token. The id, which is the only group, is public; the rest is secret."""
 
+PERMISSION_ONLY = ("x-modelyard-permission-only", "1")
+"""Metadata of a call that ends, with an empty reply, after the check of token and permission."""
+
 _NO_OVERRIDES: Mapping[str, Permission] = MappingProxyType({})
 _UNAUTHENTICATED = "A valid bearer token is required; set MODELYARD_TOKEN or MODELYARD_TOKEN_FILE."
 

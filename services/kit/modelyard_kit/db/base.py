@@ -48,6 +48,10 @@ next statement or the commit, which saves a round trip (`modelyard_kit.db.pipeli
 """
 
 
+HasEnded: TypeAlias = Callable[[], bool]
+"""Returns whether a result is no longer awaited. Called often, on the thread of the transaction."""
+
+
 class Conflict(Exception):
     """Two transactions conflicted and this one was rolled back; it may be run again."""
 
@@ -78,28 +82,37 @@ class Database(ABC):
         _open.add(self)
 
     @contextmanager
-    def read(self, timeout_s: float = _DEFAULT_TIMEOUT_S) -> Iterator[Session]:
+    def read(
+        self, timeout_s: float = _DEFAULT_TIMEOUT_S, has_ended: HasEnded | None = None
+    ) -> Iterator[Session]:
         """Open a read transaction; all of its statements see the same snapshot.
 
         Args:
             timeout_s: Time limit of each statement in seconds.
+            has_ended: Whether the result is no longer awaited; SQLite then ends the statement that
+                is running.
 
         Raises:
             Unavailable: The database cannot be reached or cannot be used.
+            DeadlineExceeded: A statement was ended by one of the limits.
         """
         self._check()
         with self._explained(), self._reading() as session:
-            self._begin(session, timeout_s)
+            self._begin(session, timeout_s, has_ended)
             yield session
 
     @contextmanager
-    def write(self, timeout_s: float = _DEFAULT_TIMEOUT_S) -> Iterator[Session]:
+    def write(
+        self, timeout_s: float = _DEFAULT_TIMEOUT_S, has_ended: HasEnded | None = None
+    ) -> Iterator[Session]:
         """Open a write transaction, committed at the end and rolled back on any exception.
 
         Args:
             timeout_s: Time limit in seconds of the wait for other writers, and of each statement.
+            has_ended: As in `read`; the commit is never ended.
 
         Raises:
+            DeadlineExceeded: A statement was ended by one of the limits; nothing was written.
             Unavailable: The database cannot be reached, cannot be used or is busy; nothing was
                 written.
             ResourceExhausted: The disk is full; nothing was written.
@@ -111,9 +124,10 @@ class Database(ABC):
             committing = False
             try:
                 with self._writing.begin() as session:
-                    self._begin(session, timeout_s)
+                    self._begin(session, timeout_s, has_ended)
                     yield session
                     session.flush()
+                    self.unlimit(session)
                     committing = True
             except DBAPIError as error:
                 if committing and error.connection_invalidated:
@@ -158,8 +172,8 @@ class Database(ABC):
         """Close every connection."""
         self.engine.dispose()
 
-    def _begin(self, session: Session, timeout_s: float) -> None:
-        self.limit(session, timeout_s)
+    def _begin(self, session: Session, timeout_s: float, has_ended: HasEnded | None) -> None:
+        self.limit(session, timeout_s, has_ended)
         for callback in self._on_begin:
             callback(session)
 
@@ -192,8 +206,11 @@ class Database(ABC):
         """Wait until a write may begin; raises `Unavailable` after the time limit."""
 
     @abstractmethod
-    def limit(self, session: Session, timeout_s: float) -> None:
-        """Set the time limit of the statements of a transaction."""
+    def limit(self, session: Session, timeout_s: float, has_ended: HasEnded | None) -> None:
+        """Set the limits of the statements of a transaction, which `read` describes."""
+
+    def unlimit(self, session: Session) -> None:  # noqa: B027 - PostgreSQL ends no commit
+        """Remove the limits before the commit, which would otherwise have an unknown outcome."""
 
     @abstractmethod
     def explain(self, error: DBAPIError) -> Error | Conflict | None:

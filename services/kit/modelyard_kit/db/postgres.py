@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import Session
 
 from modelyard_kit.db import locks, pipeline
-from modelyard_kit.db.base import Conflict, Database
+from modelyard_kit.db.base import Conflict, Database, HasEnded
 from modelyard_kit.errors import (
     DeadlineExceeded,
     Error,
@@ -99,7 +99,7 @@ class PostgresDatabase(Database):
     def turn(self, timeout_s: float) -> nullcontext[None]:
         return nullcontext()
 
-    def limit(self, session: Session, timeout_s: float) -> None:
+    def limit(self, session: Session, timeout_s: float, has_ended: HasEnded | None) -> None:
         if timeout_s < STATEMENT_TIMEOUT_S:
             timeout_ms = max(int(timeout_s * 1000), 1)
             pipeline.send_with_next(

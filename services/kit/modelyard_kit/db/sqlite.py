@@ -14,15 +14,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from modelyard_kit.db.base import Database, usable
+from modelyard_kit.db.base import Database, HasEnded, usable
 from modelyard_kit.errors import (
+    DeadlineExceeded,
     Error,
     FailedPrecondition,
     InvalidArgument,
@@ -42,6 +43,10 @@ _PRAGMAS = (
 )
 _OVERWRITING = "overwriting"
 """Key of a connection's information: whether its transaction overwrites all that it deletes."""
+_LIMITED = "limited"
+"""Key of the information of a session and its connection: whether statements may be ended."""
+_OPCODES_BETWEEN = 100_000
+"""Steps of SQLite's machine between two questions: a few ms. A question waits for Python's lock."""
 _EMPTY_LOG = (
     "PRAGMA busy_timeout=1000",  # writers wait meanwhile
     "PRAGMA wal_checkpoint(TRUNCATE)",
@@ -75,8 +80,17 @@ class SqliteDatabase(Database):
         finally:
             self._writer.release()
 
-    def limit(self, session: Session, timeout_s: float) -> None:
-        """Do nothing: the time limit applies to the wait for other writers, in `turn`."""
+    def limit(self, session: Session, timeout_s: float, has_ended: HasEnded | None) -> None:
+        """Have SQLite ask from time to time; `timeout_s` limits the wait for other writers only."""
+        if has_ended is None:
+            return
+        connection = session.connection()
+        _driver(connection).set_progress_handler(_once(has_ended), _OPCODES_BETWEEN)
+        connection.info[_LIMITED] = session.info[_LIMITED] = True
+
+    def unlimit(self, session: Session) -> None:
+        if session.info.pop(_LIMITED, False):
+            _driver(session.connection()).set_progress_handler(None, 0)
 
     def problem(self) -> str:
         problem = super().problem()
@@ -86,7 +100,10 @@ class SqliteDatabase(Database):
         return "The disk of the database is full: nothing can be written. Free some space."
 
     def explain(self, error: DBAPIError) -> Error | None:
-        if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
+        code = getattr(error.orig, "sqlite_errorcode", None)
+        if code == sqlite3.SQLITE_INTERRUPT:
+            return DeadlineExceeded("The deadline passed before the work was done.")
+        if code != sqlite3.SQLITE_FULL:
             return None
         return ResourceExhausted(
             "The disk of the database is full; nothing was written. Free some space, then try "
@@ -137,7 +154,7 @@ def open_sqlite(url: URL, pool_size: int) -> SqliteDatabase:
     )
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
-    event.listen(engine, "checkin", _stop_overwriting)  # codespell:ignore checkin
+    event.listen(engine, "checkin", _restore)  # codespell:ignore checkin
     database = SqliteDatabase(engine, lock_file)
     try:
         with usable(path.name), database.write() as session:
@@ -177,6 +194,28 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql(options.get("sqlite_begin", "BEGIN DEFERRED"))
 
 
-def _stop_overwriting(connection: sqlite3.Connection | None, record: ConnectionPoolEntry) -> None:
-    if record.info.pop(_OVERWRITING, False) and connection is not None:
+def _restore(connection: sqlite3.Connection | None, record: ConnectionPoolEntry) -> None:
+    if connection is None:
+        return
+    if record.info.pop(_OVERWRITING, False):
         connection.execute(_FAST_DELETE).close()
+    if record.info.pop(_LIMITED, False):
+        connection.set_progress_handler(None, 0)
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    return cast("sqlite3.Connection", connection.connection.dbapi_connection)
+
+
+def _once(has_ended: HasEnded) -> HasEnded:
+    """Return a function that is true once: the rollback that follows must not be ended too."""
+    answered = False
+
+    def ask() -> bool:
+        nonlocal answered
+        if answered or not has_ended():
+            return False
+        answered = True
+        return True
+
+    return ask

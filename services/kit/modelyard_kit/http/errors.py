@@ -81,6 +81,11 @@ class Refusals:
         """Return the error for an incomplete body; its client has probably disconnected."""
         return self.of(errors.Cancelled("The body ended before it was complete; nothing was kept."))
 
+    def stalled(self) -> HttpError:
+        """Return the error for a body that did not arrive in time."""
+        message = "The body did not arrive in time; nothing was kept."
+        return HttpError(408, "INVALID_PARAMETER_VALUE", message, {"connection": "close"})
+
     def internal(self, request_id: str) -> HttpError:
         """Return the error after a bug; its traceback is in the log only."""
         message = f"internal error (request id {request_id})"

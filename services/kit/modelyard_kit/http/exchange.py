@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import cast
+from typing import ClassVar, cast
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -22,9 +23,14 @@ API_POLICY: Headers = (
 
 _KEY = "modelyard.exchange"
 _SMALL_BYTES = 64 << 10
+_PROGRESS_BYTES = 64 << 10
 _MAX_DROPPED_BYTES = 64 << 20
 _DROP_TIMEOUT_S = 10.0
 _BODY_TIMEOUT_S = 60.0
+_SOON_S = 0.05
+"""Time in which the body of a client that sends its head and a small body at once has arrived."""
+_LATE = 408
+"""Status of a response to a body that stalled: there is no point in waiting for the rest of it."""
 _CLOSE = (b"connection", b"close")
 _REQUEST_ID = request_ids.HEADER.encode()
 _TRACE = tracing.HEADER.encode()
@@ -34,13 +40,16 @@ class Exchange:
     """One request and its response.
 
     A response that is sent before the whole body has arrived must still reach the client. The rest
-    of a small body is read first, so that the connection can be kept. Of a larger body up to 64 MiB
-    are read after the response, since a client that is still sending would lose the response when
-    the connection is closed.
+    of a small body that arrives at once is read first, so that the connection can be kept. Of
+    another body up to 64 MiB are read after the response, since a client that is still sending
+    would lose the response when the connection is closed.
 
     Attributes:
+        stalled_after_s: Longest time to wait for the next 64 KiB of a body, in seconds: a client
+            that sends less has stalled, and the connection is closed.
         method: HTTP method.
         path: Path, decoded once.
+        client: Address of the peer.
         given: Request headers by lower-case name; the first one of several with the same name.
         request_id: Id that the client sent, if valid, else a new one.
         span: Span of the request in its trace.
@@ -54,11 +63,15 @@ class Exchange:
         sent_bytes: Number of bytes of the response's body that were sent.
     """
 
+    stalled_after_s: ClassVar[float] = 10.0
+
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[_KEY] = self
+        self.client: object = scope.get("client")
         self.method: str = scope["method"]
         self.path: str = scope["path"]
-        self.given: dict[bytes, bytes] = dict(reversed(scope["headers"]))
+        self._headers: Headers = scope["headers"]
+        self.given: dict[bytes, bytes] = dict(reversed(self._headers))
         self.request_id = request_ids.kept_or_new(self.header(_REQUEST_ID))
         attributes = {"http.request.method": self.method[:20], "url.path": self.path[:200]}
         self.span = tracing.Span(self.header(_TRACE), "HTTP", attributes)
@@ -68,12 +81,21 @@ class Exchange:
         self.headers: list[tuple[bytes, bytes]] = []
         self.status = self.received_bytes = self.sent_bytes = 0
         self.body_read = self._body_begun = False
+        self._ahead: deque[bytes] = deque()
+        self._waited_s = 0.0
+        self._progress_bytes = 0
         self._receive = receive
         self._send = send
 
     def header(self, name: bytes) -> str:
         """Return a request header by its lower-case name; empty if it is missing."""
         return self.given.get(name, b"").decode("latin-1")
+
+    def all(self, name: bytes) -> list[str]:
+        """Return the values of a request header by its lower-case name, in their order."""
+        if name not in self.given:
+            return []
+        return [value.decode("latin-1") for key, value in self._headers if key == name]
 
     async def receive(self) -> Message:
         """Receive a message as ASGI's `receive`, and count its bytes."""
@@ -91,25 +113,21 @@ class Exchange:
         else:
             await self._continue(message)
 
-    async def read(self, max_bytes: int) -> bytes | None:
+    async def read(self, max_bytes: int, within_s: float = _BODY_TIMEOUT_S) -> bytes | None:
         """Return the whole body, or None when it is larger than `max_bytes`.
 
         Raises:
             ConnectionError: The client disconnected.
-            TimeoutError: The body did not arrive within a minute.
+            TimeoutError: The client stalled, or the body did not arrive within `within_s`.
         """
-        async with asyncio.timeout(_BODY_TIMEOUT_S):
-            return await self.read_untimed(max_bytes)
-
-    async def read_untimed(self, max_bytes: int) -> bytes | None:
-        """Return the whole body as `read`, without a time limit, for callers with their own."""
         if self._length > max_bytes:
             return None
         chunks: list[bytes] = []
-        while (chunk := await self.chunk()) is not None:
-            if self.received_bytes > max_bytes:
-                return None
-            chunks.append(chunk)
+        async with asyncio.timeout(within_s):
+            while (chunk := await self.chunk()) is not None:
+                if self.received_bytes > max_bytes:
+                    return None
+                chunks.append(chunk)
         return b"".join(chunks)
 
     async def chunk(self) -> bytes | None:
@@ -117,13 +135,46 @@ class Exchange:
 
         Raises:
             ConnectionError: The client disconnected.
+            TimeoutError: The client stalled.
         """
-        if self.body_read:
-            return None
-        message = await self.receive()
+        if self._ahead:
+            return self._ahead.popleft()
+        return None if self.body_read else await self._next_chunk()
+
+    async def arrives_soon(self) -> bool:
+        """Return whether the whole body is small and has arrived, or arrives at once.
+
+        What arrives is kept for `read`. A client that expects `100 Continue` is not sent it here.
+        """
+        if not self.has_small_body or self._expects_continue:
+            return False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SOON_S):
+                while not self.body_read:
+                    self._ahead.append(await self._next_chunk())
+        return self.body_read
+
+    def announced_bytes(self, max_bytes: int) -> int:
+        """Return the size of the body; `max_bytes` if it is larger, or unknown."""
+        is_unknown = b"transfer-encoding" in self.given
+        return max_bytes if is_unknown else min(self._length, max_bytes)
+
+    async def _next_chunk(self) -> bytes:
+        """Return the next bytes; only time spent waiting for them counts as stalling."""
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        try:
+            async with asyncio.timeout(self.stalled_after_s - self._waited_s):
+                message = await self.receive()
+        finally:
+            self._waited_s += loop.time() - started_s
         if message["type"] == "http.disconnect":
             raise ConnectionError("the client disconnected")
-        return cast("bytes", message.get("body", b""))
+        body = cast("bytes", message.get("body", b""))
+        self._progress_bytes += len(body)
+        if self._progress_bytes >= _PROGRESS_BYTES:
+            self._progress_bytes, self._waited_s = 0, 0.0
+        return body
 
     async def gone(self) -> None:
         """Return when the client has disconnected; only after the body has been read."""
@@ -152,7 +203,7 @@ class Exchange:
     async def _start(self, message: Message) -> None:
         headers = [*message["headers"], *every_answer(self.request_id, self.policy), *self.headers]
         if self._has_left and not self._expects_continue and self.has_small_body:
-            await self._drop(_SMALL_BYTES)
+            await self._drop(_SMALL_BYTES, _SOON_S)
         if self._has_left and _CLOSE not in headers:
             headers.append(_CLOSE)  # the rest of the body must not be read as the next request
         self.status = message["status"]
@@ -162,17 +213,18 @@ class Exchange:
         body: bytes = b"" if self.method == "HEAD" else message.get("body", b"")
         has_more: bool = message.get("more_body", False)
         must_drop = not has_more and self._has_left and not self._expects_continue
+        must_drop = must_drop and self.status != _LATE
         await self._send({**message, "body": body, "more_body": has_more or must_drop})
         self.sent_bytes += len(body)
         if must_drop:
-            await self._drop(_MAX_DROPPED_BYTES)
+            await self._drop(_MAX_DROPPED_BYTES, _DROP_TIMEOUT_S)
             await self._send({"type": "http.response.body", "body": b""})
 
-    async def _drop(self, max_bytes: int) -> None:
-        """Read and discard the rest of the body, up to a limit."""
+    async def _drop(self, max_bytes: int, within_s: float) -> None:
+        """Read and discard the rest of the body, up to a size and for a time."""
         dropped_bytes = 0
         with suppress(ConnectionError, TimeoutError):  # the response is independent of the body
-            async with asyncio.timeout(_DROP_TIMEOUT_S):
+            async with asyncio.timeout(within_s):
                 while dropped_bytes <= max_bytes and (chunk := await self.chunk()) is not None:
                     dropped_bytes += len(chunk)
 

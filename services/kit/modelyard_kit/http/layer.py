@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from modelyard_kit import errors
 from modelyard_kit.auth import grants
+from modelyard_kit.http import other_sites
 from modelyard_kit.http.errors import HttpError, Refusals, answer
 from modelyard_kit.http.exchange import Exchange
 from modelyard_kit.http.hosts import Hosts
@@ -75,6 +76,7 @@ class Layer:
     async def _answered(self, exchange: Exchange, scope: Scope) -> None:
         try:
             self._hosts.check(exchange.header(b"host"))
+            other_sites.check(exchange)
             await self._app(scope, exchange.receive, exchange.send)
         except Exception as error:
             if exchange.status:  # the response is incomplete, so the server closes the connection
@@ -98,11 +100,15 @@ class Layer:
             case HTTPException():
                 return self._refusals.no_route(exchange.path)
             case ConnectionError() | TimeoutError():
-                self._broken_off.note(cause=str(error))
-                return self._refusals.broken_off()
+                return self._incomplete(error)
         if self._bugs.next() is not None:
             logger.error("unhandled error", exc_info=error, extra={"request": exchange.request_id})
         return self._refusals.internal(exchange.request_id)
+
+    def _incomplete(self, error: ConnectionError | TimeoutError) -> HttpError:
+        self._broken_off.note(cause=str(error))
+        is_late = isinstance(error, TimeoutError)
+        return self._refusals.stalled() if is_late else self._refusals.broken_off()
 
     def _end(self, exchange: Exchange, seconds: float) -> None:
         if not exchange.status:

@@ -166,13 +166,14 @@ def reads(
     def handle(
         self: S,
         request: Request,
-        _context: grpc.ServicerContext,
+        context: grpc.ServicerContext,
         /,
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Reply:
         current = caller.get()
-        with self.database.read(current.remaining_s()) as session:
+        has_ended = _ends(current, context)
+        with self.database.read(current.remaining_s(), has_ended) as session:
             call = Call(session, current.actor, current.request_id, self.clock())
             return method(self, request, call, *args, **kwargs)
 
@@ -251,6 +252,11 @@ def write_step(
     return handle
 
 
+def _ends(current: Caller, context: grpc.ServicerContext) -> Callable[[], bool]:
+    """Return a function that tells whether the caller has given up or disconnected."""
+    return lambda: time.monotonic() >= current.deadline or not context.is_active()
+
+
 def _enter_once(current: Caller) -> None:
     entered_before = _answered.get() is current
     _answered.set(current)
@@ -265,7 +271,8 @@ def _written(
     current = caller.get()
 
     def attempt() -> Result:
-        with servicer.database.write(current.remaining_s()) as session:
+        has_ended = _ends(current, context)
+        with servicer.database.write(current.remaining_s(), has_ended) as session:
             call = Call(session, current.actor, current.request_id, servicer.clock())
             result = change(call)
             if not context.is_active():

@@ -72,15 +72,15 @@ def wrap(
 
     def unary(data: bytes, context: grpc.ServicerContext) -> Any:
         with _around(method, identify, context, len(data)) as exchange:
+            if grants.PERMISSION_ONLY in context.invocation_metadata():
+                return b""
             request = _parsed(kind, data)
             warnings = truncate(request) if warns else []
             validate(request)
             answered = behavior(request, context)
             if warnings:
                 answered.warnings.extend(warnings)
-            reply: bytes = answered.SerializeToString()
-            exchange.sent_bytes = len(reply)
-            return reply
+            return _serialized(answered, exchange)
 
     def stream(data: bytes, context: grpc.ServicerContext) -> Iterator[Any]:
         with _around(method, identify, context, len(data)) as exchange:
@@ -123,9 +123,13 @@ def _sent(messages: Iterator[Message], exchange: _Exchange, identify: Identify) 
     authorization = caller.get().authorization
     for message in messages:
         identify(authorization)  # the token may expire or be revoked while the stream is open
-        part = message.SerializeToString()
-        exchange.sent_bytes += len(part)
-        yield part
+        yield _serialized(message, exchange)
+
+
+def _serialized(message: Message, exchange: _Exchange) -> bytes:
+    data = message.SerializeToString()
+    exchange.sent_bytes += len(data)
+    return data
 
 
 @dataclass(slots=True)
