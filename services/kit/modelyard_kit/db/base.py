@@ -74,7 +74,8 @@ class Database(ABC):
         self._writing = sessionmaker(engine.execution_options(**writing), expire_on_commit=False)
         self._on_begin: list[Callable[[Session], None]] = []
         self._on_commit: list[Callable[[], None]] = []
-        self._require: Callable[[], None] | None = None
+        self._required: tuple[Callable[[], None], ...] = ()
+        self._repeated: tuple[Callable[[], None], ...] = ()
         _open.add(self)
 
     @contextmanager
@@ -87,7 +88,7 @@ class Database(ABC):
         Raises:
             Unavailable: The database cannot be reached or cannot be used.
         """
-        self._check()
+        self.check()
         with self._explained(), self._reading() as session:
             self._begin(session, timeout_s)
             yield session
@@ -106,7 +107,7 @@ class Database(ABC):
             Conflict: A concurrent transaction changed the same rows; nothing was written.
             OutcomeUnknown: The connection was lost during the commit.
         """
-        self._check()
+        self.check()
         with self.turn(timeout_s):
             committing = False
             try:
@@ -130,14 +131,28 @@ class Database(ABC):
         """Call `callback` after each committed write."""
         self._on_commit.append(callback)
 
-    def require(self, check: Callable[[], None]) -> None:
-        """Refuse transactions until `check` has passed once; it raises `Unavailable` otherwise."""
-        self._require = check
+    def require(self, check: Callable[[], None], *, repeatedly: bool = False) -> None:
+        """Refuse transactions until `check` has passed; it raises `Unavailable` otherwise.
+
+        Args:
+            check: The check, which may open no transaction of this database.
+            repeatedly: Whether the check is run again at each look at the readiness. While it
+                fails, transactions are refused.
+        """
+        self._required += (check,)
+        if repeatedly:
+            self._repeated += (check,)
+
+    def check(self) -> None:
+        """Raise `Unavailable` if a required check does not pass; checks that passed are skipped."""
+        with self._explained():
+            self._pass_checks()
 
     def problem(self) -> str:
         """Return the reason why no transaction can run now; empty if one can."""
         try:
-            self._pass_check()
+            self._pass_checks()
+            self._repeat_checks()
             with self.engine.connect() as connection:
                 connection.exec_driver_sql("SELECT 1")
         except Error as error:
@@ -163,14 +178,20 @@ class Database(ABC):
         for callback in self._on_begin:
             callback(session)
 
-    def _check(self) -> None:
-        with self._explained():
-            self._pass_check()
+    def _pass_checks(self) -> None:
+        required = self._required
+        for check in required:
+            check()
+        if self._required is required:
+            self._required = ()
 
-    def _pass_check(self) -> None:
-        if self._require is not None:
-            self._require()
-            self._require = None
+    def _repeat_checks(self) -> None:
+        try:
+            for check in self._repeated:
+                check()
+        except Error:
+            self._required = self._repeated
+            raise
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -57,13 +57,18 @@ def _migrate(target: Installation, *, check: bool) -> bool:
     with ExitStack() as held:
         if target.is_in_home:
             held.enter_context(closing(Home(target.home)))
-        for area in target.urls or MIGRATIONS_BY_SERVICE:
+        # All are opened first: in a home, one database without the other is taken for a loss.
+        opened = {
+            area: held.enter_context(
+                closing(open_own(area, target.urls.get(area, ""), target.settings.home))
+            )
+            for area in target.urls or MIGRATIONS_BY_SERVICE
+        }
+        for area, database in opened.items():
             tree = MIGRATIONS_BY_SERVICE[area]
-            url = target.urls.get(area, "")
-            with closing(open_own(area, url, target.settings.home)) as database:
-                before = current(database, tree)
-                if not check:
-                    migrate(database, tree)
+            before = current(database, tree)
+            if not check:
+                migrate(database, tree)
             behind = behind or before != tree.head
             print(_summary(area, before, tree.head, check=check))
     return behind
