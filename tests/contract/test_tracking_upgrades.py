@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 from tests.support.databases.dialects import (
+    INSTALLATION,
     REPLY,
     Dialect,
     Row,
@@ -123,6 +124,7 @@ ROWS = [
         },
     ),
     REPLY,
+    INSTALLATION,
     Row(
         "0002",
         "imported",
@@ -130,6 +132,11 @@ ROWS = [
     ),
     Row("0003", "run", {"run_id": "d" * 32, "last_heartbeat_ms": 5, **RUN_VALUES}),
     Row("0004", "purged", {"kind": "run", "purged_id": "d" * 32, "purged_ms": 1}),
+    Row(
+        "0005",
+        "missing_artifact",
+        {"owner_kind": "run", "owner_id": RUN, "path": "lost.txt", "reason": "gone"},
+    ),
 ]
 
 

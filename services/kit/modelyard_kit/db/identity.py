@@ -74,11 +74,8 @@ class Identity:
                 one, or the store cannot be reached at the first check.
         """
         with self._checking:
-            with self._database.engine.connect() as connection:
-                own = id_in(connection, self._area)
-            if own is None:
-                own = self._join()
-            elif time.monotonic() - self._checked < self.fresh_s:
+            own = self._own() or self._join()
+            if time.monotonic() - self._checked < self.fresh_s:
                 return
             try:
                 self._compare(own)
@@ -93,18 +90,21 @@ class Identity:
         Raises:
             FailedPrecondition: The ids differ or cannot be compared.
         """
-        self._checked = -math.inf
         try:
-            with self._checking, self._database.engine.connect() as connection:
-                own = id_in(connection, self._area)
+            with self._checking:
+                own = self._own() or self._join()
                 self._compare(own)
         except Unavailable as error:
             raise FailedPrecondition(error.message) from error
-        return str(own)
+        return own
 
-    def _compare(self, own: str | None) -> None:
+    def _own(self) -> str | None:
+        with self._database.engine.connect() as connection:
+            return id_in(connection, self._area)
+
+    def _compare(self, own: str) -> None:
         found = self._mark(INSTALLATION)
-        if own is None or found != own:
+        if found != own:
             self._checked = -math.inf
             raise Unavailable(
                 f"The {self._area} database belongs to the installation {shown(own)}, the artifact "
@@ -121,8 +121,7 @@ class Identity:
     def _join(self) -> str:
         """Record the store's id in the database; first create it in a store that has none."""
         if self._mark(member(self._area)) is not None:
-            with self._database.engine.connect() as connection:
-                own = id_in(connection, self._area)  # another replica has just joined
+            own = self._own()  # another replica may have just joined
             if own is not None:
                 return own
             raise self._is_new(f"has had a database of {self._area}")

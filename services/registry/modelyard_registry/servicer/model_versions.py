@@ -7,6 +7,7 @@ from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import paging
 from modelyard_kit.db.base import Database
+from modelyard_kit.db.identity import id_in
 from modelyard_kit.references.names import version_number
 from modelyard_kit.references.stages import Stage
 from modelyard_kit.references.uris import Alias, parse_reference
@@ -169,4 +170,8 @@ class ModelVersions:
         digests = model_versions.pinned_digests(call.session, after, limit + 1)
         page = digests[:limit]
         more = paging.encode((page[-1],), query) if len(digests) > limit else ""
-        return pb.ListPinnedManifestsResponse(digests=page, next_page_token=more)
+        return pb.ListPinnedManifestsResponse(
+            digests=page,
+            next_page_token=more,
+            installation_id=id_in(call.session, "registry"),
+        )
