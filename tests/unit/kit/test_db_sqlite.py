@@ -10,7 +10,7 @@ from tests.support.databases.one_table import database_of_one_table, insert, row
 
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.open import open_database
-from modelyard_kit.errors import FailedPrecondition, ResourceExhausted, Unavailable
+from modelyard_kit.errors import DataLoss, FailedPrecondition, ResourceExhausted, Unavailable
 
 
 @pytest.fixture
@@ -114,3 +114,17 @@ def test_a_write_to_a_full_disk_is_refused_and_leaves_nothing(database: Database
     assert rows(database) == 0
     insert(database)
     assert rows(database) == 1
+
+
+def test_damage_found_by_a_call_is_reported_and_the_database_is_not_ready_any_more(
+    database: Database, tmp_path: Path
+) -> None:
+    insert(database, *(f"{number}" * 500 for number in range(50)))
+    database.empty_log()
+    database.engine.dispose()  # pages that were read before are not read again
+    with (tmp_path / "x.db").open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 8192)
+    with pytest.raises(DataLoss, match="The database is damaged; `modelyard doctor`"):
+        rows(database)
+    assert database.problem().startswith("The database is damaged: database disk image is malformed")

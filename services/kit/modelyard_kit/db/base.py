@@ -17,11 +17,16 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import QueuePool
 
-from modelyard_kit.errors import Error, FailedPrecondition, Unavailable
+from modelyard_kit.errors import DataLoss, Error, FailedPrecondition, Unavailable
 from modelyard_kit.observability.metrics import db_pool_in_use
 
 DEFAULT_POOL_SIZE = 16
 _DEFAULT_TIMEOUT_S = 30.0
+DAMAGED = (
+    "The database is damaged; `modelyard doctor` shows where. Restore it from a backup; nothing was "
+    "written."
+)
+"""Message of a call that met damage; the problem of the readiness has the driver's words."""
 
 Lock: TypeAlias = dict[str, Any] | None
 """The row lock of a read: the argument `with_for_update` of `Session.get`, and, unpacked, the
@@ -76,6 +81,7 @@ class Database(ABC):
         self._on_commit: list[Callable[[], None]] = []
         self._required: tuple[Callable[[], None], ...] = ()
         self._repeated: tuple[Callable[[], None], ...] = ()
+        self._damage = ""
         _open.add(self)
 
     @contextmanager
@@ -149,7 +155,12 @@ class Database(ABC):
             self._pass_checks()
 
     def problem(self) -> str:
-        """Return the reason why no transaction can run now; empty if one can."""
+        """Return the reason why no transaction can run now, or why none should; else empty.
+
+        A database that was found damaged stays so until the process is started again.
+        """
+        if self._damage:
+            return self._damage
         try:
             self._pass_checks()
             self._repeat_checks()
@@ -206,6 +217,8 @@ class Database(ABC):
         explained = self.explain(error)
         if explained is None:
             raise error
+        if isinstance(explained, DataLoss):
+            self._damage = f"The database is damaged: {summary(error)}. {self.remedy}"
         raise explained from error
 
     @abstractmethod
@@ -258,8 +271,10 @@ def usable(name: str, remedy: str = Database.remedy) -> Iterator[None]:
         raise FailedPrecondition(
             f"The database {name} cannot be used: {summary(error)}. {remedy}", database=name
         ) from error
-    except Unavailable as error:
-        raise FailedPrecondition(f"The database {name} cannot be used: {error.message}") from error
+    except (Unavailable, DataLoss) as error:
+        cause = error.__cause__
+        reason = f"{summary(cause)}. {remedy}" if isinstance(cause, DBAPIError) else error.message
+        raise FailedPrecondition(f"The database {name} cannot be used: {reason}") from error
 
 
 def summary(error: DBAPIError) -> str:
