@@ -45,9 +45,10 @@ class Registry:
             reply: pb.ListPinnedManifestsResponse = ask(
                 "registry", self._registry.ListPinnedManifests, request, token=self._token
             )
-            if reply.installation_id != installation_id:
+            found = reply.installation_id or None
+            if found != installation_id:
                 raise FailedPrecondition(
-                    f"The registry belongs to the installation {shown(reply.installation_id or None)}, "
+                    f"The registry belongs to the installation {shown(found)}, "
                     f"tracking to {shown(installation_id)}; nothing was removed. Correct "
                     "MODELYARD_REGISTRY_TARGET."
                 )

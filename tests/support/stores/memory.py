@@ -23,7 +23,7 @@ class MemoryStore:
 
     def __init__(self, signer: UrlSigner) -> None:
         self._objects: dict[Digest, tuple[bytes, int]] = {}  # with their times in ms
-        self._marks: dict[str, str] = {}
+        self.marks: dict[str, str] = {}
         self._signer = signer
 
     @property
@@ -65,12 +65,12 @@ class MemoryStore:
                 yield ObjectInfo(digest, len(data), modified_ms)
 
     def mark(self, name: str) -> str | None:
-        return self._marks.get(name)
+        return self.marks.get(name)
 
     def set_mark(self, name: str, text: str, *, replace: bool = False) -> None:
         if replace:
-            self._marks[name] = text
-        self._marks.setdefault(name, text)
+            self.marks[name] = text
+        self.marks.setdefault(name, text)
 
     def presign_get(self, digest: Digest, expires_s: int, filename: str | None = None) -> str:
         return self._signer.get_url(digest, int(time.time()) + expires_s, filename)

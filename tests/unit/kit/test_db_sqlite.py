@@ -119,7 +119,7 @@ def test_a_write_to_a_full_disk_is_refused_and_leaves_nothing(database: Database
 def test_damage_found_by_a_call_is_reported_and_the_database_is_not_ready_any_more(
     database: Database, tmp_path: Path
 ) -> None:
-    insert(database, *(f"{number}" * 500 for number in range(50)))
+    insert(database)
     database.empty_log()
     database.engine.dispose()  # pages that were read before are not read again
     with (tmp_path / "x.db").open("r+b") as file:
@@ -127,4 +127,6 @@ def test_damage_found_by_a_call_is_reported_and_the_database_is_not_ready_any_mo
         file.write(b"\xff" * 8192)
     with pytest.raises(DataLoss, match="The database is damaged; `modelyard doctor`"):
         rows(database)
-    assert database.problem().startswith("The database is damaged: database disk image is malformed")
+    assert database.problem().startswith(
+        "The database is damaged: database disk image is malformed"
+    )

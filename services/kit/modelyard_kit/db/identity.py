@@ -110,7 +110,7 @@ class Identity:
                 f"The {self._area} database belongs to the installation {shown(own)}, the artifact "
                 f"store to {shown(found)}, so nothing is served or changed. Correct "
                 f"MODELYARD_ARTIFACTS or MODELYARD_{self._area.upper()}_DATABASE_URL, or restore "
-                "what was lost. Only if they do belong together: `modelyard adopt`."
+                "what was lost. Only if they do belong together: `modelyard migrate --adopt`."
             )
         if not self._is_member:
             if self._mark(member(self._area)) is None:
@@ -125,7 +125,7 @@ class Identity:
             if own is not None:
                 return own
             raise self._is_new(f"has had a database of {self._area}")
-        if self._objects is not None and self._knows_none() and any(self._store.list_objects()):
+        if self._knows_none() and any(self._store.list_objects()):
             raise self._is_new("has objects")
         found = self._mark(INSTALLATION)
         if found is None:
@@ -134,7 +134,7 @@ class Identity:
         if found is None or not is_id(found):
             raise Unavailable(
                 f"The artifact store belongs to the installation {shown(found)}, so nothing is "
-                "served or changed. Restore its mark `installation`, or run `modelyard adopt`."
+                "served or changed. Restore its mark `installation`, or run `modelyard migrate --adopt`."
             )
         try:
             with self._database.migrating() as connection:
@@ -148,10 +148,12 @@ class Identity:
             f"The {self._area} database is new, but the artifact store {evidence}, so nothing is "
             f"served or changed. Correct MODELYARD_{self._area.upper()}_DATABASE_URL or "
             "MODELYARD_ARTIFACTS, or restore the database from a backup. Only if this new database "
-            "is to replace the one before: `modelyard adopt`."
+            "is to replace the one before: `modelyard migrate --adopt`."
         )
 
     def _knows_none(self) -> bool:
+        if self._objects is None:
+            return False
         with self._database.engine.connect() as connection:
             return connection.execute(select(self._objects).limit(1)).first() is None
 

@@ -88,9 +88,7 @@ class Embedded:
             undo.callback(self._home.withdraw)
             self._undo = undo.pop_all()
 
-    def _mount_others(
-        self, settings: UpSettings, registry: Database, store: ArtifactStore
-    ) -> None:
+    def _mount_others(self, settings: UpSettings, registry: Database, store: ArtifactStore) -> None:
         tracking = connect(f"unix:{self.socket}", *SERVICES["tracking"])
         self.server.on_close(tracking.close)
         modelyard_registry.app.mount(

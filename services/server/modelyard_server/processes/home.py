@@ -117,7 +117,7 @@ class Home:
             raise FailedPrecondition(
                 f"The home {self.path} belongs to the installation {shown(found)}, its databases "
                 f"to {shown(identity)}. Put the right files back; only if they do belong together: "
-                "`modelyard adopt`."
+                "`modelyard migrate --adopt`."
             )
 
     def socket(self) -> Path:
