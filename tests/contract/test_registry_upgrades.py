@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.databases.dialects import (
+    INSTALLATION,
     REPLY,
     Dialect,
     Row,
@@ -66,6 +67,7 @@ ROWS = [
     Row("0001", "model_alias", {"name": "iris", "alias": "champion", "version": 3}),
     Row("0001", "event", EVENT | {"hash": HASH}),
     REPLY,
+    INSTALLATION,
     Row(
         "0002",
         "imported",

@@ -47,7 +47,7 @@ def test_what_was_logged_is_there_after_a_restart(tmp_path: Path, dialect: Diale
         if dialect == "sqlite":
             with pytest.raises(FailedPrecondition, match="open in another process"):
                 open_database(f"sqlite:///{tmp_path}/tracking.db")
-    with tracking_at(tmp_path, dialect) as tracking:
+    with tracking_at(tmp_path, dialect, store=tracking.store) as tracking:
         assert tracking.get_run(run_id) == run
 
 

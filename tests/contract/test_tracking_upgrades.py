@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 from tests.support.databases.dialects import (
+    INSTALLATION,
     REPLY,
     Dialect,
     Row,
@@ -123,6 +124,7 @@ ROWS = [
         },
     ),
     REPLY,
+    INSTALLATION,
     Row(
         "0002",
         "imported",

@@ -14,6 +14,7 @@ from modelyard_kit.artifacts import ArtifactStore
 from modelyard_kit.auth.tokens import Tokens
 from modelyard_kit.clock import Clock, now_ms
 from modelyard_kit.db.base import Database
+from modelyard_kit.db.identity import Identity
 from modelyard_kit.db.migrations import Migrations, require_head
 from modelyard_kit.db.notify import Notifier
 from modelyard_kit.rpc.calls import restrict_to_callers
@@ -43,7 +44,8 @@ def mount(
 
     Args:
         server: Server to mount on; not started yet.
-        database: Database of the registry; refuses calls until it is at the head of `MIGRATIONS`.
+        database: Database of the registry; refuses calls until it is at the head of `MIGRATIONS`
+            and of the installation of the store.
         store: Store with the bytes of artifacts.
         tracking: Channel to `ArtifactsService`.
         clock: Returns Unix time in milliseconds.
@@ -51,6 +53,7 @@ def mount(
         protects_staged: Whether versions in Staging or Production are deleted only with force.
     """
     require_head(database, MIGRATIONS)
+    database.require(Identity("registry", database, store).check, repeatedly=True)
     restrict_to_callers(database, restriction)
     notifier = Notifier()
     database.on_commit(notifier.notify)

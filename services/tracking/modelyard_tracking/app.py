@@ -12,10 +12,12 @@ from modelyard.api.tracking.v1 import tracking_service_pb2
 from modelyard_kit.artifacts import ArtifactStore, UrlSigner
 from modelyard_kit.clock import Clock, now_ms
 from modelyard_kit.db.base import Database
+from modelyard_kit.db.identity import Identity
 from modelyard_kit.db.migrations import Migrations, require_head
 from modelyard_kit.rpc.calls import restrict_to_callers
 from modelyard_kit.rpc.server import RpcServer
 from modelyard_tracking.clients import Registry
+from modelyard_tracking.models import Base
 from modelyard_tracking.search.restriction import restriction
 from modelyard_tracking.servicer import ArtifactsServicer, TrackingServicer
 from modelyard_tracking.servicer.proof_of_possession import ProofOfPossession
@@ -45,7 +47,8 @@ def mount(
 
     Args:
         server: Server to mount on; not started yet.
-        database: Database of tracking; refuses calls until it is at the head of `MIGRATIONS`.
+        database: Database of tracking; refuses calls until it is at the head of `MIGRATIONS` and of
+            the installation of the store.
         store: Store for the bytes of artifacts.
         signer: Signs URLs that the gateway serves.
         clock: Returns Unix time in milliseconds.
@@ -53,6 +56,8 @@ def mount(
         token: Service token for calls to the registry; None if it requires no token.
     """
     require_head(database, MIGRATIONS)
+    identity = Identity("tracking", database, store, Base.metadata.tables["stored_object"])
+    database.require(identity.check, repeatedly=True)
     restrict_to_callers(database, restriction)
     if not store.trusted:
         logger.warning("The store verifies no digests: uploads are hashed again when committed.")
@@ -70,6 +75,7 @@ def mount(
             signer,
             clock,
             Registry(registry, token),
+            identity,
             ProofOfPossession(database, store, signer, clock),
         ),
         area="tracking",

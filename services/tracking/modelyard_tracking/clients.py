@@ -11,6 +11,7 @@ import grpc
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from modelyard_kit.artifacts import Digest
+from modelyard_kit.artifacts.marks import shown
 from modelyard_kit.errors import FailedPrecondition
 from modelyard_kit.rpc.channel import ask
 
@@ -29,12 +30,15 @@ class Registry:
         self._stub = None if channel is None else RegistryServiceStub(channel)
         self._token = token
 
-    def pinned_manifests(self) -> set[Digest]:
+    def pinned_manifests(self, installation_id: str) -> set[Digest]:
         """Return the digests of all manifests that versions are pinned to.
+
+        Args:
+            installation_id: Id of the installation that the registry must belong to.
 
         Raises:
             Unavailable: The registry cannot be reached.
-            FailedPrecondition: No registry is configured.
+            FailedPrecondition: No registry is configured, or it is of another installation.
         """
         digests: set[Digest] = set()
         page_token = ""
@@ -43,6 +47,13 @@ class Registry:
             reply: pb.ListPinnedManifestsResponse = ask(
                 "registry", self._registry.ListPinnedManifests, request, token=self._token
             )
+            found = reply.installation_id or None
+            if found != installation_id:
+                raise FailedPrecondition(
+                    f"The registry belongs to the installation {shown(found)}, "
+                    f"tracking to {shown(installation_id)}; nothing was removed. Correct "
+                    "MODELYARD_REGISTRY_TARGET."
+                )
             digests.update(map(Digest, reply.digests))
             page_token = reply.next_page_token
             if not page_token:

@@ -9,3 +9,8 @@ gc_objects = Counter(
     "Objects that a sweep removed because nothing refers to them.",
     ("result",),
 )
+
+gc_refused = Counter(
+    "modelyard_gc_refused",
+    "Sweeps that were refused, because databases and store differ or too much would be removed.",
+)

@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from modelyard_kit.db.identity import installations
 from modelyard_kit.rpc.idempotency import replies
 from modelyard_tracking.rules.states import Lifecycle, ModelStatus, RunStatus
 
@@ -38,6 +39,7 @@ class Base(DeclarativeBase):
 
 
 replies.to_metadata(Base.metadata)
+installations.to_metadata(Base.metadata)
 
 
 class Experiment(Base):

@@ -114,6 +114,8 @@ REPLY = Row(
     },
 )
 """The row of a table that each service has."""
+INSTALLATION = Row("0006", "installation", {"area": "another", "id": "d" * 32})
+"""Likewise; not the row of the service, which would belong to another store than the test's."""
 
 
 def revisions_before_head(tree: Migrations) -> list[str]:

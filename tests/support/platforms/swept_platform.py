@@ -107,17 +107,19 @@ class Platform:
     def objects(self) -> set[Digest]:
         return {found.digest for found in self.store.list_objects()}
 
-    def sweep_page(self, page_token: str = "", *, dry_run: bool = False) -> pb.SweepObjectsResponse:
-        request = pb.SweepObjectsRequest(dry_run=dry_run, page_token=page_token)
+    def sweep_page(
+        self, page_token: str = "", *, dry_run: bool = False, force: bool = False
+    ) -> pb.SweepObjectsResponse:
+        request = pb.SweepObjectsRequest(dry_run=dry_run, page_token=page_token, force=force)
         reply: pb.SweepObjectsResponse = self.tracking.artifacts.SweepObjects(request)
         return reply
 
-    def sweep(self, *, dry_run: bool = False) -> set[Digest]:
+    def sweep(self, *, dry_run: bool = False, force: bool = False) -> set[Digest]:
         """Sweep all pages and return the removed objects."""
         removed: set[Digest] = set()
         page_token = ""
         while True:
-            reply = self.sweep_page(page_token, dry_run=dry_run)
+            reply = self.sweep_page(page_token, dry_run=dry_run, force=force)
             removed.update(Digest(item.digest) for item in reply.objects)
             page_token = reply.next_page_token
             if not page_token:
@@ -154,6 +156,8 @@ class Platform:
         """Remove what was logged, for the next test; registered versions must be deleted."""
         with self.database.write() as session:
             for table in reversed(Base.metadata.sorted_tables):
+                if table.name == "installation":
+                    continue
                 is_default = Experiment.experiment_id == DEFAULT_EXPERIMENT
                 rows = delete(table)
                 session.execute(rows.where(~is_default) if table is Experiment.__table__ else rows)

@@ -97,12 +97,18 @@ def file_message(path: str, data: bytes) -> artifacts.ArtifactFile:
 
 @contextmanager
 def tracking_at(
-    folder: Path, dialect: Dialect = "sqlite", token: str | None = None
+    folder: Path,
+    dialect: Dialect = "sqlite",
+    token: str | None = None,
+    store: MemoryStore | None = None,
 ) -> Iterator[Tracking]:
-    """Run a tracking service; its database is the same for each call with one folder."""
+    """Run a tracking service; its database is the same for each call with one folder.
+
+    Each further call needs the store of the first one.
+    """
     database = open_migrated(dialect, folder, MIGRATIONS)
     signer = UrlSigner(b"s" * 32, lambda: "http://store.test")
-    store = MemoryStore(signer)
+    store = store or MemoryStore(signer)
     server = RpcServer(token)
     clock = Clock()
     mount(server, database, store, signer, clock)

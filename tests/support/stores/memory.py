@@ -24,6 +24,7 @@ class MemoryStore:
 
     def __init__(self, signer: UrlSigner) -> None:
         self._objects: dict[Digest, tuple[bytes, int]] = {}  # with their times in ms
+        self.marks: dict[str, str] = {}
         self._signer = signer
 
     @property
@@ -66,6 +67,14 @@ class MemoryStore:
         for digest, (data, modified_ms) in sorted(self._objects.copy().items()):
             if after is None or digest > after:
                 yield ObjectInfo(digest, len(data), modified_ms)
+
+    def mark(self, name: str) -> str | None:
+        return self.marks.get(name)
+
+    def set_mark(self, name: str, text: str, *, replace: bool = False) -> None:
+        if replace:
+            self.marks[name] = text
+        self.marks.setdefault(name, text)
 
     def presign_get(self, digest: Digest, expires_s: int, filename: str | None = None) -> str:
         return self._signer.get_url(digest, int(time.time()) + expires_s, filename)

@@ -12,6 +12,7 @@ from modelyard_kit.db import sqlite
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.open import open_database
 from modelyard_kit.errors import (
+    DataLoss,
     DeadlineExceeded,
     FailedPrecondition,
     ResourceExhausted,
@@ -177,3 +178,19 @@ def test_a_commit_is_never_ended(database: Database, monkeypatch: pytest.MonkeyP
         session.execute(text("INSERT INTO t VALUES (1)"))
         ended = True
     assert rows(database) == 1
+
+
+def test_damage_found_by_a_call_is_reported_and_the_database_is_not_ready_any_more(
+    database: Database, tmp_path: Path
+) -> None:
+    insert(database)
+    database.empty_log()
+    database.engine.dispose()  # pages that were read before are not read again
+    with (tmp_path / "x.db").open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 8192)
+    with pytest.raises(DataLoss, match="The database is damaged; `modelyard doctor`"):
+        rows(database)
+    assert database.problem().startswith(
+        "The database is damaged: database disk image is malformed"
+    )

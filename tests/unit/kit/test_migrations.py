@@ -162,6 +162,19 @@ def test_a_database_that_holds_something_else_is_refused(folder: Path, database:
     with database.write() as session:
         session.execute(text("CREATE TABLE note (n INTEGER)"))
     with pytest.raises(
-        FailedPrecondition, match=r'^The database notes cannot be used: .*note"? already exists'
+        FailedPrecondition,
+        match=r'^The database notes cannot be used: .*(note" already exists|of another service)',
     ):
         migrate(database, revision(folder, "0001", None, NOTE))
+
+
+def test_a_database_of_another_service_is_not_taken_for_an_empty_one(
+    folder: Path, database: Database
+) -> None:
+    with database.write() as session:
+        session.execute(text("CREATE TABLE idempotent_reply (key INTEGER)"))
+    tree = revision(folder, "0001", None, NOTE)
+    with pytest.raises(FailedPrecondition, match="has tables of another service or application"):
+        migrate(database, tree)
+    require_head(database, tree)
+    assert "has tables of another service or application" in database.problem()

@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
@@ -16,11 +16,13 @@ from modelyard_kit.artifacts.digest import Digest
 from modelyard_kit.artifacts.signing import UrlSigner
 from modelyard_kit.artifacts.store import (
     CHUNK_BYTES,
+    MAX_MARK_BYTES,
     Evidence,
     ObjectInfo,
     PresignedPut,
     checked,
     checked_end,
+    mark_key,
     no_object,
     refuse_when_full,
 )
@@ -130,6 +132,20 @@ class LocalStore:
                     if digest is not None and (after is None or digest > after):
                         yield from _stored(path, digest)
 
+    def mark(self, name: str) -> str | None:
+        try:
+            with (self._root / mark_key(name)).open("rb") as file:
+                return file.read(MAX_MARK_BYTES).decode(errors="replace")
+        except FileNotFoundError:
+            return None
+
+    def set_mark(self, name: str, text: str, *, replace: bool = False) -> None:
+        target = self._root / mark_key(name)
+        with refuse_when_full("of the artifact store"):
+            with self._making_folders:
+                _make_folder(target.parent)
+            _write_mark(self._incoming, target, text.encode(), replace=replace)
+
     def presign_get(self, digest: Digest, expires_s: int, filename: str | None = None) -> str:
         return self._signer.get_url(digest, int(time.time()) + expires_s, filename)
 
@@ -150,6 +166,24 @@ class LocalStore:
         for path in self._incoming.glob(f"{_PREFIX}*{_SUFFIX}"):
             if path.stat().st_mtime < time.time() - _STALE_AFTER_S:
                 path.unlink(missing_ok=True)
+
+
+def _write_mark(incoming: Path, target: Path, data: bytes, *, replace: bool) -> None:
+    descriptor, name = tempfile.mkstemp(_SUFFIX, _PREFIX, incoming)
+    spooled = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if replace:
+            spooled.replace(target)
+        else:
+            with suppress(FileExistsError):
+                target.hardlink_to(spooled)
+        _sync_folder(target.parent)
+    finally:
+        spooled.unlink(missing_ok=True)
 
 
 def _sorted(folder: Path) -> list[Path]:

@@ -20,12 +20,14 @@ from modelyard_kit.artifacts.s3_connection import connect, refuse_unusable, send
 from modelyard_kit.artifacts.s3_errors import kit_errors, status_of
 from modelyard_kit.artifacts.store import (
     CHUNK_BYTES,
+    MAX_MARK_BYTES,
     Evidence,
     ObjectInfo,
     PresignedPut,
     attachment,
     checked,
     checked_end,
+    mark_key,
     no_object,
     refuse_when_full,
 )
@@ -40,6 +42,7 @@ _SPOOL_IN_MEMORY_BYTES = 8 << 20
 _CHECK_EXPIRES_S = 60
 _ASKED_AT_ONCE = 16
 _NOT_FOUND, _OUT_OF_RANGE = 404, 416
+_EXISTS = {409, 412}  # of a conditional request; 409 while another one is being decided
 
 
 class S3Store:
@@ -204,6 +207,33 @@ class S3Store:
                     if digest is not None:
                         modified_ms = int(found["LastModified"].timestamp() * 1000)
                         yield ObjectInfo(digest, found["Size"], modified_ms)
+
+    def mark(self, name: str) -> str | None:
+        with kit_errors():
+            try:
+                response = self._client.get_object(
+                    Bucket=self._bucket, Key=self._prefix + mark_key(name)
+                )
+            except ClientError as error:
+                if status_of(error) == _NOT_FOUND:
+                    return None
+                raise
+            with closing(response["Body"]) as body:
+                return body.read(MAX_MARK_BYTES).decode(errors="replace")
+
+    def set_mark(self, name: str, text: str, *, replace: bool = False) -> None:
+        key, data = self._prefix + mark_key(name), text.encode()
+        with kit_errors():
+            try:
+                if replace:
+                    self._client.put_object(Bucket=self._bucket, Key=key, Body=data)
+                else:
+                    self._client.put_object(
+                        Bucket=self._bucket, Key=key, Body=data, IfNoneMatch="*"
+                    )
+            except ClientError as error:
+                if status_of(error) not in _EXISTS:
+                    raise
 
     def presign_get(self, digest: Digest, expires_s: int, filename: str | None = None) -> str:
         with kit_errors():

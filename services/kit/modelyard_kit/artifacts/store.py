@@ -15,6 +15,9 @@ from modelyard_kit.errors import InvalidArgument, NotFound, ResourceExhausted
 
 CHUNK_BYTES = 1024 * 1024
 
+MAX_MARK_BYTES = 64
+"""Number of bytes read of a mark: a longer text is damaged, and differs from every valid one."""
+
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -126,6 +129,16 @@ class ArtifactStore(Protocol):
         Objects stored or deleted during the iteration may or may not be included.
         """
 
+    def mark(self, name: str) -> str | None:
+        """Return the text of a mark, or None if the store has no such mark.
+
+        Marks identify the installation that a store belongs to (`modelyard_kit.db.identity`). They
+        are kept beside the objects, are no objects, and are neither listed nor swept.
+        """
+
+    def set_mark(self, name: str, text: str, *, replace: bool = False) -> None:
+        """Store a mark durably; without `replace`, only if the store has none of that name."""
+
     def presign_get(self, digest: Digest, expires_s: int, filename: str | None = None) -> str:
         """Return a URL by which an object can be downloaded without further authentication.
 
@@ -179,6 +192,11 @@ def checked_end(size_bytes: int, start: int, end: int | None) -> int:
             f"Invalid range from {start} to {end}: the object has {size_bytes} bytes"
         )
     return end
+
+
+def mark_key(name: str) -> str:
+    """Return the key of a mark: below that of objects, where services may read and write."""
+    return f"sha256/{name}"
 
 
 def no_object(digest: Digest) -> NotFound:

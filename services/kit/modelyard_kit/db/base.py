@@ -17,11 +17,16 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import QueuePool
 
-from modelyard_kit.errors import Error, FailedPrecondition, Unavailable
+from modelyard_kit.errors import DataLoss, Error, FailedPrecondition, Unavailable
 from modelyard_kit.observability.metrics import db_pool_in_use
 
 DEFAULT_POOL_SIZE = 16
 _DEFAULT_TIMEOUT_S = 30.0
+DAMAGED = (
+    "The database is damaged; `modelyard doctor` shows where. Restore it from a backup; nothing was "
+    "written."
+)
+"""Message of a call that met damage; the problem of the readiness has the driver's words."""
 
 Lock: TypeAlias = dict[str, Any] | None
 """The row lock of a read: the argument `with_for_update` of `Session.get`, and, unpacked, the
@@ -78,7 +83,9 @@ class Database(ABC):
         self._writing = sessionmaker(engine.execution_options(**writing), expire_on_commit=False)
         self._on_begin: list[Callable[[Session], None]] = []
         self._on_commit: list[Callable[[], None]] = []
-        self._require: Callable[[], None] | None = None
+        self._required: tuple[Callable[[], None], ...] = ()
+        self._repeated: tuple[Callable[[], None], ...] = ()
+        self._damage = ""
         _open.add(self)
 
     @contextmanager
@@ -96,7 +103,7 @@ class Database(ABC):
             Unavailable: The database cannot be reached or cannot be used.
             DeadlineExceeded: A statement was ended by one of the limits.
         """
-        self._check()
+        self.check()
         with self._explained(), self._reading() as session:
             self._begin(session, timeout_s, has_ended)
             yield session
@@ -119,7 +126,7 @@ class Database(ABC):
             Conflict: A concurrent transaction changed the same rows; nothing was written.
             OutcomeUnknown: The connection was lost during the commit.
         """
-        self._check()
+        self.check()
         with self.turn(timeout_s):
             committing = False
             try:
@@ -144,14 +151,33 @@ class Database(ABC):
         """Call `callback` after each committed write."""
         self._on_commit.append(callback)
 
-    def require(self, check: Callable[[], None]) -> None:
-        """Refuse transactions until `check` has passed once; it raises `Unavailable` otherwise."""
-        self._require = check
+    def require(self, check: Callable[[], None], *, repeatedly: bool = False) -> None:
+        """Refuse transactions until `check` has passed; it raises `Unavailable` otherwise.
+
+        Args:
+            check: The check, which may open no transaction of this database.
+            repeatedly: Whether the check is run again at each look at the readiness. While it
+                fails, transactions are refused.
+        """
+        self._required += (check,)
+        if repeatedly:
+            self._repeated += (check,)
+
+    def check(self) -> None:
+        """Raise `Unavailable` if a required check does not pass; checks that passed are skipped."""
+        with self._explained():
+            self._pass_checks()
 
     def problem(self) -> str:
-        """Return the reason why no transaction can run now; empty if one can."""
+        """Return the reason why no transaction can run now, or why none should; else empty.
+
+        A database that was found damaged stays so until the process is started again.
+        """
+        if self._damage:
+            return self._damage
         try:
-            self._pass_check()
+            self._pass_checks()
+            self._repeat_checks()
             with self.engine.connect() as connection:
                 connection.exec_driver_sql("SELECT 1")
         except Error as error:
@@ -177,14 +203,20 @@ class Database(ABC):
         for callback in self._on_begin:
             callback(session)
 
-    def _check(self) -> None:
-        with self._explained():
-            self._pass_check()
+    def _pass_checks(self) -> None:
+        required = self._required
+        for check in required:
+            check()
+        if self._required is required:
+            self._required = ()
 
-    def _pass_check(self) -> None:
-        if self._require is not None:
-            self._require()
-            self._require = None
+    def _repeat_checks(self) -> None:
+        try:
+            for check in self._repeated:
+                check()
+        except Error:
+            self._required = self._repeated
+            raise
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -199,6 +231,8 @@ class Database(ABC):
         explained = self.explain(error)
         if explained is None:
             raise error
+        if isinstance(explained, DataLoss):
+            self._damage = f"The database is damaged: {summary(error)}. {self.remedy}"
         raise explained from error
 
     @abstractmethod
@@ -254,8 +288,10 @@ def usable(name: str, remedy: str = Database.remedy) -> Iterator[None]:
         raise FailedPrecondition(
             f"The database {name} cannot be used: {summary(error)}. {remedy}", database=name
         ) from error
-    except Unavailable as error:
-        raise FailedPrecondition(f"The database {name} cannot be used: {error.message}") from error
+    except (Unavailable, DataLoss) as error:
+        cause = error.__cause__
+        reason = f"{summary(cause)}. {remedy}" if isinstance(cause, DBAPIError) else error.message
+        raise FailedPrecondition(f"The database {name} cannot be used: {reason}") from error
 
 
 def summary(error: DBAPIError) -> str:

@@ -13,6 +13,9 @@ from sqlalchemy import Connection, inspect, text
 from modelyard_kit.db.base import Database, usable
 from modelyard_kit.errors import FailedPrecondition, Unavailable
 
+_OF_EACH_SERVICE = "idempotent_reply"
+"""A table that the database of each service has, since its first revision."""
+
 
 @dataclass(frozen=True, slots=True)
 class Migrations:
@@ -37,19 +40,39 @@ def current(database: Database, migrations: Migrations) -> str | None:
     """Return the revision of a database, or None for an empty one.
 
     Raises:
-        FailedPrecondition: The database cannot be read.
+        FailedPrecondition: The database cannot be read, or is not one of the service.
     """
     with usable(migrations.service, database.remedy), database.engine.connect() as connection:
         return current_in(connection, migrations)
 
 
 def current_in(connection: Connection, migrations: Migrations) -> str | None:
-    """Return the revision of the database behind a connection, or None for an empty one."""
+    """Return the revision of the database behind a connection, or None for an empty one.
+
+    Raises:
+        FailedPrecondition: The database is that of another service or application.
+    """
     table = migrations.version_table
-    if not inspect(connection).has_table(table):
+    inspector = inspect(connection)
+    if not inspector.has_table(table):
+        _refuse_foreign(connection.dialect.name, set(inspector.get_table_names()), migrations)
         return None
     found = connection.execute(text(f"SELECT version_num FROM {table}"))  # noqa: S608 - our own constant
     return found.scalar_one_or_none()
+
+
+def _refuse_foreign(dialect: str, tables: set[str], migrations: Migrations) -> None:
+    """Refuse to take the database of another service for an empty one.
+
+    A schema of PostgreSQL may hold tables of other applications, a SQLite file may not.
+    """
+    others = tables if dialect == "sqlite" else tables & {_OF_EACH_SERVICE}
+    if others:
+        raise FailedPrecondition(
+            f"The database {migrations.service} cannot be used: it has tables of another service or "
+            f"application, and none of {migrations.service}. Check its location; each service "
+            "needs a database or a schema of its own."
+        )
 
 
 def require_head(database: Database, migrations: Migrations) -> None:

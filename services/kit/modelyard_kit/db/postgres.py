@@ -22,8 +22,9 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import Session
 
 from modelyard_kit.db import locks, pipeline
-from modelyard_kit.db.base import Conflict, Database, HasEnded
+from modelyard_kit.db.base import DAMAGED, Conflict, Database, HasEnded
 from modelyard_kit.errors import (
+    DataLoss,
     DeadlineExceeded,
     Error,
     InvalidArgument,
@@ -76,6 +77,8 @@ _MEANINGS: dict[str, tuple[type[Error], str]] = {
         InvalidArgument,
         "A text is longer than its column in the database; nothing was written. Shorten it.",
     ),
+    "XX001": (DataLoss, DAMAGED),
+    "XX002": (DataLoss, DAMAGED),
     "54000": (
         InvalidArgument,
         "Names and keys exceed the size limit of a database index; nothing was written.",

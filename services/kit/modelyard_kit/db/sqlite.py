@@ -21,8 +21,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from modelyard_kit.db.base import Database, HasEnded, usable
+from modelyard_kit.db.base import DAMAGED, Database, HasEnded, usable
 from modelyard_kit.errors import (
+    DataLoss,
     DeadlineExceeded,
     Error,
     FailedPrecondition,
@@ -54,6 +55,9 @@ _EMPTY_LOG = (
 )
 _MIN_FREE_BYTES = 1 << 20
 """With less free space writes may fail, so the service is reported as not ready."""
+_CHECKED_BYTES = 32 << 20
+"""Files up to this size are checked at each start, which takes a fifth of a second at most."""
+_PRIMARY = 0xFF  # the part of SQLite's error codes that has the kind of error
 _IMMEDIATE = {"sqlite_begin": "BEGIN IMMEDIATE"}
 
 
@@ -100,15 +104,21 @@ class SqliteDatabase(Database):
         return "The disk of the database is full: nothing can be written. Free some space."
 
     def explain(self, error: DBAPIError) -> Error | None:
-        code = getattr(error.orig, "sqlite_errorcode", None)
-        if code == sqlite3.SQLITE_INTERRUPT:
-            return DeadlineExceeded("The deadline passed before the work was done.")
-        if code != sqlite3.SQLITE_FULL:
-            return None
-        return ResourceExhausted(
-            "The disk of the database is full; nothing was written. Free some space, then try "
-            "again."
-        )
+        match getattr(error.orig, "sqlite_errorcode", 0) & _PRIMARY:
+            case sqlite3.SQLITE_INTERRUPT:
+                return DeadlineExceeded("The deadline passed before the work was done.")
+            case sqlite3.SQLITE_FULL:
+                return ResourceExhausted(
+                    "The disk of the database is full; nothing was written. Free some space, then "
+                    "try again."
+                )
+            case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+                return DataLoss(DAMAGED)
+            case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY:
+                return Unavailable(
+                    "The file of the database cannot be read or written; nothing was written."
+                )
+        return None
 
     def overwrite(self, session: Session) -> None:
         connection = session.connection()
@@ -158,7 +168,9 @@ def open_sqlite(url: URL, pool_size: int) -> SqliteDatabase:
     database = SqliteDatabase(engine, lock_file)
     try:
         with usable(path.name), database.write() as session:
-            session.connection()  # a file that cannot be written fails to begin
+            connection = session.connection()  # a file that cannot be written fails to begin
+            if path.stat().st_size <= _CHECKED_BYTES:
+                _refuse_damaged(path.name, connection)
     except Error:
         database.close()
         raise
@@ -181,6 +193,14 @@ def _lock(path: Path) -> int:
             f"The database {path.name} is open in another process; only one at a time may use it."
         ) from None
     return descriptor
+
+
+def _refuse_damaged(name: str, connection: Connection) -> None:
+    found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+    if found != "ok":
+        raise FailedPrecondition(
+            f"The database {name} is damaged: {' '.join(found.split())}. {Database.remedy}"
+        )
 
 
 def _configure(connection: sqlite3.Connection, _record: Any) -> None:

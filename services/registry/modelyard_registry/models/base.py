@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from modelyard_kit.db.identity import installations
 from modelyard_kit.rpc import idempotency
 
 
@@ -15,6 +16,7 @@ class Base(DeclarativeBase):
 
 
 idempotency.replies.to_metadata(Base.metadata)
+installations.to_metadata(Base.metadata)
 
 
 class Chained:

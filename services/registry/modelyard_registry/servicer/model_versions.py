@@ -8,6 +8,7 @@ from modelyard_kit.artifacts import ArtifactStore, Digest
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import paging
 from modelyard_kit.db.base import Database
+from modelyard_kit.db.identity import id_in
 from modelyard_kit.references.names import version_number
 from modelyard_kit.references.stages import Stage
 from modelyard_kit.references.uris import Alias, ManifestSource, VersionSource, parse_reference
@@ -191,4 +192,8 @@ class ModelVersions:
         digests = model_versions.pinned_digests(call.session, after, limit + 1)
         page = digests[:limit]
         more = paging.encode((page[-1],), query) if len(digests) > limit else ""
-        return pb.ListPinnedManifestsResponse(digests=page, next_page_token=more)
+        return pb.ListPinnedManifestsResponse(
+            digests=page,
+            next_page_token=more,
+            installation_id=id_in(call.session, "registry"),
+        )

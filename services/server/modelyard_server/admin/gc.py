@@ -66,7 +66,7 @@ def run(argv: list[str]) -> int:
             report["purged"] = _purge(older_than_ms, dry_run=options.dry_run)
             if not options.json:
                 print(_purged(report))
-        report |= _sweep(dry_run=options.dry_run)
+        report |= _sweep(dry_run=options.dry_run, force=options.force)
         if not options.json:
             print(_swept(report))
         if options.verify:
@@ -93,9 +93,9 @@ def _purge(older_than_ms: int, *, dry_run: bool) -> dict[str, int]:
     return progress.end()
 
 
-def _sweep(*, dry_run: bool) -> dict[str, int]:
+def _sweep(*, dry_run: bool, force: bool) -> dict[str, int]:
     progress = _Progress()
-    request = pb.SweepObjectsRequest(dry_run=dry_run)
+    request = pb.SweepObjectsRequest(dry_run=dry_run, force=force)
     pages: Iterable[pb.SweepObjectsResponse] = rpc.pages(_call(), request, pb.SweepObjectsResponse)
     for page in pages:
         size_bytes = sum(item.size_bytes for item in page.objects)
@@ -177,6 +177,11 @@ def _parser() -> Parser:
         metavar="AGE",
         help="purge only what was deleted at least this long ago, such as 30d, 1d12h or 0d "
         f"[{_DEFAULT_AGE}]",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="remove objects even if they are more than a quarter of all, and more than 100",
     )
     parser.add_argument(
         "--verify",

@@ -22,9 +22,10 @@ from modelyard_kit.errors import DataLoss, Error, InvalidArgument
 from modelyard_server.admin import installation
 from modelyard_server.admin.backups import contents, objects
 from modelyard_server.admin.backups.loading import loaded, require_empty, verify_histories
+from modelyard_server.admin.identities import join_restored
 from modelyard_server.admin.installation import Installation
 from modelyard_server.processes.databases import MIGRATIONS_BY_SERVICE
-from modelyard_server.processes.home import Home
+from modelyard_server.processes.home import Home, identity_file
 
 _AT_ONCE = 1_000
 
@@ -86,6 +87,8 @@ def _restore(target: Installation, options: argparse.Namespace) -> str:
             }
             names = verify_histories(connections["registry"])
             _bring(sizes, kept, store, verify=options.verify)
+            join_restored(connections, store)
+        identity_file(target.home).unlink(missing_ok=True)  # the next start writes the backup's
     rows = sum(table.rows for dump in backup.services.values() for table in dump.tables.values())
     return (
         f"Restored {rows:,} rows and {len(sizes):,} objects as they were at {backup.began}; the "

@@ -20,6 +20,7 @@ from modelyard_kit.artifacts import ArtifactStore, UrlSigner
 from modelyard_kit.artifacts.choosing import open_store
 from modelyard_kit.auth.grants import read_service_token
 from modelyard_kit.db.base import Database
+from modelyard_kit.db.identity import id_in
 from modelyard_kit.db.migrations import migrate
 from modelyard_kit.http.listening import listen
 from modelyard_kit.rpc.channel import connect
@@ -59,7 +60,7 @@ class Embedded:
             signer = UrlSigner(url_secret(self.home, token), lambda: self.http)
             store = open_store(store_settings(settings), signer)
             self.socket = self._home.socket()
-            tracking, registry = (self._database(area, undo) for area in ("tracking", "registry"))
+            tracking, registry = self._databases(undo)
             self.server = RpcServer(token, tokens=modelyard_registry.app.api_tokens(registry))
             undo.callback(self.server.drain, _GRACE_S)
             channel = connect(f"unix:{self.socket}", *SERVICES["registry"])
@@ -67,7 +68,9 @@ class Embedded:
             modelyard_tracking.app.mount(
                 self.server, tracking, store, signer, registry=channel, token=token
             )
-            grpc_port = self._start_services(settings, registry, store, token)
+            self._mount_others(settings, registry, store, token)
+            self._identify(tracking, registry)
+            grpc_port = self._listen(settings)
             self.grpc = _address(_reachable(settings.host), grpc_port)
             gateway = Gateway(
                 [Backend(area, f"unix:{self.socket}", f":{grpc_port}") for area in SERVICES],
@@ -85,9 +88,9 @@ class Embedded:
             undo.callback(self._home.withdraw)
             self._undo = undo.pop_all()
 
-    def _start_services(
+    def _mount_others(
         self, settings: UpSettings, registry: Database, store: ArtifactStore, token: str | None
-    ) -> int:
+    ) -> None:
         tracking = connect(f"unix:{self.socket}", *SERVICES["tracking"])
         self.server.on_close(tracking.close)
         modelyard_registry.app.mount(
@@ -103,16 +106,27 @@ class Embedded:
             from modelyard_kit.rpc import reflection
 
             reflection.mount(self.server)
+
+    def _identify(self, tracking: Database, registry: Database) -> None:
+        """Refuse to start unless databases, store and home are of one installation."""
+        for database in (tracking, registry):
+            database.check()
+        with tracking.read() as session:
+            self._home.identify(str(id_in(session, "tracking")))
+
+    def _listen(self, settings: UpSettings) -> int:
         address = _address(settings.host, settings.grpc_port)
         port, _ = self.server.start(address, f"unix:{self.socket}")
         self.socket.chmod(0o600)
         return port
 
-    def _database(self, area: str, undo: ExitStack) -> Database:
-        database = open_own(area, "", self.home)
-        undo.callback(database.close)
-        migrate(database, MIGRATIONS_BY_SERVICE[area])
-        return database
+    def _databases(self, undo: ExitStack) -> list[Database]:
+        """Open both databases before either gets its tables: one alone is taken for a loss."""
+        opened = {area: open_own(area, "", self.home) for area in MIGRATIONS_BY_SERVICE}
+        for area, database in opened.items():
+            undo.callback(database.close)
+            migrate(database, MIGRATIONS_BY_SERVICE[area])
+        return list(opened.values())
 
     def stop(self) -> None:
         """Refuse new calls, wait for those in flight, then close everything."""

@@ -4,6 +4,7 @@ instance.lock   locked while an instance lives; holds its process id
 instance.json   addresses of the instance, while it is ready
 grpc.sock       its socket, unless the path is unsuitable for a socket
 url-secret      secret that signs URLs of artifacts if no token is set; survives restarts
+installation    id of the installation, written once its databases and its store agree
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from modelyard_kit.artifacts.marks import INSTALLATION, shown
 from modelyard_kit.errors import FailedPrecondition, InvalidArgument
 
 _MAX_SOCKET_PATH_BYTES = 100  # the system's own limit is 107, and on some systems 103
@@ -101,6 +103,23 @@ class Home:
             return f"process {pid}"
         return f"process {pid} ({instance['http']})"
 
+    def identify(self, identity: str) -> None:
+        """Record the id of the installation at its first start; compare it at each further one.
+
+        Raises:
+            FailedPrecondition: The home has another id.
+        """
+        file = identity_file(self.path)
+        if not file.exists():
+            _write_private(file, identity.encode())
+        found = file.read_text(errors="replace")
+        if found != identity:
+            raise FailedPrecondition(
+                f"The home {self.path} belongs to the installation {shown(found)}, its databases "
+                f"to {shown(identity)}. Put the right files back; only if they do belong together: "
+                "`modelyard migrate --adopt`."
+            )
+
     def socket(self) -> Path:
         """Return the path to bind the socket to, with no file at it."""
         path = self.path / "grpc.sock"
@@ -133,6 +152,11 @@ class Home:
         if self._socket_folder is not None:
             shutil.rmtree(self._socket_folder)
         os.close(self._lock)
+
+
+def identity_file(home: Path) -> Path:
+    """Return the file with the id of the installation whose databases are in a home."""
+    return home / INSTALLATION
 
 
 def url_secret(home: Path, token: str | None) -> bytes:

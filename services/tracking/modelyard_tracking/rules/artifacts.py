@@ -22,6 +22,11 @@ CLAIM_MARGIN_MS = 60 * 1000
 STRAY_MS = 24 * 60 * 60 * 1000
 """Minimum age of an object without a row before a sweep may remove it."""
 
+SWEPT_SHARE = 4
+"""A sweep that would remove more than one in so many objects is refused without force."""
+SWEPT_ANYWAY = 100
+"""Number of objects that a sweep removes whatever their share: small stores vary more."""
+
 
 class OwnerKind(StrEnum):
     RUN = "run"

@@ -19,6 +19,7 @@ from modelyard_kit.artifacts.verifying import Verifier
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import paging
 from modelyard_kit.db.base import Database
+from modelyard_kit.db.identity import Identity
 from modelyard_kit.errors import DataLoss, FailedPrecondition, InvalidArgument, Unavailable
 from modelyard_kit.observability.metrics import digest_mismatches
 from modelyard_kit.rpc.calls import Call, caller, reads, write_step, writes
@@ -58,6 +59,7 @@ class ArtifactsServicer(Presigning, Erasing):
         signer: Signs URLs of files that are not a single object of the store.
         clock: Returns Unix time in milliseconds.
         registry: Client of the registry, for the sweep.
+        identity: Identity of the installation, which a sweep requires.
         proof_of_possession: Decides which stored objects the caller may reference.
     """
 
@@ -68,6 +70,7 @@ class ArtifactsServicer(Presigning, Erasing):
         signer: UrlSigner,
         clock: Clock,
         registry: Registry,
+        identity: Identity,
         proof_of_possession: ProofOfPossession,
     ) -> None:
         self.database = database
@@ -75,6 +78,7 @@ class ArtifactsServicer(Presigning, Erasing):
         self.signer = signer
         self.clock = clock
         self.registry = registry
+        self.identity = identity
         self._proof_of_possession = proof_of_possession
         self.verifier = Verifier(store, digest_mismatches.labels("check").inc)
         self._sweeping = threading.Lock()

@@ -13,6 +13,7 @@ from modelyard_kit.artifacts.verifying import Verifier
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import paging
 from modelyard_kit.db.base import Database
+from modelyard_kit.db.identity import Identity
 from modelyard_kit.errors import DataLoss, Error, FailedPrecondition, InvalidArgument
 from modelyard_kit.rpc.calls import Call, caller, write_step
 from modelyard_tracking.clients import Registry
@@ -43,6 +44,7 @@ class Checking:
     store: ArtifactStore
     clock: Clock
     registry: Registry
+    identity: Identity
     verifier: Verifier
 
     def InspectObjects(
@@ -167,7 +169,7 @@ class Checking:
     def _places(self, objects: Collection[Digest]) -> Places:
         """Return the pinned manifests that have one of the objects, or cannot be read."""
         places: Places = {}
-        for digest in self.registry.pinned_manifests():
+        for digest in self.registry.pinned_manifests(self.identity.require()):
             if digest in objects:
                 places[digest] = [("", digest)]
                 continue

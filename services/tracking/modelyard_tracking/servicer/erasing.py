@@ -61,7 +61,7 @@ class Erasing(Purging):
         target = _target(request)
         now_ms = self.clock()  # before the pins are listed, as in a sweep
         has_files = target.part in {None, Part.PATH}
-        pinned = self.registry.pinned_manifests() if has_files else set()
+        pinned = self._pinned() if has_files else set()
         try:
             erased = self._erase(context, target, dry_run=request.dry_run)
         except _DryRun as result:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +15,23 @@ from modelyard_kit.artifacts.reading import read_manifest
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import paging
 from modelyard_kit.db.base import Database
-from modelyard_kit.errors import Aborted, InvalidArgument
+from modelyard_kit.db.identity import Identity
+from modelyard_kit.errors import Aborted, FailedPrecondition, InvalidArgument
 from modelyard_kit.rpc.calls import Call, caller, write_step
 from modelyard_tracking.clients import Registry
-from modelyard_tracking.metrics import gc_objects
+from modelyard_tracking.metrics import gc_objects, gc_refused
 from modelyard_tracking.operations import sweeping
 from modelyard_tracking.operations.sweeping import Scan
-from modelyard_tracking.rules.artifacts import CLAIM_MARGIN_MS, CLAIM_MS, STRAY_MS, objects_of
+from modelyard_tracking.rules.artifacts import (
+    CLAIM_MARGIN_MS,
+    CLAIM_MS,
+    STRAY_MS,
+    SWEPT_ANYWAY,
+    SWEPT_SHARE,
+    objects_of,
+)
+
+logger = logging.getLogger(__name__)
 
 _SCAN_BATCH = 1_000
 _BATCHES_PER_CALL = 50
@@ -42,6 +53,7 @@ class Sweeping:
     store: ArtifactStore
     clock: Clock
     registry: Registry
+    identity: Identity
     _sweeping: threading.Lock
 
     def SweepObjects(
@@ -49,8 +61,10 @@ class Sweeping:
     ) -> pb.SweepObjectsResponse:
         part, after = _position(request.page_token)
         now_ms = self.clock()
-        with self._exclusive():
-            pinned = self.registry.pinned_manifests()
+        with self._exclusive(), _noted():
+            pinned = self._pinned()
+            if not (request.page_token or request.dry_run or request.force):
+                self._refuse_too_much(pinned, now_ms)
             scan_objects = self._scan_rows if part == ROWS else self._scan_strays
             scan = scan_objects(after, now_ms)
             unused = self._without_pinned(scan.unused, pinned)
@@ -65,6 +79,10 @@ class Sweeping:
             next_page_token=_next(part, scan.last),
         )
 
+    def _pinned(self) -> set[Digest]:
+        """Return the pinned manifests, if databases, registry and store are of one installation."""
+        return self.registry.pinned_manifests(self.identity.require())
+
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
         # Concurrent sweeps would be correct, but leave no threads for uploads.
@@ -74,6 +92,26 @@ class Sweeping:
             yield
         finally:
             self._sweeping.release()
+
+    def _refuse_too_much(self, pinned: set[Digest], now_ms: int) -> None:
+        """Refuse a sweep that would remove so much that the database may not be the right one."""
+        unused: dict[Digest, int] = {}
+        counts = []
+        for scan_objects in (self._scan_rows, self._scan_strays):
+            scan = scan_objects("", now_ms)
+            counts.append(scan.examined)
+            unused.update(scan.unused)
+            while scan.last:
+                scan = scan_objects(scan.last, now_ms)
+                counts[-1] += scan.examined
+                unused.update(scan.unused)
+        removed, total = len(self._without_pinned(unused, pinned)), max(counts)
+        if removed > max(SWEPT_ANYWAY, total // SWEPT_SHARE):
+            raise FailedPrecondition(
+                f"The sweep would remove {removed:,} of {total:,} objects, more than a quarter; "
+                "nothing was removed. Check that databases and store are the right ones, and with "
+                "a dry run what would be removed; if it is intended, repeat the sweep with force."
+            )
 
     def _scan_rows(self, after: str, now_ms: int) -> Scan:
         unused: dict[Digest, int] = {}
@@ -153,6 +191,17 @@ class Sweeping:
     @write_step
     def _forget(self, call: Call, digests: list[Digest], until_ms: int) -> None:
         sweeping.forget(call.session, digests, until_ms)
+
+
+@contextmanager
+def _noted() -> Iterator[None]:
+    """Count and log a refused sweep: an operator has to act, also if a schedule runs the sweep."""
+    try:
+        yield
+    except FailedPrecondition as error:
+        gc_refused.inc()
+        logger.warning("sweep refused: %s", error.message)
+        raise
 
 
 def _sizes(objects: list[ObjectInfo]) -> dict[Digest, int]:

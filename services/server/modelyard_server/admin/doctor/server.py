@@ -18,8 +18,10 @@ from sqlalchemy import URL, make_url
 
 from modelyard.internal import instances
 from modelyard.redaction import redacted
+from modelyard_kit.artifacts.marks import INSTALLATION, shown
 from modelyard_kit.auth.grants import read_token
 from modelyard_kit.db.base import usable
+from modelyard_kit.db.identity import id_in
 from modelyard_kit.db.migrations import current, current_in
 from modelyard_kit.db.open import open_database
 from modelyard_kit.rpc.channel import connect
@@ -28,8 +30,10 @@ from modelyard_kit.settings.table import ServiceSettings
 from modelyard_kit.tls import TlsFiles
 from modelyard_server.admin.backups.snapshot import snapshot
 from modelyard_server.admin.doctor.finding import Finding, fail, guarded, ok, warn
+from modelyard_server.admin.identities import described
 from modelyard_server.admin.installation import Installation
-from modelyard_server.processes.databases import MIGRATIONS_BY_SERVICE
+from modelyard_server.processes.databases import MIGRATIONS_BY_SERVICE, missing
+from modelyard_server.processes.home import identity_file
 from modelyard_server.processes.running import tls_files
 
 _OTHERS = 0o077
@@ -52,6 +56,7 @@ def check(here: Installation, environ: Mapping[str, str]) -> Iterator[Finding]:
         yield from guarded(f"database of {area}", remedy, partial(_database, here, area))
     yield from _sqlite(here)
     yield from guarded("store", _STORE, lambda: _store(here))
+    yield from guarded("identity", _STORE, lambda: _identity(here))
     if here.is_in_home:
         yield from _ports(here)
     yield from guarded("TLS files", _PEM, partial(_tls, environ))
@@ -63,6 +68,13 @@ _ONE_LINE = "Put one line of at least 16 random characters into it, e.g. of `ope
 _STORE = "See MODELYARD_ARTIFACTS and, for S3, MODELYARD_S3_ENDPOINT and the AWS_* credentials."
 
 
+_RESTORE = (
+    "Restore a backup: modelyard restore BACKUP --home NEW. Without one, start with an empty home."
+)
+_TOGETHER = (
+    "Correct the settings of the part that differs, or restore it. A part that is new joins when the "
+    "services start. Only if all belong together: modelyard migrate --adopt"
+)
 _PEM = "Name PEM files that the service may read, such as those of cert-manager or openssl."
 
 
@@ -116,12 +128,20 @@ def _database(here: Installation, area: str) -> Iterator[Finding]:
                 risk = database.risk(connection)
         if risk:
             yield fail(check_name, risk, "Change the setting in the server's postgresql.conf.")
+    elif isinstance(url, URL) and missing(area, here.home):
+        yield fail(check_name, missing(area, here.home), _RESTORE)
+        return
     elif not Path(make_url(url).database or "").is_file():
         yield ok(check_name, "does not exist yet; created at the first start")
         return
     else:
         with usable(area), snapshot(url) as connection:  # the file may be open in the service
+            damage = connection.exec_driver_sql("PRAGMA integrity_check(3)").scalars().all()
             found = current_in(connection, tree)
+        if damage != ["ok"]:
+            lines = " ".join(" ".join(damage).split())
+            yield fail(check_name, f"damaged: {lines}", _RESTORE)
+            return
     yield _revision(check_name, found, tree.head, is_own=here.is_in_home)
 
 
@@ -162,6 +182,27 @@ def _store(here: Installation) -> Iterator[Finding]:
         yield ok("store", "usable; the store itself refuses wrong bytes")
     else:
         yield ok("store", "usable; uploads are read again and hashed to detect wrong bytes")
+
+
+def _identity(here: Installation) -> Iterator[Finding]:
+    """Compare the ids of databases, store and home."""
+    ids: dict[str, str | None] = {"the artifact store": here.open_store().mark(INSTALLATION)}
+    if identity_file(here.home).exists():
+        ids["the home"] = identity_file(here.home).read_text(errors="replace")
+    for area, tree in MIGRATIONS_BY_SERVICE.items():
+        url = here.database_url(area)
+        if isinstance(url, URL) and not Path(url.database or "").is_file():
+            continue
+        with usable(area), snapshot(url) as connection:
+            if current_in(connection, tree) == tree.head:
+                ids[f"the database of {area}"] = id_in(connection, area)
+    different = set(ids.values())
+    if different == {None}:
+        yield ok("identity", "none yet; created when the services start first")
+    elif len(different) == 1:
+        yield ok("identity", f"all parts belong to the installation {shown(different.pop())}")
+    else:
+        yield fail("identity", described(ids.items()), _TOGETHER)
 
 
 def _ports(here: Installation) -> Iterator[Finding]:

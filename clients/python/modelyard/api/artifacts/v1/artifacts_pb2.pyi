@@ -295,12 +295,14 @@ class SetMissingArtifactsResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class SweepObjectsRequest(_message.Message):
-    __slots__ = ("dry_run", "page_token")
+    __slots__ = ("dry_run", "page_token", "force")
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
     dry_run: bool
     page_token: str
-    def __init__(self, dry_run: bool = ..., page_token: _Optional[str] = ...) -> None: ...
+    force: bool
+    def __init__(self, dry_run: bool = ..., page_token: _Optional[str] = ..., force: bool = ...) -> None: ...
 
 class UnusedObject(_message.Message):
     __slots__ = ("digest", "size_bytes")

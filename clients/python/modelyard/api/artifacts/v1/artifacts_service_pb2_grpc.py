@@ -198,7 +198,9 @@ class ArtifactsServiceServicer(object):
     def SweepObjects(self, request, context):
         """Removes objects from the store that no file of a tree, no registered version and no recent
         upload refers to. Removes nothing while the registry cannot be reached. Each call examines one
-        page of the objects and returns the page token of the next.
+        page of the objects and returns the page token of the next. Fails with FAILED_PRECONDITION,
+        before it removes anything, when databases and store are not of one installation, and, without
+        `force`, when it would remove more than 100 objects and more than a quarter of all.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -710,12 +710,14 @@ class ListPinnedManifestsRequest(_message.Message):
     def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListPinnedManifestsResponse(_message.Message):
-    __slots__ = ("digests", "next_page_token")
+    __slots__ = ("digests", "next_page_token", "installation_id")
     DIGESTS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    INSTALLATION_ID_FIELD_NUMBER: _ClassVar[int]
     digests: _containers.RepeatedScalarFieldContainer[str]
     next_page_token: str
-    def __init__(self, digests: _Optional[_Iterable[str]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    installation_id: str
+    def __init__(self, digests: _Optional[_Iterable[str]] = ..., next_page_token: _Optional[str] = ..., installation_id: _Optional[str] = ...) -> None: ...
 
 class GetPinnedManifestRequest(_message.Message):
     __slots__ = ("digest",)

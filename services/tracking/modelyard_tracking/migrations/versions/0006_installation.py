@@ -1,0 +1,19 @@
+# ruff: noqa: INP001 - Alembic loads revisions by path
+"""Record the installation that the database belongs to."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+
+
+def upgrade() -> None:
+    op.create_table(
+        "installation",
+        sa.Column("area", sa.String(length=16), nullable=False),
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("area"),
+    )
