@@ -14,7 +14,7 @@ import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 
 from modelyard_kit.errors import ResourceExhausted
 from modelyard_kit.observability.bounded_log import BoundedLog
@@ -24,8 +24,6 @@ from modelyard_kit.rpc.open_call import OpenCall
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 1.0
-LATE_S = 5.0
-"""How long a call waits for a thread before the service counts as saturated."""
 _CALLERS_PER_FREE_THREAD = 8
 _MOST_STREAMS = 3 / 4
 
@@ -43,6 +41,9 @@ class Places(ThreadPoolExecutor):
         each: Number of threads that one caller may hold.
         opened: Takes a call whose head has arrived; passes it to `take` with its request.
     """
+
+    late_s: ClassVar[float] = 5.0
+    """How long a call waits for a thread before the service counts as saturated."""
 
     def __init__(
         self,
@@ -117,10 +118,10 @@ class Places(ThreadPoolExecutor):
         now = time.monotonic()
         with self._lock:
             heads = [queue[0] for queue in self._queues.values() if self._is_first(queue[0])]
-            if any(now - call.queued_at >= LATE_S for call in heads):
+            if any(now - call.queued_at >= self.late_s for call in heads):
                 self._late_at = now
-            if now - self._late_at < LATE_S:
-                return f"Calls wait for a thread for more than {LATE_S:g} s."
+            if now - self._late_at < self.late_s:
+                return f"Calls wait for a thread for more than {self.late_s:g} s."
         return ""
 
     def _is_first(self, call: OpenCall) -> bool:
@@ -176,7 +177,7 @@ class Places(ThreadPoolExecutor):
             else:
                 return None
             call = queue[0]
-            if self._is_first(call) and time.monotonic() - call.queued_at >= LATE_S:
+            if self._is_first(call) and time.monotonic() - call.queued_at >= self.late_s:
                 self._late_at = time.monotonic()
             self._drop(call)
             if queue:
