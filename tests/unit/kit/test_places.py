@@ -45,17 +45,20 @@ def test_a_caller_whose_slow_calls_fill_the_queue_delays_only_itself(
         greedy, modest = Stub(channel), Stub(other)
         create(modest, "next")
         create(modest, "slow")
-        held = [greedy.GetRegisteredModel.future(SLOW, timeout=60) for _ in range(40)]
+        held, is_full = [], threading.Event()
+        for _ in range(41):
+            held.append(greedy.GetRegisteredModel.future(SLOW, timeout=60))
+            held[-1].add_done_callback(lambda _: is_full.set())
         for _ in range(7):
             assert notebook.entered.acquire(timeout=30)
-        with pytest.raises(grpc.RpcError) as caught:
-            greedy.GetRegisteredModel(NEXT, timeout=30)
-        assert failure(caught.value)[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert is_full.wait(30)
         for _ in range(3):
             assert modest.GetRegisteredModel(NEXT, timeout=30)
-        assert held[-1].code() is grpc.StatusCode.RESOURCE_EXHAUSTED  # gave way to the first
+        refused = [call for call in held if call.done()]
+        assert {call.code() for call in refused} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+        assert 2 <= len(refused) <= 4  # one that found no room, and those that gave way
         notebook.proceed.set()
-        assert {call.code() for call in held[:30]} == {grpc.StatusCode.OK}
+        assert [call.code() for call in held].count(grpc.StatusCode.OK) == 41 - len(refused)
 
 
 def test_one_caller_may_not_have_all_streams(wide: str, notebook: Notebook) -> None:

@@ -30,8 +30,9 @@ from modelyard_kit.observability.bounded_log import BoundedLog
 from modelyard_kit.observability.metrics import rpc_duration, rpc_shed, rpc_stalled
 from modelyard_kit.rpc.denials import Denials
 from modelyard_kit.rpc.grpc_errors import CODES
+from modelyard_kit.rpc.head import Head, head
 from modelyard_kit.rpc.interceptors import log_call
-from modelyard_kit.rpc.open_call import OpenCall, open_call
+from modelyard_kit.rpc.open_call import OpenCall
 from modelyard_kit.rpc.places import RETRY_AFTER_S, Places
 from modelyard_kit.rpc.waits import Waits
 
@@ -80,8 +81,8 @@ class Door:
             self._watching.join()
         self._lookups.shutdown()
 
-    def head(self, method: MethodDescriptor, needed: Permission | None, metadata: Any) -> OpenCall:
-        """Return the call that a head opens, with a refusal if it is not admitted.
+    def head_of(self, method: MethodDescriptor, needed: Permission | None, metadata: Any) -> Head:
+        """Return the head of a call, with a refusal if it is not admitted.
 
         Args:
             method: RPC that is called.
@@ -90,25 +91,25 @@ class Door:
         """
         found, problem = _read(metadata)
         request_id = request_ids.kept_or_new(found.get(request_ids.HEADER, ""))
-        call = OpenCall(method, needed, found, request_id, self._denials)
+        arrived = Head(method, needed, found, request_id, self._denials)
         try:
             if problem:
                 raise InvalidArgument(problem)
             if needed is not None:
                 authorization = found.get("authorization", "")
-                call.grant = grants.identify_known(authorization, self._token, self._api_tokens)
-                _require(call)
+                arrived.grant = grants.identify_known(authorization, self._token, self._api_tokens)
+                _require(arrived)
         except Error as error:
-            call.refusal = error
-        return call
+            arrived.refusal = error
+        return arrived
 
     def opened(self, work: tuple[Any, ...], places: Places) -> None:
         """Go on with a call after its head; `work` is what gRPC runs it with."""
-        call = OpenCall.of(work)
+        call = OpenCall(work)
         call.on_end(self._forget)
-        if call.refusal is not None:
-            _refuse(call, call.refusal)
-        elif call.grant is not None:
+        if call.head.refusal is not None:
+            _refuse(call, call.head.refusal)
+        elif call.head.grant is not None:
             self._admit(call, places)
         elif self._looking_up.acquire(blocking=False):
             self._lookups.submit(self._look_up, call, places)
@@ -119,11 +120,11 @@ class Door:
 
     def _look_up(self, call: OpenCall, places: Places) -> None:
         try:
-            authorization = call.metadata.get("authorization", "")
-            call.grant = grants.identify(
-                authorization, self._token, self._api_tokens, call.arrived_at
+            authorization = call.head.metadata.get("authorization", "")
+            call.head.grant = grants.identify(
+                authorization, self._token, self._api_tokens, call.head.arrived_at
             )
-            _require(call)
+            _require(call.head)
         except Error as error:
             _refuse(call, error)
         else:
@@ -152,11 +153,11 @@ class Door:
 
         def unary(request: Any, context: grpc.ServicerContext) -> Any:
             reply = behavior(request, context)
-            self._replying(open_call.get(), reply)
+            self._replying(_running(), reply)
             return reply
 
         def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-            call = open_call.get()
+            call = _running()
             for part in behavior(request, context):
                 self._replying(call, part)
                 yield part
@@ -187,10 +188,10 @@ class Door:
     def _note_stall(self, call: OpenCall, awaited: str) -> None:
         rpc_stalled.labels(awaited).inc()
         self._stalls.note(
-            method=call.method.full_name,
+            method=call.head.method.full_name,
             awaited=awaited,
-            request=call.request_id,
-            principal=call.principal,
+            request=call.head.request_id,
+            principal=call.head.principal,
         )
 
     def _forget(self, call: OpenCall) -> None:
@@ -229,7 +230,7 @@ class Admission(grpc.GenericRpcHandler):
             return None
         handler, method, needed = mounted
         metadata = handler_call_details.invocation_metadata
-        open_call.set(self._door.head(method, needed, metadata))
+        head.set(self._door.head_of(method, needed, metadata))
         return handler
 
 
@@ -248,16 +249,25 @@ def _read(metadata: Any) -> tuple[dict[str, str], str]:
     return found, problem
 
 
-def _require(call: OpenCall) -> None:
-    if call.grant is not None and call.needed is not None:
-        grants.require(call.grant, call.method, call.needed)
+def _running() -> OpenCall:
+    """Return the call that this thread runs."""
+    call = head.get().running
+    if call is None:
+        raise AssertionError("no thread runs this call")
+    return call
+
+
+def _require(arrived: Head) -> None:
+    if arrived.grant is not None and arrived.needed is not None:
+        grants.require(arrived.grant, arrived.method, arrived.needed)
 
 
 def _refuse(call: OpenCall, error: Error) -> None:
-    method, code = call.method, CODES[type(error)].name
-    seconds = time.monotonic() - call.arrived_at
+    refused, code = call.head, CODES[type(error)].name
+    method = refused.method
+    seconds = time.monotonic() - refused.arrived_at
     rpc_duration.labels(method.containing_service.name, method.name, code).observe(seconds)
-    call.note_denial(error)
+    refused.note_denial(error)
     if isinstance(error, PermissionDenied):  # lines without a valid token would be unbounded
-        log_call(method, code, seconds, request=call.request_id, principal=call.principal)
+        log_call(method, code, seconds, request=refused.request_id, principal=refused.principal)
     call.refuse(error)

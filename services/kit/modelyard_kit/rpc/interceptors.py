@@ -28,7 +28,7 @@ from modelyard_kit.observability import tracing
 from modelyard_kit.observability.metrics import rpc_duration, rpc_inflight
 from modelyard_kit.rpc import grpc_errors
 from modelyard_kit.rpc.calls import DEFAULT_DEADLINE_S, Caller, caller
-from modelyard_kit.rpc.open_call import OpenCall, open_call
+from modelyard_kit.rpc.head import Head, head
 from modelyard_kit.rpc.truncation import truncate
 from modelyard_kit.rpc.validation import validate
 
@@ -131,7 +131,7 @@ def _sent(
 class _Exchange:
     """Data about a call for its log line, metrics and span."""
 
-    call: OpenCall
+    call: Head
     span: tracing.Span
     received_bytes: int
     sent_bytes: int = 0
@@ -139,7 +139,7 @@ class _Exchange:
 
 @contextmanager
 def _around(context: grpc.ServicerContext, received_bytes: int) -> Iterator[_Exchange]:
-    call = open_call.get()
+    call = head.get()
     service = call.method.containing_service
     name = f"{service.full_name}/{call.method.name}"
     attributes = {"rpc.system.name": "grpc", "rpc.method": name}
@@ -160,7 +160,7 @@ def _around(context: grpc.ServicerContext, received_bytes: int) -> Iterator[_Exc
         _observe(exchange, context, time.monotonic() - started)
 
 
-def _caller(call: OpenCall, context: grpc.ServicerContext, traceparent: str) -> Caller:
+def _caller(call: Head, context: grpc.ServicerContext, traceparent: str) -> Caller:
     remaining = context.time_remaining()
     # Calls without a deadline report a time far in the future, or None.
     limit = DEFAULT_DEADLINE_S if remaining is None else min(remaining, 3600.0)

@@ -9,23 +9,16 @@ all it needs to run a call; pyproject.toml has the newest version that this was 
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextvars import ContextVar
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
-from google.protobuf.descriptor import MethodDescriptor
 from grpc import _common, _server
 from grpc._cython import cygrpc  # type: ignore[attr-defined]  # missing from the stubs
 
-from modelyard.api.options.v1.options_pb2 import Permission
 from modelyard_kit import errors
-from modelyard_kit.auth.grants import ANONYMOUS, SERVICES, Grant
 from modelyard_kit.rpc import grpc_errors
-from modelyard_kit.rpc.denials import Denials
+from modelyard_kit.rpc.head import Head, head
 
-_SHARED = (ANONYMOUS, SERVICES)
-"""Grants that many callers have."""
 _NO_FLAGS = 0
 _NO_REQUEST = b'"%s" requires exactly one request message.'  # gRPC's own text
 
@@ -34,79 +27,39 @@ class OpenCall:
     """A call that a peer has opened.
 
     Args:
-        method: RPC that is called.
-        needed: Permission that callers need; None if they need not even a token.
-        metadata: Metadata that the interceptors read, by key.
-        request_id: Id of the request.
-        denials: Notes refusals because of the caller.
+        work: What gRPC gives to a pool of threads to run the call with.
 
     Attributes:
-        grant: Grant of the caller; None if its token is not in the snapshot, and must be looked up.
+        head: Head of the call.
         caller: Who holds what the call takes: the principal; with a connection where callers share
             one, which are those with the service token, and those of a server without a token.
         is_over: Whether the call has ended on the wire.
-        refusal: Error that the call ends with, instead of taking a place; None if it may go on.
-        arrived_at: Monotonic time at which the head arrived, in seconds.
         queued_at: Monotonic time at which the request was complete, in seconds.
     """
 
     __slots__ = (
         "_behavior",
-        "_denials",
         "_event",
         "_rest",
         "_run",
         "_state",
         "_target",
-        "arrived_at",
         "caller",
-        "grant",
+        "head",
         "is_over",
-        "metadata",
-        "method",
-        "needed",
         "queued_at",
-        "refusal",
-        "request_id",
     )
-
-    _run: Any
-    _target: Any
-    _event: Any
-    _state: Any
-    _behavior: Any
-    _rest: tuple[Any, ...]
 
     request_s: ClassVar[float] = 5.0
     """How long a request may take to arrive, from its head or from the message before it."""
 
-    def __init__(
-        self,
-        method: MethodDescriptor,
-        needed: Permission | None,
-        metadata: Mapping[str, str],
-        request_id: str,
-        denials: Denials,
-    ) -> None:
-        self.method = method
-        self.needed = needed
-        self.metadata = metadata
-        self.request_id = request_id
-        self._denials = denials
-        self.grant: Grant | None = ANONYMOUS
+    def __init__(self, work: tuple[Any, ...]) -> None:
+        self._run, self._target, self._event, self._state, self._behavior = work[:5]
+        self._rest = work[6:]
+        self.head: Head = self._state.context[head]
         self.caller = ""
-        self.refusal: errors.Error | None = None
         self.is_over = False
-        self.arrived_at = time.monotonic()
         self.queued_at = 0.0
-
-    @staticmethod
-    def of(work: tuple[Any, ...]) -> OpenCall:
-        """Return the call that gRPC gives to a pool: the arguments of its call of `submit`."""
-        call: OpenCall = work[3].context[open_call]
-        call._run, call._target, call._event, call._state, call._behavior = work[:5]
-        call._rest = work[6:]
-        return call
 
     def on_end(self, ended: Callable[[OpenCall], None]) -> None:
         """Call `ended` in gRPC's event thread when the call has ended on the wire."""
@@ -118,23 +71,11 @@ class OpenCall:
         with self._state.condition:
             self._state.callbacks.append(end)
 
-    @property
-    def principal(self) -> str:
-        """Name of the caller for logs."""
-        return "" if self.grant is None else self.grant.name or self.grant.principal
-
-    @property
-    def admitted(self) -> Grant:
-        """Grant of the caller, once it is known."""
-        if self.grant is None:
-            raise AssertionError(f"{self.method.full_name} runs for an unknown caller")
-        return self.grant
-
     def find_caller(self) -> None:
         """Set `caller` by the grant."""
-        grant = self.admitted
+        grant = self.head.admitted
         self.caller = grant.principal
-        if grant in _SHARED:
+        if not grant.name:
             self.caller += f" {_common.decode(self._event.call.peer())}"
 
     @property
@@ -173,21 +114,18 @@ class OpenCall:
     @property
     def has_request(self) -> bool:
         """Whether a message has arrived, or is not needed to run the call."""
-        return self._state.request is not None or (self.method.client_streaming and self.is_active)
-
-    def note_denial(self, error: Exception) -> None:
-        """Note the failure of the call, if it is a refusal because of the caller."""
-        authorization = self.metadata.get("authorization", "")
-        self._denials.note(error, self.method.full_name, self.request_id, authorization)
+        return self._state.request is not None or (
+            self.head.method.client_streaming and self.is_active
+        )
 
     def refuse(self, error: errors.Error) -> None:
         """End the call with the status of an error, unless it has ended."""
-        code, message, trailing = grpc_errors.status_of(error, self.request_id)
+        code, message, trailing = grpc_errors.status_of(error, self.head.request_id)
         self._end(_common.STATUS_CODE_TO_CYGRPC_STATUS_CODE[code], message.encode(), trailing)
 
     def refuse_as_empty(self) -> None:
         """End a call of one request whose peer sent none, with gRPC's own status."""
-        name = f"/{self.method.containing_service.full_name}/{self.method.name}"
+        name = f"/{self.head.method.containing_service.full_name}/{self.head.method.name}"
         self._end(cygrpc.StatusCode.unimplemented, _NO_REQUEST % name.encode(), ())
 
     def _end(self, code: Any, message: bytes, trailing: tuple[Any, ...]) -> None:
@@ -203,13 +141,17 @@ class OpenCall:
 
     def run(self) -> None:
         """Run the call on this thread, with the request that was received."""
-        self._run(
-            *(self._target, self._event, self._state, self._behavior, self._request),
-            *self._rest,
-        )
+        self.head.running = self
+        try:
+            self._run(
+                *(self._target, self._event, self._state, self._behavior, self._request),
+                *self._rest,
+            )
+        finally:
+            self.head.running = None
 
     def _request(self) -> Any:
-        if self.method.client_streaming:
+        if self.head.method.client_streaming:
             return self._messages()
         return self._taken() if self.is_active else None
 
@@ -227,7 +169,3 @@ class OpenCall:
             if not arrived.wait(self.request_s):
                 raise self.late()
             message = self._taken()
-
-
-open_call: ContextVar[OpenCall] = ContextVar("open_call")
-"""The call that is answered; set when its head arrives, in the context that gRPC runs it in."""

@@ -99,7 +99,7 @@ class Places(ThreadPoolExecutor):
                 self._drop(loser)
         if loser is not None:
             rpc_shed.labels("calls" if self._most_queued else "streams").inc()
-            self._overloads.note(service=self.name, principal=loser.principal)
+            self._overloads.note(service=self.name, principal=loser.head.principal)
             loser.refuse(self._overloaded(loser).after(RETRY_AFTER_S))
         if loser is not call:
             super().submit(self._work)
