@@ -26,6 +26,7 @@ from tests.support.platforms.access_platform import (
 )
 
 from modelyard.api.access.v1 import access_pb2 as pb
+from modelyard.api.tracking.v1.tracking_pb2 import RunTag
 
 CREATE_MODEL = METHODS["RegistryService.CreateRegisteredModel"]
 WATCH = METHODS["RegistryService.WatchModels"]
@@ -132,6 +133,21 @@ def test_history_names_the_token_whatever_user_the_caller_gives(platform: Platfo
     rpc(request.SerializeToString(), timeout=30, metadata=metadata)
     events = platform.call("RegistryService.ListModelEvents", name="claimed").events
     assert [event.actor for event in events] == ["ci-of-fraud"]
+
+
+@pytest.mark.parametrize("claim", ["user_id", "mlflow.user"])
+def test_a_run_belongs_to_the_token_whatever_user_the_client_gives(
+    platform: Platform, claim: str
+) -> None:
+    token = platform.token("contributor", name=f"rosa-{claim}")
+    tags = [RunTag(key="mlflow.user", value="boss")]
+    fields: dict[str, Any] = {"tags": tags} if claim == "mlflow.user" else {"user_id": "boss"}
+    run = platform.call("TrackingService.CreateRun", token, experiment_id="0", **fields).run
+    assert run.info.user_id == f"rosa-{claim}"
+    kept = [tag.value for tag in run.data.tags if tag.key == "mlflow.user"]
+    assert kept == (["boss"] if claim == "mlflow.user" else [])
+    claimed = platform.call("TrackingService.CreateRun", experiment_id="0", **fields).run
+    assert claimed.info.user_id == "boss"
 
 
 def test_idempotency_keys_of_two_tokens_are_two_keys(platform: Platform) -> None:
@@ -250,6 +266,9 @@ def test_creating_the_same_token_again_returns_it(platform: Platform) -> None:
         ("name", _request(name=" ci")),
         ("name", _request(name="c\ni")),
         ("name", _request(name="a" * 101)),
+        ("name", _request(name="token")),
+        ("name", _request(name="t\u043eken")),
+        ("name", _request(name="Anonymous")),
         ("role", _request(role=0)),
         ("role", _request(role=77)),
         ("models[1]", _request(models=["a", ""])),
@@ -305,9 +324,9 @@ def test_neither_logs_nor_database_hold_a_token(
             platform.refusal(method, pb.ListTokensRequest(), f"Bearer {token}")
             platform.http("GET", "/api/modelyard/v1/tokens", f"Bearer {token}")
     logged = str([vars(record) for record in caplog.records])
-    viewer = platform.roles["viewer"].split("_")[1]
-    denied = [vars(record) for record in caplog.records if record.message == "denied"]
-    assert viewer in {line["token"] for line in denied if line["method"] == method.full_name}
+    calls = [vars(record) for record in caplog.records if record.message == "rpc"]
+    refused = [line["principal"] for line in calls if line["code"] == "PERMISSION_DENIED"]
+    assert "viewer" in {name.partition("-")[0] for name in refused}
     for service in ("registry", "tracking"):
         path = platform.embedded.home / f"{service}.db"
         with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:

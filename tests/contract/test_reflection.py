@@ -95,20 +95,33 @@ def test_streams_beyond_four_are_refused_and_those_that_stay_open_end_with_the_s
     server = RpcServer()
     reflection.mount(server)
     (port,) = server.start("127.0.0.1:0")
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+    address = f"127.0.0.1:{port}"
+    with grpc.insecure_channel(address) as channel, another(address) as other:
         requests = [Held() for _ in range(4)]
-        stub = ServerReflectionStub(channel)
-        streams = [stub.ServerReflectionInfo(iter(held)) for held in requests]
-        for stream in streams:
-            next(stream)
-        with pytest.raises(grpc.RpcError) as caught:
-            services(channel)
-        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        stubs = [ServerReflectionStub(channel)] * 3 + [ServerReflectionStub(other)]
+        streams = []
+        for stub, held in zip(stubs, requests, strict=True):
+            streams.append(stub.ServerReflectionInfo(iter(held)))
+            next(streams[-1])
+            if len(streams) >= 3:  # the fourth is kept for another caller
+                assert refusal_of_a_further_stream(channel) is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert refusal_of_a_further_stream(other) is grpc.StatusCode.RESOURCE_EXHAUSTED
         server.drain(0.1)
         for stream, held in zip(streams, requests, strict=True):
             with pytest.raises(grpc.RpcError):
                 next(stream)
             held.end.set()
+
+
+def another(address: str) -> grpc.Channel:
+    """Return a channel with a connection of its own; channels to one address share theirs."""
+    return grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
+
+
+def refusal_of_a_further_stream(channel: grpc.Channel) -> grpc.StatusCode:
+    with pytest.raises(grpc.RpcError) as caught:
+        services(channel)
+    return caught.value.code()
 
 
 @pytest.mark.parametrize("given", ["on", ""])

@@ -115,7 +115,7 @@ def test_a_bug_is_logged_and_not_described_to_the_caller(
     assert notes(database) == 0
 
 
-def test_each_call_is_one_line_of_the_log_without_its_secrets(
+def test_each_call_with_a_token_is_one_line_of_the_log_without_its_secrets(
     notebook: Notebook, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = RpcServer(token=TOKEN)
@@ -144,9 +144,8 @@ def test_each_call_is_one_line_of_the_log_without_its_secrets(
     assert [(line["method"].rpartition(".")[2], line["code"]) for line in lines] == [
         ("CreateRegisteredModel", "OK"),
         ("CreateRegisteredModel", "FAILED_PRECONDITION"),
-        ("GetRegisteredModel", "UNAUTHENTICATED"),
     ]
-    assert [line["request"] for line in lines[:2]] == ["a", "refused"]
+    assert [line["request"] for line in lines] == ["a", "refused"]
     assert all(line["ms"] >= 0 for line in lines)
     logged = str([vars(record) for record in caplog.records])
     assert not any(word in logged for word in (TOKEN, "k3y", "payload", "guess"))

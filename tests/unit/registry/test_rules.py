@@ -8,6 +8,7 @@ from modelyard_kit.references.names import check_alias
 from modelyard_kit.references.stages import Stage
 from modelyard_kit.references.uris import Alias, parse_reference
 from modelyard_registry.rules.history import apply, canonical, put, put_first
+from modelyard_registry.rules.tokens import RESERVED_NAMES, is_reserved
 
 
 @pytest.mark.parametrize(
@@ -68,3 +69,15 @@ def test_a_reference_is_a_number_then_a_stage_then_an_alias(text: str, expected:
 )
 def test_an_alias_may_be_any_word_that_is_not_reserved(alias: str) -> None:
     check_alias(alias)
+
+
+@pytest.mark.parametrize(
+    "name", [*RESERVED_NAMES, "TOKEN", "T0ken", "to-ken", "token.", "Anonym0us", "reg1stry", "G.C"]
+)
+def test_a_name_that_reads_like_another_of_the_history_is_reserved(name: str) -> None:
+    assert is_reserved(name)
+
+
+@pytest.mark.parametrize("name", ["rosa", "ci", "token-of-rosa", "tokens", "admin", "serving"])
+def test_other_names_are_free(name: str) -> None:
+    assert not is_reserved(name)

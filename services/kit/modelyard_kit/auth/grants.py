@@ -68,8 +68,11 @@ SERVICES = Grant("token")
 class ApiTokens(Protocol):
     """Identifies API tokens; in a server, `modelyard_kit.auth.tokens.Tokens`."""
 
-    def identify(self, token: str) -> Grant:
+    def identify(self, token: str, since: float | None = None) -> Grant:
         """Return the grant of a token; raises `Unauthenticated` or `Unavailable`."""
+
+    def identify_known(self, token: str) -> Grant | None:
+        """Return the grant of a token, None if its id is unknown; raises `Unauthenticated`."""
 
 
 def read_token(path: Path) -> str:
@@ -147,17 +150,48 @@ def check_token(authorization: str, token: str | None) -> None:
         raise Unauthenticated(_UNAUTHENTICATED)
 
 
-def identify(authorization: str, token: str | None, api_tokens: ApiTokens | None) -> Grant:
+def identify(
+    authorization: str,
+    token: str | None,
+    api_tokens: ApiTokens | None,
+    since: float | None = None,
+) -> Grant:
     """Return the grant of the caller that sent an `authorization` header.
 
     Args:
         authorization: Value of the header; empty without one.
         token: The service token; None for no authentication.
         api_tokens: Identifies API tokens; None to accept the service token only.
+        since: Monotonic time in seconds; an unknown token is compared with the tokens at this time
+            or later. None for now.
 
     Raises:
         Unauthenticated: The header carries no valid token.
         Unavailable: The token cannot be checked now.
+    """
+    grant = identify_known(authorization, token, api_tokens)
+    if grant is None and api_tokens is not None:
+        return api_tokens.identify(token_of(authorization), since)
+    if grant is None:
+        raise Unauthenticated(_UNAUTHENTICATED)
+    return grant
+
+
+def identify_known(
+    authorization: str, token: str | None, api_tokens: ApiTokens | None
+) -> Grant | None:
+    """Return the grant of a caller without waiting for any other process.
+
+    Args:
+        authorization: Value of the header; empty without one.
+        token: The service token; None for no authentication.
+        api_tokens: Identifies API tokens; None to accept the service token only.
+
+    Returns:
+        The grant, or None if the token must be looked up with `identify`.
+
+    Raises:
+        Unauthenticated: The header carries no valid token.
     """
     if token is None:
         return ANONYMOUS
@@ -166,7 +200,7 @@ def identify(authorization: str, token: str | None, api_tokens: ApiTokens | None
         return SERVICES
     if api_tokens is None or not given:
         raise Unauthenticated(_UNAUTHENTICATED)
-    return api_tokens.identify(given)
+    return api_tokens.identify_known(given)
 
 
 def require(grant: Grant, method: MethodDescriptor, needed: Permission) -> None:

@@ -88,15 +88,37 @@ class Tokens:
         if self._thread.is_alive():
             self._thread.join()
 
-    def identify(self, token: str) -> Grant:
+    def identify(self, token: str, since: float | None = None) -> Grant:
         """Return the grant of an API token.
+
+        Args:
+            token: The token.
+            since: Monotonic time in seconds; a token that is not in the snapshot is looked for in
+                one fetched after this time. None for now.
 
         Raises:
             Unauthenticated: The token is unknown, revoked or expired.
             Unavailable: No snapshot was ever fetched, and none can be fetched now.
         """
         match = API_TOKEN.fullmatch(token)
-        known = self._find(match[1]) if match else None
+        return self._granted(token, self._find(match[1], since) if match else None)
+
+    def identify_known(self, token: str) -> Grant | None:
+        """Return the grant of an API token by the present snapshot, without waiting.
+
+        Returns:
+            The grant; None if no token of the snapshot has the id.
+
+        Raises:
+            Unauthenticated: The token is no API token, has another secret, or is expired.
+        """
+        match = API_TOKEN.fullmatch(token)
+        if match is None:
+            return self._granted(token, None)
+        known = None if self._snapshot is None else self._snapshot.tokens.get(match[1])
+        return None if known is None else self._granted(token, known)
+
+    def _granted(self, token: str, known: KnownToken | None) -> Grant:
         digest = hashlib.sha256(token.encode()).hexdigest()
         if not hmac.compare_digest(digest, known.sha256 if known else _NO_SHA256) or known is None:
             raise Unauthenticated(
@@ -111,11 +133,11 @@ class Tokens:
         with self._fetching:
             self._try()
 
-    def _find(self, token_id: str) -> KnownToken | None:
+    def _find(self, token_id: str, since: float | None) -> KnownToken | None:
         snapshot = self._snapshot
         if snapshot is None or token_id not in snapshot.tokens:
             # The token may be newer than the snapshot.
-            snapshot = self._catch_up(time.monotonic())
+            snapshot = self._catch_up(time.monotonic() if since is None else since)
         return snapshot.tokens.get(token_id)
 
     def _catch_up(self, since: float) -> Snapshot:

@@ -30,6 +30,12 @@ rpc_shed = Counter(
     ("reason",),
 )
 
+rpc_stalled = Counter(
+    "modelyard_rpc_stalled",
+    "Calls ended because their peer did not send the request or read the reply in time.",
+    ("awaited",),
+)
+
 authz_denied = Counter(
     "modelyard_authz_denied",
     "Calls refused by authentication or authorization.",

@@ -49,34 +49,47 @@ _UNREACHED = (
 _ERRORS = {error.reason: error for error in CODES}
 
 
+Status = tuple[grpc.StatusCode, str, tuple[tuple[str, str | bytes], ...]]
+"""Code, message and trailing metadata of a call that has ended."""
+
+
 def abort(context: grpc.ServicerContext, error: errors.Error, request_id: str) -> NoReturn:
     """End the call with the status of `error`."""
-    delay_s = error.retry_after_s
-    end(
-        *(context, CODES[type(error)], error.reason, error.message, request_id, error.metadata),
-        details=() if delay_s is None else (_retry_info(delay_s),),
-    )
+    _end(context, status_of(error, request_id))
 
 
 def abort_internal(context: grpc.ServicerContext, request_id: str) -> NoReturn:
     """End the call after a bug; its traceback is in the log only."""
     message = f"internal error (request id {request_id})"
-    end(context, grpc.StatusCode.INTERNAL, "INTERNAL_ERROR", message, request_id, {})
+    _end(context, _status(grpc.StatusCode.INTERNAL, "INTERNAL_ERROR", message, request_id, {}))
 
 
-def end(
-    context: grpc.ServicerContext,
+def status_of(error: errors.Error, request_id: str) -> Status:
+    """Return the status of `error`, for a call that is ended without its context."""
+    delay_s = error.retry_after_s
+    return _status(
+        *(CODES[type(error)], error.reason, error.message, request_id, error.metadata),
+        details=() if delay_s is None else (_retry_info(delay_s),),
+    )
+
+
+def _end(context: grpc.ServicerContext, status: Status) -> NoReturn:
+    code, message, trailing = status
+    context.set_trailing_metadata(trailing)
+    context.abort(code, message)
+
+
+def _status(
     code: grpc.StatusCode,
     reason: str,
     message: str,
     request_id: str,
     metadata: dict[str, str],
     details: Sequence[AnyMessage] = (),
-) -> NoReturn:
-    """End the call with a status that carries our `ErrorInfo`.
+) -> Status:
+    """Return a status that carries our `ErrorInfo`.
 
     Args:
-        context: The call.
         code: gRPC status code.
         reason: Reason of `ErrorInfo`.
         message: Message for people, cut to 1200 bytes; without the secrets of addresses in it.
@@ -91,10 +104,7 @@ def end(
     )
     detail = AnyMessage(type_url=_ERROR_INFO_URL, value=info.SerializeToString())
     status = errors_pb2.Status(code=code.value[0], message=message, details=[detail, *details])
-    context.set_trailing_metadata(
-        (("x-request-id", request_id), (DETAILS_KEY, status.SerializeToString()))
-    )
-    context.abort(code, message)
+    return code, message, (("x-request-id", request_id), (DETAILS_KEY, status.SerializeToString()))
 
 
 def _cut(text: str, limit_bytes: int) -> str:

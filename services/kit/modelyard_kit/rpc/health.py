@@ -10,10 +10,13 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import DecodeError
+from grpc_health.v1 import health_pb2
 
 logger = logging.getLogger(__name__)
 
@@ -78,14 +81,22 @@ class Readiness:
         self._leaving = threading.Event()
         self._probes: dict[str, Probe] = {}
         self._by_check: dict[Callable[[], str], Probe] = {}
+        self._loads: dict[str, Callable[[], str]] = {}
 
-    def add(self, service: str, check: Callable[[], str], area: str = "") -> None:
+    def add(
+        self,
+        service: str,
+        check: Callable[[], str],
+        area: str = "",
+        load: Callable[[], str] = str,
+    ) -> None:
         """Add a service; a check that several services share runs once for all of them.
 
         Args:
             service: Full name of the service.
             check: Returns the problem in a sentence; empty if there is none.
             area: Name that problems are reported under; by default taken from the package.
+            load: Returns the problem of a saturated service, likewise, without waiting.
 
         Raises:
             ValueError: The service is not of our contract, and no area is given.
@@ -94,6 +105,7 @@ class Readiness:
         shared = self._by_check.get(check)
         self._probes[service] = shared or Probe(area, check)
         self._by_check[check] = self._probes[service]
+        self._loads[service] = load
 
     def leave(self) -> None:
         """Report not ready from now on, because the process is about to stop."""
@@ -105,13 +117,17 @@ class Readiness:
 
     def services(self) -> Mapping[str, Callable[[], str]]:
         """Return the function that reports the problem of each service, by full name."""
-        return {name: probe.problem for name, probe in self._probes.items()}
+        return {name: partial(self._problem, name) for name in self._probes}
+
+    def _problem(self, service: str) -> str:
+        return self._loads[service]() or self._probes[service].problem()
 
     def problems(self) -> list[str]:
         """Return the problems of this process, e.g. `registry: The database …`; none if ready."""
         if self.is_leaving:
             return ["Stopping."]
-        found = [(probe.name, probe.problem()) for probe in self._by_check.values()]
+        found = [(self._probes[name].name, load()) for name, load in self._loads.items()]
+        found += [(probe.name, probe.problem()) for probe in self._by_check.values()]
         return [f"{name}: {problem}" for name, problem in found if problem]
 
 
@@ -126,23 +142,36 @@ def area_of(service: str) -> str:
     return service.removeprefix(_CONTRACT).partition(".")[0]
 
 
-class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # published without types
+class Health:
     """`grpc.health.v1`: liveness under the empty name, readiness under the name of a service."""
 
     def __init__(self, readiness: Readiness) -> None:
-        self._problems: dict[str, Callable[[], str]] = {"": lambda: "", **readiness.services()}
+        self._problems: dict[str, Callable[[], str]] = {"": str, **readiness.services()}
         self._readiness = readiness
 
-    def Check(self, request: Any, context: grpc.ServicerContext) -> Any:
+    def check(self, data: bytes, context: grpc.ServicerContext) -> bytes:
+        """Answer a serialized request with a serialized response."""
+        try:
+            request = health_pb2.HealthCheckRequest.FromString(data)
+        except DecodeError:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "The request cannot be parsed.")
         problem = self._problems.get(request.service)
         if problem is None:
             context.abort(grpc.StatusCode.NOT_FOUND, "No service of that name is mounted here.")
             raise AssertionError  # abort has raised
-        status = health_pb2.HealthCheckResponse
+        response = health_pb2.HealthCheckResponse
         is_leaving = bool(request.service) and self._readiness.is_leaving
         serves = not is_leaving and not problem()
-        return status(status=status.SERVING if serves else status.NOT_SERVING)
+        status = response.SERVING if serves else response.NOT_SERVING
+        return bytes(response(status=status).SerializeToString())
 
-    def Watch(self, _request: Any, context: grpc.ServicerContext) -> Any:
-        # The loss of a database triggers no event, and an open stream would delay every shutdown.
+    def watch(self, _data: bytes, context: grpc.ServicerContext) -> Any:
+        """Refuse: the loss of a database triggers no event, and a stream would delay shutdowns."""
         context.abort(grpc.StatusCode.UNIMPLEMENTED, "Watch is not offered; call Check instead.")
+
+
+def behaviors(readiness: Readiness) -> dict[MethodDescriptor, Callable[..., Any]]:
+    """Return the behaviors of the health service, by method."""
+    health = Health(readiness)
+    methods = health_pb2.DESCRIPTOR.services_by_name["Health"].methods_by_name
+    return {methods["Check"]: health.check, methods["Watch"]: health.watch}

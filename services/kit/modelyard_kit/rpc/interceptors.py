@@ -24,19 +24,18 @@ from sqlalchemy.orm.exc import StaleDataError
 from modelyard.api.options.v1.options_pb2 import Permission
 from modelyard_kit import errors
 from modelyard_kit.auth import grants
-from modelyard_kit.observability import request_ids, tracing
-from modelyard_kit.observability.metrics import authz_denied, rpc_duration, rpc_inflight
+from modelyard_kit.observability import tracing
+from modelyard_kit.observability.metrics import rpc_duration, rpc_inflight
 from modelyard_kit.rpc import grpc_errors
 from modelyard_kit.rpc.calls import DEFAULT_DEADLINE_S, Caller, caller
+from modelyard_kit.rpc.head import Head, head
 from modelyard_kit.rpc.truncation import truncate
 from modelyard_kit.rpc.validation import validate
 
 logger = logging.getLogger(__name__)
 
 Behavior = Callable[[Any, grpc.ServicerContext], Any]
-Identify = Callable[[str], grants.Grant]
 _MAX_ACTOR_LENGTH = 128
-_READ = {"authorization", "idempotency-key", request_ids.HEADER, "x-modelyard-user", tracing.HEADER}
 _FAULTS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
 """Codes that mark the span of a trace as a failure of the server."""
 _POLLS = {"ListTokenChecks"}
@@ -65,13 +64,11 @@ def wrap(
     kind = GetMessageClass(method.input_type)
     warns = "warnings" in method.output_type.fields_by_name
 
-    def identify(authorization: str) -> grants.Grant:
-        grant = grants.identify(authorization, token, api_tokens)
-        grants.require(grant, method, needed)
-        return grant
+    def require(authorization: str) -> None:
+        grants.require(grants.identify(authorization, token, api_tokens), method, needed)
 
     def unary(data: bytes, context: grpc.ServicerContext) -> Any:
-        with _around(method, identify, context, len(data)) as exchange:
+        with _around(context, len(data)) as exchange:
             if grants.PERMISSION_ONLY in context.invocation_metadata():
                 return b""
             request = _parsed(kind, data)
@@ -83,13 +80,13 @@ def wrap(
             return _serialized(answered, exchange)
 
     def stream(data: bytes, context: grpc.ServicerContext) -> Iterator[Any]:
-        with _around(method, identify, context, len(data)) as exchange:
-            yield from _sent(behavior(_received(kind, data), context), exchange, identify)
+        with _around(context, len(data)) as exchange:
+            yield from _sent(behavior(_received(kind, data), context), exchange, require)
 
     def both_stream(parts: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
-        with _around(method, identify, context, 0) as exchange:
+        with _around(context, 0) as exchange:
             requests = _all_received(kind, parts, exchange)
-            yield from _sent(behavior(requests, context), exchange, identify)
+            yield from _sent(behavior(requests, context), exchange, require)
 
     if method.client_streaming:
         return both_stream
@@ -119,10 +116,12 @@ def _all_received(
         yield _received(kind, data)
 
 
-def _sent(messages: Iterator[Message], exchange: _Exchange, identify: Identify) -> Iterator[bytes]:
+def _sent(
+    messages: Iterator[Message], exchange: _Exchange, require: Callable[[str], None]
+) -> Iterator[bytes]:
     authorization = caller.get().authorization
     for message in messages:
-        identify(authorization)  # the token may expire or be revoked while the stream is open
+        require(authorization)  # the token may expire or be revoked while the stream is open
         yield _serialized(message, exchange)
 
 
@@ -136,65 +135,49 @@ def _serialized(message: Message, exchange: _Exchange) -> bytes:
 class _Exchange:
     """Data about a call for its log line, metrics and span."""
 
-    method: MethodDescriptor
-    request_id: str
+    call: Head
     span: tracing.Span
     received_bytes: int
     sent_bytes: int = 0
-    principal: str = ""
 
 
 @contextmanager
-def _around(
-    method: MethodDescriptor, identify: Identify, context: grpc.ServicerContext, received_bytes: int
-) -> Iterator[_Exchange]:
-    metadata: dict[str, Any] = {
-        key: value for key, value in context.invocation_metadata() if key in _READ
-    }
-    request_id = request_ids.kept_or_new(metadata.get(request_ids.HEADER, ""))
-    service = method.containing_service
-    name = f"{service.full_name}/{method.name}"
+def _around(context: grpc.ServicerContext, received_bytes: int) -> Iterator[_Exchange]:
+    call = head.get()
+    service = call.method.containing_service
+    name = f"{service.full_name}/{call.method.name}"
     attributes = {"rpc.system.name": "grpc", "rpc.method": name}
-    span = tracing.Span(str(metadata.get(tracing.HEADER, "")), name, attributes)
-    exchange = _Exchange(method, request_id, span, received_bytes)
+    span = tracing.Span(call.metadata.get(tracing.HEADER, ""), name, attributes)
+    exchange = _Exchange(call, span, received_bytes)
     inflight = rpc_inflight.labels(service.name)
     inflight.inc()
     started = time.monotonic()
     try:
-        grant = identify(metadata.get("authorization", ""))
-        exchange.principal = grant.name or grant.principal
         # The next call on this thread sets its own.
-        caller.set(_caller(method, grant, metadata, request_id, context, span.traceparent))
+        caller.set(_caller(call, context, span.traceparent))
         yield exchange
     except Exception as error:  # noqa: BLE001 - every failure becomes a status, here and only here
-        if isinstance(error, errors.Unauthenticated | errors.PermissionDenied):
-            _note_denial(method, error, metadata, request_id)
-        _abort(context, error, method, request_id)
+        call.note_denial(error)
+        _abort(context, error, call.method, call.request_id)
     finally:
         inflight.dec()
         _observe(exchange, context, time.monotonic() - started)
 
 
-def _caller(
-    method: MethodDescriptor,
-    grant: grants.Grant,
-    metadata: dict[str, Any],
-    request_id: str,
-    context: grpc.ServicerContext,
-    traceparent: str,
-) -> Caller:
+def _caller(call: Head, context: grpc.ServicerContext, traceparent: str) -> Caller:
     remaining = context.time_remaining()
     # Calls without a deadline report a time far in the future, or None.
     limit = DEFAULT_DEADLINE_S if remaining is None else min(remaining, 3600.0)
+    grant = call.admitted
     return Caller(
-        method=method,
+        method=call.method,
         actor=grant.name
-        or metadata.get("x-modelyard-user", "")[:_MAX_ACTOR_LENGTH]
+        or call.metadata.get("x-modelyard-user", "")[:_MAX_ACTOR_LENGTH]
         or grant.principal,
         grant=grant,
-        request_id=request_id,
-        idempotency_key=metadata.get("idempotency-key", ""),
-        authorization=metadata.get("authorization", ""),
+        request_id=call.request_id,
+        idempotency_key=call.metadata.get("idempotency-key", ""),
+        authorization=call.metadata.get("authorization", ""),
         deadline=time.monotonic() + limit,
         traceparent=traceparent,
     )
@@ -220,37 +203,36 @@ def _abort(
     grpc_errors.abort_internal(context, request_id)
 
 
-def _note_denial(
-    method: MethodDescriptor, error: errors.Error, metadata: dict[str, Any], request_id: str
-) -> None:
-    authz_denied.labels(method.full_name, error.reason).inc()
-    logger.warning(
-        "denied",
-        extra={"method": method.full_name, "reason": error.reason, "request": request_id}
-        | {"token": grants.token_id(metadata.get("authorization", ""))},
-    )
-
-
 def _observe(exchange: _Exchange, context: grpc.ServicerContext, seconds: float) -> None:
     ended = grpc.StatusCode.OK if context.is_active() else grpc.StatusCode.CANCELLED
     code = (context.code() or ended).name  # type: ignore[attr-defined]  # missing from the stubs
-    method = exchange.method
-    service = method.containing_service.name
-    rpc_duration.labels(service, method.name, code).observe(seconds)
+    call = exchange.call
+    method = call.method
+    rpc_duration.labels(method.containing_service.name, method.name, code).observe(seconds)
     exchange.span.end({"rpc.response.status_code": code}, failed=code in _FAULTS)
+    log_call(
+        method,
+        code,
+        seconds,
+        request=call.request_id,
+        trace=exchange.span.trace_id,
+        principal=call.principal,
+        received_bytes=exchange.received_bytes,
+        sent_bytes=exchange.sent_bytes,
+    )
+
+
+def log_call(method: MethodDescriptor, code: str, seconds: float, **fields: object) -> None:
+    """Write the line of a call that has ended."""
     is_quiet = method.name in _POLLS and code == grpc.StatusCode.OK.name
     logger.log(
         logging.DEBUG if is_quiet else logging.INFO,
         "rpc",
         extra={
-            "service": service,
+            "service": method.containing_service.name,
             "method": method.name,
             "code": code,
             "ms": round(seconds * 1000, 1),
-            "request": exchange.request_id,
-            "trace": exchange.span.trace_id,
-            "principal": exchange.principal,
-            "received_bytes": exchange.received_bytes,
-            "sent_bytes": exchange.sent_bytes,
+            **fields,
         },
     )

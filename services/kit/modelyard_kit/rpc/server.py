@@ -7,30 +7,26 @@ each holding threads that the other one needs.
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Any
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from grpc_health.v1 import health_pb2_grpc
 
 from modelyard.api.options.v1.options_pb2 import Permission
 from modelyard_kit import descriptors
 from modelyard_kit.auth.grants import permission_of
 from modelyard_kit.auth.tokens import Tokens
-from modelyard_kit.errors import (
-    InvalidArgument,
-    ResourceExhausted,
-    Unavailable,
-    Unimplemented,
-)
-from modelyard_kit.observability.metrics import rpc_shed, watch_streams
-from modelyard_kit.rpc.admission import RETRY_AFTER_S, Admission, BoundedExecutor
-from modelyard_kit.rpc.health import Health, Readiness
+from modelyard_kit.errors import InvalidArgument, Unavailable, Unimplemented
+from modelyard_kit.observability.metrics import watch_streams
+from modelyard_kit.rpc import health
+from modelyard_kit.rpc.admission import Admission, Door
+from modelyard_kit.rpc.health import Readiness
 from modelyard_kit.rpc.interceptors import wrap
+from modelyard_kit.rpc.places import RETRY_AFTER_S, Places
 from modelyard_kit.tls import ServerTls
 
 _OPTIONS: tuple[tuple[str, int], ...] = (
@@ -52,9 +48,7 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.server_handshake_timeout_ms", 10_000),  # also of connections that send nothing
 )
 _MAX_CONNECTIONS = "grpc.max_allowed_incoming_connections"  # of each port; others are closed
-_HEALTH_THREADS = 2
-_REFUSING_THREADS = 2
-_REFUSED_AT_ONCE = 1024  # gRPC itself refuses calls beyond it, health checks included
+_HEALTH_THREADS = 4
 _STREAMS_END_S = 2.0  # streams poll once a second; one still open then has a client that stalls
 
 
@@ -77,11 +71,10 @@ class RpcServer:
         self.tokens = None if token is None else tokens
         self._credentials = None if tls is None else tls.grpc_credentials()
         self._handlers: list[grpc.GenericRpcHandler] = []
-        self._refusing = ThreadPoolExecutor(_REFUSING_THREADS, thread_name_prefix="refusing")
-        self._pools: list[ThreadPoolExecutor] = [self._refusing]
-        self._limit = _REFUSED_AT_ONCE
+        self._door = Door(token, self.tokens)
+        self._calls: list[Places] = []
+        self._streams: list[Places] = []
         self._closing: list[Callable[[], None]] = []
-        self._open_streams: set[grpc.ServicerContext] = set()
         self._server: grpc.Server | None = None
         self.unbuilt: list[str] = []
         """Full names of the mounted RPCs without an implementation."""
@@ -110,7 +103,8 @@ class RpcServer:
             area: Name that problems are reported under; by default taken from the package.
                 Required for a service that is not of our contract.
             threads: Number of unary calls that run at once; four times as many may be queued.
-            streams: Number of server streams that may be open, each on a thread of its own.
+            streams: Number of server streams that may be open, each on a thread of its own; one
+                caller may have three quarters of them.
             problem: Returns the problem that makes the service not ready, such as a database that
                 cannot be reached, in a sentence; empty if it is ready.
 
@@ -119,25 +113,22 @@ class RpcServer:
                 an unknown method, or the area is missing.
         """
         needed = _needed(service, permissions)
-        self.readiness.add(service.full_name, problem, area)
-        executor = BoundedExecutor(threads, service.name)
-        watching = ThreadPoolExecutor(streams + 1, thread_name_prefix=f"{service.name}-stream")
-        slots = threading.BoundedSemaphore(streams) if streams else None
-        self._pools += [executor, watching]
-        self._limit += executor.capacity + streams + 1
+        calls = Places.of_calls(service.name, threads, self._door.opened)
+        watches = Places.of_streams(service.name, streams, self._door.opened)
+        self._calls.append(calls)
+        self._streams.append(watches)
+        self.readiness.add(service.full_name, problem, area, calls.problem)
         handlers = {}
         for method in service.methods:
             behavior = self._behavior(method, servicer)
             if method.server_streaming:
-                behavior = self._capped(behavior, slots, streams)
-            behavior = self.active.counting(
-                wrap(behavior, method, needed[method.name], self._token, self.tokens), method
-            )
-            behavior.experimental_thread_pool = (  # type: ignore[attr-defined]  # read by grpc
-                watching if method.server_streaming else executor
-            )
+                behavior = self._ending(behavior)
+            behavior = wrap(behavior, method, needed[method], self._token, self.tokens)
+            behavior = self._door.guarding(self.active.counting(behavior, method), method)
+            places = watches if method.server_streaming else calls
+            behavior.experimental_thread_pool = places  # type: ignore[attr-defined]  # read by grpc
             handlers[method.name] = _handler(method, behavior)
-        self._handlers.append(Admission(service.full_name, handlers, executor, self._refusing))
+        self._handlers.append(Admission(self._door, handlers, needed))
 
     def _behavior(self, method: MethodDescriptor, servicer: object) -> Callable[..., Any]:
         behavior = getattr(servicer, method.name, None)
@@ -151,17 +142,8 @@ class RpcServer:
 
         return unimplemented
 
-    def _capped(
-        self, behavior: Callable[..., Any], slots: threading.BoundedSemaphore | None, cap: int
-    ) -> Callable[..., Any]:
+    def _ending(self, behavior: Callable[..., Any]) -> Callable[..., Any]:
         def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-            if slots is None or not slots.acquire(blocking=False):
-                rpc_shed.labels("streams").inc()
-                full = ResourceExhausted(
-                    f"All {cap} streams are in use. Nothing was started; retry.", limit=str(cap)
-                )
-                raise full.after(RETRY_AFTER_S)
-            self._open_streams.add(context)
             watch_streams.inc()
             try:
                 yield from behavior(request, context)
@@ -172,8 +154,6 @@ class RpcServer:
                     raise stopping.after(RETRY_AFTER_S)
             finally:
                 watch_streams.dec()
-                self._open_streams.discard(context)
-                slots.release()
 
         return stream
 
@@ -195,20 +175,27 @@ class RpcServer:
         """
         for address in addresses:
             check_address(address, self._token)
-        server = grpc.server(
-            ThreadPoolExecutor(_HEALTH_THREADS, thread_name_prefix="health"),
-            handlers=self._handlers,
-            options=(*_OPTIONS, (_MAX_CONNECTIONS, descriptors.for_rpc())),
-            maximum_concurrent_rpcs=self._limit,
-        )
-        health = Health(self.readiness)
-        health_pb2_grpc.add_HealthServicer_to_server(health, server)
+        checks = Places.of_calls("health", _HEALTH_THREADS, self._door.opened)
+        self._calls.append(checks)
+        self._handlers.append(self._health())
+        options = (*_OPTIONS, (_MAX_CONNECTIONS, descriptors.for_rpc()))
+        server = grpc.server(checks, handlers=self._handlers, options=options)
         ports = [_bind(server, address, self._credentials) for address in addresses]
         if self.tokens is not None:
             self.tokens.start()
+        self._door.start()
         server.start()
         self._server = server
         return ports
+
+    def _health(self) -> Admission:
+        """Return the handlers of health checks, which need no token and have own places."""
+        behaviors = health.behaviors(self.readiness)
+        handlers = {
+            method.name: _handler(method, self._door.guarding(behavior, method))
+            for method, behavior in behaviors.items()
+        }
+        return Admission(self._door, handlers, dict.fromkeys(behaviors))
 
     def drain(self, grace_s: float) -> None:
         """Refuse new calls, let those in flight end, then close everything.
@@ -221,11 +208,12 @@ class RpcServer:
         if self._server is not None:
             stopped = self._server.stop(grace_s)
             if not stopped.wait(min(_STREAMS_END_S, grace_s)):
-                for context in tuple(self._open_streams):
-                    context.cancel()
+                for call in itertools.chain(*(places.running() for places in self._streams)):
+                    call.cancel()
                 stopped.wait()
-        for pool in self._pools:
-            pool.shutdown(wait=True, cancel_futures=True)
+        for places in self._calls + self._streams:
+            places.shutdown(wait=True, cancel_futures=True)
+        self._door.close()
         if self.tokens is not None:
             self.tokens.close()
         for callback in reversed(self._closing):
@@ -273,15 +261,15 @@ class ActiveCalls:
 
 def _needed(
     service: ServiceDescriptor, permissions: Mapping[str, Permission]
-) -> dict[str, Permission]:
-    """Return the permission of each method by name, after checking that all can be mounted."""
+) -> dict[MethodDescriptor, Permission]:
+    """Return the permission of each method, after checking that all can be mounted."""
     unknown = permissions.keys() - {method.name for method in service.methods}
     if unknown:
         raise ValueError(f"permission for {min(unknown)}, which {service.full_name} does not have")
     for method in service.methods:
         if method.client_streaming and not method.server_streaming:
             raise ValueError(f"{method.full_name} is client streaming only, which is not supported")
-    return {method.name: permission_of(method, permissions) for method in service.methods}
+    return {method: permission_of(method, permissions) for method in service.methods}
 
 
 def check_address(address: str, token: str | None) -> None:

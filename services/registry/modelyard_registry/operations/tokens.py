@@ -13,7 +13,7 @@ from modelyard_kit.db.paging import SortKey
 from modelyard_kit.errors import AlreadyExists, NotFound
 from modelyard_kit.rpc.calls import Call
 from modelyard_registry.models import ApiToken, ApiTokenRevision
-from modelyard_registry.rules.tokens import NewToken, check_expiry, check_scope
+from modelyard_registry.rules.tokens import NewToken, check_expiry, check_name, check_scope
 
 _EXPIRED_INCLUDED_MS = 24 * 60 * 60 * 1000
 
@@ -22,7 +22,8 @@ def create_token(call: Call, new: NewToken) -> ApiToken:
     """Create a token; a repeated call with the same fields returns the same token.
 
     Raises:
-        InvalidArgument: A pattern is not valid, or the expiry is not in the future.
+        InvalidArgument: A pattern is not valid, the name is reserved, or the expiry is not in the
+            future.
         AlreadyExists: Another token has the id or the name; it may be expired or revoked.
     """
     check_scope(new)
@@ -34,6 +35,7 @@ def create_token(call: Call, new: NewToken) -> ApiToken:
                 f"A token with the id {new.id} and other fields already exists.", id=new.id
             )
         return present
+    check_name(new.name)
     check_expiry(new.expires_ms, call.now_ms)
     if call.session.scalar(select(ApiToken.id).where(ApiToken.name == new.name)) is not None:
         raise AlreadyExists(

@@ -6,7 +6,7 @@ from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_kit.clock import Clock
 from modelyard_kit.db.base import Database
 from modelyard_kit.keys import checked_key
-from modelyard_kit.rpc.calls import Call, reads, writes
+from modelyard_kit.rpc.calls import Call, caller, reads, writes
 from modelyard_kit.rpc.fields import given
 from modelyard_tracking import wire
 from modelyard_tracking.models import Run
@@ -38,7 +38,7 @@ class Runs:
             call.session,
             request.experiment_id or "0",
             request.run_name,
-            request.user_id or tags.get(USER_TAG, "") or call.actor,
+            caller.get().grant.name or request.user_id or tags.get(USER_TAG, "") or call.actor,
             request.start_time if request.HasField("start_time") else call.now_ms,
             tags,
             call.now_ms if request.heartbeats else None,
