@@ -192,6 +192,12 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one_serving(
         message = status.json["state_message"]
         assert f"version {version} (not verified) cannot be served" in message
         assert reason in message
+        assert "It is not tried again until the reference changes" in message
+        for _ in range(2):  # each change is looked at after the one before
+            resolved = registry.resolved
+            registry.promote(version)
+            registry.wait_until_resolved(resolved + 1)
+        assert b'swaps_total{outcome="failed"} 1.0' in get(served.port, "/metrics").body
         assert get(served.port, "/health").status == 200
         assert ask(served.port).headers["x-model-version"] == "4"
 
@@ -341,7 +347,7 @@ def test_a_stop_waits_for_the_request_in_flight(
 ) -> None:
     registry.folders = {"1": obedient_model(tmp_path / "model")}
     registry.promote("1")
-    begun, go_on = tmp_path / "begun", tmp_path / "go_on"
+    begun, go_on = tmp_path / "model" / "begun", tmp_path / "model" / "go_on"
     os.mkfifo(begun)
     os.mkfifo(go_on)
     with (
@@ -350,7 +356,7 @@ def test_a_stop_waits_for_the_request_in_flight(
     ):
         row = json.dumps({"instances": [["wait", str(begun), str(go_on)]]}).encode()
         answer = pool.submit(ask, served.port, body=row)
-        begun.read_text()
+        begun.write_text("")
         served.process.terminate()
         go_on.write_text("now")
         assert answer.result().json == {"predictions": ["now"]}
@@ -360,7 +366,7 @@ def test_a_stop_waits_for_the_request_in_flight(
 def test_the_old_version_answers_while_the_new_one_loads_and_one_overtaken_is_never_served(
     registry: FewLineRegistry, address: str, tmp_path: Path
 ) -> None:
-    begun, go_on = tmp_path / "begun", tmp_path / "go_on"
+    begun, go_on = tmp_path / "slow" / "begun", tmp_path / "slow" / "go_on"
     slow = slow_model(tmp_path / "slow", begun, go_on)
     registry.folders = registry.folders | {"8": slow}
     registry.promote("1")
@@ -369,7 +375,7 @@ def test_the_old_version_answers_while_the_new_one_loads_and_one_overtaken_is_ne
         Load(served.port) as load,
     ):
         registry.promote("8")
-        begun.read_text()
+        begun.write_text("")
         load.wait_for(CLIENTS)
         assert get(served.port, "/ping").status == 200
         registry.promote("3")
@@ -382,11 +388,11 @@ def test_the_old_version_answers_while_the_new_one_loads_and_one_overtaken_is_ne
 def test_a_stop_does_not_wait_for_a_version_that_is_being_loaded(
     registry: FewLineRegistry, address: str, tmp_path: Path
 ) -> None:
-    begun = tmp_path / "begun"
-    slow = slow_model(tmp_path / "slow", begun, tmp_path / "go_on")
+    begun = tmp_path / "slow" / "begun"
+    slow = slow_model(tmp_path / "slow", begun, begun.with_name("go_on"))
     registry.folders = registry.folders | {"8": slow}
     registry.promote("1")
     with serving(PRODUCTION, *ALLOWED, MODELYARD_TRACKING_URI=address) as served:
         registry.promote("8")
-        begun.read_text()
+        begun.write_text("")
         assert served.stop() == 0

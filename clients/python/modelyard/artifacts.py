@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from modelyard._artifacts import downloads, manifests, operations
 from modelyard._client.arguments import naming_wrong_types
 from modelyard._client.images import Image
+from modelyard._documents import read_json
 from modelyard._drop_in import missing_attribute
 from modelyard._transport import connections
 from modelyard.client import MlflowClient
@@ -17,6 +17,8 @@ from modelyard.entities import FileInfo
 from modelyard.exceptions import InvalidParameter
 
 __all__ = ["download_artifacts", "list_artifacts", "load_dict", "load_image", "load_text"]
+
+_MAX_VALUES = 5_000_000
 
 __getattr__ = missing_attribute(__name__)
 
@@ -108,7 +110,7 @@ def load_dict(artifact_uri: str) -> Any:
         NotFound: The file does not exist.
     """
     try:
-        return json.loads(load_text(artifact_uri))
+        return read_json(load_text(artifact_uri), max_nodes=_MAX_VALUES)
     except ValueError:
         raise InvalidParameter(f"'{artifact_uri}' is not a JSON file.") from None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from modelyard._artifacts import cache
 from modelyard._artifacts.operations import Owner, download, fetch_model, upload_content
+from modelyard._documents import read_json
 from modelyard._environment import setting
 from modelyard._transport import connections, http, instances, rpc, tls
 
@@ -19,6 +20,7 @@ __all__ = [
     "fetch_model",
     "http",
     "instances",
+    "read_json",
     "rpc",
     "setting",
     "tls",

@@ -17,13 +17,14 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any, TypeVar
 
-from modelyard.internal import http
+from modelyard.internal import http, read_json
 from modelyard.redaction import redacted, redacted_text
 from modelyard_mlflow.source import Unreachable
 
 _TIMEOUT_S = 120.0
 _PROBE_TIMEOUT_S = 20.0
 _MAX_ANSWER_BYTES = 512 << 20
+_MAX_VALUES = 20_000_000
 _PROXY_SCHEME = "mlflow-artifacts:"
 _ATTEMPTS = 4
 _FIRST_BACKOFF_S = 0.5
@@ -137,7 +138,8 @@ class MlflowServer:
 
         try:
             # A change is sent once: after a lost reply its outcome is unknown.
-            found = json.loads(self._trying(ask) if method == "GET" else self._once(ask))
+            answer = self._trying(ask) if method == "GET" else self._once(ask)
+            found = read_json(answer, max_nodes=_MAX_VALUES)
         except ValueError:
             found = None
         if not isinstance(found, dict):
@@ -264,7 +266,7 @@ def _refused(error: urllib.error.HTTPError) -> MlflowRefusal:
     with error:
         text = error.read(65_536).decode("utf-8", "replace")
     try:
-        found = json.loads(text)
+        found = read_json(text)
         code, message = str(found["error_code"]), str(found.get("message", ""))
     except (ValueError, KeyError, TypeError, AttributeError):
         code, message = "", error.reason

@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,8 +21,8 @@ from modelyard.exceptions import ModelyardException
 from modelyard_kit.errors import Error, NotFound, OutOfRange
 from modelyard_serving import metrics
 from modelyard_serving.clients import ModelChange, NoModel, Registry, Resolution
-from modelyard_serving.endpoint import Endpoint, Served, State
-from modelyard_serving.runtime.process import LoadFailed, Process
+from modelyard_serving.endpoint import Endpoint, Identity, Served, State
+from modelyard_serving.runtime.process import Confinement, LoadFailed, Process
 from modelyard_serving.runtime.worker_queue import WorkerQueue
 from modelyard_serving.threads import call_soon, in_thread
 
@@ -32,6 +33,20 @@ _WATCH_PAUSE_S = (0.1, 2.0)
 _FOLLOWED = re.compile(r"models:/+(?P<name>[^/]+?)(/(?!\d+$)[^/]+|@[^/@]+)")
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """A version that cannot be loaded."""
+
+    identity: Identity
+    reason: str
+
+    def is_about(self, identity: Identity) -> bool:
+        """Whether an identity has the same bytes."""
+        if identity.digest:
+            return identity.digest == self.identity.digest
+        return identity == self.identity
 
 
 def followed_name(uri: str) -> str | None:
@@ -52,20 +67,29 @@ class Follower:
         registry: Resolves the reference.
         allow_pickle: Whether pickled models may be loaded.
         timeout_s: Longest time that one prediction may run, in seconds.
+        confinement: Bounds of the workers.
     """
 
     def __init__(
-        self, endpoint: Endpoint, registry: Registry, *, allow_pickle: bool, timeout_s: float
+        self,
+        endpoint: Endpoint,
+        registry: Registry,
+        *,
+        allow_pickle: bool,
+        timeout_s: float,
+        confinement: Confinement,
     ) -> None:
         self._endpoint = endpoint
         self._registry = registry
         self._allow_pickle = allow_pickle
         self._timeout_s = timeout_s
+        self._confinement = confinement
         self._name = followed_name(endpoint.uri)
         self._changed = asyncio.Event()
         self._applied_revision = 0
         self._seen_revision = 0
         self._retiring: set[asyncio.Task[None]] = set()
+        self._failed: _Failed | None = None
         self._stopped = threading.Event()
         self.attempted = asyncio.Event()
         """Set when the first attempt to serve a version has ended, successfully or not."""
@@ -109,6 +133,7 @@ class Follower:
             # A fixed reference is fetched from this reply; most others only confirm the version.
             resolution = await self._resolve(include_downloads=self._name is None)
         except NotFound as error:
+            self._failed = None
             self._report_detached(error.message)
             return self._name is not None
         except (Error, ModelyardException) as error:
@@ -117,19 +142,38 @@ class Follower:
         if resolution.revision < max(self._applied_revision, self._seen_revision):
             return False  # from a registry replica that lags behind
         self._applied_revision = resolution.revision
+        return await self._advance_to(resolution)
+
+    async def _advance_to(self, resolution: Resolution) -> bool:
+        """Bring the endpoint to a version; return whether nothing is left."""
         served = self._endpoint.served
         if served is not None and served.identity == resolution.identity:
             self._endpoint.report(State.SERVING)
             return True
+        if self._failed is not None and self._failed.is_about(resolution.identity):
+            self._report_failed(self._failed.reason)
+            return True
+        self._failed = None
         try:
             new = await self._load(resolution)
         except (Error, ModelyardException, LoadFailed, OSError) as error:
-            metrics.swaps.labels("failed").inc()
-            self._report_failed(f"{resolution.identity} cannot be served: {_reason(error)}")
-            if isinstance(error, NoModel) and not self.attempted.is_set():
-                self.no_model = error.message
-            return isinstance(error, NoModel)  # until the reference changes
+            return self._on_failure(resolution.identity, error)
         return await self._activate(new)
+
+    def _on_failure(self, identity: Identity, error: Exception) -> bool:
+        """Report why a version cannot be served; return whether it is not tried again."""
+        metrics.swaps.labels("failed").inc()
+        reason = f"{identity} cannot be served: {_reason(error)}"
+        if isinstance(error, NoModel) and not self.attempted.is_set():
+            self.no_model = error.message
+        is_final = isinstance(error, NoModel) or (
+            isinstance(error, LoadFailed) and not error.may_pass
+        )
+        if is_final:
+            reason += " It is not tried again until the reference changes or this process restarts."
+            self._failed = _Failed(identity, reason)
+        self._report_failed(reason)
+        return is_final
 
     async def _resolve(self, *, include_downloads: bool) -> Resolution:
         resolve = partial(self._registry.resolve, self._endpoint.uri)
@@ -138,11 +182,15 @@ class Follower:
     async def _load(self, resolution: Resolution) -> Served:
         """Load a version in a new worker and warm it."""
         began_s = time.monotonic()
-        scratch = Path(tempfile.mkdtemp(prefix="modelyard-serving-"))
+        scratch = Path(tempfile.mkdtemp(prefix="model-", dir=self._confinement.scratch))
         try:
             folder = await in_thread(partial(self._registry.fetch, resolution, scratch))
             start = partial(
-                Process.start, folder, allow_pickle=self._allow_pickle, timeout_s=LOAD_TIMEOUT_S
+                Process.start,
+                folder,
+                allow_pickle=self._allow_pickle,
+                timeout_s=LOAD_TIMEOUT_S,
+                confinement=self._confinement,
             )
             queue = WorkerQueue(await start(), start, self._timeout_s)
             metrics.model_load.observe(time.monotonic() - began_s)

@@ -17,6 +17,7 @@ import pandas as pd
 
 from modelyard.models import ModelSignature
 from modelyard_kit.errors import InvalidArgument
+from modelyard_serving import cells
 from modelyard_serving.media import CSV
 
 _FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -64,8 +65,8 @@ def parse_json(body: bytes) -> tuple[Any, dict[str, Any]]:
         dict of lists by name: arrays get their type from the signature.
 
     Raises:
-        InvalidArgument: The body is not JSON, does not have exactly one input field, has no rows,
-            or the field does not have the form that its name requires.
+        InvalidArgument: The body is not JSON, does not have exactly one input field, has no rows or
+            too many cells, or the field does not have the form that its name requires.
     """
     try:
         document = orjson.loads(body)
@@ -102,6 +103,7 @@ def _dataframe_split(value: Any) -> pd.DataFrame:
     if not rows:
         raise InvalidArgument("The input has no rows.")
     width = len(rows[0] if columns is None else columns)
+    cells.check_table(len(rows), width)
     odd = next((number for number, row in enumerate(rows) if len(row) != width), None)
     if odd is not None:
         raise _no_frame("split", f"row {odd} of data has {len(rows[odd])} values, expected {width}")
@@ -124,6 +126,7 @@ def _dataframe_records(value: Any) -> pd.DataFrame:
         raise _no_frame("records", f"record {odd} is {_kind(value[odd])}, expected a dictionary")
     if not value:
         raise InvalidArgument("The input has no rows.")
+    cells.check_records(value)
     return pd.DataFrame(value)
 
 
@@ -139,6 +142,7 @@ def _instances(value: Any) -> Any:
     names = records[0].keys()
     if len(records) < len(value) or any(record.keys() != names for record in records):
         raise InvalidArgument("instances must all be rows, or all records of the same names.")
+    cells.check_table(len(records), len(names))
     return {
         name: _regular(f"instances ({name!r})", [record[name] for record in records])
         for name in names
@@ -150,6 +154,7 @@ def _inputs(value: Any) -> Any:
     if isinstance(value, dict):
         if not value:
             raise InvalidArgument("inputs must not be empty.")
+        cells.check_table(1, len(value))
         return {
             name: _regular(f"inputs ({name!r})", tensor if isinstance(tensor, list) else [tensor])
             for name, tensor in value.items()
@@ -159,11 +164,13 @@ def _inputs(value: Any) -> Any:
     if not value:
         raise InvalidArgument("The input has no rows.")
     if all(isinstance(row, dict) for row in value):
+        cells.check_records(value)
         return pd.DataFrame(value)
     return _regular("inputs", value)
 
 
 def _regular(field: str, tensor: list[Any]) -> list[Any]:
+    cells.check_tensor(tensor)
     try:
         np.asarray(tensor)
     except ValueError:
@@ -187,10 +194,11 @@ def parse_csv(body: bytes, signature: ModelSignature | None) -> pd.DataFrame:
     """Return the table of a CSV body, whose first line names the columns.
 
     Raises:
-        InvalidArgument: The body is not UTF-8, not CSV, or has no rows.
+        InvalidArgument: The body is not UTF-8, not CSV, has no rows or too many cells.
     """
     try:
         text = body.decode("utf-8-sig")
+        cells.check_csv(text)
         frame = pd.read_csv(io.StringIO(text), dtype=_text_columns(signature))
     except UnicodeDecodeError as error:
         raise InvalidArgument(f"The CSV input must be UTF-8; byte {error.start} is not.") from None

@@ -69,6 +69,10 @@ class FewLineRegistry:
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.watched_from) >= times, timeout=30)
 
+    def wait_until_resolved(self, times: int) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.resolved >= times, timeout=30)
+
     def ResolveModel(
         self, request: registry_pb2.ResolveModelRequest, _: grpc.ServicerContext
     ) -> registry_pb2.ResolveModelResponse:
@@ -174,7 +178,7 @@ def obedient_model(folder: Path) -> Path:
         if word == "hang":
             clock.sleep(600)
         if word == "wait":
-            with open(rows[0][1], "w"):  # noqa: PTH123 - two pipes: it has begun, it may go on
+            with open(rows[0][1]):  # noqa: PTH123 - two pipes: it has begun, it may go on
                 pass
             with open(rows[0][2]) as told:  # noqa: PTH123
                 return [told.read()]
@@ -191,16 +195,17 @@ def obedient_model(folder: Path) -> Path:
 
 
 def slow_model(folder: Path, begun: Path, go_on: Path) -> Path:
-    """Write a pickled model that, during its load, opens one pipe and waits for the other."""
-    os.mkfifo(begun)
-    os.mkfifo(go_on)
+    """Write a pickled model that, during its load, opens one pipe and waits for the other.
+
+    It may open both to read only, and in its own folder.
+    """
 
     class Slow(modelyard.pyfunc.PythonModel):
         def __init__(self, pipes: tuple[str, str]) -> None:
             self.pipes = pipes
 
         def load_context(self, context: modelyard.pyfunc.PythonModelContext) -> None:
-            with open(self.pipes[0], "w"):  # noqa: PTH123
+            with open(self.pipes[0]):  # noqa: PTH123
                 pass
             with open(self.pipes[1]) as told:  # noqa: PTH123
                 told.read()
@@ -209,6 +214,8 @@ def slow_model(folder: Path, begun: Path, go_on: Path) -> Path:
             return ["slow"]
 
     modelyard.pyfunc.save_model(folder, python_model=Slow((str(begun), str(go_on))))
+    os.mkfifo(begun)
+    os.mkfifo(go_on)
     return folder
 
 

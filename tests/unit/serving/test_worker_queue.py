@@ -18,6 +18,7 @@ from tests.support.platforms.serving_parts import (
     obedient_model,
 )
 
+import modelyard.pyfunc
 from modelyard_kit.errors import DeadlineExceeded, InvalidArgument, Unavailable
 from modelyard_serving.runtime.process import LoadFailed, ModelFailed, Process, Request
 from modelyard_serving.runtime.worker_queue import WorkerQueue
@@ -228,6 +229,25 @@ def test_a_damaged_model_is_refused_in_one_line(tmp_path: Path) -> None:
             await Process.start(folder, allow_pickle=False, timeout_s=LOAD_S)
         assert str(tmp_path) not in str(refused.value)
         assert "\n" not in str(refused.value)
+        assert not refused.value.may_pass
+
+    run(scenario)
+
+
+def test_a_load_that_another_process_kills_may_pass_the_next_time(tmp_path: Path) -> None:
+    class Killed(modelyard.pyfunc.PythonModel):
+        def load_context(self, context: modelyard.pyfunc.PythonModelContext) -> None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+            return model_input
+
+    modelyard.pyfunc.save_model(tmp_path / "model", python_model=Killed())
+
+    async def scenario() -> None:
+        with pytest.raises(LoadFailed, match="was killed by SIGKILL while loading it") as failed:
+            await Process.start(tmp_path / "model", allow_pickle=True, timeout_s=LOAD_S)
+        assert failed.value.may_pass
 
     run(scenario)
 

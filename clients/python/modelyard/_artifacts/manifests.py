@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from modelyard._artifacts.objects import File, Object
 from modelyard._artifacts.transfer import Links
+from modelyard._documents import read_json
 from modelyard._transport import connections, rpc
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard.entities import FileInfo
 from modelyard.exceptions import DataLoss, NotFound
 
 _DEADLINE_S = 60.0
+_MAX_VALUES = 5_000_000  # of 100,000 files in parts
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -96,7 +97,7 @@ def files_of(manifest: bytes, digest: str, uri: str) -> Iterator[File]:
     """
     if hashlib.sha256(manifest).hexdigest() != digest:
         raise DataLoss(f"The manifest of {uri} does not match its digest sha256:{digest}.")
-    for file in json.loads(manifest)["files"]:
+    for file in read_json(manifest, max_nodes=_MAX_VALUES)["files"]:
         objects = file.get("parts") or [file]
         yield File(
             checked_path(file["path"]),

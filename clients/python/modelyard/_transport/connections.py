@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelyard import _environment, _settings
+from modelyard._documents import read_json
 from modelyard._environment import export, setting
 from modelyard.exceptions import InvalidParameter, ModelyardException, Unavailable
 from modelyard.redaction import redacted, redacted_text
@@ -332,7 +333,7 @@ def _discover(
         request.add_unredirected_header("Authorization", basic(known.user, known.token))
     try:
         with open_url(request, timeout_s=timeout_s) as reply:
-            document = json.loads(reply.read(_MAX_DISCOVERY_BYTES))
+            document = read_json(reply.read(_MAX_DISCOVERY_BYTES))
         return targets_of(document["grpc"], parts)
     except urllib.error.HTTPError as error:
         with error:

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from modelyard._documents import Unreadable, read_file, read_yaml
 from modelyard.exceptions import InvalidParameter, ModelyardException, NotFound
 from modelyard.models import _foreign
 from modelyard.models._pickles import needs_module
 from modelyard.models._quote import quote
 
 _CODE_FOLDER = "code"
+_MAX_SETTINGS_BYTES = 4 * 2**20
 
 
 @dataclass
@@ -83,11 +85,14 @@ class ModelConfig:
 
 
 def _read_settings(file: Path) -> dict[str, Any]:
-    import yaml
-
     if not file.is_file():
         raise NotFound(f"The settings file {str(file)!r} does not exist.")
-    read = yaml.safe_load(file.read_text(encoding="utf-8"))
+    try:
+        read = read_yaml(read_file(file, _MAX_SETTINGS_BYTES))
+    except Unreadable as unreadable:
+        raise InvalidParameter(
+            f"The settings in {str(file)!r} cannot be read: {unreadable}."
+        ) from unreadable
     if not isinstance(read, dict):
         raise InvalidParameter(f"The settings in {str(file)!r} are not a YAML mapping.")
     return read

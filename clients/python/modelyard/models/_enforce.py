@@ -6,6 +6,7 @@ Messages name columns and types, never values: the input may be personal data.
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -166,7 +167,8 @@ def _by_name(frame: Any, schema: Schema, *, keep_labels: bool) -> Any:
     """
     names, required = schema.input_names(), schema.required_input_names()
     texts = [str(label) for label in frame.columns]
-    twice = sorted({text for text in texts if text in names and texts.count(text) > 1})
+    counts = Counter(texts)
+    twice = sorted(name for name in {*names} if counts[name] > 1)
     if twice:
         raise invalid(f"The input has several columns of the name {_list(twice)}.")
     if texts == list(frame.columns) or (is_numbered(frame) and not {*names} <= {*texts}):

@@ -8,10 +8,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from modelyard._documents import Unreadable, read_file, read_yaml
 from modelyard.exceptions import InvalidParameter
 
 # Keys and names of the two kinds of environment file in an MLmodel file.
 ENVIRONMENT_FILES = {"conda": "conda.yaml", "virtualenv": "python_env.yaml"}
+_MAX_BYTES = 4 * 2**20
 _BUILD_PACKAGES = ("pip", "setuptools", "wheel")
 
 
@@ -77,11 +79,14 @@ def _conda(requirements: Sequence[str]) -> dict[str, Any]:
 
 
 def _read_conda(conda_env: dict[str, Any] | str) -> dict[str, Any]:
-    import yaml
-
     read = conda_env
     if isinstance(conda_env, str):
-        read = yaml.safe_load(Path(conda_env).read_text(encoding="utf-8"))
+        try:
+            read = read_yaml(read_file(Path(conda_env), _MAX_BYTES))
+        except Unreadable as unreadable:
+            raise InvalidParameter(
+                f"The file {conda_env!r} cannot be read: {unreadable}."
+            ) from unreadable
     if not isinstance(read, dict):
         raise InvalidParameter("conda_env must be a mapping or a YAML file that holds one.")
     return read

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from modelyard._documents import read_file, read_json
 from modelyard.exceptions import InvalidParameter
 from modelyard.models._cast import null_as_nan
 
 _EXAMPLE = "input_example.json"
 _SERVING_EXAMPLE = "serving_input_example.json"
 _MAX_BYTES = 64 * 2**20
+_MAX_VALUES = 5_000_000  # of a table with 100 columns, 50,000 rows
 _WITH_PARAMS = 2
 
 
@@ -57,7 +59,7 @@ def read_served(folder: Path) -> Any:
     """Return the input of `serving_input_example.json` as serving reads it."""
     import pandas as pd
 
-    body = json.loads((folder / _SERVING_EXAMPLE).read_text(encoding="utf-8"))
+    body = _read_file(folder / _SERVING_EXAMPLE)
     if "dataframe_split" in body:
         return pd.DataFrame(
             body["dataframe_split"]["data"], columns=body["dataframe_split"]["columns"]
@@ -139,10 +141,14 @@ def read_example(folder: Path, info: dict[str, Any] | None) -> Any:
     if info is None or not file.is_file() or file.stat().st_size > _MAX_BYTES:
         return None
     try:
-        stored = json.loads(file.read_text(encoding="utf-8"))
+        stored = _read_file(file)
         return _read(stored["inputs"] if info.get("params") else stored, str(info.get("type")))
     except (ValueError, KeyError, TypeError, AttributeError) as damaged:
         raise InvalidParameter("The model's input example is damaged.") from damaged
+
+
+def _read_file(file: Path) -> Any:
+    return read_json(read_file(file, _MAX_BYTES), max_nodes=_MAX_VALUES)
 
 
 def _read(stored: Any, kind: str) -> Any:

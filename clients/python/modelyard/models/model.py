@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from modelyard._documents import Unreadable, read_file, read_yaml
 from modelyard.exceptions import InvalidParameter, NotFound
 from modelyard.models.signature import ModelSignature
 
@@ -139,18 +140,14 @@ class Model:
             NotFound: The file does not exist.
             InvalidParameter: The file is not a valid MLmodel file.
         """
-        import yaml
-
         file = Path(path)
         file = file / MLMODEL_FILE_NAME if file.is_dir() else file
         if not file.is_file():
             raise NotFound("The folder is not a model: it has no MLmodel file.")
-        if file.stat().st_size > _MAX_BYTES:
-            raise _malformed(f"it has {file.stat().st_size} bytes, at most {_MAX_BYTES} are read")
         try:
-            read = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as broken:
-            raise _malformed("it is not YAML") from broken
+            read = read_yaml(read_file(file, _MAX_BYTES))
+        except Unreadable as unreadable:
+            raise _malformed(str(unreadable)) from unreadable
         if not isinstance(read, dict) or not isinstance(read.get("flavors"), dict):
             raise _malformed("it lists no flavors")
         return cls.from_dict(read)

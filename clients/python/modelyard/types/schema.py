@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from modelyard._documents import read_json
 from modelyard.exceptions import InvalidParameter
+
+_MAX_VALUES = 500_000  # of a signature of 100,000 columns
 
 
 class DataType(StrEnum):
@@ -282,7 +286,9 @@ class Schema:
             InvalidParameter: `text` is not a schema.
         """
         try:
-            return cls([_spec_from_dict(described) for described in json.loads(text)])
+            return cls(
+                [_spec_from_dict(described) for described in read_json(text, max_nodes=_MAX_VALUES)]
+            )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as malformed:
             raise InvalidParameter(
                 "The model's signature is malformed: expected a JSON list of columns "
@@ -299,7 +305,7 @@ def _check_uniform(specs: tuple[ColSpec | TensorSpec, ...]) -> None:
     if any(unnamed) and len(specs) > 1 and isinstance(specs[0], TensorSpec):
         raise InvalidParameter(f"A schema of {len(specs)} tensors must name each.")
     names = [spec.name for spec in specs if spec.name is not None]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise InvalidParameter(f"Column names must be unique; named twice: {', '.join(twice)}.")
 
@@ -370,8 +376,13 @@ class ParamSchema:
             InvalidParameter: `text` is not a list of parameters.
         """
         try:
-            return cls(tuple(_param_from_dict(described) for described in json.loads(text)))
-        except (ValueError, KeyError, TypeError, AttributeError) as malformed:
+            return cls(
+                tuple(
+                    _param_from_dict(described)
+                    for described in read_json(text, max_nodes=_MAX_VALUES)
+                )
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as malformed:
             raise InvalidParameter(
                 "The parameters of the model's signature are malformed: expected a JSON list of "
                 '{"name", "type", "default", "shape"}.'

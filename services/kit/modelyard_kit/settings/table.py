@@ -341,6 +341,12 @@ class ModelServerSettings(SecretTokenSettings):
         check=checks.between(0.001, 3600),
     )
     serving_monitoring: str = _monitoring()
+    serving_memory_bytes: int = setting(
+        "memory that a model's process may have",
+        default=0,
+        shown="three quarters of the machine's or container's",
+        check=checks.between(0, 1 << 50),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

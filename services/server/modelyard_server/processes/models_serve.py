@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from modelyard.command_line import Parser
 from modelyard.exceptions import ModelyardException
-from modelyard.internal import connections
+from modelyard.internal import connections, instances
 from modelyard_kit.auth import grants
 from modelyard_kit.errors import Error, InvalidArgument
 from modelyard_kit.http import hosts
@@ -29,14 +31,19 @@ from modelyard_kit.rpc.server import check_address
 from modelyard_kit.settings.checks import MAX_PORT, split_address
 from modelyard_kit.settings.declarations import add_flags, load, refuse_unknown
 from modelyard_kit.settings.table import KNOWN_VARIABLES, ModelServerSettings
+from modelyard_serving import scratch
 from modelyard_serving.callers import Callers
 from modelyard_serving.clients import Registry
 from modelyard_serving.endpoint import Endpoint
 from modelyard_serving.following import Follower
 from modelyard_serving.http import App
+from modelyard_serving.runtime import bytecode, limits, sandbox
+from modelyard_serving.runtime.process import Confinement, environment
 
 _DRAIN_MARGIN_S = 5.0
 _MONITORING = "MODELYARD_SERVING_MONITORING"
+
+_log = logging.getLogger(__name__)
 
 
 def run(argv: list[str]) -> int:
@@ -54,8 +61,15 @@ def run(argv: list[str]) -> int:
         return _complain(error.message, 2)
     try:
         listener = listen(arguments.host, arguments.port)
-        with listener, tracing.exported("modelyard-endpoint", os.environ):
-            no_model = asyncio.run(_serve(arguments, settings, token, listener))
+        sandbox.hide()
+        _log.info("workers are confined by %s", sandbox.in_force() or "limits: no Landlock here")
+        with (
+            listener,
+            tracing.exported("modelyard-endpoint", os.environ),
+            scratch.folder() as folder,
+        ):
+            confinement = _confinement(settings, folder)
+            no_model = asyncio.run(_serve(arguments, settings, token, listener, confinement))
     except Error as error:
         return _complain(error.message, 1)
     return _complain(no_model, 1) if no_model else 0
@@ -94,8 +108,8 @@ def _parser() -> Parser:
     )
     # The token is not a flag: the SDK reads it from the environment.
     flags = (
-        *("log_level", "log_format"),
-        *("serving_max_body_bytes", "serving_timeout_s", "serving_monitoring"),
+        *("log_level", "log_format", "serving_monitoring"),
+        *("serving_max_body_bytes", "serving_timeout_s", "serving_memory_bytes"),
     )
     add_flags(parser, ModelServerSettings, "serving", only=flags)
     return parser
@@ -143,18 +157,34 @@ def _strong(token: str, source: str) -> str:
     return token
 
 
+def _confinement(settings: ModelServerSettings, folder: Path) -> Confinement:
+    """Return the bounds of the workers, whose temporary files are in a folder."""
+    closed = []
+    with suppress(ModelyardException):  # the user has no home
+        closed.append(instances.home())
+    if settings.token_file is not None:
+        closed.append(settings.token_file)
+    memory_bytes = settings.serving_memory_bytes or limits.default_memory_bytes()
+    return Confinement(memory_bytes, tuple(closed), folder)
+
+
 async def _serve(
     arguments: argparse.Namespace,
     settings: ModelServerSettings,
     token: str | None,
     listener: socket.socket,
+    confinement: Confinement,
 ) -> str:
     """Serve until a signal; return the reason if the reference names no model at the start."""
     timeout_s = settings.serving_timeout_s
     endpoint = Endpoint(arguments.model_uri)
     registry = Registry(token, allow_unverified=arguments.allow_unverified)
     follower = Follower(
-        endpoint, registry, allow_pickle=arguments.allow_pickle, timeout_s=timeout_s
+        endpoint,
+        registry,
+        allow_pickle=arguments.allow_pickle,
+        timeout_s=timeout_s,
+        confinement=confinement,
     )
     app = App(
         endpoint,
@@ -173,7 +203,7 @@ async def _serve(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, drain)
-    following = asyncio.create_task(follower.run())
+    following = asyncio.create_task(_follow(follower))
 
     def stop_without_model(_: asyncio.Task[None]) -> None:
         server.should_exit = server.should_exit or bool(follower.no_model)
@@ -204,6 +234,11 @@ def _monitored(address: str, app: App) -> Iterator[None]:
         yield
     finally:
         monitoring.close()
+
+
+async def _follow(follower: Follower) -> None:
+    await bytecode.write(environment())
+    await follower.run()
 
 
 async def _announce(endpoint: Endpoint, follower: Follower, url: str) -> None:

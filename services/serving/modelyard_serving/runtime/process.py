@@ -3,31 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import shutil
 import signal
 import socket
 import sys
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from modelyard_kit.errors import Error, InvalidArgument
 from modelyard_kit.observability import logs
-from modelyard_serving.runtime import framing
+from modelyard_serving.runtime import framing, limits
 
-_INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+_INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "PYTHONUNBUFFERED": "1",
+    "JOBLIB_MULTIPROCESSING": "0",  # it would warn that it cannot share memory
 }
 _STOP_S = 5.0
 _BUFFER_BYTES = 1 << 20
 
 
 class LoadFailed(Exception):
-    """The model in a folder cannot be served; the message is the reason, in one line."""
+    """The model in a folder cannot be served; the message is the reason, in one line.
+
+    Attributes:
+        may_pass: Whether the same files may load at another time.
+    """
+
+    def __init__(self, message: str, *, may_pass: bool = False) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
 
 
 class Died(Exception):
@@ -55,6 +67,31 @@ class Request:
     request_id: str
 
 
+@dataclass(frozen=True)
+class Confinement:
+    """The bounds of a worker.
+
+    Attributes:
+        memory_bytes: Memory of its own that a worker may have.
+        closed: Files and folders that it must not open: the home and the token file.
+        scratch: Folder that temporary folders of workers are made in; None for the system's.
+    """
+
+    memory_bytes: int = field(default_factory=limits.default_memory_bytes)
+    closed: tuple[Path, ...] = ()
+    scratch: Path | None = None
+
+    def options(self, folder: Path, *, has_network: bool) -> str:
+        """Return the argument of the worker's program."""
+        chosen = {
+            "folder": str(folder.resolve()),
+            "closed": [str(path.resolve()) for path in self.closed],
+            "memory_bytes": self.memory_bytes,
+            "has_network": has_network,
+        }
+        return json.dumps(chosen)
+
+
 class Process:
     """A model loaded in a process of its own, which handles one request at a time."""
 
@@ -63,75 +100,113 @@ class Process:
         child: asyncio.subprocess.Process,
         incoming: asyncio.StreamReader,
         outgoing: asyncio.StreamWriter,
+        temporary: Path,
     ) -> None:
         self._child = child
         self._incoming = incoming
         self._outgoing = outgoing
+        self._temporary = temporary
 
     @classmethod
-    async def start(cls, folder: Path, *, allow_pickle: bool, timeout_s: float) -> Self:
+    async def start(
+        cls,
+        folder: Path,
+        *,
+        allow_pickle: bool,
+        timeout_s: float,
+        confinement: Confinement | None = None,
+    ) -> Self:
         """Start a worker and wait until its model is loaded and warm.
 
         Args:
             folder: Model folder, whose bytes are verified.
             allow_pickle: Whether a pickled model, which can run any code, may be loaded.
+                It may use the network, too.
             timeout_s: Longest time that loading may take, in seconds.
+            confinement: Bounds of the worker.
 
         Raises:
-            LoadFailed: The model is refused, fails, or takes too long.
+            LoadFailed: The model is refused, fails, takes too long or too much memory.
         """
+        bounds = confinement or Confinement()
         try:
-            process = await cls._spawn()
+            options = bounds.options(folder, has_network=allow_pickle)
+            process = await cls._spawn(options, bounds.scratch)
         except OSError as error:
-            raise LoadFailed(f"no process can be started ({error.strerror})") from error
+            raise LoadFailed(
+                f"no process can be started ({error.strerror})", may_pass=True
+            ) from error
         try:
             async with asyncio.timeout(timeout_s):
-                await process.load(folder, allow_pickle=allow_pickle)
+                await process.load(folder, allow_pickle=allow_pickle, timeout_s=timeout_s)
         except BaseException as error:
             process.kill()
             await process.wait()
             if isinstance(error, TimeoutError):
                 raise LoadFailed(f"it did not load within {timeout_s:g} s") from None
             if isinstance(error, Died):
-                raise LoadFailed(f"its process {process.ending} while loading it") from None
+                # The kernel kills the largest process when memory is short.
+                raise LoadFailed(
+                    f"its process {process.ending} while loading it", may_pass=process.was_killed
+                ) from None
             raise
         return process
 
     @classmethod
-    async def _spawn(cls) -> Self:
+    async def _spawn(cls, options: str, scratch: Path | None) -> Self:
+        temporary = Path(tempfile.mkdtemp(prefix="modelyard-worker-", dir=scratch))
+        try:
+            return await cls._spawn_in(temporary, options)
+        except BaseException:
+            shutil.rmtree(temporary)
+            raise
+
+    @classmethod
+    async def _spawn_in(cls, temporary: Path, options: str) -> Self:
         ours, theirs = socket.socketpair()
-        arguments = (str(theirs.fileno()), logs.chosen_format())
+        arguments = (str(theirs.fileno()), logs.chosen_format(), options)
         with theirs:
             child = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "modelyard_serving.runtime.worker", *arguments),
+                # -P: modules of the present folder are not the model's.
+                *(sys.executable, "-P", "-m", "modelyard_serving.runtime.worker", *arguments),
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=2,  # output of the model must not mix with replies
-                env=_environment(),
+                env=environment() | {"TMPDIR": str(temporary)},
                 start_new_session=True,  # a Ctrl-C is for the endpoint, also while a worker imports
             )
-        return cls(child, *await asyncio.open_connection(sock=ours, limit=_BUFFER_BYTES))
+        connection = await asyncio.open_connection(sock=ours, limit=_BUFFER_BYTES)
+        return cls(child, *connection, temporary)
 
-    async def load(self, folder: Path, *, allow_pickle: bool) -> None:
+    async def load(self, folder: Path, *, allow_pickle: bool, timeout_s: float) -> None:
         """Load the model; `start` calls this first.
 
         Raises:
             LoadFailed: The model is refused or fails.
             Died: The process ended.
         """
-        reply, _ = await self._exchange({"folder": str(folder), "allow_pickle": allow_pickle})
+        header = {"folder": str(folder), "allow_pickle": allow_pickle, "cpu_s": timeout_s}
+        reply, _ = await self._exchange(header)
         if reply.get("status") != "ok":
             raise LoadFailed(str(reply.get("message")))
 
-    async def ask(self, request: Request) -> bytes:
+    async def ask(self, request: Request, timeout_s: float) -> bytes:
         """Return the JSON answer to a request.
+
+        Args:
+            request: The request.
+            timeout_s: Time after which the caller kills the worker, in seconds.
 
         Raises:
             InvalidArgument: The input does not fit the model.
             ModelFailed: The model raised an exception.
             Died: The process ended before it answered.
         """
-        header = {"media_type": request.media_type, "request_id": request.request_id}
+        header: dict[str, Any] = {
+            "media_type": request.media_type,
+            "request_id": request.request_id,
+        }
+        header |= {"cpu_s": timeout_s}
         reply, answer = await self._exchange(header, request.body)
         if reply.get("status") == "ok":
             return answer
@@ -159,9 +234,15 @@ class Process:
             return "closed its connection"
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
 
+    @property
+    def was_killed(self) -> bool:
+        """Whether another process, or the kernel, killed it."""
+        return self._child.returncode == -signal.SIGKILL
+
     async def wait(self) -> None:
-        """Wait until the process has ended."""
+        """Wait until the process has ended, and remove its temporary files."""
         await self._child.wait()
+        shutil.rmtree(self._temporary, ignore_errors=True)
 
     def kill(self) -> None:
         """Kill the process."""
@@ -174,12 +255,12 @@ class Process:
         self._outgoing.close()
         try:
             async with asyncio.timeout(_STOP_S):
-                await self._child.wait()
+                await self.wait()
         except TimeoutError:
             self.kill()
-            await self._child.wait()
+            await self.wait()
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Return the environment of a worker, without credentials and settings."""
     return _ENVIRONMENT | {name: os.environ[name] for name in _INHERITED if name in os.environ}

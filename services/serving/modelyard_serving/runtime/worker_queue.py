@@ -121,7 +121,7 @@ class WorkerQueue:
         """Answer one request; return False if the worker did not survive it."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                answer = await process.ask(job.request)
+                answer = await process.ask(job.request, self._timeout_s)
         except Error as error:
             job.fail(error)
         except Died:

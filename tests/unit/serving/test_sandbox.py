@@ -1,0 +1,193 @@
+"""What a worker can open, reach and use."""
+
+import asyncio
+import json
+import json.scanner
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import modelyard.pyfunc
+from modelyard_serving import scratch
+from modelyard_serving.runtime import landlock, limits
+from modelyard_serving.runtime.process import Confinement, Died, ModelFailed, Process, Request
+
+LOAD_S = 60.0
+NEEDS_LANDLOCK = pytest.mark.skipif(not landlock.version(), reason="the kernel has no Landlock")
+# Prints the outcome of each attempt in the sandbox of a model that is no pickle.
+PROGRAM = """
+import json, os, socket, sys, tempfile
+from pathlib import Path
+from modelyard_serving.runtime import sandbox
+folder, home, port = sys.argv[1:4]
+sandbox.enter(Path(folder), [Path(home)], has_network=False)
+def outcome(attempt):
+    try:
+        attempt()
+    except OSError as refused:
+        return type(refused).__name__
+    return "done"
+parent = os.getppid()
+reads = [f"/proc/{parent}/{name}" for name in ("environ", "mem", "maps", "cmdline", "fd/0")]
+reads += [home + "/token", home + "/../beside", folder + "/MLmodel", "/etc/shadow"]
+reads.append("/proc/self/root" + home + "/token")
+tries = {path: outcome(lambda: open(path, "rb").close()) for path in reads}
+tries["list home"] = outcome(lambda: os.listdir(home))
+tries["write model"] = outcome(lambda: open(folder + "/new", "w"))
+tries["remove model"] = outcome(lambda: os.remove(folder + "/MLmodel"))
+tries["link"] = outcome(lambda: os.symlink(home, tempfile.gettempdir() + "/link") or open(tempfile.gettempdir() + "/link/token"))
+tries["temporary"] = outcome(lambda: tempfile.NamedTemporaryFile().close())
+tries["connect"] = outcome(lambda: socket.create_connection(("127.0.0.1", int(port))))
+tries["listen"] = outcome(lambda: socket.create_server(("127.0.0.1", 0)))
+tries["signal"] = outcome(lambda: os.kill(parent, 0))
+import sklearn.linear_model
+print(json.dumps(tries))
+"""
+
+
+@pytest.fixture(scope="module")
+def listener() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as opened:
+        yield opened.getsockname()[1]
+
+
+@NEEDS_LANDLOCK
+def test_a_model_that_is_no_pickle_reads_its_own_folder_and_reaches_nothing_else(
+    tmp_path: Path, listener: int
+) -> None:
+    for name in ("home", "model", "temporary"):
+        (tmp_path / name).mkdir()
+    home, model = tmp_path / "home", tmp_path / "model"
+    for file in (home / "token", tmp_path / "beside", model / "MLmodel"):
+        file.write_text("secret")
+    ran = subprocess.run(
+        [sys.executable, "-P", "-c", PROGRAM, str(model), str(home), str(listener)],
+        stdout=subprocess.PIPE,
+        env={"TMPDIR": str(tmp_path / "temporary")},
+        check=True,
+    )
+    tries = json.loads(ran.stdout)
+    allowed = {f"{model}/MLmodel", "temporary"}
+    assert {name: tries.pop(name) for name in allowed} == dict.fromkeys(allowed, "done")
+    assert len(tries) == 16
+    assert set(tries.values()) == {"PermissionError"}, tries
+
+
+def run(words: list[tuple[Any, ...]], folder: Path, confinement: Confinement) -> list[Any]:
+    """Return the answer of a pickled model to each row; the type of the error if it fails."""
+
+    async def ask() -> list[Any]:
+        process = await Process.start(
+            folder, allow_pickle=True, timeout_s=LOAD_S, confinement=confinement
+        )
+        answers: list[Any] = []
+        try:
+            for word in words:
+                body = json.dumps({"instances": [word]}).encode()
+                try:
+                    answer = await process.ask(Request("application/json", body, "r"), LOAD_S)
+                    answers.append(json.loads(answer)["predictions"][0])
+                except (ModelFailed, Died) as failed:
+                    answers.append(type(failed))
+        finally:
+            await process.stop()
+        return answers
+
+    return asyncio.run(ask())
+
+
+@pytest.fixture(scope="module")
+def trying(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pickled model that opens a file, allocates memory, or makes a temporary file."""
+
+    def predict(rows: Any) -> Any:
+        import tempfile
+
+        word, *arguments = rows[0]
+        if word == "open":
+            try:
+                with open(*arguments):  # noqa: PTH123
+                    return ["opened"]
+            except OSError as refused:
+                return [type(refused).__name__]
+        if word == "allocate":
+            return [len(bytearray(*arguments))]
+        with tempfile.NamedTemporaryFile() as file:
+            return [file.write(b"held")]
+
+    folder = tmp_path_factory.mktemp("models") / "trying"
+    modelyard.pyfunc.save_model(folder, python_model=predict)
+    return folder
+
+
+@NEEDS_LANDLOCK
+def test_a_pickled_model_opens_neither_home_nor_token_nor_other_models(
+    trying: Path, tmp_path: Path
+) -> None:
+    secrets = [tmp_path / "home" / "modelyard.db", tmp_path / "token", trying.parent / "other"]
+    for secret in secrets:
+        secret.parent.mkdir(exist_ok=True)
+        secret.write_text("secret")
+    (tmp_path / "scratch").mkdir()
+    below_python = Path(json.__file__)
+    closed = (tmp_path / "home", below_python)
+    confinement = Confinement(closed=closed, scratch=tmp_path / "scratch")
+
+    words: list[tuple[Any, ...]] = [
+        ("open", str(secret), "r") for secret in (*secrets, below_python)
+    ]
+    parent = f"/proc/{os.getpid()}"
+    words += [("open", f"{parent}/{name}", "rb") for name in ("environ", "mem", "cmdline")]
+    words.append(("open", str(trying / "MLmodel"), "a"))
+    refused = ["PermissionError"] * len(words)
+    words += [("open", str(trying / "MLmodel"), "r"), ("open", json.scanner.__file__, "r")]
+    allowed = ["opened", "opened", 4]
+    assert run([*words, ("temporary",)], trying, confinement) == [*refused, *allowed]
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_prediction_that_needs_too_much_memory_fails_and_the_next_is_answered(
+    trying: Path,
+) -> None:
+    words = [("allocate", 2 << 30), ("temporary",)]
+    assert run(words, trying, Confinement(memory_bytes=1 << 30)) == [ModelFailed, 4]
+
+
+def test_a_worker_has_no_descriptors_of_its_parent_and_writes_no_core(
+    trying: Path, tmp_path: Path
+) -> None:
+    async def started() -> tuple[list[str], str]:
+        process = await Process.start(trying, allow_pickle=True, timeout_s=LOAD_S)
+        folder = Path(f"/proc/{process.pid}")
+        opened = [os.readlink(link) for link in (folder / "fd").iterdir()]
+        bounds = (folder / "limits").read_text()
+        await process.stop()
+        return opened, bounds
+
+    with (tmp_path / "secret").open("w") as secret:
+        os.set_inheritable(secret.fileno(), True)
+        opened, bounds = asyncio.run(started())
+    assert str(tmp_path / "secret") not in opened
+    rows = {row[:26].strip(): row[26:].split() for row in bounds.splitlines()}
+    assert rows["Max core file size"][:2] == ["0", "0"]
+    assert rows["Max data size"][0] == str(limits.default_memory_bytes())
+    assert rows["Max address space"][0] == str(4 * limits.default_memory_bytes())
+    assert rows["Max cpu time"][0] != "unlimited"
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left = tmp_path / "modelyard-served-killed"
+    (left / "model-1").mkdir(parents=True)
+    (left / "model-1" / "model.skops").write_bytes(b"large")
+    with scratch.folder() as first, scratch.folder() as second:
+        assert {first, second} == set(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []
