@@ -105,7 +105,7 @@ def _named(owner: Owner, kind: Kind, value: Any, attribute: str | None = None) -
 
 def _check_estimator(owner: Owner, entry: Entry) -> None:
     attributes = owner.attributes
-    fitted = {**WIDTH, **entry.fitted} if entry.width else entry.fitted
+    fitted = {**WIDTH, **entry.fitted}
     parameters = _parameters_of(type(owner.value))
     kinds = _COMMON | entry.always | fitted
     for name in attributes:
@@ -119,7 +119,7 @@ def _check_estimator(owner: Owner, entry: Entry) -> None:
     if present and entry.width and "n_features_in_" not in attributes:
         raise Refused(f"{owner.name} lacks its number of features")
     for name in [*_COMMON, *entry.always, *present]:
-        if name in attributes:
+        if name in attributes and name not in parameters:
             _named(owner, kinds[name], attributes[name], name)
     if present:
         _named(owner, lambda _, own: entry.further(own), owner.value)
@@ -135,9 +135,8 @@ def _check_constraints(owner: Owner, parameters: frozenset[str]) -> None:
     from sklearn.utils._param_validation import validate_parameter_constraints
 
     values = {n: owner.attributes[n] for n in parameters & owner.attributes.keys()}
-    constraints = getattr(type(owner.value), "_parameter_constraints", None)
-    if not isinstance(constraints, dict):
-        raise Unchecked(type(owner.value))
+    # Private helpers have none; their kinds are all there is.
+    constraints = getattr(type(owner.value), "_parameter_constraints", {})
     try:
         validate_parameter_constraints(constraints, values, owner.name)
     except ValueError as invalid:

@@ -28,9 +28,9 @@ class Entry:
 
     Attributes:
         always: Attributes that the constructor sets beyond its parameters.
-        fitted: Attributes that `fit` sets, in the order in which they are checked; without
-            `n_features_in_` and `feature_names_in_`, which come first.
-        width: Whether a fitted estimator must have `n_features_in_`, which sets "features".
+        fitted: Attributes that `fit` sets, in the order in which they are checked, after
+            `n_features_in_`, which sets "features", and `feature_names_in_`.
+        width: Whether a fitted estimator must have `n_features_in_`.
         parameters: Kinds of parameters that may hold something else.
         further: Check of a fitted estimator, whose attributes are of their kinds by then.
     """
