@@ -11,7 +11,7 @@ from typing import Any
 from modelyard.exceptions import InvalidParameter, ModelyardException
 from modelyard.models._pickles import needs_module
 from modelyard.models._quote import quote
-from modelyard.sklearn._forged import refuse_forged
+from modelyard.sklearn._checked import refuse_unchecked
 from modelyard.sklearn._trusted import TRUSTED_TYPES
 
 # skops stores arrays uncompressed, so a file unpacks to little more than its size; a recompressed
@@ -78,7 +78,8 @@ def load(path: Path, *, any_type: bool = False) -> Any:
         if any_type:
             trusted.update(skops.io.get_untrusted_types(file=path))
         model = skops.io.load(path, trusted=sorted(trusted))
-        refuse_forged(model)
+        if not any_type:
+            refuse_unchecked(model)
     except ModelyardException:
         raise
     except ModuleNotFoundError as absent:
