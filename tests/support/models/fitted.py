@@ -95,11 +95,15 @@ def usual_models() -> Iterator[Fitted]:
     """Yield models as users compose them, with parameters that take other code than defaults."""
     on_table: dict[str, BaseEstimator] = {
         "brute neighbours": KNeighborsClassifier(3, algorithm="brute"),
-        "neighbours in a k-d tree": KNeighborsClassifier(3, algorithm="kd_tree", weights="distance"),
+        "neighbours in a k-d tree": KNeighborsClassifier(
+            3, algorithm="kd_tree", weights="distance"
+        ),
         "neighbours in a ball tree": KNeighborsClassifier(3, algorithm="ball_tree", p=1),
         "linear machine": SVC(kernel="linear"),
         "polynomial machine": SVC(kernel="poly", degree=2),
-        "forest of some features": IsolationForest(n_estimators=3, max_features=0.5, random_state=0),
+        "forest of some features": IsolationForest(
+            n_estimators=3, max_features=0.5, random_state=0
+        ),
         "search": GridSearchCV(
             make_pipeline(StandardScaler(), LogisticRegression()),
             {"logisticregression__C": [1.0]},
@@ -138,11 +142,9 @@ class RoundTrips:
     refused: dict[str, str]
 
     def __str__(self) -> str:
-        lines = [
-            f"{len(self.loaded)} of {len(self.loaded) + len(self.refused)} estimators of "
-            "scikit-learn load without allow_pickle; the others do not:",
-            *(f"  {name}: {why}" for name, why in self.refused.items()),
-        ]
+        known, every = len(self.loaded), len(self.loaded) + len(self.refused)
+        first = f"{known} of {every} estimators of scikit-learn load without allow_pickle; not:"
+        lines = [first, *(f"  {name}: {why}" for name, why in self.refused.items())]
         return "\n".join(lines)
 
 

@@ -289,7 +289,7 @@ def _edited(array: Any, dice: random.Random) -> Any:
         lambda: array[..., :-1],
         lambda: array[..., :1],
         lambda: array.T,
-        lambda: array.ravel(),
+        array.ravel,
         lambda: array.reshape(-1, 1),
         lambda: array.reshape(1, *array.shape),
         lambda: np.concatenate([array, array]),
@@ -327,5 +327,3 @@ def _edited_elements(values: Any, dice: random.Random) -> Any:
     else:
         flat[dice.randrange(flat.size)] = flat[dice.randrange(flat.size)]
     return flat.reshape(values.shape)
-
-
