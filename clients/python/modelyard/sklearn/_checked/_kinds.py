@@ -353,7 +353,7 @@ def function(*names: str) -> Kind:
     """Accept one of the functions named, by its place in scikit-learn or numpy."""
 
     def check(value: Any, _: Owner) -> None:
-        known = isinstance(value, FunctionType | BuiltinFunctionType | np.ufunc)
+        known = isinstance(value, FunctionType | BuiltinFunctionType | np.ufunc | type(np.mean))
         if not known or name_of(value) not in names:
             raise Contradiction("is not a function that is known to be harmless")
 

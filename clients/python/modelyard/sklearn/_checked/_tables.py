@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from modelyard.sklearn._checked import (
     _boosting,
+    _clusters,
     _composed,
+    _decomposition,
     _linear,
     _losses,
     _machines,
     _nearest,
     _parts,
+    _preprocessing,
+    _processes,
+    _selection,
     _statistical,
+    _text,
     _trees,
 )
 from modelyard.sklearn._checked._entry import Table
@@ -25,4 +31,10 @@ TABLE: Table = {
     **_nearest.TABLE,
     **_statistical.TABLE,
     **_composed.TABLE,
+    **_preprocessing.TABLE,
+    **_text.TABLE,
+    **_selection.TABLE,
+    **_decomposition.TABLE,
+    **_clusters.TABLE,
+    **_processes.TABLE,
 }
