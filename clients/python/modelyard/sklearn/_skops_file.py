@@ -8,10 +8,11 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from modelyard._notices import notice
 from modelyard.exceptions import InvalidParameter, ModelyardException
 from modelyard.models._pickles import needs_module
 from modelyard.models._quote import quote
-from modelyard.sklearn._checked import refuse_unchecked
+from modelyard.sklearn._checked import refuse_unchecked, why_unchecked
 from modelyard.sklearn._trusted import TRUSTED_TYPES
 
 # skops stores arrays uncompressed, so a file unpacks to little more than its size; a recompressed
@@ -21,7 +22,9 @@ _ALWAYS_ALLOWED_BYTES = 256 * 2**20
 
 
 def save(model: Any, path: Path, also_trusted: Collection[str] = ()) -> None:
-    """Write `model` to `path`; refuse a model that `load` would refuse.
+    """Write `model` to `path`; refuse types that `load` would refuse.
+
+    A notice says if loading the file takes `allow_pickle` for what it holds.
 
     Args:
         model: A scikit-learn estimator.
@@ -49,6 +52,9 @@ def save(model: Any, path: Path, also_trusted: Collection[str] = ()) -> None:
             f"{quote(untrusted)}. With skops_trusted_types=[...] naming them, or with "
             "serialization_format='cloudpickle', it is stored; loading it then needs allow_pickle."
         )
+    reason = None if also_trusted else why_unchecked(model)
+    if reason is not None:
+        notice("Loading this %s will need allow_pickle: %s.", type(model).__name__, reason)
 
 
 def untrusted_by_skops(path: Path) -> list[str]:

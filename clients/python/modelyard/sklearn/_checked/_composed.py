@@ -14,7 +14,6 @@ from modelyard.sklearn._checked._kinds import (
     floats,
     labels,
     mapping,
-    none,
     number,
     numbers,
     one_of,
@@ -29,6 +28,7 @@ from modelyard.sklearn._checked._kinds import (
 )
 from modelyard.sklearn._checked._losses import SCORER
 from modelyard.sklearn._checked._parts import holds, plain_attributes
+from modelyard.sklearn._checked._preprocessing import NUMPY_FUNCTION
 
 _MAYBE = optional(estimator)
 _STEP = either(one_of("passthrough", "drop", None), estimator)
@@ -160,7 +160,7 @@ TABLE: Table = {
     ),
     "sklearn.compose._RemainderColsList": plain_attributes,
     "sklearn.compose.TransformedTargetRegressor": Entry(
-        parameters={"func": none, "inverse_func": none},
+        parameters={"func": NUMPY_FUNCTION, "inverse_func": NUMPY_FUNCTION},
         fitted={"_training_dim": whole(1), "transformer_": estimator, "regressor_": estimator},
         width=False,
     ),
