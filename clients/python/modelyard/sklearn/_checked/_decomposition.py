@@ -133,7 +133,7 @@ TABLE: Table = {
     "sklearn.decomposition.MiniBatchDictionaryLearning": _DICTIONARY,
     "sklearn.decomposition.SparseCoder": Entry(
         parameters={"dictionary": finite(None, None), "transform_max_iter": ITERATIONS},
-        fitted={},
+        fitted={"n_components_": whole(1)},
         width=False,
     ),
     "sklearn.decomposition.NMF": Entry(parameters={"max_iter": ITERATIONS}, fitted=_FACTORS),
