@@ -6,3 +6,4 @@ it has an entry here, and everything it holds is what its entry describes.
 """
 
 from modelyard.sklearn._checked._check import refuse_unchecked as refuse_unchecked
+from modelyard.sklearn._checked._check import why_unchecked as why_unchecked

@@ -49,7 +49,7 @@ def _gradient_boosting(owner: Owner) -> None:
         if member.tree_.n_outputs != 1 or member.tree_.max_n_classes != 1:
             raise Contradiction("holds a tree with more than one output")
     # The guess is numpy's arithmetic; its trees are added to it by compiled code.
-    row = np.zeros((1, 1), np.float32)  # it counts rows and reads none
+    row = np.broadcast_to(np.float32(0), (1, owner.length("features")))
     columns = owner.value._raw_predict_init(row).shape[1]  # noqa: SLF001 - only the model knows it
     if columns != members.shape[1]:
         raise Contradiction(f"has {members.shape[1]} trees a stage and {columns} outputs")

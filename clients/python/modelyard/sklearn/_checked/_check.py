@@ -26,7 +26,10 @@ from modelyard.sklearn._checked._kinds import (
 )
 from modelyard.sklearn._checked._tables import TABLE
 
-_TRUST = "If you trust its author, load it with allow_pickle=True (serve it with --allow-pickle)"
+_REMEDY = (
+    "If you trust its author, load it with allow_pickle=True (serve it with --allow-pickle); if the "
+    "file may be damaged or forged, log the model again."
+)
 # `set_output` and scikit-learn's own state; neither is read by compiled code.
 _COMMON: Mapping[str, Kind] = {
     "_sklearn_output_config": mapping(text, one_of(None, "default", "pandas", "polars")),
@@ -55,7 +58,20 @@ def refuse_unchecked(model: Any) -> None:
         InvalidParameter: A class has no entry in the tables, or an object contradicts its entry;
             names the class, and what to do.
     """
-    _Check().whole(model)
+    reason = why_unchecked(model)
+    if reason is not None:
+        raise InvalidParameter(f"The model was not loaded: {reason}. {_REMEDY}")
+
+
+def why_unchecked(model: Any) -> str | None:
+    """Return why a model does not load without `allow_pickle`, or None if it does."""
+    try:
+        _Check().descend(model)
+    except Unchecked as unknown:
+        return f"the content of a {unknown.kind.__name__} cannot be checked completely"
+    except Refused as wrong:
+        return str(wrong)
+    return None
 
 
 class _Check:
@@ -64,20 +80,6 @@ class _Check:
     def __init__(self) -> None:
         # Objects are kept, as the id of one that is gone would be given again.
         self._seen: dict[int, Any] = {}
-
-    def whole(self, model: Any) -> None:
-        try:
-            self.descend(model)
-        except Unchecked as unknown:
-            raise InvalidParameter(
-                f"The model was not loaded: the content of a {unknown.kind.__name__} cannot "
-                f"be checked completely. {_TRUST}."
-            ) from unknown
-        except Refused as wrong:
-            raise InvalidParameter(
-                f"The model was not loaded: {wrong}. The file is damaged, forged, or "
-                f"of another version of scikit-learn; log the model again. {_TRUST}."
-            ) from wrong
 
     def descend(self, value: Any) -> None:
         if id(value) in self._seen:
@@ -115,7 +117,8 @@ def _check_estimator(owner: Owner, entry: Entry) -> None:
         kind = NEVER_OUTSIDE.get(name) or entry.parameters.get(name, _parameter)
         _named(owner, kind, attributes[name], name)
     _check_constraints(owner, parameters)
-    present = [name for name in fitted if name in attributes]
+    set_by_fit = fitted.keys() - entry.always.keys() - parameters
+    present = [name for name in fitted if name in attributes and name in set_by_fit]
     if present and entry.width and "n_features_in_" not in attributes:
         raise Refused(f"{owner.name} lacks its number of features")
     for name in [*_COMMON, *entry.always, *present]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from modelyard.sklearn._checked._entry import Entry, Table
 from modelyard.sklearn._checked._kinds import (
-    Contradiction,
     Kind,
     Owner,
     boolean,
@@ -15,7 +14,6 @@ from modelyard.sklearn._checked._kinds import (
     floats,
     labels,
     mapping,
-    none,
     number,
     numbers,
     one_of,
@@ -29,6 +27,8 @@ from modelyard.sklearn._checked._kinds import (
     wholes,
 )
 from modelyard.sklearn._checked._losses import SCORER
+from modelyard.sklearn._checked._parts import holds, plain_attributes
+from modelyard.sklearn._checked._preprocessing import NUMPY_FUNCTION
 
 _MAYBE = optional(estimator)
 _STEP = either(one_of("passthrough", "drop", None), estimator)
@@ -38,6 +38,11 @@ _COLUMNS = either(plain, _REMAINDER)
 _CLASSES = either(labels("classes"), sequence(labels(None)))
 _ENCODER = part("sklearn.preprocessing.LabelEncoder")
 _LABELS = either(_ENCODER, sequence(_ENCODER))
+_CALIBRATOR = part(
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.calibration._TemperatureScaling",
+    "sklearn.isotonic.IsotonicRegression",
+)
 _MEMBERS: Mapping[str, Kind] = {"classes_": _CLASSES, "estimators_": sequence(estimator, "members")}
 # How a search went; nothing that predicts reads it.
 _NOTES: Mapping[str, Kind] = {
@@ -153,11 +158,9 @@ TABLE: Table = {
             "_n_features": whole(1),
         },
     ),
-    "sklearn.compose._RemainderColsList": lambda _, owner: [
-        plain(value, owner) for value in owner.attributes.values()
-    ] and None,
+    "sklearn.compose._RemainderColsList": plain_attributes,
     "sklearn.compose.TransformedTargetRegressor": Entry(
-        parameters={"func": none, "inverse_func": none},
+        parameters={"func": NUMPY_FUNCTION, "inverse_func": NUMPY_FUNCTION},
         fitted={"_training_dim": whole(1), "transformer_": estimator, "regressor_": estimator},
         width=False,
     ),
@@ -194,6 +197,17 @@ TABLE: Table = {
         },
         width=False,
     ),
+    "sklearn.calibration._CalibratedClassifier": holds(
+        estimator=estimator,
+        calibrators=sequence(_CALIBRATOR),
+        classes=labels(None),
+        method=text,
+    ),
+    "sklearn.calibration._SigmoidCalibration": Entry(
+        fitted={"a_": number, "b_": number}, width=False
+    ),
+    "sklearn.calibration._TemperatureScaling": Entry(fitted={"beta_": number}, width=False),
+    "sklearn.multiclass._ConstantPredictor": Entry(fitted={"y_": numbers(1)}, width=False),
     **{f"sklearn.model_selection.{name}": _SEARCH for name in (
         "GridSearchCV", "HalvingGridSearchCV", "HalvingRandomSearchCV", "RandomizedSearchCV",
     )},

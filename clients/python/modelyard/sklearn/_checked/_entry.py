@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelyard.sklearn._checked._kinds import Kind, Owner, labels, one_of, whole
+from modelyard.sklearn._checked._kinds import Kind, Owner, labels, one_of, optional, whole
 
 WIDTH: Mapping[str, Kind] = {
     "n_features_in_": whole(1, 2**31, sets="features"),
@@ -51,6 +51,6 @@ Table = Mapping[str, Entry | Part]
 NEVER_OUTSIDE: Mapping[str, Kind] = {
     "memory": one_of(None),
     "input": one_of("content"),
-    "n_jobs": lambda value, owner: None if value is None else whole(-1024, 1025)(value, owner),
+    "n_jobs": optional(whole(-1024, 1025)),
 }
 """Parameters that reach outside the arrays, whatever class has them: caches, files, threads."""

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from modelyard.sklearn._checked._entry import Table
 from modelyard.sklearn._checked._kinds import (
-    Contradiction,
-    Kind,
-    Owner,
     boolean,
     estimator,
     function,
     mapping,
     none,
     number,
+    optional,
     part,
     plain,
     text,
     whole,
 )
+from modelyard.sklearn._checked._parts import holds
 
 _LOSSES = (
     "AbsoluteError", "ExponentialLoss", "HalfBinomialLoss", "HalfGammaLoss",
@@ -32,10 +29,11 @@ _OF_SGD = (
     "SquaredHinge", "SquaredLoss",
 )  # fmt: skip
 _SCORE_FUNCTIONS = (
-    "accuracy_score", "f1_score", "log_loss", "mean_absolute_error", "mean_squared_error",
+    "accuracy_score", "balanced_accuracy_score", "f1_score", "log_loss", "mean_absolute_error", "mean_squared_error",
     "precision_score", "r2_score", "recall_score", "roc_auc_score", "root_mean_squared_error",
 )  # fmt: skip
 
+_SCORE_FUNCTION = function(*(f"sklearn.metrics.{name}" for name in _SCORE_FUNCTIONS))
 _LINK = part(*(f"sklearn.{name}" for name in _LINKS))
 _INTERVAL = part("sklearn.Interval")
 LOSS = part(*(f"sklearn.{name}" for name in _LOSSES))
@@ -49,26 +47,14 @@ SCORER = part(
 )  # fmt: skip
 
 
-def _of(**kinds: Kind) -> Kind:
-    """Return a check of an object with these attributes and no others."""
-
-    def check(_: Any, owner: Owner) -> None:
-        for name, value in owner.attributes.items():
-            if name not in kinds:
-                raise Contradiction(f"has an attribute that is not known: {name[:40]!r}")
-            kinds[name](value, owner)
-
-    return check
-
-
-_arithmetic = _of()
+_arithmetic = holds()
 
 TABLE: Table = {
     **{
-        f"sklearn.{name}": _of(
+        f"sklearn.{name}": holds(
             closs=part(f"sklearn.Cy{name}"),
             link=_LINK,
-            n_classes=lambda value, owner: None if value is None else whole(1)(value, owner),
+            n_classes=optional(whole(1)),
             approx_hessian=boolean,
             constant_hessian=boolean,
             interval_y_true=_INTERVAL,
@@ -85,18 +71,25 @@ TABLE: Table = {
     # Compiled arithmetic of two numbers; their state is a number.
     **{f"sklearn.Cy{name}": _arithmetic for name in _LOSSES},
     **{f"sklearn.linear_model.{name}": _arithmetic for name in _OF_SGD},
-    **{f"sklearn.{name}": _of(interval_y_pred=_INTERVAL, quantile=number) for name in _LINKS},
-    "sklearn.Interval": _of(
+    **{f"sklearn.{name}": holds(interval_y_pred=_INTERVAL, quantile=number) for name in _LINKS},
+    "sklearn.Interval": holds(
         low=number, high=number, low_inclusive=boolean, high_inclusive=boolean
     ),
-    "sklearn.metrics._Scorer": _of(
-        _score_func=function(*(f"sklearn.metrics.{name}" for name in _SCORE_FUNCTIONS)),
+    "sklearn.metrics._Scorer": holds(
+        _score_func=_SCORE_FUNCTION,
         _sign=number,
         _kwargs=plain,
         _response_method=plain,
     ),
-    "sklearn.metrics._PassthroughScorer": _of(_estimator=estimator),
-    "sklearn.metrics._MultimetricScorer": _of(
+    "sklearn.metrics._CurveScorer": holds(
+        _score_func=_SCORE_FUNCTION,
+        _sign=number,
+        _kwargs=plain,
+        _response_method=plain,
+        _thresholds=plain,
+    ),
+    "sklearn.metrics._PassthroughScorer": holds(_estimator=estimator),
+    "sklearn.metrics._MultimetricScorer": holds(
         _scorers=mapping(text, part("sklearn.metrics._Scorer")), _raise_exc=boolean, _use_cache=plain
     ),
 }

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from modelyard.models._quote import quote
 from modelyard.sklearn._checked._entry import Table
-from modelyard.sklearn._checked._kinds import Contradiction, Owner, boolean, number, plain
+from modelyard.sklearn._checked._kinds import Contradiction, Kind, Owner, boolean, plain
 
 _MT19937_NUMBERS = 624
 
@@ -30,9 +31,22 @@ def _bit_generator(value: Any, _: Owner) -> None:
         raise Contradiction(f"is a {state['bit_generator']}, which cannot be checked")
 
 
-def _splitter(_: Any, owner: Owner) -> None:
+def plain_attributes(_: Any, owner: Owner) -> None:
+    """Check an object that holds plain data and runs Python only."""
     for content in owner.attributes.values():
         plain(content, owner)
+
+
+def holds(**kinds: Kind) -> Kind:
+    """Return a check of an object that has these attributes and no others."""
+
+    def check(_: Any, owner: Owner) -> None:
+        for name, content in owner.attributes.items():
+            if name not in kinds:
+                raise Contradiction(f"has an attribute {quote(name)}, which is not known")
+            kinds[name](content, owner)
+
+    return check
 
 
 def sparse_matrix(value: Any, owner: Owner) -> None:
@@ -59,16 +73,11 @@ def _unknown(_: Any, __: Owner) -> None:
     raise Contradiction("has an attribute that SciPy does not write")
 
 
-def _loss(_: Any, owner: Owner) -> None:
-    for content in owner.attributes.values():
-        number(content, owner)
-
-
 TABLE: Table = {
     "numpy.random.mtrand.RandomState": _random_state,
     "numpy.random.Generator": _generator,
-    "sklearn.model_selection.KFold": _splitter,
-    "sklearn.model_selection.StratifiedKFold": _splitter,
+    "sklearn.model_selection.KFold": plain_attributes,
+    "sklearn.model_selection.StratifiedKFold": plain_attributes,
     "scipy.sparse.csr_matrix": sparse_matrix,
     "scipy.sparse.csr_array": sparse_matrix,
     "scipy.sparse.csc_matrix": sparse_matrix,

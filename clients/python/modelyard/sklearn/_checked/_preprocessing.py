@@ -35,7 +35,7 @@ from modelyard.sklearn._checked._kinds import (
 _SEEN: Mapping[str, Kind] = {"n_samples_seen_": either(number, numbers("features"))}
 _COLUMN = optional(floats("features"))
 _LARGEST_DEGREE = 64
-_NUMPY_FUNCTIONS = optional(
+NUMPY_FUNCTION = optional(
     function(
         *(
             f"numpy.{name}"
@@ -201,8 +201,8 @@ TABLE: Table = {
     "sklearn.preprocessing.FunctionTransformer": Entry(
         # Arguments of numpy's functions choose where they write and which elements they skip.
         parameters={
-            "func": _NUMPY_FUNCTIONS,
-            "inverse_func": _NUMPY_FUNCTIONS,
+            "func": NUMPY_FUNCTION,
+            "inverse_func": NUMPY_FUNCTION,
             "kw_args": none,
             "inv_kw_args": none,
             "feature_names_out": one_of(None, "one-to-one"),

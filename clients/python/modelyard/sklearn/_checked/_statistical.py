@@ -24,6 +24,7 @@ from modelyard.sklearn._checked._kinds import (
     whole,
     wholes,
 )
+from modelyard.sklearn._checked._parts import plain_attributes
 
 _BAYES: Mapping[str, Kind] = {
     "classes_": labels("classes"),
@@ -102,11 +103,6 @@ def _layers(owner: Owner) -> None:
         raise Contradiction(f"has a last layer of {width}, not of its outputs")
 
 
-def _state(_: object, owner: Owner) -> None:
-    for value in owner.attributes.values():
-        plain(value, owner)
-
-
 _DUMMY: Mapping[str, Kind] = {
     "_strategy": text,
     "sparse_output_": boolean,
@@ -132,8 +128,8 @@ TABLE: Table = {
         )
         for name in ("MLPClassifier", "MLPRegressor")
     },
-    "sklearn.neural_network.AdamOptimizer": _state,
-    "sklearn.neural_network.SGDOptimizer": _state,
+    "sklearn.neural_network.AdamOptimizer": plain_attributes,
+    "sklearn.neural_network.SGDOptimizer": plain_attributes,
     **{
         f"sklearn.dummy.{name}": Entry(width=False, fitted={"n_features_in_": whole(1), **_DUMMY})
         for name in ("DummyClassifier", "DummyRegressor")
