@@ -161,6 +161,15 @@ TABLE: Table = {
             "bound_": number,
         },
     ),
+    "sklearn.neural_network.BernoulliRBM": Entry(
+        fitted={
+            **_COMPONENTS,
+            "intercept_hidden_": floats("components"),
+            "intercept_visible_": floats("features"),
+            "h_samples_": floats(None, "components"),
+            "random_state_": _RANDOM,
+        }
+    ),
     "sklearn.decomposition.KernelPCA": Entry(
         parameters={"kernel": KERNELS},
         fitted={
