@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,29 +136,36 @@ def usual_models() -> Iterator[Fitted]:
 
 @dataclass(frozen=True)
 class RoundTrips:
-    """Which estimators are stored with skops and loaded again without `allow_pickle`."""
+    """Which models are stored with skops and loaded again without `allow_pickle`.
 
+    Attributes:
+        stored: The files of those that skops can store.
+        loaded: Names of those that are loaded.
+        refused: Reasons by the names of the others.
+    """
+
+    stored: dict[str, bytes]
     loaded: list[str]
     refused: dict[str, str]
 
     def __str__(self) -> str:
         known, every = len(self.loaded), len(self.loaded) + len(self.refused)
         first = f"{known} of {every} estimators of scikit-learn load without allow_pickle; not:"
-        lines = [first, *(f"  {name}: {why}" for name, why in self.refused.items())]
-        return "\n".join(lines)
+        return "\n".join([first, *(f"  {name}: {why}" for name, why in self.refused.items())])
 
 
-def round_trips(folder: Path) -> RoundTrips:
-    """Store and load every public estimator, fitted on ordinary data."""
+def round_trips(models: Iterable[Fitted], folder: Path) -> RoundTrips:
+    """Store and load each of `models`."""
     path = folder / "model.skops"
-    loaded, refused = [], {}
-    for fitted in every_estimator():
+    found = RoundTrips({}, [], {})
+    for fitted in models:
         try:
             skops.io.dump(fitted.model, path)
+            found.stored[fitted.name] = path.read_bytes()
             _skops_file.load(path)
         except Exception as why:  # noqa: BLE001 - what skops cannot store fails in many ways
             reason = why.message if isinstance(why, ModelyardException) else str(why)
-            refused[fitted.name] = reason.splitlines()[0]
+            found.refused[fitted.name] = reason.splitlines()[0]
         else:
-            loaded.append(fitted.name)
-    return RoundTrips(loaded, refused)
+            found.loaded.append(fitted.name)
+    return found

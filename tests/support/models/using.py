@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -20,26 +19,36 @@ METHODS = [
 _WIDEST = 100_000
 
 
-def use(model: Any, data: Any) -> str:
-    """Call each method with each input; return whether one answered, and a digest of the answers.
-
-    The digest differs if an answer depends on memory that the model does not own.
-    """
-    digest = hashlib.sha256()
-    answered = False
+def answers(model: Any, data: Any) -> list[Any]:
+    """Call each method with each input; return what it answered, or the error's name."""
+    found: list[Any] = []
     for given in _inputs(model, data):
         for name in METHODS:
             for arguments in ((given,), ()):
                 try:
-                    _digest(getattr(model, name)(*arguments), digest)
+                    found += _arrays(getattr(model, name)(*arguments))
+                except TypeError:
+                    continue  # perhaps a method without input
                 except Exception as refused:  # noqa: BLE001 - whatever Python raises is right
-                    digest.update(type(refused).__name__.encode())
-                    if not isinstance(refused, TypeError):
-                        break
-                else:
-                    answered = True
-                    break
-    return f"{'predicted' if answered else 'raised'} {digest.hexdigest()[:16]}"
+                    found.append(type(refused).__name__)
+                break
+    return found
+
+
+def alike(first: list[Any], second: list[Any]) -> bool:
+    """Whether two lists of answers are the same but for rounding."""
+    return len(first) == len(second) and all(map(_alike, first, second))
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if isinstance(one, str) or isinstance(other, str):
+        return bool(np.array_equal(one, other))
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    if one.dtype.kind in "fc":
+        scale = np.nanmax(np.abs(np.where(np.isfinite(one), one, 0)), initial=1)
+        return np.allclose(one / scale, other / scale, rtol=1e-3, atol=1e-3, equal_nan=True)
+    return one.dtype.hasobject or bool((one == other).mean() > 0.9 if one.size else True)
 
 
 def _inputs(model: Any, data: Any) -> Iterator[Any]:
@@ -60,15 +69,11 @@ def _inputs(model: Any, data: Any) -> Iterator[Any]:
         yield sparse.csr_matrix(([1.0], ([0], [int(width) - 1])), shape=(3, int(width)))
 
 
-def _digest(answer: Any, digest: Any) -> None:
+def _arrays(answer: Any) -> list[Any]:
     if sparse.issparse(answer):
         answer = answer.toarray()
     if isinstance(answer, Iterator):
         answer = list(itertools.islice(answer, 5))
     if isinstance(answer, list | tuple):
-        for part in answer:
-            _digest(part, digest)
-        return
-    array = np.asarray(answer)
-    digest.update(str((array.shape, array.dtype)).encode())
-    digest.update(repr(array.tolist()).encode() if array.dtype.hasobject else array.tobytes())
+        return [array for part in answer[:100] for array in _arrays(part)]
+    return [np.array(answer)]

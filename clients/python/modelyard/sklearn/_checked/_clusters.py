@@ -10,6 +10,7 @@ from modelyard.sklearn._checked._kinds import (
     Contradiction,
     Kind,
     Owner,
+    boolean,
     either,
     floats,
     function,
@@ -23,6 +24,7 @@ from modelyard.sklearn._checked._kinds import (
     wholes,
 )
 from modelyard.sklearn._checked._matrices import matrix, sparse
+from modelyard.sklearn._checked._nearest import METRIC
 
 _OUT: Mapping[str, Kind] = {"_n_features_out": whole(1)}
 _NEIGHBOURS = part("sklearn.neighbors.NearestNeighbors")
@@ -75,6 +77,7 @@ _ONLY_FITTED = Entry(
     }
 )
 _EMBEDDED = Entry(
+    parameters={"metric": either(boolean, METRIC)},
     always=dict.fromkeys(("_init", "_metric", "_metric_mds"), plain),
     fitted={
         **dict.fromkeys(

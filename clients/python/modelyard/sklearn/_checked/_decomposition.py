@@ -133,7 +133,7 @@ TABLE: Table = {
     "sklearn.decomposition.MiniBatchDictionaryLearning": _DICTIONARY,
     "sklearn.decomposition.SparseCoder": Entry(
         parameters={"dictionary": finite(None, None), "transform_max_iter": ITERATIONS},
-        fitted={},
+        fitted={"n_components_": whole(1)},
         width=False,
     ),
     "sklearn.decomposition.NMF": Entry(parameters={"max_iter": ITERATIONS}, fitted=_FACTORS),
@@ -160,6 +160,15 @@ TABLE: Table = {
             "exp_dirichlet_component_": floats("components", "features"),
             "bound_": number,
         },
+    ),
+    "sklearn.neural_network.BernoulliRBM": Entry(
+        fitted={
+            **_COMPONENTS,
+            "intercept_hidden_": floats("components"),
+            "intercept_visible_": floats("features"),
+            "h_samples_": floats(None, "components"),
+            "random_state_": _RANDOM,
+        }
     ),
     "sklearn.decomposition.KernelPCA": Entry(
         parameters={"kernel": KERNELS},

@@ -1,4 +1,4 @@
-"""Gaussian processes, isotonic regression and label propagation: functions of the training rows."""
+"""Gaussian processes, kernel ridges, isotonic regressions, label propagation."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import FunctionType
 from typing import Any
 
+from modelyard.sklearn._checked._decomposition import KERNELS
 from modelyard.sklearn._checked._entry import Entry, Part, Table
 from modelyard.sklearn._checked._kinds import (
     Contradiction,
@@ -146,6 +147,13 @@ TABLE: Table = {
             "f_": _interpolation,
         },
         width=False,
+    ),
+    "sklearn.kernel_ridge.KernelRidge": Entry(
+        parameters={"kernel": KERNELS},
+        fitted={
+            "X_fit_": matrix("rows", "features"),
+            "dual_coef_": either(floats("rows"), floats("rows", "targets")),
+        },
     ),
     "sklearn.semi_supervised.LabelPropagation": _PROPAGATION,
     "sklearn.semi_supervised.LabelSpreading": _PROPAGATION,
