@@ -8,10 +8,12 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from modelyard._notices import notice
 from modelyard.exceptions import InvalidParameter, ModelyardException
 from modelyard.models._pickles import needs_module
 from modelyard.models._quote import quote
-from modelyard.sklearn._forged import refuse_forged
+from modelyard.sklearn._checked import refuse_unchecked, why_unchecked
+from modelyard.sklearn._object_graph import attributes, objects_in
 from modelyard.sklearn._trusted import TRUSTED_TYPES
 
 # skops stores arrays uncompressed, so a file unpacks to little more than its size; a recompressed
@@ -21,7 +23,9 @@ _ALWAYS_ALLOWED_BYTES = 256 * 2**20
 
 
 def save(model: Any, path: Path, also_trusted: Collection[str] = ()) -> None:
-    """Write `model` to `path`; refuse a model that `load` would refuse.
+    """Write `model` to `path`; refuse types that `load` would refuse.
+
+    A notice says if loading the file takes `allow_pickle` for what it holds.
 
     Args:
         model: A scikit-learn estimator.
@@ -30,7 +34,8 @@ def save(model: Any, path: Path, also_trusted: Collection[str] = ()) -> None:
             them takes `allow_pickle`.
 
     Raises:
-        InvalidParameter: skops cannot store the model, or the loader does not trust a type in it.
+        InvalidParameter: skops cannot store the model, the loader does not trust a type in it, or
+            it reads files.
     """
     import skops.io
 
@@ -49,6 +54,24 @@ def save(model: Any, path: Path, also_trusted: Collection[str] = ()) -> None:
             f"{quote(untrusted)}. With skops_trusted_types=[...] naming them, or with "
             "serialization_format='cloudpickle', it is stored; loading it then needs allow_pickle."
         )
+    if also_trusted:
+        return
+    _refuse_readers(model)
+    reason = why_unchecked(model)
+    if reason is not None:
+        notice("Loading this %s will need allow_pickle: %s.", type(model).__name__, reason)
+
+
+def _refuse_readers(model: Any) -> None:
+    """Refuse a vectorizer that takes its input for names of files, on the machine that serves it."""
+    for part in objects_in(model):
+        taken_for = attributes(part).get("input")
+        if isinstance(taken_for, str) and taken_for in {"file", "filename"}:
+            raise InvalidParameter(
+                f"{type(part).__name__} has input={taken_for!r}: it would read files where it is "
+                "served. With input='content' it is stored; with serialization_format='cloudpickle'"
+                " too, and loading it then needs allow_pickle."
+            )
 
 
 def untrusted_by_skops(path: Path) -> list[str]:
@@ -78,7 +101,8 @@ def load(path: Path, *, any_type: bool = False) -> Any:
         if any_type:
             trusted.update(skops.io.get_untrusted_types(file=path))
         model = skops.io.load(path, trusted=sorted(trusted))
-        refuse_forged(model)
+        if not any_type:
+            refuse_unchecked(model)
     except ModelyardException:
         raise
     except ModuleNotFoundError as absent:

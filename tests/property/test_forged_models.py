@@ -1,0 +1,40 @@
+"""Forged model files are refused or stay inside their arrays, whatever is changed in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.support.models.trials import run_program
+from tests.support.soak import SOAK
+
+_FILES_IN_A_SOAK = 60
+
+
+@pytest.fixture(scope="module")
+def report() -> dict[str, Any]:
+    """What one process found: a file of each estimator, or many of each that loads."""
+    if SOAK:
+        return run_program("--files", str(_FILES_IN_A_SOAK * SOAK), "--compare")
+    return run_program()
+
+
+@pytest.mark.timeout(7200)
+def test_no_forged_file_kills_or_hangs_a_process_or_answers_with_foreign_memory(
+    report: dict[str, Any],
+) -> None:
+    kinds = ("files", "estimators", "refused", "raised", "predicted", "crashed", "hung")
+    print("forged models:", {kind: report.get(kind, 0) for kind in kinds})  # noqa: T201 - of soaks
+    assert report["wrong"] == []
+    assert report["refused"] > report["predicted"] > 0
+
+
+def test_files_of_the_fuzzer_kill_a_process_that_does_not_check_them(
+    report: dict[str, Any],
+) -> None:
+    assert report["killed_without_checks"] > 0
+
+
+def test_parameters_that_reach_outside_the_arrays_are_refused(report: dict[str, Any]) -> None:
+    assert report["accepted_parameters"] == []
+    assert report["hostile_parameters"] > 300
