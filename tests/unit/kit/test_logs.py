@@ -8,8 +8,10 @@ import warnings
 from collections.abc import Iterator
 
 import pytest
+from tests.support.http.http2_peer import Http2Peer, message
 
 from modelyard_kit.observability import logs
+from modelyard_kit.rpc.server import RpcServer
 
 
 class Terminal(io.StringIO):
@@ -111,3 +113,16 @@ def test_libraries_do_not_tell_what_they_are_doing(library: str) -> None:
     logging.getLogger(library).info("doing")
     logging.getLogger(library).warning("wrong")
     assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["wrong"]
+
+
+def test_a_head_that_is_no_text_writes_no_line_with_its_bytes() -> None:
+    stream = io.StringIO()
+    logs.configure("INFO", "json", stream)
+    server = RpcServer()
+    (port,) = server.start("127.0.0.1:0")
+    with Http2Peer(f"127.0.0.1:{port}") as peer:
+        call = peer.open("/grpc.health.v1.Health/Check", [("authorization", b"Bearer secret \xff")])
+        peer.send(call, message(b""), ends=True)
+        assert peer.wait_until_ended(1) == {call}
+    server.drain(5)
+    assert "secret" not in stream.getvalue()

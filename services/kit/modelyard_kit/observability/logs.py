@@ -22,6 +22,8 @@ _COLORS = {"DEBUG": "2", "WARNING": "33", "ERROR": "31", "CRITICAL": "31"}
 _OURS = "modelyard"
 _TALKATIVE = ("alembic", "boto3", "botocore", "s3transfer", "urllib3")
 """Libraries that log at INFO what they are doing, and at DEBUG what requests contain."""
+_HEADS = "grpc._cython.cygrpc"
+"""Logs each entry of a head that is not UTF-8: with a traceback, with its value, for any peer."""
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
@@ -104,6 +106,7 @@ def configure(level: str = "INFO", log_format: str = "", stream: TextIO | None =
     logging.captureWarnings(capture=True)
     for library in _TALKATIVE:
         logging.getLogger(library).setLevel(logging.WARNING)
+    logging.getLogger(_HEADS).setLevel(logging.CRITICAL)
 
 
 def chosen_format() -> str:
