@@ -182,7 +182,9 @@ def test_bytes_damaged_in_the_bucket_are_refused_until_they_are_logged_again(
             registry_pb2.CreateModelVersionRequest(name="damaged", source=source)
         )
     get = registry_pb2.GetModelVersionRequest(name="damaged", version="1")
-    assert "'weights'" in edge.registry.GetModelVersion(get).model_version.damage
+    while not (damage := edge.registry.GetModelVersion(get).model_version.damage):
+        pass  # the gateway reports it after it has answered
+    assert "'weights'" in damage
 
     put(edge, f"{tree}/model/weights", data)
 

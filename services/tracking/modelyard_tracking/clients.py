@@ -16,6 +16,7 @@ from modelyard_kit.errors import FailedPrecondition
 from modelyard_kit.rpc.channel import ask
 
 _PAGE_SIZE = 10_000
+_MAX_DAMAGED = 5_000  # what a message holds, whatever the paths
 
 
 class Registry:
@@ -80,13 +81,15 @@ class Registry:
     def set_damaged_manifests(self, damage: Mapping[Digest, str]) -> None:
         """Replace the manifests whose bytes are damaged, given with the text that versions show.
 
+        At most 5,000 are sent; `ScrubObjects` lists all.
+
         Raises:
             Unavailable: The registry cannot be reached.
             FailedPrecondition: No registry is configured.
         """
         manifests = [
             pb.DamagedManifest(digest=digest, damage=text)
-            for digest, text in islice(damage.items(), _PAGE_SIZE)
+            for digest, text in islice(damage.items(), _MAX_DAMAGED)
         ]
         request = pb.SetDamagedManifestsRequest(manifests=manifests)
         ask("registry", self._registry.SetDamagedManifests, request, token=self._token)

@@ -237,6 +237,9 @@ def test_a_store_that_refuses_or_stays_down_is_said(
     links = Links({item.digest: store.url}, lambda: {item.digest: store.url})
     with pytest.raises(Unavailable, match="503"), (tmp_path / "got").open("wb") as sink:
         transfer.get(item, links, "some/file", sink)
+    store.answers += [Answer(422)]  # of the gateway, which found them damaged before it sent any
+    with pytest.raises(DataLoss, match="'some/file' do not match their digest"):
+        _get(transfer, store.url, b"bytes", tmp_path / "got")
     nowhere = "returned no download URL for 'some/file'"
     with pytest.raises(NotFound, match=nowhere), (tmp_path / "got").open("wb") as sink:
         transfer.get(item, Links({}, _no_more), "some/file", sink)

@@ -1,3 +1,5 @@
+import errno
+import io
 import os
 import signal
 import subprocess
@@ -161,3 +163,50 @@ def test_a_listing_contains_objects_only(tmp_path: Path) -> None:
         path.write_bytes(b"not ours")
 
     assert [found.digest for found in store.list_objects()] == [DIGEST]
+
+
+class UnreadableDisk(io.RawIOBase):
+    """A file whose sectors cannot be read."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def readinto(self, _buffer: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class StoreOnUnreadableDisk(LocalStore):
+    def _file(self, digest: Digest) -> io.BufferedReader:
+        return io.BufferedReader(UnreadableDisk(self._path(digest)))
+
+
+def test_an_object_that_the_disk_cannot_read_is_damaged(tmp_path: Path) -> None:
+    store = StoreOnUnreadableDisk(tmp_path, SIGNER)
+    digest = Digest.of(b"bytes")
+    store.put(digest, [b"bytes"], 5)
+
+    assert not store.verify(digest)
+    with (
+        pytest.raises(DataLoss, match=f"cannot read the object {digest}"),
+        store.open(digest) as chunks,
+    ):
+        list(chunks)

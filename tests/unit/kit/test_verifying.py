@@ -102,6 +102,26 @@ def test_an_object_is_read_again_after_a_while_and_when_asked_to() -> None:
     assert store.reads == 4
 
 
+def test_a_damaged_object_is_not_read_for_each_request_until_it_is_written_again() -> None:
+    store, damages = CountedStore(), Counting()
+    store.damage(DIGEST, flipped(7))
+    verifier = Verifier(store, damages)
+    for _ in range(3):
+        with pytest.raises(DataLoss):
+            read(verifier, 0, 2)
+        with pytest.raises(DataLoss):
+            read(verifier)
+        with pytest.raises(DataLoss):
+            verifier.refuse_known_damaged(DIGEST)
+    assert (store.reads, damages.count) == (1, 1)
+
+    store.put(DIGEST, [DATA], len(DATA))
+
+    verifier.refuse_known_damaged(DIGEST)
+    assert read(verifier) == DATA
+    assert read(verifier, 0, 2) == DATA[:2]
+
+
 def test_only_some_objects_are_remembered() -> None:
     class Small(Verifier):
         max_remembered = 1

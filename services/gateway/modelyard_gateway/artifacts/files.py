@@ -66,7 +66,7 @@ class Files:
         """
         with self._transfers.reporting(request):
             download = await self._transfers.run(lambda: self.find(artifact, identity))
-        return self._transfers.send(request, download)
+        return await self._transfers.send(request, download)
 
     def find(self, artifact: ArtifactPath, identity: Identity) -> Download:
         """Return the file at a path, ready to send; blocks.

@@ -61,7 +61,7 @@ class Objects:
         if size_bytes is None:
             raise NotFound(f"No object {grant.digest} in the artifact store", digest=grant.digest)
         download = Download(grant.digest, [(grant.digest, size_bytes)], grant.filename)
-        return self._transfers.send(request, download)
+        return await self._transfers.send(request, download)
 
     def _granted(self, method: Literal["GET", "PUT"], request: Request) -> UrlGrant:
         digest = Digest(request.path_params["rest"])

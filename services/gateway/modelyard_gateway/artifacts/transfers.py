@@ -9,9 +9,11 @@ import asyncio
 import contextlib
 import logging
 import re
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 from starlette.responses import Response
@@ -31,6 +33,8 @@ from modelyard_kit.rpc.server import ActiveCalls
 logger = logging.getLogger(__name__)
 
 _THREADS = 16
+_REPORTED_EVERY_S = 60.0
+_MAX_REPORTED = 10_000
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 Result = TypeVar("Result")
@@ -73,7 +77,7 @@ class Transfers:
         self._verifier = Verifier(store, digest_mismatches.labels("download").inc)
         self._clients = clients
         self.active = active
-        self._reported: set[str] = set()  # those whose report has no answer yet
+        self._reported: dict[str, float] = {}  # with their times; tracking reads them each time
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="transfers")
 
     def close(self) -> None:
@@ -83,11 +87,12 @@ class Transfers:
         """Return the result of short blocking work, run in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    def send(self, request: Request, download: Download) -> Response:
+    async def send(self, request: Request, download: Download) -> Response:
         """Return a response with a file or one range of it, without the bytes for a HEAD.
 
         Raises:
             HttpError: The range is outside the file.
+            DataLoss: The file was found damaged a short time ago.
         """
         headers = {"etag": f'"{download.digest}"', "accept-ranges": "bytes"}
         if _matches(request.headers.get("if-none-match", ""), download.digest):
@@ -104,6 +109,8 @@ class Transfers:
         }
         status = 206 if span else 200
         if request.method == "HEAD":
+            for digest, _ in download.objects:
+                await self.run(partial(self._verifier.refuse_known_damaged, digest))
             return Response(status_code=status, headers=headers)
         chunks = self._read(download, start, end, request)
         return StreamedResponse(chunks, status, headers)
@@ -125,8 +132,11 @@ class Transfers:
             yield
         except DataLoss as error:
             digest = error.metadata.get("digest", "")
-            if digest and digest not in self._reported:
-                self._reported.add(digest)
+            now = time.monotonic()
+            if digest and now - self._reported.get(digest, -_REPORTED_EVERY_S) >= _REPORTED_EVERY_S:
+                if len(self._reported) >= _MAX_REPORTED:
+                    self._reported.clear()
+                self._reported[digest] = now
                 self._threads.submit(self._report, digest, self._clients.own_identity(request))
             raise
 
@@ -136,8 +146,7 @@ class Transfers:
             self._clients.artifacts("InspectObjects", request, identity)
         except (Error, HttpError) as error:
             logger.warning("a damaged object was not reported", extra={"cause": str(error)})
-        finally:
-            self._reported.discard(digest)
+            self._reported.pop(digest, None)
 
     async def _read(
         self, download: Download, start: int, end: int, request: Request

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -101,7 +102,7 @@ class LocalStore:
         with self._file(digest) as file:
             end = checked_end(os.fstat(file.fileno()).st_size, start, end)
             file.seek(start)
-            yield _chunks(file, end - start)
+            yield _chunks(file, digest, end - start)
 
     def delete(self, digest: Digest) -> None:
         path = self._path(digest)
@@ -112,8 +113,14 @@ class LocalStore:
         _sync_folder(path.parent)
 
     def verify(self, digest: Digest) -> bool:
-        with self._file(digest) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == digest
+        sha256 = hashlib.sha256()
+        try:
+            with self.open(digest) as chunks:
+                for chunk in chunks:
+                    sha256.update(chunk)
+        except DataLoss:
+            return False
+        return sha256.hexdigest() == digest
 
     def evidence(self, digest: Digest) -> Evidence:
         try:
@@ -215,11 +222,18 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _chunks(file: BufferedReader, size_bytes: int) -> Iterator[bytes]:
+def _chunks(file: BufferedReader, digest: Digest, size_bytes: int) -> Iterator[bytes]:
     left_bytes = size_bytes
     while left_bytes:
-        chunk = file.read(min(CHUNK_BYTES, left_bytes))
+        try:
+            chunk = file.read(min(CHUNK_BYTES, left_bytes))
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            raise DataLoss(f"The disk cannot read the object {digest}", digest=digest) from error
         if not chunk:
-            raise DataLoss(f"An object lost its last {left_bytes} bytes while it was read")
+            raise DataLoss(
+                f"An object lost its last {left_bytes} bytes while it was read", digest=digest
+            )
         left_bytes -= len(chunk)
         yield chunk

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from modelyard_kit.artifacts.digest import Digest
 from modelyard_kit.artifacts.store import ArtifactStore
@@ -30,6 +30,14 @@ def damaged(digest: Digest) -> DataLoss:
     )
 
 
+class _Known(NamedTuple):
+    """What was found out about an object, until a time of the monotonic clock in seconds."""
+
+    stamp: str
+    until_s: float
+    is_intact: bool
+
+
 class Verifier:
     """Reads objects of a store, and refuses those whose bytes do not have their digest.
 
@@ -43,12 +51,14 @@ class Verifier:
 
     remembered_s: ClassVar[float] = 60 * 60
     """Time for which an object counts as intact after it was read."""
+    damaged_s: ClassVar[float] = 60.0
+    """Time for which an object counts as damaged: it is not read for each of many requests."""
     max_remembered: ClassVar[int] = 20_000
 
     def __init__(self, store: ArtifactStore, count: Callable[[], None]) -> None:
         self._store = store
         self._count = count
-        self._intact: OrderedDict[Digest, tuple[str, float]] = OrderedDict()
+        self._known: OrderedDict[Digest, _Known] = OrderedDict()
         self._lock = threading.Lock()
 
     @contextmanager
@@ -71,11 +81,24 @@ class Verifier:
             DataLoss: The object is damaged, raised before its last byte.
             NotFound: The object is not in the store.
         """
+        self.refuse_known_damaged(digest)
         is_whole = (start, end) == (0, size_bytes)
         if not is_whole and not self.is_intact(digest):
             raise damaged(digest)
         with self._store.open(digest, start, end) as chunks:
             yield self._held_back(digest, chunks) if is_whole else chunks
+
+    def refuse_known_damaged(self, digest: Digest) -> None:
+        """Refuse an object that was found damaged a short time ago, without reading it.
+
+        Raises:
+            DataLoss: The object is damaged.
+            NotFound: It has been deleted since.
+        """
+        if self._recalled(digest) is False:
+            stamp = self._store.evidence(digest).stamp
+            if self._recalled(digest, stamp) is False:
+                raise damaged(digest)
 
     def is_intact(self, digest: Digest, *, reread: bool = False) -> bool:
         """Whether the store has an object with the bytes of its digest.
@@ -89,18 +112,14 @@ class Verifier:
             NotFound: The object is not in the store.
         """
         evidence = self._store.evidence(digest)
-        known = evidence.is_verified or self._remembers(digest, evidence.stamp)
-        if known and not reread:
-            return True
-        if not self._store.verify(digest):
+        known = self._recalled(digest, evidence.stamp)
+        if not reread and (known is not None or evidence.is_verified):
+            return known is not False
+        is_intact = self._store.verify(digest)
+        if not is_intact:
             self._found_damaged(digest)
-            return False
-        with self._lock:
-            self._intact[digest] = evidence.stamp, time.monotonic() + self.remembered_s
-            self._intact.move_to_end(digest)
-            if len(self._intact) > self.max_remembered:
-                self._intact.popitem(last=False)
-        return True
+        self._remember(digest, evidence.stamp, is_intact=is_intact)
+        return is_intact
 
     def damaged_among(
         self,
@@ -132,10 +151,21 @@ class Verifier:
         with ThreadPoolExecutor(_READ_AT_ONCE, thread_name_prefix="verify") as threads:
             return dict(found for found in threads.map(state, digests) if found is not None)
 
-    def _remembers(self, digest: Digest, stamp: str) -> bool:
+    def _recalled(self, digest: Digest, stamp: str | None = None) -> bool | None:
+        """Return whether an object is intact; None if unknown, or written since (`stamp`)."""
         with self._lock:
-            known, until_s = self._intact.get(digest, ("", 0.0))
-        return known == stamp and time.monotonic() < until_s
+            known = self._known.get(digest)
+        if known is None or time.monotonic() >= known.until_s:
+            return None
+        return known.is_intact if stamp in {None, known.stamp} else None
+
+    def _remember(self, digest: Digest, stamp: str, *, is_intact: bool) -> None:
+        until_s = time.monotonic() + (self.remembered_s if is_intact else self.damaged_s)
+        with self._lock:
+            self._known[digest] = _Known(stamp, until_s, is_intact)
+            self._known.move_to_end(digest)
+            if len(self._known) > self.max_remembered:
+                self._known.popitem(last=False)
 
     def _held_back(self, digest: Digest, chunks: Iterable[bytes]) -> Iterator[bytes]:
         sha256 = hashlib.sha256()
@@ -146,13 +176,12 @@ class Verifier:
             sha256.update(chunk)
             last = chunk
         if sha256.hexdigest() != digest:
-            self._found_damaged(digest)
+            if self.is_intact(digest, reread=True):  # counts it if not
+                self._found_damaged(digest)  # replaced meanwhile, or read wrongly
             raise damaged(digest)
         if last:
             yield last
 
     def _found_damaged(self, digest: Digest) -> None:
-        with self._lock:
-            self._intact.pop(digest, None)
         self._count()
         logger.error("an object is damaged", extra={"digest": digest})

@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import grpc
 
-from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard_kit.clock import Clock
-from modelyard_kit.db.base import Database
 from modelyard_kit.references.names import version_number
 from modelyard_kit.references.stages import Stage
 from modelyard_kit.rpc.calls import Call, writes
@@ -17,14 +15,13 @@ from modelyard_registry.operations import importing, registered_models
 from modelyard_registry.operations.importing import OriginalModel, OriginalVersion
 from modelyard_registry.operations.model_versions import Registration, SealedSource
 from modelyard_registry.rules.names import MAX_IMPORTED_NUMBER, checked_between
+from modelyard_registry.servicer.copying import Copying
 
 
-class Importing:
+class Importing(Copying):
     """RPCs that import models and versions of another registry."""
 
-    database: Database
     clock: Clock
-    tracking: ArtifactsServiceStub
 
     @writes
     def ImportRegisteredModel(
@@ -44,6 +41,7 @@ class Importing:
         with self.database.read() as session:
             before = importing.pinned_before(session, request.origin, original)
         sealed = before or seal_source(self.tracking, original.registration.source)
+        self._require_intact(sealed)
         return self._import(request, context, original, sealed)
 
     @writes

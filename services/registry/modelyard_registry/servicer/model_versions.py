@@ -2,34 +2,29 @@ from __future__ import annotations
 
 import grpc
 
-from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
 from modelyard.api.registry.v1 import registry_pb2 as pb
-from modelyard_kit.artifacts import ArtifactStore, Digest
+from modelyard_kit.artifacts import Digest
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import paging
-from modelyard_kit.db.base import Database
 from modelyard_kit.db.identity import id_in
 from modelyard_kit.references.names import version_number
 from modelyard_kit.references.stages import Stage
-from modelyard_kit.references.uris import Alias, ManifestSource, VersionSource, parse_reference
-from modelyard_kit.rpc.calls import Call, caller, reads, stored_reply, writes
+from modelyard_kit.references.uris import Alias, parse_reference
+from modelyard_kit.rpc.calls import Call, reads, stored_reply, writes
 from modelyard_kit.rpc.fields import given
 from modelyard_registry import wire
-from modelyard_registry.clients import require_intact, seal_source
+from modelyard_registry.clients import seal_source
 from modelyard_registry.operations import damage, model_versions, registered_models, stages
 from modelyard_registry.operations.model_versions import Registration, SealedSource
 from modelyard_registry.search import Search, search_versions
+from modelyard_registry.servicer.copying import Copying
 from modelyard_registry.servicer.fields import page_start
 
 
-class ModelVersions:
+class ModelVersions(Copying):
     """RPCs on versions, their stages and their tags."""
 
-    database: Database
     clock: Clock
-    store: ArtifactStore
-    tracking: ArtifactsServiceStub
-    token: str | None
 
     def CreateModelVersion(
         self, request: pb.CreateModelVersionRequest, context: grpc.ServicerContext
@@ -40,15 +35,6 @@ class ModelVersions:
         sealed = seal_source(self.tracking, request.source, require_model=request.require_model)
         self._require_intact(sealed)
         return self._create(request, context, sealed)
-
-    def _require_intact(self, sealed: SealedSource) -> None:
-        """Refuse to copy a version whose bytes are damaged; those of other sources were checked."""
-        if not isinstance(sealed, VersionSource | ManifestSource):
-            return
-        with self.database.read(caller.get().remaining_s()) as session:
-            digest = model_versions.copied_digest(session, sealed)
-        if digest is not None:
-            require_intact(self.tracking, self.store, digest, self.token)
 
     @writes
     def _create(

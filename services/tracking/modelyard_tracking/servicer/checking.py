@@ -27,7 +27,7 @@ _BYTES_PER_CALL = 512 << 20
 _BYTES_PER_UPLOAD = 1 << 30
 _QUERY = paging.fingerprint("verify")
 _OWNER_FIELDS = {OwnerKind.RUN: "run_id", OwnerKind.MODEL: "model_id"}
-_MAX_DAMAGE = 2_000
+_MAX_SHOWN_CHARACTERS = 200
 
 Places = dict[Digest, list[tuple[str, Digest]]]
 """For manifests by digest: paths and objects of files. The path of the manifest itself is empty."""
@@ -213,7 +213,7 @@ class Checking:
 
 def _text(places: list[tuple[str, Digest]], marks: Mapping[Digest, bool]) -> str:
     path, digest = places[0]
-    subject = f"The bytes of '{path}'" if path else "The manifest"
+    subject = f"The bytes of '{path[:_MAX_SHOWN_CHARACTERS]}'" if path else "The manifest"
     others = len({path for path, _ in places}) - 1
     more = f", and those of {others} more files" if others else ""
     verb = "missing from" if marks.get(digest) else "damaged in"
@@ -222,7 +222,7 @@ def _text(places: list[tuple[str, Digest]], marks: Mapping[Digest, bool]) -> str
     return (
         f"{subject} {are} {verb} the store (object {digest}){more}. {remedy} again, or restore the "
         "object from a backup."
-    )[:_MAX_DAMAGE]
+    )
 
 
 def _position(page_token: str) -> str:

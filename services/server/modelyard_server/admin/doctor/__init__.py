@@ -74,6 +74,8 @@ def _findings(options: argparse.Namespace, environ: Mapping[str, str]) -> Iterat
             yield from client.stored_objects(uri)
     else:
         yield ok("server", "not running in this home; started by the first call, or: modelyard up")
+        if options.objects:
+            yield fail("stored objects", "not read: the server does it", "Start it: modelyard up")
 
 
 def _settings(problems: Mapping[str, str], environ: Mapping[str, str]) -> Iterator[Finding]:
