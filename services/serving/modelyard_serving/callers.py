@@ -60,8 +60,6 @@ _BACKGROUND_S = 5.0  # for so long after a failed call, the next one delays no r
 _MAX_TOKEN_LENGTH = 1024
 
 _log = logging.getLogger(__name__)
-_denied = BoundedLog(_log, "denied")
-_unchecked = BoundedLog(_log, "a token could not be checked", level=logging.INFO)
 
 Ask = Callable[[str], grants.Grant]
 """Returns the grant of a token; blocks. `Unauthenticated` and `PermissionDenied` are the registry's
@@ -114,6 +112,8 @@ class Callers:
         self._unknown_slots = asyncio.Semaphore(MAX_CALLS)
         self._calls: dict[bytes, asyncio.Task[_Answer]] = {}
         self._unknown: set[bytes] = set()
+        self._denied = BoundedLog(_log, "denied")
+        self._unchecked = BoundedLog(_log, "a token could not be checked", level=logging.INFO)
 
     async def authorize(
         self, authorization: str, method: MethodDescriptor, model_name: str, request_id: str
@@ -138,7 +138,7 @@ class Callers:
             _check_scope(grant, model_name)
         except (Unauthenticated, PermissionDenied) as error:
             authz_denied.labels(method.full_name, error.reason).inc()
-            _denied.note(
+            self._denied.note(
                 method=method.full_name,
                 reason=error.reason,
                 request=request_id,
@@ -208,7 +208,7 @@ class Callers:
                 return self._cache(key, _Answer(_copy(refusal), asked_s, until_s))
             except (Error, ModelyardException) as error:
                 metrics.caller_checks.labels("unanswered").inc()
-                _unchecked.note(cause=error.message)
+                self._unchecked.note(cause=error.message)
                 return self._unanswered(key)
             metrics.caller_checks.labels("granted").inc()
             return self._cache(key, _Answer(grant, asked_s, asked_s + GRANTED_S))

@@ -125,9 +125,12 @@ def test_requests_beyond_those_that_may_wait_end_the_connection_after_the_others
     assert answers == [(b"200", b"")] * (1 + waited) + [(b"", b"close")]
 
 
-def test_a_refusal_is_not_sent_before_the_answers_to_requests_that_wait(running: Running) -> None:
+@pytest.mark.parametrize("between", [b"", b"GET /fail" + HOST])
+def test_a_refusal_is_not_sent_as_the_answer_to_another_request(
+    running: Running, between: bytes
+) -> None:
     with running.hold() as raw:
-        raw.sendall(b"GET /fail" + HOST + b"nonsense\r\n\r\n")
+        raw.sendall(between + b"nonsense\r\n\r\n")
         assert received(raw) == b""
 
 

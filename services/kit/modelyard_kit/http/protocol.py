@@ -151,12 +151,12 @@ class Protocol(HttpToolsProtocol):
             self._refuse(400, _NOT_HTTP)
         if version == "1.1" and b"host" not in names:
             self._refuse(400, _NO_HOST)
-        self._check_target(dict(self.headers).get(b"host", b""))
+        if not self.url.startswith(b"/") and self.url != b"*":
+            self._check_target()
 
-    def _check_target(self, host: bytes) -> None:
+    def _check_target(self) -> None:
         """Refuse a target that names another host: what follows judges by the header."""
-        if self.url.startswith(b"/") or self.url == b"*":
-            return
+        host = dict(self.headers).get(b"host", b"")
         match = _URL.match(self.url)
         if match is None or match[1].lower() != host.lower():
             self._refuse(400, _TARGET)
@@ -169,8 +169,8 @@ class Protocol(HttpToolsProtocol):
         if self.transport.is_closing() or self._is_cut:
             return
         _refused.note(status=self._refusal[0])
-        if self._is_busy() and (self.cycle.response_started or self.pipeline):
-            self.transport.abort()  # an error would be read as part of the current response
+        if self._is_busy() and (self.cycle.response_started or not self.cycle.more_body):
+            self.transport.abort()  # an error would be read as the current response or a part of it
             return
         status, message = self._refusal
         request_id = request_ids.kept_or_new("")
