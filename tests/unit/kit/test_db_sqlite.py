@@ -125,7 +125,7 @@ def test_damage_found_by_a_call_is_reported_and_the_database_is_not_ready_any_mo
     with (tmp_path / "x.db").open("r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * 8192)
-    with pytest.raises(DataLoss, match="The database is damaged; `modelyard doctor`"):
+    with pytest.raises(DataLoss, match="The database is damaged, and nothing was written"):
         rows(database)
     assert database.problem().startswith(
         "The database is damaged: database disk image is malformed"
