@@ -219,7 +219,8 @@ def test_a_damaged_database_is_named(home: Path, capsys: pytest.CaptureFixture[s
     (home / "registry.db").write_bytes(b"no database at all" * 1000)
     found = Found(capsys)
     assert "not a database" in found.of("database of registry", "fail")
-    assert found.failed == {"database of registry"}
+    assert "tracking.db is missing" in found.of("database of tracking", "fail")
+    assert found.failed == {"database of registry", "database of tracking"}
 
 
 @pytest.mark.usefixtures("home")

@@ -8,13 +8,13 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from multiprocessing.synchronize import Event
 from typing import Any, TypeAlias
 
 import grpc
-from tests.support.http.raw_http2 import RawHttp2
+from tests.support.http.http2_peer import Http2Peer
 
 _IDLE = 150
 """Connections that one peer holds open."""
@@ -25,7 +25,7 @@ _BEGUN = b"\0\0\0\x10\0a"  # one byte of a message of 4,096
 _BODY = b'{"run_id":"x","metrics":[' + b'{"key":"a"},' * 600_000 + b'{"key":"a"}]}'
 
 Round: TypeAlias = Callable[[], None]
-Header: TypeAlias = tuple[str, str]
+Header: TypeAlias = tuple[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ def attack(targets: Targets, began: Event, stop: Event) -> None:
     """Run every kind of peer until `stop` is set."""
     rounds: list[Round] = []
     for port, path in targets.grpc:
-        for headers in ((), (("authorization", f"Bearer {targets.viewer}"),)):
-            rounds += [_Calls(port, path, headers, part) for part in (b"", _BEGUN)]
+        for metadata in ((), (("authorization", f"Bearer {targets.viewer}".encode()),)):
+            rounds += [_Calls(port, path, metadata, part) for part in (b"", _BEGUN)]
         rounds.append(_heavy_call(port, path))
     for port, path in targets.http:
         rounds += [_Connections(port, begin) for begin in _beginnings(path, targets.viewer)]
@@ -70,22 +70,28 @@ def _repeat(one: Round, stop: Event) -> None:
 class _Calls:
     """Keeps calls open on one connection whose requests never come, or do not end."""
 
-    def __init__(self, port: int, path: str, headers: Sequence[Header], part: bytes) -> None:
+    def __init__(self, port: int, path: str, metadata: Sequence[Header], part: bytes) -> None:
         self._port = port
         self._path = path
-        self._headers = headers
+        self._metadata = metadata
         self._part = part
-        self._connection: RawHttp2 | None = None
+        self._connection = ExitStack()
+        self._peer: Http2Peer | None = None
         self._opened = 0
 
     def __call__(self) -> None:
-        if self._connection is None or self._connection.is_closed or self._opened >= _STREAMS:
-            if self._connection is not None:
-                self._connection.close()
-            self._connection, self._opened = RawHttp2(self._port), 0
-        self._opened += _STREAMS // 5
-        for _ in range(_STREAMS // 5):
-            self._connection.open(self._path, self._part, self._headers)
+        if self._peer is None or self._opened >= _STREAMS:
+            self._connection.close()
+            self._opened = 0
+            self._peer = self._connection.enter_context(Http2Peer(f"127.0.0.1:{self._port}"))
+        try:
+            for _ in range(_STREAMS // 5):
+                stream = self._peer.open(self._path, self._metadata)
+                self._opened += 1
+                if self._part:
+                    self._peer.send(stream, self._part)
+        except OSError:
+            self._peer = None  # the server closed the connection
 
 
 class _Connections:

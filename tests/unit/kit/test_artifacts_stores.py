@@ -235,3 +235,19 @@ def test_only_64_lower_case_hexadecimal_digits_are_a_digest(text: str) -> None:
 def test_a_digest_is_the_sha256_and_its_key_is_derived_from_it_alone() -> None:
     assert hashlib.sha256(DATA).hexdigest() == DIGEST
     assert Digest("ab12" + "0" * 60).key == "sha256/ab/12/ab12" + "0" * 60
+
+
+def test_a_mark_is_kept_beside_the_objects_and_set_once_unless_replaced(
+    store: ArtifactStore,
+) -> None:
+    assert store.mark("installation") is None
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(lambda text: store.set_mark("installation", text), "abcd"))
+    first = store.mark("installation")
+    assert first in {*"abcd"}
+    store.set_mark("installation", "z")
+    assert store.mark("installation") == first
+    store.set_mark("installation", "z", replace=True)
+    assert store.mark("installation") == "z"
+    store.put(DIGEST, [DATA], len(DATA))
+    assert [found.digest for found in store.list_objects()] == [DIGEST]

@@ -189,8 +189,24 @@ def test_damage_found_by_a_call_is_reported_and_the_database_is_not_ready_any_mo
     with (tmp_path / "x.db").open("r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * 8192)
-    with pytest.raises(DataLoss, match="The database is damaged; `modelyard doctor`"):
+    with pytest.raises(DataLoss, match="The database is damaged, and nothing was written"):
         rows(database)
     assert database.problem().startswith(
         "The database is damaged: database disk image is malformed"
     )
+
+
+def test_a_file_that_is_moved_away_while_it_is_open_is_not_written(
+    database: Database, tmp_path: Path
+) -> None:
+    insert(database)
+    (tmp_path / "x.db").rename(tmp_path / "away")
+    assert database.problem().startswith("The database x.db was moved or exchanged")
+    with pytest.raises(Unavailable, match="moved or exchanged"):
+        insert(database)
+    (tmp_path / "x.db").write_bytes((tmp_path / "away").read_bytes())
+    assert database.problem().startswith("The database x.db was moved or exchanged")
+    (tmp_path / "away").replace(tmp_path / "x.db")
+    assert database.problem() == ""
+    insert(database)
+    assert rows(database) == 2

@@ -23,8 +23,8 @@ from modelyard_kit.observability.metrics import db_pool_in_use
 DEFAULT_POOL_SIZE = 16
 _DEFAULT_TIMEOUT_S = 30.0
 DAMAGED = (
-    "The database is damaged; `modelyard doctor` shows where. Restore it from a backup; nothing was "
-    "written."
+    "The database is damaged, and nothing was written; `modelyard doctor` shows where. Restore it "
+    "from a backup."
 )
 """Message of a call that met damage; the problem of the readiness has the driver's words."""
 

@@ -134,7 +134,8 @@ class Identity:
         if found is None or not is_id(found):
             raise Unavailable(
                 f"The artifact store belongs to the installation {shown(found)}, so nothing is "
-                "served or changed. Restore its mark `installation`, or run `modelyard migrate --adopt`."
+                "served or changed. Restore its mark `installation`, or run `modelyard migrate "
+                "--adopt`."
             )
         try:
             with self._database.migrating() as connection:

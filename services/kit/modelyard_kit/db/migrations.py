@@ -69,8 +69,8 @@ def _refuse_foreign(dialect: str, tables: set[str], migrations: Migrations) -> N
     others = tables if dialect == "sqlite" else tables & {_OF_EACH_SERVICE}
     if others:
         raise FailedPrecondition(
-            f"The database {migrations.service} cannot be used: it has tables of another service or "
-            f"application, and none of {migrations.service}. Check its location; each service "
+            f"The database {migrations.service} cannot be used: it has tables of another service "
+            f"or application, and none of {migrations.service}. Check its location; each service "
             "needs a database or a schema of its own."
         )
 

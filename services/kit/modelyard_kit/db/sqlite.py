@@ -13,6 +13,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -174,6 +175,7 @@ def open_sqlite(url: URL, pool_size: int) -> SqliteDatabase:
     except Error:
         database.close()
         raise
+    database.require(partial(_require_same_file, path, path.stat().st_ino), repeatedly=True)
     return database
 
 
@@ -193,6 +195,15 @@ def _lock(path: Path) -> int:
             f"The database {path.name} is open in another process; only one at a time may use it."
         ) from None
     return descriptor
+
+
+def _require_same_file(path: Path, inode: int) -> None:
+    """Refuse a file that was removed or exchanged: what is written to it would be lost."""
+    if not path.exists() or path.stat().st_ino != inode:
+        raise Unavailable(
+            f"The database {path.name} was moved or exchanged while it was open, so nothing is "
+            "written. Put the file back, or stop the service and restore a backup."
+        )
 
 
 def _refuse_damaged(name: str, connection: Connection) -> None:

@@ -102,9 +102,7 @@ _BAGGING = Entry(
         "n_classes_": whole(1),
         "estimator_": estimator,
         "estimators_": sequence(estimator, "members"),
-        "estimators_features_": sequence(
-            wholes(None, low=0, below="features"), "members"
-        ),
+        "estimators_features_": sequence(wholes(None, low=0, below="features"), "members"),
         "_n_samples": number,
         "_max_samples": number,
         "_max_features": whole(1),

@@ -149,7 +149,9 @@ def whole(low: int = 0, below: Dimension = None, *, sets: str | None = None) -> 
             beyond = "" if limit is None else f" and below {limit}"
             raise Contradiction(f"is {value}; it must be at least {low}{beyond}")
         if not owner.fits(sets, int(value)):
-            raise Contradiction(f"is {value} where other attributes have {owner.lengths[str(sets)]}")
+            raise Contradiction(
+                f"is {value} where other attributes have {owner.lengths[str(sets)]}"
+            )
 
     return check
 
@@ -367,7 +369,9 @@ def dtype(value: Any, _: Owner) -> None:
     """Accept the description of numbers, texts or objects, as a parameter `dtype` holds it."""
     if isinstance(value, type) and value in {float, int, bool, str, object}:
         return
-    if isinstance(value, np.dtype | str) or (isinstance(value, type) and issubclass(value, np.generic)):
+    if isinstance(value, np.dtype | str) or (
+        isinstance(value, type) and issubclass(value, np.generic)
+    ):
         try:
             if np.dtype(value).kind in "biufUO":
                 return

@@ -54,7 +54,10 @@ _ALWAYS = {
 }  # fmt: skip
 _REGRESSOR = {**_LINE, **_NOTES}
 _CLASSIFIER = {"classes_": labels("classes"), **_REGRESSOR}
-_RIDGE_CLASSIFIER = {**_CLASSIFIER, "_label_binarizer": part("sklearn.preprocessing.LabelBinarizer")}
+_RIDGE_CLASSIFIER = {
+    **_CLASSIFIER,
+    "_label_binarizer": part("sklearn.preprocessing.LabelBinarizer"),
+}
 _SGD = {
     **_CLASSIFIER,
     "t_": number,

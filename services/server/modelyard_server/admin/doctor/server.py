@@ -7,14 +7,14 @@ import shutil
 import socket
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import grpc
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, Connection, make_url
 
 from modelyard.internal import instances
 from modelyard.redaction import redacted
@@ -24,6 +24,7 @@ from modelyard_kit.db.base import usable
 from modelyard_kit.db.identity import id_in
 from modelyard_kit.db.migrations import current, current_in
 from modelyard_kit.db.open import open_database
+from modelyard_kit.errors import Error, FailedPrecondition
 from modelyard_kit.rpc.channel import connect
 from modelyard_kit.settings.declarations import load
 from modelyard_kit.settings.table import ServiceSettings
@@ -56,7 +57,8 @@ def check(here: Installation, environ: Mapping[str, str]) -> Iterator[Finding]:
         yield from guarded(f"database of {area}", remedy, partial(_database, here, area))
     yield from _sqlite(here)
     yield from guarded("store", _STORE, lambda: _store(here))
-    yield from guarded("identity", _STORE, lambda: _identity(here))
+    with suppress(Error):  # of a part that cannot be read, which has been reported
+        yield _identity(here)
     if here.is_in_home:
         yield from _ports(here)
     yield from guarded("TLS files", _PEM, partial(_tls, environ))
@@ -72,8 +74,8 @@ _RESTORE = (
     "Restore a backup: modelyard restore BACKUP --home NEW. Without one, start with an empty home."
 )
 _TOGETHER = (
-    "Correct the settings of the part that differs, or restore it. A part that is new joins when the "
-    "services start. Only if all belong together: modelyard migrate --adopt"
+    "Correct the settings of the part that differs, or restore it. A part that is new joins when "
+    "the services start. Only if all belong together: modelyard migrate --adopt"
 )
 _PEM = "Name PEM files that the service may read, such as those of cert-manager or openssl."
 
@@ -135,14 +137,20 @@ def _database(here: Installation, area: str) -> Iterator[Finding]:
         yield ok(check_name, "does not exist yet; created at the first start")
         return
     else:
-        with usable(area), snapshot(url) as connection:  # the file may be open in the service
-            damage = connection.exec_driver_sql("PRAGMA integrity_check(3)").scalars().all()
-            found = current_in(connection, tree)
-        if damage != ["ok"]:
-            lines = " ".join(" ".join(damage).split())
-            yield fail(check_name, f"damaged: {lines}", _RESTORE)
+        try:
+            with usable(area), snapshot(url) as connection:  # the file may be open in the service
+                _refuse_damaged(connection)
+                found = current_in(connection, tree)
+        except FailedPrecondition as error:
+            yield fail(check_name, error.message, _RESTORE)
             return
     yield _revision(check_name, found, tree.head, is_own=here.is_in_home)
+
+
+def _refuse_damaged(connection: Connection) -> None:
+    found = connection.exec_driver_sql("PRAGMA integrity_check(3)").scalars().all()
+    if found != ["ok"]:
+        raise FailedPrecondition(f"The database is damaged: {' '.join(' '.join(found).split())}")
 
 
 def _revision(check_name: str, found: str | None, head: str, *, is_own: bool) -> Finding:
@@ -184,7 +192,7 @@ def _store(here: Installation) -> Iterator[Finding]:
         yield ok("store", "usable; uploads are read again and hashed to detect wrong bytes")
 
 
-def _identity(here: Installation) -> Iterator[Finding]:
+def _identity(here: Installation) -> Finding:
     """Compare the ids of databases, store and home."""
     ids: dict[str, str | None] = {"the artifact store": here.open_store().mark(INSTALLATION)}
     if identity_file(here.home).exists():
@@ -198,11 +206,10 @@ def _identity(here: Installation) -> Iterator[Finding]:
                 ids[f"the database of {area}"] = id_in(connection, area)
     different = set(ids.values())
     if different == {None}:
-        yield ok("identity", "none yet; created when the services start first")
-    elif len(different) == 1:
-        yield ok("identity", f"all parts belong to the installation {shown(different.pop())}")
-    else:
-        yield fail("identity", described(ids.items()), _TOGETHER)
+        return ok("identity", "none yet; created when the services start first")
+    if len(different) == 1:
+        return ok("identity", f"all parts belong to the installation {shown(different.pop())}")
+    return fail("identity", described(ids.items()), _TOGETHER)
 
 
 def _ports(here: Installation) -> Iterator[Finding]:
