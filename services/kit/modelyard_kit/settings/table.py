@@ -14,9 +14,6 @@ from pathlib import Path
 from modelyard_kit.settings import checks
 from modelyard_kit.settings.declarations import Settings, setting, variables
 
-MAX_PREDICTION_BYTES = 256 << 20
-"""Upper limit of the setting for the size of a prediction request."""
-
 
 def _log_level(default: str) -> str:
     return setting(
@@ -334,7 +331,7 @@ class ModelServerSettings(SecretTokenSettings):
         "largest request, at most 256 MiB",
         default=16 << 20,
         shown="16 MiB",
-        check=checks.between(1, MAX_PREDICTION_BYTES),
+        check=checks.between(1, 256 << 20),
     )
     serving_timeout_s: float = setting(
         "time limit of one request in seconds, including its time in the queue; at most 3600",
@@ -342,10 +339,7 @@ class ModelServerSettings(SecretTokenSettings):
         check=checks.between(0.001, 3600),
     )
     serving_memory_bytes: int = setting(
-        "memory that a model's process may have",
-        default=0,
-        shown="three quarters of the machine's or container's",
-        check=checks.between(0, 1 << 50),
+        "bytes of memory of a model", default=0, shown="¾ of all", check=checks.between(0, 2**50)
     )
 
 
