@@ -157,13 +157,8 @@ async def _serve(
     timeout_s = settings.serving_timeout_s
     endpoint = Endpoint(arguments.model_uri)
     registry = Registry(token, allow_unverified=arguments.allow_unverified)
-    follower = Follower(
-        endpoint,
-        registry,
-        allow_pickle=arguments.allow_pickle,
-        timeout_s=timeout_s,
-        confinement=confinement,
-    )
+    options = {"allow_pickle": arguments.allow_pickle, "timeout_s": timeout_s}
+    follower = Follower(endpoint, registry, confinement=confinement, **options)
     app = App(endpoint, Callers(token, registry.grant), settings.serving_max_body_bytes, timeout_s)
     server = Server(app, int(timeout_s + _DRAIN_MARGIN_S))
 
