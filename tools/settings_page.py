@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from modelyard_kit.settings.declarations import Setting, declaration, variable
-from modelyard_kit.settings.table import PROGRAMS
+from modelyard_kit.settings.programs import PROGRAMS
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 TABLE = re.compile(r"(<!-- settings of (?P<programs>[^>]+) -->\n).*?(<!-- end -->)", re.DOTALL)

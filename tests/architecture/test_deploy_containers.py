@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.support.processes.manifests import DEPLOY, ROOT, Object, compose
 
-from modelyard_kit.settings.table import KNOWN_VARIABLES
+from modelyard_kit.settings.programs import KNOWN_VARIABLES
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DOCKERFILE = (DEPLOY / "docker" / "Dockerfile").read_text(encoding="utf-8")

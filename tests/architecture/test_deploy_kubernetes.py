@@ -28,7 +28,7 @@ from tests.support.processes.manifests import (
 )
 
 from modelyard_gateway.artifacts.uploads import UploadLimits
-from modelyard_kit.settings.table import KNOWN_VARIABLES
+from modelyard_kit.settings.programs import KNOWN_VARIABLES
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 OVERLAYS = ("overlays/small", "overlays/production")

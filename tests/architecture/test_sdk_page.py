@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from modelyard import _settings
-from modelyard_kit.settings.table import KNOWN_VARIABLES
+from modelyard_kit.settings.programs import KNOWN_VARIABLES
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from modelyard_kit.settings.declarations import variables
-from modelyard_kit.settings.table import KNOWN_VARIABLES, ClientSettings
+from modelyard_kit.settings.programs import KNOWN_VARIABLES
+from modelyard_kit.settings.table import ClientSettings
 
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENT = REPOSITORY / "docs" / "settings.md"

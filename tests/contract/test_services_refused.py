@@ -10,7 +10,7 @@ import pytest
 from tests.support.http.certificates import Authority
 from tests.support.processes.in_process import a_start_undone
 
-from modelyard_kit.settings.table import SERVICES
+from modelyard_kit.settings.programs import SERVICES
 from modelyard_server.admin import migrate
 from modelyard_server.processes import gateway, registry, serving, tracking
 

@@ -41,7 +41,9 @@ tries = {path: outcome(lambda: open(path, "rb").close()) for path in reads}
 tries["list home"] = outcome(lambda: os.listdir(home))
 tries["write model"] = outcome(lambda: open(folder + "/new", "w"))
 tries["remove model"] = outcome(lambda: os.remove(folder + "/MLmodel"))
-tries["link"] = outcome(lambda: os.symlink(home, tempfile.gettempdir() + "/link") or open(tempfile.gettempdir() + "/link/token"))
+link = Path(tempfile.gettempdir(), "link")
+link.symlink_to(home)
+tries["link"] = outcome(lambda: (link / "token").open())
 tries["temporary"] = outcome(lambda: tempfile.NamedTemporaryFile().close())
 tries["connect"] = outcome(lambda: socket.create_connection(("127.0.0.1", int(port))))
 tries["listen"] = outcome(lambda: socket.create_server(("127.0.0.1", 0)))
@@ -165,13 +167,13 @@ def test_a_worker_has_no_descriptors_of_its_parent_and_writes_no_core(
     async def started() -> tuple[list[str], str]:
         process = await Process.start(trying, allow_pickle=True, timeout_s=LOAD_S)
         folder = Path(f"/proc/{process.pid}")
-        opened = [os.readlink(link) for link in (folder / "fd").iterdir()]
+        opened = [str(link.readlink()) for link in (folder / "fd").iterdir()]
         bounds = (folder / "limits").read_text()
         await process.stop()
         return opened, bounds
 
     with (tmp_path / "secret").open("w") as secret:
-        os.set_inheritable(secret.fileno(), True)
+        os.set_inheritable(secret.fileno(), True)  # noqa: FBT003 - takes no keyword
         opened, bounds = asyncio.run(started())
     assert str(tmp_path / "secret") not in opened
     rows = {row[:26].strip(): row[26:].split() for row in bounds.splitlines()}

@@ -167,8 +167,8 @@ def _by_name(frame: Any, schema: Schema, *, keep_labels: bool) -> Any:
     """
     names, required = schema.input_names(), schema.required_input_names()
     texts = [str(label) for label in frame.columns]
-    counts = Counter(texts)
-    twice = sorted(name for name in {*names} if counts[name] > 1)
+    known = {*names}
+    twice = sorted(text for text, count in Counter(texts).items() if count > 1 and text in known)
     if twice:
         raise invalid(f"The input has several columns of the name {_list(twice)}.")
     if texts == list(frame.columns) or (is_numbered(frame) and not {*names} <= {*texts}):

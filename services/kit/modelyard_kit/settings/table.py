@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard_kit.settings import checks
-from modelyard_kit.settings.declarations import Settings, setting, variables
-
-MAX_PREDICTION_BYTES = 256 << 20  # upper limit of the setting for the size of a request
+from modelyard_kit.settings.declarations import Settings, setting
 
 
 def _log_level(default: str) -> str:
@@ -333,7 +331,7 @@ class ModelServerSettings(SecretTokenSettings):
         "largest request, at most 256 MiB",
         default=16 << 20,
         shown="16 MiB",
-        check=checks.between(1, MAX_PREDICTION_BYTES),
+        check=checks.between(1, 256 << 20),
     )
     serving_timeout_s: float = setting(
         "time limit of one request in seconds, including its time in the queue; at most 3600",
@@ -342,7 +340,7 @@ class ModelServerSettings(SecretTokenSettings):
     )
     serving_monitoring: str = _monitoring()
     serving_memory_bytes: int = setting(
-        "memory that a model's process may have",
+        "memory that a model's process may have, in bytes",
         default=0,
         shown="three quarters of the machine's or container's",
         check=checks.between(0, 1 << 50),
@@ -384,23 +382,3 @@ class ClientSettings(TlsSettings, SecretTokenSettings, HomeSettings):
         default=False,
         shown="off",
     )
-
-
-SERVICES: dict[str, type[ServiceSettings]] = {
-    "tracking": TrackingSettings,
-    "registry": RegistrySettings,
-    "serving": ServingSettings,
-    "gateway": GatewaySettings,
-}
-"""The settings of each service, by the command that runs it in a process of its own."""
-
-PROGRAMS: dict[str, type[Settings]] = {
-    "up": UpSettings,
-    **SERVICES,
-    "models serve": ModelServerSettings,
-    "client": ClientSettings,
-}
-"""The settings of each program, by its command."""
-
-KNOWN_VARIABLES = frozenset(name for kind in PROGRAMS.values() for name in variables(kind).values())
-"""The variables of all programs; all of them may be set in one environment."""

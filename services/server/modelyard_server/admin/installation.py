@@ -14,7 +14,8 @@ from sqlalchemy import URL
 from modelyard_kit.artifacts import ArtifactStore, UrlSigner
 from modelyard_kit.artifacts.choosing import open_store
 from modelyard_kit.settings.declarations import add_flags, load, refuse_unknown
-from modelyard_kit.settings.table import KNOWN_VARIABLES, AdminSettings
+from modelyard_kit.settings.programs import KNOWN_VARIABLES
+from modelyard_kit.settings.table import AdminSettings
 from modelyard_server.processes.home import resolved
 from modelyard_server.processes.stores import store_settings
 

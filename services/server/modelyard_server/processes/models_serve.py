@@ -30,7 +30,8 @@ from modelyard_kit.observability import logs, tracing
 from modelyard_kit.rpc.server import check_address
 from modelyard_kit.settings.checks import MAX_PORT, split_address
 from modelyard_kit.settings.declarations import add_flags, load, refuse_unknown
-from modelyard_kit.settings.table import KNOWN_VARIABLES, ModelServerSettings
+from modelyard_kit.settings.programs import KNOWN_VARIABLES
+from modelyard_kit.settings.table import ModelServerSettings
 from modelyard_serving import scratch
 from modelyard_serving.callers import Callers
 from modelyard_serving.clients import Registry

@@ -27,12 +27,8 @@ from modelyard_kit.rpc.server import RpcServer, check_address
 from modelyard_kit.rpc.token_checks import from_registry
 from modelyard_kit.settings.checks import split_address
 from modelyard_kit.settings.declarations import PREFIX, add_flags, load, refuse_unknown
-from modelyard_kit.settings.table import (
-    KNOWN_VARIABLES,
-    ServiceSettings,
-    ServingSettings,
-    TrackingSettings,
-)
+from modelyard_kit.settings.programs import KNOWN_VARIABLES
+from modelyard_kit.settings.table import ServiceSettings, ServingSettings, TrackingSettings
 from modelyard_kit.tls import TlsFiles
 from modelyard_server import STARTED_S
 from modelyard_server.processes.home import url_secret

@@ -23,7 +23,8 @@ from modelyard.command_line import Parser
 from modelyard_kit.errors import Error, InvalidArgument
 from modelyard_kit.observability import logs, tracing
 from modelyard_kit.settings.declarations import add_flags, load, refuse_unknown
-from modelyard_kit.settings.table import KNOWN_VARIABLES, UpSettings
+from modelyard_kit.settings.programs import KNOWN_VARIABLES
+from modelyard_kit.settings.table import UpSettings
 from modelyard_server import STARTED_S
 from modelyard_server.processes.home import resolved
 from modelyard_server.processes.instance_log import LOG, keep_small

@@ -17,9 +17,10 @@ from collections.abc import Iterator, Mapping
 from modelyard.command_line import Parser
 from modelyard.internal import instances, setting
 from modelyard_kit.settings.declarations import PREFIX, unknown, wrong
-from modelyard_kit.settings.table import KNOWN_VARIABLES, PROGRAMS, AdminSettings
+from modelyard_kit.settings.programs import KNOWN_VARIABLES, PROGRAMS
+from modelyard_kit.settings.table import AdminSettings
 from modelyard_server.admin import installation
-from modelyard_server.admin.doctor import client, server
+from modelyard_server.admin.doctor import client, server, workers
 from modelyard_server.admin.doctor.finding import Finding, State, fail, ok
 
 
@@ -66,6 +67,7 @@ def _findings(options: argparse.Namespace, environ: Mapping[str, str]) -> Iterat
     usable = {name: text for name, text in environ.items() if name not in problems}
     here = installation.chosen(options, usable)
     yield from server.check(here, usable)
+    yield from workers.check()
     instance = instances.running(here.home)
     uri = options.tracking_uri or (instance and instance.http)
     if uri:
