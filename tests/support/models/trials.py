@@ -32,6 +32,7 @@ from tests.support.models.fitted import (
     usual_models,
 )
 from tests.support.models.forgeries import Forger
+from tests.support.models.unchanged import changed_answers
 from tests.support.models.using import alike, answers
 
 from modelyard.exceptions import ModelyardException
@@ -200,6 +201,7 @@ def main() -> None:
             **_figures(trials, jobs, compare=chosen.compare),
             "loaded": [fitted.name for fitted in loadable],
             "refused_unchanged": tripped.refused,
+            "changed_answers": changed_answers(loadable, tripped.stored, Path(folder)),
             "hostile_parameters": tried,
             "accepted_parameters": accepted,
             "killed_without_checks": _killed_without_checks(Path(folder)),
