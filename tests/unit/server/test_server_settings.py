@@ -18,10 +18,8 @@ from modelyard.exceptions import InvalidState
 from modelyard.internal import cache, instances
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.settings.declarations import declaration, load, variables, wrong
+from modelyard_kit.settings.programs import KNOWN_VARIABLES, PROGRAMS, SERVICES
 from modelyard_kit.settings.table import (
-    KNOWN_VARIABLES,
-    PROGRAMS,
-    SERVICES,
     AdminSettings,
     GatewaySettings,
     ModelServerSettings,
