@@ -166,14 +166,20 @@ def test_a_burst_of_changes_ends_at_the_last(registry: FewLineRegistry, address:
 def test_an_empty_stage_is_not_ready_until_a_version_is_promoted(
     registry: FewLineRegistry, address: str
 ) -> None:
-    with serving(PRODUCTION, *ALLOWED, MODELYARD_TRACKING_URI=address) as served:
+    probed = free_port()
+    monitoring = f"127.0.0.1:{probed}"
+    settings = {"MODELYARD_TRACKING_URI": address, "MODELYARD_SERVING_MONITORING": monitoring}
+    with serving(PRODUCTION, *ALLOWED, **settings) as served:
         assert served.first_line.startswith("modelyard: waiting at http://127.0.0.1:")
+        assert (get(probed, "/livez").status, get(probed, "/readyz").status) == (200, 503)
         for answered in (get(served.port, "/ping"), get(served.port, "/health"), ask(served.port)):
             assert answered.status == 503
             assert f"No version of {NAME} is in Production" in answered.json["message"]
         registry.promote("1")
         assert served.next_line().startswith(f"modelyard: serving {PRODUCTION} version 1 ")
         assert get(served.port, "/ping").status == 200
+        assert get(probed, "/readyz").status == 200
+        assert b"modelyard_model_active_info" in get(probed, "/metrics").body
         assert ask(served.port).json == {"predictions": [1.0]}
 
 

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 from starlette.responses import PlainTextResponse, Response
@@ -34,8 +34,8 @@ class Running(HttpPort):
 
     port: int
     server: Server
-    asked: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    release: threading.Event = field(default_factory=threading.Event)
+    asked: threading.Semaphore
+    release: threading.Event
 
     def hold(self) -> socket.socket:
         """Open a connection whose request is being answered."""
@@ -47,18 +47,20 @@ class Running(HttpPort):
 
 @pytest.fixture
 def running() -> Iterator[Running]:
+    asked, release = threading.Semaphore(0), threading.Event()
+
     async def hold(_request: Request) -> Response:
-        running.asked.release()
-        await asyncio.to_thread(running.release.wait)
+        asked.release()
+        await asyncio.to_thread(release.wait)
         return PlainTextResponse("held")
 
     async def read(request: Request) -> Response:
-        running.asked.release()
+        asked.release()
         await request.exchange.read(1 << 20)
         return PlainTextResponse("read")
 
     async def large(_request: Request) -> Response:
-        running.asked.release()
+        asked.release()
         return Response(LARGE)
 
     async def fail(_request: Request) -> Response:
@@ -70,11 +72,10 @@ def running() -> Iterator[Running]:
     app = Layer(router(routes), Refusals(), hosts.of_server("127.0.0.1", None))
     server = Server(app, grace_s=1, connections=2)
     listener = listen("127.0.0.1", 0)
-    running = Running(listener.getsockname()[1], server)
     thread = ServerThread(server, listener, "test")
     thread.start()
-    yield running
-    running.release.set()
+    yield Running(listener.getsockname()[1], server, asked, release)
+    release.set()
     thread.stop()
 
 

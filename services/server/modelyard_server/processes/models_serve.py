@@ -187,23 +187,12 @@ async def _serve(
         timeout_s=timeout_s,
         confinement=confinement,
     )
-    app = App(
-        endpoint,
-        Callers(token, registry.grant),
-        settings.serving_max_body_bytes,
-        timeout_s,
-        hosts.of_server(arguments.host, token),
-    )
+    names = hosts.of_server(arguments.host, token)
+    callers = Callers(token, registry.grant)
+    app = App(endpoint, callers, settings.serving_max_body_bytes, timeout_s, names)
     server = Server(app, int(timeout_s + _DRAIN_MARGIN_S))
     app.is_full = server.is_full
-
-    def drain() -> None:
-        server.force_exit = endpoint.is_draining  # second signal: do not wait for requests
-        endpoint.is_draining = True
-        server.should_exit = True
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, drain)
+    _drain_on_signals(server, endpoint)
     following = asyncio.create_task(_follow(follower))
 
     def stop_without_model(_: asyncio.Task[None]) -> None:
@@ -221,6 +210,16 @@ async def _serve(
         if not server.force_exit:
             await follower.close()
     return follower.no_model
+
+
+def _drain_on_signals(server: Server, endpoint: Endpoint) -> None:
+    def drain() -> None:
+        server.force_exit = endpoint.is_draining  # second signal: do not wait for requests
+        endpoint.is_draining = True
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, drain)
 
 
 @contextmanager
