@@ -142,8 +142,10 @@ class Door:
             else:
                 call.refuse_as_empty()
 
-        for stalled in self._requests.begin(call):
-            self._end(stalled)
+        for oldest in self._requests.begin(call):
+            rpc_shed.labels("requests").inc()
+            many = ResourceExhausted("Too many calls wait for their requests; retry.")
+            oldest.refuse(many.after(RETRY_AFTER_S))
         call.receive(arrived)
 
     def guarding(
