@@ -254,8 +254,8 @@ def _read(metadata: Any) -> tuple[dict[str, str], str]:
 def _running() -> OpenCall:
     """Return the call that this thread runs."""
     call = head.get().running
-    if call is None:
-        raise AssertionError("no thread runs this call")
+    if not isinstance(call, OpenCall):
+        raise AssertionError("no thread runs this call")  # noqa: TRY004 - a bug, whatever the type
     return call
 
 
