@@ -109,13 +109,16 @@ def test_one_request_has_one_id_at_each_service_it_passes_through(
     assert edge["token"] == platform.roles["contributor"].split("_")[1]
 
 
-def test_a_call_that_is_refused_has_a_line_too(platform: Platform) -> None:
+def test_a_call_that_is_refused_has_a_line_too_if_its_token_is_valid(platform: Platform) -> None:
+    path, viewer = "/api/2.0/mlflow/runs/create", platform.roles["viewer"]
     with log() as stream:
-        assert platform.http("GET", "/api/2.0/mlflow/runs/get?run_id=no", "Bearer x")[0] == 401
+        assert platform.http("POST", path, "Bearer x", {})[0] == 401
+        assert platform.http("POST", path, f"Bearer {viewer}", {})[0] == 403
+        unknown, edge = lines(stream, "http", 2)
         (call,) = lines(stream, "rpc", 1)
-        (edge,) = lines(stream, "http", 1)
-    assert (call["code"], call["principal"], call["sent_bytes"]) == ("UNAUTHENTICATED", "", 0)
-    assert edge["status"] == 401
+    assert (unknown["status"], edge["status"]) == (401, 403)
+    assert call["code"] == "PERMISSION_DENIED"
+    assert call["principal"].startswith("viewer-")
     assert call["request"] == edge["request"]
 
 
@@ -126,12 +129,12 @@ def test_a_successful_poll_is_logged_at_debug_and_a_refused_one_at_info(
         platform.call("AccessService.ListTokenChecks")
         (answered,) = lines(stream, "rpc", 1)
         with pytest.raises(grpc.RpcError):
-            platform.call("AccessService.ListTokenChecks", token="wrong")
+            platform.call("AccessService.ListTokenChecks", token=platform.roles["viewer"])
         assert platform.status("/health", SERVICE_TOKEN) == 200
         _, refused, *_ = lines(stream, "rpc", 2)
         (edge,) = lines(stream, "http", 1)
     assert (answered["method"], answered["level"]) == ("ListTokenChecks", "DEBUG")
-    assert (refused["code"], refused["level"]) == ("UNAUTHENTICATED", "INFO")
+    assert (refused["code"], refused["level"]) == ("PERMISSION_DENIED", "INFO")
     assert (edge["path"], edge["level"]) == ("/health", "DEBUG")
 
 

@@ -6,6 +6,7 @@ import itertools
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import grpc
 import pytest
@@ -70,17 +71,19 @@ def patient() -> Iterator[str]:
 def answered(address: str, service: ServiceDescriptor) -> set[grpc.StatusCode]:
     """Call a unary and a streaming RPC of a service, on a connection of its own."""
     methods = {method.server_streaming: method for method in methods_of(service)}
-    metadata = [("authorization", f"Bearer {TOKEN}")]
     options = [("grpc.use_local_subchannel_pool", 1)]
     with grpc.insecure_channel(address, options=options) as channel:
-        calls = [
-            channel.stream_stream(path(method))(iter([b""]), timeout=20, metadata=metadata)
-            for method in methods.values()
-        ]
+        calls = [opened(channel, method) for method in methods.values()]
         for call in calls:
             with suppress(grpc.RpcError):
                 list(call)
         return {call.code() for call in calls}
+
+
+def opened(channel: grpc.Channel, method: MethodDescriptor) -> Any:
+    rpc: Any = channel.stream_stream(path(method))
+    metadata = [("authorization", f"Bearer {TOKEN}")]
+    return rpc(iter([b""]), timeout=20, metadata=metadata)
 
 
 @pytest.mark.parametrize("service", EVERY, ids=lambda service: service.name)
@@ -107,14 +110,14 @@ def test_a_call_whose_request_does_not_come_whole_in_time_is_ended(
         Http2Peer(address) as stranger,
         caplog.at_level(logging.INFO),
     ):
-        opened: list[int] = []
+        streams: list[int] = []
         for service in EVERY:
             for method in methods_of(service):
-                opened.append(peer.open(path(method), WITH_TOKEN))
+                streams.append(peer.open(path(method), WITH_TOKEN))
                 stranger.open(path(method))
-        peer.drip(opened, PREFIX, b"x")
-        assert peer.wait_until_ended(len(opened)) >= set(opened)
-        assert stranger.wait_until_ended(len(opened)) == set(opened)
+        peer.drip(streams, PREFIX, b"x")
+        assert peer.wait_until_ended(len(streams)) >= set(streams)
+        assert stranger.wait_until_ended(len(streams)) == set(streams)
     lines = [record.message for record in caplog.records]
     assert lines.count("denied") == 1
     assert lines.count("ended a call whose peer stalled") == 1

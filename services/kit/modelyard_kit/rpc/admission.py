@@ -142,8 +142,10 @@ class Door:
             else:
                 call.refuse_as_empty()
 
-        for stalled in self._requests.begin(call):
-            self._end(stalled)
+        for oldest in self._requests.begin(call):
+            rpc_shed.labels("requests").inc()
+            many = ResourceExhausted("Too many calls wait for their requests; retry.")
+            oldest.refuse(many.after(RETRY_AFTER_S))
         call.receive(arrived)
 
     def guarding(
@@ -252,8 +254,8 @@ def _read(metadata: Any) -> tuple[dict[str, str], str]:
 def _running() -> OpenCall:
     """Return the call that this thread runs."""
     call = head.get().running
-    if call is None:
-        raise AssertionError("no thread runs this call")
+    if not isinstance(call, OpenCall):
+        raise AssertionError("no thread runs this call")  # noqa: TRY004 - a bug, whatever the type
     return call
 
 

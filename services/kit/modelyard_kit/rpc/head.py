@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
 
 from google.protobuf.descriptor import MethodDescriptor
 
@@ -13,9 +12,6 @@ from modelyard.api.options.v1.options_pb2 import Permission
 from modelyard_kit import errors
 from modelyard_kit.auth.grants import ANONYMOUS, Grant
 from modelyard_kit.rpc.denials import Denials
-
-if TYPE_CHECKING:
-    from modelyard_kit.rpc.open_call import OpenCall
 
 
 class Head:
@@ -32,8 +28,8 @@ class Head:
         grant: Grant of the caller; None if its token is not in the snapshot, and must be looked up.
         refusal: Error that the call ends with, instead of taking a place; None if it may go on.
         arrived_at: Monotonic time at which the head arrived, in seconds.
-        running: The call while a thread runs it, and no longer: gRPC's objects of the call lead
-            here, so that a lasting reference would keep them until a garbage collection.
+        running: The `OpenCall` while a thread runs it, and no longer: gRPC's objects of the call
+            lead here, and a lasting reference would keep them until a garbage collection.
     """
 
     __slots__ = (
@@ -64,7 +60,7 @@ class Head:
         self.grant: Grant | None = ANONYMOUS
         self.refusal: errors.Error | None = None
         self.arrived_at = time.monotonic()
-        self.running: OpenCall | None = None
+        self.running: object = None
 
     @property
     def principal(self) -> str:
