@@ -89,12 +89,14 @@ class Identity:
 
         Raises:
             FailedPrecondition: The ids differ or cannot be compared.
+            Unavailable: The database cannot be used.
         """
         try:
+            with self._database.read() as session:
+                own = str(id_in(session, self._area))
             with self._checking:
-                own = self._own() or self._join()
                 self._compare(own)
-        except Unavailable as error:
+        except _Different as error:
             raise FailedPrecondition(error.message) from error
         return own
 
@@ -106,7 +108,7 @@ class Identity:
         found = self._mark(INSTALLATION)
         if found != own:
             self._checked = -math.inf
-            raise Unavailable(
+            raise _Different(
                 f"The {self._area} database belongs to the installation {shown(own)}, the artifact "
                 f"store to {shown(found)}, so nothing is served or changed. Correct "
                 f"MODELYARD_ARTIFACTS or MODELYARD_{self._area.upper()}_DATABASE_URL, or restore "
@@ -132,7 +134,7 @@ class Identity:
             self._set_mark(INSTALLATION, new_id())
             found = self._mark(INSTALLATION)  # of the process that was first
         if found is None or not is_id(found):
-            raise Unavailable(
+            raise _Different(
                 f"The artifact store belongs to the installation {shown(found)}, so nothing is "
                 "served or changed. Restore its mark `installation`, or run `modelyard migrate "
                 "--adopt`."
@@ -144,8 +146,8 @@ class Identity:
             pass
         return found
 
-    def _is_new(self, evidence: str) -> Unavailable:
-        return Unavailable(
+    def _is_new(self, evidence: str) -> _Different:
+        return _Different(
             f"The {self._area} database is new, but the artifact store {evidence}, so nothing is "
             f"served or changed. Correct MODELYARD_{self._area.upper()}_DATABASE_URL or "
             "MODELYARD_ARTIFACTS, or restore the database from a backup. Only if this new database "
@@ -177,5 +179,9 @@ class Identity:
             ) from error
 
 
-class _StoreAway(Unavailable):
-    """The store did not answer."""
+class _Different(Unavailable):
+    """The ids differ; trying again does not help."""
+
+
+class _StoreAway(_Different):
+    """The store did not answer, so its id is not known."""
