@@ -12,7 +12,7 @@ import threading
 import time
 
 from sqlalchemy import Column, Connection, MetaData, String, Table, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from modelyard_kit.artifacts import ArtifactStore
@@ -73,16 +73,17 @@ class Identity:
             Unavailable: The ids differ, the database or the store has none beside others that have
                 one, or the store cannot be reached at the first check.
         """
-        with self._checking:
-            own = self._own() or self._join()
-            if time.monotonic() - self._checked < self.fresh_s:
-                return
-            try:
-                self._compare(own)
-            except _StoreAway:
-                if not self._is_member:
-                    raise
-                self._checked = time.monotonic()
+        try:
+            with self._checking:
+                own = self._own() or self._join()
+                if time.monotonic() - self._checked >= self.fresh_s:
+                    self._compare(own)
+        except _StoreAway as error:
+            if not self._is_member:
+                raise Unavailable(str(error)) from error
+            self._checked = time.monotonic()
+        except _Different as error:
+            raise Unavailable(str(error)) from error
 
     def require(self) -> str:
         """Return the id, after a comparison that uses no earlier answer of the store.
@@ -92,12 +93,13 @@ class Identity:
             Unavailable: The database cannot be used.
         """
         try:
-            with self._database.read() as session:
-                own = str(id_in(session, self._area))
             with self._checking:
+                own = self._own() or self._join()
                 self._compare(own)
         except _Different as error:
-            raise FailedPrecondition(error.message) from error
+            raise FailedPrecondition(str(error)) from error
+        except DBAPIError as error:
+            raise self._database.explain(error) or error from error
         return own
 
     def _own(self) -> str | None:
@@ -179,8 +181,8 @@ class Identity:
             ) from error
 
 
-class _Different(Unavailable):
-    """The ids differ; trying again does not help."""
+class _Different(Exception):
+    """The ids differ."""
 
 
 class _StoreAway(_Different):
