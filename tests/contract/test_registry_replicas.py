@@ -23,7 +23,7 @@ pytestmark = pytest.mark.postgres
 def replicas(tmp_path: Path) -> Iterator[tuple[Registry, Registry]]:
     with (
         running_registry(tmp_path, "postgresql") as one,
-        running_registry(tmp_path, "postgresql") as other,
+        running_registry(tmp_path, "postgresql", store=one.store) as other,
     ):
         yield one, other
 

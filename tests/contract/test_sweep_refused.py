@@ -89,3 +89,16 @@ def test_a_small_number_is_swept_whatever_its_share(platform: Platform) -> None:
     leave_strays(platform, SWEPT_ANYWAY)
     assert len(platform.sweep()) == SWEPT_ANYWAY
     assert platform.objects == set()
+
+
+@ONE_SQL
+def test_calls_are_refused_while_the_store_is_another(platform: Platform) -> None:
+    run_id = platform.tracking.create_run()
+    platform.store.set_mark(INSTALLATION, "0" * 32, replace=True)
+    with refused(FailedPrecondition.reason):
+        platform.sweep()
+    assert "the artifact store to 00000000…" in platform.database.problem()
+    with refused("TEMPORARILY_UNAVAILABLE", "so nothing is served or changed"):
+        platform.tracking.get_run(run_id)
+    with refused(FailedPrecondition.reason, "the artifact store to 00000000…"):
+        platform.sweep()

@@ -75,10 +75,12 @@ def ask(replica: Replica, rpc: str, token: str = SERVICE_TOKEN, **fields: Any) -
 
 
 @contextmanager
-def running_registry(database: Database, stack: ExitStack) -> Iterator[tuple[Replica, str]]:
+def running_registry(
+    database: Database, store: MemoryStore, stack: ExitStack
+) -> Iterator[tuple[Replica, str]]:
     server = RpcServer(SERVICE_TOKEN, tokens=modelyard_registry.app.api_tokens(database))
     tracking = stack.enter_context(connect("127.0.0.1:1"))
-    modelyard_registry.app.mount(server, database, MemoryStore(SIGNER), tracking)
+    modelyard_registry.app.mount(server, database, store, tracking)
     (port,) = server.start("127.0.0.1:0")
     target = f"127.0.0.1:{port}"
     try:
@@ -127,14 +129,15 @@ class Deployment:
 def deployment(tmp_path: Path, dialect: Dialect) -> Iterator[Deployment]:
     url = migrated_url(dialect, tmp_path, modelyard_registry.app.MIGRATIONS)
     tracking_url = migrated_url(dialect, tmp_path, modelyard_tracking.app.MIGRATIONS)
+    store = MemoryStore(SIGNER)
     with ExitStack() as stack:
         one = open_database(url)
         stack.callback(one.close)
         # A SQLite file is opened by one process once: there both servers share what opened it.
         other = one if dialect == "sqlite" else open_database(url)
         stack.callback(other.close)
-        first, target = stack.enter_context(running_registry(one, stack))
-        second, _ = stack.enter_context(running_registry(other, stack))
+        first, target = stack.enter_context(running_registry(one, store, stack))
+        second, _ = stack.enter_context(running_registry(other, store, stack))
         tracking = stack.enter_context(running_tracking(tracking_url, target))
         channel = stack.enter_context(grpc.insecure_channel(target))
         request = registry_pb2.GetRegisteredModelRequest(name="x")

@@ -195,9 +195,14 @@ class Registry:
 
 @contextmanager
 def running_registry(
-    folder: Path, dialect: Dialect = "sqlite", *, protects_staged: bool = False
+    folder: Path,
+    dialect: Dialect = "sqlite",
+    *,
+    protects_staged: bool = False,
+    store: MemoryStore | None = None,
 ) -> Iterator[Registry]:
-    store = MemoryStore(UrlSigner(b"0" * 32, lambda: "http://gateway.test"))
+    """Run a registry; another one on the same database needs the store of the first."""
+    store = store or MemoryStore(UrlSigner(b"0" * 32, lambda: "http://gateway.test"))
     tracking = SealingTracking(store)
     tracking_server = RpcServer()
     tracking_server.add(TRACKING, tracking)

@@ -186,3 +186,15 @@ def test_a_database_of_another_installation_is_not_used(
         session.execute(update(installations).values(id="a" * 32))
     with pytest.raises(Unavailable, match="database belongs to the installation aaaaaaaa…"):
         identity.check()
+
+
+def test_a_sweep_is_refused_for_good_also_while_all_calls_are(
+    database: Database, store: LosableStore
+) -> None:
+    identity = tracking(database, store)
+    database.require(identity.check, repeatedly=True)
+    assert identity.require() == store.mark(INSTALLATION)
+    store.marks.clear()
+    assert "the artifact store to none" in database.problem()
+    with pytest.raises(FailedPrecondition, match="the artifact store to none"):
+        identity.require()

@@ -12,7 +12,7 @@ import threading
 import time
 
 from sqlalchemy import Column, Connection, MetaData, String, Table, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from modelyard_kit.artifacts import ArtifactStore
@@ -73,29 +73,33 @@ class Identity:
             Unavailable: The ids differ, the database or the store has none beside others that have
                 one, or the store cannot be reached at the first check.
         """
-        with self._checking:
-            own = self._own() or self._join()
-            if time.monotonic() - self._checked < self.fresh_s:
-                return
-            try:
-                self._compare(own)
-            except _StoreAway:
-                if not self._is_member:
-                    raise
-                self._checked = time.monotonic()
+        try:
+            with self._checking:
+                own = self._own() or self._join()
+                if time.monotonic() - self._checked >= self.fresh_s:
+                    self._compare(own)
+        except _StoreAway as error:
+            if not self._is_member:
+                raise Unavailable(str(error)) from error
+            self._checked = time.monotonic()
+        except _Different as error:
+            raise Unavailable(str(error)) from error
 
     def require(self) -> str:
         """Return the id, after a comparison that uses no earlier answer of the store.
 
         Raises:
             FailedPrecondition: The ids differ or cannot be compared.
+            Unavailable: The database cannot be used.
         """
         try:
             with self._checking:
                 own = self._own() or self._join()
                 self._compare(own)
-        except Unavailable as error:
-            raise FailedPrecondition(error.message) from error
+        except _Different as error:
+            raise FailedPrecondition(str(error)) from error
+        except DBAPIError as error:
+            raise self._database.explain(error) or error from error
         return own
 
     def _own(self) -> str | None:
@@ -106,7 +110,7 @@ class Identity:
         found = self._mark(INSTALLATION)
         if found != own:
             self._checked = -math.inf
-            raise Unavailable(
+            raise _Different(
                 f"The {self._area} database belongs to the installation {shown(own)}, the artifact "
                 f"store to {shown(found)}, so nothing is served or changed. Correct "
                 f"MODELYARD_ARTIFACTS or MODELYARD_{self._area.upper()}_DATABASE_URL, or restore "
@@ -132,7 +136,7 @@ class Identity:
             self._set_mark(INSTALLATION, new_id())
             found = self._mark(INSTALLATION)  # of the process that was first
         if found is None or not is_id(found):
-            raise Unavailable(
+            raise _Different(
                 f"The artifact store belongs to the installation {shown(found)}, so nothing is "
                 "served or changed. Restore its mark `installation`, or run `modelyard migrate "
                 "--adopt`."
@@ -144,8 +148,8 @@ class Identity:
             pass
         return found
 
-    def _is_new(self, evidence: str) -> Unavailable:
-        return Unavailable(
+    def _is_new(self, evidence: str) -> _Different:
+        return _Different(
             f"The {self._area} database is new, but the artifact store {evidence}, so nothing is "
             f"served or changed. Correct MODELYARD_{self._area.upper()}_DATABASE_URL or "
             "MODELYARD_ARTIFACTS, or restore the database from a backup. Only if this new database "
@@ -177,5 +181,9 @@ class Identity:
             ) from error
 
 
-class _StoreAway(Unavailable):
-    """The store did not answer."""
+class _Different(Exception):
+    """The ids differ."""
+
+
+class _StoreAway(_Different):
+    """The store did not answer, so its id is not known."""
