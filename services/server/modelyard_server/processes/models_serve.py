@@ -59,9 +59,16 @@ def run(argv: list[str]) -> int:
         return _complain(error.message, 1)
     sandbox.hide()
     _log.info("workers are confined by %s", sandbox.in_force() or "limits only: no Landlock here")
-    with listener, tracing.exported("modelyard-endpoint", os.environ), scratch.folder() as folder:
-        confinement = _confinement(settings, folder)
-        no_model = asyncio.run(_serve(arguments, settings, token, listener, confinement))
+    try:
+        with (
+            listener,
+            tracing.exported("modelyard-endpoint", os.environ),
+            scratch.folder() as folder,
+        ):
+            confinement = _confinement(settings, folder)
+            no_model = asyncio.run(_serve(arguments, settings, token, listener, confinement))
+    except Error as error:
+        return _complain(error.message, 1)
     return _complain(no_model, 1) if no_model else 0
 
 
