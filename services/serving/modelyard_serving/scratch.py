@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from modelyard_kit.errors import FailedPrecondition
+
 _PREFIX = "modelyard-served-"
 
 
@@ -22,12 +24,17 @@ def folder() -> Iterator[Path]:
     """Yield an empty folder of this process, after removing those of processes that were killed.
 
     Raises:
-        OSError: The temporary folder of the system cannot be written to.
+        FailedPrecondition: The temporary folder of the system cannot be written to.
     """
     with contextlib.suppress(OSError):
         _sweep()
     # Locked under a name that is not swept.
-    made = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}"))
+    try:
+        made = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}"))
+    except OSError as error:
+        raise FailedPrecondition(
+            f"No temporary folder can be made: {error.strerror}. Set TMPDIR to a writable folder."
+        ) from None
     descriptor = os.open(made, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

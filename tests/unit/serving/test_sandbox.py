@@ -183,6 +183,16 @@ def test_a_worker_has_no_descriptors_of_its_parent_and_writes_no_core(
     assert rows["Max cpu time"][0] != "unlimited"
 
 
+@pytest.mark.parametrize(("written", "limit"), [("1000\n", 750), ("max\n", None)])
+def test_a_worker_may_have_three_quarters_of_the_memory_of_its_container(
+    written: str, limit: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    monkeypatch.setattr(limits, "_CGROUPS", tmp_path)
+    (tmp_path / "memory.max").write_text(written)
+    assert limits.default_memory_bytes() == (limit or int(machine_bytes * 0.75))
+
+
 def test_what_a_killed_process_left_is_removed_by_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
