@@ -83,14 +83,16 @@ def _no_unique_holder() -> None:
 
 def _acknowledged_before_commit() -> None:
     """The caller gets the reply before the commit."""
-    from modelyard_kit.db.base import Database
+    from modelyard_kit.db.base import Database, HasEnded
 
     @contextmanager
-    def write(self: Database, timeout_s: float = 30.0) -> Iterator[Session]:
+    def write(
+        self: Database, timeout_s: float = 30.0, has_ended: HasEnded | None = None
+    ) -> Iterator[Session]:
         with ExitStack() as undo:
             undo.enter_context(self.turn(timeout_s))
             session = undo.enter_context(self._writing())
-            self._begin(session, timeout_s)
+            self._begin(session, timeout_s, has_ended)
             yield session
             session.flush()
             later = undo.pop_all()
