@@ -23,7 +23,7 @@ from modelyard_tracking.models import (
 )
 from modelyard_tracking.operations.history import HistoryPoint
 from modelyard_tracking.operations.inputs import NewDatasetInput
-from modelyard_tracking.operations.trees import Entry
+from modelyard_tracking.operations.levels import Entry
 from modelyard_tracking.operations.whole_runs import WholeRun
 from modelyard_tracking.rules.heartbeats import lost_since_ms
 from modelyard_tracking.rules.points import Curve, Point, RawPoint, RawSeries

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tracemalloc
+from typing import Any
 
 import pytest
-from google.protobuf.descriptor import Descriptor
 
 from modelyard.api.serving.v1 import endpoint_pb2
 from modelyard.api.tracking.v1 import tracking_pb2
@@ -15,7 +15,7 @@ from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.http.errors import HttpError
 
 MIB = 1 << 20
-BATCH: Descriptor = tracking_pb2.LogBatchRequest.DESCRIPTOR
+BATCH: Any = tracking_pb2.LogBatchRequest.DESCRIPTOR
 START = b'{"run_id": "x", "metrics": ['
 METRIC = b'{"key": "metric_1", "value": 0.123456, "timestamp": 1700000000000, "step": 12}'
 
@@ -111,6 +111,6 @@ def test_the_largest_batches_of_clients_are_parsed() -> None:
 
 
 def test_a_mask_of_many_fields_is_refused() -> None:
-    kind = endpoint_pb2.UpdateEndpointRequest.DESCRIPTOR
+    kind: Any = endpoint_pb2.UpdateEndpointRequest.DESCRIPTOR
     with pytest.raises(InvalidArgument, match="at most 100 names of fields"):
         decode(kind, {"update_mask": "a," * MIB})

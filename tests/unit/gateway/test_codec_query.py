@@ -85,7 +85,7 @@ def test_a_field_of_a_text_is_refused() -> None:
     time = ("as_of", "2026-01-31T12:00:00Z")
     for pairs in ([("as_of.seconds", "1")], [time, ("as_of.seconds", "1")]):
         with pytest.raises(InvalidArgument, match="'as_of' has no fields in a URL"):
-            object_of(registry_pb2.ResolveModelRequest.DESCRIPTOR, pairs)
+            read(registry_pb2.ResolveModelRequest, *pairs)
 
 
 def test_an_object_is_refused_with_the_right_form() -> None:

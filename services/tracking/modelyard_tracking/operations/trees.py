@@ -8,7 +8,6 @@ have a path, or one has a file where the other has a folder, the logged model's 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
@@ -23,13 +22,6 @@ from modelyard_tracking.operations.runs import get_active_run, get_run
 from modelyard_tracking.rules.artifacts import Owner, OwnerKind, ancestors
 from modelyard_tracking.rules.states import Lifecycle, ModelStatus
 from modelyard_tracking.rules.values import model_artifacts, run_artifacts
-
-
-class Entry(NamedTuple):
-    """One entry of a listing; `size_bytes` is None for a folder."""
-
-    path: str
-    size_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +59,6 @@ def root_uri(session: Session, owner: Owner, experiment_id: str = "") -> str:
             experiment_id=experiment_id,
         )
     return uri
-
-
-def entries(session: Session, owner: Owner, folder: str) -> list[Entry]:
-    """Return one level of a tree by path; a missing folder has no entries."""
-    prefix = f"{folder}/" if folder else ""
-    found: dict[str, Entry] = {}
-    for file in files_at(session, owner, folder):
-        if not file.path.startswith(prefix):
-            continue  # the path is a file itself
-        name, _, below = file.path[len(prefix) :].partition("/")
-        found[prefix + name] = Entry(prefix + name, None if below else file.size_bytes)
-    return [found[path] for path in sorted(found)]
 
 
 def files_at(session: Session, owner: Owner, path: str) -> list[ManifestFile]:
@@ -150,10 +130,10 @@ def manifest_contents(session: Session, owner: Owner, folder: str) -> ManifestCo
 
 def _files_of_run(session: Session, owner: Owner, path: str) -> list[ManifestFile]:
     found = _own_files(session, owner, path)
-    for model in _shown_models(session, owner.owner_id):
-        inside = _inside(model, path)
-        if inside is not None:
-            files = _own_files(session, Owner(OwnerKind.MODEL, model.model_id), inside)
+    for model in shown_models(session, owner.owner_id):
+        below = inside(model, path)
+        if below is not None:
+            files = _own_files(session, Owner(OwnerKind.MODEL, model.model_id), below)
             of_model = [replace(file, path=f"{model.name}/{file.path}") for file in files]
             found = _merged(of_model, found)
     return [file for file in found if _is_at_or_below(file.path, path)]
@@ -186,7 +166,7 @@ def _merged(of_model: list[ManifestFile], of_run: list[ManifestFile]) -> list[Ma
     ]
 
 
-def _inside(model: LoggedModel, path: str) -> str | None:
+def inside(model: LoggedModel, path: str) -> str | None:
     """Return the path within a model's files for one of its run's tree; None if it is elsewhere."""
     if path in {"", model.name}:
         return ""
@@ -206,6 +186,7 @@ def _own_files(session: Session, owner: Owner, path: str) -> list[ManifestFile]:
         .where(
             ArtifactPart.owner_kind == owner.kind,
             ArtifactPart.owner_id == owner.owner_id,
+            or_(at_or_below(ArtifactPart.path, path), ArtifactPart.path.in_(ancestors(path))),
         )
         .order_by(ArtifactPart.path, ArtifactPart.position)
     ):
@@ -224,7 +205,7 @@ def _own_files(session: Session, owner: Owner, path: str) -> list[ManifestFile]:
     ]
 
 
-def _shown_models(session: Session, run_id: str) -> list[LoggedModel]:
+def shown_models(session: Session, run_id: str) -> list[LoggedModel]:
     """Return the ready models that a run's tree includes: the newest of each name."""
     newest = {
         model.name: model
@@ -243,7 +224,7 @@ def _shown_models(session: Session, run_id: str) -> list[LoggedModel]:
 
 def _model_at(session: Session, run_id: str, folder: str) -> LoggedModel | None:
     name = folder.partition("/")[0]
-    shown = [model for model in _shown_models(session, run_id) if model.name == name]
+    shown = [model for model in shown_models(session, run_id) if model.name == name]
     return shown[0] if shown else None
 
 

@@ -26,7 +26,7 @@ from modelyard_kit.rpc.calls import Call, caller, reads, write_step, writes
 from modelyard_tracking import wire
 from modelyard_tracking.clients import Registry
 from modelyard_tracking.models import StoredObject
-from modelyard_tracking.operations import artifacts, trees
+from modelyard_tracking.operations import artifacts, levels, trees
 from modelyard_tracking.operations.missing import missing_of, replace_missing
 from modelyard_tracking.rules.artifacts import (
     LEASE_MS,
@@ -381,15 +381,11 @@ def _optional_path(path: str) -> str:
     return logical_path(path) if path else ""
 
 
-def _page(call: Call, owner: Owner, path: str, page_token: str) -> tuple[list[trees.Entry], str]:
+def _page(call: Call, owner: Owner, path: str, page_token: str) -> tuple[list[levels.Entry], str]:
     query = paging.fingerprint("artifacts", owner.kind, owner.owner_id, path)
     cursor = paging.decode(page_token, query)
     after = str(cursor[0]) if cursor else ""
-    found = [
-        entry
-        for entry in trees.entries(call.session, owner, _optional_path(path))
-        if entry.path > after
-    ]
+    found = levels.entries(call.session, owner, _optional_path(path), after, _ENTRIES_PER_PAGE + 1)
     page = found[:_ENTRIES_PER_PAGE]
     more = len(found) > _ENTRIES_PER_PAGE
     return page, paging.encode((page[-1].path,), query) if more else ""
