@@ -11,11 +11,14 @@ _KERNEL = "a Gaussian process kernel: hyperparameters and numpy arithmetic in Py
 _SCORER = "a scorer of a search, called only by score(): a function and its arguments"
 _OPTIMIZER = "training state of a perceptron in Python, not used to predict"
 _CHECKED_TREE = "bounds of every array are checked before first use, see _checked"
+_REQUEST = "names of the arguments of methods, read only while fitting"
 _METRIC = "a distance without arrays of its own, so its state cannot point anywhere"
 
 TRUSTED_TYPES: dict[str, str] = {
     "numpy.dtype": "the description of an array's elements, read by numpy without pickle",
+    "functools.partial": "one call of `check_array`, see _checked; any other is refused",
     "numpy.mean": "an aggregate of arrays (FeatureAgglomeration)",
+    "numpy.number": "the abstract type of numbers, for a choice of columns",
     "numpy.random.mtrand.RandomState": "a random number generator's numbers",
     "scipy.sparse._csr.csr_matrix": "indices of every sparse matrix are checked, see _checked",
     "scipy.sparse._csr.csr_array": "indices of every sparse matrix are checked, see _checked",
@@ -28,6 +31,9 @@ TRUSTED_TYPES: dict[str, str] = {
     "sklearn.calibration._CalibratedClassifier": "calls a classifier and its calibrators in Python",
     "sklearn.calibration._SigmoidCalibration": "two numbers and a logistic curve",
     "sklearn.calibration._TemperatureScaling": "one number and a softmax",
+    "sklearn.compose._column_transformer.make_column_selector": (
+        "a choice of columns by name and type, called only while fitting"
+    ),
     "sklearn.compose._column_transformer._RemainderColsList": "a list of column names",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor": _CHECKED_TREE,
     "sklearn.feature_selection._mutual_info.mutual_info_classif": _SCORE,
@@ -77,5 +83,8 @@ TRUSTED_TYPES: dict[str, str] = {
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer": _OPTIMIZER,
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer": _OPTIMIZER,
     "sklearn.tree._tree.Tree": _CHECKED_TREE,
+    "sklearn.utils.validation.check_array": "a check of an array, by boosting with categories",
+    "sklearn.utils._metadata_requests.MetadataRequest": _REQUEST,
+    "sklearn.utils._metadata_requests.MethodMetadataRequest": _REQUEST,
     "sklearn.utils._bunch.Bunch": "a dictionary whose keys are attributes too",
 }

@@ -11,10 +11,11 @@ from modelyard.sklearn._checked._kinds import (
     Contradiction,
     Owner,
     boolean,
+    booleans,
     either,
     floats,
     labels,
-    none,
+    name_of,
     number,
     one_of,
     optional,
@@ -28,6 +29,10 @@ from modelyard.sklearn._checked._losses import LOSS, SCORER
 from modelyard.sklearn._checked._trees import check_children, check_features, check_members
 
 _BITSET_NUMBERS = 8
+_PREPROCESSED = [
+    ("encoder", "sklearn.preprocessing.OrdinalEncoder"),
+    ("numerical", "sklearn.preprocessing.FunctionTransformer"),
+]
 _GUESSES = ("sklearn.dummy.DummyClassifier", "sklearn.dummy.DummyRegressor")
 
 
@@ -80,19 +85,50 @@ def _predictor(tree: Any, owner: Owner) -> None:
 
 
 def _histogram_boosting(owner: Owner) -> None:
+    """Check that trees read features of the input, and categories only of categorical ones."""
     owner.require("_predictors", "_bin_mapper", "is_categorical_", "_preprocessor")
     width = owner.length("features")
-    mapper = vars(owner.attributes["_bin_mapper"])
-    if len(mapper.get("is_categorical_", ())) != width:
+    categorical = owner.attributes.get("_is_categorical_remapped")
+    if categorical is None:
+        categorical = np.zeros(width, bool)
+    binned = vars(owner.attributes["_bin_mapper"]).get("is_categorical_", ())
+    if not np.array_equal(binned, categorical):
         raise Contradiction(f"has bins that are not of its {width} features")
-    if np.any(mapper["is_categorical_"]):
-        raise Contradiction("has bins of categories and no categorical feature")
+    _check_preprocessor(owner, width)
     for tree in (tree for stage in owner.attributes["_predictors"] for tree in stage):
         nodes = tree.nodes
         inner = nodes["is_leaf"] == 0
-        check_features(np.flatnonzero(inner), nodes["feature_idx"][inner].astype(np.int64), width)
-        if nodes["is_categorical"][inner].any():
-            raise Contradiction("holds a tree that splits on a category and has none")
+        features = nodes["feature_idx"].astype(np.int64)
+        check_features(np.flatnonzero(inner), features[inner], width)
+        if not categorical[features[inner & (nodes["is_categorical"] != 0)]].all():
+            raise Contradiction("holds a tree that splits a numeric feature by categories")
+
+
+def _check_preprocessor(owner: Owner, width: int) -> None:
+    """Check that the columns are put in another order and none is lost, as trees read by number."""
+    chosen, preprocessor = owner.attributes["is_categorical_"], owner.attributes["_preprocessor"]
+    if (chosen is None) != (preprocessor is None) or (chosen is None) != (
+        owner.attributes.get("_is_categorical_remapped") is None
+    ):
+        raise Contradiction("has categories without their encoder, or an encoder without them")
+    if preprocessor is None:
+        return
+    found = vars(preprocessor)
+    columns = {"encoder": chosen, "numerical": ~chosen}
+    kinds = [(name, name_of(type(step))) for name, step, _ in found.get("transformers_", ())][:2]
+    remaining = [step for _, step, _ in found.get("transformers_", ())][2:]
+    if (
+        found.get("n_features_in_") != width
+        or kinds != _PREPROCESSED
+        or any(not isinstance(step, str) or step != "drop" for step in remaining)
+        or any(
+            not np.array_equal(taken, columns[name])
+            or list(found["_transformer_to_input_indices"].get(name, ()))
+            != np.flatnonzero(columns[name]).tolist()
+            for name, _, taken in found["transformers_"][:2]
+        )
+    ):
+        raise Contradiction("prepares other columns than its trees read")
 
 
 _GRADIENT = Entry(
@@ -118,10 +154,9 @@ _GRADIENT = Entry(
 _HISTOGRAM = Entry(
     fitted={
         "classes_": labels("classes"),
-        # Categories need a preprocessor that holds a function.
-        "is_categorical_": none,
-        "_preprocessor": none,
-        "_is_categorical_remapped": none,
+        "is_categorical_": optional(booleans("features")),
+        "_preprocessor": optional(part("sklearn.compose.ColumnTransformer")),
+        "_is_categorical_remapped": optional(booleans("features")),
         "_label_encoder": part("sklearn.preprocessing.LabelEncoder"),
         "n_trees_per_iteration_": whole(1, sets="outputs"),
         "_predictors": sequence(sequence(part("sklearn.ensemble.TreePredictor"), "outputs")),

@@ -33,7 +33,7 @@ _REMEDY = (
 # `set_output` and scikit-learn's own state; neither is read by compiled code.
 _COMMON: Mapping[str, Kind] = {
     "_sklearn_output_config": mapping(text, one_of(None, "default", "pandas", "polars")),
-    "_repr_html_": plain,
+    "_metadata_request": part("sklearn.utils.MetadataRequest"),
 }
 _SPLITTERS = (
     "sklearn.model_selection.KFold",

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 
 from modelyard.sklearn._checked._entry import Entry, Table
 from modelyard.sklearn._checked._kinds import (
+    Contradiction,
     Kind,
     Owner,
     boolean,
+    dtype,
     either,
     estimator,
     floats,
@@ -38,6 +43,7 @@ _COLUMNS = either(plain, _REMAINDER)
 _CLASSES = either(labels("classes"), sequence(labels(None)))
 _ENCODER = part("sklearn.preprocessing.LabelEncoder")
 _LABELS = either(_ENCODER, sequence(_ENCODER))
+_SELECTOR = part("sklearn.compose.make_column_selector")
 _CALIBRATOR = part(
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.calibration._TemperatureScaling",
@@ -54,6 +60,34 @@ _NOTES: Mapping[str, Kind] = {
         "refit_time_", "_n_samples_orig", "best_threshold_",
     )
 }  # fmt: skip
+
+
+def _element_type(value: Any, owner: Owner) -> None:
+    """Accept a type of elements, or an abstract one such as `numpy.number`."""
+    if value is not np.number:
+        dtype(value, owner)
+
+
+_ELEMENTS = optional(either(_element_type, text, sequence(either(_element_type, text))))
+
+
+def _choices(value: Any, owner: Owner) -> None:
+    """Accept what a search tried: plain data and estimators, in lists and dicts."""
+    if type(value) in {list, tuple}:
+        for element in value:
+            _choices(element, owner)
+    elif type(value) is dict:
+        mapping(text, _choices)(value, owner)
+    else:
+        either(plain, estimator)(value, owner)
+
+
+def _candidates(value: Any, owner: Owner) -> None:
+    """Accept the column of a table of results that holds estimators."""
+    if type(value) is not np.ma.MaskedArray or value.dtype != object:
+        raise Contradiction(f"is a {type(value).__name__}, not a column of results")
+    for element in np.ma.getdata(value).flat:
+        _choices(element, owner)
 
 
 def _code(owner: Owner) -> None:
@@ -118,14 +152,21 @@ _STACKING = Entry(
 )
 _SEARCH = Entry(
     always={"pre_dispatch": plain},
-    parameters={"refit": either(boolean, text), "scoring": plain},
+    parameters={
+        "refit": either(boolean, text),
+        "scoring": plain,
+        "param_grid": _choices,
+        "param_distributions": _choices,
+    },
     fitted={
         **_NOTES,
+        "best_params_": _choices,
+        "cv_results_": mapping(text, either(plain, _choices, _candidates)),
         "_checked_cv_orig": part(
             "sklearn.model_selection.KFold", "sklearn.model_selection.StratifiedKFold"
         ),
         "best_estimator_": estimator,
-        "scorer_": SCORER,
+        "scorer_": either(SCORER, mapping(text, SCORER)),
     },
     width=False,
 )
@@ -146,7 +187,10 @@ TABLE: Table = {
         parameters={"transformer_list": _NAMED}, fitted={}, width=False
     ),
     "sklearn.compose.ColumnTransformer": Entry(
-        parameters={"transformers": sequence(row(text, _STEP, plain)), "remainder": _STEP},
+        parameters={
+            "transformers": sequence(row(text, _STEP, either(plain, _SELECTOR))),
+            "remainder": _STEP,
+        },
         fitted={
             "_columns": sequence(plain),
             "_transformer_to_input_indices": mapping(text, plain),
@@ -155,10 +199,17 @@ TABLE: Table = {
             "transformers_": sequence(row(text, _STEP, _COLUMNS)),
             "output_indices_": mapping(text, plain),
             "_name_to_fitted_passthrough": mapping(text, estimator),
+            "_transformers_feature_names_out": labels(None),
             "_n_features": whole(1),
         },
     ),
     "sklearn.compose._RemainderColsList": plain_attributes,
+    # It chose columns while fitting, by name and type.
+    "sklearn.compose.make_column_selector": holds(
+        pattern=optional(text),
+        dtype_include=_ELEMENTS,
+        dtype_exclude=_ELEMENTS,
+    ),
     "sklearn.compose.TransformedTargetRegressor": Entry(
         parameters={"func": NUMPY_FUNCTION, "inverse_func": NUMPY_FUNCTION},
         fitted={"_training_dim": whole(1), "transformer_": estimator, "regressor_": estimator},

@@ -19,6 +19,8 @@ Dimension = int | str | None
 """A length: a number, the name of one that must agree within an estimator, or any."""
 
 _LARGEST = 2**63
+# Compiled losses of scikit-learn 1.5 to 1.7 name their module without its package.
+_FULL_NAMES = {"_loss": "sklearn._loss._loss"}
 
 
 class Contradiction(ValueError):
@@ -90,7 +92,8 @@ def name_of(thing: Any) -> str | None:
     """
     import sys
 
-    module, name = thing.__module__, thing.__qualname__
+    name = thing.__qualname__
+    module = _FULL_NAMES.get(thing.__module__, thing.__module__)
     if getattr(sys.modules.get(module), name, None) is not thing:
         return None
     parts = module.split(".")

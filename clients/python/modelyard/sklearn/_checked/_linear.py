@@ -39,7 +39,7 @@ _NOTES = {
         "mse_path_", "n_iter_", "n_nonzero_coefs_", "n_skips_invalid_data_",
         "n_skips_invalid_model_", "n_skips_no_inliers_", "n_subpopulation_", "n_trials_",
         "noise_variance_", "outliers_", "rank_", "scale_", "scores_", "sigma_", "singular_",
-        "solver_",
+        "solver_", "_store_cv_results",
     )
 }  # fmt: skip
 # What constructors of subclasses fix where the class above has a parameter.

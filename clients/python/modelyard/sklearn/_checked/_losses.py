@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from modelyard.sklearn._checked._entry import Table
 from modelyard.sklearn._checked._kinds import (
+    Owner,
     boolean,
+    either,
     estimator,
     function,
     mapping,
@@ -48,6 +50,16 @@ SCORER = part(
 
 
 _arithmetic = holds()
+_REQUEST = part("sklearn.utils.MetadataRequest")
+_METHOD = part("sklearn.utils.MethodMetadataRequest")
+
+
+def _request(_: object, owner: Owner) -> None:
+    """Check which arguments a scorer or estimator asks for, by method; only fitting reads it."""
+    for content in owner.attributes.values():
+        either(plain, _METHOD, SCORER, estimator)(content, owner)
+
+
 
 TABLE: Table = {
     **{
@@ -75,11 +87,15 @@ TABLE: Table = {
     "sklearn.Interval": holds(
         low=number, high=number, low_inclusive=boolean, high_inclusive=boolean
     ),
+    "sklearn.utils.MetadataRequest": _request,
+    "sklearn.utils.MethodMetadataRequest": _request,
     "sklearn.metrics._Scorer": holds(
         _score_func=_SCORE_FUNCTION,
         _sign=number,
         _kwargs=plain,
         _response_method=plain,
+        _deprecation_msg=optional(text),
+        _metadata_request=_REQUEST,
     ),
     "sklearn.metrics._CurveScorer": holds(
         _score_func=_SCORE_FUNCTION,
@@ -87,8 +103,12 @@ TABLE: Table = {
         _kwargs=plain,
         _response_method=plain,
         _thresholds=plain,
+        _deprecation_msg=optional(text),
+        _metadata_request=_REQUEST,
     ),
-    "sklearn.metrics._PassthroughScorer": holds(_estimator=estimator),
+    "sklearn.metrics._PassthroughScorer": holds(
+        _estimator=estimator, _metadata_request=_REQUEST
+    ),
     "sklearn.metrics._MultimetricScorer": holds(
         _scorers=mapping(text, part("sklearn.metrics._Scorer")), _raise_exc=boolean, _use_cache=plain
     ),

@@ -119,12 +119,19 @@ def _density(owner: Owner) -> None:
         raise Contradiction("has a tree of another number of features")
 
 
+def _exponent(value: Any, owner: Owner) -> None:
+    """Accept the exponent of a distance; its weights would be read for each column."""
+    mapping(one_of("p", "w"), optional(number))(value, owner)
+    if value.get("w") is not None:
+        raise Contradiction("has weights of columns, which cannot be checked")
+
+
 _SEARCH: Mapping[str, Kind] = {
     "outputs_2d_": boolean,
     "classes_": either(labels("classes"), sequence(labels(None))),
     "_y": either(numbers(None), numbers(None, None)),
     "effective_metric_": METRIC,
-    "effective_metric_params_": mapping(one_of("p"), number),
+    "effective_metric_params_": _exponent,
     "_fit_method": one_of("brute", "kd_tree", "ball_tree"),
     "_fit_X": _ROWS,
     "n_samples_fit_": whole(1),

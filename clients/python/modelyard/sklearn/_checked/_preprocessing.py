@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -154,6 +155,18 @@ def _polynomial(owner: Owner) -> None:
             raise Contradiction(f"has {found[name]} columns of output where {columns} are computed")
 
 
+def _check_of_numbers(value: Any, owner: Owner) -> None:
+    """Accept the check of numeric columns that boosting with categorical features puts here."""
+    if type(value) is not partial or value.args or vars(value):
+        raise Contradiction("is not a function that is known to be harmless")
+    function("sklearn.utils.validation.check_array")(value.func, owner)
+    for name, setting in value.keywords.items():
+        if name == "dtype":
+            sequence(dtype)(setting, owner)
+        elif name not in {"ensure_all_finite", "force_all_finite"} or setting is not False:
+            raise Contradiction("is a check with other settings than boosting gives it")
+
+
 _DEGREE = whole(0, _LARGEST_DEGREE)
 
 TABLE: Table = {
@@ -201,7 +214,7 @@ TABLE: Table = {
     "sklearn.preprocessing.FunctionTransformer": Entry(
         # Arguments of numpy's functions choose where they write and which elements they skip.
         parameters={
-            "func": NUMPY_FUNCTION,
+            "func": either(NUMPY_FUNCTION, _check_of_numbers),
             "inverse_func": NUMPY_FUNCTION,
             "kw_args": none,
             "inv_kw_args": none,

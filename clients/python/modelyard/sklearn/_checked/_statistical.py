@@ -83,6 +83,8 @@ _PERCEPTRON: Mapping[str, Kind] = {
     "validation_scores_": plain,
     "best_validation_score_": optional(number),
     "_no_improvement_count": number,
+    "_coef_indptr": plain,
+    "_intercept_indptr": plain,
     "_optimizer": _OPTIMIZER,
 }
 
