@@ -12,7 +12,6 @@ from modelyard._notices import notice
 from modelyard.exceptions import InvalidParameter, ModelyardException
 from modelyard.models._pickles import needs_module
 from modelyard.models._quote import quote
-from modelyard.sklearn._checked import refuse_unchecked, why_unchecked
 from modelyard.sklearn._object_graph import attributes, objects_in
 from modelyard.sklearn._trusted import TRUSTED_TYPES
 
@@ -39,6 +38,8 @@ def save(model: Any, path: Path, also_trusted: Collection[str] = ()) -> None:
     """
     import skops.io
 
+    from modelyard.sklearn._checked import why_unchecked  # needs numpy, an extra
+
     try:
         skops.io.dump(model, path)
         reported = set(skops.io.get_untrusted_types(file=path))
@@ -63,7 +64,7 @@ def save(model: Any, path: Path, also_trusted: Collection[str] = ()) -> None:
 
 
 def _refuse_readers(model: Any) -> None:
-    """Refuse a vectorizer that takes its input for names of files, on the machine that serves it."""
+    """Refuse a vectorizer that takes its input for names of files, where it is served."""
     for part in objects_in(model):
         taken_for = attributes(part).get("input")
         if isinstance(taken_for, str) and taken_for in {"file", "filename"}:
@@ -94,6 +95,8 @@ def load(path: Path, *, any_type: bool = False) -> Any:
     """
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
+
+    from modelyard.sklearn._checked import refuse_unchecked
 
     try:
         _refuse_bomb(path)
