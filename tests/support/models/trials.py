@@ -33,6 +33,7 @@ from tests.support.models.fitted import (
 )
 from tests.support.models.forgeries import Forger
 from tests.support.models.guarded import guarded_arrays
+from tests.support.models.unchanged import changed_answers
 from tests.support.models.using import alike, answers
 
 from modelyard.exceptions import ModelyardException
@@ -208,6 +209,7 @@ def main() -> None:
             **_figures(trials, jobs, compare=chosen.compare),
             "loaded": [fitted.name for fitted in loadable],
             "refused_unchanged": tripped.refused,
+            "changed_answers": changed_answers(loadable, tripped.stored, Path(folder)),
             "hostile_parameters": tried,
             "accepted_parameters": accepted,
             "killed_without_checks": _killed_without_checks(Path(folder)),

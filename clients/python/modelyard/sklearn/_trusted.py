@@ -12,6 +12,7 @@ _SCORER = "a scorer of a search, called only by score(): a function and its argu
 _OPTIMIZER = "training state of a perceptron in Python, not used to predict"
 _CHECKED_TREE = "bounds of every array are checked before first use, see _checked"
 _REQUEST = "names of the arguments of methods, read only while fitting"
+_SEARCH = "an estimator that scikit-learn calls experimental; checked like the others"
 _METRIC = "a distance without arrays of its own, so its state cannot point anywhere"
 
 TRUSTED_TYPES: dict[str, str] = {
@@ -77,6 +78,8 @@ TRUSTED_TYPES: dict[str, str] = {
     "sklearn.metrics._regression.root_mean_squared_error": _SCORE,
     "sklearn.model_selection._split.KFold": "how rows were split while fitting",
     "sklearn.model_selection._split.StratifiedKFold": "how rows were split while fitting",
+    "sklearn.model_selection._search_successive_halving.HalvingGridSearchCV": _SEARCH,
+    "sklearn.model_selection._search_successive_halving.HalvingRandomSearchCV": _SEARCH,
     "sklearn.multiclass._ConstantPredictor": "one label and numpy's repetition of it",
     "sklearn.neighbors._ball_tree.BallTree": _CHECKED_TREE,
     "sklearn.neighbors._kd_tree.KDTree": _CHECKED_TREE,
