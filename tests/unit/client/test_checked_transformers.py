@@ -93,6 +93,14 @@ REFUSED: dict[str, tuple[Callable[[], BaseEstimator], str]] = {
         lambda: one_hot(_drop_idx_after_grouping=np.array([5, None], object)),
         "drops category 5 of 3",
     ),
+    "elements in the other byte order": (
+        lambda: one_hot(dtype=np.dtype(">f8")),
+        "a type of numbers that a sparse matrix can hold",
+    ),
+    "elements of two bytes": (
+        lambda: one_hot(dtype="f2"),
+        "a type of numbers that a sparse matrix can hold",
+    ),
     "a cache of columns": (
         lambda: changed(MultiLabelBinarizer().fit([["a"]]), _cached_dict={"a": 10**9}),
         "_cached_dict is a dict, not None",
