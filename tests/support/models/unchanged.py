@@ -31,7 +31,9 @@ def changed_answers(
         path.write_bytes(stored[fitted.name])
         loaded = _skops_file.load(path)
         for method in _METHODS:
-            if not _alike(_answer(fitted, method), _answer(Fitted("", loaded, fitted.data), method)):
+            if not _alike(
+                _answer(fitted, method), _answer(Fitted("", loaded, fitted.data), method)
+            ):
                 changed[fitted.name] = method
     return changed
 

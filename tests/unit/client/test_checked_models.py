@@ -1,5 +1,7 @@
 """A model loads without `allow_pickle` only if all it holds is known to stay inside its arrays."""
 
+# ruff: noqa: SLF001 - a forger sets what is private
+
 from __future__ import annotations
 
 import logging
@@ -45,6 +47,13 @@ def in_tree() -> BaseEstimator:
     return KNeighborsClassifier(algorithm="kd_tree").fit(X, y)
 
 
+def weighted(model: BaseEstimator) -> BaseEstimator:
+    metric = model._tree.__getstate__()[-2]
+    power, _, matrix = metric.__getstate__()
+    metric.__setstate__((power, np.ones(1), matrix))
+    return model
+
+
 def other_row(values: Any, value: int) -> Any:
     values = values.copy()
     values[0] = value
@@ -81,6 +90,10 @@ FORGED: dict[str, tuple[Callable[[], BaseEstimator], str]] = {
             in_tree(), _tree=KNeighborsClassifier(algorithm="kd_tree").fit(X[:9], y[:9])._tree
         ),
         "a tree of other rows",
+    ),
+    "neighbours whose tree has weights of columns": (
+        lambda: weighted(KNeighborsClassifier(algorithm="kd_tree", p=3).fit(X, y)),
+        "a distance with weights",
     ),
     "a density over fewer columns": (
         lambda: with_attributes(KernelDensity().fit(X[:, :2]), n_features_in_=4),

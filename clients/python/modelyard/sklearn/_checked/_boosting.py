@@ -73,7 +73,11 @@ def _predictor(tree: Any, owner: Owner) -> None:
         raise Contradiction("has 0 nodes, at least 1 is needed")
     for name in ("binned_left_cat_bitsets", "raw_left_cat_bitsets"):
         bits = owner.attributes[name]
-        if type(bits) is not np.ndarray or bits.dtype != np.uint32 or bits.shape[1:] != (_BITSET_NUMBERS,):
+        if (
+            type(bits) is not np.ndarray
+            or bits.dtype != np.uint32
+            or bits.shape[1:] != (_BITSET_NUMBERS,)
+        ):
             raise Contradiction(f"has in {name} no sets of categories")
         inner = nodes[(nodes["is_leaf"] == 0) & (nodes["is_categorical"] != 0)]
         if len(inner) and inner["bitset_idx"].max() >= len(bits):
@@ -184,6 +188,7 @@ TABLE: Table = {
     "sklearn.ensemble.TreePredictor": _predictor,
     "sklearn.ensemble._BinMapper": Entry(
         width=False,
+        parameters={"n_threads": optional(whole(1, 1025))},
         fitted={
             "n_bins_": number,
             "is_categorical_": wholes("features", low=0, below=2),

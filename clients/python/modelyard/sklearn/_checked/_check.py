@@ -71,6 +71,8 @@ def why_unchecked(model: Any) -> str | None:
         return f"the content of a {unknown.kind.__name__} cannot be checked completely"
     except Refused as wrong:
         return str(wrong)
+    except Exception as failed:  # noqa: BLE001 - what contradicts itself can fail anywhere
+        return f"its content cannot be checked ({type(failed).__name__})"
     return None
 
 

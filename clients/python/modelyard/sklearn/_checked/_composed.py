@@ -51,15 +51,7 @@ _CALIBRATOR = part(
 )
 _MEMBERS: Mapping[str, Kind] = {"classes_": _CLASSES, "estimators_": sequence(estimator, "members")}
 # How a search went; nothing that predicts reads it.
-_NOTES: Mapping[str, Kind] = {
-    name: plain
-    for name in (
-        "best_index_", "best_params_", "best_score_", "cv_results_", "max_resources_",
-        "min_resources_", "multimetric_", "n_candidates_", "n_iterations_", "n_possible_iterations_",
-        "n_remaining_candidates_", "n_required_iterations_", "n_resources_", "n_splits_",
-        "refit_time_", "_n_samples_orig", "best_threshold_",
-    )
-}  # fmt: skip
+_NOTES: Mapping[str, Kind] = dict.fromkeys(("best_index_", "best_params_", "best_score_", "cv_results_", "max_resources_", "min_resources_", "multimetric_", "n_candidates_", "n_iterations_", "n_possible_iterations_", "n_remaining_candidates_", "n_required_iterations_", "n_resources_", "n_splits_", "refit_time_", "_n_samples_orig", "best_threshold_"), plain)  # fmt: skip
 
 
 def _element_type(value: Any, owner: Owner) -> None:
@@ -102,9 +94,7 @@ _BAGGING = Entry(
         "n_classes_": whole(1),
         "estimator_": estimator,
         "estimators_": sequence(estimator, "members"),
-        "estimators_features_": sequence(
-            wholes(None, low=0, below="features"), "members"
-        ),
+        "estimators_features_": sequence(wholes(None, low=0, below="features"), "members"),
         "_n_samples": number,
         "_max_samples": number,
         "_max_features": whole(1),

@@ -27,11 +27,11 @@ class Contradiction(ValueError):
     """A value that is not of its kind; the message completes "<Class>.<attribute> "."""
 
 
-class Refused(Exception):  # noqa: N818 - says what is refused, not what failed
+class Refused(Exception):
     """A contradiction with its class and attribute, which no other kind may accept instead."""
 
 
-class Unchecked(Exception):  # noqa: N818 - not an error of the file
+class Unchecked(Exception):
     """A class without an entry in the tables."""
 
     def __init__(self, kind: type) -> None:
@@ -149,7 +149,9 @@ def whole(low: int = 0, below: Dimension = None, *, sets: str | None = None) -> 
             beyond = "" if limit is None else f" and below {limit}"
             raise Contradiction(f"is {value}; it must be at least {low}{beyond}")
         if not owner.fits(sets, int(value)):
-            raise Contradiction(f"is {value} where other attributes have {owner.lengths[str(sets)]}")
+            raise Contradiction(
+                f"is {value} where other attributes have {owner.lengths[str(sets)]}"
+            )
 
     return check
 
@@ -168,7 +170,7 @@ def _array(value: Any, kinds: str, shape: tuple[Dimension, ...], owner: Owner) -
     if type(value) is not np.ndarray:
         raise Contradiction(f"is a {type(value).__name__}, not an array")
     kind = value.dtype.kind
-    if kind not in kinds or not value.dtype.isnative or value.dtype.itemsize > 8 and kind in "iuf":
+    if kind not in kinds or not value.dtype.isnative or (value.dtype.itemsize > 8 and kind in "iuf"):
         raise Contradiction(f"has elements of type {value.dtype}")
     if value.ndim != len(shape):
         raise Contradiction(f"has {value.ndim} dimensions where {len(shape)} are right")
@@ -367,7 +369,9 @@ def dtype(value: Any, _: Owner) -> None:
     """Accept the description of numbers, texts or objects, as a parameter `dtype` holds it."""
     if isinstance(value, type) and value in {float, int, bool, str, object}:
         return
-    if isinstance(value, np.dtype | str) or (isinstance(value, type) and issubclass(value, np.generic)):
+    if isinstance(value, np.dtype | str) or (
+        isinstance(value, type) and issubclass(value, np.generic)
+    ):
         try:
             if np.dtype(value).kind in "biufUO":
                 return

@@ -30,31 +30,15 @@ _COEFFICIENTS = either(
 )  # fmt: skip
 _LINE: Mapping[str, Kind] = {"coef_": _COEFFICIENTS, "intercept_": either(number, floats(None))}
 # How a fit went; nothing that predicts reads it.
-_NOTES = {
-    name: plain
-    for name in (
-        "C_", "Cs_", "X_offset_", "X_scale_", "active_", "alpha_", "alphas_", "best_score_",
-        "breakdown_", "coef_path_", "coefs_paths_", "criterion_", "cv_alphas_", "cv_results_",
-        "cv_values_", "dual_gap_", "eps_", "inlier_mask_", "l1_ratio_", "l1_ratios_", "lambda_",
-        "mse_path_", "n_iter_", "n_nonzero_coefs_", "n_skips_invalid_data_",
-        "n_skips_invalid_model_", "n_skips_no_inliers_", "n_subpopulation_", "n_trials_",
-        "noise_variance_", "outliers_", "rank_", "scale_", "scores_", "sigma_", "singular_",
-        "solver_", "_store_cv_results",
-    )
-}  # fmt: skip
+_NOTES = dict.fromkeys(("C_", "Cs_", "X_offset_", "X_scale_", "active_", "alpha_", "alphas_", "best_score_", "breakdown_", "coef_path_", "coefs_paths_", "criterion_", "cv_alphas_", "cv_results_", "cv_values_", "dual_gap_", "eps_", "inlier_mask_", "l1_ratio_", "l1_ratios_", "lambda_", "mse_path_", "n_iter_", "n_nonzero_coefs_", "n_skips_invalid_data_", "n_skips_invalid_model_", "n_skips_no_inliers_", "n_subpopulation_", "n_trials_", "noise_variance_", "outliers_", "rank_", "scale_", "scores_", "sigma_", "singular_", "solver_", "_store_cv_results"), plain)  # fmt: skip
 # What constructors of subclasses fix where the class above has a parameter.
-_ALWAYS = {
-    name: plain
-    for name in (
-        "C", "alpha", "alpha_per_target", "average", "early_stopping", "epsilon", "eta0",
-        "fit_path", "gcv_mode", "jitter", "l1_ratio", "learning_rate", "loss", "method",
-        "n_iter_no_change", "n_nonzero_coefs", "penalty", "positive", "power_t", "precompute",
-        "random_state", "shuffle", "store_cv_results", "validation_fraction",
-    )
-}  # fmt: skip
+_ALWAYS = dict.fromkeys(("C", "alpha", "alpha_per_target", "average", "early_stopping", "epsilon", "eta0", "fit_path", "gcv_mode", "jitter", "l1_ratio", "learning_rate", "loss", "method", "n_iter_no_change", "n_nonzero_coefs", "penalty", "positive", "power_t", "precompute", "random_state", "shuffle", "store_cv_results", "validation_fraction"), plain)  # fmt: skip
 _REGRESSOR = {**_LINE, **_NOTES}
 _CLASSIFIER = {"classes_": labels("classes"), **_REGRESSOR}
-_RIDGE_CLASSIFIER = {**_CLASSIFIER, "_label_binarizer": part("sklearn.preprocessing.LabelBinarizer")}
+_RIDGE_CLASSIFIER = {
+    **_CLASSIFIER,
+    "_label_binarizer": part("sklearn.preprocessing.LabelBinarizer"),
+}
 _SGD = {
     **_CLASSIFIER,
     "t_": number,

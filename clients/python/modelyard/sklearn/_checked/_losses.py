@@ -60,7 +60,6 @@ def _request(_: object, owner: Owner) -> None:
         either(plain, _METHOD, SCORER, estimator)(content, owner)
 
 
-
 TABLE: Table = {
     **{
         f"sklearn.{name}": holds(
@@ -106,10 +105,10 @@ TABLE: Table = {
         _deprecation_msg=optional(text),
         _metadata_request=_REQUEST,
     ),
-    "sklearn.metrics._PassthroughScorer": holds(
-        _estimator=estimator, _metadata_request=_REQUEST
-    ),
+    "sklearn.metrics._PassthroughScorer": holds(_estimator=estimator, _metadata_request=_REQUEST),
     "sklearn.metrics._MultimetricScorer": holds(
-        _scorers=mapping(text, part("sklearn.metrics._Scorer")), _raise_exc=boolean, _use_cache=plain
+        _scorers=mapping(text, part("sklearn.metrics._Scorer")),
+        _raise_exc=boolean,
+        _use_cache=plain,
     ),
 }

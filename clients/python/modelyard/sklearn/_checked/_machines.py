@@ -61,8 +61,7 @@ def _machine(owner: Owner) -> None:
     With c classes and s support vectors there are c - 1 rows of s coefficients and an intercept for
     each pair of classes; a regressor or a one-class machine counts as two classes.
     """
-    owner.require(*("support_ support_vectors_ _n_support _dual_coef_ _intercept_ _probA _probB "
-                    "shape_fit_ _sparse _gamma").split())  # fmt: skip
+    owner.require(*["support_", "support_vectors_", "_n_support", "_dual_coef_", "_intercept_", "_probA", "_probB", "shape_fit_", "_sparse", "_gamma"])  # fmt: skip
     found = owner.attributes
     support, counts = found["support_"], found["_n_support"]
     vectors, classes = len(support), len(counts)

@@ -35,7 +35,7 @@ METRIC = one_of(
     "minkowski", "p", "precomputed", "sqeuclidean", "nan_euclidean",
 )  # fmt: skip
 _DISTANCES = {
-    f"sklearn.metrics.{name}Distance64": name
+    f"sklearn.metrics.{name}Distance64"
     for name in ("Chebyshev", "Euclidean", "Manhattan", "Minkowski")
 }
 SEARCH_TREE = part("sklearn.neighbors.KDTree", "sklearn.neighbors.BallTree")
@@ -76,8 +76,8 @@ def check_search_tree(tree: Any, _: Owner) -> None:
         raise Contradiction(f"has a child outside its {n_nodes} nodes")
     if name_of(type(metric)) not in _DISTANCES:
         raise Contradiction(f"has a {type(metric).__name__} as its distance")
-    # A vector of weights would be read for each column.
-    if any(array.size for array in metric.__getstate__()[1:3] if array.shape != (1,) * array.ndim):
+    # Weights would be read for each column.
+    if type(metric).__name__ == "MinkowskiDistance64" and metric.__getstate__()[1].size:
         raise Contradiction("has a distance with weights")
 
 
@@ -105,7 +105,7 @@ def _search(owner: Owner) -> None:
 def _check_classes(classes: Any, coded: Any) -> None:
     """Check that each row's label is an index into the classes of its output."""
     columns = coded.reshape(len(coded), -1)
-    of_outputs = classes if isinstance(classes, list) else [classes]
+    of_outputs = [classes] if isinstance(classes, np.ndarray) else classes
     if len(of_outputs) != columns.shape[1] or columns.dtype.kind not in "iu":
         raise Contradiction("has labels for another number of outputs")
     for names, column in zip(of_outputs, columns.T, strict=True):

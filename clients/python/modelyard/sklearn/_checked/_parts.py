@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from modelyard.models._quote import quote
 from modelyard.sklearn._checked._entry import Table
 from modelyard.sklearn._checked._kinds import Contradiction, Kind, Owner, boolean, plain
