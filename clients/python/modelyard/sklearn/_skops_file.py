@@ -64,7 +64,7 @@ def save(model: Any, path: Path, also_trusted: Collection[str] = ()) -> None:
 
 
 def _refuse_readers(model: Any) -> None:
-    """Refuse a vectorizer that takes its input for names of files, on the machine that serves it."""
+    """Refuse a vectorizer that takes its input for names of files, where it is served."""
     for part in objects_in(model):
         taken_for = attributes(part).get("input")
         if isinstance(taken_for, str) and taken_for in {"file", "filename"}:

@@ -49,7 +49,7 @@ def _stages(value: Any, owner: Owner) -> None:
 def _gradient_boosting(owner: Owner) -> None:
     owner.require("estimators_", "init_")
     members = owner.attributes["estimators_"]
-    check_members(owner, members.flat, owner.length("features"))
+    check_members(members.flat, owner.length("features"))
     for member in members.flat:
         if member.tree_.n_outputs != 1 or member.tree_.max_n_classes != 1:
             raise Contradiction("holds a tree with more than one output")
@@ -60,7 +60,7 @@ def _gradient_boosting(owner: Owner) -> None:
         raise Contradiction(f"has {members.shape[1]} trees a stage and {columns} outputs")
 
 
-def _predictor(tree: Any, owner: Owner) -> None:
+def _predictor(_: Any, owner: Owner) -> None:
     """Check the nodes of one tree; its features are checked by its estimator."""
     from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
 

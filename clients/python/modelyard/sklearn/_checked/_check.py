@@ -27,8 +27,8 @@ from modelyard.sklearn._checked._kinds import (
 from modelyard.sklearn._checked._tables import TABLE
 
 _REMEDY = (
-    "If you trust its author, load it with allow_pickle=True (serve it with --allow-pickle); if the "
-    "file may be damaged or forged, log the model again."
+    "If you trust its author, load it with allow_pickle=True (serve it with --allow-pickle); if "
+    "the file may be damaged or forged, log the model again."
 )
 # `set_output` and scikit-learn's own state; neither is read by compiled code.
 _COMMON: Mapping[str, Kind] = {
@@ -110,14 +110,15 @@ def _named(owner: Owner, kind: Kind, value: Any, attribute: str | None = None) -
 def _check_estimator(owner: Owner, entry: Entry) -> None:
     attributes = owner.attributes
     fitted = {**WIDTH, **entry.fitted}
-    parameters = _parameters_of(type(owner.value))
-    kinds = _COMMON | entry.always | fitted
+    kind: Any = type(owner.value)
+    parameters = _parameters_of(kind)
+    kinds = {**_COMMON, **entry.always, **fitted}
     for name in attributes:
         if name not in kinds and name not in parameters:
             raise Refused(f"{owner.name} has an attribute {quote(name)}, which is not known")
     for name in parameters & attributes.keys():
-        kind = NEVER_OUTSIDE.get(name) or entry.parameters.get(name, _parameter)
-        _named(owner, kind, attributes[name], name)
+        allowed = NEVER_OUTSIDE.get(name) or entry.parameters.get(name, _parameter)
+        _named(owner, allowed, attributes[name], name)
     _check_constraints(owner, parameters)
     set_by_fit = fitted.keys() - entry.always.keys() - parameters
     present = [name for name in fitted if name in attributes and name in set_by_fit]

@@ -51,7 +51,28 @@ _CALIBRATOR = part(
 )
 _MEMBERS: Mapping[str, Kind] = {"classes_": _CLASSES, "estimators_": sequence(estimator, "members")}
 # How a search went; nothing that predicts reads it.
-_NOTES: Mapping[str, Kind] = dict.fromkeys(("best_index_", "best_params_", "best_score_", "cv_results_", "max_resources_", "min_resources_", "multimetric_", "n_candidates_", "n_iterations_", "n_possible_iterations_", "n_remaining_candidates_", "n_required_iterations_", "n_resources_", "n_splits_", "refit_time_", "_n_samples_orig", "best_threshold_"), plain)  # fmt: skip
+_NOTES: Mapping[str, Kind] = dict.fromkeys(
+    (
+        "best_index_",
+        "best_params_",
+        "best_score_",
+        "cv_results_",
+        "max_resources_",
+        "min_resources_",
+        "multimetric_",
+        "n_candidates_",
+        "n_iterations_",
+        "n_possible_iterations_",
+        "n_remaining_candidates_",
+        "n_required_iterations_",
+        "n_resources_",
+        "n_splits_",
+        "refit_time_",
+        "_n_samples_orig",
+        "best_threshold_",
+    ),
+    plain,
+)
 
 
 def _element_type(value: Any, owner: Owner) -> None:
@@ -249,11 +270,21 @@ TABLE: Table = {
     ),
     "sklearn.calibration._TemperatureScaling": Entry(fitted={"beta_": number}, width=False),
     "sklearn.multiclass._ConstantPredictor": Entry(fitted={"y_": numbers(1)}, width=False),
-    **{f"sklearn.model_selection.{name}": _SEARCH for name in (
-        "GridSearchCV", "HalvingGridSearchCV", "HalvingRandomSearchCV", "RandomizedSearchCV",
-    )},
-    **{f"sklearn.model_selection.{name}": _THRESHOLD for name in (
-        "FixedThresholdClassifier", "TunedThresholdClassifierCV",
-    )},
+    **{
+        f"sklearn.model_selection.{name}": _SEARCH
+        for name in (
+            "GridSearchCV",
+            "HalvingGridSearchCV",
+            "HalvingRandomSearchCV",
+            "RandomizedSearchCV",
+        )
+    },
+    **{
+        f"sklearn.model_selection.{name}": _THRESHOLD
+        for name in (
+            "FixedThresholdClassifier",
+            "TunedThresholdClassifierCV",
+        )
+    },
     "sklearn.frozen.FrozenEstimator": Entry(fitted={}, width=False),
-}  # fmt: skip
+}

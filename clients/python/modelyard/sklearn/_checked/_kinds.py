@@ -19,6 +19,7 @@ Dimension = int | str | None
 """A length: a number, the name of one that must agree within an estimator, or any."""
 
 _LARGEST = 2**63
+_LARGEST_ELEMENT = 8
 # Compiled losses of scikit-learn 1.5 to 1.7 name their module without its package.
 _FULL_NAMES = {"_loss": "sklearn._loss._loss"}
 
@@ -83,13 +84,17 @@ class Owner:
 Kind = Callable[[Any, Owner], None]
 
 
-@lru_cache(maxsize=4096)
 def name_of(thing: Any) -> str | None:
     """Return the name of a class or function in the tables.
 
     It is the module up to its first private part, and the name: `sklearn.linear_model.Ridge`. None
     if the module does not have that very object under that name.
     """
+    return _name_of(thing)
+
+
+@lru_cache(maxsize=4096)
+def _name_of(thing: Any) -> str | None:
     import sys
 
     name = thing.__qualname__
@@ -169,8 +174,9 @@ def one_of(*allowed: str | bool | None) -> Kind:
 def _array(value: Any, kinds: str, shape: tuple[Dimension, ...], owner: Owner) -> None:
     if type(value) is not np.ndarray:
         raise Contradiction(f"is a {type(value).__name__}, not an array")
-    kind = value.dtype.kind
-    if kind not in kinds or not value.dtype.isnative or (value.dtype.itemsize > 8 and kind in "iuf"):
+    kind, size = value.dtype.kind, value.dtype.itemsize
+    too_wide = kind in "iuf" and size > _LARGEST_ELEMENT
+    if kind not in kinds or not value.dtype.isnative or too_wide:
         raise Contradiction(f"has elements of type {value.dtype}")
     if value.ndim != len(shape):
         raise Contradiction(f"has {value.ndim} dimensions where {len(shape)} are right")

@@ -21,19 +21,42 @@ from modelyard.sklearn._checked._kinds import (
 from modelyard.sklearn._checked._parts import holds
 
 _LOSSES = (
-    "AbsoluteError", "ExponentialLoss", "HalfBinomialLoss", "HalfGammaLoss",
-    "HalfMultinomialLoss", "HalfPoissonLoss", "HalfSquaredError", "HalfTweedieLoss",
-    "HalfTweedieLossIdentity", "HuberLoss", "PinballLoss",
-)  # fmt: skip
+    "AbsoluteError",
+    "ExponentialLoss",
+    "HalfBinomialLoss",
+    "HalfGammaLoss",
+    "HalfMultinomialLoss",
+    "HalfPoissonLoss",
+    "HalfSquaredError",
+    "HalfTweedieLoss",
+    "HalfTweedieLossIdentity",
+    "HuberLoss",
+    "PinballLoss",
+)
 _LINKS = ("HalfLogitLink", "IdentityLink", "LogLink", "LogitLink", "MultinomialLogit")
 _OF_SGD = (
-    "EpsilonInsensitive", "Hinge", "Huber", "Log", "ModifiedHuber", "SquaredEpsilonInsensitive",
-    "SquaredHinge", "SquaredLoss",
-)  # fmt: skip
+    "EpsilonInsensitive",
+    "Hinge",
+    "Huber",
+    "Log",
+    "ModifiedHuber",
+    "SquaredEpsilonInsensitive",
+    "SquaredHinge",
+    "SquaredLoss",
+)
 _SCORE_FUNCTIONS = (
-    "accuracy_score", "balanced_accuracy_score", "f1_score", "log_loss", "mean_absolute_error", "mean_squared_error",
-    "precision_score", "r2_score", "recall_score", "roc_auc_score", "root_mean_squared_error",
-)  # fmt: skip
+    "accuracy_score",
+    "balanced_accuracy_score",
+    "f1_score",
+    "log_loss",
+    "mean_absolute_error",
+    "mean_squared_error",
+    "precision_score",
+    "r2_score",
+    "recall_score",
+    "roc_auc_score",
+    "root_mean_squared_error",
+)
 
 _SCORE_FUNCTION = function(*(f"sklearn.metrics.{name}" for name in _SCORE_FUNCTIONS))
 _LINK = part(*(f"sklearn.{name}" for name in _LINKS))
@@ -44,9 +67,10 @@ LOSS_OF_SGD = part(
     *(f"sklearn.Cy{name}" for name in _LOSSES),
 )
 SCORER = part(
-    "sklearn.metrics._Scorer", "sklearn.metrics._PassthroughScorer",
+    "sklearn.metrics._Scorer",
+    "sklearn.metrics._PassthroughScorer",
     "sklearn.metrics._MultimetricScorer",
-)  # fmt: skip
+)
 
 
 _arithmetic = holds()

@@ -55,13 +55,27 @@ _ALWAYS: Mapping[str, Kind] = {
 }
 
 
+_NEEDED = (
+    "support_",
+    "support_vectors_",
+    "_n_support",
+    "_dual_coef_",
+    "_intercept_",
+    "_probA",
+    "_probB",
+    "shape_fit_",
+    "_sparse",
+    "_gamma",
+)
+
+
 def _machine(owner: Owner) -> None:
     """Check that arrays agree in length and refer to training rows.
 
     With c classes and s support vectors there are c - 1 rows of s coefficients and an intercept for
     each pair of classes; a regressor or a one-class machine counts as two classes.
     """
-    owner.require(*["support_", "support_vectors_", "_n_support", "_dual_coef_", "_intercept_", "_probA", "_probB", "shape_fit_", "_sparse", "_gamma"])  # fmt: skip
+    owner.require(*_NEEDED)
     found = owner.attributes
     support, counts = found["support_"], found["_n_support"]
     vectors, classes = len(support), len(counts)
@@ -92,7 +106,7 @@ def _vectors_fit(owner: Owner, vectors: int) -> bool:
     if isinstance(stored, np.ndarray) == sparse or isinstance(coefficients, np.ndarray) == sparse:
         return False
     if sparse:
-        return (
+        return bool(
             stored.shape == (vectors, owner.length("features"))
             and coefficients.data.size == coefficients.shape[0] * vectors
         )

@@ -31,9 +31,20 @@ from modelyard.sklearn._checked._kinds import (
 
 # Distances of any two rows of equal length; others need a matrix, a number of columns, or bools.
 METRIC = one_of(
-    "chebyshev", "cityblock", "cosine", "euclidean", "infinity", "l1", "l2", "manhattan",
-    "minkowski", "p", "precomputed", "sqeuclidean", "nan_euclidean",
-)  # fmt: skip
+    "chebyshev",
+    "cityblock",
+    "cosine",
+    "euclidean",
+    "infinity",
+    "l1",
+    "l2",
+    "manhattan",
+    "minkowski",
+    "p",
+    "precomputed",
+    "sqeuclidean",
+    "nan_euclidean",
+)
 _DISTANCES = {
     f"sklearn.metrics.{name}Distance64"
     for name in ("Chebyshev", "Euclidean", "Manhattan", "Minkowski")
@@ -74,7 +85,7 @@ def check_search_tree(tree: Any, _: Owner) -> None:
         raise Contradiction(f"has a node outside its {rows} points")
     if (2 * np.arange(n_nodes)[inner] + 2 >= n_nodes).any():
         raise Contradiction(f"has a child outside its {n_nodes} nodes")
-    if name_of(type(metric)) not in _DISTANCES:
+    if str(name_of(type(metric))) not in _DISTANCES:
         raise Contradiction(f"has a {type(metric).__name__} as its distance")
     # Weights would be read for each column.
     if type(metric).__name__ == "MinkowskiDistance64" and metric.__getstate__()[1].size:
@@ -161,9 +172,14 @@ TABLE: Table = {
     **{
         f"sklearn.neighbors.{name}": _SEARCHERS
         for name in (
-            "KNeighborsClassifier", "KNeighborsRegressor", "KNeighborsTransformer",
-            "LocalOutlierFactor", "NearestNeighbors", "RadiusNeighborsClassifier",
-            "RadiusNeighborsRegressor", "RadiusNeighborsTransformer",
+            "KNeighborsClassifier",
+            "KNeighborsRegressor",
+            "KNeighborsTransformer",
+            "LocalOutlierFactor",
+            "NearestNeighbors",
+            "RadiusNeighborsClassifier",
+            "RadiusNeighborsRegressor",
+            "RadiusNeighborsTransformer",
         )
     },
     "sklearn.neighbors.KernelDensity": Entry(
@@ -191,4 +207,4 @@ TABLE: Table = {
             "_n_features_out": whole(1),
         },
     ),
-}  # fmt: skip
+}

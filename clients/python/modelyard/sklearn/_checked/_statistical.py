@@ -61,9 +61,10 @@ _DISCRIMINANT: Mapping[str, Kind] = {
 }
 _OPTIMIZER = optional(
     part(
-        "sklearn.neural_network.AdamOptimizer", "sklearn.neural_network.SGDOptimizer",
+        "sklearn.neural_network.AdamOptimizer",
+        "sklearn.neural_network.SGDOptimizer",
     )
-)  # fmt: skip
+)
 _PERCEPTRON: Mapping[str, Kind] = {
     "_label_binarizer": part("sklearn.preprocessing.LabelBinarizer"),
     "classes_": either(labels("classes"), sequence(labels(None))),

@@ -29,7 +29,9 @@ from modelyard.sklearn._checked._kinds import (
 )
 
 TREE = part("sklearn.tree.Tree")
-_LEARNERS = ("DecisionTreeClassifier", "DecisionTreeRegressor") + (
+_LEARNERS = (
+    "DecisionTreeClassifier",
+    "DecisionTreeRegressor",
     "ExtraTreeClassifier",
     "ExtraTreeRegressor",
 )
@@ -80,7 +82,7 @@ def check_features(own: Any, feature: Any, n_features: int) -> None:
         raise Contradiction(f"reads at node {node} feature {read} of {n_features}")
 
 
-def check_members(owner: Owner, members: Iterable[Any], width: int) -> None:
+def check_members(members: Iterable[Any], width: int) -> None:
     """Check that fitted members take `width` features, which their ensemble does not check."""
     for member in members:
         tree = vars(member).get("tree_")
@@ -104,7 +106,7 @@ def _decision_tree(owner: Owner) -> None:
 def _forest(owner: Owner) -> None:
     owner.require("estimators_")
     members = owner.attributes["estimators_"]
-    check_members(owner, members, owner.length("features"))
+    check_members(members, owner.length("features"))
     if not members:
         raise Contradiction("has no trees")
 
@@ -113,10 +115,10 @@ def _isolation_forest(owner: Owner) -> None:
     owner.require("estimators_", "estimators_features_", "_max_features")
     members, width = owner.attributes["estimators_"], owner.length("features")
     if owner.attributes["_max_features"] == width:
-        check_members(owner, members, width)
+        check_members(members, width)
         return
     for member, chosen in zip(members, owner.attributes["estimators_features_"], strict=True):
-        check_members(owner, [member], len(chosen))
+        check_members([member], len(chosen))
 
 
 _OUTPUTS: Mapping[str, Kind] = {
@@ -158,9 +160,12 @@ _FOREST = {
     "_n_features_out": whole(1),
 }
 _FORESTS = (
-    "ExtraTreesClassifier", "ExtraTreesRegressor", "RandomForestClassifier",
-    "RandomForestRegressor", "RandomTreesEmbedding",
-)  # fmt: skip
+    "ExtraTreesClassifier",
+    "ExtraTreesRegressor",
+    "RandomForestClassifier",
+    "RandomForestRegressor",
+    "RandomTreesEmbedding",
+)
 
 TABLE: Table = {
     "sklearn.tree.Tree": check_tree,
