@@ -12,6 +12,7 @@ from modelyard._notices import notice
 from modelyard.exceptions import InvalidParameter, ModelyardException
 from modelyard.models._pickles import needs_module
 from modelyard.models._quote import quote
+from modelyard.sklearn._construction import BrokenState, build
 from modelyard.sklearn._object_graph import attributes, objects_in
 from modelyard.sklearn._trusted import TRUSTED_TYPES
 
@@ -38,7 +39,7 @@ def save(model: Any, path: Path, also_trusted: Collection[str] = ()) -> None:
     """
     import skops.io
 
-    from modelyard.sklearn._checked import why_unchecked  # needs numpy, an extra
+    from modelyard.sklearn._checked import why_unchecked  # needs numpy, which the base lacks
 
     try:
         skops.io.dump(model, path)
@@ -96,7 +97,7 @@ def load(path: Path, *, any_type: bool = False) -> Any:
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
-    from modelyard.sklearn._checked import refuse_unchecked
+    from modelyard.sklearn._checked import refuse_unchecked  # needs numpy, which the base lacks
 
     try:
         _refuse_bomb(path)
