@@ -11,7 +11,7 @@ from tests.support.models.trials import run_program
 from tests.support.soak import SOAK
 
 _PAGE = Path(__file__).parents[2] / "docs" / "models.md"
-_FILES_IN_A_SOAK = 60
+_FILES_IN_A_SOAK = 10
 
 
 @pytest.fixture(scope="module")

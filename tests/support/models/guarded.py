@@ -7,8 +7,7 @@ import mmap
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import numpy as np
+from importlib import import_module
 
 _PAGE = mmap.PAGESIZE
 _KEPT = 1 << 20
@@ -111,7 +110,7 @@ def guarded_arrays() -> Iterator[None]:
     interface.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
     interface.PyCapsule_New.restype = ctypes.py_object
     interface.PyCapsule_New.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
-    of_c = np._core._multiarray_umath._ARRAY_API  # noqa: SLF001 - where C code finds it
+    of_c = import_module("numpy._core._multiarray_umath")._ARRAY_API  # noqa: SLF001 - as C finds it
     functions = ctypes.cast(
         interface.PyCapsule_GetPointer(of_c, None), ctypes.POINTER(ctypes.c_void_p)
     )

@@ -40,7 +40,8 @@ from modelyard.exceptions import ModelyardException
 from modelyard.sklearn import _skops_file
 
 _CPU_S = 5.0
-_WALL_S = 60
+_GUARDED_CPU_S = 60.0
+_WALL_S = 300
 _MEMORY = 3 << 30
 _UNCHECKED_FILES = 40
 _LIBC = ctypes.CDLL(None)
@@ -118,6 +119,7 @@ class Trials:
             found = self._answers(job)
             if compare:
                 _LIBC.mallopt(_M_PERTURB, _OTHER_BYTE)
+                signal.setitimer(signal.ITIMER_PROF, _GUARDED_CPU_S)
                 with guarded_arrays():
                     again = self._answers(job)
                 _LIBC.mallopt(_M_PERTURB, 0)

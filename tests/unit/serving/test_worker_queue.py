@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import skops.io
+from sklearn.feature_extraction.text import CountVectorizer
 from tests.support.platforms.serving_parts import (
     constant_function,
     constant_model,
@@ -215,6 +217,18 @@ def test_a_pickle_is_loaded_only_if_allowed(obedient: Path) -> None:
     async def scenario() -> None:
         with pytest.raises(LoadFailed, match="--allow-pickle"):
             await Process.start(obedient, allow_pickle=False, timeout_s=LOAD_S)
+
+    run(scenario)
+
+
+def test_a_model_that_takes_its_input_for_names_of_files_is_refused(tmp_path: Path) -> None:
+    folder = constant_model(tmp_path / "model", 3)
+    reader = CountVectorizer(analyzer="char").fit(["abc"]).set_params(input="filename")
+    skops.io.dump(reader, folder / "model.skops")
+
+    async def scenario() -> None:
+        with pytest.raises(LoadFailed, match=r"CountVectorizer.input is none of 'content'"):
+            await Process.start(folder, allow_pickle=False, timeout_s=LOAD_S)
 
     run(scenario)
 

@@ -12,6 +12,7 @@ from modelyard._notices import notice
 from modelyard.exceptions import InvalidParameter, ModelyardException
 from modelyard.models._pickles import needs_module
 from modelyard.models._quote import quote
+from modelyard.sklearn._construction import BrokenState, build
 from modelyard.sklearn._object_graph import attributes, objects_in
 from modelyard.sklearn._trusted import TRUSTED_TYPES
 
@@ -103,11 +104,16 @@ def load(path: Path, *, any_type: bool = False) -> Any:
         trusted = set(TRUSTED_TYPES)
         if any_type:
             trusted.update(skops.io.get_untrusted_types(file=path))
-        model = skops.io.load(path, trusted=sorted(trusted))
+        model = build(path, sorted(trusted))
         if not any_type:
             refuse_unchecked(model)
     except ModelyardException:
         raise
+    except BrokenState as broken:
+        raise InvalidParameter(
+            f"The model was not loaded: {broken}. The file is damaged or forged; log the model "
+            "again."
+        ) from broken
     except ModuleNotFoundError as absent:
         raise needs_module(absent) from absent
     except UntrustedTypesFoundException as refused:

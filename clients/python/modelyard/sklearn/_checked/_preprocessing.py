@@ -36,6 +36,7 @@ from modelyard.sklearn._checked._kinds import (
 _SEEN: Mapping[str, Kind] = {"n_samples_seen_": either(number, numbers("features"))}
 _COLUMN = optional(floats("features"))
 _LARGEST_DEGREE = 64
+_ELEMENTS = {"b1", "f4", "f8", *(f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8))}
 NUMPY_FUNCTION = optional(
     function(
         *(
@@ -52,7 +53,8 @@ NUMPY_FUNCTION = optional(
 def element_type(value: Any, owner: Owner) -> None:
     """Accept the type of a sparse matrix's elements, which SciPy can multiply."""
     dtype(value, owner)
-    if np.dtype(value).kind not in "biuf" or np.dtype(value).itemsize > 8 or value is np.float16:  # noqa: PLR2004 - bytes
+    elements = np.dtype(value)
+    if not elements.isnative or f"{elements.kind}{elements.itemsize}" not in _ELEMENTS:
         raise Contradiction("is not a type of numbers that a sparse matrix can hold")
 
 

@@ -27,8 +27,9 @@ from modelyard.sklearn._checked._preprocessing import element_type
 _ATOM = r"(?:\\[wWdDsS]|\[[^\[\]\\]*(?:\\[wWdDsS.\-][^\[\]\\]*)*\]|[A-Za-z0-9 _@#-])"
 # One repeated set of characters at the end, so that a search never goes back over the text.
 _LINEAR_PATTERN = re.compile(
-    rf"(?:\(\?u\))?(?P<begin>\\b)?{_ATOM}*(?P<last>{_ATOM})(?:\+|\{{\d{{1,3}},?\}})?(?P<end>\\b)?"
+    rf"(?:\(\?u\))?(?P<begin>\\b)?{_ATOM}*(?P<last>{_ATOM})(?:\+|\{{\d,?\}})?(?P<end>\\b)?"
 )
+_LONGEST_PATTERN = 100
 _ENCODINGS = one_of("utf-8", "utf8", "ascii", "latin-1", "latin1", "iso-8859-1", "cp1252", "utf-16")
 
 
@@ -36,7 +37,8 @@ def _pattern(value: Any, owner: Owner) -> None:
     """Accept a token pattern whose search takes time in proportion to the text."""
     text(value, owner)
     found = _LINEAR_PATTERN.fullmatch(value)
-    if found is None or (found["end"] and not found["begin"]):
+    long = len(value) > _LONGEST_PATTERN
+    if long or found is None or (found["end"] and not found["begin"]):
         raise Contradiction(
             "is none of the patterns that are known to be quick, such as '(?u)\\b\\w\\w+\\b'"
         )
