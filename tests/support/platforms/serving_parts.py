@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import grpc
 import numpy as np
@@ -28,6 +28,7 @@ from modelyard_kit.errors import NotFound, OutOfRange
 from modelyard_kit.rpc.server import RpcServer
 
 NAME = "iris_classifier"
+CLIENTS = 4
 _SERVICE = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"]
 
 
@@ -258,3 +259,42 @@ def serving(uri: str, *arguments: str, **variables: str) -> Iterator[Serving]:
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+class Load:
+    """Clients that repeat a request, each time on a new connection."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._over = threading.Event()
+        self._asked = threading.Semaphore(0)
+        self.failed: list[Any] = []
+        self.versions: set[str] = set()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def wait_for(self, answers: int) -> None:
+        for _ in range(answers):
+            assert self._asked.acquire(timeout=60)
+
+    def _ask(self) -> None:
+        while not self._over.wait(0.02):
+            try:
+                answered = ask(self._port)
+            except OSError as error:
+                self.failed.append(error)
+            else:
+                version = answered.headers.get("x-model-version", "")
+                self.versions.add(version)
+                if (answered.status, answered.json.get("predictions")) != (200, [float(version)]):
+                    self.failed.append((answered, version))
+            self._asked.release()

@@ -101,6 +101,10 @@ REFUSED: dict[str, tuple[Callable[[], BaseEstimator], str]] = {
         lambda: one_hot(dtype="f2"),
         "a type of numbers that a sparse matrix can hold",
     ),
+    "a class twice": (
+        lambda: changed(MultiLabelBinarizer().fit(["ab"]), classes_=np.array(["a", "a", "b"])),
+        "has a class twice",
+    ),
     "a cache of columns": (
         lambda: changed(MultiLabelBinarizer().fit([["a"]]), _cached_dict={"a": 10**9}),
         "_cached_dict is a dict, not None",

@@ -39,7 +39,7 @@ def save(model: Any, path: Path, also_trusted: Collection[str] = ()) -> None:
     """
     import skops.io
 
-    from modelyard.sklearn._checked import why_unchecked  # needs numpy, which the base lacks
+    from modelyard.sklearn._checked import why_unchecked  # needs numpy, an extra
 
     try:
         skops.io.dump(model, path)
@@ -97,7 +97,7 @@ def load(path: Path, *, any_type: bool = False) -> Any:
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
-    from modelyard.sklearn._checked import refuse_unchecked  # needs numpy, which the base lacks
+    from modelyard.sklearn._checked import refuse_unchecked
 
     try:
         _refuse_bomb(path)

@@ -78,6 +78,13 @@ def _category_list(value: Any, owner: Owner) -> None:
         raise Contradiction("has categories that are not in order")
 
 
+def _distinct(value: Any, owner: Owner) -> None:
+    """Accept classes that differ: each is a column, and as many columns are made as differ."""
+    labels(None)(value, owner)
+    if len(dict.fromkeys(value)) != len(value):
+        raise Contradiction("has a class twice")
+
+
 _CATEGORIES: Mapping[str, Kind] = {
     "categories_": sequence(_category_list, "features"),
     "_infrequent_enabled": boolean,
@@ -265,7 +272,7 @@ TABLE: Table = {
         fitted={"classes_": labels(None), "y_type_": text, "sparse_input_": boolean}, width=False
     ),
     "sklearn.preprocessing.MultiLabelBinarizer": Entry(
-        fitted={"classes_": labels(None), "_cached_dict": none}, width=False
+        fitted={"classes_": _distinct, "_cached_dict": none}, width=False
     ),
     "sklearn.impute.SimpleImputer": Entry(
         fitted={
