@@ -115,9 +115,10 @@ lock: .cache/installer/installed ## Pin versions and hashes of all dependencies 
 	for f in tests/compat/requirements-*.in tools/requirements-uv.in; do \
 	  $(UV) pip compile $$f $(PINNED) --output-file $${f%.in}.txt || exit 1; done
 
-soak: dev ## Run long forms: each fault N times (3), all hostile values, many examples, no pipelining
+soak: dev ## Run long forms: each fault N times (3), all hostile values, many examples, hostile peers
 	TEST_SOAK=$(or $(N),3) $(BIN)/python -m pytest -q -s tests/faults tests/contract/test_hostile_*.py tests/property --timeout 7200
 	TEST_PIPELINE=off $(BIN)/python -m pytest -q tests/contract/test_tracking_*.py -k postgresql
+	$(BIN)/python -m benchmarks.hostile
 
 bench: dev clients ## Measure RPCs and transfers against their floors, the edge against gRPC and MLflow's server
 	$(BIN)/python -m benchmarks.rpc

@@ -277,7 +277,7 @@ def main(minutes: float = 10.0) -> int:
         hostile: Calls = []
         with memory:
             for _ in range(PHASES):
-                quiet += _phase(work, seconds, settings)
+                quiet += _phase(work, seconds / 4, settings)
                 with _peers(targets):
                     hostile += _phase(work, seconds, settings)
         return report(quiet, hostile, memory)
