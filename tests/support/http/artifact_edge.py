@@ -26,6 +26,7 @@ from modelyard_gateway.backends import Backend
 from modelyard_gateway.server import HttpServer
 from modelyard_kit.artifacts import ArtifactStore, UrlSigner
 from modelyard_kit.artifacts.local import LocalStore
+from modelyard_kit.artifacts.marks import INSTALLATION
 from modelyard_kit.db.migrations import migrate
 from modelyard_kit.db.open import open_database
 from modelyard_kit.http.listening import listen
@@ -92,8 +93,9 @@ class Edge(HttpPort):
         return file
 
     def left_behind(self) -> list[Path]:
-        """Return the files below the store and the spool folder."""
-        return [path for path in self.folder.rglob("*") if path.is_file()]
+        """Return the files below the store and the spool folder, without the store's marks."""
+        files = (path for path in self.folder.rglob("*") if path.is_file())
+        return [path for path in files if not path.name.startswith(INSTALLATION)]
 
 
 @contextmanager

@@ -238,7 +238,9 @@ def test_a_search_of_logged_models_with_a_malformed_order_is_refused(
 def test_arguments_of_mlflow_for_asynchronous_logging_are_accepted(
     client: MlflowClient, run_id: str
 ) -> None:
-    client.log_metric(run_id, "m", 1, 5, 2, False)  # noqa: FBT003 - MLflow's order
+    logged = client.log_metric(run_id, "m", 1, 5, 2, False)  # noqa: FBT003 - MLflow's order
+    assert logged is not None
+    logged.wait()
     client.log_param(run_id, "p", 1, synchronous=True)
     client.set_tag(run_id, "t", 1, synchronous=False)
     client.log_batch(run_id, [Metric("n", 2.0, 3)], synchronous=True)
