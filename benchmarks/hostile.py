@@ -28,11 +28,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from tests.support.hostile import peers
-from tests.support.platforms import serving_parts
 from tests.support.processes import service_processes, up_process
 
-import modelyard
-import modelyard.sklearn
 from modelyard.tracking import MlflowClient
 
 CALLS_PER_S = 5.0
@@ -181,7 +178,10 @@ def limits_mib() -> dict[str, int]:
 
 def _prepared(running: service_processes.Installation) -> tuple[str, str]:
     """Make a run and a model of it; return the run's id and the token of a viewer."""
-    from sklearn.linear_model import LinearRegression
+    from sklearn.linear_model import LinearRegression  # here, as each client imports this module
+
+    import modelyard
+    import modelyard.sklearn
 
     with modelyard.start_run() as run:
         logged = modelyard.sklearn.log_model(
@@ -255,6 +255,8 @@ def report(quiet: Calls, hostile: Calls, memory: Memory) -> int:
 
 
 def main(minutes: float = 10.0) -> int:
+    from tests.support.platforms import serving_parts  # imports scikit-learn, as above
+
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         folder = Path(temporary)
         token = service_processes.TOKEN

@@ -168,6 +168,34 @@ def test_a_watch_of_all_models_leaves_out_the_others(
     stream.cancel()
 
 
+@pytest.mark.parametrize("rpc", sorted(WATCHES))
+def test_the_position_of_a_watch_does_not_count_changes_outside(
+    platform: Platform, foreign: Things, own: Things, scoped: str, rpc: str
+) -> None:
+    method = METHODS[rpc]
+    authorization = f"Bearer {scoped}"
+
+    def position(**after: int) -> int:
+        request = GetMessageClass(method.input_type)(**after)
+        return int(platform.send(method, request, authorization).position)
+
+    def change(things: Things, value: str) -> None:
+        name = f"{things.word}-model"
+        platform.call("RegistryService.SetRegisteredModelTag", name=name, key="n", value=value)
+
+    before = position()
+    change(foreign, "counted")
+    assert position() == before
+    with pytest.raises(grpc.RpcError) as caught:
+        position(after_clock=before + 1)
+    assert caught.value.code() is grpc.StatusCode.OUT_OF_RANGE
+    assert f"the newest is {before}." in str(caught.value.details())
+    if rpc == "RegistryService.WatchModels":
+        change(own, "counted")
+        assert position() > before + 1
+    assert position(after_clock=before) == position()
+
+
 def test_a_watch_of_a_model_outside_waits_for_one_that_never_was(
     platform: Platform, foreign: Things, scoped: str
 ) -> None:

@@ -118,7 +118,7 @@ class Histories(RuleBasedStateMachine):
             ticks += [
                 event.clock for event in chains.all_events_after(session, EndpointEvent, 0, 10_000)
             ]
-            newest = chains.position(session, EndpointName, "")
+            newest = chains.newest_clock(session, EndpointEvent)
             assert sorted(ticks) == list(range(1, newest + 1))
             for name in IDS:
                 head = session.get(EndpointName, name)

@@ -128,11 +128,24 @@ def test_a_reply_that_its_peer_does_not_read_is_dropped_in_time(
         while server._streams[0].running():  # noqa: SLF001 - its thread has to notice the end
             time.sleep(0.01)
         with connected(f"127.0.0.1:{port}") as channel:
-            stream = Stub(channel).WatchModels(pb.WatchModelsRequest(name="x"))
-            assert next(stream).position == 1
-            stream.cancel()
+            while (first := first_message(channel)) is None:
+                threading.Event().wait(0.02)  # the thread ends after the call has on the wire
+            assert first.position == 1
     notebook.proceed.set()
     server.drain(5)
+
+
+def first_message(channel: grpc.Channel) -> pb.WatchModelsResponse | None:
+    """Return the first message of a stream; None if all places of streams are taken."""
+    stream = Stub(channel).WatchModels(pb.WatchModelsRequest(name="x"))
+    try:
+        first: pb.WatchModelsResponse = next(stream)
+    except grpc.RpcError as error:
+        if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+            raise
+        return None
+    stream.cancel()
+    return first
 
 
 def test_looking_up_an_unknown_token_delays_no_other_call(notebook: Notebook) -> None:

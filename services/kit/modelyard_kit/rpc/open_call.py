@@ -12,8 +12,14 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
-from grpc import _common, _server
+from grpc import _common
 from grpc._cython import cygrpc  # type: ignore[attr-defined]  # missing from the stubs
+from grpc._server import (  # by name, so that no server starts if one is missing
+    _RECEIVE_MESSAGE_TOKEN,
+    _abort,
+    _is_rpc_state_active,
+    _receive_message,
+)
 
 from modelyard_kit import errors
 from modelyard_kit.rpc import grpc_errors
@@ -82,7 +88,7 @@ class OpenCall:
     def is_active(self) -> bool:
         """Whether the peer still waits for a reply."""
         with self._state.condition:
-            return bool(_server._is_rpc_state_active(self._state))  # noqa: SLF001 - as the module
+            return bool(_is_rpc_state_active(self._state))
 
     def late(self) -> errors.DeadlineExceeded:
         """Return the error of a call whose request did not arrive in time."""
@@ -97,7 +103,7 @@ class OpenCall:
             then: Called in gRPC's event thread when the message, or the end, has arrived.
         """
         state, call = self._state, self._event.call
-        finish = _server._receive_message(state, call, self._rest[0])  # noqa: SLF001 - as the module
+        finish = _receive_message(state, call, self._rest[0])
 
         def received(event: Any) -> Any:
             result = finish(event)
@@ -105,11 +111,11 @@ class OpenCall:
             return result
 
         with state.condition:
-            if not _server._is_rpc_state_active(state):  # noqa: SLF001 - as the module
+            if not _is_rpc_state_active(state):
                 then()
                 return
             call.start_server_batch((cygrpc.ReceiveMessageOperation(_NO_FLAGS),), received)
-            state.due.add(_server._RECEIVE_MESSAGE_TOKEN)  # noqa: SLF001 - as the module
+            state.due.add(_RECEIVE_MESSAGE_TOKEN)
 
     @property
     def has_request(self) -> bool:
@@ -130,9 +136,9 @@ class OpenCall:
 
     def _end(self, code: Any, message: bytes, trailing: tuple[Any, ...]) -> None:
         with self._state.condition:
-            if _server._is_rpc_state_active(self._state):  # noqa: SLF001 - as the module
+            if _is_rpc_state_active(self._state):
                 self._state.trailing_metadata = trailing
-                _server._abort(self._state, self._event.call, code, message)  # noqa: SLF001 - as above
+                _abort(self._state, self._event.call, code, message)
                 self._state.condition.notify_all()
 
     def cancel(self) -> None:

@@ -12,6 +12,7 @@ from typing import TypeAlias, TypeVar
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from modelyard_kit.auth.scope import is_restricted
 from modelyard_kit.errors import DataLoss, OutOfRange
 from modelyard_kit.rpc.calls import Call
 from modelyard_registry.models import EndpointEvent, EndpointName, Event, ModelName, RegistryClock
@@ -69,20 +70,25 @@ def all_events_after(session: Session, kind: type[E], clock: int, limit: int) ->
 
 
 def position(session: Session, heads: type[H], name: str) -> int:
-    """Return the newest revision of a name, or the value of the clock if the name is empty."""
-    if not name:
-        return session.scalars(select(RegistryClock.ticks)).one()
+    """Return the newest revision of a name; 0 if there is none."""
     found = session.get(heads, name)
     return 0 if found is None else found.revision
 
 
-def check_position(session: Session, heads: type[H], name: str, after: int) -> None:
+def newest_clock(session: Session, kind: type[E]) -> int:
+    """Return the clock value of the newest change, for callers with a scope that they may see."""
+    if not is_restricted(session):
+        return session.scalars(select(RegistryClock.ticks)).one()
+    newest = select(kind.clock).order_by(kind.clock.desc()).limit(1)
+    return session.scalars(newest).one_or_none() or 0
+
+
+def check_position(name: str, after: int, newest: int) -> None:
     """Refuse a position that is beyond the end of the history.
 
     Raises:
         OutOfRange: `after` is beyond the newest change.
     """
-    newest = position(session, heads, name)
     if after > newest:
         counted = "revision" if name else "clock"
         raise OutOfRange(

@@ -51,8 +51,14 @@ def changes_of(
         OutOfRange: `after` is beyond the newest change.
     """
     position = after
-    with servicer.database.read() as session:
-        chains.check_position(session, heads, name, position)
+
+    def newest() -> int:
+        with servicer.database.read() as session:
+            if name:
+                return chains.position(session, heads, name)
+            return chains.newest_clock(session, kind)
+
+    chains.check_position(name, after, newest())
     opened_ms = servicer.clock()
 
     def read() -> Sequence[E]:
@@ -66,9 +72,7 @@ def changes_of(
 
     for event in follow(read, servicer.notifier, is_active):
         if event is None:
-            with servicer.database.read() as session:
-                newest = chains.position(session, heads, name)
-            yield None, newest
+            yield None, newest()
             continue
         if event.at_ms >= opened_ms:
             watch_lag.observe(max(servicer.clock() - event.at_ms, 0) / 1000)
