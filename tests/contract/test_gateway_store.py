@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.http.artifact_edge import API, FILES, Edge, running_edge
@@ -51,7 +52,7 @@ def test_a_gateway_with_another_store_is_not_ready_and_refuses_transfers(
         own.put(digest, [DATA], len(DATA))
         _, _, signed_get = SIGNER.get_url(digest, int(time.time()) + 60).partition("1/")
         upload = f"/ajax-api/2.0/mlflow/upload-artifact?run_uuid={run_id}&path=a.txt"
-        asked = [
+        asked: list[tuple[Any, ...]] = [
             ("PUT", file, DATA),
             ("GET", file),
             ("GET", f"{API}/presigned/0/{run_id}/artifacts/a.txt"),
