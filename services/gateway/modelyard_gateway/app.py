@@ -134,11 +134,26 @@ class Gateway:
         )
 
     async def _missing(self) -> list[str]:
-        """Return the areas that are not ready; requests during a check share its result."""
+        """Return what is not ready, as areas; requests during a check share its result."""
         if self._check is None or self._check.done():
             loop = asyncio.get_running_loop()
-            self._check = loop.run_in_executor(self._checking, self._readiness.missing)
+            self._check = loop.run_in_executor(self._checking, self._find_missing)
         return await asyncio.shield(self._check)
+
+    def _find_missing(self) -> list[str]:
+        missing = self._readiness.missing()
+        if "tracking" not in missing and self._artifacts.belonging.problem():
+            missing.append("artifacts (the store is not the one of tracking)")
+        return missing
+
+    def artifacts_problem(self) -> str:
+        """Return why no artifacts are served or stored, empty if they are.
+
+        Starts the next comparison without waiting for it: a tracking service or a store that hangs
+        does not make the gateway unready.
+        """
+        self._checking.submit(self._artifacts.belonging.problem)
+        return self._artifacts.belonging.last_problem
 
     async def _health(self, request: Request) -> Response:
         missing = await self._missing()

@@ -105,8 +105,12 @@ def running_edge(
     token: str | None = None,
     limits: UploadLimits | None = None,
     store: ArtifactStore | None = None,
+    gateway_store: ArtifactStore | None = None,
 ) -> Iterator[Edge]:
-    """Run an edge over databases in `folder`, and a store there unless one is given."""
+    """Run an edge over databases in `folder`, and a store there unless one is given.
+
+    The gateway has the same store unless `gateway_store` is given.
+    """
     port = [0]
     signer = UrlSigner(b"s" * 32, lambda: f"http://127.0.0.1:{port[0]}")
     bytes_folder = folder / "bytes"
@@ -132,7 +136,7 @@ def running_edge(
     server.start(socket)
     gateway = Gateway(
         [Backend(area, socket, ":0") for area in ("tracking", "registry", "serving")],
-        store,
+        gateway_store or store,
         signer,
         server.active,
         host="127.0.0.1",

@@ -32,9 +32,13 @@ class ServiceClients:
         self._token = token
         self._channels = channels
 
-    def own_identity(self, request: Request) -> Identity:
+    @property
+    def has_tracking(self) -> bool:
+        return "tracking" in self._channels
+
+    def own_identity(self, request: Request | None = None) -> Identity:
         """Return the gateway's own identity, for a request that its signed URL authorizes."""
-        own = trace_of(request)
+        own = trace_of(request) if request else ((request_ids.HEADER, request_ids.kept_or_new("")),)
         return own if self._token is None else (*own, ("authorization", f"Bearer {self._token}"))
 
     @cached_property
@@ -49,13 +53,15 @@ class ServiceClients:
     def _registry(self) -> Any:
         return RegistryServiceStub(self._channels["registry"])
 
-    def artifacts(self, rpc: str, message: Any, identity: Identity) -> Any:
+    def artifacts(
+        self, rpc: str, message: Any, identity: Identity, timeout_s: float = _DEADLINE_S
+    ) -> Any:
         """Call an RPC of `ArtifactsService`.
 
         Raises:
             Error: The service refused, or is unreachable (`Unavailable`).
         """
-        return _call("tracking", getattr(self._artifacts, rpc), message, identity)
+        return _call("tracking", getattr(self._artifacts, rpc), message, identity, timeout_s)
 
     def tracking(self, rpc: str, message: Any, identity: Identity) -> Any:
         """Call an RPC of `TrackingService`; raises as `artifacts` does."""
@@ -66,8 +72,10 @@ class ServiceClients:
         return _call("registry", getattr(self._registry, rpc), message, identity)
 
 
-def _call(area: str, rpc: Any, message: Any, identity: Identity) -> Any:
+def _call(
+    area: str, rpc: Any, message: Any, identity: Identity, timeout_s: float = _DEADLINE_S
+) -> Any:
     try:
-        return rpc(message, timeout=_DEADLINE_S, metadata=identity)
+        return rpc(message, timeout=timeout_s, metadata=identity)
     except grpc.RpcError as error:
         raise refused(area, error, dict(identity)[request_ids.HEADER]) from error

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard.api.registry.v1 import registry_pb2
 from modelyard.api.tracking.v1 import tracking_pb2
+from modelyard_gateway.artifacts.belonging import Belonging
 from modelyard_gateway.artifacts.clients import Identity, ServiceClients
 from modelyard_gateway.artifacts.paths import ArtifactPath, Experiment, Owned, Pinned
 from modelyard_gateway.artifacts.transfers import Download, Transfers
@@ -42,6 +43,7 @@ class Files:
         store: Holds the bytes.
         signer: Signs URLs of files that consist of several objects.
         clients: Looks up the files as the caller may see them.
+        belonging: Refuses a store that is not the one of tracking.
         transfers: Sends bytes to the HTTP client.
     """
 
@@ -50,11 +52,13 @@ class Files:
         store: ArtifactStore,
         signer: UrlSigner,
         clients: ServiceClients,
+        belonging: Belonging,
         transfers: Transfers,
     ) -> None:
         self._store = store
         self._signer = signer
         self._clients = clients
+        self._belonging = belonging
         self._transfers = transfers
 
     async def send(self, request: Request, artifact: ArtifactPath, identity: Identity) -> Response:
@@ -75,7 +79,9 @@ class Files:
             NotFound: The file does not exist.
             InvalidArgument: The path is a folder.
             DataLoss: Bytes of the file are missing from the store.
+            Unavailable: The store is not the one of tracking.
         """
+        self._belonging.require()
         if isinstance(artifact, Pinned):
             file = self._pinned(artifact, identity)
         else:

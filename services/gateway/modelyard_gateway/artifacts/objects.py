@@ -8,6 +8,7 @@ from typing import Literal
 
 from starlette.responses import Response
 
+from modelyard_gateway.artifacts.belonging import Belonging
 from modelyard_gateway.artifacts.transfers import Download, Transfers, body_of
 from modelyard_gateway.artifacts.uploads import Uploads
 from modelyard_kit.artifacts import ArtifactStore, Digest, UrlGrant, UrlSigner
@@ -23,15 +24,22 @@ class Objects:
     Args:
         store: Holds the objects.
         signer: Verifies the URLs.
+        belonging: Refuses a store that is not the one of tracking.
         transfers: Sends bytes to the HTTP client.
         uploads: Stores the bytes that are sent here.
     """
 
     def __init__(
-        self, store: ArtifactStore, signer: UrlSigner, transfers: Transfers, uploads: Uploads
+        self,
+        store: ArtifactStore,
+        signer: UrlSigner,
+        belonging: Belonging,
+        transfers: Transfers,
+        uploads: Uploads,
     ) -> None:
         self._store = store
         self._signer = signer
+        self._belonging = belonging
         self._transfers = transfers
         self._uploads = uploads
 
@@ -57,6 +65,7 @@ class Objects:
     async def get(self, request: Request) -> Response:
         """Return an object, or one range of it."""
         grant = self._granted("GET", request)
+        await self._transfers.run(self._belonging.require)
         size_bytes = await self._transfers.run(lambda: self._store.size_bytes(grant.digest))
         if size_bytes is None:
             raise NotFound(f"No object {grant.digest} in the artifact store", digest=grant.digest)

@@ -8,6 +8,7 @@ import grpc
 from starlette.routing import BaseRoute
 
 from modelyard_gateway.artifacts import objects
+from modelyard_gateway.artifacts.belonging import Belonging
 from modelyard_gateway.artifacts.clients import ServiceClients
 from modelyard_gateway.artifacts.files import Files
 from modelyard_gateway.artifacts.get_artifact import GetArtifact
@@ -33,6 +34,9 @@ class ArtifactRoutes:
         active: Counts running transfers.
         token: The service token; None if the services need none.
         limits: Limits of uploads whose digest is not known beforehand.
+
+    Attributes:
+        belonging: Whether the store is the one of tracking.
     """
 
     def __init__(
@@ -47,9 +51,12 @@ class ArtifactRoutes:
     ) -> None:
         self._clients = ServiceClients(channels, token)
         self._transfers = Transfers(store, self._clients, active)
-        self._uploads = Uploads(store, signer, self._clients, limits)
-        files = Files(store, signer, self._clients, self._transfers)
-        self._objects = objects.Objects(store, signer, self._transfers, self._uploads)
+        self.belonging = Belonging(store, self._clients)
+        self._uploads = Uploads(store, signer, self._clients, self.belonging, limits)
+        files = Files(store, signer, self._clients, self.belonging, self._transfers)
+        self._objects = objects.Objects(
+            store, signer, self.belonging, self._transfers, self._uploads
+        )
         self._signed = SignedFiles(signer, self._clients, files, self._transfers, self._uploads)
         self._proxy = MlflowArtifacts(self._clients, files, self._transfers, self._uploads)
         self._pages = GetArtifact(self._clients, bodies, files, self._transfers, self._uploads)

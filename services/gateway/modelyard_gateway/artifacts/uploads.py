@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
+from modelyard_gateway.artifacts.belonging import Belonging
 from modelyard_gateway.artifacts.clients import Identity, ServiceClients
 from modelyard_gateway.artifacts.paths import Owned
 from modelyard_gateway.artifacts.transfers import body_of, spans
@@ -55,6 +56,7 @@ class Uploads:
         store: Receives the bytes.
         signer: Writes receipts.
         clients: Calls tracking to authorize an upload before it is read, and to record it after.
+        belonging: Refuses a store that is not the one of tracking.
         limits: Limits of space and time.
     """
 
@@ -63,12 +65,14 @@ class Uploads:
         store: ArtifactStore,
         signer: UrlSigner,
         clients: ServiceClients,
+        belonging: Belonging,
         limits: UploadLimits,
     ) -> None:
         self._store = store
         self._verifier = Verifier(store, digest_mismatches.labels("join").inc)
         self._signer = signer
         self._clients = clients
+        self._belonging = belonging
         self._limits = limits
         self._slots = Budget(limits.max_concurrent, limits.max_of_one, limits.patience_s, "uploads")
         self._threads = ThreadPoolExecutor(limits.max_concurrent, thread_name_prefix="uploads")
@@ -161,10 +165,16 @@ class Uploads:
 
         Raises:
             ResourceExhausted: No slot became free.
+            Unavailable: The store is not the one of tracking.
         """
+
+        def checked() -> Result:
+            self._belonging.require()
+            return work()
+
         with uploads_pending.track_inprogress():
             async with self._slots.hold(request.exchange, 1):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+                return await asyncio.get_running_loop().run_in_executor(self._threads, checked)
 
     @contextmanager
     def _spooled(

@@ -54,6 +54,7 @@ def _start(settings: GatewaySettings, undo: ExitStack) -> running.Running:
     undo.callback(server.stop)
     readiness = Readiness()
     readiness.add("http", lambda: _FULL if gateway.is_full() else "", "gateway")
+    readiness.add("artifacts", gateway.artifacts_problem, "gateway")
     return running.Running(url, readiness)
 
 

@@ -51,7 +51,10 @@ class Checking:
         self, request: pb.InspectObjectsRequest, context: grpc.ServicerContext
     ) -> pb.InspectObjectsResponse:
         digests = list(map(Digest, request.digests))
-        return pb.InspectObjectsResponse(damaged=self._check(context, digests, request.reread))
+        return pb.InspectObjectsResponse(
+            damaged=self._check(context, digests, request.reread),
+            installation_id=self.identity.require(),
+        )
 
     def ScrubObjects(
         self, request: pb.ScrubObjectsRequest, context: grpc.ServicerContext

@@ -331,10 +331,12 @@ class InspectObjectsRequest(_message.Message):
     def __init__(self, digests: _Optional[_Iterable[str]] = ..., reread: bool = ...) -> None: ...
 
 class InspectObjectsResponse(_message.Message):
-    __slots__ = ("damaged",)
+    __slots__ = ("damaged", "installation_id")
     DAMAGED_FIELD_NUMBER: _ClassVar[int]
+    INSTALLATION_ID_FIELD_NUMBER: _ClassVar[int]
     damaged: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, damaged: _Optional[_Iterable[str]] = ...) -> None: ...
+    installation_id: str
+    def __init__(self, damaged: _Optional[_Iterable[str]] = ..., installation_id: _Optional[str] = ...) -> None: ...
 
 class ScrubObjectsRequest(_message.Message):
     __slots__ = ("page_token",)

@@ -217,7 +217,7 @@ class ArtifactsServiceServicer(object):
 
     def InspectObjects(self, request, context):
         """Reads objects that another service found damaged, or is about to pin, and marks them as
-        ScrubObjects does.
+        ScrubObjects does. Returns the id of the installation, also if there are no objects to read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
