@@ -24,11 +24,11 @@ def nested(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.recursive(
         leaves,
         lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
-        max_leaves=12,
+        max_leaves=8,
     )
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(nested(SCALARS | TIMES | st.binary(max_size=4)), st.booleans(), st.booleans())
 def test_yaml_is_read_as_safe_load_reads_it(
     value: Any,
@@ -40,7 +40,7 @@ def test_yaml_is_read_as_safe_load_reads_it(
     assert read_yaml(written) == yaml.safe_load(written)
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(nested(SCALARS))
 def test_json_is_read_as_loads_reads_it(value: Any) -> None:
     written = json.dumps(value)

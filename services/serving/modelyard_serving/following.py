@@ -22,13 +22,14 @@ from modelyard_kit.errors import Error, NotFound, OutOfRange
 from modelyard_serving import metrics
 from modelyard_serving.clients import ModelChange, NoModel, Registry, Resolution
 from modelyard_serving.endpoint import Endpoint, Identity, Served, State
-from modelyard_serving.runtime.process import Confinement, LoadFailed, Process
+from modelyard_serving.runtime.process import Confinement, LoadFailed, LoadKilled, Process
 from modelyard_serving.runtime.worker_queue import WorkerQueue
 from modelyard_serving.threads import call_soon, in_thread
 
 LOAD_TIMEOUT_S = 300.0
 _FIRST_PAUSE_S = 0.5
 _MAX_PAUSE_S = 30.0
+_MAX_KILLED = 8  # loads, over a minute: a model whose process is killed each time does not fit
 _WATCH_PAUSE_S = (0.1, 2.0)
 _FOLLOWED = re.compile(r"models:/+(?P<name>[^/]+?)(/(?!\d+$)[^/]+|@[^/@]+)")
 
@@ -90,6 +91,7 @@ class Follower:
         self._seen_revision = 0
         self._retiring: set[asyncio.Task[None]] = set()
         self._failed: _Failed | None = None
+        self._killed: tuple[Identity | None, int] = (None, 0)
         self._stopped = threading.Event()
         self.attempted = asyncio.Event()
         """Set when the first attempt to serve a version has ended, successfully or not."""
@@ -169,11 +171,19 @@ class Follower:
         is_final = isinstance(error, NoModel) or (
             isinstance(error, LoadFailed) and not error.may_pass
         )
+        if isinstance(error, LoadKilled):
+            is_final = self._is_killed_again(identity)
         if is_final:
             reason += " It is not tried again until the reference changes or this process restarts."
             self._failed = _Failed(identity, reason)
         self._report_failed(reason)
         return is_final
+
+    def _is_killed_again(self, identity: Identity) -> bool:
+        """Count a load whose process was killed; return whether there were too many in a row."""
+        last, times = self._killed
+        self._killed = (identity, times + 1 if identity == last else 1)
+        return self._killed[1] >= _MAX_KILLED
 
     async def _resolve(self, *, include_downloads: bool) -> Resolution:
         resolve = partial(self._registry.resolve, self._endpoint.uri)

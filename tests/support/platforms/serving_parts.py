@@ -195,6 +195,20 @@ def obedient_model(folder: Path) -> Path:
     return folder
 
 
+def loading_model(folder: Path, command: str) -> Path:
+    """Write a pickled model that runs a line of Python during its load."""
+
+    class Loading(modelyard.pyfunc.PythonModel):
+        def load_context(self, context: modelyard.pyfunc.PythonModelContext) -> None:
+            exec(f"import os, signal, sys, time\n{command}", {})  # noqa: S102 - of a test
+
+        def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+            return model_input
+
+    modelyard.pyfunc.save_model(folder, python_model=Loading())
+    return folder
+
+
 def slow_model(folder: Path, begun: Path, go_on: Path) -> Path:
     """Write a pickled model that, during its load, opens one pipe and waits for the other.
 

@@ -15,7 +15,7 @@ import pytest
 
 import modelyard.pyfunc
 from modelyard_serving import scratch
-from modelyard_serving.runtime import landlock, limits
+from modelyard_serving.runtime import landlock, limits, sandbox
 from modelyard_serving.runtime.process import Confinement, Died, ModelFailed, Process, Request
 
 LOAD_S = 60.0
@@ -108,6 +108,15 @@ def run(words: list[tuple[Any, ...]], folder: Path, confinement: Confinement) ->
 def trying(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pickled model that opens a file, allocates memory, or makes a temporary file."""
 
+    def uses() -> list[int]:
+        import multiprocessing
+        import pathlib
+
+        for cache in (pathlib.Path("log.txt"), pathlib.Path.home() / ".cache"):
+            cache.write_text("held")
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            return pool.map(abs, [-1])
+
     def predict(rows: Any) -> Any:
         import tempfile
 
@@ -118,6 +127,8 @@ def trying(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     return ["opened"]
             except OSError as refused:
                 return [type(refused).__name__]
+        if word == "use":
+            return [uses()]
         if word == "allocate":
             return [len(bytearray(*arguments))]
         with tempfile.NamedTemporaryFile() as file:
@@ -152,6 +163,24 @@ def test_a_pickled_model_opens_neither_home_nor_token_nor_other_models(
     allowed = ["opened", "opened", 4]
     assert run([*words, ("temporary",)], trying, confinement) == [*refused, *allowed]
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_pickled_model_writes_to_its_home_and_folder_and_starts_processes(trying: Path) -> None:
+    assert run([("use",)], trying, Confinement()) == [[1]]
+
+
+def test_packages_that_an_installer_linked_from_its_cache_are_readable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for installed in ("cache/1/lib-1.dist-info", "packages/lib-1.dist-info"):
+        (tmp_path / installed).mkdir(parents=True)
+    cached = tmp_path / "cache/1/lib-1.dist-info/METADATA"
+    cached.touch()
+    (tmp_path / "packages/lib-1.dist-info/METADATA").symlink_to(cached)
+    monkeypatch.syspath_prepend(tmp_path / "packages")
+    roots = list(sandbox.roots())
+    assert tmp_path / "cache/1" in roots
+    assert tmp_path / "cache" not in roots
 
 
 def test_a_prediction_that_needs_too_much_memory_fails_and_the_next_is_answered(

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import select
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,15 +15,27 @@ import pytest
 import skops.io
 from sklearn.feature_extraction.text import CountVectorizer
 from tests.support.platforms.serving_parts import (
+    NAME,
+    FewLineRegistry,
     constant_function,
     constant_model,
     eventually,
+    loading_model,
     obedient_model,
+    start_registry,
 )
 
-import modelyard.pyfunc
 from modelyard_kit.errors import DeadlineExceeded, InvalidArgument, Unavailable
-from modelyard_serving.runtime.process import LoadFailed, ModelFailed, Process, Request
+from modelyard_serving.clients import Registry
+from modelyard_serving.endpoint import Endpoint
+from modelyard_serving.following import Follower
+from modelyard_serving.runtime.process import (
+    Confinement,
+    LoadFailed,
+    ModelFailed,
+    Process,
+    Request,
+)
 from modelyard_serving.runtime.worker_queue import WorkerQueue
 
 LOAD_S = 60.0
@@ -248,22 +261,70 @@ def test_a_damaged_model_is_refused_in_one_line(tmp_path: Path) -> None:
     run(scenario)
 
 
-def test_a_load_that_another_process_kills_may_pass_the_next_time(tmp_path: Path) -> None:
-    class Killed(modelyard.pyfunc.PythonModel):
-        def load_context(self, context: modelyard.pyfunc.PythonModelContext) -> None:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-        def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
-            return model_input
-
-    modelyard.pyfunc.save_model(tmp_path / "model", python_model=Killed())
+@pytest.mark.parametrize(
+    ("command", "reason", "may_pass"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", "was killed by SIGKILL while loading it", True),
+        ("os._exit(0)", "ended with 0 while loading it", False),
+        ("sys.exit(0)", "SystemExit", False),
+    ],
+)
+def test_a_load_that_another_process_kills_may_pass_the_next_time(
+    command: str, reason: str, *, may_pass: bool, tmp_path: Path
+) -> None:
+    folder = loading_model(tmp_path / "model", command)
 
     async def scenario() -> None:
-        with pytest.raises(LoadFailed, match="was killed by SIGKILL while loading it") as failed:
-            await Process.start(tmp_path / "model", allow_pickle=True, timeout_s=LOAD_S)
-        assert failed.value.may_pass
+        with pytest.raises(LoadFailed, match=reason) as failed:
+            await Process.start(folder, allow_pickle=True, timeout_s=LOAD_S)
+        assert failed.value.may_pass is may_pass
 
     run(scenario)
+
+
+def child_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text())
+
+
+def test_the_processes_of_a_model_end_with_its_worker(tmp_path: Path) -> None:
+    folder = loading_model(tmp_path / "model", "os.fork() or time.sleep(600)")
+
+    async def scenario() -> None:
+        process = await Process.start(folder, allow_pickle=True, timeout_s=LOAD_S)
+        child = os.pidfd_open(child_of(process.pid))
+        await process.stop()
+        ended, _, _ = await asyncio.to_thread(select.select, [child], [], [], LOAD_S)
+        assert ended == [child]
+        os.close(child)
+
+    run(scenario)
+
+
+def test_a_version_whose_process_is_killed_at_each_load_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelyard_serving.following._MAX_KILLED", 2)
+    monkeypatch.setattr("modelyard_serving.following._FIRST_PAUSE_S", 0.0)
+    folder = loading_model(tmp_path / "model", "os.kill(os.getpid(), signal.SIGKILL)")
+    server, port = start_registry(FewLineRegistry({"1": folder}))
+    monkeypatch.setenv("MODELYARD_TRACKING_URI", f"grpc://127.0.0.1:{port}")
+    endpoint = Endpoint(f"models:/{NAME}/1")
+    follower = Follower(
+        endpoint,
+        Registry(None, allow_unverified=True),
+        allow_pickle=True,
+        timeout_s=LOAD_S,
+        confinement=Confinement(),
+    )
+
+    async def scenario() -> None:
+        await follower.run()
+        await follower.close()
+
+    run(scenario)
+    server.drain(0)
+    assert "was killed by SIGKILL" in endpoint.message
+    assert "not tried again" in endpoint.message
 
 
 def test_a_model_that_takes_too_long_to_load_fails(obedient: Path) -> None:

@@ -38,8 +38,8 @@ from modelyard_serving.clients import Registry
 from modelyard_serving.endpoint import Endpoint
 from modelyard_serving.following import Follower
 from modelyard_serving.http import App
-from modelyard_serving.runtime import bytecode, limits, sandbox
-from modelyard_serving.runtime.process import Confinement, environment
+from modelyard_serving.runtime import limits, sandbox
+from modelyard_serving.runtime.process import Confinement
 
 _DRAIN_MARGIN_S = 5.0
 _MONITORING = "MODELYARD_SERVING_MONITORING"
@@ -193,7 +193,7 @@ async def _serve(
     server = Server(app, int(timeout_s + _DRAIN_MARGIN_S))
     app.is_full = server.is_full
     _drain_on_signals(server, endpoint)
-    following = asyncio.create_task(_follow(follower))
+    following = asyncio.create_task(follower.run())
 
     def stop_without_model(_: asyncio.Task[None]) -> None:
         server.should_exit = server.should_exit or bool(follower.no_model)
@@ -234,11 +234,6 @@ def _monitored(address: str, app: App) -> Iterator[None]:
         yield
     finally:
         monitoring.close()
-
-
-async def _follow(follower: Follower) -> None:
-    await bytecode.write(environment())
-    await follower.run()
 
 
 async def _announce(endpoint: Endpoint, follower: Follower, url: str) -> None:

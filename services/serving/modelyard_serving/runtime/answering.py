@@ -20,6 +20,9 @@ _EXAMPLE_MAX_BYTES = 64 << 20
 _THREADS = 1
 _NO_MEMORY = "it needs more memory than a worker may have (--memory-bytes)"
 
+# Code of the model that calls `sys.exit` has failed as well.
+_RAISED = (Exception, SystemExit, KeyboardInterrupt)
+
 _log = logging.getLogger(__name__)
 
 
@@ -40,7 +43,7 @@ def serve(endpoint: socket.socket, incoming: BinaryIO) -> None:
     except ModelyardException as refused:
         endpoint.sendall(framing.pack({"status": "refused", "message": refused.message}))
         return
-    except Exception as failed:  # noqa: BLE001 - the endpoint decides what to do
+    except _RAISED as failed:
         _log.exception("the model cannot be loaded")
         endpoint.sendall(framing.pack({"status": "failed", "message": type(failed).__name__}))
         return
@@ -62,7 +65,7 @@ def _warm(model: scoring.Predicts, example: Path) -> None:
         return
     try:
         scoring.answer(model, JSON, example.read_bytes())
-    except Exception as failed:
+    except _RAISED as failed:
         _log.exception("the model fails on its own input example")
         raise InvalidState(
             f"The model fails on its own input example ({type(failed).__name__})."
@@ -76,7 +79,7 @@ def _reply(model: scoring.Predicts, request: Frame) -> bytes:
         return framing.pack({"status": "ok"}, scoring.answer(model, header["media_type"], body))
     except (InvalidArgument, InvalidParameter) as refused:
         return framing.pack({"status": "refused", "message": refused.message})
-    except Exception:  # noqa: BLE001 - an error of the model ends its request, not the worker
+    except _RAISED:  # an error of the model ends its request, not the worker
         return _failed(header)
 
 

@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 
-_LIBRARY = "sklearn"
+_MODULES = ("modelyard_serving.runtime.answering", "sklearn")
 _USUAL = "sklearn.ensemble, sklearn.linear_model, sklearn.pipeline, sklearn.compose, skops.io"
 _PROGRAM = f"import modelyard_serving.runtime.answering, {_USUAL}"
 
 
 async def write(environment: Mapping[str, str]) -> None:
     """Let a process import the libraries, if they have no bytecode and it can be written."""
-    if not _is_missing():
+    if not any(map(_is_missing, _MODULES)):
         return
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-c", _PROGRAM),
@@ -36,8 +36,8 @@ async def write(environment: Mapping[str, str]) -> None:
         raise
 
 
-def _is_missing() -> bool:
-    found = find_spec(_LIBRARY)
+def _is_missing(module: str) -> bool:
+    found = find_spec(module)
     if found is None or found.origin is None:
         return False
     bytecode = Path(cache_from_source(found.origin))

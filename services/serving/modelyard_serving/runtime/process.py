@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
 import signal
+import site
 import socket
 import sys
 import tempfile
@@ -16,7 +18,7 @@ from typing import Any, Self
 
 from modelyard_kit.errors import Error, InvalidArgument
 from modelyard_kit.observability import logs
-from modelyard_serving.runtime import framing, limits
+from modelyard_serving.runtime import bytecode, framing, limits
 
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
 _ENVIRONMENT = {
@@ -27,6 +29,7 @@ _ENVIRONMENT = {
     "JOBLIB_MULTIPROCESSING": "0",  # it would warn that it cannot share memory
 }
 _STOP_S = 5.0
+_END_S = 2.0
 _BUFFER_BYTES = 1 << 20
 
 
@@ -40,6 +43,13 @@ class LoadFailed(Exception):
     def __init__(self, message: str, *, may_pass: bool = False) -> None:
         super().__init__(message)
         self.may_pass = may_pass
+
+
+class LoadKilled(LoadFailed):
+    """Another process, or the kernel, killed the worker while it loaded a model."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, may_pass=True)
 
 
 class Died(Exception):
@@ -106,6 +116,7 @@ class Process:
         self._incoming = incoming
         self._outgoing = outgoing
         self._temporary = temporary
+        self._is_killed_here = False
 
     @classmethod
     async def start(
@@ -119,7 +130,7 @@ class Process:
         """Start a worker and wait until its model is loaded and warm.
 
         Args:
-            folder: Model folder, whose bytes are verified.
+            folder: Absolute path of the model folder, whose bytes are verified.
             allow_pickle: Whether a pickled model, which can run any code, may be loaded.
                 It may use the network, too.
             timeout_s: Longest time that loading may take, in seconds.
@@ -130,6 +141,7 @@ class Process:
         """
         bounds = confinement or Confinement()
         try:
+            await bytecode.write(environment())
             options = bounds.options(folder, has_network=allow_pickle)
             process = await cls._spawn(options, bounds.scratch)
         except OSError as error:
@@ -139,16 +151,16 @@ class Process:
         try:
             async with asyncio.timeout(timeout_s):
                 await process.load(folder, allow_pickle=allow_pickle, timeout_s=timeout_s)
+        except Died:
+            await process.end()
+            # The kernel kills the largest process when memory is short.
+            failed = LoadKilled if process.was_killed else LoadFailed
+            raise failed(f"its process {process.ending} while loading it") from None
         except BaseException as error:
             process.kill()
             await process.wait()
             if isinstance(error, TimeoutError):
                 raise LoadFailed(f"it did not load within {timeout_s:g} s") from None
-            if isinstance(error, Died):
-                # The kernel kills the largest process when memory is short.
-                raise LoadFailed(
-                    f"its process {process.ending} while loading it", may_pass=process.was_killed
-                ) from None
             raise
         return process
 
@@ -172,7 +184,9 @@ class Process:
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=2,  # output of the model must not mix with replies
-                env=environment() | {"TMPDIR": str(temporary)},
+                # Libraries write caches and logs to the user's home and the present folder.
+                cwd=temporary,
+                env=environment() | {"TMPDIR": str(temporary), "HOME": str(temporary)},
                 start_new_session=True,  # a Ctrl-C is for the endpoint, also while a worker imports
             )
         connection = await asyncio.open_connection(sock=ours, limit=_BUFFER_BYTES)
@@ -237,24 +251,34 @@ class Process:
     @property
     def was_killed(self) -> bool:
         """Whether another process, or the kernel, killed it."""
-        return self._child.returncode == -signal.SIGKILL
+        return self._child.returncode == -signal.SIGKILL and not self._is_killed_here
 
     async def wait(self) -> None:
-        """Wait until the process has ended, and remove its temporary files."""
+        """Wait until the process has ended; end those it started, and remove its files."""
         await self._child.wait()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
         shutil.rmtree(self._temporary, ignore_errors=True)
 
     def kill(self) -> None:
         """Kill the process."""
         self._outgoing.close()
         if self._child.returncode is None:
+            self._is_killed_here = True
             self._child.kill()
 
     async def stop(self) -> None:
         """Close the connection, so that the process ends when idle; kill it after 5 s."""
+        await self._end_within(_STOP_S)
+
+    async def end(self) -> None:
+        """Wait until a process that closed its connection has ended; kill it after 2 s."""
+        await self._end_within(_END_S)
+
+    async def _end_within(self, seconds: float) -> None:
         self._outgoing.close()
         try:
-            async with asyncio.timeout(_STOP_S):
+            async with asyncio.timeout(seconds):
                 await self.wait()
         except TimeoutError:
             self.kill()
@@ -263,4 +287,6 @@ class Process:
 
 def environment() -> dict[str, str]:
     """Return the environment of a worker, without credentials and settings."""
-    return _ENVIRONMENT | {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    # Packages of the user are found by the home, which is not the worker's.
+    return _ENVIRONMENT | {"PYTHONUSERBASE": site.getuserbase()} | inherited

@@ -125,7 +125,7 @@ class WorkerQueue:
         except Error as error:
             job.fail(error)
         except Died:
-            process.kill()
+            await process.end()
             job.fail(Unavailable("The model's process died on this request; others continue."))
             return False
         except TimeoutError:
