@@ -166,9 +166,7 @@ class Platform:
 
     def needed(self) -> set[Digest]:
         """Return the objects that registered versions need: their manifests and files."""
-        reply = self.registry.ListPinnedManifests(
-            registry_pb2.ListPinnedManifestsRequest(), metadata=_METADATA
-        )
+        reply = self.registry.ListPinnedManifests(registry_pb2.ListPinnedManifestsRequest())
         needed = set()
         for digest in map(Digest, reply.digests):
             with self.store.open(digest) as chunks:
