@@ -71,6 +71,9 @@ def test_a_damaged_version_shows_it_in_every_read_and_no_event(registry: Registr
     assert registry.get_version(1).damage == "The bytes of 'w' are damaged."
     mark(registry, "")
     assert shown(registry) == [("READY", "")] * 6
+    version = registry.get_version(1)  # answers to MLflow's clients name only what is set
+    assert not version.HasField("damage")
+    assert not version.HasField("status_message")
     assert registry.events() == before
 
 

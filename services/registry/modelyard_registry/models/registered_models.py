@@ -165,9 +165,9 @@ class ModelVersion(Base):
     )
 
     @property
-    def damage(self) -> str:
-        """Which bytes are wrong or missing in the store; empty if none are known to be."""
-        return "" if self.damaged is None else self.damaged.damage
+    def damage(self) -> str | None:
+        """Which bytes are wrong or missing in the store; `None` if none are known to be."""
+        return None if self.damaged is None else self.damaged.damage
 
     @property
     def etag(self) -> str:
