@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -95,3 +96,54 @@ def test_an_array_mentioned_again_and_again_counts_each_time(tmp_path: Path) -> 
 
     edit_schema(path, repeat)
     assert "unpacks to" in refusal(path)
+
+
+def a_list(identity: int, parts: list[Any]) -> dict[str, Any]:
+    kind = {"__class__": "list", "__module__": "builtins", "__loader__": "ListNode"}
+    return {**kind, "__id__": identity, "content": parts}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("innermost", "told"),
+    [([], "parts are shared too often"), ([a_list(1, [])], "a part of it contains itself")],
+)
+def test_lists_of_the_same_lists_are_refused_before_they_are_followed(
+    tmp_path: Path, innermost: list[Any], told: str
+) -> None:
+    path = saved(StandardScaler(), tmp_path)
+    node = a_list(1, innermost)
+    for identity in range(2, 86):
+        node = a_list(identity, [node, a_list(identity - 1, [])])
+    edit_schema(path, lambda schema: schema["content"]["content"].update(copy=node))
+    assert told in refusal(path)
+
+
+def forged_member(folder: Path, content: bytes, compression: int) -> Path:
+    path = saved(StandardScaler(), folder)
+    with zipfile.ZipFile(path) as archive:
+        schema = archive.read("schema.json")
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("schema.json", schema + content)
+    return path
+
+
+def test_a_member_is_unpacked_no_further_than_its_announced_size(tmp_path: Path) -> None:
+    path = forged_member(tmp_path, b" " * 2**26, zipfile.ZIP_DEFLATED)
+    announced = zipfile.ZipFile(path).getinfo("schema.json").file_size
+    packed = path.read_bytes()
+    path.write_bytes(packed.replace(announced.to_bytes(4, "little"), (9).to_bytes(4, "little")))
+    tracemalloc.start()
+    assert "not a readable skops file (BadZipFile)" in refusal(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**25
+    tracemalloc.stop()
+
+
+def test_compression_without_a_bound_is_refused(tmp_path: Path) -> None:
+    path = forged_member(tmp_path, b"", zipfile.ZIP_BZIP2)
+    assert "not a readable skops file (BadZipFile)" in refusal(path)
+
+
+def test_a_schema_that_unpacks_to_far_more_than_the_file_is_refused(tmp_path: Path) -> None:
+    path = forged_member(tmp_path, b" " * 2**25, zipfile.ZIP_DEFLATED)
+    assert "allowed for a file of its size" in refusal(path)

@@ -10,10 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
+
+from modelyard.sklearn._archive import Archive
 
 _SEED_WORDS = 4
 """Size of the pool of a numpy `SeedSequence`; a large one takes hours to fill."""
+_MAX_SHARING = 20
+_ALWAYS_ALLOWED_NODES = 100_000
+"""skops visits shared nodes once for each way to them, so that 30 lists of two can be 2**30 visits.
+
+Ordinary models share few: visits are at most twice the nodes.
+"""
 
 
 class BrokenState(ValueError):
@@ -28,15 +35,16 @@ def build(path: Path, trusted: list[str]) -> Any:
         trusted: Names of the types that it may hold, beyond those that skops trusts.
 
     Raises:
-        BrokenState: A compiled type cannot take over its state.
+        BrokenState: A compiled type cannot take over its state, or parts are shared too often.
         UntrustedTypesFoundException: It holds another type.
     """
     from skops.io._audit import audit_tree, get_tree
     from skops.io._utils import read_schema
 
-    with ZipFile(path) as archive:
+    with Archive(path) as archive:
         schema, context = read_schema(archive)
         tree = get_tree(schema, context, trusted=trusted)
+        _refuse_sharing(tree)
         audit_tree(tree, trusted=trusted)
         for node in _children_first(tree, set()):
             _check(node)
@@ -45,18 +53,37 @@ def build(path: Path, trusted: list[str]) -> Any:
 
 def _children_first(node: Any, seen: set[int]) -> Iterator[Any]:
     """Yield each node after those that it is made of: they are constructed to check it."""
-    from skops.io._audit import CachedNode, Node
-
-    if not isinstance(node, Node) or id(node) in seen:
+    if id(node) in seen:
         return
     seen.add(id(node))
-    parts = [node.cached] if isinstance(node, CachedNode) else list(node.children.values())
-    for part in parts:
-        if isinstance(part, dict):
-            part = list(part.values())  # noqa: PLW2901 - one list, whatever holds them
-        for child in part if isinstance(part, list) else [part]:
-            yield from _children_first(child, seen)
+    for part in _parts(node):
+        yield from _children_first(part, seen)
     yield node
+
+
+def _parts(node: Any) -> list[Any]:
+    """Return the nodes that a node is made of, each as often as it is mentioned."""
+    from skops.io._audit import CachedNode, Node
+
+    found: list[Any] = []
+    for part in [node.cached] if isinstance(node, CachedNode) else node.children.values():
+        if isinstance(part, dict):
+            found += part.values()
+        else:
+            found += part if isinstance(part, list) else [part]
+    return [part for part in found if isinstance(part, Node)]
+
+
+def _refuse_sharing(tree: Any) -> None:
+    """Refuse a tree that contains itself, or in which shared parts make many of few nodes."""
+    visits: dict[int, int] = {}
+    for node in _children_first(tree, set()):
+        parts = [visits.get(id(part)) for part in _parts(node)]
+        if None in parts:
+            raise BrokenState("a part of it contains itself")
+        visits[id(node)] = 1 + sum(filter(None, parts))
+    if visits[id(tree)] > max(_ALWAYS_ALLOWED_NODES, _MAX_SHARING * len(visits)):
+        raise BrokenState(f"its {len(visits)} parts are shared too often")
 
 
 def _check(node: Any) -> None:

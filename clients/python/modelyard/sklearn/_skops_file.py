@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from modelyard._notices import notice
 from modelyard.exceptions import InvalidParameter, ModelyardException
 from modelyard.models._pickles import needs_module
 from modelyard.models._quote import quote
+from modelyard.sklearn._archive import Archive
 from modelyard.sklearn._construction import BrokenState, build
 from modelyard.sklearn._object_graph import attributes, objects_in
 from modelyard.sklearn._trusted import TRUSTED_TYPES
@@ -20,6 +20,8 @@ from modelyard.sklearn._trusted import TRUSTED_TYPES
 # file shrinks by less than this factor.
 _MAX_EXPANSION = 20
 _ALWAYS_ALLOWED_BYTES = 256 * 2**20
+# As objects, JSON takes up to 20 times its bytes.
+_ALWAYS_ALLOWED_SCHEMA_BYTES = 16 * 2**20
 
 
 def save(model: Any, path: Path, also_trusted: Collection[str] = ()) -> None:
@@ -137,10 +139,15 @@ def _one_line(error: Exception) -> str:
 
 def _refuse_bomb(path: Path) -> None:
     """Bound the unpacked size of a file; each reference to an array unpacks it once more."""
-    allowed = max(_ALWAYS_ALLOWED_BYTES, _MAX_EXPANSION * path.stat().st_size)
-    with zipfile.ZipFile(path) as archive:
+    expanded = _MAX_EXPANSION * path.stat().st_size
+    allowed = max(_ALWAYS_ALLOWED_BYTES, expanded)
+    allowed_schema = max(_ALWAYS_ALLOWED_SCHEMA_BYTES, expanded)
+    with Archive(path) as archive:
         sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
         total = sum(sizes.values())
+        schema = sizes.get("schema.json", 0)
+        if schema > allowed_schema:
+            total, allowed = schema, allowed_schema
         if total <= allowed:
             # A shared array is read once per id, a forged one at each reference.
             total += sum(sizes.get(name, 0) for name in _repeats(archive.read("schema.json")))
