@@ -92,8 +92,9 @@ class Edge(HttpPort):
         return file
 
     def left_behind(self) -> list[Path]:
-        """Return the files below the store and the spool folder."""
-        return [path for path in self.folder.rglob("*") if path.is_file()]
+        """Return the files below the store and the spool folder, without the store's identity."""
+        files = (path for path in self.folder.rglob("*") if path.is_file())
+        return [path for path in files if not path.name.startswith("installation")]
 
 
 @contextmanager
