@@ -81,11 +81,11 @@ def main(rounds: int = 500) -> None:
             addresses["grpc"], options=(("grpc.max_receive_message_length", -1),)
         )
         tracking: Any = tracking_service_pb2_grpc.TrackingServiceStub(channel)
-        edge = Edge(addresses["http"])
         steps = iter(range(10**9))
 
         try:
             run_id = fill(tracking)
+            edge = Edge(addresses["http"])  # a connection without a request for 30 s is closed
             point: dict[str, Any] = {"run_id": run_id, "key": "loss", "value": 0.5, "timestamp": 1}
             search = pb.SearchRunsRequest(experiment_ids=["0"], max_results=RUNS)
             print(f"{'median of ' + str(rounds):<28}{'HTTP ms':>9}{'gRPC ms':>9}{'ratio':>8}")

@@ -114,6 +114,9 @@ def test_no_url_is_signed_for_a_path_that_cannot_be_written_or_read(tracking: Tr
         upload(pb.CreatePresignedUploadUrlRequest(path="a", run_id="nobody"))
     with refused("RESOURCE_DOES_NOT_EXIST"):
         download(pb.CreatePresignedDownloadUrlRequest(run_id=run_id, path="nothing"))
+    both = pb.GetArtifactsRequest(run_id=run_id, file_only=True, own_files_only=True)
+    with refused("INVALID_PARAMETER_VALUE", "file_only"):
+        tracking.artifacts.GetArtifacts(both)
     with refused("INVALID_PARAMETER_VALUE", "'a'", "is a folder"):
         download(pb.CreatePresignedDownloadUrlRequest(run_id=run_id, path="a"))
     for path in ("../a", "/a", "a//b"):

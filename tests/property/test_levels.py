@@ -11,8 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 from tests.support.databases.dialects import Dialect, with_tables
+from tests.support.soak import examples
 
 from modelyard_kit.db.base import Database
+from modelyard_kit.errors import InvalidArgument, NotFound
 from modelyard_tracking.models import ArtifactFile, Base, Experiment, LoggedModel, Run
 from modelyard_tracking.operations import levels, trees
 from modelyard_tracking.operations.levels import Entry
@@ -98,7 +100,7 @@ def with_files(session: Session, of_run: list[str], of_model: list[str]) -> list
 
 
 def test_a_level_is_that_of_all_files(database: Database) -> None:
-    @settings(max_examples=8, deadline=None)
+    @settings(max_examples=examples(3), deadline=None)
     @example(["a", "a-b/x", "a.b"], [], 1)
     @example(["a-b/x", "a/x", "a.b/x", "a0", "a~"], [], 1)
     @example(["m/x", "m/y/z", "m.x"], ["x/below", "y"], 2)
@@ -115,3 +117,18 @@ def test_a_level_is_that_of_all_files(database: Database) -> None:
                     assert levels.entries(session, owner, folder, "", 100) == expected
 
     check()
+
+
+def test_a_folder_is_refused_as_a_file_without_reading_its_files(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.write() as session:
+        run, model = with_files(session, ["m/y", "z"], ["x/below"])
+        assert levels.file_at(session, run, "m/y").path == "m/y"
+        assert levels.file_at(session, model, "x/below").size_bytes == 1
+        with pytest.raises(NotFound):
+            levels.file_at(session, run, "m/x/nothing")
+        monkeypatch.delattr(levels, "files_at")
+        for owner, path in ((run, ""), (run, "m"), (run, "m/x"), (model, ""), (model, "x")):
+            with pytest.raises(InvalidArgument, match="is a folder; list it"):
+                levels.file_at(session, owner, path)

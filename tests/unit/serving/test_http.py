@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.support.platforms.serving_parts import Answered, ask, get, obedient_m
 from modelyard_kit.auth.grants import Grant
 from modelyard_kit.errors import Unauthenticated
 from modelyard_kit.http import hosts
+from modelyard_kit.http.exchange import Exchange
 from modelyard_kit.http.listening import listen
 from modelyard_kit.http.protocol import MAX_HEAD_BYTES
 from modelyard_kit.http.server import Server
@@ -97,6 +99,14 @@ def guarded(obedient: Path) -> Iterator[Running]:
 
 @pytest.fixture
 def empty() -> Iterator[Running]:
+    yield from serve(None, None, 60)
+
+
+@pytest.fixture
+def tight(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    """Memory for four of the largest bodies, for which others wait 0.2 s."""
+    monkeypatch.setattr(serving_http, "_MIN_SHARE_BYTES", 0)
+    monkeypatch.setattr(serving_http, "_PATIENCE_S", 0.2)
     yield from serve(None, None, 60)
 
 
@@ -251,6 +261,25 @@ def raw(edge: Running, head: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", edge.port), timeout=60) as client:
         client.sendall(b"POST /invocations HTTP/1.1\r\nhost: localhost\r\n" + head + b"\r\n")
         return client.recv(65536)
+
+
+def test_a_body_that_stalls_is_408(edge: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Exchange, "stalled_after_s", 0.1)
+    head = b"content-type: application/json\r\ncontent-length: 100\r\n"
+    assert raw(edge, head).startswith(b"HTTP/1.1 408 ")
+
+
+def test_large_bodies_that_have_not_arrived_fill_a_budget(tight: Running) -> None:
+    head = b"content-type: application/json\r\ntransfer-encoding: chunked\r\nexpect: 100-continue"
+
+    def answer(stack: ExitStack) -> bytes:
+        client = socket.create_connection(("127.0.0.1", tight.port), timeout=60)
+        stack.enter_context(client)
+        client.sendall(b"POST /invocations HTTP/1.1\r\nhost: localhost\r\n" + head + b"\r\n\r\n")
+        return client.recv(4096)[9:12]
+
+    with ExitStack() as others:
+        assert [answer(others) for _ in range(5)] == [b"100"] * 4 + [b"429"]
 
 
 def test_a_head_beyond_the_limit_is_431_as_json(edge: Running) -> None:

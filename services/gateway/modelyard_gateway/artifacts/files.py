@@ -106,9 +106,9 @@ class Files:
         return self._signer.file_url("GET", str(artifact), int(time.time()) + expires_s)
 
     def _owned(self, artifact: Owned, identity: Identity) -> ManifestFile:
-        message = pb.GetArtifactsRequest(**artifact.owner, path=artifact.path)
+        message = pb.GetArtifactsRequest(**artifact.owner, path=artifact.path, file_only=True)
         reply: pb.GetArtifactsResponse = self._clients.artifacts("GetArtifacts", message, identity)
-        return _file_at(map(_file, reply.files), artifact)
+        return _file(reply.files[0])
 
     def _pinned(self, artifact: Pinned, identity: Identity) -> ManifestFile:
         return _file_at(self._manifest(artifact, identity).files, artifact)

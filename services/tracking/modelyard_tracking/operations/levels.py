@@ -1,4 +1,4 @@
-"""Listing one level of an artifact tree, without reading the files below it.
+"""Listing one level of an artifact tree, or finding one file, without reading the files below it.
 
 Entries are found by walking the index of paths: the entry after a file begins at the next path, the
 entry after a folder at the first path that is not below it.
@@ -11,9 +11,11 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, and_, case, func, literal, select, true
 from sqlalchemy.orm import Session
 
+from modelyard_kit.artifacts import ManifestFile
+from modelyard_kit.errors import InvalidArgument
 from modelyard_tracking.models import ArtifactFile, LoggedModel
 from modelyard_tracking.operations.logged_models import get_logged_model
-from modelyard_tracking.operations.trees import inside, shown_models
+from modelyard_tracking.operations.trees import files_at, inside, no_artifacts, shown_models
 from modelyard_tracking.rules.artifacts import Owner, OwnerKind, ancestors
 
 _NEXT = "\x01"
@@ -50,6 +52,24 @@ def entries(session: Session, owner: Owner, folder: str, after: str, limit: int)
     else:
         level = _of_run(session, owner, folder, name, limit)
     return [Entry(prefix + found, level[found]) for found in sorted(level)[:limit]]
+
+
+def file_at(session: Session, owner: Owner, path: str) -> ManifestFile:
+    """Return the file at a path of a tree.
+
+    Raises:
+        NotFound: There is no such file.
+        InvalidArgument: The path is a folder.
+    """
+    if entries(session, owner, path, "", 1):
+        where = f"path '{path}'" if path else "root"
+        raise InvalidArgument(
+            f"The {where} of {owner} is a folder; list it, or name a file in it.", path=path
+        )
+    files = files_at(session, owner, path)
+    if not files:
+        raise no_artifacts(owner, path)
+    return files[0]
 
 
 def _of_run(session: Session, owner: Owner, folder: str, after: str, limit: int) -> _Level:

@@ -76,23 +76,6 @@ def own_files_at(session: Session, owner: Owner, path: str) -> list[ManifestFile
     return sorted(found, key=lambda file: file.path)
 
 
-def file_at(session: Session, owner: Owner, path: str) -> ManifestFile:
-    """Return the file at a path of a tree.
-
-    Raises:
-        NotFound: There is no such file.
-        InvalidArgument: The path is a folder.
-    """
-    files = files_at(session, owner, path)
-    if not files:
-        raise no_artifacts(owner, path)
-    if files[0].path != path:
-        raise InvalidArgument(
-            f"The path '{path}' of {owner} is a folder; name a file in it.", path=path
-        )
-    return files[0]
-
-
 def manifest_contents(session: Session, owner: Owner, folder: str) -> ManifestContents:
     """Return the contents for a manifest of a folder; of the whole tree if the path is empty.
 

@@ -254,10 +254,7 @@ class ArtifactsServicer(Presigning, Erasing):
     def GetArtifacts(self, request: pb.GetArtifactsRequest, call: Call) -> pb.GetArtifactsResponse:
         owner = owner_of(request)
         trees.root_uri(call.session, owner, request.experiment_id)
-        files_at = trees.own_files_at if request.own_files_only else trees.files_at
-        files = files_at(call.session, owner, _optional_path(request.path))
-        if not files:
-            raise trees.no_artifacts(owner, request.path)
+        files = _files_at(call, owner, request)
         return pb.GetArtifactsResponse(
             files=[wire.artifact_file(file) for file in files],
             downloads=[
@@ -375,6 +372,18 @@ def _files(
     files = [wire.file_of(message) for message in request.files]
     checked_files(files)
     return files
+
+
+def _files_at(call: Call, owner: Owner, request: pb.GetArtifactsRequest) -> list[ManifestFile]:
+    path = _optional_path(request.path)
+    if request.file_only and request.own_files_only:
+        raise InvalidArgument("Set one of file_only and own_files_only, not both.")
+    if request.file_only:
+        return [levels.file_at(call.session, owner, path)]
+    files_at = trees.own_files_at if request.own_files_only else trees.files_at
+    if files := files_at(call.session, owner, path):
+        return files
+    raise trees.no_artifacts(owner, path)
 
 
 def _optional_path(path: str) -> str:

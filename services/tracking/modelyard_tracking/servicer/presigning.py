@@ -8,7 +8,7 @@ from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard_kit.artifacts import UrlSigner, logical_path
 from modelyard_kit.rpc.calls import Call, caller, reads
 from modelyard_kit.rpc.fields import given
-from modelyard_tracking.operations import artifacts, trees
+from modelyard_tracking.operations import artifacts, levels, trees
 from modelyard_tracking.rules.artifacts import Owner, OwnerKind
 from modelyard_tracking.rules.values import ARTIFACT_ROOT, checked_run_id
 from modelyard_tracking.servicer.checking import Checking
@@ -43,7 +43,7 @@ class Presigning(Checking):
         expires_s = given(request, "expiration", _DOWNLOAD_S)
         with self.database.read(caller.get().remaining_s()) as session:
             root_uri = trees.root_uri(session, owner)
-            file = trees.file_at(session, owner, path)
+            file = levels.file_at(session, owner, path)
         if file.parts:  # served by the gateway, which verifies the bytes
             expires_at_s = self.clock() // 1000 + expires_s
             url = self.signer.file_url("GET", _url_path(root_uri, path), expires_at_s)

@@ -169,18 +169,20 @@ class CommitArtifactsResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class GetArtifactsRequest(_message.Message):
-    __slots__ = ("run_id", "model_id", "path", "experiment_id", "own_files_only")
+    __slots__ = ("run_id", "model_id", "path", "experiment_id", "own_files_only", "file_only")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     EXPERIMENT_ID_FIELD_NUMBER: _ClassVar[int]
     OWN_FILES_ONLY_FIELD_NUMBER: _ClassVar[int]
+    FILE_ONLY_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     model_id: str
     path: str
     experiment_id: str
     own_files_only: bool
-    def __init__(self, run_id: _Optional[str] = ..., model_id: _Optional[str] = ..., path: _Optional[str] = ..., experiment_id: _Optional[str] = ..., own_files_only: bool = ...) -> None: ...
+    file_only: bool
+    def __init__(self, run_id: _Optional[str] = ..., model_id: _Optional[str] = ..., path: _Optional[str] = ..., experiment_id: _Optional[str] = ..., own_files_only: bool = ..., file_only: bool = ...) -> None: ...
 
 class GetArtifactsResponse(_message.Message):
     __slots__ = ("files", "downloads", "missing")
