@@ -187,6 +187,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="first seed")
     parser.add_argument("--files", type=int, default=1, help="files of each model that loads")
     parser.add_argument("--models", default="", help="only models with this in their name")
+    parser.add_argument("--every", type=int, default=1, help="forge files of each N-th model only")
     parser.add_argument("--keep", type=Path, help="folder for the files that are wrong")
     parser.add_argument("--compare", action="store_true", help="with other bytes in fresh memory")
     chosen = parser.parse_args()
@@ -199,7 +200,7 @@ def main() -> None:
         tripped = trials.round_trips
         jobs = [
             (name, chosen.seed + number)
-            for name in sorted(tripped.stored)
+            for name in sorted(tripped.stored)[chosen.seed % chosen.every :: chosen.every]
             if chosen.models in name
             for number in range(chosen.files if name in tripped.loaded else 1)
         ]
@@ -209,7 +210,9 @@ def main() -> None:
             **_figures(trials, jobs, compare=chosen.compare),
             "loaded": [fitted.name for fitted in loadable],
             "refused_unchanged": tripped.refused,
-            "changed_answers": changed_answers(loadable, tripped.stored, Path(folder)),
+            "changed_answers": changed_answers(
+                loadable[chosen.seed % chosen.every :: chosen.every], tripped.stored, Path(folder)
+            ),
             "hostile_parameters": tried,
             "accepted_parameters": accepted,
             "killed_without_checks": _killed_without_checks(Path(folder)),

@@ -161,11 +161,12 @@ _STACKING = Entry(
     },
     width=False,
 )
+_SCORING = either(plain, SCORER, mapping(text, SCORER))
 _SEARCH = Entry(
     always={"pre_dispatch": plain},
     parameters={
         "refit": either(boolean, text),
-        "scoring": plain,
+        "scoring": _SCORING,
         "param_grid": _choices,
         "param_distributions": _choices,
     },
@@ -182,7 +183,7 @@ _SEARCH = Entry(
     width=False,
 )
 _THRESHOLD = Entry(
-    parameters={"scoring": plain},
+    parameters={"scoring": _SCORING},
     fitted={
         **_NOTES,
         "estimator_": estimator,
