@@ -118,6 +118,7 @@ def call(
         timeout_s = _total_s(answer_s) if is_change else answer_s
     else:
         answer_s = timeout_s
+    connections.connect(uri)  # the start of a local instance is not part of the deadline
     begun = time.monotonic()
     deadline = begun + timeout_s
     attempts = _Attempts(is_change=is_change)
