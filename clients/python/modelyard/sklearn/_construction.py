@@ -7,6 +7,7 @@ an object to check. What they hold is checked in `_checked`, when it is there.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,13 +37,19 @@ def build(path: Path, trusted: list[str]) -> Any:
 
     Raises:
         BrokenState: A compiled type cannot take over its state, or parts are shared too often.
+        ValueError: The file has a protocol that skops does not know.
         UntrustedTypesFoundException: It holds another type.
     """
     from skops.io._audit import audit_tree, get_tree
-    from skops.io._utils import read_schema
+    from skops.io._protocol import PROTOCOL
+    from skops.io._utils import LoadContext
 
     with Archive(path) as archive:
-        schema, context = read_schema(archive)
+        schema = json.loads(archive.read("schema.json"))
+        protocol = schema["protocol"]  # it selects the classes of nodes
+        if type(protocol) is not int or not 0 <= protocol <= PROTOCOL:
+            raise ValueError(f"Protocol {protocol!r}, expected 0 to {PROTOCOL}.")
+        context = LoadContext(src=archive, protocol=protocol)
         tree = get_tree(schema, context, trusted=trusted)
         _refuse_sharing(tree)
         audit_tree(tree, trusted=trusted)
