@@ -120,7 +120,7 @@ FORGED: dict[str, tuple[Callable[[], BaseEstimator], str]] = {
     ),
     "members that choose columns outside the input": (
         lambda: with_attributes(
-            BaggingClassifier(LogisticRegression(), 1).fit(X, y),
+            BaggingClassifier(LogisticRegression(max_iter=1000), 1).fit(X, y),
             estimators_features_=[np.array([0, 1, 2, 9])],
         ),
         "has 9, not less than 4",
