@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 
 from modelyard_kit.rpc.open_call import OpenCall
 
@@ -27,7 +26,7 @@ class Waits:
         self._total = total
         self._lock = threading.Lock()
         self._waiting: dict[OpenCall, tuple[float, int]] = {}
-        self._weights: Counter[str] = Counter()
+        self._weights: dict[str, int] = {}
         self._weight = 0
 
     def begin(self, call: OpenCall, weight: int = 1) -> list[OpenCall]:
@@ -37,14 +36,17 @@ class Waits:
                 return []
             ended = self._oldest_beyond(call.caller, weight)
             self._waiting[call] = (time.monotonic(), weight)
-            self._weights[call.caller] += weight
+            self._weights[call.caller] = self._weights.get(call.caller, 0) + weight
             self._weight += weight
+            if call.is_over:  # `end` may have looked before the line above
+                self._remove(call)
             return ended
 
     def end(self, call: OpenCall) -> None:
         """Note that a call does not wait any more; without effect if it did not."""
-        with self._lock:
-            self._remove(call)
+        if call in self._waiting:  # most calls do not wait at their end, and need no lock
+            with self._lock:
+                self._remove(call)
 
     def overdue(self) -> list[OpenCall]:
         """Return the calls that have waited for too long, and forget them."""
@@ -57,7 +59,7 @@ class Waits:
 
     def _oldest_beyond(self, caller: str, weight: int) -> list[OpenCall]:
         ended: list[OpenCall] = []
-        while self._weights[caller] and self._weights[caller] + weight > self._each:
+        while self._weights.get(caller, 0) > max(0, self._each - weight):
             ended.append(next(call for call in self._waiting if call.caller == caller))
             self._remove(ended[-1])
         while self._waiting and self._weight + weight > self._total:
