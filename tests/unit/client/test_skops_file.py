@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -15,7 +16,7 @@ from sklearn.datasets import load_iris
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
-from tests.support.forging import edit_schema, refusal, rewrite, saved
+from tests.support.forging import edit_schema, number, refusal, rewrite, saved
 
 from modelyard.exceptions import InvalidParameter
 
@@ -147,3 +148,14 @@ def test_compression_without_a_bound_is_refused(tmp_path: Path) -> None:
 def test_a_schema_that_unpacks_to_far_more_than_the_file_is_refused(tmp_path: Path) -> None:
     path = forged_member(tmp_path, b" " * 2**25, zipfile.ZIP_DEFLATED)
     assert "allowed for a file of its size" in refusal(path)
+
+
+def test_a_text_that_a_parameter_mentions_often_is_not_written_out(tmp_path: Path) -> None:
+    path = saved(StandardScaler(), tmp_path)
+    text = {**number(json.dumps("a" * 10**5)), "__id__": 1}
+    mentions = [text, *[{**number("0"), "__id__": 1}] * 1000]
+    edit_schema(path, lambda schema: schema["content"]["content"].update(copy=a_list(2, mentions)))
+    tracemalloc.start()
+    assert "The 'copy' parameter of StandardScaler must be" in refusal(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
