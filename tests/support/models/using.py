@@ -35,6 +35,8 @@ def answers(model: Any, data: Any) -> list[Any]:
                 except Exception:  # noqa: BLE001 - whatever Python raises is right
                     found.append(REFUSED)
                 break
+            else:
+                found.append(REFUSED)
     return found
 
 

@@ -16,11 +16,11 @@ from modelyard.sklearn._archive import Archive
 
 _SEED_WORDS = 4
 """Size of the pool of a numpy `SeedSequence`; a large one takes hours to fill."""
-_MAX_SHARING = 20
-_ALWAYS_ALLOWED_NODES = 100_000
+_MAX_SHARING = 40
+_ALWAYS_ALLOWED_VISITS = 1_000_000
 """skops visits shared nodes once for each way to them, so that 30 lists of two can be 2**30 visits.
 
-Ordinary models share few: visits are at most twice the nodes.
+Estimators visit a node up to 6 times on average, nested ensembles more than 20 times.
 """
 
 
@@ -89,7 +89,7 @@ def _refuse_sharing(tree: Any) -> None:
         if None in parts:
             raise BrokenState("a part of it contains itself")
         visits[id(node)] = 1 + sum(filter(None, parts))
-    if visits[id(tree)] > max(_ALWAYS_ALLOWED_NODES, _MAX_SHARING * len(visits)):
+    if visits[id(tree)] > max(_ALWAYS_ALLOWED_VISITS, _MAX_SHARING * len(visits)):
         raise BrokenState(f"its {len(visits)} parts are shared too often")
 
 
