@@ -114,8 +114,21 @@ def trying(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
         for cache in (pathlib.Path("log.txt"), pathlib.Path.home() / ".cache"):
             cache.write_text("held")
-        with multiprocessing.get_context("fork").Pool(1) as pool:
+        context = multiprocessing.get_context("fork")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=rest, args=(theirs,))
+        process.start()
+        ours.recv()
+        process.terminate()
+        process.join()
+        with context.Pool(1) as pool:
             return pool.map(abs, [-1])
+
+    def rest(pipe: Any) -> None:
+        import time
+
+        pipe.send("started")
+        time.sleep(600)
 
     def predict(rows: Any) -> Any:
         import tempfile

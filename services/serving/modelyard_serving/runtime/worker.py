@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import signal
 import socket
 import sys
@@ -21,9 +22,7 @@ _PARENT_DEATH_SIGNAL = 1
 
 
 def main() -> int:
-    # The parent decides when a worker ends; a signal to the whole group must not cut a request.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _ignore_stops()
     _confine(**json.loads(sys.argv[3]))
     from modelyard_kit.observability import logs
     from modelyard_serving.runtime import answering
@@ -35,6 +34,22 @@ def main() -> int:
         except ConnectionError:
             return 0  # the endpoint ended, and its callers with it
     return 0
+
+
+def _ignore_stops() -> None:
+    """Ignore signals to the whole group: the parent decides when a worker ends, after its request.
+
+    Processes that a model starts heed them: pools of `multiprocessing` end theirs by SIGTERM. The
+    signals have a handler for that reason, as other programs would inherit that they are ignored.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    os.register_at_fork(after_in_child=_heed_stops)
+
+
+def _heed_stops() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _confine(folder: str, closed: list[str], memory_bytes: int, **options: Any) -> None:
