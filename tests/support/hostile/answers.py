@@ -28,6 +28,7 @@ _CALLED = {
     "order_by": "key",
     "field_name": "order by",
     "aliases": "alias",
+    "file_only": "file",
     "seconds": "expire time",
     "nanos": "expire time",
 }

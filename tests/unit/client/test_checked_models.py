@@ -134,7 +134,7 @@ FORGED: dict[str, tuple[Callable[[], BaseEstimator], str]] = {
     ),
     "layers that do not follow each other": (
         lambda: with_attributes(
-            MLPClassifier((3,), solver="lbfgs", max_iter=200).fit(X[::5], y[::5]),
+            MLPClassifier((3,), solver="lbfgs", max_iter=1000, random_state=0).fit(X, y),
             coefs_=[np.ones((4, 3)), np.ones((2, 3))],
         ),
         "a layer of shape (2, 3) after one of 3",

@@ -38,7 +38,7 @@ Behavior = Callable[[Any, grpc.ServicerContext], Any]
 _MAX_ACTOR_LENGTH = 128
 _FAULTS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
 """Codes that mark the span of a trace as a failure of the server."""
-_POLLS = {"ListTokenChecks"}
+_POLLS = {"InspectObjects", "ListTokenChecks"}
 """RPCs that services call every few seconds; at INFO they would fill the log of an idle service."""
 
 
