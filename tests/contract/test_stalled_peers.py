@@ -107,17 +107,17 @@ def test_a_call_whose_request_does_not_come_whole_in_time_is_ended(
     with (
         serving() as address,
         Http2Peer(address) as peer,
-        Http2Peer(address) as stranger,
+        Http2Peer(address) as mute,
         caplog.at_level(logging.INFO),
     ):
         streams: list[int] = []
         for service in EVERY:
             for method in methods_of(service):
                 streams.append(peer.open(path(method), WITH_TOKEN))
-                stranger.open(path(method))
+                mute.open(path(method))
         peer.drip(streams, PREFIX, b"x")
         assert peer.wait_until_ended(len(streams)) >= set(streams)
-        assert stranger.wait_until_ended(len(streams)) == set(streams)
+        assert mute.wait_until_ended(len(streams)) == set(streams)
     lines = [record.message for record in caplog.records]
     assert lines.count("denied") == 1
     assert lines.count("ended a call whose peer stalled") == 1
