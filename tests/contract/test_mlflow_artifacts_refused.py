@@ -131,13 +131,16 @@ def test_an_upload_that_trickles_is_ended(tmp_path: Path, monkeypatch: pytest.Mo
         assert edge.left_behind() == []
 
 
-def test_an_upload_that_stalls_does_not_keep_the_server_from_stopping(tmp_path: Path) -> None:
+def test_an_upload_that_stalls_does_not_keep_the_server_from_stopping(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with running_edge(tmp_path) as edge:
         tree = tree_of(edge)
         with upload_of(edge, f"{tree}/a.bin", 10 * MIB, b"x" * 10):
             edge.ask("GET", "/version")  # the connection before is accepted by now
             edge.server.stop()
         assert edge.left_behind() == []
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 def test_an_upload_waits_for_a_slot_and_is_refused_when_none_is_free(tmp_path: Path) -> None:

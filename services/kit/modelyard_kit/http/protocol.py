@@ -40,8 +40,16 @@ _log = logging.getLogger(__name__)
 _uvicorn = logging.getLogger(f"{__name__}.uvicorn")
 _uvicorn.setLevel(logging.ERROR)  # its warnings are about requests, and without a bound
 _bugs = BoundedLines()
-_uvicorn.addFilter(lambda _: _bugs.next() is not None)
 _refused = BoundedLog(_log, "not a valid request", level=logging.INFO)
+
+
+def _is_logged(record: logging.LogRecord) -> bool:
+    """Whether an error of uvicorn is logged: not of requests that a stopping server cancels."""
+    cause = record.exc_info[1] if record.exc_info else None
+    return not isinstance(cause, asyncio.CancelledError) and _bugs.next() is not None
+
+
+_uvicorn.addFilter(_is_logged)
 
 
 class Protocol(HttpToolsProtocol):
