@@ -56,6 +56,16 @@ def dialect(request: pytest.FixtureRequest) -> Dialect:
     return cast(Dialect, request.param)
 
 
+@pytest.fixture(scope="session")
+def used_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which the platform has run; tests change copies of it."""
+    from tests.support.processes.in_process import start_once  # imports the server
+
+    home = tmp_path_factory.mktemp("used") / "home"
+    start_once(home)
+    return home
+
+
 @pytest.fixture(autouse=True)
 def no_servers_of_other_tests() -> Iterator[None]:
     """No test calls a server that another one chose, or that had the same port."""

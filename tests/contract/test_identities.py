@@ -8,27 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.processes.in_process import a_start_undone
+from tests.support.processes.in_process import a_start_undone, start_once
 
 from modelyard_kit.artifacts.local import LocalStore
 from modelyard_kit.artifacts.marks import INSTALLATION
-from modelyard_kit.settings.table import UpSettings
 from modelyard_server.admin import backup, doctor, migrate, restore
 from modelyard_server.admin.installation import no_urls
-from modelyard_server.processes.embedded import Embedded
-
-
-@pytest.fixture(scope="module")
-def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which the platform has run."""
-    home = tmp_path_factory.mktemp("used") / "home"
-    Embedded(UpSettings(home=home, port=0, grpc_port=0)).stop()
-    return home
 
 
 @pytest.fixture
-def home(used: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(used, tmp_path / "home")
+def home(used_home: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(used_home, tmp_path / "home")
 
 
 @pytest.fixture(autouse=True)
@@ -39,10 +29,6 @@ def environment(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[None]:
 
 def store_id(home: Path) -> str | None:
     return LocalStore(home / "objects", no_urls()).mark(INSTALLATION)
-
-
-def start(home: Path) -> None:
-    Embedded(UpSettings(home=home, port=0, grpc_port=0)).stop()
 
 
 def diagnosed(capsys: pytest.CaptureFixture[str], home: Path) -> dict[str, tuple[str, str, str]]:
@@ -58,7 +44,7 @@ def test_a_backup_carries_the_id_to_a_new_home(home: Path, tmp_path: Path) -> No
     new = tmp_path / "new"
     assert restore.run([str(tmp_path / "backup"), "--home", str(new)]) == 0
     assert store_id(new) == store_id(home)
-    start(new)
+    start_once(new)
     assert (new / INSTALLATION).read_text() == store_id(home)
 
 
@@ -93,7 +79,7 @@ def test_an_operator_can_join_parts_that_differ(
     assert diagnosed(capsys, home)["database of registry"][0] == "fail"
     assert migrate.run(["--adopt"]) == 0
     assert store_id(home) == old
-    start(home)
+    start_once(home)
     assert diagnosed(capsys, home)["identity"][0] == "ok"
 
 
@@ -102,7 +88,7 @@ def test_parts_of_two_installations_get_a_new_id(home: Path) -> None:
     LocalStore(home / "objects", no_urls()).set_mark(INSTALLATION, "0" * 32, replace=True)
     assert migrate.run(["--adopt"]) == 0
     assert store_id(home) not in {old, "0" * 32}
-    start(home)
+    start_once(home)
 
 
 def test_damage_is_named_with_the_way_back(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

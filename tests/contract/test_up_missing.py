@@ -10,30 +10,20 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.support.processes.in_process import a_start_undone
+from tests.support.processes.in_process import a_start_undone, start_once
 
 from modelyard_kit.artifacts.local import LocalStore
 from modelyard_kit.artifacts.marks import INSTALLATION, new_id
-from modelyard_kit.settings.table import UpSettings
 from modelyard_server.admin import migrate
 from modelyard_server.admin.installation import no_urls
 from modelyard_server.processes import up
-from modelyard_server.processes.embedded import Embedded
 
 PORTS = ["--port", "0", "--grpc-port", "0"]
 
 
-@pytest.fixture(scope="module")
-def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which the platform has run."""
-    home = tmp_path_factory.mktemp("used") / "home"
-    Embedded(UpSettings(home=home, port=0, grpc_port=0)).stop()
-    return home
-
-
 @pytest.fixture
-def home(used: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(used, tmp_path / "home")
+def home(used_home: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(used_home, tmp_path / "home")
 
 
 @pytest.fixture(autouse=True)
@@ -48,10 +38,6 @@ def refused(capsys: pytest.CaptureFixture[str]) -> str:
     said = capsys.readouterr()
     assert (said.out, said.err.count("\n")) == ("", 1), said
     return said.err.removeprefix("modelyard up: ").strip()
-
-
-def start(home: Path) -> None:
-    Embedded(UpSettings(home=home, port=0, grpc_port=0)).stop()
 
 
 def overwrite_a_page(file: Path) -> None:
@@ -79,8 +65,8 @@ def in_a_folder(file: Path) -> None:
 
 
 def test_a_home_is_started_again_and_so_is_a_copy_of_it(home: Path, tmp_path: Path) -> None:
-    start(home)
-    start(shutil.copytree(home, tmp_path / "copy"))
+    start_once(home)
+    start_once(shutil.copytree(home, tmp_path / "copy"))
 
 
 @pytest.mark.parametrize("area", ["tracking", "registry"])
@@ -122,7 +108,7 @@ def test_a_start_that_was_killed_before_its_tables_were_there_is_repeated(home: 
     home.mkdir(mode=0o700)
     with closing(sqlite3.connect(home / "tracking.db")) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
-    start(home)
+    start_once(home)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +149,7 @@ def test_databases_are_not_served_beside_another_store(
 def test_databases_of_two_installations_are_not_served_together(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    start(tmp_path / "other")
+    start_once(tmp_path / "other")
     shutil.copy(tmp_path / "other" / "registry.db", home / "registry.db")
     assert refused(capsys).startswith("The registry database belongs to the installation ")
 

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from modelyard_kit.settings.table import UpSettings
+from modelyard_server.processes.embedded import Embedded
+
 
 @contextmanager
 def a_start_undone(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[None]:
@@ -25,3 +28,8 @@ def a_start_undone(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[None
     yield
     root.level, root.handlers = level, handlers
     signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+def start_once(home: Path) -> None:
+    """Start the platform in a home, on free ports, and stop it."""
+    Embedded(UpSettings(home=home, port=0, grpc_port=0)).stop()
