@@ -58,6 +58,7 @@ _MIN_FREE_BYTES = 1 << 20
 """With less free space writes may fail, so the service is reported as not ready."""
 _CHECKED_BYTES = 32 << 20
 """Files up to this size are checked at each start, which takes a fifth of a second at most."""
+_CACHED_STATEMENTS = 48  # of each connection; one that names 1,000 runs takes 150 KB
 _PRIMARY = 0xFF  # the part of SQLite's error codes that has the kind of error
 _IMMEDIATE = {"sqlite_begin": "BEGIN IMMEDIATE"}
 
@@ -161,7 +162,11 @@ def open_sqlite(url: URL, pool_size: int) -> SqliteDatabase:
     path = Path(url.database)
     lock_file = _lock(path)
     engine = create_engine(
-        url, pool_size=pool_size, max_overflow=0, pool_timeout=10, connect_args={"timeout": 20}
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=10,
+        connect_args={"timeout": 20, "cached_statements": _CACHED_STATEMENTS},
     )
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
