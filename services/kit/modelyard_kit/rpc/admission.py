@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 _ONCE = {"authorization", "idempotency-key", "x-modelyard-user"}
 _BINARY = "authorization-bin"
-_READ = _ONCE | {_BINARY, request_ids.HEADER, tracing.HEADER}
+_READ = _ONCE | {_BINARY, request_ids.HEADER, tracing.HEADER, grants.PERMISSION_ONLY[0]}
 _REQUESTS = (64, 512)  # awaited at the same time, of one caller and of all; up to 8 MiB each
 _REPLIES = (64 << 20, 256 << 20)  # bytes that peers have not read; one reply has up to 64 MiB
 _LOOKUPS = 64  # calls with unknown tokens that wait for a newer snapshot
