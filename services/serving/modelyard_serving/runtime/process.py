@@ -219,8 +219,8 @@ class Process:
         header: dict[str, Any] = {
             "media_type": request.media_type,
             "request_id": request.request_id,
+            "cpu_s": timeout_s,
         }
-        header |= {"cpu_s": timeout_s}
         reply, answer = await self._exchange(header, request.body)
         if reply.get("status") == "ok":
             return answer

@@ -13,7 +13,7 @@ from modelyard_kit.artifacts.verifying import Verifier
 from modelyard_kit.clock import Clock
 from modelyard_kit.db import paging
 from modelyard_kit.db.base import Database
-from modelyard_kit.db.identity import Identity
+from modelyard_kit.db.identity import Identity, id_in
 from modelyard_kit.errors import DataLoss, Error, FailedPrecondition, InvalidArgument
 from modelyard_kit.rpc.calls import Call, caller, write_step
 from modelyard_tracking.clients import Registry
@@ -51,10 +51,10 @@ class Checking:
         self, request: pb.InspectObjectsRequest, context: grpc.ServicerContext
     ) -> pb.InspectObjectsResponse:
         digests = list(map(Digest, request.digests))
-        return pb.InspectObjectsResponse(
-            damaged=self._check(context, digests, request.reread),
-            installation_id=self.identity.require(),
-        )
+        damaged = self._check(context, digests, request.reread) if digests else {}
+        with self.database.read(caller.get().remaining_s()) as session:
+            installation_id = id_in(session, "tracking")
+        return pb.InspectObjectsResponse(damaged=damaged, installation_id=installation_id)
 
     def ScrubObjects(
         self, request: pb.ScrubObjectsRequest, context: grpc.ServicerContext
