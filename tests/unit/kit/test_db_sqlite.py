@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, event, text
 from tests.support.databases.one_table import database_of_one_table, insert, rows
 
-from modelyard_kit.db import sqlite
+from modelyard_kit.db import progress
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.open import open_database
 from modelyard_kit.errors import (
@@ -172,7 +172,7 @@ def test_a_long_read_is_ended_and_its_connection_serves_the_next(tmp_path: Path)
 
 
 def test_a_commit_is_never_ended(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "_OPCODES_BETWEEN", 1)
+    monkeypatch.setattr(progress, "_OPCODES_BETWEEN", 1)
     ended = False
     with database.write(has_ended=lambda: ended) as session:
         session.execute(text("INSERT INTO t VALUES (1)"))
