@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import QueuePool
 
 from modelyard_kit.auth.scope import EVERYTHING, Scope, like_patterns
-from modelyard_kit.db.rows import Work
+from modelyard_kit.db.rows import ROWS, Rows, Work
 from modelyard_kit.errors import DataLoss, Error, FailedPrecondition, Unavailable
 from modelyard_kit.observability.metrics import db_pool_in_use
 
@@ -260,6 +260,7 @@ class Database(ABC):
         self.engine.dispose()
 
     def _begin(self, session: Session, timeout_s: float, has_ended: HasEnded | None) -> None:
+        session.info[ROWS] = self.rows_on
         self.limit(session, timeout_s, has_ended)
         for callback in self._on_begin:
             callback(session)
@@ -310,6 +311,8 @@ class Database(ABC):
 
     failures: type[Exception]
     """The driver's own errors."""
+    rows_on: Callable[..., Rows]
+    """Makes the rows on a connection of the driver, for a scope and its patterns."""
 
     @abstractmethod
     def _read_rows(

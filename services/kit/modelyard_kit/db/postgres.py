@@ -111,6 +111,7 @@ class PostgresDatabase(Database):
     )
 
     failures = psycopg.Error
+    rows_on = PostgresRows
 
     def _read_rows(
         self, work: Work[Result], timeout_s: float, has_ended: HasEnded | None, scope: Scope

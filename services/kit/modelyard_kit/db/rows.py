@@ -18,6 +18,8 @@ from sqlalchemy.orm import Session
 from modelyard_kit.auth.scope import EVERYTHING, Scope, scope_of
 from modelyard_kit.db.statements import PATTERNS, Row, Statement, Values
 
+ROWS: Final = "rows"
+"""Key of a session's information: makes the rows on a connection of its driver."""
 _NO_VALUES: Final[Values] = MappingProxyType({})
 
 Result = TypeVar("Result")
@@ -104,12 +106,6 @@ def rows_of(session: Session) -> Rows:
     Objects that the session has loaded do not follow what is written through the rows.
     """
     session.flush()
-    connection = session.connection()
-    driver: Any = connection.connection.dbapi_connection
-    scope = scope_of(session)
-    patterns = session.info.get(PATTERNS, ())
-    if connection.dialect.name == SqliteRows.dialect:
-        return SqliteRows(driver, scope, patterns)
-    from modelyard_kit.db.postgres_rows import PostgresRows
-
-    return PostgresRows(driver, scope, patterns)
+    on_driver: Callable[..., Rows] = session.info[ROWS]
+    driver = session.connection().connection.dbapi_connection
+    return on_driver(driver, scope_of(session), session.info.get(PATTERNS, ()))

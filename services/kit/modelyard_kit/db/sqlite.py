@@ -132,6 +132,7 @@ class SqliteDatabase(Database):
         return None
 
     failures = sqlite3.Error
+    rows_on = SqliteRows
 
     def _read_rows(
         self, work: Work[Result], timeout_s: float, has_ended: HasEnded | None, scope: Scope
