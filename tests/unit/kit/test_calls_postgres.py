@@ -14,6 +14,7 @@ from tests.support.platforms.notebook import SERVICE, Notebook, Stub, create, fa
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.api.registry.v1 import registry_service_pb2_grpc
+from modelyard_kit.clock import now_ms
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.open import open_database
 from modelyard_kit.rpc import idempotency
@@ -118,7 +119,7 @@ def test_a_statement_ends_at_the_deadline_of_its_caller(
         assert notes(database) == 0
 
 
-def test_replies_that_another_call_deletes_are_not_waited_for(database: Database) -> None:
+def test_replies_that_another_replica_deletes_are_not_waited_for(database: Database) -> None:
     with serving(database) as stub:
         create(stub, "a", key="old")
         create(stub, "b", key="older")
@@ -127,5 +128,6 @@ def test_replies_that_another_call_deletes_are_not_waited_for(database: Database
         with database.engine.begin() as connection:
             connection.execute(text("SELECT * FROM idempotent_reply WHERE key = 'old' FOR UPDATE"))
             create(stub, "c", key="new")
+            idempotency.forget_expired(database, now_ms())
     with database.read() as session:
         assert set(session.scalars(text("SELECT key FROM idempotent_reply"))) == {"old", "new"}

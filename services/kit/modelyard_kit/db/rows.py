@@ -10,9 +10,11 @@ from __future__ import annotations
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
+from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from modelyard_kit.auth.scope import EVERYTHING, Scope, scope_of
@@ -20,6 +22,7 @@ from modelyard_kit.db.statements import PATTERNS, Row, Statement, Values
 
 ROWS: Final = "rows"
 """Key of a session's information: makes the rows on a connection of its driver."""
+_OPENED: Final = "opened rows"
 _NO_VALUES: Final[Values] = MappingProxyType({})
 
 Result = TypeVar("Result")
@@ -106,6 +109,17 @@ def rows_of(session: Session) -> Rows:
     Objects that the session has loaded do not follow what is written through the rows.
     """
     session.flush()
-    on_driver: Callable[..., Rows] = session.info[ROWS]
-    driver = session.connection().connection.dbapi_connection
-    return on_driver(driver, scope_of(session), session.info.get(PATTERNS, ()))
+    rows: Rows | None = session.info.get(_OPENED)
+    if rows is None:
+        on_driver: Callable[..., Rows] = session.info[ROWS]
+        driver = session.connection().connection.dbapi_connection
+        rows = on_driver(driver, scope_of(session), session.info.get(PATTERNS, ()))
+        session.info[_OPENED] = rows
+        for name, is_committed in (("after_commit", True), ("after_rollback", False)):
+            event.listen(session, name, partial(_end, rows, is_committed), once=True)
+    return rows
+
+
+def _end(rows: Rows, is_committed: bool, _session: Session) -> None:  # noqa: FBT001 - as endings
+    for ending in rows.endings:
+        ending(is_committed)
