@@ -17,7 +17,7 @@ from modelyard_kit.db.base import Database
 from modelyard_kit.db.identity import Identity
 from modelyard_kit.db.migrations import Migrations, require_head
 from modelyard_kit.db.notify import Notifier
-from modelyard_kit.rpc.calls import restrict_to_callers
+from modelyard_kit.rpc.caller import restrict_to_callers
 from modelyard_kit.rpc.expiry import expire_replies
 from modelyard_kit.rpc.server import RpcServer
 from modelyard_registry.search.restriction import RESTRICTION

@@ -15,15 +15,8 @@ from modelyard_kit.clock import now_ms
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.statements import Statement, inserting
 from modelyard_kit.rpc import grpc_errors
-from modelyard_kit.rpc.calls import (
-    Call,
-    FastCall,
-    caller,
-    fast_reads,
-    fast_writes,
-    reads,
-    writes,
-)
+from modelyard_kit.rpc.caller import caller
+from modelyard_kit.rpc.calls import Call, FastCall, fast_reads, fast_writes, reads, writes
 
 SERVICE = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"]
 TOKEN = "a-token-of-some-length"

@@ -32,6 +32,9 @@ def expire_replies(server: RpcServer, database: Database, clock: Clock) -> None:
             except (Error, Conflict, OutcomeUnknown) as error:  # the next time will do
                 logger.info("expired replies were not deleted", extra={"error": str(error)})
 
-    thread = threading.Thread(target=run, name="expiry", daemon=True)
-    server.on_start(thread.start)
-    server.on_close(thread.join)
+    def start() -> None:
+        thread = threading.Thread(target=run, name="expiry", daemon=True)
+        thread.start()
+        server.on_close(thread.join)
+
+    server.on_start(start)
