@@ -23,7 +23,7 @@ from modelyard_kit.db.statements import PATTERNS, Row, Statement, Values
 ROWS: Final = "rows"
 """Key of a session's information: makes the rows on a connection of its driver."""
 _OPENED: Final = "opened rows"
-_NO_VALUES: Final[Values] = MappingProxyType({})
+NO_VALUES: Final[Values] = MappingProxyType({})
 
 Result = TypeVar("Result")
 Work = Callable[["Rows"], Result]
@@ -48,7 +48,7 @@ class Rows(ABC):
         self.endings: list[Ending] = []
         self._patterns = list(patterns)
 
-    def execute(self, statement: Statement[Row], values: Values = _NO_VALUES) -> list[Row]:
+    def execute(self, statement: Statement[Row], values: Values = NO_VALUES) -> list[Row]:
         """Run a statement and return its rows; none for a write without RETURNING."""
         patterns = self._patterns
         form = statement.form(self.dialect, restricted=bool(patterns))
@@ -56,10 +56,17 @@ class Rows(ABC):
         found = self._run(form.text, bound, later=form.later)
         return found if form.make is None else list(map(form.make, found))
 
-    def first(self, statement: Statement[Row], values: Values = _NO_VALUES) -> Row | None:
+    def first(self, statement: Statement[Row], values: Values = NO_VALUES) -> Row | None:
         """Run a statement and return its first row; None if it has none."""
         found = self.execute(statement, values)
         return found[0] if found else None
+
+    def only(self, statement: Statement[Row], values: Values = NO_VALUES) -> list[Row]:
+        """Run the only statement of a read and return its rows.
+
+        PostgreSQL then needs no transaction around it, which saves a round trip.
+        """
+        return self.execute(statement, values)
 
     def execute_many(self, statement: Statement[Any], values: list[Mapping[str, Any]]) -> None:
         """Run a write without RETURNING once for each set of values."""
