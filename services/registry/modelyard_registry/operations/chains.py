@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeVar
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from modelyard_kit.auth.scope import is_restricted
+from modelyard_kit.auth.scope import scope_of
 from modelyard_kit.errors import DataLoss, OutOfRange
 from modelyard_kit.rpc.calls import Call
 from modelyard_registry.models import EndpointEvent, EndpointName, Event, ModelName, RegistryClock
@@ -77,7 +77,7 @@ def position(session: Session, heads: type[H], name: str) -> int:
 
 def newest_clock(session: Session, kind: type[E]) -> int:
     """Return the clock value of the newest change, for callers with a scope that they may see."""
-    if not is_restricted(session):
+    if not scope_of(session):
         return session.scalars(select(RegistryClock.ticks)).one()
     newest = select(kind.clock).order_by(kind.clock.desc()).limit(1)
     return session.scalars(newest).one_or_none() or 0

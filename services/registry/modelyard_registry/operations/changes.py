@@ -6,7 +6,7 @@ from typing import Any, Protocol, Self
 
 from sqlalchemy import select
 
-from modelyard_kit.auth.scope import check_new_model
+from modelyard_kit.auth.scope import check_model, scope_of
 from modelyard_kit.errors import NotFound
 from modelyard_kit.rpc.calls import Call
 from modelyard_registry.models import Event, ModelName, ModelVersion, RegisteredModel
@@ -79,7 +79,7 @@ class Change:
         Raises:
             PermissionDenied: The name is outside the scope of the caller's token.
         """
-        check_new_model(call.session, name)
+        check_model(scope_of(call.session), name)
         names = call.session.get(ModelName, name, with_for_update=True)
         if names is not None:
             return cls(call, names)

@@ -16,7 +16,7 @@ from modelyard_registry import wire
 from modelyard_registry.clients import seal_source
 from modelyard_registry.operations import damage, model_versions, registered_models, stages
 from modelyard_registry.operations.model_versions import Registration, SealedSource
-from modelyard_registry.search import Search, search_versions
+from modelyard_registry.search.registered_models import Search, search_versions
 from modelyard_registry.servicer.copying import Copying
 from modelyard_registry.servicer.fields import page_start
 

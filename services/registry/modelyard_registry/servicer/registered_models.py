@@ -10,7 +10,7 @@ from modelyard_kit.rpc.fields import given
 from modelyard_registry import wire
 from modelyard_registry.models import RegisteredModel
 from modelyard_registry.operations import aliases, registered_models
-from modelyard_registry.search import Search, search_models
+from modelyard_registry.search.registered_models import Search, search_models
 
 
 class RegisteredModels:

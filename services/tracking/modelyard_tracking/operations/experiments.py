@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import BigInteger, cast, func, select, text, update
 from sqlalchemy.orm import Session
 
-from modelyard_kit.auth.scope import check_new_experiment
+from modelyard_kit.auth.scope import check_experiment, scope_of
 from modelyard_kit.db.base import EXCLUSIVE, UNLOCKED, Lock
 from modelyard_kit.errors import (
     Aborted,
@@ -228,7 +228,7 @@ def _add_experiment(session: Session, name: str, now_ms: int) -> Experiment:
 
 
 def _require_free(session: Session, name: str) -> None:
-    check_new_experiment(session, name)
+    check_experiment(scope_of(session), name)
     taken = session.scalar(select(Experiment).where(Experiment.name == name))
     if taken is None:
         return

@@ -8,7 +8,7 @@ from sqlalchemy import Row, Table, bindparam, case, select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from modelyard_kit.auth.scope import is_restricted
+from modelyard_kit.auth.scope import scope_of
 from modelyard_kit.db.base import EXCLUSIVE, SHARED, UNLOCKED, Lock
 from modelyard_kit.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
 from modelyard_kit.keys import checked_key
@@ -152,7 +152,7 @@ def note_life(run: Run, now_ms: int) -> None:
 def _update_active(
     session: Session, run_id: str, statement: ReturningUpdate[Any], values: dict[str, int]
 ) -> int:
-    if is_restricted(session):
+    if scope_of(session):
         _require_run(session, run_id)
     experiment_id = session.connection().scalar(statement, {"of_run": run_id, **values})
     if experiment_id is not None:
