@@ -9,7 +9,8 @@ import psycopg
 
 from modelyard_kit.auth.scope import EVERYTHING, Scope
 from modelyard_kit.db.pipeline import MAX_DEFERRED, Deferred, PipelinedConnection
-from modelyard_kit.db.rows import Rows
+from modelyard_kit.db.rows import NO_VALUES, Rows
+from modelyard_kit.db.statements import Row, Statement, Values
 
 
 class PostgresRows(Rows):
@@ -25,8 +26,20 @@ class PostgresRows(Rows):
     ) -> None:
         super().__init__(scope, patterns)
         self._connection = connection
+        self._is_over = False
+
+    def only(self, statement: Statement[Row], values: Values = NO_VALUES) -> list[Row]:
+        connection = self._connection
+        if isinstance(connection, PipelinedConnection) and len(connection.deferred) == 1:
+            connection.deferred = ()  # the BEGIN
+            found = self.execute(statement, values)
+            self._is_over = True
+            return found
+        return self.execute(statement, values)
 
     def _run(self, text: str, bound: tuple[Any, ...], *, later: bool) -> list[Any]:
+        if self._is_over:
+            raise AssertionError("a statement after the only one")
         if later and self._defer(Deferred(text, bound, prepare=True), 1):
             return []
         cursor = self._connection.cursor()

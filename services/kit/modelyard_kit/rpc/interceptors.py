@@ -27,7 +27,7 @@ from modelyard_kit.auth import grants
 from modelyard_kit.observability import tracing
 from modelyard_kit.observability.metrics import rpc_duration, rpc_inflight
 from modelyard_kit.rpc import grpc_errors
-from modelyard_kit.rpc.calls import DEFAULT_DEADLINE_S, Caller, caller
+from modelyard_kit.rpc.caller import DEFAULT_DEADLINE_S, Caller, caller
 from modelyard_kit.rpc.head import Head, head
 from modelyard_kit.rpc.truncation import truncate
 from modelyard_kit.rpc.validation import validate

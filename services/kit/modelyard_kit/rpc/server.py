@@ -74,6 +74,7 @@ class RpcServer:
         self._door = Door(token, self.tokens)
         self._calls: list[Places] = []
         self._streams: list[Places] = []
+        self._starting: list[Callable[[], None]] = []
         self._closing: list[Callable[[], None]] = []
         self._server: grpc.Server | None = None
         self.unbuilt: list[str] = []
@@ -157,6 +158,10 @@ class RpcServer:
 
         return stream
 
+    def on_start(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the server starts to serve."""
+        self._starting.append(callback)
+
     def on_close(self, callback: Callable[[], None]) -> None:
         """Call `callback` after the last call has ended."""
         self._closing.append(callback)
@@ -184,6 +189,8 @@ class RpcServer:
         if self.tokens is not None:
             self.tokens.start()
         self._door.start()
+        for callback in self._starting:
+            callback()
         server.start()
         self._server = server
         return ports

@@ -4,7 +4,7 @@ from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServi
 from modelyard_kit.artifacts import ArtifactStore
 from modelyard_kit.db.base import Database
 from modelyard_kit.references.uris import ManifestSource, VersionSource
-from modelyard_kit.rpc.calls import caller
+from modelyard_kit.rpc.caller import caller
 from modelyard_registry.clients import require_intact
 from modelyard_registry.operations import model_versions
 from modelyard_registry.operations.model_versions import SealedSource
