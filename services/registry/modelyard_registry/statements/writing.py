@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from typing import Any, Final
 
@@ -58,7 +58,7 @@ def deletion(kind: type) -> Write:
 
 def key_of(row: Any) -> dict[str, Any]:
     """Return the parameters that identify a row."""
-    kind: Hashable = type(row)
+    kind: type = type(row)
     columns = _key_columns(kind)
     return {_KEY + column: getattr(row, column) for column in columns}
 
