@@ -62,7 +62,9 @@ class PostgresRows(Rows):
         return cursor.fetchall() if cursor.description else []
 
     def _run_many(self, text: str, bound: list[tuple[Any, ...]], *, later: bool) -> None:
-        if not (later and self._defer(Deferred(text, bound, is_many=True), len(bound))):
+        if len(bound) == 1:  # psycopg takes longer for a list of one
+            self._run(text, bound[0], later=later)
+        elif not (later and self._defer(Deferred(text, bound, is_many=True), len(bound))):
             self._connection.cursor().executemany(text, bound)
 
     def _defer(self, statement: Deferred, count: int) -> bool:
