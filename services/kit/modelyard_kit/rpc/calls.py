@@ -93,6 +93,19 @@ class FastCall:
     now_ms: int
 
 
+class OnRows(Protocol):
+    """A call whose operation works on rows: a `FastCall`, or a `Call` that has a session too."""
+
+    @property
+    def rows(self) -> Rows: ...
+    @property
+    def actor(self) -> str: ...
+    @property
+    def request_id(self) -> str: ...
+    @property
+    def now_ms(self) -> int: ...
+
+
 class Servicer(Protocol):
     """The attributes of a servicer that `reads`, `writes` and `write_step` use."""
 

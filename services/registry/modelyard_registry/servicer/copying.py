@@ -22,7 +22,11 @@ class Copying:
         """Refuse to copy a version whose bytes are damaged; those of other sources were checked."""
         if not isinstance(sealed, VersionSource | ManifestSource):
             return
-        with self.database.read(caller.get().remaining_s()) as session:
-            digest = model_versions.copied_digest(session, sealed)
+        current = caller.get()
+        digest = self.database.fast_read(
+            lambda rows: model_versions.copied_digest(rows, sealed),
+            current.remaining_s(),
+            scope=current.grant.scope,
+        )
         if digest is not None:
             require_intact(self.tracking, self.store, digest, self.token)
