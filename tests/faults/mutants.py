@@ -13,13 +13,14 @@ from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Engine, Table, event, func, select
+from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 from tests.faults.deployment import Dialect
 
-from modelyard_kit.db.rows import Rows
+from modelyard_kit.db.rows import NO_VALUES, Rows
+from modelyard_kit.db.statements import Values
 
 _WINDOW_S = 0.1
 _ACKNOWLEDGED_EARLY_BY_S = 0.1
@@ -146,35 +147,18 @@ def _neighbours_undone_with_a_failed_call() -> None:
 
 def _event_in_a_second_transaction() -> None:
     """The change is committed, then its event is written."""
-    from modelyard_kit.db.rows import rows_of
-    from modelyard_kit.db.statements import Statement, inserting
-    from modelyard_registry.models import Event
-    from modelyard_registry.operations.changes import Change
+    from modelyard_kit.db.statements import Statement
+    from modelyard_registry.statements.events import APPEND
 
-    record = Change.record
-    added = Statement[tuple[()]](inserting(cast(Table, Event.__table__)))
+    execute = Rows.execute
 
-    class WithoutEvents:
-        def __init__(self, session: Session) -> None:
-            self._session = session
+    def execute_later(self: Rows, statement: Statement[Any], values: Values = NO_VALUES) -> Any:
+        if statement is not APPEND:
+            return execute(self, statement, values)
+        _after_commit(self, lambda rows: execute(rows, statement, values))
+        return []
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._session, name)
-
-        def add(self, row: Any) -> None:
-            columns = Event.__table__.columns
-            values = {column.key: getattr(row, column.key) for column in columns}
-            _after_commit(rows_of(self._session), lambda rows: rows.execute(added, values))
-
-    def record_later(self: Any, *arguments: Any, **named: Any) -> None:
-        session = self._session
-        self._session = WithoutEvents(session)
-        try:
-            record(self, *arguments, **named)
-        finally:
-            self._session = session
-
-    Change.record = record_later  # type: ignore[method-assign]
+    Rows.execute = execute_later  # type: ignore[method-assign]
 
 
 def _idempotency_in_a_second_transaction() -> None:
@@ -204,19 +188,18 @@ def _after_commit(rows: Rows, work: Callable[[Rows], object]) -> None:
 
 def _numbers_from_the_greatest_there_is() -> None:
     """The next number is one more than the greatest that still exists."""
-    from modelyard_registry.models import ModelName, ModelVersion
-    from modelyard_registry.operations import model_versions
+    from modelyard_registry.operations.changes import Change
+    from modelyard_registry.statements.model_versions import NUMBERS
 
-    create = model_versions.create_version
+    begin = Change.begin.__func__  # type: ignore[attr-defined]  # of a class method
 
-    def create_version(call: Any, name: str, *arguments: Any) -> Any:
-        greatest = select(func.max(ModelVersion.version)).where(ModelVersion.name == name)
-        names = call.session.get(ModelName, name, with_for_update=True)
-        if names is not None:
-            names.next_version = (call.session.scalar(greatest) or 0) + 1
-        return create(call, name, *arguments)
+    def begin_at_the_greatest(kind: Any, call: Any, name: str) -> Any:
+        change, model = begin(kind, call, name)
+        numbers = [number for (number,) in call.rows.execute(NUMBERS, {"name": name})]
+        change.names = change.names._replace(next_version=max(numbers, default=0) + 1)
+        return change, model
 
-    model_versions.create_version = create_version  # type: ignore[assignment]
+    Change.begin = classmethod(begin_at_the_greatest)  # type: ignore[assignment,method-assign]
 
 
 def _watch_that_skips() -> None:
