@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine, event
-from sqlalchemy.orm import Session
 from tests.faults.deployment import Dialect
 
 from modelyard_kit.db.rows import NO_VALUES, Rows
