@@ -26,12 +26,14 @@ from modelyard_registry.models import (
 )
 from modelyard_registry.operations.deletions import Released
 from modelyard_registry.rules.history import Document
+from modelyard_registry.statements.model_versions import Version
+from modelyard_registry.statements.registered_models import ShownModel
 
 DOWNLOAD_EXPIRES_S = 15 * 60
 
 
 def registered_model(
-    row: RegisteredModel, latest_versions: Sequence[ModelVersion] = ()
+    row: ShownModel | RegisteredModel, latest_versions: Sequence[Version] = ()
 ) -> pb.RegisteredModel:
     return pb.RegisteredModel(
         name=row.name,
@@ -47,12 +49,12 @@ def registered_model(
         ],
         deployment_job_id=row.deployment_job_id,
         etag=row.etag,
-        revision=row.names.revision,
+        revision=row.revision,
         deletion_protection=row.deletion_protection,
     )
 
 
-def model_version(row: ModelVersion) -> pb.ModelVersion:
+def model_version(row: Version | ModelVersion) -> pb.ModelVersion:
     message = pb.ModelVersion(
         name=row.name,
         version=str(row.version),

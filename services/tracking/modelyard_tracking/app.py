@@ -14,11 +14,12 @@ from modelyard_kit.clock import Clock, now_ms
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.identity import Identity
 from modelyard_kit.db.migrations import Migrations, require_head
-from modelyard_kit.rpc.calls import restrict_to_callers
+from modelyard_kit.rpc.caller import restrict_to_callers
+from modelyard_kit.rpc.expiry import expire_replies
 from modelyard_kit.rpc.server import RpcServer
 from modelyard_tracking.clients import Registry
 from modelyard_tracking.models import Base
-from modelyard_tracking.search.restriction import restriction
+from modelyard_tracking.search.restriction import RESTRICTION
 from modelyard_tracking.servicer import ArtifactsServicer, TrackingServicer
 from modelyard_tracking.servicer.proof_of_possession import ProofOfPossession
 
@@ -58,7 +59,8 @@ def mount(
     require_head(database, MIGRATIONS)
     identity = Identity("tracking", database, store, Base.metadata.tables["stored_object"])
     database.require(identity.check, repeatedly=True)
-    restrict_to_callers(database, restriction)
+    restrict_to_callers(database, RESTRICTION)
+    expire_replies(server, database, clock)
     if not store.trusted:
         logger.warning("The store verifies no digests: uploads are hashed again when committed.")
     server.add(

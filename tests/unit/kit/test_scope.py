@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from sqlalchemy import String, literal, select
 from tests.support.databases.dialects import Dialect, empty_url
 
-from modelyard_kit.auth.scope import Scope, matches
+from modelyard_kit.auth.scope import Scope
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.open import open_database
+from modelyard_kit.db.statements import matches
 
 LETTERS = st.text(st.sampled_from("aAé%_\\*?[].\n+"), min_size=1, max_size=6)
 

@@ -14,7 +14,7 @@ from modelyard_tracking.app import MIGRATIONS
 from modelyard_tracking.models import Experiment, Run
 from modelyard_tracking.operations import artifacts, proof_of_possession
 from modelyard_tracking.rules.artifacts import Owner, OwnerKind
-from modelyard_tracking.search.restriction import restriction
+from modelyard_tracking.search.restriction import RESTRICTION
 
 OWN, FOREIGN, BOTH, COMING, MANIFEST, NOWHERE = (Digest.of(bytes([n])) for n in range(6))
 
@@ -43,7 +43,7 @@ def test_objects_outside_the_scope_are_hidden(database: Database) -> None:
     asked = [OWN, FOREIGN, BOTH, COMING, MANIFEST, NOWHERE]
     with database.read() as session:
         scope = Scope(experiments=("own",))
-        restrict(session, scope, restriction(scope))
+        restrict(session, scope, RESTRICTION.options(scope))
         assert proof_of_possession.hidden_objects(session, asked) == {FOREIGN, MANIFEST}
     with database.read() as session:
         assert proof_of_possession.hidden_objects(session, asked) == {MANIFEST}

@@ -1,8 +1,9 @@
 """The scope of a token: patterns for names of models and experiments.
 
 Anything outside appears not to exist to the bearer: every ORM statement of a transaction is
-restricted from its beginning, so that no query has to do it. Statements of SQLAlchemy Core are not
-restricted; those that begin with an id check it first if `is_restricted`.
+restricted from its beginning, so that no query has to do it, and statements for the driver have a
+restricted form (`modelyard_kit.db.statements`). Other statements of SQLAlchemy Core are not
+restricted.
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-from sqlalchemy import ColumnElement, event, or_
+from sqlalchemy import event
 from sqlalchemy.orm import ORMExecuteState, Session
 from sqlalchemy.sql.base import ExecutableOption
 
@@ -85,18 +85,10 @@ def restrict(session: Session, scope: Scope, options: Sequence[ExecutableOption]
     event.listen(session, "do_orm_execute", restricted)
 
 
-def is_restricted(session: Session) -> bool:
-    """Whether the caller of a transaction is restricted to some models or experiments."""
-    return _SESSION_KEY in session.info
-
-
-def check_new_model(session: Session, name: str) -> None:
-    """Refuse a new name of a model that its creator would not see.
-
-    Raises:
-        PermissionDenied: The name is outside the caller's scope; names the patterns.
-    """
-    check_model(_scope(session), name)
+def scope_of(session: Session) -> Scope:
+    """Return the scope that a transaction is restricted to."""
+    scope: Scope = session.info.get(_SESSION_KEY, EVERYTHING)
+    return scope
 
 
 def check_model(scope: Scope, name: str) -> None:
@@ -109,24 +101,22 @@ def check_model(scope: Scope, name: str) -> None:
         raise _outside(scope, "models", scope.models, name)
 
 
-def check_new_experiment(session: Session, name: str) -> None:
-    """Refuse a new name of an experiment that its creator would not see.
+def check_experiment(scope: Scope, name: str) -> None:
+    """Refuse an experiment that is outside a scope.
 
     Raises:
-        PermissionDenied: The name is outside the caller's scope; names the patterns.
+        PermissionDenied: The experiment is outside; names the token and its patterns.
     """
-    scope = _scope(session)
     if not scope.has_experiment(name):
         raise _outside(scope, "experiments", scope.experiments, name)
 
 
-def check_any_experiment(session: Session) -> None:
+def check_any_experiment(scope: Scope) -> None:
     """Refuse a reference to a run or logged model whose experiment this service does not know.
 
     Raises:
         PermissionDenied: The caller is restricted to some experiments; names the patterns.
     """
-    scope = _scope(session)
     if scope.experiments:
         raise PermissionDenied(
             f"The token '{scope.bearer}' is restricted to experiments named "
@@ -136,18 +126,22 @@ def check_any_experiment(session: Session) -> None:
         )
 
 
-def matches(column: ColumnElement[Any], patterns: Sequence[str]) -> ColumnElement[bool]:
-    """Return the condition that a name matches at least one of the patterns."""
-    return or_(*(column.like(_like(pattern), escape="\\") for pattern in patterns))
+def like_patterns(patterns: Sequence[str]) -> list[str]:
+    r"""Return patterns of a scope as patterns of LIKE, with the escape `\`."""
+    return list(map(_like, patterns))
 
 
-Restriction = Callable[[Scope], Sequence[ExecutableOption]]
-"""Returns `with_loader_criteria` for the tables of a service that a scope restricts."""
+@dataclass(frozen=True)
+class Restriction:
+    """How a service restricts transactions to a scope.
 
+    Attributes:
+        options: Returns `with_loader_criteria` for the tables that a scope restricts.
+        patterns: Returns the patterns of a scope that concern the service.
+    """
 
-def _scope(session: Session) -> Scope:
-    scope: Scope = session.info.get(_SESSION_KEY, EVERYTHING)
-    return scope
+    options: Callable[[Scope], Sequence[ExecutableOption]]
+    patterns: Callable[[Scope], Sequence[str]]
 
 
 def _outside(scope: Scope, kind: str, patterns: Sequence[str], name: str) -> PermissionDenied:

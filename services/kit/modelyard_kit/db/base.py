@@ -1,15 +1,17 @@
-"""A service's database and its two kinds of transaction.
+"""A service's database and its transactions.
 
 A read is one read-only transaction, which sees a consistent snapshot. A write is one transaction
-with one commit. `modelyard_kit.db.sqlite` and `modelyard_kit.db.postgres` implement them.
+with one commit. Each has two forms: `read` and `write` open a session of the ORM, `fast_read` and
+`fast_write` run statements on the driver's connection, for the calls that users wait for.
+`modelyard_kit.db.sqlite` and `modelyard_kit.db.postgres` implement them.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine
@@ -17,6 +19,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import QueuePool
 
+from modelyard_kit.auth.scope import EVERYTHING, Scope, like_patterns
+from modelyard_kit.db.rows import ROWS, Rows, Work
 from modelyard_kit.errors import DataLoss, Error, FailedPrecondition, Unavailable
 from modelyard_kit.observability.metrics import db_pool_in_use
 
@@ -57,6 +61,9 @@ HasEnded: TypeAlias = Callable[[], bool]
 """Returns whether a result is no longer awaited. Called often, on the thread of the transaction."""
 
 
+Result = TypeVar("Result")
+
+
 class Conflict(Exception):
     """Two transactions conflicted and this one was rolled back; it may be run again."""
 
@@ -86,6 +93,8 @@ class Database(ABC):
         self._required: tuple[Callable[[], None], ...] = ()
         self._repeated: tuple[Callable[[], None], ...] = ()
         self._damage = ""
+        self.scope_patterns: Callable[[Scope], Sequence[str]] = _no_patterns
+        """Returns the patterns of a scope that concern this database."""
         _open.add(self)
 
     @contextmanager
@@ -140,6 +149,57 @@ class Database(ABC):
                 if committing and error.connection_invalidated:
                     raise OutcomeUnknown from error
                 self._raise(error)
+        self.committed()
+
+    def fast_read(
+        self,
+        work: Work[Result],
+        timeout_s: float = _DEFAULT_TIMEOUT_S,
+        has_ended: HasEnded | None = None,
+        scope: Scope = EVERYTHING,
+    ) -> Result:
+        """Run statements in a read transaction on the driver's connection.
+
+        Args:
+            work: Runs the statements and returns the result.
+            timeout_s: As in `read`, as are `has_ended` and the errors.
+            has_ended: As in `read`.
+            scope: Scope of the caller.
+        """
+        self.check()
+        try:
+            return self._read_rows(work, timeout_s, has_ended, scope)
+        except self.failures as failure:
+            with self._explained():
+                raise self._wrapped(failure) from failure
+
+    def fast_write(
+        self,
+        work: Work[Result],
+        timeout_s: float = _DEFAULT_TIMEOUT_S,
+        has_ended: HasEnded | None = None,
+        scope: Scope = EVERYTHING,
+    ) -> Result:
+        """Run statements in a write transaction on the driver's connection.
+
+        It is committed when this returns, and rolled back if it raises.
+
+        Args:
+            work: Runs the statements and returns the result. It may be run again, after the effects
+                of the first time were undone, and on another thread, with the context variables of
+                this one.
+            timeout_s: As in `write`, as are `has_ended` and the errors.
+            has_ended: As in `write`.
+            scope: Scope of the caller.
+        """
+        self.check()
+        try:
+            return self._write_rows(work, timeout_s, has_ended, scope)
+        except self.failures as failure:
+            self._raise(self._wrapped(failure))
+
+    def committed(self) -> None:
+        """Call what waits for commits."""
         for callback in self._on_commit:
             callback()
 
@@ -165,8 +225,9 @@ class Database(ABC):
 
     def check(self) -> None:
         """Raise `Unavailable` if a required check does not pass; checks that passed are skipped."""
-        with self._explained():
-            self._pass_checks()
+        if self._required:
+            with self._explained():
+                self._pass_checks()
 
     def problem(self) -> str:
         """Return the reason why no transaction can run now, or why none should; else empty.
@@ -199,6 +260,7 @@ class Database(ABC):
         self.engine.dispose()
 
     def _begin(self, session: Session, timeout_s: float, has_ended: HasEnded | None) -> None:
+        session.info[ROWS] = self.rows_on
         self.limit(session, timeout_s, has_ended)
         for callback in self._on_begin:
             callback(session)
@@ -227,13 +289,46 @@ class Database(ABC):
                 raise Unavailable("The tables are being changed. Try again.") from error
             self._raise(error)
 
-    def _raise(self, error: DBAPIError) -> None:
+    def _wrapped(self, failure: Exception) -> DBAPIError:
+        """Return an error of the driver as SQLAlchemy's, which says of which kind it is."""
+        wrapped = DBAPIError.instance(
+            None, None, failure, self.failures, hide_parameters=True, dialect=self.engine.dialect
+        )
+        if not isinstance(wrapped, DBAPIError):
+            raise wrapped
+        return wrapped
+
+    def _patterns(self, scope: Scope) -> list[str]:
+        return like_patterns(self.scope_patterns(scope)) if scope else []
+
+    def _raise(self, error: DBAPIError) -> NoReturn:
         explained = self.explain(error)
         if explained is None:
             raise error
         if isinstance(explained, DataLoss):
             self._damage = f"The database is damaged: {summary(error)}. {self.remedy}"
         raise explained from error
+
+    failures: type[Exception]
+    """The driver's own errors."""
+    rows_on: Callable[..., Rows]
+    """Makes the rows on a connection of the driver, for a scope and its patterns."""
+
+    @abstractmethod
+    def _read_rows(
+        self, work: Work[Result], timeout_s: float, has_ended: HasEnded | None, scope: Scope
+    ) -> Result:
+        """Run `fast_read`, with the driver's own errors."""
+
+    @abstractmethod
+    def _write_rows(
+        self, work: Work[Result], timeout_s: float, has_ended: HasEnded | None, scope: Scope
+    ) -> Result:
+        """Run `fast_write`, with the driver's own errors."""
+
+    @abstractmethod
+    def in_use(self) -> int:
+        """Return the number of connections that transactions on the driver use."""
 
     @abstractmethod
     def turn(self, timeout_s: float) -> AbstractContextManager[None]:
@@ -263,11 +358,17 @@ _open: WeakSet[Database] = WeakSet()
 
 
 def _connections_in_use() -> int:
-    pools = [database.engine.pool for database in tuple(_open)]
-    return sum(pool.checkedout() for pool in pools if isinstance(pool, QueuePool))
+    databases = tuple(_open)
+    pools = [database.engine.pool for database in databases]
+    lent = sum(pool.checkedout() for pool in pools if isinstance(pool, QueuePool))
+    return lent + sum(database.in_use() for database in databases)
 
 
 db_pool_in_use.set_function(_connections_in_use)
+
+
+def _no_patterns(_scope: Scope) -> Sequence[str]:
+    return ()
 
 
 @contextmanager

@@ -13,14 +13,14 @@ from functools import partial
 from typing import Any, NamedTuple, Self, cast
 
 import psycopg
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Engine, event
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm.exc import StaleDataError
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from modelyard_kit.db.base import LATER
 
-_MAX_DEFERRED = 100
+MAX_DEFERRED = 100
 """Limit of deferred writes, counting each row of a bulk write; beyond it, writes are sent."""
 
 
@@ -32,6 +32,8 @@ class Deferred(NamedTuple):
     is_many: bool = False
     rows: int | None = None
     """Number of rows that it must affect; None for any number."""
+    prepare: bool | None = None
+    """Whether the server keeps its plan; None leaves that to psycopg."""
 
 
 class PipelinedConnection(psycopg.Connection[Any]):
@@ -46,9 +48,14 @@ class PipelinedConnection(psycopg.Connection[Any]):
     deferred: tuple[Deferred, ...] = ()
 
     @contextmanager
-    def sending(self) -> Iterator[None]:
-        """Send the deferred statements together with those executed inside the block."""
-        if not self.deferred:
+    def sending(self, *, always: bool = False) -> Iterator[None]:
+        """Send the deferred statements together with those executed inside the block.
+
+        Args:
+            always: Whether the block has several statements, which are sent together even if none
+                is deferred.
+        """
+        if not (self.deferred or always):
             yield
             return
         deferred, self.deferred = self.deferred, ()
@@ -56,8 +63,11 @@ class PipelinedConnection(psycopg.Connection[Any]):
         with self.pipeline():
             for later in deferred:
                 cursor = psycopg.Cursor(self)
-                execute: Any = cursor.executemany if later.is_many else cursor.execute
-                execute(later.statement, later.parameters)
+                statement: Any = later.statement
+                if later.is_many:
+                    cursor.executemany(statement, later.parameters)
+                else:
+                    cursor.execute(statement, later.parameters, prepare=later.prepare)
                 sent.append((later, cursor))
             yield
         for later, cursor in sent:
@@ -114,13 +124,12 @@ class PipelinedCursor(psycopg.Cursor[Any]):
             super().executemany(query, params_seq, **options)
 
 
-def send_with_next(connection: Connection, statement: str) -> None:
+def send_with_next(connection: psycopg.Connection[Any], statement: str) -> None:
     """Defer a statement; on a connection that is not pipelined, execute it at once."""
-    driver = connection.connection.dbapi_connection
-    if isinstance(driver, PipelinedConnection):
-        driver.deferred += (Deferred(statement),)
+    if isinstance(connection, PipelinedConnection):
+        connection.deferred += (Deferred(statement),)
     else:
-        connection.exec_driver_sql(statement)
+        connection.execute(cast(Any, statement))
 
 
 def defer_writes(engine: Engine) -> None:
@@ -142,7 +151,7 @@ def _send_later(
     if not isinstance(cursor, PipelinedCursor) or not isinstance(compiled, SQLCompiler):
         return False
     count = len(parameters) if is_many else 1
-    is_too_much = len(cursor.pipelined.deferred) + count > _MAX_DEFERRED
+    is_too_much = len(cursor.pipelined.deferred) + count > MAX_DEFERRED
     if is_too_much or compiled.effective_returning or "postgresql_begin" in options:
         return False  # a write in a read transaction fails at once
     changes = context.isupdate or context.isdelete

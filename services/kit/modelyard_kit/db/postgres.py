@@ -13,7 +13,7 @@ import select
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -21,8 +21,18 @@ from sqlalchemy import URL, Connection, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import Session
 
+from modelyard_kit.auth.scope import Scope
 from modelyard_kit.db import locks, pipeline
-from modelyard_kit.db.base import DAMAGED, Conflict, Database, HasEnded
+from modelyard_kit.db.base import (
+    DAMAGED,
+    Conflict,
+    Database,
+    HasEnded,
+    OutcomeUnknown,
+    Result,
+)
+from modelyard_kit.db.postgres_rows import PostgresRows
+from modelyard_kit.db.rows import Ending, Work
 from modelyard_kit.errors import (
     DataLoss,
     DeadlineExceeded,
@@ -88,7 +98,8 @@ _MEANINGS: dict[str, tuple[type[Error], str]] = {
 _COLLIDED = {"40001", "40P01"}  # serialization failure, deadlock
 _DOWN_CLASSES = ("08", "53", "57P")  # connection, resources, operator
 _BEGIN_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
-_READING = {"postgresql_begin": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
+_BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_READING = {"postgresql_begin": _BEGIN_READ}
 
 
 class PostgresDatabase(Database):
@@ -99,16 +110,60 @@ class PostgresDatabase(Database):
         "database or a schema of its own."
     )
 
+    failures = psycopg.Error
+    rows_on = PostgresRows
+
+    def _read_rows(
+        self, work: Work[Result], timeout_s: float, has_ended: HasEnded | None, scope: Scope
+    ) -> Result:
+        with self._transaction(_BEGIN_READ, timeout_s) as connection:
+            result = work(PostgresRows(connection, scope, self._patterns(scope)))
+            connection.commit()
+        return result
+
+    def _write_rows(
+        self, work: Work[Result], timeout_s: float, has_ended: HasEnded | None, scope: Scope
+    ) -> Result:
+        endings: list[Ending] = []
+        is_committed = False
+        try:
+            with self._transaction(_BEGIN_WRITE, timeout_s) as connection:
+                rows = PostgresRows(connection, scope, self._patterns(scope))
+                endings = rows.endings
+                result = work(rows)
+                _commit(connection)
+            is_committed = True
+        finally:
+            for ending in endings:
+                ending(is_committed)
+        self.committed()
+        return result
+
+    @contextmanager
+    def _transaction(self, begin: str, timeout_s: float) -> Iterator[psycopg.Connection[Any]]:
+        """Lend a connection that begins a transaction with its first statement."""
+        lent = self.engine.raw_connection()
+        connection = cast("psycopg.Connection[Any]", lent.dbapi_connection)
+        try:
+            pipeline.send_with_next(connection, begin)
+            _limit(connection, timeout_s)
+            yield connection
+        except BaseException:
+            if connection.closed:
+                lent.invalidate()
+            else:
+                lent.close()  # which rolls back
+            raise
+        lent.close()
+
+    def in_use(self) -> int:
+        return 0  # they are the pool's
+
     def turn(self, timeout_s: float) -> nullcontext[None]:
         return nullcontext()
 
     def limit(self, session: Session, timeout_s: float, has_ended: HasEnded | None) -> None:
-        if timeout_s < STATEMENT_TIMEOUT_S:
-            timeout_ms = max(int(timeout_s * 1000), 1)
-            pipeline.send_with_next(
-                session.connection(),
-                f"SET LOCAL statement_timeout = {timeout_ms}",
-            )
+        _limit(_driver(session.connection()), timeout_s)
 
     def explain(self, error: DBAPIError) -> Error | Conflict | None:
         failure = error.orig
@@ -223,7 +278,26 @@ def _begin(connection: Connection) -> None:
     options = connection.get_execution_options()
     if "isolation_level" not in options:  # else psycopg begins the transaction, if there is one
         begin = str(options.get("postgresql_begin", _BEGIN_WRITE))
-        pipeline.send_with_next(connection, begin)
+        pipeline.send_with_next(_driver(connection), begin)
+
+
+def _limit(connection: psycopg.Connection[Any], timeout_s: float) -> None:
+    if timeout_s < STATEMENT_TIMEOUT_S:
+        timeout_ms = max(int(timeout_s * 1000), 1)
+        pipeline.send_with_next(connection, f"SET LOCAL statement_timeout = {timeout_ms}")
+
+
+def _commit(connection: psycopg.Connection[Any]) -> None:
+    try:
+        connection.commit()
+    except psycopg.Error as failure:
+        if connection.closed:
+            raise OutcomeUnknown from failure
+        raise
+
+
+def _driver(connection: Connection) -> psycopg.Connection[Any]:
+    return cast("psycopg.Connection[Any]", connection.connection.dbapi_connection)
 
 
 def _texts(connection: Connection) -> set[tuple[str, str, str, int | None]]:

@@ -1,7 +1,8 @@
 """SQLite: one file, opened by one process at a time, which a lock file ensures.
 
 WAL, `synchronous=FULL`, one writer at a time. Python's own transaction handling is switched off, so
-that a read is one deferred transaction and a write begins IMMEDIATE.
+that a read is one deferred transaction and a write begins IMMEDIATE. Transactions on the driver
+have connections of their own, one of them for writes (`modelyard_kit.db.group_commit`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from modelyard_kit.db.base import DAMAGED, Database, HasEnded, usable
+from modelyard_kit.auth.scope import Scope
+from modelyard_kit.db.base import DAMAGED, Database, HasEnded, Result, usable
+from modelyard_kit.db.group_commit import Call, GroupCommit, busy
+from modelyard_kit.db.progress import watch
+from modelyard_kit.db.rows import SqliteRows, Work
 from modelyard_kit.errors import (
     DataLoss,
     DeadlineExceeded,
@@ -35,20 +40,19 @@ from modelyard_kit.errors import (
 
 _FAST_DELETE = "PRAGMA secure_delete=FAST"
 """Overwrites what is deleted where that costs no further write; all of it would slow logging."""
+_BUSY_TIMEOUT_S = 20.0
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # NORMAL can lose acknowledged commits in a power failure
     "PRAGMA foreign_keys=ON",
     _FAST_DELETE,
     "PRAGMA case_sensitive_like=ON",  # LIKE is case-sensitive in the filter grammar
-    "PRAGMA busy_timeout=20000",
+    f"PRAGMA busy_timeout={_BUSY_TIMEOUT_S * 1000:.0f}",
 )
 _OVERWRITING = "overwriting"
 """Key of a connection's information: whether its transaction overwrites all that it deletes."""
 _LIMITED = "limited"
 """Key of the information of a session and its connection: whether statements may be ended."""
-_OPCODES_BETWEEN = 100_000
-"""Steps of SQLite's machine between two questions: a few ms. A question waits for Python's lock."""
 _EMPTY_LOG = (
     "PRAGMA busy_timeout=1000",  # writers wait meanwhile
     "PRAGMA wal_checkpoint(TRUNCATE)",
@@ -58,7 +62,8 @@ _MIN_FREE_BYTES = 1 << 20
 """With less free space writes may fail, so the service is reported as not ready."""
 _CHECKED_BYTES = 32 << 20
 """Files up to this size are checked at each start, which takes a fifth of a second at most."""
-_CACHED_STATEMENTS = 48  # of each connection; one that names 1,000 runs takes 150 KB
+_CACHED_STATEMENTS = 48  # of a connection of sessions; one that names 1,000 runs takes 150 KB
+_CACHED_ON_DRIVER = 256  # more than a service has; they take lists as one parameter
 _PRIMARY = 0xFF  # the part of SQLite's error codes that has the kind of error
 _IMMEDIATE = {"sqlite_begin": "BEGIN IMMEDIATE"}
 
@@ -74,13 +79,17 @@ class SqliteDatabase(Database):
     def __init__(self, engine: Engine, lock_file: int) -> None:
         super().__init__(engine, reading={}, writing=_IMMEDIATE)
         self._lock_file: int | None = lock_file
-        self._folder = Path(str(engine.url.database)).parent
+        self._path = Path(str(engine.url.database))
         self._writer = threading.Lock()
+        self._writes = GroupCommit(self._connect, self.turn, self.committed)
+        self._readers: list[sqlite3.Connection] = []
+        """Idle connections for reads on the driver; the last one returned is the next one lent."""
+        self._lent: set[sqlite3.Connection] = set()
 
     @contextmanager
     def turn(self, timeout_s: float) -> Iterator[None]:
         if not self._writer.acquire(timeout=timeout_s):
-            raise Unavailable("The database is busy; nothing was written. Try again.")
+            raise busy()
         try:
             yield
         finally:
@@ -91,16 +100,16 @@ class SqliteDatabase(Database):
         if has_ended is None:
             return
         connection = session.connection()
-        _driver(connection).set_progress_handler(_once(has_ended), _OPCODES_BETWEEN)
+        watch(_driver(connection), has_ended)
         connection.info[_LIMITED] = session.info[_LIMITED] = True
 
     def unlimit(self, session: Session) -> None:
         if session.info.pop(_LIMITED, False):
-            _driver(session.connection()).set_progress_handler(None, 0)
+            watch(_driver(session.connection()), None)
 
     def problem(self) -> str:
         problem = super().problem()
-        free_bytes = shutil.disk_usage(self._folder).free
+        free_bytes = shutil.disk_usage(self._path.parent).free
         if problem or free_bytes >= _MIN_FREE_BYTES:
             return problem
         return "The disk of the database is full: nothing can be written. Free some space."
@@ -121,6 +130,50 @@ class SqliteDatabase(Database):
                     "The file of the database cannot be read or written; nothing was written."
                 )
         return None
+
+    failures = sqlite3.Error
+    rows_on = SqliteRows
+
+    def _read_rows(
+        self, work: Work[Result], timeout_s: float, has_ended: HasEnded | None, scope: Scope
+    ) -> Result:
+        connection = self._readers.pop() if self._readers else self._connect()
+        self._lent.add(connection)
+        try:
+            connection.execute("BEGIN")
+            watch(connection, has_ended)
+            try:
+                return work(SqliteRows(connection, scope, self._patterns(scope)))
+            finally:
+                watch(connection, None)
+                connection.execute("COMMIT")
+        finally:
+            self._lent.discard(connection)
+            if connection.in_transaction:
+                connection.close()
+            else:
+                self._readers.append(connection)
+
+    def _write_rows(
+        self, work: Work[Result], timeout_s: float, has_ended: HasEnded | None, scope: Scope
+    ) -> Result:
+        patterns = self._patterns(scope)
+        call = Call(work, lambda connection: SqliteRows(connection, scope, patterns), has_ended)
+        return self._writes.run(call, timeout_s)
+
+    def in_use(self) -> int:
+        return len(self._lent) + self._writer.locked()
+
+    def _connect(self) -> sqlite3.Connection:
+        """Open a connection for transactions on the driver."""
+        connection = sqlite3.connect(
+            self._path,
+            timeout=_BUSY_TIMEOUT_S,
+            check_same_thread=False,  # one thread at a time uses it
+            cached_statements=_CACHED_ON_DRIVER,
+        )
+        _configure(connection, None)
+        return connection
 
     def overwrite(self, session: Session) -> None:
         connection = session.connection()
@@ -144,6 +197,9 @@ class SqliteDatabase(Database):
     def close(self) -> None:
         """Close every connection and let another process open the database."""
         super().close()
+        self._writes.close()
+        while self._readers:
+            self._readers.pop().close()
         if self._lock_file is not None:
             os.close(self._lock_file)
             self._lock_file = None
@@ -166,7 +222,7 @@ def open_sqlite(url: URL, pool_size: int) -> SqliteDatabase:
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=10,
-        connect_args={"timeout": 20, "cached_statements": _CACHED_STATEMENTS},
+        connect_args={"timeout": _BUSY_TIMEOUT_S, "cached_statements": _CACHED_STATEMENTS},
     )
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
@@ -236,22 +292,8 @@ def _restore(connection: sqlite3.Connection | None, record: ConnectionPoolEntry)
     if record.info.pop(_OVERWRITING, False):
         connection.execute(_FAST_DELETE).close()
     if record.info.pop(_LIMITED, False):
-        connection.set_progress_handler(None, 0)
+        watch(connection, None)
 
 
 def _driver(connection: Connection) -> sqlite3.Connection:
     return cast("sqlite3.Connection", connection.connection.dbapi_connection)
-
-
-def _once(has_ended: HasEnded) -> HasEnded:
-    """Return a function that is true once: the rollback that follows must not be ended too."""
-    answered = False
-
-    def ask() -> bool:
-        nonlocal answered
-        if answered or not has_ended():
-            return False
-        answered = True
-        return True
-
-    return ask

@@ -1,8 +1,4 @@
-"""One call of one RPC: its caller and its transaction.
-
-The interceptors set the context variable `caller` before they run the servicer's method, on the
-same thread. It is read where gRPC's context is not at hand: `reads`, `writes` and `write_step` take
-the deadline and the idempotency key from it, and `restrict_to_callers` the scope of the token.
+"""One call of one RPC and its transaction.
 
 A method of one transaction is decorated with `reads` or `writes`. It is then called as gRPC calls
 it, with the request and gRPC's context, and receives the request and a `Call` with an open session;
@@ -12,6 +8,9 @@ the transaction is committed when the method returns and rolled back when it rai
     def DeleteRun(self, request, call):
         runs.delete_run(call.session, request.run_id)
         return pb.DeleteRunResponse()
+
+`fast_reads` and `fast_writes` are the same on the driver's connection, for the RPCs that users wait
+for: their methods receive a `FastCall`.
 
 A method that calls another service or the store between its transactions is not decorated itself.
 It calls decorated steps: any number with `write_step`, and at most one with `writes`, whose reply
@@ -28,15 +27,13 @@ from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import grpc
-from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from modelyard_kit.auth.grants import Grant
-from modelyard_kit.auth.scope import Restriction, restrict
 from modelyard_kit.clock import Clock
 from modelyard_kit.db.base import Conflict, Database, OutcomeUnknown
+from modelyard_kit.db.rows import Rows, rows_of
 from modelyard_kit.errors import (
     Aborted,
     AlreadyExists,
@@ -49,75 +46,14 @@ from modelyard_kit.errors import (
 )
 from modelyard_kit.observability.metrics import tx_retries
 from modelyard_kit.rpc import idempotency
+from modelyard_kit.rpc.caller import Caller, caller
 
-DEFAULT_DEADLINE_S = 30.0
 _ATTEMPTS = 4  # of a transaction that conflicts with others
 _DECIDED = (Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound)
 """Errors that an operation raises because of the rows it read."""
-SUBCALL_MARGIN_S = 0.1
-"""Taken off the deadline of calls to other services, so that their timeout can be reported."""
 
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Identity and metadata of the call that is being answered.
-
-    Attributes:
-        method: The RPC.
-        actor: Name of the caller that history records.
-        grant: Permissions and scope of the caller.
-        request_id: Id of the request, the same at every service it passes through.
-        idempotency_key: Key that the caller sent; empty for none.
-        authorization: The caller's `authorization` header, forwarded to other services.
-        deadline: Time on the monotonic clock at which the caller gives up, in seconds.
-        traceparent: Trace context to forward to other services; empty for none.
-    """
-
-    method: MethodDescriptor
-    actor: str
-    grant: Grant
-    request_id: str
-    idempotency_key: str
-    authorization: str
-    deadline: float
-    traceparent: str
-
-    def remaining_s(self) -> float:
-        """Return the time until the deadline in seconds, positive.
-
-        Raises:
-            DeadlineExceeded: The deadline has passed.
-        """
-        remaining = self.deadline - time.monotonic()
-        if remaining <= 0:
-            raise DeadlineExceeded("The deadline passed before the work was done.")
-        return remaining
-
-    def key(self, request: Message) -> idempotency.Key | None:
-        """Return the idempotency key of the call; None without one, or if the RPC needs none."""
-        return idempotency.key_of(self.grant.principal, self.idempotency_key, self.method, request)
-
-
-caller: ContextVar[Caller] = ContextVar("caller")
-"""The call that this thread answers; the interceptors set it for each call."""
 _answered: ContextVar[Caller | None] = ContextVar("answered", default=None)
 """The call that entered `writes` last."""
-
-
-def restrict_to_callers(database: Database, restriction: Restriction) -> None:
-    """Restrict each transaction of a call to the scope of the caller's token.
-
-    Args:
-        database: Database of the service.
-        restriction: Returns the loader criteria of the tables that a scope restricts.
-    """
-
-    def begin(session: Session) -> None:
-        current = caller.get(None)
-        if current is not None and current.grant.scope:
-            restrict(session, current.grant.scope, restriction(current.grant.scope))
-
-    database.on_begin(begin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +72,39 @@ class Call:
     request_id: str
     now_ms: int
 
+    @property
+    def rows(self) -> Rows:
+        """The rows of the transaction, on the driver's connection."""
+        return rows_of(self.session)
+
+
+@dataclass(frozen=True, slots=True)
+class FastCall:
+    """The context of an operation in a transaction on the driver's connection.
+
+    Attributes:
+        rows: Rows of the transaction.
+        actor: As in `Call`, as are `request_id` and `now_ms`.
+    """
+
+    rows: Rows
+    actor: str
+    request_id: str
+    now_ms: int
+
+
+class OnRows(Protocol):
+    """A call whose operation works on rows: a `FastCall`, or a `Call` that has a session too."""
+
+    @property
+    def rows(self) -> Rows: ...
+    @property
+    def actor(self) -> str: ...
+    @property
+    def request_id(self) -> str: ...
+    @property
+    def now_ms(self) -> int: ...
+
 
 class Servicer(Protocol):
     """The attributes of a servicer that `reads`, `writes` and `write_step` use."""
@@ -148,6 +117,7 @@ S = TypeVar("S", bound=Servicer)
 Request = TypeVar("Request", bound=Message)
 Reply = TypeVar("Reply", bound=Message)
 Result = TypeVar("Result")
+AnyCall = TypeVar("AnyCall", Call, FastCall)
 P = ParamSpec("P")
 
 
@@ -180,6 +150,32 @@ def reads(
     return handle
 
 
+def fast_reads(
+    method: Callable[Concatenate[S, Request, FastCall, P], Reply],
+) -> Callable[Concatenate[S, Request, grpc.ServicerContext, P], Reply]:
+    """Run the method like `reads`, in a transaction on the driver's connection."""
+
+    def handle(
+        self: S,
+        request: Request,
+        context: grpc.ServicerContext,
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Reply:
+        current = caller.get()
+
+        def replied(rows: Rows) -> Reply:
+            call = FastCall(rows, current.actor, current.request_id, self.clock())
+            return method(self, request, call, *args, **kwargs)
+
+        return self.database.fast_read(
+            replied, current.remaining_s(), _ends(current, context), current.grant.scope
+        )
+
+    return handle
+
+
 def writes(
     method: Callable[Concatenate[S, Request, Call, P], Reply],
 ) -> Callable[Concatenate[S, Request, grpc.ServicerContext, P], Reply]:
@@ -198,7 +194,23 @@ def writes(
         a retry would get the reply of the first step in the second. Use `write_step` for the
         other steps.
     """
+    return _keyed(method, _written)
 
+
+def fast_writes(
+    method: Callable[Concatenate[S, Request, FastCall, P], Reply],
+) -> Callable[Concatenate[S, Request, grpc.ServicerContext, P], Reply]:
+    """Run the method like `writes`, in a transaction on the driver's connection.
+
+    It may run on the thread of another call, with the context variables of its own.
+    """
+    return _keyed(method, _fast_written)
+
+
+def _keyed(
+    method: Callable[Concatenate[S, Request, AnyCall, P], Reply],
+    written: Callable[[S, grpc.ServicerContext, Callable[[AnyCall], Reply]], Reply],
+) -> Callable[Concatenate[S, Request, grpc.ServicerContext, P], Reply]:
     def handle(
         self: S,
         request: Request,
@@ -210,19 +222,20 @@ def writes(
         _enter_once(caller.get())
         key = caller.get().key(request)
 
-        def replied(call: Call) -> Any:
-            stored = None if key is None else idempotency.find(call.session, key)
+        def replied(call: AnyCall) -> Any:
+            if key is None:
+                return method(self, request, call, *args, **kwargs)
+            stored = idempotency.find(call.rows, key)
             if stored is not None:
                 return stored
             reply = method(self, request, call, *args, **kwargs)
-            if key is not None:
-                idempotency.store_reply(call.session, key, reply, call.now_ms)
+            idempotency.store_reply(call.rows, key, reply, call.now_ms)
             return reply
 
         try:
-            return _written(self, context, replied)  # type: ignore[no-any-return]  # of the RPC's reply type
+            return written(self, context, replied)
         except (*_DECIDED, OutcomeUnknown) as failure:
-            return _first_reply(self, request, failure)  # type: ignore[no-any-return]  # as above
+            return _first_reply(self, request, failure)  # type: ignore[no-any-return]  # of the RPC's reply type
 
     return handle
 
@@ -274,12 +287,33 @@ def _written(
         has_ended = _ends(current, context)
         with servicer.database.write(current.remaining_s(), has_ended) as session:
             call = Call(session, current.actor, current.request_id, servicer.clock())
-            result = change(call)
-            if not context.is_active():
-                raise Cancelled("The caller disconnected before the commit; nothing was written.")
-            return result
+            return _still_awaited(context, change(call))
 
     return _retried(attempt)
+
+
+def _fast_written(
+    servicer: Servicer, context: grpc.ServicerContext, change: Callable[[FastCall], Result]
+) -> Result:
+    """Run `change` like `_written`, on the driver's connection."""
+    current = caller.get()
+
+    def work(rows: Rows) -> Result:
+        call = FastCall(rows, current.actor, current.request_id, servicer.clock())
+        return _still_awaited(context, change(call))
+
+    def attempt() -> Result:
+        has_ended = _ends(current, context)
+        limits = (current.remaining_s(), has_ended, current.grant.scope)
+        return servicer.database.fast_write(work, *limits)
+
+    return _retried(attempt)
+
+
+def _still_awaited(context: grpc.ServicerContext, result: Result) -> Result:
+    if not context.is_active():
+        raise Cancelled("The caller disconnected before the commit; nothing was written.")
+    return result
 
 
 def _retried(attempt: Callable[[], Result]) -> Result:
@@ -332,5 +366,4 @@ def stored_reply(servicer: Servicer, request: Message) -> Any:
     key = caller.get().key(request)
     if key is None:
         return None
-    with servicer.database.read() as session:
-        return idempotency.find(session, key)
+    return servicer.database.fast_read(lambda rows: idempotency.find(rows, key))

@@ -18,24 +18,28 @@ from google.protobuf.message_factory import GetMessageClass
 from sqlalchemy import (
     BigInteger,
     Column,
+    Integer,
     LargeBinary,
     MetaData,
     String,
     Table,
+    bindparam,
     delete,
-    insert,
+    literal_column,
     select,
     tuple_,
 )
 from sqlalchemy.orm import Session
 
-from modelyard_kit.db.base import LATER
+from modelyard_kit.db.base import Database
+from modelyard_kit.db.rows import Rows
+from modelyard_kit.db.statements import Statement, inserting
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.observability.metrics import idempotent_replays
 
 KEPT_MS = 25 * 60 * 60 * 1000
 MAX_KEY_LENGTH = 128
-_EXPIRED_PER_CALL = 100
+_EXPIRED_AT_ONCE = 1_000
 _FORGOTTEN_AT_ONCE = 5_000  # databases bind at most some ten thousand values
 
 _columns = MetaData()
@@ -50,6 +54,27 @@ replies = Table(
     Column("created_ms", BigInteger, nullable=False, index=True),
 )
 """The migrations of each service create this table; `replies.to_metadata` adds it to its models."""
+
+_identity = tuple_(replies.c.principal, replies.c.key)
+_STORED = Statement[tuple[str, str, bytes]](
+    select(replies.c.method, replies.c.request_sha256, replies.c.reply).where(
+        replies.c.principal == bindparam("principal"), replies.c.key == bindparam("key")
+    )
+)
+_STORE = Statement[tuple[()]](inserting(replies))
+_FORGET = Statement[tuple[str]](
+    delete(replies)
+    .where(
+        _identity.in_(
+            select(replies.c.principal, replies.c.key)
+            .where(replies.c.created_ms < bindparam("before_ms"))
+            .limit(literal_column(str(_EXPIRED_AT_ONCE), Integer()))
+            # Rows that another replica is deleting are skipped, not waited for.
+            .with_for_update(skip_locked=True)
+        )
+    )
+    .returning(replies.c.key)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,49 +116,49 @@ def key_of(principal: str, key: str, method: MethodDescriptor, request: Message)
     return Key(principal, key, method, digest)
 
 
-def find(session: Session, key: Key) -> Message | None:
+def find(rows: Rows, key: Key) -> Message | None:
     """Return the reply stored under the key, or None.
 
     Raises:
         InvalidArgument: The key was used for another method or another request.
     """
-    row = session.execute(
-        select(replies.c.method, replies.c.request_sha256, replies.c.reply).where(
-            replies.c.principal == key.principal, replies.c.key == key.key
-        )
-    ).one_or_none()
-    if row is None:
+    found = rows.first(_STORED, {"principal": key.principal, "key": key.key})
+    if found is None:
         return None
-    if (row.method, row.request_sha256) != (key.method.full_name, key.request_sha256):
+    method, request_sha256, reply = found
+    if (method, request_sha256) != (key.method.full_name, key.request_sha256):
         raise InvalidArgument(
             f"The idempotency key '{key.key}' was used before with another request; "
             "use a new key for each call.",
             key=key.key,
         )
     idempotent_replays.inc()
-    reply_type = GetMessageClass(key.method.output_type)
-    return reply_type.FromString(row.reply)
+    return GetMessageClass(key.method.output_type).FromString(reply)
 
 
-def store_reply(session: Session, key: Key, reply: Message, now_ms: int) -> None:
-    """Store the reply in the caller's transaction, and delete up to 100 expired ones."""
-    identity = tuple_(replies.c.principal, replies.c.key)
-    expired = select(replies.c.principal, replies.c.key).where(
-        replies.c.created_ms < now_ms - KEPT_MS
+def store_reply(rows: Rows, key: Key, reply: Message, now_ms: int) -> None:
+    """Store the reply in the caller's transaction."""
+    rows.execute(
+        _STORE,
+        {
+            "principal": key.principal,
+            "key": key.key,
+            "method": key.method.full_name,
+            "request_sha256": key.request_sha256,
+            "reply": reply.SerializeToString(),
+            "created_ms": now_ms,
+        },
     )
-    # Rows that another transaction is deleting are skipped, not waited for.
-    batch = expired.limit(_EXPIRED_PER_CALL).with_for_update(skip_locked=True)
-    session.execute(delete(replies).where(identity.in_(batch)), execution_options=LATER)
-    session.execute(
-        insert(replies).values(
-            principal=key.principal,
-            key=key.key,
-            method=key.method.full_name,
-            request_sha256=key.request_sha256,
-            reply=reply.SerializeToString(),
-            created_ms=now_ms,
-        )
-    )
+
+
+def forget_expired(database: Database, now_ms: int) -> None:
+    """Delete the replies that have expired, in transactions of their own."""
+
+    def forget_some(rows: Rows) -> bool:
+        return len(rows.execute(_FORGET, {"before_ms": now_ms - KEPT_MS})) == _EXPIRED_AT_ONCE
+
+    while database.fast_write(forget_some):
+        pass
 
 
 def forget_replies(session: Session, words: Iterable[str]) -> None:

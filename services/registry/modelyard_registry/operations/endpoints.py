@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from modelyard_kit.auth.scope import check_any_experiment, check_new_model
+from modelyard_kit.auth.scope import check_any_experiment, check_model, scope_of
 from modelyard_kit.errors import AlreadyExists, NotFound
 from modelyard_kit.rpc.calls import Call
 from modelyard_registry.models import Endpoint, EndpointEvent, EndpointModel, EndpointName
@@ -198,9 +198,9 @@ def _refer(session: Session, endpoint_id: str, spec: Document) -> None:
     """Store which models an endpoint refers to; refuse models outside the caller's scope."""
     for model in models_of(spec):
         if model:
-            check_new_model(session, model)
+            check_model(scope_of(session), model)
         else:
-            check_any_experiment(session)
+            check_any_experiment(scope_of(session))
         session.merge(EndpointModel(name=endpoint_id, model=model))
     session.flush()
 
@@ -213,14 +213,19 @@ def _record(
     after: Document,
     comment: str,
 ) -> None:
-    event = EndpointEvent(
-        name=head.name,
+    event = chains.linked(
+        call,
+        head.name,
+        head.revision,
+        head.head_hash,
         action=action,
-        before=canonical(difference(after, before)),
-        after=canonical(difference(before, after)),
+        before=difference(after, before),
+        after=difference(before, after),
         comment=comment,
     )
-    chains.append(call.session, call, head, event)
+    call.session.add(EndpointEvent(**event))
+    head.revision, head.head_hash = event["revision"], event["hash"]
+    call.session.flush()
 
 
 def _taken(endpoint_id: str) -> AlreadyExists:

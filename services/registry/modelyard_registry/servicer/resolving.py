@@ -12,7 +12,7 @@ from modelyard_kit.clock import Clock
 from modelyard_kit.db.base import Database
 from modelyard_kit.errors import DataLoss, Error
 from modelyard_kit.references.uris import VersionSource, parse_model_uri
-from modelyard_kit.rpc.calls import Call, reads
+from modelyard_kit.rpc.calls import FastCall, fast_reads
 from modelyard_kit.rpc.channel import ask
 from modelyard_registry import wire
 from modelyard_registry.clients import seal_manifest
@@ -68,17 +68,17 @@ class Resolving:
                 ask("tracking", self.tracking.InspectObjects, request, token=self.token)
             raise
 
-    @reads
+    @fast_reads
     def _version(
-        self, request: pb.ResolveModelRequest, call: Call, source: VersionSource
+        self, request: pb.ResolveModelRequest, call: FastCall, source: VersionSource
     ) -> pb.ResolveModelResponse:
         as_of_ms = milliseconds(request.as_of, "as_of") if request.HasField("as_of") else None
-        found, revision = resolving.resolve_version(call.session, source, as_of_ms)
+        found = resolving.resolve_version(call.rows, source, as_of_ms)
         return pb.ResolveModelResponse(
             model_version=wire.model_version(found),
             digest=found.digest,
             run_id=found.run_id,
             model_id=found.model_id,
             experiment_id=found.experiment_id,
-            revision=revision,
+            revision=found.model_revision,
         )

@@ -6,11 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, false, func, not_, or_, select
-from sqlalchemy.orm import Session, joinedload, selectinload, with_loader_criteria
-from sqlalchemy.sql.base import ExecutableOption
+from sqlalchemy import ColumnElement, Select, and_, exists, func, not_, select
+from sqlalchemy.orm import Session, joinedload, selectinload
 
-from modelyard_kit.auth.scope import Scope, matches
 from modelyard_kit.db import paging
 from modelyard_kit.db.paging import SortKey
 from modelyard_kit.errors import InvalidArgument
@@ -29,13 +27,7 @@ from modelyard_kit.filters import (
 from modelyard_kit.references.names import is_number, version_number
 from modelyard_kit.references.stages import Stage
 from modelyard_registry.models import (
-    Endpoint,
-    EndpointEvent,
-    EndpointModel,
-    EndpointName,
-    Event,
     ModelAlias,
-    ModelName,
     ModelVersion,
     ModelVersionTag,
     RegisteredModel,
@@ -63,51 +55,6 @@ class Search:
     order_by: Sequence[str]
     page_size: int
     page_token: str
-
-
-def restriction(scope: Scope) -> Sequence[ExecutableOption]:
-    """Return loader options that hide models and endpoints outside the scope of a token."""
-    return [*_hiding_models(scope), *_hiding_endpoints(scope)]
-
-
-def _hiding_models(scope: Scope) -> Sequence[ExecutableOption]:
-    if not scope.models:
-        return ()
-    return [
-        with_loader_criteria(
-            table, matches(table.name.expression, scope.models), include_aliases=True
-        )
-        for table in (
-            ModelName,
-            RegisteredModel,
-            RegisteredModelTag,
-            ModelVersion,
-            ModelVersionTag,
-            ModelAlias,
-            Event,
-        )
-    ]
-
-
-def _hiding_endpoints(scope: Scope) -> Sequence[ExecutableOption]:
-    """Hide endpoints that refer, or ever referred, to a model outside the scope.
-
-    The whole history of such an endpoint would reveal the model, and a part of it would not verify.
-    """
-    referred = EndpointModel.__table__
-    # Only tracking knows the experiment of a run or a logged model, so these count as outside.
-    outside = referred.c.model == "" if scope.experiments else false()
-    if scope.models:
-        other = and_(referred.c.model != "", not_(matches(referred.c.model, scope.models)))
-        outside = or_(outside, other)
-    return [
-        with_loader_criteria(
-            table,
-            ~exists().where(referred.c.name == table.name.expression, outside),
-            include_aliases=True,
-        )
-        for table in (EndpointName, Endpoint, EndpointEvent)
-    ]
 
 
 def search_models(session: Session, search: Search) -> tuple[Sequence[RegisteredModel], str]:

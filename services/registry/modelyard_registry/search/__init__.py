@@ -1,0 +1,1 @@
+"""Searches: filters and orders as SQL, and the restriction to a scope."""

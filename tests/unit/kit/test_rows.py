@@ -1,0 +1,146 @@
+"""Transactions on the driver's connection, and the statements that they run, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    delete,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+from tests.support.databases.dialects import Dialect, empty_url
+
+from modelyard_kit.auth.scope import EVERYTHING, Scope
+from modelyard_kit.db.base import Conflict, Database
+from modelyard_kit.db.open import open_database
+from modelyard_kit.db.rows import Rows, rows_of
+from modelyard_kit.db.statements import Statement, among, inserting, listed, matches
+from modelyard_kit.errors import NotFound
+
+TABLES = MetaData()
+NOTES = Table(
+    "note", TABLES, Column("name", String(20), primary_key=True), Column("size", BigInteger)
+)
+RESTRICTIONS = {NOTES: lambda notes: matches(notes.c.name)}
+ADD = Statement[tuple[()]](inserting(NOTES))
+SIZES = Statement[tuple[int]](
+    select(NOTES.c.size).where(among(NOTES.c.name, listed("names"))).order_by(NOTES.c.name),
+    restrictions=RESTRICTIONS,
+)
+ALL = Statement[tuple[str, int]](select(NOTES).order_by(NOTES.c.name), restrictions=RESTRICTIONS)
+GROW = Statement[tuple[()]](
+    update(NOTES).where(NOTES.c.name == bindparam("of")).values(size=NOTES.c.size + 1),
+    restrictions=RESTRICTIONS,
+    later=True,
+)
+REMOVE = Statement[tuple[str]](
+    delete(NOTES).where(NOTES.c.size > bindparam("above")).returning(NOTES.c.name),
+    restrictions=RESTRICTIONS,
+)
+
+
+@pytest.fixture
+def database(tmp_path_factory: pytest.TempPathFactory, dialect: Dialect) -> Iterator[Database]:
+    database = open_database(empty_url(dialect, tmp_path_factory.mktemp("rows")))
+    database.scope_patterns = lambda scope: scope.models
+    with database.write() as session:
+        TABLES.create_all(session.connection())
+    database.fast_write(lambda rows: add(rows, a1=1, a2=2, b1=3))
+    yield database
+    database.close()
+
+
+def add(rows: Rows, **sizes: int) -> None:
+    rows.execute_many(ADD, [{"name": name, "size": size} for name, size in sizes.items()])
+
+
+def stored(database: Database, scope: Scope = EVERYTHING) -> dict[str, int]:
+    return dict(database.fast_read(lambda rows: rows.execute(ALL), scope=scope))
+
+
+def test_a_list_is_one_parameter(database: Database) -> None:
+    def sizes(*names: str) -> list[tuple[int]]:
+        return database.fast_read(lambda rows: rows.execute(SIZES, {"names": names}))
+
+    assert sizes("b1", "a2", "c") == [(2,), (3,)]
+    assert sizes() == []
+
+
+def test_the_only_statement_of_a_read_leaves_its_connection_for_the_next(
+    database: Database,
+) -> None:
+    scope = Scope(models=("b*",))
+    for _ in range(2):
+        assert database.fast_read(lambda rows: rows.only(ALL), scope=scope) == [("b1", 3)]
+    assert database.fast_read(lambda rows: rows.only(ALL), timeout_s=1.0)[0] == ("a1", 1)
+    database.fast_write(lambda rows: add(rows, c1=4))
+    assert len(database.fast_read(lambda rows: rows.only(ALL))) == 4
+
+
+def test_a_write_that_raises_leaves_nothing(database: Database) -> None:
+    def refused(rows: Rows) -> None:
+        add(rows, c1=4)
+        raise NotFound("refused")
+
+    with pytest.raises(NotFound):
+        database.fast_write(refused)
+    assert stored(database) == {"a1": 1, "a2": 2, "b1": 3}
+
+
+def test_a_violated_constraint_is_an_error_of_its_kind(database: Database) -> None:
+    kind = IntegrityError if database.engine.dialect.name == "sqlite" else Conflict
+    with pytest.raises(kind):
+        database.fast_write(lambda rows: add(rows, a1=5))
+    database.fast_write(lambda rows: add(rows, c1=4))
+    assert stored(database)["c1"] == 4
+
+
+def test_reads_updates_and_deletions_are_restricted_to_a_scope(database: Database) -> None:
+    scope = Scope(models=("a*",))
+    assert stored(database, scope) == {"a1": 1, "a2": 2}
+
+    def change(rows: Rows) -> list[tuple[str]]:
+        for name in ("a1", "b1"):
+            rows.execute(GROW, {"of": name})
+        return rows.execute(REMOVE, {"above": 1})
+
+    removed = database.fast_write(change, scope=scope)
+    assert sorted(removed) == [("a1",), ("a2",)]
+    assert stored(database) == {"b1": 3}
+
+
+def test_endings_are_called_with_the_outcome(database: Database) -> None:
+    outcomes: list[bool] = []
+
+    def work(rows: Rows, error: Exception | None) -> None:
+        rows.on_end(outcomes.append)
+        if error is not None:
+            raise error
+
+    database.fast_write(lambda rows: work(rows, None))
+    with pytest.raises(NotFound):
+        database.fast_write(lambda rows: work(rows, NotFound("refused")))
+    assert outcomes == [True, False]
+
+
+def test_the_rows_of_a_session_are_those_of_its_transaction(database: Database) -> None:
+    def others() -> Any:
+        return stored(database).get("c1")
+
+    with database.write() as session:
+        session.execute(NOTES.insert().values(name="c1", size=4))
+        rows = rows_of(session)
+        rows.execute(GROW, {"of": "c1"})
+        assert dict(rows.execute(ALL))["c1"] == 5
+        assert others() is None
+    assert others() == 5
