@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
 from tests.support.databases.dialects import BEFORE_SQL, Dialect
+from tests.support.databases.sent import statements_sent
 from tests.support.platforms.registry_service import Registry, refused, running_registry
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
@@ -150,21 +150,15 @@ def test_rename_moves_everything_to_the_new_name(registry: Registry) -> None:
 def test_rename_and_deletion_send_as_many_statements_for_many_versions_as_for_few(
     registry: Registry,
 ) -> None:
-    sent: list[str] = []
-    event.listen(
-        registry.database.engine,
-        "before_cursor_execute",
-        lambda _connection, _cursor, statement, *_: sent.append(statement),
-    )
     counts = []
     for versions in (2, 12):
         registry.create_model()
         for _ in range(versions):
             tags = [pb.ModelVersionTag(key=key, value="1") for key in "ab"]
             registry.set_alias("newest", registry.create_version(tags=tags).version)
-        sent.clear()
-        rename(registry, "iris", f"flowers {versions}")
-        delete(registry, f"flowers {versions}")
+        with statements_sent(registry.database) as sent:
+            rename(registry, "iris", f"flowers {versions}")
+            delete(registry, f"flowers {versions}")
         counts.append(len(sent))
     assert counts[0] == counts[1]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.event import listen
 from tests.support.databases.dialects import BEFORE_SQL, Dialect
+from tests.support.databases.sent import statements_sent
 from tests.support.platforms.registry_service import Registry, refused, running_registry
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
@@ -275,13 +275,8 @@ def test_a_rollback_reads_a_page_of_a_long_history(registry: Registry) -> None:
     for value in range(5):
         tag = pb.SetRegisteredModelTagRequest(name="iris", key="k", value=str(value))
         registry.call("SetRegisteredModelTag", tag)
-    statements: list[str] = []
-    listen(
-        registry.database.engine,
-        "before_cursor_execute",
-        lambda _connection, _cursor, statement, *_: statements.append(statement),
-    )
-    registry.roll_back()
+    with statements_sent(registry.database) as statements:
+        registry.roll_back()
     reads = [each for each in statements if each.startswith("SELECT event") and "LIMIT" in each]
     assert len(reads) == 2  # of the model's name, and of its moves
 

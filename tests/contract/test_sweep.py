@@ -11,6 +11,7 @@ from tests.support.platforms.tracking_service import file_message, refused
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard_kit.artifacts import Digest
+from modelyard_kit.db.rows import rows_of
 from modelyard_kit.errors import Unavailable
 from modelyard_kit.references.uris import VersionSource
 from modelyard_registry.models import ModelVersion
@@ -325,7 +326,7 @@ def test_a_copy_keeps_its_original_from_being_deleted(platform: Platform, dialec
     gone = delete(ModelVersion).where(ModelVersion.version == 1)
     database = platform.registry_database
     with database.write() as copying:
-        _, pinned = pinned_source(copying, copy, VersionSource("iris", 1))
+        _, pinned = pinned_source(rows_of(copying), copy, VersionSource("iris", 1))
         with pytest.raises(Unavailable), database.write() as deleting:
             deleting.execute(text("SET LOCAL lock_timeout = 100"))
             deleting.execute(gone)

@@ -7,18 +7,19 @@ held open for some milliseconds, so that a short check can meet it.
 from __future__ import annotations
 
 import re
-import threading
+import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Engine, event, func, insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Engine, event
 from tests.faults.deployment import Dialect
 
-from modelyard_kit.db.rows import Rows
+from modelyard_kit.db.rows import NO_VALUES, Rows
+from modelyard_kit.db.statements import Values
 
 _WINDOW_S = 0.1
 _ACKNOWLEDGED_EARLY_BY_S = 0.1
@@ -41,20 +42,40 @@ class Mutant:
     caught_by: str
 
 
+_ROW_LOCK = re.compile(r" FOR (NO KEY |KEY )?(UPDATE|SHARE)\b( OF [\w, ]+)?")
+
+
 def _no_row_locks() -> None:
     """SELECT … FOR UPDATE reads without a lock."""
+    from modelyard_kit.db.statements import Form, Statement
 
     @event.listens_for(Engine, "before_cursor_execute", retval=True)
     def unlock(*arguments: Any) -> tuple[str, Any]:
         statement, parameters = arguments[2:4]
-        unlocked = re.sub(r" FOR (NO KEY |KEY )?(UPDATE|SHARE)\b( OF [\w, ]+)?", "", statement)
-        return unlocked, parameters
+        return _ROW_LOCK.sub("", statement), parameters
+
+    form = Statement.form
+
+    def unlocked(self: Statement[Any], dialect: str, *, restricted: bool) -> Form:
+        found = form(self, dialect, restricted=restricted)
+        return found._replace(text=_ROW_LOCK.sub("", found.text))
+
+    Statement.form = unlocked  # type: ignore[method-assign]
 
 
 def _no_writers_turn() -> None:
     """SQLite's writers all begin at once, and become writers when they first write."""
     from modelyard_kit.db import sqlite
+    from modelyard_kit.db.group_commit import Call, GroupCommit
 
+    def run(self: GroupCommit, call: Call[Any], timeout_s: float) -> Any:  # noqa: ARG001 - as there
+        with closing(self._connect()) as connection:
+            connection.execute("BEGIN")
+            call.run(connection)
+            connection.execute("COMMIT")
+        return call.outcome()
+
+    GroupCommit.run = run  # type: ignore[method-assign]
     sqlite.SqliteDatabase.turn = lambda *_: nullcontext()  # type: ignore[assignment,method-assign]
     sqlite._IMMEDIATE["sqlite_begin"] = "BEGIN DEFERRED"  # noqa: SLF001 - a seam
 
@@ -84,108 +105,100 @@ def _no_unique_holder() -> None:
 
 
 def _acknowledged_before_commit() -> None:
-    """The caller gets the reply before the commit."""
-    from modelyard_kit.db.base import Database, HasEnded
+    """A call that another one takes along gets its reply before their commit."""
+    from modelyard_kit.db.group_commit import Call, GroupCommit
 
-    @contextmanager
-    def write(
-        self: Database, timeout_s: float = 30.0, has_ended: HasEnded | None = None
-    ) -> Iterator[Session]:
-        with ExitStack() as undo:
-            undo.enter_context(self.turn(timeout_s))
-            session = undo.enter_context(self._writing())
-            self._begin(session, timeout_s, has_ended)
-            yield session
-            session.flush()
-            later = undo.pop_all()
+    run, following = Call.run, GroupCommit._next  # noqa: SLF001 - a seam
 
-        def commit() -> None:
+    def run_and_answer(self: Call[Any], connection: sqlite3.Connection) -> None:
+        run(self, connection)
+        self.end()
+
+    def end(self: Call[Any]) -> None:
+        if self.awake.locked():
+            self.awake.release()
+
+    def following_or_pause(self: GroupCommit) -> Call[Any] | None:
+        found = following(self)
+        if found is None:
             time.sleep(_ACKNOWLEDGED_EARLY_BY_S)
-            with later:
-                session.commit()
-            for callback in self._on_commit:
-                callback()
+            found = following(self)
+        return found
 
-        threading.Thread(target=commit).start()
+    Call.run = run_and_answer  # type: ignore[method-assign]
+    Call.end = end  # type: ignore[method-assign]
+    GroupCommit._next = following_or_pause  # type: ignore[method-assign]  # noqa: SLF001 - a seam
 
-    Database.write = write  # type: ignore[method-assign]
+
+def _neighbours_undone_with_a_failed_call() -> None:
+    """A call that fails takes back what the other calls of its commit have written."""
+
+    class Undoing(sqlite3.Connection):
+        def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
+            if sql.startswith("ROLLBACK TO"):
+                super().execute("ROLLBACK")
+                super().execute("BEGIN IMMEDIATE")
+                sql = "SAVEPOINT one"
+            return super().execute(sql, *arguments)
+
+    sqlite3.connect = partial(sqlite3.connect, factory=Undoing)  # type: ignore[assignment]
 
 
 def _event_in_a_second_transaction() -> None:
     """The change is committed, then its event is written."""
-    from modelyard_registry.models import Event
-    from modelyard_registry.operations.changes import Change
+    from modelyard_kit.db.statements import Statement
+    from modelyard_registry.statements.events import APPEND
 
-    record = Change.record
+    execute = Rows.execute
 
-    class WithoutEvents:
-        def __init__(self, session: Session) -> None:
-            self._session = session
+    def execute_later(self: Rows, statement: Statement[Any], values: Values = NO_VALUES) -> Any:
+        if statement is not APPEND:
+            return execute(self, statement, values)
+        _after_commit(self, lambda rows: execute(rows, statement, values))
+        return []
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._session, name)
-
-        def add(self, row: Any) -> None:
-            columns = Event.__table__.columns.keys()
-            values = {name: getattr(row, name) for name in columns}
-            _after_commit(self._session, insert(Event).values(values))
-
-    def record_later(self: Any, *arguments: Any, **named: Any) -> None:
-        session = self._session
-        self._session = WithoutEvents(session)
-        try:
-            record(self, *arguments, **named)
-        finally:
-            self._session = session
-
-    Change.record = record_later  # type: ignore[method-assign]
+    Rows.execute = execute_later  # type: ignore[method-assign]
 
 
 def _idempotency_in_a_second_transaction() -> None:
     """The change is committed, then the reply is stored under its key."""
     from modelyard_kit.rpc import idempotency
 
-    def keep_later(session: Session, key: Any, reply: Any, now_ms: int) -> None:
-        values = {
-            "principal": key.principal,
-            "key": key.key,
-            "method": key.method.full_name,
-            "request_sha256": key.request_sha256,
-            "reply": reply.SerializeToString(),
-            "created_ms": now_ms,
-        }
-        _after_commit(session, insert(idempotency.replies).values(values))
+    store = idempotency.store_reply
+
+    def keep_later(rows: Rows, key: Any, reply: Any, now_ms: int) -> None:
+        _after_commit(rows, lambda later: store(later, key, reply, now_ms))
 
     idempotency.store_reply = keep_later
 
 
-def _after_commit(session: Session, statement: Any) -> None:
-    """Run a statement in a second transaction, some time after the first."""
-    engine = session.get_bind().engine
+def _after_commit(rows: Rows, work: Callable[[Rows], object]) -> None:
+    """Do some work in a second transaction, some time after the first."""
+    from modelyard_kit.db import base
 
-    def write(_session: Session) -> None:
+    def write(is_committed: bool) -> None:  # noqa: FBT001 - as an ending takes it
         time.sleep(_WINDOW_S)
-        with engine.begin() as connection:
-            connection.execute(statement)
+        if is_committed:
+            (database,) = base._open  # noqa: SLF001 - the service has one
+            database.fast_write(work)
 
-    event.listen(session, "after_commit", write, once=True)
+    rows.on_end(write)
 
 
 def _numbers_from_the_greatest_there_is() -> None:
     """The next number is one more than the greatest that still exists."""
-    from modelyard_registry.models import ModelName, ModelVersion
-    from modelyard_registry.operations import model_versions
+    from modelyard_registry.operations.changes import Change
+    from modelyard_registry.statements.model_versions import NUMBERS
 
-    create = model_versions.create_version
+    begin = Change.begin.__func__  # type: ignore[attr-defined]  # of a class method
 
-    def create_version(call: Any, name: str, *arguments: Any) -> Any:
-        greatest = select(func.max(ModelVersion.version)).where(ModelVersion.name == name)
-        names = call.session.get(ModelName, name, with_for_update=True)
-        if names is not None:
-            names.next_version = (call.session.scalar(greatest) or 0) + 1
-        return create(call, name, *arguments)
+    def begin_at_the_greatest(kind: Any, call: Any, name: str) -> Any:
+        change, model = begin(kind, call, name)
+        numbers = [number for (number,) in call.rows.execute(NUMBERS, {"name": name})]
+        change.names = change.names._replace(next_version=max(numbers, default=0) + 1)
+        return change, model
 
-    model_versions.create_version = create_version  # type: ignore[assignment]
+    Change.begin = classmethod(begin_at_the_greatest)  # type: ignore[assignment,method-assign]
 
 
 def _watch_that_skips() -> None:
@@ -235,6 +248,9 @@ MUTANTS = {
     "unique index dropped": Mutant(_no_unique_holder, "registry", "postgresql", "constraints"),
     "acknowledged before commit": Mutant(
         _acknowledged_before_commit, "registry", "sqlite", "kills"
+    ),
+    "neighbours undone": Mutant(
+        _neighbours_undone_with_a_failed_call, "registry", "sqlite", "edits"
     ),
     "event in a second transaction": Mutant(
         _event_in_a_second_transaction, "registry", "postgresql", "kills"

@@ -124,8 +124,8 @@ class Histories(RuleBasedStateMachine):
             name, "bob", description, None, None, 5, 6, list(tags.items()), next_version
         )
         made = self.do(lambda call: importing.import_model(call, origin, original))
-        if made is not None and made[0].name not in self.names:
-            self.names.append(made[0].name)
+        if made is not None and made[0] not in self.names:
+            self.names.append(made[0])
 
     @rule(
         name=names,

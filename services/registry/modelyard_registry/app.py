@@ -17,7 +17,8 @@ from modelyard_kit.db.base import Database
 from modelyard_kit.db.identity import Identity
 from modelyard_kit.db.migrations import Migrations, require_head
 from modelyard_kit.db.notify import Notifier
-from modelyard_kit.rpc.calls import restrict_to_callers
+from modelyard_kit.rpc.caller import restrict_to_callers
+from modelyard_kit.rpc.expiry import expire_replies
 from modelyard_kit.rpc.server import RpcServer
 from modelyard_registry.search.restriction import RESTRICTION
 from modelyard_registry.servicer import RegistryServicer
@@ -55,6 +56,7 @@ def mount(
     require_head(database, MIGRATIONS)
     database.require(Identity("registry", database, store).check, repeatedly=True)
     restrict_to_callers(database, RESTRICTION)
+    expire_replies(server, database, clock)
     notifier = Notifier()
     database.on_commit(notifier.notify)
     seals, stops = ArtifactsServiceStub(tracking), server.stopping.is_set

@@ -26,12 +26,14 @@ from modelyard_registry.models import (
 )
 from modelyard_registry.operations.deletions import Released
 from modelyard_registry.rules.history import Document
+from modelyard_registry.statements.model_versions import Version
+from modelyard_registry.statements.registered_models import ShownModel
 
 DOWNLOAD_EXPIRES_S = 15 * 60
 
 
 def registered_model(
-    row: RegisteredModel, latest_versions: Sequence[ModelVersion] = ()
+    row: ShownModel | RegisteredModel, latest_versions: Sequence[Version] = ()
 ) -> pb.RegisteredModel:
     return pb.RegisteredModel(
         name=row.name,
@@ -47,12 +49,12 @@ def registered_model(
         ],
         deployment_job_id=row.deployment_job_id,
         etag=row.etag,
-        revision=row.names.revision,
+        revision=row.revision,
         deletion_protection=row.deletion_protection,
     )
 
 
-def model_version(row: ModelVersion) -> pb.ModelVersion:
+def model_version(row: Version | ModelVersion) -> pb.ModelVersion:
     message = pb.ModelVersion(
         name=row.name,
         version=str(row.version),
@@ -158,15 +160,17 @@ def _plain(field: FieldDescriptor, value: Any) -> Any:
     return value
 
 
-def object_downloads(store: ArtifactStore, manifest: Manifest) -> Iterator[pb.ObjectDownload]:
-    """Yield a presigned GET URL for each distinct object of a manifest."""
+def object_downloads(
+    store: ArtifactStore, manifest: Manifest, expires_s: int
+) -> Iterator[pb.ObjectDownload]:
+    """Yield a GET URL for each distinct object of a manifest, presigned for `expires_s` seconds."""
     objects: dict[Digest, int] = {}
     for file in manifest.files:
         whole = () if file.parts else ((file.digest, file.size_bytes),)
         objects.update(whole)
         objects.update((part.digest, part.size_bytes) for part in file.parts)
     for digest, size_bytes in objects.items():
-        url = store.presign_get(digest, DOWNLOAD_EXPIRES_S)
+        url = store.presign_get(digest, expires_s)
         yield pb.ObjectDownload(digest=digest, size_bytes=size_bytes, url=url)
 
 

@@ -14,7 +14,8 @@ from modelyard_kit.clock import Clock, now_ms
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.identity import Identity
 from modelyard_kit.db.migrations import Migrations, require_head
-from modelyard_kit.rpc.calls import restrict_to_callers
+from modelyard_kit.rpc.caller import restrict_to_callers
+from modelyard_kit.rpc.expiry import expire_replies
 from modelyard_kit.rpc.server import RpcServer
 from modelyard_tracking.clients import Registry
 from modelyard_tracking.models import Base
@@ -59,6 +60,7 @@ def mount(
     identity = Identity("tracking", database, store, Base.metadata.tables["stored_object"])
     database.require(identity.check, repeatedly=True)
     restrict_to_callers(database, RESTRICTION)
+    expire_replies(server, database, clock)
     if not store.trusted:
         logger.warning("The store verifies no digests: uploads are hashed again when committed.")
     server.add(

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import TypeAlias
 
 import grpc
 import pytest
 from sqlalchemy import make_url, text
 from tests.faults.proxy import Cut, Direction, Proxy
 from tests.support.databases import postgres
-from tests.support.platforms.notebook import SERVICE, Notebook, Stub, create, failure, notes
+from tests.support.platforms.notebook import (
+    SERVICE,
+    Notebook,
+    SessionNotebook,
+    Stub,
+    create,
+    failure,
+    notes,
+)
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.api.registry.v1 import registry_service_pb2_grpc
+from modelyard_kit.clock import now_ms
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.open import open_database
 from modelyard_kit.rpc import idempotency
@@ -38,10 +48,20 @@ def proxy() -> Iterator[Proxy]:
         yield proxy
 
 
+Form: TypeAlias = type[Notebook]
+
+
+@pytest.fixture(params=[Notebook, SessionNotebook])
+def form(request: pytest.FixtureRequest) -> Form:
+    """The form of transactions of the service."""
+    found: Form = request.param
+    return found
+
+
 @contextmanager
-def serving(database: Database) -> Iterator[Stub]:
+def serving(database: Database, form: Form) -> Iterator[Stub]:
     server = RpcServer()
-    server.add(SERVICE, Notebook(database))
+    server.add(SERVICE, form(database))
     (port,) = server.start("127.0.0.1:0")
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield registry_service_pb2_grpc.RegistryServiceStub(channel)
@@ -49,11 +69,11 @@ def serving(database: Database) -> Iterator[Stub]:
 
 
 @pytest.fixture
-def stub(database: Database, proxy: Proxy) -> Iterator[Stub]:
+def stub(database: Database, proxy: Proxy, form: Form) -> Iterator[Stub]:
     """A service that is connected to the database through the proxy."""
     with (
         closing(open_database(database.engine.url.set(port=proxy.port), pool_size=1)) as far,
-        serving(far) as stub,
+        serving(far, form) as stub,
     ):
         create(stub, "first")  # a new connection commits its settings
         yield stub
@@ -97,14 +117,12 @@ def test_when_nothing_can_be_found_by_the_key_either_nothing_is_claimed(
     assert notes(database) == 2
 
 
-def test_a_statement_ends_at_the_deadline_of_its_caller(
-    database: Database,
-) -> None:
+def test_a_statement_ends_at_the_deadline_of_its_caller(database: Database, form: Form) -> None:
     waiting = text(
         "SELECT count(*) FROM pg_stat_activity "
         "WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
-    with serving(database) as stub, database.engine.connect() as connection:
+    with serving(database, form) as stub, database.engine.connect() as connection:
         connection.execute(text("LOCK TABLE note"))
         call = stub.CreateRegisteredModel.future(
             pb.CreateRegisteredModelRequest(name="a"), timeout=0.5
@@ -118,8 +136,8 @@ def test_a_statement_ends_at_the_deadline_of_its_caller(
         assert notes(database) == 0
 
 
-def test_replies_that_another_call_deletes_are_not_waited_for(database: Database) -> None:
-    with serving(database) as stub:
+def test_replies_that_another_replica_deletes_are_not_waited_for(database: Database) -> None:
+    with serving(database, Notebook) as stub:
         create(stub, "a", key="old")
         create(stub, "b", key="older")
         with database.engine.begin() as connection:
@@ -127,5 +145,6 @@ def test_replies_that_another_call_deletes_are_not_waited_for(database: Database
         with database.engine.begin() as connection:
             connection.execute(text("SELECT * FROM idempotent_reply WHERE key = 'old' FOR UPDATE"))
             create(stub, "c", key="new")
+            idempotency.forget_expired(database, now_ms())
     with database.read() as session:
         assert set(session.scalars(text("SELECT key FROM idempotent_reply"))) == {"old", "new"}

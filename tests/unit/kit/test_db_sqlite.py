@@ -3,14 +3,17 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, text
+from sqlalchemy import text
 from tests.support.databases.one_table import database_of_one_table, insert, rows
 
 from modelyard_kit.db import progress
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.open import open_database
+from modelyard_kit.db.rows import Rows
+from modelyard_kit.db.statements import Statement
 from modelyard_kit.errors import (
     DataLoss,
     DeadlineExceeded,
@@ -26,16 +29,32 @@ def database(tmp_path: Path) -> Iterator[Database]:
         yield database
 
 
+@pytest.fixture(params=["session", "driver"])
+def write(request: pytest.FixtureRequest, database: Database) -> Callable[..., None]:
+    """Run statements in one write transaction, of either form."""
+
+    def on_session(*statements: str, **limits: Any) -> None:
+        with database.write(**limits) as session:
+            for statement in statements:
+                session.execute(text(statement))
+
+    def on_driver(*statements: str, **limits: Any) -> None:
+        def work(rows: Rows) -> None:
+            for statement in statements:
+                rows.execute(Statement[tuple[Any, ...]](text(statement)))
+
+        database.fast_write(work, **limits)
+
+    return on_session if request.param == "session" else on_driver
+
+
 def test_a_writer_that_waits_too_long_is_refused_and_has_started_nothing(
-    database: Database,
+    database: Database, write: Callable[..., None]
 ) -> None:
-    with (
-        database.write(),
-        pytest.raises(Unavailable, match="nothing was written"),
-        database.write(timeout_s=0.05),
-    ):
-        pytest.fail("a second writer got in")
-    insert(database)
+    with database.write(), pytest.raises(Unavailable, match="nothing was written"):
+        write("INSERT INTO t VALUES (1)", timeout_s=0.05)
+    write("INSERT INTO t VALUES (1)")
+    assert rows(database) == 1
 
 
 def _open_in_another_process(url: str, answer: multiprocessing.Queue[str]) -> None:
@@ -107,19 +126,19 @@ def test_a_refused_file_can_be_opened_once_it_is_repaired(tmp_path: Path) -> Non
     open_database(f"sqlite:///{path}").close()
 
 
-def test_a_write_to_a_full_disk_is_refused_and_leaves_nothing(database: Database) -> None:
-    @event.listens_for(database.engine, "begin")
-    def limit(connection: Connection) -> None:
-        connection.exec_driver_sql("PRAGMA max_page_count = 8")
-
-    with (
-        pytest.raises(ResourceExhausted, match="disk of the database is full; nothing was written"),
-        database.write() as session,
+def test_a_write_to_a_full_disk_is_refused_and_leaves_nothing(
+    database: Database, write: Callable[..., None]
+) -> None:
+    with pytest.raises(
+        ResourceExhausted, match="disk of the database is full; nothing was written"
     ):
-        session.execute(text("INSERT INTO t VALUES (1)"))
-        session.execute(text("INSERT INTO t VALUES (randomblob(1000000))"))
+        write(
+            "PRAGMA max_page_count = 8",
+            "INSERT INTO t VALUES (1)",
+            "INSERT INTO t VALUES (randomblob(1000000))",
+        )
     assert rows(database) == 0
-    insert(database)
+    write("INSERT INTO t VALUES (1)")
     assert rows(database) == 1
 
 
@@ -137,7 +156,7 @@ MILLION = ENDLESS.replace("FROM c)", "FROM c LIMIT 1000000)")
     ids=["SELECT", "INSERT", "UPDATE"],
 )
 def test_a_statement_whose_result_is_not_awaited_is_ended(
-    database: Database, statement: str
+    database: Database, write: Callable[..., None], statement: str
 ) -> None:
     insert(database)
     asked: list[bool] = []
@@ -146,16 +165,11 @@ def test_a_statement_whose_result_is_not_awaited_is_ended(
         asked.append(len(asked) >= 5)
         return asked[-1]
 
-    with (
-        pytest.raises(DeadlineExceeded, match="deadline passed"),
-        database.write(has_ended=has_ended) as session,
-    ):
-        session.execute(text("INSERT INTO t VALUES (1)"))
-        session.execute(text(statement))
+    with pytest.raises(DeadlineExceeded, match="deadline passed"):
+        write("INSERT INTO t VALUES (1)", statement, has_ended=has_ended)
     assert asked[-1]
     assert rows(database) == 1  # rolled back, and the next writer waits for nothing
-    with database.write(timeout_s=0.05) as session:
-        session.execute(text("INSERT INTO t VALUES (2)"))
+    write("INSERT INTO t VALUES (2)", timeout_s=0.05)
     assert rows(database) == 2
 
 
@@ -171,6 +185,32 @@ def test_a_long_read_is_ended_and_its_connection_serves_the_next(tmp_path: Path)
     database.close()
 
 
+def test_a_long_read_on_the_driver_is_ended_and_its_connection_serves_the_next(
+    database: Database,
+) -> None:
+    endless, million = (Statement[tuple[int]](text(long)) for long in (ENDLESS, MILLION))
+    with pytest.raises(DeadlineExceeded):
+        database.fast_read(lambda rows: rows.first(endless), has_ended=lambda: True)
+    assert database.fast_read(lambda rows: rows.first(million)) == (1_000_000,)
+    assert database.in_use() == 0
+
+
+def test_a_commit_on_the_driver_is_never_ended(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "_OPCODES_BETWEEN", 1)
+    add = Statement[tuple[int]](text("INSERT INTO t VALUES (1)"))
+    ended = False
+
+    def work(on_driver: Rows) -> None:
+        nonlocal ended
+        on_driver.execute(add)
+        ended = True
+
+    database.fast_write(work, has_ended=lambda: ended)
+    assert rows(database) == 1
+
+
 def test_a_commit_is_never_ended(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_OPCODES_BETWEEN", 1)
     ended = False
@@ -180,8 +220,13 @@ def test_a_commit_is_never_ended(database: Database, monkeypatch: pytest.MonkeyP
     assert rows(database) == 1
 
 
+def count_on_driver(database: Database) -> None:
+    database.fast_read(lambda rows: rows.first(Statement[tuple[int]](text("SELECT max(n) FROM t"))))
+
+
+@pytest.mark.parametrize("count", [rows, count_on_driver])
 def test_damage_found_by_a_call_is_reported_and_the_database_is_not_ready_any_more(
-    database: Database, tmp_path: Path
+    database: Database, tmp_path: Path, count: Callable[[Database], object]
 ) -> None:
     insert(database)
     database.empty_log()
@@ -190,7 +235,7 @@ def test_damage_found_by_a_call_is_reported_and_the_database_is_not_ready_any_mo
         file.seek(4096)
         file.write(b"\xff" * 8192)
     with pytest.raises(DataLoss, match="The database is damaged, and nothing was written"):
-        rows(database)
+        count(database)
     assert database.problem().startswith(
         "The database is damaged: database disk image is malformed"
     )
@@ -204,6 +249,8 @@ def test_a_file_that_is_moved_away_while_it_is_open_is_not_written(
     assert database.problem().startswith("The database x.db was moved or exchanged")
     with pytest.raises(Unavailable, match="moved or exchanged"):
         insert(database)
+    with pytest.raises(Unavailable, match="moved or exchanged"):
+        count_on_driver(database)
     (tmp_path / "x.db").write_bytes((tmp_path / "away").read_bytes())
     assert database.problem().startswith("The database x.db was moved or exchanged")
     (tmp_path / "away").replace(tmp_path / "x.db")

@@ -76,6 +76,17 @@ def test_a_list_is_one_parameter(database: Database) -> None:
     assert sizes() == []
 
 
+def test_the_only_statement_of_a_read_leaves_its_connection_for_the_next(
+    database: Database,
+) -> None:
+    scope = Scope(models=("b*",))
+    for _ in range(2):
+        assert database.fast_read(lambda rows: rows.only(ALL), scope=scope) == [("b1", 3)]
+    assert database.fast_read(lambda rows: rows.only(ALL), timeout_s=1.0)[0] == ("a1", 1)
+    database.fast_write(lambda rows: add(rows, c1=4))
+    assert len(database.fast_read(lambda rows: rows.only(ALL))) == 4
+
+
 def test_a_write_that_raises_leaves_nothing(database: Database) -> None:
     def refused(rows: Rows) -> None:
         add(rows, c1=4)

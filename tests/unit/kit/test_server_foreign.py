@@ -23,7 +23,7 @@ from modelyard.api.access.v1.access_pb2 import Role
 from modelyard.api.options.v1.options_pb2 import Permission
 from modelyard.api.registry.v1 import registry_pb2 as registry
 from modelyard_kit.auth.tokens import Tokens
-from modelyard_kit.rpc.calls import caller
+from modelyard_kit.rpc.caller import caller
 from modelyard_kit.rpc.server import RpcServer
 from modelyard_kit.rpc.token_checks import snapshot_of
 

@@ -9,8 +9,8 @@ import psycopg
 
 from modelyard_kit.auth.scope import EVERYTHING, Scope
 from modelyard_kit.db.pipeline import MAX_DEFERRED, Deferred, PipelinedConnection
-from modelyard_kit.db.rows import Rows
-from modelyard_kit.db.statements import Form, Statement, Values
+from modelyard_kit.db.rows import NO_VALUES, Rows
+from modelyard_kit.db.statements import Form, Row, Statement, Values
 
 
 class PostgresRows(Rows):
@@ -26,6 +26,16 @@ class PostgresRows(Rows):
     ) -> None:
         super().__init__(scope, patterns)
         self._connection = connection
+        self._is_over = False
+
+    def only(self, statement: Statement[Row], values: Values = NO_VALUES) -> list[Row]:
+        connection = self._connection
+        if isinstance(connection, PipelinedConnection) and len(connection.deferred) == 1:
+            connection.deferred = ()  # the BEGIN
+            found = self.execute(statement, values)
+            self._is_over = True
+            return found
+        return self.execute(statement, values)
 
     def execute_all(self, statements: Sequence[tuple[Statement[Any], Values]]) -> list[list[Any]]:
         connection = self._connection
@@ -43,6 +53,8 @@ class PostgresRows(Rows):
         ]
 
     def _run(self, text: str, bound: tuple[Any, ...], *, later: bool) -> list[Any]:
+        if self._is_over:
+            raise AssertionError("a statement after the only one")
         if later and self._defer(Deferred(text, bound, prepare=True), 1):
             return []
         cursor = self._connection.cursor()
@@ -50,7 +62,9 @@ class PostgresRows(Rows):
         return cursor.fetchall() if cursor.description else []
 
     def _run_many(self, text: str, bound: list[tuple[Any, ...]], *, later: bool) -> None:
-        if not (later and self._defer(Deferred(text, bound, is_many=True), len(bound))):
+        if len(bound) == 1:  # psycopg takes longer for a list of one
+            self._run(text, bound[0], later=later)
+        elif not (later and self._defer(Deferred(text, bound, is_many=True), len(bound))):
             self._connection.cursor().executemany(text, bound)
 
     def _defer(self, statement: Deferred, count: int) -> bool:

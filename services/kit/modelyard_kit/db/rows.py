@@ -10,9 +10,11 @@ from __future__ import annotations
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
+from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from modelyard_kit.auth.scope import EVERYTHING, Scope, scope_of
@@ -20,7 +22,8 @@ from modelyard_kit.db.statements import PATTERNS, Form, Row, Statement, Values
 
 ROWS: Final = "rows"
 """Key of a session's information: makes the rows on a connection of its driver."""
-_NO_VALUES: Final[Values] = MappingProxyType({})
+_OPENED: Final = "opened rows"
+NO_VALUES: Final[Values] = MappingProxyType({})
 
 Result = TypeVar("Result")
 Work = Callable[["Rows"], Result]
@@ -45,16 +48,23 @@ class Rows(ABC):
         self.endings: list[Ending] = []
         self._patterns = list(patterns)
 
-    def execute(self, statement: Statement[Row], values: Values = _NO_VALUES) -> list[Row]:
+    def execute(self, statement: Statement[Row], values: Values = NO_VALUES) -> list[Row]:
         """Run a statement and return its rows; none for a write without RETURNING."""
         form, bound = self._bound(statement, values)
         found = self._run(form.text, bound, later=form.later)
         return found if form.make is None else list(map(form.make, found))
 
-    def first(self, statement: Statement[Row], values: Values = _NO_VALUES) -> Row | None:
+    def first(self, statement: Statement[Row], values: Values = NO_VALUES) -> Row | None:
         """Run a statement and return its first row; None if it has none."""
         found = self.execute(statement, values)
         return found[0] if found else None
+
+    def only(self, statement: Statement[Row], values: Values = NO_VALUES) -> list[Row]:
+        """Run the only statement of a read and return its rows.
+
+        PostgreSQL then needs no transaction around it, which saves a round trip.
+        """
+        return self.execute(statement, values)
 
     def execute_all(self, statements: Sequence[tuple[Statement[Any], Values]]) -> list[list[Any]]:
         """Run statements that do not depend on each other's rows, and return the rows of each.
@@ -116,6 +126,17 @@ def rows_of(session: Session) -> Rows:
     Objects that the session has loaded do not follow what is written through the rows.
     """
     session.flush()
-    on_driver: Callable[..., Rows] = session.info[ROWS]
-    driver = session.connection().connection.dbapi_connection
-    return on_driver(driver, scope_of(session), session.info.get(PATTERNS, ()))
+    rows: Rows | None = session.info.get(_OPENED)
+    if rows is None:
+        on_driver: Callable[..., Rows] = session.info[ROWS]
+        driver = session.connection().connection.dbapi_connection
+        rows = on_driver(driver, scope_of(session), session.info.get(PATTERNS, ()))
+        session.info[_OPENED] = rows
+        for name, is_committed in (("after_commit", True), ("after_rollback", False)):
+            event.listen(session, name, partial(_end, rows, is_committed), once=True)
+    return rows
+
+
+def _end(rows: Rows, is_committed: bool, _session: Session) -> None:  # noqa: FBT001 - as endings
+    for ending in rows.endings:
+        ending(is_committed)

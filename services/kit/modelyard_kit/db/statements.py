@@ -8,7 +8,7 @@ them; docs/adr/0032 has the reasons and what was measured.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -21,6 +21,7 @@ from sqlalchemy import (
     FromClause,
     Insert,
     Join,
+    ScalarSelect,
     Select,
     String,
     Table,
@@ -84,6 +85,7 @@ class _Condition(FunctionElement[bool]):
     """A condition on a column and a list."""
 
     inherit_cache = True
+    stringify_dialect = "sqlite"
     type = Boolean()
     _is_implicitly_boolean = True  # else SQLite compares it with 1 and uses no index
 
@@ -135,6 +137,57 @@ def _like_any_array(element: like_any, compiler: SQLCompiler, **options: Any) ->
 def listed(name: str, item: TypeEngine[Any] | None = None) -> BindParameter[Any]:
     """Return a parameter that takes a list, of texts by default; for `among`."""
     return bindparam(name, type_=Listed(item or String()))
+
+
+class Collected(TypeDecorator[list[Row]]):
+    """Rows as one value, which is JSON in the database.
+
+    Args:
+        row: Type of the rows, a named tuple.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, row: type[Row]) -> None:
+        super().__init__()
+        self.row = row
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> list[Row]:
+        make: Callable[[Any], Row] = self.row._make  # type: ignore[attr-defined]  # a named tuple
+        return sorted(map(make, json.loads(value))) if value else []
+
+
+class _RowsAsJson(FunctionElement[Any]):
+    """An aggregate: a JSON list with a list of the columns for each row."""
+
+    inherit_cache = True
+    stringify_dialect = "sqlite"
+
+
+@compiles(_RowsAsJson, "sqlite")
+def _json_of_sqlite(element: _RowsAsJson, compiler: SQLCompiler, **options: Any) -> str:
+    return f"json_group_array(json_array{compiler.process(element.clause_expr, **options)})"
+
+
+@compiles(_RowsAsJson, "postgresql")
+def _json_of_postgres(element: _RowsAsJson, compiler: SQLCompiler, **options: Any) -> str:
+    columns = compiler.process(element.clause_expr, **options)
+    return f"CAST(json_agg(json_build_array{columns}) AS TEXT)"
+
+
+def collected(row: type[Row], rows: Select[Any]) -> ScalarSelect[Any]:
+    """Return a column with the rows of a SELECT, sorted, for each row of the statement around it.
+
+    A statement that joined them would return their product with other rows.
+
+    Args:
+        row: Type of the rows, a named tuple with the columns in their order.
+        rows: The SELECT, correlated with the statement around it.
+    """
+    as_json = _RowsAsJson(*rows.selected_columns)
+    as_json.type = Collected(row)
+    return rows.with_only_columns(as_json).scalar_subquery()
 
 
 PATTERNS: Final = "scope_patterns"
@@ -228,7 +281,7 @@ class Statement(Generic[Row]):
         return Form(
             compiled.string,
             _binder(compiled, dialect),
-            make,
+            _converting(make, source.exported_columns, _DIALECTS[dialect]),
             later=waits and not compiled.effective_returning,
         )
 
@@ -251,6 +304,28 @@ def _binder(compiled: SQLCompiler, dialect: str) -> Callable[[Values], tuple[Any
         return take({**constants, **values, **encoded})
 
     return with_lists
+
+
+def _converting(
+    make: Callable[[Any], Any] | None, columns: Iterable[ColumnElement[Any]], dialect: Dialect
+) -> Callable[[Any], Any] | None:
+    """Return what makes a row from the driver's values, which are not always those of the types."""
+    conversions = [
+        (place, convert)
+        for place, column in enumerate(columns)
+        if isinstance(column.type, (Boolean, TypeDecorator))
+        and (convert := column.type.dialect_impl(dialect).result_processor(dialect, None))
+    ]
+    if not conversions:
+        return make
+
+    def converted(found: Sequence[Any]) -> Any:
+        values = list(found)
+        for place, convert in conversions:
+            values[place] = convert(values[place])
+        return tuple(values) if make is None else make(values)
+
+    return converted
 
 
 def _plain(value: Any) -> Any:

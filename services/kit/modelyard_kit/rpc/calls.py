@@ -1,8 +1,4 @@
-"""One call of one RPC: its caller and its transaction.
-
-The interceptors set the context variable `caller` before they run the servicer's method, on the
-same thread. It is read where gRPC's context is not at hand: `reads`, `writes` and `write_step` take
-the deadline and the idempotency key from it, and `restrict_to_callers` the scope of the token.
+"""One call of one RPC and its transaction.
 
 A method of one transaction is decorated with `reads` or `writes`. It is then called as gRPC calls
 it, with the request and gRPC's context, and receives the request and a `Call` with an open session;
@@ -31,17 +27,13 @@ from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import grpc
-from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from modelyard_kit.auth.grants import Grant
-from modelyard_kit.auth.scope import Restriction, like_patterns, restrict
 from modelyard_kit.clock import Clock
 from modelyard_kit.db.base import Conflict, Database, OutcomeUnknown
 from modelyard_kit.db.rows import Rows, rows_of
-from modelyard_kit.db.statements import PATTERNS
 from modelyard_kit.errors import (
     Aborted,
     AlreadyExists,
@@ -54,78 +46,14 @@ from modelyard_kit.errors import (
 )
 from modelyard_kit.observability.metrics import tx_retries
 from modelyard_kit.rpc import idempotency
+from modelyard_kit.rpc.caller import Caller, caller
 
-DEFAULT_DEADLINE_S = 30.0
 _ATTEMPTS = 4  # of a transaction that conflicts with others
 _DECIDED = (Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound)
 """Errors that an operation raises because of the rows it read."""
-SUBCALL_MARGIN_S = 0.1
-"""Taken off the deadline of calls to other services, so that their timeout can be reported."""
 
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Identity and metadata of the call that is being answered.
-
-    Attributes:
-        method: The RPC.
-        actor: Name of the caller that history records.
-        grant: Permissions and scope of the caller.
-        request_id: Id of the request, the same at every service it passes through.
-        idempotency_key: Key that the caller sent; empty for none.
-        authorization: The caller's `authorization` header, forwarded to other services.
-        deadline: Time on the monotonic clock at which the caller gives up, in seconds.
-        traceparent: Trace context to forward to other services; empty for none.
-    """
-
-    method: MethodDescriptor
-    actor: str
-    grant: Grant
-    request_id: str
-    idempotency_key: str
-    authorization: str
-    deadline: float
-    traceparent: str
-
-    def remaining_s(self) -> float:
-        """Return the time until the deadline in seconds, positive.
-
-        Raises:
-            DeadlineExceeded: The deadline has passed.
-        """
-        remaining = self.deadline - time.monotonic()
-        if remaining <= 0:
-            raise DeadlineExceeded("The deadline passed before the work was done.")
-        return remaining
-
-    def key(self, request: Message) -> idempotency.Key | None:
-        """Return the idempotency key of the call; None without one, or if the RPC needs none."""
-        return idempotency.key_of(self.grant.principal, self.idempotency_key, self.method, request)
-
-
-caller: ContextVar[Caller] = ContextVar("caller")
-"""The call that this thread answers; the interceptors set it for each call."""
 _answered: ContextVar[Caller | None] = ContextVar("answered", default=None)
 """The call that entered `writes` last."""
-
-
-def restrict_to_callers(database: Database, restriction: Restriction) -> None:
-    """Restrict each transaction of a call to the scope of the caller's token.
-
-    Args:
-        database: Database of the service.
-        restriction: The tables and patterns of the service.
-    """
-    database.scope_patterns = restriction.patterns
-
-    def begin(session: Session) -> None:
-        current = caller.get(None)
-        if current is not None and current.grant.scope:
-            scope = current.grant.scope
-            restrict(session, scope, restriction.options(scope))
-            session.info[PATTERNS] = like_patterns(restriction.patterns(scope))
-
-    database.on_begin(begin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +91,19 @@ class FastCall:
     actor: str
     request_id: str
     now_ms: int
+
+
+class OnRows(Protocol):
+    """A call whose operation works on rows: a `FastCall`, or a `Call` that has a session too."""
+
+    @property
+    def rows(self) -> Rows: ...
+    @property
+    def actor(self) -> str: ...
+    @property
+    def request_id(self) -> str: ...
+    @property
+    def now_ms(self) -> int: ...
 
 
 class Servicer(Protocol):

@@ -18,7 +18,7 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 
 from modelyard_kit.observability import tracing
 from modelyard_kit.rpc import grpc_errors
-from modelyard_kit.rpc.calls import SUBCALL_MARGIN_S, caller
+from modelyard_kit.rpc.caller import SUBCALL_MARGIN_S, caller
 
 Presented: TypeAlias = grpc.ChannelCredentials | None
 """TLS credentials that a connection presents; None means plaintext."""

@@ -152,12 +152,12 @@ def store_reply(rows: Rows, key: Key, reply: Message, now_ms: int) -> None:
 
 
 def forget_expired(database: Database, now_ms: int) -> None:
-    """Delete the replies that no retry may ask for any more, in transactions of their own."""
+    """Delete the replies that have expired, in transactions of their own."""
 
-    def forget(rows: Rows) -> bool:
+    def forget_some(rows: Rows) -> bool:
         return len(rows.execute(_FORGET, {"before_ms": now_ms - KEPT_MS})) == _EXPIRED_AT_ONCE
 
-    while database.fast_write(forget):
+    while database.fast_write(forget_some):
         pass
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import itertools
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -74,6 +75,7 @@ class RpcServer:
         self._door = Door(token, self.tokens)
         self._calls: list[Places] = []
         self._streams: list[Places] = []
+        self._starting: list[Callable[[], None]] = []
         self._closing: list[Callable[[], None]] = []
         self._server: grpc.Server | None = None
         self.unbuilt: list[str] = []
@@ -157,6 +159,10 @@ class RpcServer:
 
         return stream
 
+    def on_start(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the server starts to serve."""
+        self._starting.append(callback)
+
     def on_close(self, callback: Callable[[], None]) -> None:
         """Call `callback` after the last call has ended."""
         self._closing.append(callback)
@@ -184,6 +190,8 @@ class RpcServer:
         if self.tokens is not None:
             self.tokens.start()
         self._door.start()
+        for callback in self._starting:
+            callback()
         server.start()
         self._server = server
         return ports
@@ -224,8 +232,9 @@ class ActiveCalls:
     """Counts running calls; lets a caller wait for an idle period."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._running = 0
-        self._changed = threading.Condition()
+        self._changed_at = time.monotonic()
 
     def counting(
         self, behavior: Callable[..., Any], method: MethodDescriptor
@@ -241,21 +250,25 @@ class ActiveCalls:
         return stream if method.server_streaming else unary
 
     def __enter__(self) -> None:
-        with self._changed:
-            self._running += 1
-            self._changed.notify_all()
+        self._count(1)
 
     def __exit__(self, *_: object) -> None:
-        with self._changed:
-            self._running -= 1
-            self._changed.notify_all()
+        self._count(-1)
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._running += change
+            self._changed_at = time.monotonic()
 
     def wait_until_idle_for(self, seconds: float, stop: threading.Event) -> bool:
         """Block until no call has run for `seconds`; return False when `stop` is set first."""
-        with self._changed:
-            while not stop.is_set():
-                if not self._changed.wait(timeout=seconds) and not self._running:
-                    return True
+        left = seconds
+        while not stop.wait(left):
+            with self._lock:
+                idle = 0 if self._running else time.monotonic() - self._changed_at
+            if idle >= seconds:
+                return True
+            left = seconds - idle
         return False
 
 

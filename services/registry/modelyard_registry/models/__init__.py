@@ -6,7 +6,7 @@ docs/history.md describes the format.
 
 from __future__ import annotations
 
-from modelyard_registry.models.base import Base
+from modelyard_registry.models.base import Base, table_of
 from modelyard_registry.models.endpoints import Endpoint, EndpointEvent, EndpointModel, EndpointName
 from modelyard_registry.models.registered_models import (
     FAILED_REGISTRATION,
@@ -45,4 +45,5 @@ __all__ = [
     "RegisteredModel",
     "RegisteredModelTag",
     "RegistryClock",
+    "table_of",
 ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import BigInteger, String, Text
+from sqlalchemy import BigInteger, String, Table, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from modelyard_kit.db.identity import installations
@@ -13,6 +13,11 @@ from modelyard_kit.rpc import idempotency
 
 class Base(DeclarativeBase):
     pass
+
+
+def table_of(rows: type[Base]) -> Table:
+    """Return the table of a class, for statements of Core."""
+    return cast("Table", rows.__table__)
 
 
 idempotency.replies.to_metadata(Base.metadata)

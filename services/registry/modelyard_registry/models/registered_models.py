@@ -1,18 +1,13 @@
-"""The tables of registered models and API tokens, and the clock that all histories share.
-
-Each row that is part of a document knows its paths in it.
-"""
+"""The tables of registered models and API tokens, and the clock that all histories share."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKey, ForeignKeyConstraint, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from modelyard_registry.models.base import Base, Chained
-from modelyard_registry.rules.history import Path
 
 _NAME = String(256)
 _ONE_HOLDER = text("stage IN ('Staging', 'Production')")
@@ -31,14 +26,6 @@ class ModelName(Base):
     next_version: Mapped[int] = mapped_column(BigInteger)
     head_hash: Mapped[str] = mapped_column(String(64))
     renamed_from: Mapped[str | None] = mapped_column(_NAME)
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        return tuple(self.cells)
-
-    @property
-    def cells(self) -> dict[Path, Any]:
-        return _cells(self, (), ("next_version", "renamed_from"))
 
 
 class RegisteredModel(Base):
@@ -66,25 +53,12 @@ class RegisteredModel(Base):
     )
 
     @property
+    def revision(self) -> int:
+        return self.names.revision
+
+    @property
     def etag(self) -> str:
-        return str(self.names.revision)
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        return (("model",), ("tags",), ("aliases",), ("versions",))
-
-    @property
-    def cells(self) -> dict[Path, Any]:
-        columns = (
-            "description",
-            "user_id",
-            "deployment_job_id",
-            "deletion_protection",
-            "created_ms",
-            "updated_ms",
-        )
-        inside: dict[Path, Any] = {("tags",): {}, ("aliases",): {}, ("versions",): {}}
-        return inside | _cells(self, ("model",), columns)
+        return str(self.revision)
 
 
 class RegisteredModelTag(Base):
@@ -95,14 +69,6 @@ class RegisteredModelTag(Base):
     )
     key: Mapped[str] = mapped_column(String(250), primary_key=True)
     value: Mapped[str] = mapped_column(Text)
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        return (("tags", self.key),)
-
-    @property
-    def cells(self) -> dict[Path, Any]:
-        return {("tags", self.key): self.value}
 
 
 class DamagedManifest(Base):
@@ -178,37 +144,6 @@ class ModelVersion(Base):
         """Whether the version is pinned to bytes in the store; a foreign source has no digest."""
         return self.digest is not None
 
-    @property
-    def is_ready(self) -> bool:
-        return self.status == READY
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        return (("versions", str(self.version)),)
-
-    @property
-    def cells(self) -> dict[Path, Any]:
-        columns = (
-            "stage",
-            "source",
-            "run_id",
-            "experiment_id",
-            "run_link",
-            "model_id",
-            "description",
-            "user_id",
-            "status",
-            "digest",
-            "has_model",
-            "unverified_reason",
-            "created_ms",
-            "updated_ms",
-            "revision",
-        )
-        path = ("versions", str(self.version))
-        inside: dict[Path, Any] = {(*path, "tags"): {}}
-        return inside | _cells(self, path, columns)
-
 
 READY, FAILED_REGISTRATION = "READY", "FAILED_REGISTRATION"
 
@@ -226,14 +161,6 @@ class ModelVersionTag(Base):
     key: Mapped[str] = mapped_column(String(250), primary_key=True)
     value: Mapped[str] = mapped_column(Text)
 
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        return (("versions", str(self.version), "tags", self.key),)
-
-    @property
-    def cells(self) -> dict[Path, Any]:
-        return {self.paths[0]: self.value}
-
 
 class ModelAlias(Base):
     __tablename__ = "model_alias"
@@ -247,14 +174,6 @@ class ModelAlias(Base):
     name: Mapped[str] = mapped_column(_NAME, primary_key=True)
     alias: Mapped[str] = mapped_column(String(255), primary_key=True)
     version: Mapped[int] = mapped_column(BigInteger)
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        return (("aliases", self.alias),)
-
-    @property
-    def cells(self) -> dict[Path, Any]:
-        return {self.paths[0]: self.version}
 
 
 class Event(Chained, Base):
@@ -333,9 +252,3 @@ class ApiTokenRevision(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     revision: Mapped[int] = mapped_column(BigInteger)
-
-
-def _cells(row: Base, path: Path, columns: tuple[str, ...]) -> dict[Path, Any]:
-    values = {(*path, column): getattr(row, column) for column in columns}
-    # A merge patch cannot hold null, so columns that are NULL are left out of the document.
-    return {path: value for path, value in values.items() if value is not None}

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from modelyard_kit.db.rows import Rows
 from modelyard_kit.references.names import check_alias
 from modelyard_kit.references.uris import Alias
-from modelyard_kit.rpc.calls import Call
-from modelyard_registry.models import ModelAlias, ModelVersion
+from modelyard_kit.rpc.calls import OnRows
 from modelyard_registry.operations.changes import Change
 from modelyard_registry.operations.damage import refuse_damaged
 from modelyard_registry.operations.model_versions import get_version
 from modelyard_registry.operations.rollbacks import reinstated
 from modelyard_registry.rules.history import Action
 from modelyard_registry.rules.stages import check_holder
+from modelyard_registry.statements.model_versions import Version
+from modelyard_registry.statements.registered_models import ALIAS
+from modelyard_registry.statements.registered_models import Alias as AliasRow
 
 
-def set_alias(call: Call, name: str, alias: str, number: int) -> None:
+def set_alias(call: OnRows, name: str, alias: str, number: int) -> None:
     """Point an alias at a version; pointing it at the same version again changes nothing.
 
     Raises:
@@ -22,29 +25,44 @@ def set_alias(call: Call, name: str, alias: str, number: int) -> None:
     """
     check_alias(alias)
     change, _ = Change.begin(call, name)
-    refuse_damaged(get_version(call.session, name, number))
-    pointer = call.session.get(ModelAlias, (name, alias))
-    if pointer is None:
-        change.add(ModelAlias(name=name, alias=alias, version=number))
-    elif pointer.version == number:
+    refuse_damaged(get_version(call.rows, name, number))
+    pointer = find_pointer(call.rows, name, alias)
+    if pointer is not None and pointer.version == number:
         return
-    else:
-        change.set(pointer, version=number)
+    point(change, pointer, AliasRow(name, alias, number))
     change.record(Action.ALIAS_SET, number)
 
 
-def delete_alias(call: Call, name: str, alias: str) -> None:
+def delete_alias(call: OnRows, name: str, alias: str) -> None:
     """Delete an alias; deleting a missing one changes nothing."""
     change, _ = Change.begin(call, name)
-    pointer = call.session.get(ModelAlias, (name, alias))
+    pointer = find_pointer(call.rows, name, alias)
     if pointer is not None:
         change.remove(pointer)
         change.record(Action.ALIAS_DELETED, pointer.version)
 
 
+def find_pointer(rows: Rows, name: str, alias: str) -> AliasRow | None:
+    return rows.first(ALIAS, {"name": name, "alias": alias})
+
+
+def point(change: Change, present: AliasRow | None, wanted: AliasRow) -> None:
+    """Make an alias point at a version.
+
+    Args:
+        change: Change of the model.
+        present: Row of the alias; None if there is none.
+        wanted: The row that it becomes.
+    """
+    if present is None:
+        change.add(wanted)
+    else:
+        change.set(present, version=wanted.version)
+
+
 def roll_back(
-    call: Call, name: str, alias: str, *, to: int | None, expected_holder: str, comment: str
-) -> ModelVersion:
+    call: OnRows, name: str, alias: str, *, to: int | None, expected_holder: str, comment: str
+) -> Version:
     """Point an alias at a version that it pointed at before.
 
     Args:
@@ -63,14 +81,10 @@ def roll_back(
     """
     check_alias(alias)
     change, _ = Change.begin(call, name)
-    pointer = call.session.get(ModelAlias, (name, alias))
+    pointer = find_pointer(call.rows, name, alias)
     present = None if pointer is None else pointer.version
     check_holder(f"@{alias}", expected_holder, present)
-    earlier = reinstated(call.session, name, Alias(alias), present, to)
-    if pointer is None:
-        change.add(ModelAlias(name=name, alias=alias, version=earlier.version))
-    else:
-        change.set(pointer, version=earlier.version)
+    earlier = reinstated(call.rows, name, Alias(alias), present, to)
+    point(change, pointer, AliasRow(name, alias, earlier.version))
     change.record(Action.ALIAS_ROLLED_BACK, earlier.version, comment)
-    call.session.expire(earlier, ["aliases"])
-    return earlier
+    return get_version(call.rows, name, earlier.version)

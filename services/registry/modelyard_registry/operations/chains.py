@@ -1,4 +1,4 @@
-"""Hash chains of events: append, read in order, verify.
+"""Hash chains of events: link, read in order, verify.
 
 Models and endpoints each have a table of events and a table of heads. One clock counts the events
 of both.
@@ -7,16 +7,22 @@ of both.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from modelyard_kit.auth.scope import scope_of
 from modelyard_kit.errors import DataLoss, OutOfRange
-from modelyard_kit.rpc.calls import Call
+from modelyard_kit.rpc.calls import OnRows
 from modelyard_registry.models import EndpointEvent, EndpointName, Event, ModelName, RegistryClock
-from modelyard_registry.rules.history import FIRST_PREVIOUS_HASH, event_hash
+from modelyard_registry.rules.history import (
+    FIRST_PREVIOUS_HASH,
+    Document,
+    canonical,
+    event_hash,
+)
+from modelyard_registry.statements.events import TICK
 
 _ROWS_AT_ONCE = 500
 
@@ -27,27 +33,47 @@ E = TypeVar("E", Event, EndpointEvent)
 H = TypeVar("H", ModelName, EndpointName)
 
 
-def append(session: Session, call: Call, head: Head, event: Event | EndpointEvent) -> None:
-    """Insert an event after all others of its name.
+def linked(  # noqa: PLR0913 - the fields of an event
+    call: OnRows,
+    name: str,
+    revision: int,
+    head_hash: str,
+    *,
+    action: str,
+    version: str = "",
+    before: Document,
+    after: Document,
+    comment: str,
+) -> dict[str, Any]:
+    """Return the columns of an event after all others of its name; advance the clock.
 
     Args:
-        session: Transaction of the change.
-        call: Call that makes the change; provides actor, time and request id.
-        head: Head of the name, locked.
-        event: Event with name, action, patches and comment; the other fields are set here.
+        call: Call that makes the change; provides actor, time, request id and transaction.
+        name: Name of the chain, locked.
+        revision: Revision of its newest event; 0 if there is none.
+        head_hash: Hash of its newest event.
+        action: Kind of the change.
+        version: Number of the changed version; empty if the change concerns no version.
+        before: Patch that undoes the change.
+        after: Patch that does it.
+        comment: Reason for the change.
     """
-    event.revision = head.revision + 1
     # This locks the clock row: all other changes wait from here until the commit.
-    tick = update(RegistryClock).values(ticks=RegistryClock.ticks + 1)
-    event.clock = session.scalars(tick.returning(RegistryClock.ticks)).one()
-    event.at_ms = call.now_ms
-    event.actor = call.actor
-    event.request_id = call.request_id
-    event.previous_hash = head.head_hash
-    event.hash = event_hash(event.hashed)
-    head.revision, head.head_hash = event.revision, event.hash
-    session.add(event)
-    session.flush()
+    ((clock,),) = call.rows.execute(TICK)
+    columns = {
+        "name": name,
+        "revision": revision + 1,
+        "clock": clock,
+        "at_ms": call.now_ms,
+        "actor": call.actor,
+        "action": str(action),
+        "before": canonical(before),
+        "after": canonical(after),
+        "comment": comment,
+        "request_id": call.request_id,
+        "previous_hash": head_hash,
+    }
+    return columns | {"hash": event_hash(columns | {"version": version})}
 
 
 def events_after(

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar, cast
 
-from sqlalchemy import select
-
-from modelyard_kit.auth.scope import check_model, scope_of
+from modelyard_kit.auth.scope import check_model
 from modelyard_kit.errors import NotFound
-from modelyard_kit.rpc.calls import Call
-from modelyard_registry.models import Event, ModelName, ModelVersion, RegisteredModel
+from modelyard_kit.rpc.calls import OnRows
 from modelyard_registry.operations import chains
 from modelyard_registry.rules.history import (
     FIRST_PREVIOUS_HASH,
     Action,
     Document,
     Path,
-    canonical,
     put,
     put_first,
 )
+from modelyard_registry.statements.events import APPEND, MOVE_HEAD
+from modelyard_registry.statements.model_versions import Version
+from modelyard_registry.statements.registered_models import (
+    LOCKED,
+    LOCKED_NAMES,
+    MODEL,
+    Model,
+    Names,
+)
+from modelyard_registry.statements.writing import deletion, insertion, key_of, updating
 
 
 class Documented(Protocol):
-    """A row that is part of its name's document."""
+    """A row that is part of its name's document, a named tuple."""
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -33,60 +39,64 @@ class Documented(Protocol):
     def cells(self) -> dict[Path, Any]:
         """Values of the row, by their path in the document."""
 
+    def path_of(self, column: str, /) -> Path:
+        """Return the path of a column."""
+
+    def _asdict(self) -> dict[str, Any]: ...
+
+
+Row = TypeVar("Row", bound=Documented)
+
 
 class Change:
     """The change that one call makes to one name.
 
-    Each row is flushed at once, so SQL runs in the order of the code and a stage is vacated before
-    it is taken. (By default the ORM orders its updates by primary key.)
+    SQL runs in the order of the code, so a stage is vacated before it is taken.
 
     Args:
         call: Call that makes the change; provides actor, time and transaction.
-        names: Row of the name, locked.
+        names: Row of the name, locked. It is written with the event.
     """
 
-    def __init__(self, call: Call, names: ModelName) -> None:
+    def __init__(self, call: OnRows, names: Names) -> None:
         self.names = names
         self._call = call
-        self._session = call.session
+        self._rows = call.rows
         self._before: Document = {}
         self._after: Document = {}
         self._counted: set[int] = set()
 
     @staticmethod
-    def lock(call: Call, names: set[str]) -> None:
+    def lock(call: OnRows, names: set[str]) -> None:
         """Lock several names in a fixed order, so that concurrent calls cannot deadlock."""
-        wanted = select(ModelName).where(ModelName.name.in_(names)).order_by(ModelName.name)
-        call.session.scalars(wanted.with_for_update()).all()
+        call.rows.execute(LOCKED, {"names": names})
 
     @classmethod
-    def begin(cls, call: Call, name: str) -> tuple[Self, RegisteredModel]:
+    def begin(cls, call: OnRows, name: str) -> tuple[Self, Model]:
         """Lock a model and start a change of it.
 
         Raises:
             NotFound: There is no such model.
         """
-        names = call.session.get(ModelName, name, with_for_update=True)
-        model = call.session.get(RegisteredModel, name)
+        names = call.rows.first(LOCKED_NAMES, {"name": name})
+        # Another statement, which sees what was committed before the lock was granted.
+        model = call.rows.first(MODEL, {"name": name})
         if names is None or model is None:
             raise no_model(name)
         return cls(call, names), model
 
     @classmethod
-    def begin_name(cls, call: Call, name: str) -> Self:
+    def begin_name(cls, call: OnRows, name: str) -> Self:
         """Lock an unused name, creating its row if needed, and start a change of it.
 
         Raises:
             PermissionDenied: The name is outside the scope of the caller's token.
         """
-        check_model(scope_of(call.session), name)
-        names = call.session.get(ModelName, name, with_for_update=True)
+        check_model(call.rows.scope, name)
+        names = call.rows.first(LOCKED_NAMES, {"name": name})
         if names is not None:
             return cls(call, names)
-        change = cls(
-            call,
-            ModelName(name=name, revision=0, next_version=1, head_hash=FIRST_PREVIOUS_HASH),
-        )
+        change = cls(call, Names(name, 0, 1, FIRST_PREVIOUS_HASH, None))
         change.add(change.names)
         return change
 
@@ -95,40 +105,45 @@ class Change:
         """Whether nothing has changed so far."""
         return not self._after
 
-    def set(self, row: Documented, **values: Any) -> None:
-        """Set columns of a row; the first change of a version in a call increments its revision."""
-        if isinstance(row, ModelVersion) and row.version not in self._counted:
+    def set(self, row: Row, **values: Any) -> Row:
+        """Set columns of a row and return it.
+
+        The first change of a version in a call increments its revision.
+        """
+        if isinstance(row, Version) and row.version not in self._counted:
             self._counted.add(row.version)
             values["revision"] = row.revision + 1
-        old = row.cells
-        for column, value in values.items():
-            setattr(row, column, value)
-        new = row.cells
-        for path in old.keys() | new.keys():
-            if old.get(path) != new.get(path):
-                put_first(self._before, path, old.get(path))
-                put(self._after, path, new.get(path))
-        self._session.flush()
+        values = {
+            column: value for column, value in values.items() if value != getattr(row, column)
+        }
+        if not values:
+            return row
+        self._note(row, values)
+        self._rows.execute(updating(type(row), *values), values | key_of(row))
+        return cast("Row", cast("Any", row)._replace(**values))
 
-    def note_stage(self, version: ModelVersion) -> None:
+    def set_names(self, **values: Any) -> None:
+        """Set columns of the name's row."""
+        self._note(self.names, values)
+        self.names = self.names._replace(**values)
+
+    def note_stage(self, version: Version) -> None:
         """Note the present stage in the event, which has it then even if it stays."""
-        (path,) = version.paths
-        put_first(self._before, (*path, "stage"), version.stage)
-        put(self._after, (*path, "stage"), version.stage)
+        path = version.path_of("stage")
+        put_first(self._before, path, version.stage)
+        put(self._after, path, version.stage)
 
     def add(self, row: Documented) -> None:
         """Insert a row; parents before their children."""
-        if isinstance(row, ModelVersion):
+        if isinstance(row, Version):
             self._counted.add(row.version)
-        self._session.add(row)
-        self._session.flush()
+        self._rows.execute(insertion(type(row)), row._asdict())
         self.note_added(row)
 
     def remove(self, row: Documented) -> None:
         """Delete a row; parents after their children."""
         self.note_removed(row)
-        self._session.delete(row)
-        self._session.flush()
+        self._rows.execute(deletion(type(row)), key_of(row))
 
     def note_added(self, row: Documented) -> None:
         """Note in the event that the name gains a row, without writing the row."""
@@ -146,15 +161,31 @@ class Change:
 
     def record(self, action: Action, version: int | None = None, comment: str = "") -> None:
         """Insert the event with everything that changed since `begin`."""
-        event = Event(
-            name=self.names.name,
+        event = chains.linked(
+            self._call,
+            self.names.name,
+            self.names.revision,
+            self.names.head_hash,
             action=action,
-            version=version,
-            before=canonical(self._before),
-            after=canonical(self._after),
+            version="" if version is None else str(version),
+            before=self._before,
+            after=self._after,
             comment=comment,
         )
-        chains.append(self._session, self._call, self.names, event)
+        self._rows.execute(APPEND, event | {"version": version})
+        self.names = self.names._replace(revision=event["revision"], head_hash=event["hash"])
+        self._rows.execute(MOVE_HEAD, self.names._asdict() | {"of": self.names.name})
+
+    def _note(self, row: Documented, values: dict[str, Any]) -> dict[str, Any]:
+        """Note columns of a row in the event, and return those whose values differ."""
+        changed = {
+            column: value for column, value in values.items() if value != getattr(row, column)
+        }
+        for column, value in changed.items():
+            path = row.path_of(column)
+            put_first(self._before, path, getattr(row, column))
+            put(self._after, path, value)
+        return changed
 
 
 def no_model(name: str) -> NotFound:

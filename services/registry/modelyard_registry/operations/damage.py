@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from modelyard_kit.artifacts import Digest
 from modelyard_kit.errors import FailedPrecondition
-from modelyard_registry.models import DamagedManifest, ModelVersion
+from modelyard_registry.models import DamagedManifest
+from modelyard_registry.statements.model_versions import Version
 
 
 def replace(session: Session, damage: Mapping[Digest, str]) -> None:
@@ -20,7 +21,7 @@ def replace(session: Session, damage: Mapping[Digest, str]) -> None:
         session.execute(insert(DamagedManifest), rows)
 
 
-def refuse_damaged(version: ModelVersion) -> None:
+def refuse_damaged(version: Version) -> None:
     """Refuse a version whose bytes are known to be damaged: serving could not load it.
 
     Raises:

@@ -6,20 +6,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from sqlalchemy import or_, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from modelyard_kit.db.rows import rows_of
 from modelyard_kit.errors import FailedPrecondition, NotFound
 from modelyard_kit.references.stages import Stage
 from modelyard_kit.references.uris import Reference, VersionSource, parse_model_uri
 from modelyard_kit.rpc.calls import Call
-from modelyard_registry.models import Endpoint, EndpointModel, ModelVersion, RegisteredModel
-from modelyard_registry.operations.changes import Change, Documented
+from modelyard_registry.models import Endpoint, EndpointModel
+from modelyard_registry.operations.changes import Change
 from modelyard_registry.operations.model_versions import find_version, get_version
-from modelyard_registry.operations.registered_models import deleting, rows_of
+from modelyard_registry.operations.registered_models import deleting, documented_rows
 from modelyard_registry.rules.endpoints import uris_of
 from modelyard_registry.rules.history import Action
 from modelyard_registry.rules.protection import PROTECTION_TAG
+from modelyard_registry.statements.model_versions import Version, VersionTag
+from modelyard_registry.statements.registered_models import Alias, Model
 
 _MAX_SHOWN = 10
 
@@ -71,19 +74,13 @@ def delete_model(
         FailedPrecondition: The model is protected; names what depends on it.
     """
     change, model = Change.begin(call, name)
-    held = or_(
-        ModelVersion.stage.in_([stage for stage in Stage if stage.is_exclusive]),
-        ModelVersion.aliases.any(),
-    )
-    in_use = select(ModelVersion).where(ModelVersion.name == name, held)
-    versions = call.session.scalars(
-        in_use.options(joinedload(ModelVersion.aliases)).order_by(ModelVersion.version)
-    ).unique()
+    documented = documented_rows(call.rows, model)
+    versions = [row for row in documented if isinstance(row, Version)]
     referring = dict.fromkeys(endpoint for endpoint, _ in _references(call.session, name))
-    deletion = Deletion(_released(versions.all()), list(referring))
+    deletion = Deletion(_released(versions), list(referring))
     if not force:
         _check(model, deletion, f"Registered Model {name}", protects_staged=protects_staged)
-    for row in rows_of(call.session, model):
+    for row in documented:
         change.note_removed(row)
     for statement in deleting(name):
         call.session.execute(statement)
@@ -108,7 +105,7 @@ def delete_version(
         FailedPrecondition: The version is protected; names what depends on it.
     """
     change, model = Change.begin(call, name)
-    version = get_version(call.session, name, number)
+    version = get_version(call.rows, name, number)
     referring = dict.fromkeys(
         endpoint
         for endpoint, reference in _references(call.session, name)
@@ -118,15 +115,17 @@ def delete_version(
     if not force:
         what = f"Version {number} of {name}"
         _check(model, deletion, what, protects_staged=protects_staged)
-    children_first: list[Documented] = [*version.aliases, *version.tags, version]
-    for row in children_first:
-        change.remove(row)
+    for pointer in version.aliases:
+        change.remove(Alias(name, pointer.alias, number))
+    for tag in version.tags:
+        change.remove(VersionTag(name, number, tag.key, tag.value))
+    change.remove(version)
     change.set(model, updated_ms=call.now_ms)
     change.record(Action.VERSION_DELETED, number, comment)
     return deletion
 
 
-def _check(model: RegisteredModel, deletion: Deletion, what: str, *, protects_staged: bool) -> None:
+def _check(model: Model, deletion: Deletion, what: str, *, protects_staged: bool) -> None:
     forced = "or delete with force, as an admin and with a comment"
     if model.deletion_protection:
         raise FailedPrecondition(
@@ -144,7 +143,7 @@ def _check(model: RegisteredModel, deletion: Deletion, what: str, *, protects_st
         )
 
 
-def _released(versions: Sequence[ModelVersion]) -> list[Released]:
+def _released(versions: Sequence[Version]) -> list[Released]:
     found = (
         Released(row.version, Stage(row.stage), tuple(alias.alias for alias in row.aliases))
         for row in versions
@@ -166,7 +165,7 @@ def _references(session: Session, name: str) -> Iterator[tuple[str, Reference]]:
 
 def _means(session: Session, name: str, reference: Reference, number: int) -> bool:
     with suppress(NotFound):
-        return find_version(session, name, reference).version == number
+        return find_version(rows_of(session), name, reference).version == number
     return False
 
 

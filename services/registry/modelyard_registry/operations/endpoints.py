@@ -213,14 +213,19 @@ def _record(
     after: Document,
     comment: str,
 ) -> None:
-    event = EndpointEvent(
-        name=head.name,
+    event = chains.linked(
+        call,
+        head.name,
+        head.revision,
+        head.head_hash,
         action=action,
-        before=canonical(difference(after, before)),
-        after=canonical(difference(before, after)),
+        before=difference(after, before),
+        after=difference(before, after),
         comment=comment,
     )
-    chains.append(call.session, call, head, event)
+    call.session.add(EndpointEvent(**event))
+    head.revision, head.head_hash = event["revision"], event["hash"]
+    call.session.flush()
 
 
 def _taken(endpoint_id: str) -> AlreadyExists:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, not_, or_, select
-from sqlalchemy.orm import Session
-
+from modelyard_kit.db.rows import Rows
 from modelyard_kit.errors import AlreadyExists
 from modelyard_kit.references.names import MAX_NUMBER
-from modelyard_registry.models import Event, ModelName, ModelVersion
-from modelyard_registry.rules.history import Action
-
-_GIVING = (Action.VERSION_CREATED, Action.VERSION_IMPORTED)
-_BEGINNING = (Action.MODEL_CREATED, Action.MODEL_RENAMED, Action.MODEL_DELETED)
+from modelyard_registry.statements.events import (
+    BEGINNING,
+    GIVEN,
+    GIVEN_NUMBER,
+    RENAMES,
+    Patch,
+)
+from modelyard_registry.statements.model_versions import NUMBERS
+from modelyard_registry.statements.registered_models import Names
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +36,16 @@ class Period:
     end: int
 
     @property
-    def has_event(self) -> ColumnElement[bool]:
-        """Condition on `Event`: it is of this name and in this time."""
-        return and_(Event.name == self.name, Event.clock >= self.start, Event.clock < self.end)
+    def values(self) -> dict[str, Any]:
+        """Parameters of the statements on events of this name and time."""
+        return asdict(self)
+
+    def has(self, clock: int) -> bool:
+        """Return whether an event of this name was in this time."""
+        return self.start <= clock < self.end
 
 
-def periods(session: Session, name: str) -> Iterator[Period]:
+def periods(rows: Rows, name: str) -> Iterator[Period]:
     """Yield the times of each name that a model has had, the present name first.
 
     The first name counts from the beginning, so its time includes earlier models of the name.
@@ -47,10 +54,7 @@ def periods(session: Session, name: str) -> Iterator[Period]:
     end = MAX_NUMBER
     while former is not None:
         period = Period(former, 0, end)
-        beginnings = select(Event).where(period.has_event, Event.action.in_(_BEGINNING))
-        # By revision: the primary key gives this order.
-        newest = beginnings.order_by(Event.revision.desc()).limit(1)
-        begun = session.scalars(newest).one_or_none()
+        begun = rows.first(BEGINNING, period.values)
         renamed_from = None if begun is None else json.loads(begun.after).get("renamed_from")
         if begun is None or renamed_from is None:
             yield period
@@ -61,20 +65,21 @@ def periods(session: Session, name: str) -> Iterator[Period]:
         former = renamed_from
 
 
-def number_was_used(session: Session, name: str, number: int) -> bool:
+def number_was_used(rows: Rows, name: str, number: int) -> bool:
     """Return whether a version had a number under the name, or under a former name of the model."""
-    times = or_(Event.name == name, *(period.has_event for period in periods(session, name)))
-    given = select(Event.clock).where(times, Event.version == number, Event.action.in_(_GIVING))
-    if session.scalar(given.limit(1)) is not None:
-        return True
-    return number in _brought(session, times)
+    for period in (_always(name), *periods(rows, name)):
+        if rows.first(GIVEN_NUMBER, period.values | {"version": number}) is not None:
+            return True
+        if number in _brought(rows.execute(RENAMES, period.values)):
+            return True
+    return False
 
 
-def check_free(session: Session, names: ModelName, name: str) -> None:
+def check_free(rows: Rows, names: Names, name: str) -> None:
     """Refuse to rename a model to a name that has had versions, unless the name was its own.
 
     Args:
-        session: Transaction of the rename.
+        rows: Rows of the rename.
         names: Row of the new name, which no model has.
         name: Present name of the model.
 
@@ -84,16 +89,15 @@ def check_free(session: Session, names: ModelName, name: str) -> None:
     """
     if names.next_version == 1:
         return
-    own = [period for period in periods(session, name) if period.name == names.name]
+    own = [period for period in periods(rows, name) if period.name == names.name]
     if not own:
         raise AlreadyExists(
             f"The name {names.name} had versions before, and version numbers are never reused; "
             "choose a name that was never used, or a former name of this model.",
             name=names.name,
         )
-    others = _numbers_of_others(session, names.name, own)
-    mine = select(ModelVersion.version).where(ModelVersion.name == name)
-    if both := others.intersection(session.scalars(mine)):
+    mine = {number for (number,) in rows.execute(NUMBERS, {"name": name})}
+    if both := mine.intersection(_numbers_of_others(rows, names.name, own)):
         raise AlreadyExists(
             f"Another model had the name {names.name} in the meantime, with version {min(both)}; "
             f"{name} has a version of that number too, and a number is never used for two "
@@ -103,17 +107,25 @@ def check_free(session: Session, names: ModelName, name: str) -> None:
         )
 
 
-def _numbers_of_others(session: Session, name: str, own: list[Period]) -> set[int]:
+def _always(name: str) -> Period:
+    return Period(name, 0, MAX_NUMBER)
+
+
+def _numbers_of_others(rows: Rows, name: str, own: list[Period]) -> set[int]:
     """Return the numbers that versions of other models had under a name."""
-    others = and_(Event.name == name, not_(or_(*(period.has_event for period in own))))
-    given = select(Event.version).where(others, Event.action.in_(_GIVING))
-    return _brought(session, others).union(filter(None, session.scalars(given)))
+
+    def is_of_others(clock: int) -> bool:
+        return not any(period.has(clock) for period in own)
+
+    always = _always(name).values
+    given = {event.version for event in rows.execute(GIVEN, always) if is_of_others(event.clock)}
+    renames = rows.execute(RENAMES, always)
+    return given | _brought(event for event in renames if is_of_others(event.clock))
 
 
-def _brought(session: Session, times: ColumnElement[bool]) -> set[int]:
+def _brought(renames: Iterable[Patch]) -> set[int]:
     """Return the numbers of the versions that models had when they were renamed to a name."""
-    renames = select(Event.after).where(times, Event.action == Action.MODEL_RENAMED)
     numbers: set[int] = set()
-    for after in session.scalars(renames):
-        numbers.update(map(int, json.loads(after).get("versions") or ()))
+    for event in renames:
+        numbers.update(map(int, json.loads(event.after).get("versions") or ()))
     return numbers

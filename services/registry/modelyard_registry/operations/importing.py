@@ -15,36 +15,35 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from modelyard_kit.db import locks
+from modelyard_kit.db.rows import Rows, rows_of
 from modelyard_kit.errors import AlreadyExists, FailedPrecondition, InvalidArgument
 from modelyard_kit.references.names import check_alias, check_model_name
 from modelyard_kit.references.stages import Stage
 from modelyard_kit.rpc.calls import Call
-from modelyard_registry.models import (
-    Imported,
-    ModelAlias,
-    ModelName,
-    ModelVersion,
-    ModelVersionTag,
-    RegisteredModel,
-    RegisteredModelTag,
-)
+from modelyard_registry.models import Imported
+from modelyard_registry.operations.aliases import find_pointer, point
 from modelyard_registry.operations.changes import Change
 from modelyard_registry.operations.former_names import number_was_used
 from modelyard_registry.operations.model_versions import (
     Registration,
     SealedSource,
+    get_version,
     pinned_by,
     pinned_source,
 )
+from modelyard_registry.operations.registered_models import find_model
 from modelyard_registry.operations.stages import holder, occupy
 from modelyard_registry.rules.history import Action
 from modelyard_registry.rules.names import MAX_NAME_CHARACTERS, check_tag_keys
 from modelyard_registry.rules.pinning import Pinned
 from modelyard_registry.rules.protection import PROTECTION_TAG, protects
+from modelyard_registry.statements import registered_models
+from modelyard_registry.statements.model_versions import VERSION, Version, VersionTag
+from modelyard_registry.statements.registered_models import Alias, Model, ModelTag
 
 _MODEL, _VERSION = "model", "version"
 
-Tag = TypeVar("Tag", RegisteredModelTag, ModelVersionTag)
+Tag = TypeVar("Tag", ModelTag, VersionTag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +79,8 @@ class OriginalVersion:
     unverified_reason: str | None
 
 
-def import_model(call: Call, origin: str, original: OriginalModel) -> tuple[RegisteredModel, bool]:
-    """Make a model equal to the original, and return it with whether it was created.
+def import_model(call: Call, origin: str, original: OriginalModel) -> tuple[str, bool]:
+    """Make a model equal to the original, and return its name with whether it was created.
 
     The model gets its original name unless a model here has the name or ever had versions under
     it: versions keep their numbers, and a number never identifies two versions.
@@ -111,17 +110,16 @@ def import_model(call: Call, origin: str, original: OriginalModel) -> tuple[Regi
         created_ms=original.created_ms,
         updated_ms=original.updated_ms,
     )
-    present = select(RegisteredModelTag).where(RegisteredModelTag.name == model.name)
     _replace_tags(
         change,
-        call.session.scalars(present).all(),
+        call.rows.execute(registered_models.TAGS, {"name": model.name}),
         tags,
-        lambda key, value: RegisteredModelTag(name=model.name, key=key, value=value),
+        lambda key, value: ModelTag(model.name, key, value),
     )
     _raise_next_version(change, original.next_version)
     if not change.is_empty:
         change.record(Action.MODEL_IMPORTED, comment=f"from {origin}")
-    return model, created
+    return model.name, created
 
 
 def _protection(original: OriginalModel, *, present: bool) -> bool:
@@ -140,7 +138,7 @@ def _protection(original: OriginalModel, *, present: bool) -> bool:
 
 def import_version(
     call: Call, origin: str, original: OriginalVersion, sealed: SealedSource
-) -> tuple[ModelVersion, bool]:
+) -> tuple[Version, bool]:
     """Make a version equal to the original, and return it with whether it was created.
 
     Raises:
@@ -160,24 +158,26 @@ def import_version(
         )
     change, _ = Change.begin(call, name)
     version = _find_version(call.session, origin, original, name)
-    _check_stage(call.session, name, original)
+    _check_stage(call.rows, name, original)
     created = version is None
     if version is None:
-        version = _new_version(change, call.session, name, original, sealed)
+        version = _new_version(change, call.rows, name, original, sealed)
         identity = _version_id(original)
         call.session.add(Imported(origin=origin, kind=_VERSION, origin_id=identity, name=name))
     else:
-        _update_version(change, call.session, version, original, sealed)
-    _replace_aliases(change, call.session, version, original.aliases)
+        _update_version(change, call.rows, version, original, sealed)
+    _replace_aliases(change, call.rows, version, original.aliases)
     if not change.is_empty:
         change.record(Action.VERSION_IMPORTED, version.version, f"from {origin}")
-    return version, created
+    return get_version(call.rows, name, version.version), created
 
 
 def pinned_before(session: Session, origin: str, original: OriginalVersion) -> Pinned | None:
     """Return what an earlier import pinned a version to, or None if it pinned nothing."""
     name = _name_here(session, origin, original.name)
-    version = None if name is None else session.get(ModelVersion, (name, original.version))
+    if name is None:
+        return None
+    version = rows_of(session).first(VERSION, {"name": name, "version": original.version})
     return pinned_by(version) if version is not None and version.verified else None
 
 
@@ -194,7 +194,7 @@ def _locked_name_here(session: Session, origin: str, name: str) -> str | None:
     here = _name_here(session, origin, name)
     locked = None
     while here is not None and here != locked:
-        session.get(ModelName, here, with_for_update=True)
+        rows_of(session).execute(registered_models.LOCKED_NAMES, {"name": here})
         locked, here = here, _name_here(session, origin, name)
     return here
 
@@ -203,13 +203,15 @@ def _version_id(original: OriginalVersion) -> str:
     return f"{original.name}/{original.version}"
 
 
-def _new_model(call: Call, origin: str, original: OriginalModel) -> tuple[Change, RegisteredModel]:
+def _new_model(call: Call, origin: str, original: OriginalModel) -> tuple[Change, Model]:
     names = _names_like(original.name)
-    name = next(candidate for candidate in names if _is_free(call.session, candidate))
+    name = next(candidate for candidate in names if _is_free(call.rows, candidate))
     change = Change.begin_name(call, name)
-    model = RegisteredModel(
+    model = Model(
         name=name,
+        description=None,
         user_id=original.user_id,
+        deployment_job_id=None,
         deletion_protection=False,
         created_ms=original.created_ms,
         updated_ms=original.updated_ms,
@@ -226,22 +228,23 @@ def _names_like(name: str) -> Iterator[str]:
         yield name[: MAX_NAME_CHARACTERS - len(suffix)] + suffix
 
 
-def _is_free(session: Session, name: str) -> bool:
-    names = session.get(ModelName, name)
+def _is_free(rows: Rows, name: str) -> bool:
+    names = rows.first(registered_models.NAMES, {"name": name})
     had_versions = names is not None and names.next_version > 1
-    return not had_versions and session.get(RegisteredModel, name) is None
+    return not had_versions and find_model(rows, name) is None
 
 
 def _find_version(
     session: Session, origin: str, original: OriginalVersion, name: str
-) -> ModelVersion | None:
+) -> Version | None:
     """Return the version that an earlier import wrote, or None if the number is free."""
     number = original.version
-    version = session.get(ModelVersion, (name, number))
+    rows = rows_of(session)
+    version = rows.first(VERSION, {"name": name, "version": number})
     if session.get(Imported, (origin, _VERSION, _version_id(original))) is not None:
         if version is not None:
             return version
-    elif version is None and not number_was_used(session, name, number):
+    elif version is None and not number_was_used(rows, name, number):
         return None
     reason = "was created here" if version is not None else "was deleted here"
     raise AlreadyExists(
@@ -252,8 +255,8 @@ def _find_version(
     )
 
 
-def _check_stage(session: Session, name: str, original: OriginalVersion) -> None:
-    occupant = holder(session, name, original.stage)
+def _check_stage(rows: Rows, name: str, original: OriginalVersion) -> None:
+    occupant = holder(rows, name, original.stage)
     if occupant is not None and occupant.version != original.version:
         raise FailedPrecondition(
             f"Version {original.version} of {name} cannot be imported into {original.stage}: "
@@ -266,29 +269,29 @@ def _check_stage(session: Session, name: str, original: OriginalVersion) -> None
 
 
 def _new_version(
-    change: Change, session: Session, name: str, original: OriginalVersion, sealed: SealedSource
-) -> ModelVersion:
-    version = ModelVersion(
+    change: Change, rows: Rows, name: str, original: OriginalVersion, sealed: SealedSource
+) -> Version:
+    version = Version(
         name=name,
         version=original.version,
-        stage=Stage.NONE,
+        stage=str(Stage.NONE),
         revision=1,
-        **_columns(session, original, sealed),
+        model_revision=change.names.revision,
+        damage=None,
+        aliases=[],
+        tags=[],
+        **_columns(rows, original, sealed),
     )
     _raise_next_version(change, original.version + 1)
     change.add(version)
     occupy(change, version, original.stage)
     for key, value in original.registration.tags:
-        change.add(ModelVersionTag(name=name, version=version.version, key=key, value=value))
+        change.add(VersionTag(name, version.version, key, value))
     return version
 
 
 def _update_version(
-    change: Change,
-    session: Session,
-    version: ModelVersion,
-    original: OriginalVersion,
-    sealed: SealedSource,
+    change: Change, rows: Rows, version: Version, original: OriginalVersion, sealed: SealedSource
 ) -> None:
     registration = original.registration
     if version.verified and registration.source != version.source:
@@ -297,32 +300,25 @@ def _update_version(
             "version is verified, so its source cannot change.",
             source=version.source,
         )
-    values = _columns(session, original, pinned_by(version) if version.verified else sealed)
+    values = _columns(rows, original, pinned_by(version) if version.verified else sealed)
     different = {
         column: value for column, value in values.items() if getattr(version, column) != value
     }
-    tags = session.scalars(
-        select(ModelVersionTag).where(
-            ModelVersionTag.name == version.name, ModelVersionTag.version == version.version
-        )
-    ).all()
+
+    def tag(key: str, value: str) -> VersionTag:
+        return VersionTag(version.name, version.version, key, value)
+
     is_moved = version.stage != original.stage
-    if is_moved or different or {tag.key: tag.value for tag in tags} != dict(registration.tags):
+    if is_moved or different or dict(version.tags) != dict(registration.tags):
         occupy(change, version, original.stage, **different)
-    _replace_tags(
-        change,
-        tags,
-        dict(registration.tags),
-        lambda key, value: ModelVersionTag(
-            name=version.name, version=version.version, key=key, value=value
-        ),
-    )
+    present = [tag(key, value) for key, value in version.tags]
+    _replace_tags(change, present, dict(registration.tags), tag)
 
 
-def _columns(session: Session, original: OriginalVersion, sealed: SealedSource) -> dict[str, Any]:
+def _columns(rows: Rows, original: OriginalVersion, sealed: SealedSource) -> dict[str, Any]:
     """Return the columns of a version except name, number and stage."""
     registration = original.registration
-    source, pinned = _made_from(session, registration, sealed)
+    source, pinned = _made_from(rows, registration, sealed)
     return {
         "source": source,
         "run_id": pinned.run_id,
@@ -340,17 +336,15 @@ def _columns(session: Session, original: OriginalVersion, sealed: SealedSource) 
     }
 
 
-def _made_from(
-    session: Session, registration: Registration, sealed: SealedSource
-) -> tuple[str, Pinned]:
+def _made_from(rows: Rows, registration: Registration, sealed: SealedSource) -> tuple[str, Pinned]:
     """Return the source to store and what the version is pinned to.
 
     If no run here is known to have made the bytes, the run is the one that the original names.
     """
     if isinstance(sealed, Pinned) and sealed.run_id is None:
-        source, pinned = pinned_source(session, replace(registration, run_id=""), sealed)
+        source, pinned = pinned_source(rows, replace(registration, run_id=""), sealed)
         return source, replace(pinned, run_id=registration.run_id or None)
-    return pinned_source(session, registration, sealed)
+    return pinned_source(rows, registration, sealed)
 
 
 def _replace_tags(
@@ -369,25 +363,15 @@ def _replace_tags(
             change.add(make(key, value))
 
 
-def _replace_aliases(
-    change: Change, session: Session, version: ModelVersion, wanted: Sequence[str]
-) -> None:
-    present = session.scalars(
-        select(ModelAlias).where(
-            ModelAlias.name == version.name, ModelAlias.version == version.version
-        )
-    ).all()
-    for alias_row in present:
-        if alias_row.alias not in wanted:
-            change.remove(alias_row)
+def _replace_aliases(change: Change, rows: Rows, version: Version, wanted: Sequence[str]) -> None:
+    name, number = version.name, version.version
+    for pointer in version.aliases:
+        if pointer.alias not in wanted:
+            change.remove(Alias(name, pointer.alias, number))
     for alias in wanted:
-        pointer = session.get(ModelAlias, (version.name, alias))
-        if pointer is None:
-            change.add(ModelAlias(name=version.name, alias=alias, version=version.version))
-        else:
-            change.set(pointer, version=version.version)
+        point(change, find_pointer(rows, name, alias), Alias(name, alias, number))
 
 
 def _raise_next_version(change: Change, next_version: int) -> None:
     """Number new versions from at least `next_version` on."""
-    change.set(change.names, next_version=max(change.names.next_version, next_version))
+    change.set_names(next_version=max(change.names.next_version, next_version))

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from sqlalchemy import Select, select
-from sqlalchemy.orm import Session, joinedload
-from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from modelyard_kit.artifacts import MODEL_FILE
+from modelyard_kit.db.rows import Rows
 from modelyard_kit.errors import Aborted, InvalidArgument, NotFound
 from modelyard_kit.keys import checked_key
 from modelyard_kit.references.names import LATEST
@@ -22,21 +22,24 @@ from modelyard_kit.references.uris import (
     Reference,
     VersionSource,
 )
-from modelyard_kit.rpc.calls import Call
-from modelyard_registry.models import READY, ModelAlias, ModelVersion, ModelVersionTag
+from modelyard_kit.rpc.calls import OnRows
+from modelyard_registry.models import READY, ModelVersion
 from modelyard_registry.operations.changes import Change
 from modelyard_registry.operations.registered_models import get_model
 from modelyard_registry.rules.history import Action
 from modelyard_registry.rules.names import check_etag, check_tag_keys
 from modelyard_registry.rules.pinning import Pinned
-
-# Tags are loaded by a separate statement: joining both would multiply the rows.
-TO_SHOW = (
-    joinedload(ModelVersion.aliases),
-    joinedload(ModelVersion.names, innerjoin=True),
-    joinedload(ModelVersion.damaged),
+from modelyard_registry.statements.model_versions import (
+    HIGHEST,
+    HIGHEST_IN_STAGE,
+    KEPT,
+    VERSION,
+    VERSION_OF_ALIAS,
+    VERSION_OF_MANIFEST,
+    Version,
+    VersionTag,
 )
-"""Loader options for the relations of a version that nearly every reply contains."""
+from modelyard_registry.statements.registered_models import Tag
 
 SealedSource: TypeAlias = Pinned | VersionSource | ManifestSource | ForeignSource
 """The source of a new version: sealed by tracking, or resolved by the registry itself."""
@@ -66,16 +69,17 @@ class Registration:
 
 
 def create_version(
-    call: Call, name: str, registration: Registration, sealed: SealedSource
-) -> ModelVersion:
+    call: OnRows, name: str, registration: Registration, sealed: SealedSource
+) -> Version:
     """Register the next version of a model from a sealed source."""
     check_tag_keys(key for key, _ in registration.tags)
     change, model = Change.begin(call, name)
-    source, pinned = pinned_source(call.session, registration, sealed)
-    version = ModelVersion(
+    source, pinned = pinned_source(call.rows, registration, sealed)
+    tags = [Tag(key, value) for key, value in sorted(registration.tags)]
+    version = Version(
         name=name,
         version=change.names.next_version,
-        stage=Stage.NONE,
+        stage=str(Stage.NONE),
         source=source,
         run_id=pinned.run_id,
         experiment_id=pinned.experiment_id,
@@ -86,29 +90,26 @@ def create_version(
         status=READY,
         digest=pinned.digest,
         has_model=pinned.has_model,
+        unverified_reason=None,
         created_ms=call.now_ms,
         updated_ms=call.now_ms,
         revision=1,
+        model_revision=change.names.revision,
+        damage=None,
+        aliases=[],
+        tags=tags,
     )
-    change.set(change.names, next_version=version.version + 1)
+    change.set_names(next_version=version.version + 1)
     change.set(model, updated_ms=call.now_ms)
     change.add(version)
-    tags = [
-        ModelVersionTag(name=name, version=version.version, key=key, value=value)
-        for key, value in sorted(registration.tags)
-    ]
-    for tag in tags:
-        change.add(tag)
+    for key, value in tags:
+        change.add(VersionTag(name, version.version, key, value))
     change.record(Action.VERSION_CREATED, version.version)
-    # The relations of a new version are known, so they need not be loaded.
-    set_committed_value(version, "tags", tags)
-    set_committed_value(version, "aliases", [])
-    set_committed_value(version, "damaged", None)
     return version
 
 
 def pinned_source(
-    session: Session, registration: Registration, sealed: SealedSource
+    rows: Rows, registration: Registration, sealed: SealedSource
 ) -> tuple[str, Pinned]:
     """Return the source to store and what it is pinned to.
 
@@ -124,11 +125,11 @@ def pinned_source(
         case Pinned():
             source, pinned = registration.source, sealed
         case VersionSource(name, reference):
-            original = find_version(session, name, reference)
-            source, pinned = _copied(session, registration.source, original)
+            original = find_version(rows, name, reference)
+            source, pinned = _copied(rows, registration.source, original)
         case ManifestSource(digest):
-            original = _version_of_manifest(session, digest)
-            source, pinned = _copied(session, registration.source, original)
+            original = _version_of_manifest(rows, digest)
+            source, pinned = _copied(rows, registration.source, original)
     _check_id("run_id", registration.run_id, pinned.run_id, source)
     _check_id("model_id", registration.model_id, pinned.model_id, source)
     if registration.require_model and pinned.has_model is False:
@@ -140,14 +141,9 @@ def pinned_source(
     return source, pinned
 
 
-def _copied(session: Session, source: str, original: ModelVersion) -> tuple[str, Pinned]:
+def _copied(rows: Rows, source: str, original: Version) -> tuple[str, Pinned]:
     # Locked against deletion: bytes that are unpinned even for an instant might be swept.
-    still_there = (
-        select(ModelVersion.version)
-        .where(ModelVersion.name == original.name, ModelVersion.version == original.version)
-        .with_for_update(read=True, key_share=True)
-    )
-    if session.scalar(still_there) is None:
+    if rows.first(KEPT, {"name": original.name, "version": original.version}) is None:
         raise Aborted(
             f"Version {original.version} of {original.name} was deleted or renamed concurrently; "
             "nothing was written. Look up the version to copy, then retry.",
@@ -157,31 +153,26 @@ def _copied(session: Session, source: str, original: ModelVersion) -> tuple[str,
     return source if original.verified else original.source, pinned_by(original)
 
 
-def pinned_by(version: ModelVersion) -> Pinned:
+def pinned_by(version: Version) -> Pinned:
     """Return what a version is pinned to."""
     return Pinned(
         version.digest, version.run_id, version.experiment_id, version.model_id, version.has_model
     )
 
 
-def copied_digest(session: Session, source: VersionSource | ManifestSource) -> str | None:
+def copied_digest(rows: Rows, source: VersionSource | ManifestSource) -> str | None:
     """Return the digest of the version that a source refers to; None if it is not verified.
 
     Raises:
         NotFound: There is no such version.
     """
     if isinstance(source, VersionSource):
-        return find_version(session, source.name, source.reference).digest
-    return _version_of_manifest(session, source.digest).digest
+        return find_version(rows, source.name, source.reference).digest
+    return _version_of_manifest(rows, source.digest).digest
 
 
-def _version_of_manifest(session: Session, digest: str) -> ModelVersion:
-    found = session.scalars(
-        select(ModelVersion)
-        .where(ModelVersion.digest == digest)
-        .order_by(ModelVersion.name, ModelVersion.version)
-        .limit(1)
-    ).one_or_none()
+def _version_of_manifest(rows: Rows, digest: str) -> Version:
+    found = rows.first(VERSION_OF_MANIFEST, {"digest": digest})
     if found is None:
         raise NotFound(
             f"No version has the manifest {digest}; register from the run or the logged model.",
@@ -199,18 +190,22 @@ def _check_id(parameter: str, given: str, known: str | None, source: str) -> Non
         )
 
 
-def get_version(session: Session, name: str, number: int) -> ModelVersion:
-    found = session.get(ModelVersion, (name, number), options=TO_SHOW)
+def get_version(rows: Rows, name: str, number: int) -> Version:
+    found = rows.first(VERSION, {"name": name, "version": number})
     if found is None:
-        raise NotFound(
-            f"Model Version (name={name}, version={number}) not found",
-            name=name,
-            version=str(number),
-        )
+        raise no_version(name, number)
     return found
 
 
-def find_version(session: Session, name: str, reference: Reference) -> ModelVersion:
+def no_version(name: str, number: int) -> NotFound:
+    return NotFound(
+        f"Model Version (name={name}, version={number}) not found",
+        name=name,
+        version=str(number),
+    )
+
+
+def find_version(rows: Rows, name: str, reference: Reference) -> Version:
     """Return the version with a number, the highest in a stage, or the one with an alias.
 
     Raises:
@@ -218,30 +213,27 @@ def find_version(session: Session, name: str, reference: Reference) -> ModelVers
     """
     match reference:
         case Stage():
-            return _highest_in_stage(session, name, reference)
-        case Alias():
-            return version_by_alias(session, name, reference.name)
+            return _highest_in_stage(rows, name, reference)
+        case Alias(alias) if alias == LATEST:
+            return _highest(rows, name)
+        case Alias(alias):
+            return _version_of_alias(rows, name, alias)
         case int():
-            return get_version(session, name, reference)
+            return get_version(rows, name, reference)
 
 
-def version_by_alias(session: Session, name: str, alias: str) -> ModelVersion:
-    """Return the version an alias points at; `latest` is the highest version."""
-    if alias == LATEST:
-        found = session.scalars(_highest(name)).unique().one_or_none()
-        if found is None:
-            get_model(session, name)
-            raise NotFound(f"Registered Model {name} has no versions", name=name)
-        return found
-    pointed_at = (
-        select(ModelVersion)
-        .join(ModelVersion.aliases)
-        .where(ModelAlias.name == name, ModelAlias.alias == alias)
-        .options(*TO_SHOW)
-    )
-    found = session.scalars(pointed_at).unique().one_or_none()
+def _highest(rows: Rows, name: str) -> Version:
+    found = rows.first(HIGHEST, {"name": name})
     if found is None:
-        get_model(session, name)
+        get_model(rows, name)
+        raise NotFound(f"Registered Model {name} has no versions", name=name)
+    return found
+
+
+def _version_of_alias(rows: Rows, name: str, alias: str) -> Version:
+    found = rows.first(VERSION_OF_ALIAS, {"name": name, "alias": alias})
+    if found is None:
+        get_model(rows, name)
         raise NotFound(
             f"Registered Model {name} has no alias {alias}, and there is no stage of that name",
             name=name,
@@ -250,58 +242,52 @@ def version_by_alias(session: Session, name: str, alias: str) -> ModelVersion:
     return found
 
 
-def _highest_in_stage(session: Session, name: str, stage: Stage) -> ModelVersion:
-    in_stage = _highest(name).where(ModelVersion.stage == stage)
-    found = session.scalars(in_stage).unique().one_or_none()
+def _highest_in_stage(rows: Rows, name: str, stage: Stage) -> Version:
+    found = rows.first(HIGHEST_IN_STAGE, {"name": name, "stage": str(stage)})
     if found is None:
-        get_model(session, name)
+        get_model(rows, name)
         raise NotFound(
             f"No version of Registered Model {name} is in stage {stage}", name=name, stage=stage
         )
     return found
 
 
-def _highest(name: str) -> Select[ModelVersion]:
-    of_model = select(ModelVersion).where(ModelVersion.name == name).options(*TO_SHOW)
-    return of_model.order_by(ModelVersion.version.desc()).limit(1)
-
-
 def update_version(
-    call: Call, name: str, number: int, *, description: str | None, etag: str
-) -> ModelVersion:
+    call: OnRows, name: str, number: int, *, description: str | None, etag: str
+) -> Version:
     """Set the description unless it is None; an equal description changes nothing."""
     change, _ = Change.begin(call, name)
-    version = get_version(call.session, name, number)
+    version = get_version(call.rows, name, number)
     check_etag(etag, version.etag)
     if description is not None and description != version.description:
-        change.set(version, description=description, updated_ms=call.now_ms)
+        version = change.set(version, description=description, updated_ms=call.now_ms)
         change.record(Action.VERSION_UPDATED, number)
     return version
 
 
-def set_tag(call: Call, name: str, number: int, key: str, value: str) -> None:
+def set_tag(call: OnRows, name: str, number: int, key: str, value: str) -> None:
     """Set a tag; an equal value changes nothing."""
     checked_key(key, "key")
     change, _ = Change.begin(call, name)
-    version = get_version(call.session, name, number)
-    tag = call.session.get(ModelVersionTag, (name, number, key))
-    if tag is None:
-        change.add(ModelVersionTag(name=name, version=number, key=key, value=value))
-    elif tag.value == value:
+    version = get_version(call.rows, name, number)
+    present = dict(version.tags).get(key)
+    if present == value:
         return
+    if present is None:
+        change.add(VersionTag(name, number, key, value))
     else:
-        change.set(tag, value=value)
+        change.set(VersionTag(name, number, key, present), value=value)
     change.set(version)
     change.record(Action.VERSION_TAG_SET, number)
 
 
-def delete_tag(call: Call, name: str, number: int, key: str) -> None:
+def delete_tag(call: OnRows, name: str, number: int, key: str) -> None:
     """Delete a tag; deleting a missing one changes nothing."""
     change, _ = Change.begin(call, name)
-    version = get_version(call.session, name, number)
-    tag = call.session.get(ModelVersionTag, (name, number, key))
-    if tag is not None:
-        change.remove(tag)
+    version = get_version(call.rows, name, number)
+    value = dict(version.tags).get(key)
+    if value is not None:
+        change.remove(VersionTag(name, number, key, value))
         change.set(version)
         change.record(Action.VERSION_TAG_DELETED, number)
 

@@ -6,20 +6,20 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from modelyard_kit.artifacts import Digest
+from modelyard_kit.db.rows import Rows
 from modelyard_kit.errors import FailedPrecondition, NotFound
 from modelyard_kit.references.uris import VersionSource
-from modelyard_registry.models import ModelName, ModelVersion
-from modelyard_registry.operations import chains, history
+from modelyard_registry.models import ModelVersion
+from modelyard_registry.operations import history
 from modelyard_registry.operations.model_versions import find_version
+from modelyard_registry.statements.model_versions import VERSION, Version
 
 
-def resolve_version(
-    session: Session, source: VersionSource, as_of_ms: int | None
-) -> tuple[ModelVersion, int]:
-    """Return the version a URI refers to, and the revision of its model.
+def resolve_version(rows: Rows, source: VersionSource, as_of_ms: int | None) -> Version:
+    """Return the version a URI refers to.
 
     Args:
-        session: Session open for reading.
+        rows: Rows of the transaction.
         source: The parsed URI.
         as_of_ms: Time to resolve a stage or alias at, Unix time in milliseconds; None for now.
 
@@ -27,7 +27,7 @@ def resolve_version(
         NotFound: There is no such version, or there was none at that time.
         FailedPrecondition: The version is not verified, so its bytes are not in the store.
     """
-    found = _version(session, source, as_of_ms)
+    found = _version(rows, source, as_of_ms)
     if not found.verified:
         raise FailedPrecondition(
             f"Version {found.version} of {source.name} is not verified: its bytes are not in the "
@@ -36,14 +36,14 @@ def resolve_version(
             version=str(found.version),
             source=found.source,
         )
-    return found, chains.position(session, ModelName, source.name)
+    return found
 
 
-def _version(session: Session, source: VersionSource, as_of_ms: int | None) -> ModelVersion:
+def _version(rows: Rows, source: VersionSource, as_of_ms: int | None) -> Version:
     if as_of_ms is None or isinstance(source.reference, int):
-        return find_version(session, source.name, source.reference)
-    number = history.version_at(session, source.name, source.reference, as_of_ms)
-    found = session.get(ModelVersion, (source.name, number))
+        return find_version(rows, source.name, source.reference)
+    number = history.version_at(rows, source.name, source.reference, as_of_ms)
+    found = rows.first(VERSION, {"name": source.name, "version": number})
     if found is None:
         raise NotFound(
             f"The URI meant version {number} of {source.name} at that time; the version has been "

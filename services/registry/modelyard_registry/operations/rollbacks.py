@@ -4,43 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any
 
-from sqlalchemy import ColumnElement, exists, select
-from sqlalchemy.orm import Session
-
+from modelyard_kit.db.rows import Rows
 from modelyard_kit.errors import FailedPrecondition
+from modelyard_kit.references.names import MAX_NUMBER
 from modelyard_kit.references.stages import Stage
 from modelyard_kit.references.uris import Alias
-from modelyard_registry.models import READY, DamagedManifest, Event, ModelVersion
 from modelyard_registry.operations.former_names import periods
 from modelyard_registry.operations.model_versions import get_version
 from modelyard_registry.rules.history import Action, Document
 from modelyard_registry.rules.rollback import Move, earlier_holders
+from modelyard_registry.statements import events
+from modelyard_registry.statements.model_versions import READY_NUMBERS, Version
 
-_STAGE_MOVES = (Action.STAGE_CHANGED, Action.VERSION_IMPORTED)
-_ALIAS_MOVES = (Action.ALIAS_SET, Action.VERSION_IMPORTED)
 _EVENTS_AT_FIRST = 200
 _MAX_SHOWN = 10
 
 
-class _Event(NamedTuple):
-    """The columns of an event that a rollback reads."""
-
-    revision: int
-    action: str
-    version: int | None
-    before: str
-    after: str
-
-
 def reinstated(
-    session: Session, name: str, place: Stage | Alias, present: int | None, to: int | None
-) -> ModelVersion:
+    rows: Rows, name: str, place: Stage | Alias, present: int | None, to: int | None
+) -> Version:
     """Return the version that a rollback makes the holder of a stage or the target of an alias.
 
     Args:
-        session: Transaction of the rollback.
+        rows: Rows of the rollback.
         name: Name of the model, locked.
         place: An exclusive stage, or an alias.
         present: Number of the present holder; None if there is none.
@@ -50,19 +38,14 @@ def reinstated(
         FailedPrecondition: There is no candidate, or `to` is none of the earlier holders that still
             exist and are ready; the message lists those.
     """
-    of_model = select(ModelVersion.version).where(
-        ModelVersion.name == name,
-        ModelVersion.status == READY,
-        ~exists().where(DamagedManifest.digest == ModelVersion.digest),
-    )
-    ready = set(session.scalars(of_model))
-    moves = _moves(session, name, place, Event.version.in_(of_model))
+    ready = {number for (number,) in rows.execute(READY_NUMBERS, {"name": name})}
+    moves = _moves(rows, name, place)
     passed: list[int] = []
     for number, is_candidate in earlier_holders(moves, present):
         if number not in ready:
             continue
         if number == to or (to is None and is_candidate):
-            return get_version(session, name, number)
+            return get_version(rows, name, number)
         passed.append(number)
     raise _refusal(name, place, to, passed)
 
@@ -88,42 +71,37 @@ def _refusal(
     return FailedPrecondition(message, name=name, holders=listed)
 
 
-def _moves(
-    session: Session, name: str, place: Stage | Alias, of_ready: ColumnElement[bool]
-) -> Iterator[Move]:
+def _moves(rows: Rows, name: str, place: Stage | Alias) -> Iterator[Move]:
     """Yield what a rollback must know of a stage or an alias, newest first, under all former names.
 
     These are the rollbacks, and the moves of versions that exist and are ready: a model whose old
     versions are deleted may have had very many others.
     """
     if isinstance(place, Stage):
-        moves, rollback = _STAGE_MOVES, Action.STAGE_ROLLED_BACK
+        moved, rollback = Action.STAGE_CHANGED, Action.STAGE_ROLLED_BACK
     else:
-        moves, rollback = _ALIAS_MOVES, Action.ALIAS_ROLLED_BACK
-    wanted = (Event.action == rollback) | (Event.action.in_(moves) & of_ready)
-    for period in periods(session, name):
-        for event in _newest_first(session, period.has_event & wanted):
+        moved, rollback = Action.ALIAS_SET, Action.ALIAS_ROLLED_BACK
+    wanted = {"model": name, "moved": str(moved), "rollback": str(rollback)}
+    for period in periods(rows, name):
+        for event in _newest_first(rows, wanted | period.values):
             yield _move(event, place, is_rollback=event.action == rollback)
 
 
-def _newest_first(session: Session, wanted: ColumnElement[bool]) -> Iterator[_Event]:
+def _newest_first(rows: Rows, wanted: dict[str, Any]) -> Iterator[events.Change]:
     """Yield events by pages, so that a rollback reads only what it needs of a long history.
 
     Each page is twice as long as the one before, so that a whole history is few statements.
     """
-    columns = (Event.revision, Event.action, Event.version, Event.before, Event.after)
-    page = select(*columns).where(wanted).order_by(Event.revision.desc())
-    size = _EVENTS_AT_FIRST
-    rows = [_Event(*row) for row in session.execute(page.limit(size))]
-    while len(rows) == size:
-        yield from rows
-        size *= 2
-        older = page.where(Event.revision < rows[-1].revision).limit(size)
-        rows = [_Event(*row) for row in session.execute(older)]
-    yield from rows
+    below, size = MAX_NUMBER, _EVENTS_AT_FIRST
+    page = rows.execute(events.MOVES, wanted | {"below": below, "limit": size})
+    while len(page) == size:
+        yield from page
+        below, size = page[-1].revision, size * 2
+        page = rows.execute(events.MOVES, wanted | {"below": below, "limit": size})
+    yield from page
 
 
-def _move(event: _Event, place: Stage | Alias, *, is_rollback: bool) -> Move:
+def _move(event: events.Change, place: Stage | Alias, *, is_rollback: bool) -> Move:
     entered = _holder(json.loads(event.after), place)
     if not is_rollback or entered != event.version:  # a rollback of another stage or alias
         return Move(entered, left=None, is_rollback=False)

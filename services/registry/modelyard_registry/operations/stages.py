@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import event, select
-from sqlalchemy.orm import Session
-
+from modelyard_kit.db.rows import Rows
 from modelyard_kit.references.stages import Stage
-from modelyard_kit.rpc.calls import Call
+from modelyard_kit.rpc.calls import OnRows
 from modelyard_registry.metrics import transitions
-from modelyard_registry.models import ModelVersion
 from modelyard_registry.operations.changes import Change
 from modelyard_registry.operations.damage import refuse_damaged
-from modelyard_registry.operations.model_versions import TO_SHOW, get_version
+from modelyard_registry.operations.model_versions import no_version
 from modelyard_registry.operations.rollbacks import reinstated
 from modelyard_registry.rules.history import Action
 from modelyard_registry.rules.names import check_etag
 from modelyard_registry.rules.stages import check_exclusive, check_holder
+from modelyard_registry.statements.model_versions import (
+    HIGHEST_IN_STAGE,
+    VERSION,
+    VERSION_AND_HOLDER,
+    Version,
+)
 
 
 def transition_stage(
-    call: Call,
+    call: OnRows,
     name: str,
     number: int,
     stage: Stage,
@@ -30,7 +33,7 @@ def transition_stage(
     etag: str,
     expected_holder: str,
     comment: str,
-) -> ModelVersion:
+) -> Version:
     """Move a version to a stage, and the present holder of an exclusive stage to None.
 
     Args:
@@ -49,31 +52,31 @@ def transition_stage(
     if expected_holder:
         check_exclusive(stage, "expected_holder")
     change, model = Change.begin(call, name)
-    version, occupant = _version_and_holder(call.session, name, number, stage)
-    _count(call.session, version.stage, stage)
+    version, occupant = _version_and_holder(call.rows, name, number, stage)
+    _count(call.rows, version.stage, stage)
     check_etag(etag, version.etag)
     check_holder(stage, expected_holder, _number(occupant))
     if stage.is_exclusive:
         refuse_damaged(version)
-    if occupant is not None and occupant is not version:
+    if occupant is not None and occupant.version != number:
         vacant = Stage.ARCHIVED if archive_existing else Stage.NONE
         occupy(change, occupant, vacant, updated_ms=call.now_ms)
     change.note_stage(version)
-    occupy(change, version, stage, updated_ms=call.now_ms)
+    moved = occupy(change, version, stage, updated_ms=call.now_ms)
     change.set(model, updated_ms=call.now_ms)
     change.record(Action.STAGE_CHANGED, number, comment)
-    return version
+    return moved
 
 
 def roll_back(
-    call: Call,
+    call: OnRows,
     name: str,
     stage: Stage,
     *,
     to: int | None = None,
     expected_holder: str,
     comment: str,
-) -> ModelVersion:
+) -> Version:
     """Reinstate an earlier holder of a stage, and archive the present one.
 
     Args:
@@ -90,19 +93,19 @@ def roll_back(
     """
     check_exclusive(stage, "A rollback")
     change, model = Change.begin(call, name)
-    present = holder(call.session, name, stage)
+    present = holder(call.rows, name, stage)
     check_holder(stage, expected_holder, _number(present))
-    earlier = reinstated(call.session, name, stage, _number(present), to)
-    _count(call.session, earlier.stage, stage)
+    earlier = reinstated(call.rows, name, stage, _number(present), to)
+    _count(call.rows, earlier.stage, stage)
     if present is not None:
         occupy(change, present, Stage.ARCHIVED, updated_ms=call.now_ms)
-    occupy(change, earlier, stage, updated_ms=call.now_ms)
+    moved = occupy(change, earlier, stage, updated_ms=call.now_ms)
     change.set(model, updated_ms=call.now_ms)
     change.record(Action.STAGE_ROLLED_BACK, earlier.version, comment)
-    return earlier
+    return moved
 
 
-def occupy(change: Change, version: ModelVersion, stage: Stage, **values: Any) -> None:
+def occupy(change: Change, version: Version, stage: Stage, **values: Any) -> Version:
     """Put a version into a stage; the only function that changes the stage of a version.
 
     Args:
@@ -111,37 +114,37 @@ def occupy(change: Change, version: ModelVersion, stage: Stage, **values: Any) -
         stage: Target stage; an exclusive one must be vacant or held by this version.
         values: Other columns to set in the same statement.
     """
-    change.set(version, stage=stage, **values)
+    return change.set(version, stage=str(stage), **values)
 
 
-def _count(session: Session, before: str, after: str) -> None:
+def _count(rows: Rows, before: str, after: str) -> None:
     """Count a requested move, as done or undone, when its transaction ends."""
-    for ending, result in (("after_commit", "done"), ("after_rollback", "undone")):
-        count = transitions.labels(before, after, result).inc
-        event.listen(session, ending, lambda _session, count=count: count(), once=True)
+
+    def count(is_committed: bool) -> None:  # noqa: FBT001 - called with the outcome alone
+        transitions.labels(before, after, "done" if is_committed else "undone").inc()
+
+    rows.on_end(count)
 
 
-def holder(session: Session, name: str, stage: Stage) -> ModelVersion | None:
+def holder(rows: Rows, name: str, stage: Stage) -> Version | None:
     """Return the holder of an exclusive stage; None if it is vacant or the stage is shared."""
     if not stage.is_exclusive:
         return None
-    return session.scalars(
-        select(ModelVersion).where(ModelVersion.name == name, ModelVersion.stage == stage)
-    ).one_or_none()
+    return rows.first(HIGHEST_IN_STAGE, {"name": name, "stage": str(stage)})
 
 
 def _version_and_holder(
-    session: Session, name: str, number: int, stage: Stage
-) -> tuple[ModelVersion, ModelVersion | None]:
+    rows: Rows, name: str, number: int, stage: Stage
+) -> tuple[Version, Version | None]:
     """Return a version and the holder of a stage, read in one statement."""
-    wanted = ModelVersion.version == number
-    if stage.is_exclusive:
-        wanted |= ModelVersion.stage == stage
-    found = select(ModelVersion).where(ModelVersion.name == name, wanted).options(*TO_SHOW)
-    both = session.scalars(found).unique().all()
+    wanted = {"name": name, "version": number, "stage": str(stage)}
+    both = rows.execute(VERSION_AND_HOLDER if stage.is_exclusive else VERSION, wanted)
+    version = next((row for row in both if row.version == number), None)
+    if version is None:
+        raise no_version(name, number)
     occupant = next((row for row in both if stage.is_exclusive and row.stage == stage), None)
-    return get_version(session, name, number), occupant
+    return version, occupant
 
 
-def _number(version: ModelVersion | None) -> int | None:
+def _number(version: Version | None) -> int | None:
     return None if version is None else version.version

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum, auto
 from typing import Any
 
@@ -71,6 +71,13 @@ def canonical(document: Mapping[str, Any]) -> str:
 def event_hash(fields: Mapping[str, Any]) -> str:
     """Return the hash of an event with these fields."""
     return hashlib.sha256(canonical(fields).encode()).hexdigest()
+
+
+def cells(row: object, path: Path, columns: Iterable[str]) -> dict[Path, Any]:
+    """Return columns of a row by their path in the document; `path` is that of the row."""
+    values = {(*path, column): getattr(row, column) for column in columns}
+    # A merge patch cannot hold null, so columns that are NULL are left out of the document.
+    return {path: value for path, value in values.items() if value is not None}
 
 
 def put(patch: Document, path: Path, value: Any) -> None:

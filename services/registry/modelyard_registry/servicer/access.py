@@ -6,7 +6,8 @@ from modelyard.api.access.v1 import access_pb2 as pb
 from modelyard_kit.auth.tokens import Fetch, Snapshot, Tokens
 from modelyard_kit.clock import Clock
 from modelyard_kit.db.base import Database
-from modelyard_kit.rpc.calls import Call, caller, reads, writes
+from modelyard_kit.rpc.caller import caller
+from modelyard_kit.rpc.calls import Call, reads, writes
 from modelyard_kit.rpc.fields import given
 from modelyard_kit.rpc.token_checks import snapshot_of
 from modelyard_registry import wire

@@ -4,7 +4,7 @@ from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServi
 from modelyard_kit.artifacts import ArtifactStore
 from modelyard_kit.db.base import Database
 from modelyard_kit.references.uris import ManifestSource, VersionSource
-from modelyard_kit.rpc.calls import caller
+from modelyard_kit.rpc.caller import caller
 from modelyard_registry.clients import require_intact
 from modelyard_registry.operations import model_versions
 from modelyard_registry.operations.model_versions import SealedSource
@@ -22,7 +22,11 @@ class Copying:
         """Refuse to copy a version whose bytes are damaged; those of other sources were checked."""
         if not isinstance(sealed, VersionSource | ManifestSource):
             return
-        with self.database.read(caller.get().remaining_s()) as session:
-            digest = model_versions.copied_digest(session, sealed)
+        current = caller.get()
+        digest = self.database.fast_read(
+            lambda rows: model_versions.copied_digest(rows, sealed),
+            current.remaining_s(),
+            scope=current.grant.scope,
+        )
         if digest is not None:
             require_intact(self.tracking, self.store, digest, self.token)

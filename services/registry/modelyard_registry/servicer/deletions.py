@@ -7,7 +7,8 @@ from modelyard_kit.clock import Clock
 from modelyard_kit.db.base import Database
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.references.names import version_number
-from modelyard_kit.rpc.calls import Call, caller, writes
+from modelyard_kit.rpc.caller import caller
+from modelyard_kit.rpc.calls import Call, writes
 from modelyard_registry import wire
 from modelyard_registry.operations import deletions
 

@@ -28,10 +28,11 @@ class Importing(Copying):
         self, request: pb.ImportRegisteredModelRequest, call: Call
     ) -> pb.ImportRegisteredModelResponse:
         original = _model(request.registered_model, request.next_version)
-        model, created = importing.import_model(call, request.origin, original)
-        latest = registered_models.latest_versions(call.session, [model.name])
+        name, created = importing.import_model(call, request.origin, original)
+        model = registered_models.get_model(call.rows, name)
+        latest = registered_models.latest_versions(call.rows, [name])
         return pb.ImportRegisteredModelResponse(
-            registered_model=wire.registered_model(model, latest[model.name]), created=created
+            registered_model=wire.registered_model(model, latest[name]), created=created
         )
 
     def ImportModelVersion(

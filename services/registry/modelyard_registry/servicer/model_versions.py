@@ -10,7 +10,15 @@ from modelyard_kit.db.identity import id_in
 from modelyard_kit.references.names import version_number
 from modelyard_kit.references.stages import Stage
 from modelyard_kit.references.uris import Alias, parse_reference
-from modelyard_kit.rpc.calls import Call, reads, stored_reply, writes
+from modelyard_kit.rpc.calls import (
+    Call,
+    FastCall,
+    fast_reads,
+    fast_writes,
+    reads,
+    stored_reply,
+    writes,
+)
 from modelyard_kit.rpc.fields import given
 from modelyard_registry import wire
 from modelyard_registry.clients import seal_source
@@ -36,9 +44,9 @@ class ModelVersions(Copying):
         self._require_intact(sealed)
         return self._create(request, context, sealed)
 
-    @writes
+    @fast_writes
     def _create(
-        self, request: pb.CreateModelVersionRequest, call: Call, sealed: SealedSource
+        self, request: pb.CreateModelVersionRequest, call: FastCall, sealed: SealedSource
     ) -> pb.CreateModelVersionResponse:
         if request.create_registered_model:
             registered_models.ensure_model(call, request.name)
@@ -58,9 +66,9 @@ class ModelVersions(Copying):
         )
         return pb.CreateModelVersionResponse(model_version=wire.model_version(created))
 
-    @writes
+    @fast_writes
     def UpdateModelVersion(
-        self, request: pb.UpdateModelVersionRequest, call: Call
+        self, request: pb.UpdateModelVersionRequest, call: FastCall
     ) -> pb.UpdateModelVersionResponse:
         updated = model_versions.update_version(
             call,
@@ -71,9 +79,9 @@ class ModelVersions(Copying):
         )
         return pb.UpdateModelVersionResponse(model_version=wire.model_version(updated))
 
-    @writes
+    @fast_writes
     def TransitionModelVersionStage(
-        self, request: pb.TransitionModelVersionStageRequest, call: Call
+        self, request: pb.TransitionModelVersionStageRequest, call: FastCall
     ) -> pb.TransitionModelVersionStageResponse:
         moved = stages.transition_stage(
             call,
@@ -87,9 +95,9 @@ class ModelVersions(Copying):
         )
         return pb.TransitionModelVersionStageResponse(model_version=wire.model_version(moved))
 
-    @writes
+    @fast_writes
     def RollbackStage(
-        self, request: pb.RollbackStageRequest, call: Call
+        self, request: pb.RollbackStageRequest, call: FastCall
     ) -> pb.RollbackStageResponse:
         reinstated = stages.roll_back(
             call,
@@ -101,28 +109,28 @@ class ModelVersions(Copying):
         )
         return pb.RollbackStageResponse(model_version=wire.model_version(reinstated))
 
-    @reads
+    @fast_reads
     def GetModelVersion(
-        self, request: pb.GetModelVersionRequest, call: Call
+        self, request: pb.GetModelVersionRequest, call: FastCall
     ) -> pb.GetModelVersionResponse:
         reference = parse_reference(request.version)
-        found = model_versions.find_version(call.session, request.name, reference)
+        found = model_versions.find_version(call.rows, request.name, reference)
         return pb.GetModelVersionResponse(model_version=wire.model_version(found))
 
-    @reads
+    @fast_reads
     def GetModelVersionByAlias(
-        self, request: pb.GetModelVersionByAliasRequest, call: Call
+        self, request: pb.GetModelVersionByAliasRequest, call: FastCall
     ) -> pb.GetModelVersionByAliasResponse:
         alias = Alias.parse(request.alias)
-        found = model_versions.find_version(call.session, request.name, alias)
+        found = model_versions.find_version(call.rows, request.name, alias)
         return pb.GetModelVersionByAliasResponse(model_version=wire.model_version(found))
 
-    @reads
+    @fast_reads
     def GetModelVersionDownloadUri(
-        self, request: pb.GetModelVersionDownloadUriRequest, call: Call
+        self, request: pb.GetModelVersionDownloadUriRequest, call: FastCall
     ) -> pb.GetModelVersionDownloadUriResponse:
         reference = parse_reference(request.version)
-        found = model_versions.find_version(call.session, request.name, reference)
+        found = model_versions.find_version(call.rows, request.name, reference)
         pinned = f"mlflow-artifacts:/manifests/{found.digest}"
         return pb.GetModelVersionDownloadUriResponse(
             artifact_uri=pinned if found.verified else found.source
@@ -143,17 +151,17 @@ class ModelVersions(Copying):
             model_versions=map(wire.model_version, found), next_page_token=next_page_token
         )
 
-    @writes
+    @fast_writes
     def SetModelVersionTag(
-        self, request: pb.SetModelVersionTagRequest, call: Call
+        self, request: pb.SetModelVersionTagRequest, call: FastCall
     ) -> pb.SetModelVersionTagResponse:
         number = version_number(request.version)
         model_versions.set_tag(call, request.name, number, request.key, request.value)
         return pb.SetModelVersionTagResponse()
 
-    @writes
+    @fast_writes
     def DeleteModelVersionTag(
-        self, request: pb.DeleteModelVersionTagRequest, call: Call
+        self, request: pb.DeleteModelVersionTagRequest, call: FastCall
     ) -> pb.DeleteModelVersionTagResponse:
         number = version_number(request.version)
         model_versions.delete_tag(call, request.name, number, request.key)

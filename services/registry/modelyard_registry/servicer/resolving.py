@@ -7,18 +7,18 @@ import grpc
 from modelyard.api.artifacts.v1.artifacts_pb2 import InspectObjectsRequest
 from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
 from modelyard.api.registry.v1 import registry_pb2 as pb
-from modelyard_kit.artifacts import ArtifactStore, Digest, Manifest
-from modelyard_kit.artifacts.reading import read_manifest
+from modelyard_kit.artifacts import Digest
 from modelyard_kit.clock import Clock
 from modelyard_kit.db.base import Database
 from modelyard_kit.errors import DataLoss, Error
 from modelyard_kit.references.uris import VersionSource, parse_model_uri
-from modelyard_kit.rpc.calls import Call, reads
+from modelyard_kit.rpc.calls import FastCall, fast_reads
 from modelyard_kit.rpc.channel import ask
 from modelyard_registry import wire
 from modelyard_registry.clients import seal_manifest
 from modelyard_registry.operations import resolving
 from modelyard_registry.servicer.fields import milliseconds
+from modelyard_registry.servicer.manifests import Manifests
 
 
 class Resolving:
@@ -26,7 +26,7 @@ class Resolving:
 
     database: Database
     clock: Clock
-    store: ArtifactStore
+    manifests: Manifests
     tracking: ArtifactsServiceStub
     token: str | None
 
@@ -45,8 +45,9 @@ class Resolving:
                 experiment_id=sealed.pinned.experiment_id,
             )
         if not request.HasField("include_downloads") or request.include_downloads:
-            reply.manifest, manifest = self._manifest(reply.digest)
-            reply.downloads.extend(wire.object_downloads(self.store, manifest))
+            found = self._manifest(reply.digest)
+            reply.manifest = found.manifest
+            reply.downloads.extend(found.downloads)
         return reply
 
     def GetPinnedManifest(
@@ -55,32 +56,29 @@ class Resolving:
         digest = Digest(request.digest)
         with self.database.read() as session:
             resolving.require_pinned(session, digest)
-        data, manifest = self._manifest(digest)
-        return pb.GetPinnedManifestResponse(
-            manifest=data, downloads=wire.object_downloads(self.store, manifest)
-        )
+        return self._manifest(digest)
 
-    def _manifest(self, digest: str) -> tuple[bytes, Manifest]:
+    def _manifest(self, digest: str) -> pb.GetPinnedManifestResponse:
         """Read a manifest; a damaged one is reported to tracking, so that its versions show it."""
         try:
-            return read_manifest(self.store, digest)
+            return self.manifests.read(digest)
         except DataLoss:
             request = InspectObjectsRequest(digests=[digest], reread=True)
             with suppress(Error):
                 ask("tracking", self.tracking.InspectObjects, request, token=self.token)
             raise
 
-    @reads
+    @fast_reads
     def _version(
-        self, request: pb.ResolveModelRequest, call: Call, source: VersionSource
+        self, request: pb.ResolveModelRequest, call: FastCall, source: VersionSource
     ) -> pb.ResolveModelResponse:
         as_of_ms = milliseconds(request.as_of, "as_of") if request.HasField("as_of") else None
-        found, revision = resolving.resolve_version(call.session, source, as_of_ms)
+        found = resolving.resolve_version(call.rows, source, as_of_ms)
         return pb.ResolveModelResponse(
             model_version=wire.model_version(found),
             digest=found.digest,
             run_id=found.run_id,
             model_id=found.model_id,
             experiment_id=found.experiment_id,
-            revision=revision,
+            revision=found.model_revision,
         )

@@ -22,7 +22,8 @@ from modelyard_kit.db.base import Database
 from modelyard_kit.db.identity import Identity
 from modelyard_kit.errors import DataLoss, FailedPrecondition, InvalidArgument, Unavailable
 from modelyard_kit.observability.metrics import digest_mismatches
-from modelyard_kit.rpc.calls import Call, caller, reads, write_step, writes
+from modelyard_kit.rpc.caller import caller
+from modelyard_kit.rpc.calls import Call, reads, write_step, writes
 from modelyard_tracking import wire
 from modelyard_tracking.clients import Registry
 from modelyard_tracking.models import StoredObject
@@ -100,10 +101,9 @@ class ArtifactsServicer(Presigning, Erasing):
         owner = Owner(OwnerKind.MODEL, checked_model_id(request.model_id))
         root_uri = trees.root_uri(call.session, owner, request.experiment_id)
         page, token = _page(call, owner, request.artifact_directory_path, request.page_token)
+        files = [wire.file_info(entry) for entry in page]
         return pb.ListLoggedModelArtifactsResponse(
-            root_uri=root_uri,
-            files=[wire.file_info(entry) for entry in page],
-            next_page_token=token,
+            root_uri=root_uri, files=files, next_page_token=token
         )
 
     @reads

@@ -15,7 +15,8 @@ from modelyard_kit.db import paging
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.identity import Identity, id_in
 from modelyard_kit.errors import DataLoss, Error, FailedPrecondition, InvalidArgument
-from modelyard_kit.rpc.calls import Call, caller, write_step
+from modelyard_kit.rpc.caller import caller
+from modelyard_kit.rpc.calls import Call, write_step
 from modelyard_tracking.clients import Registry
 from modelyard_tracking.operations import damage
 from modelyard_tracking.rules.artifacts import Owner, OwnerKind

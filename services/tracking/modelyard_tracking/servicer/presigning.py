@@ -6,7 +6,8 @@ import grpc
 
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard_kit.artifacts import UrlSigner, logical_path
-from modelyard_kit.rpc.calls import Call, caller, reads
+from modelyard_kit.rpc.caller import caller
+from modelyard_kit.rpc.calls import Call, reads
 from modelyard_kit.rpc.fields import given
 from modelyard_tracking.operations import artifacts, levels, trees
 from modelyard_tracking.rules.artifacts import Owner, OwnerKind

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from modelyard_kit.artifacts import ArtifactStore, Digest, PresignedPut, UrlSigner
 from modelyard_kit.clock import Clock
 from modelyard_kit.db.base import Database
-from modelyard_kit.rpc.calls import caller
+from modelyard_kit.rpc.caller import caller
 from modelyard_tracking.operations import proof_of_possession
 from modelyard_tracking.rules.artifacts import LEASE_MS
 

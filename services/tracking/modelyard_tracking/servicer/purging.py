@@ -7,7 +7,8 @@ import grpc
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
 from modelyard_kit.db import paging
 from modelyard_kit.errors import InvalidArgument
-from modelyard_kit.rpc.calls import Call, caller, write_step
+from modelyard_kit.rpc.caller import caller
+from modelyard_kit.rpc.calls import Call, write_step
 from modelyard_tracking.operations import purging
 from modelyard_tracking.operations.purging import Purge
 from modelyard_tracking.servicer.sweeping import Sweeping

@@ -4,7 +4,8 @@ from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_kit.clock import Clock
 from modelyard_kit.db.base import Database
 from modelyard_kit.keys import checked_key
-from modelyard_kit.rpc.calls import Call, FastCall, caller, fast_reads, fast_writes, reads, writes
+from modelyard_kit.rpc.caller import caller
+from modelyard_kit.rpc.calls import Call, FastCall, fast_reads, fast_writes, reads, writes
 from modelyard_kit.rpc.fields import given
 from modelyard_tracking import wire
 from modelyard_tracking.operations import inputs, params_and_tags, runs

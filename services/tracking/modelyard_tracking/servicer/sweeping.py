@@ -17,7 +17,8 @@ from modelyard_kit.db import paging
 from modelyard_kit.db.base import Database
 from modelyard_kit.db.identity import Identity
 from modelyard_kit.errors import Aborted, FailedPrecondition, InvalidArgument
-from modelyard_kit.rpc.calls import Call, caller, write_step
+from modelyard_kit.rpc.caller import caller
+from modelyard_kit.rpc.calls import Call, write_step
 from modelyard_tracking.clients import Registry
 from modelyard_tracking.metrics import gc_objects, gc_refused
 from modelyard_tracking.operations import sweeping
