@@ -24,7 +24,7 @@ from modelyard_kit.auth.grants import Grant
 from modelyard_kit.auth.scope import EVERYTHING, Scope
 from modelyard_kit.db.base import Database
 from modelyard_kit.errors import Error
-from modelyard_kit.rpc.calls import Caller, caller, restrict_to_callers
+from modelyard_kit.rpc.caller import Caller, caller, restrict_to_callers
 from modelyard_tracking.app import MIGRATIONS
 from modelyard_tracking.search.restriction import RESTRICTION
 from modelyard_tracking.servicer import TrackingServicer
@@ -207,7 +207,7 @@ class Session:
         return [value for value in values if self.random.random() < 0.3]
 
     def run_id(self) -> str:
-        return self.mostly([*self.naive.runs], UNKNOWN_RUN)
+        return self.mostly([*self.naive.runs] or [UNKNOWN_RUN], UNKNOWN_RUN)
 
     def key(self) -> str:
         return self.mostly(KEYS, "../x")
