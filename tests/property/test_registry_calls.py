@@ -84,7 +84,7 @@ class Both:
         if isinstance(source, tuple):
             source = f"models:/{self.names[source[0]]}/{source[1]}"
         pinned = Pinned(DIGEST, "run", "7", None, has_model=True)
-        sealed = pinned if source == PINNED else parse_source(source)
+        sealed: Any = pinned if source == PINNED else parse_source(source)
         request = pb.CreateModelVersionRequest(
             name=name,
             source=source,
@@ -286,7 +286,8 @@ def script(chance: Random) -> Iterator[tuple[str, tuple[Any, ...]]]:
 
     def source() -> str | tuple[int, str]:
         copied = (model(), chance.choice(["1", "3", "latest", *STAGES]))
-        return chance.choice([FOREIGN, PINNED, PINNED, copied])
+        sources: list[str | tuple[int, str]] = [FOREIGN, PINNED, PINNED, copied]
+        return chance.choice(sources)
 
     def stage() -> str:
         return chance.choice(HELD * 2 + STAGES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from typing import Any, Final
 
@@ -58,14 +58,13 @@ def deletion(kind: type) -> Write:
 
 def key_of(row: Any) -> dict[str, Any]:
     """Return the parameters that identify a row."""
-    kind: Hashable = type(row)
-    columns = _key_columns(kind)
+    columns = _key_columns(_TABLES[type(row)])
     return {_KEY + column: getattr(row, column) for column in columns}
 
 
 @cache
-def _key_columns(kind: type) -> tuple[str, ...]:
-    return tuple(_TABLES[kind].primary_key.columns.keys())
+def _key_columns(table: Table) -> tuple[str, ...]:
+    return tuple(table.primary_key.columns.keys())
 
 
 def _is_row(table: Table) -> Iterable[ColumnElement[bool]]:
