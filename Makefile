@@ -120,8 +120,9 @@ soak: dev ## Run long forms: each fault N times (3), all hostile values, many ex
 	TEST_PIPELINE=off $(BIN)/python -m pytest -q tests/contract/test_tracking_*.py -k postgresql
 	$(BIN)/python -m benchmarks.hostile
 
-bench: dev clients ## Measure RPCs and transfers against their floors, the edge against gRPC and MLflow's server
+bench: dev clients ## Measure RPCs, points, pages and transfers against their floors, the edge against gRPC and MLflow's server
 	$(BIN)/python -m benchmarks.rpc
+	$(BIN)/python -m benchmarks.volumes
 	$(BIN)/python -m benchmarks.http
 	$(BIN)/python -m benchmarks.transfers
 

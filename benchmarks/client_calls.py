@@ -1,7 +1,9 @@
 """The calls that `clients.py` times; run with the Python of the client under test.
 
-python client_calls.py mlflow rounds uri [uri]      # prints {call: [[seconds at each uri]]}
-python client_calls.py mlflow|modelyard count uri   # marks calls for counting requests
+    python client_calls.py mlflow|modelyard uri [uri ...]
+
+Each line of the input names a call, the number of the address, how often to make it, and the number
+of threads that make it; the answer is a line with the list of the seconds that each thread took.
 """
 
 from __future__ import annotations
@@ -11,14 +13,12 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-
-WARM_UP = 3
-SLOW_ROUNDS = 5
 
 
 class Calls:
@@ -41,6 +41,7 @@ class Calls:
         self.experiment_id = self.client.create_experiment(f"bench-{time.time_ns()}")
         self.run_id = self.client.create_run(self.experiment_id).info.run_id
         self.steps = itertools.count()
+        self.stages = itertools.cycle(["Staging", "Production"])
         self.log_and_register()
         self.client.set_registered_model_alias("bench", "champion", "1")
 
@@ -67,7 +68,7 @@ class Calls:
         self.client.get_metric_history(self.run_id, "loss")
 
     def transition(self) -> None:
-        self.client.transition_model_version_stage("bench", "1", "Staging")
+        self.client.transition_model_version_stage("bench", "1", next(self.stages))
 
     def version_by_alias(self) -> None:
         self.client.get_model_version_by_alias("bench", "champion")
@@ -86,52 +87,25 @@ class Calls:
         self.pyfunc.load_model("models:/bench@champion")
 
 
-QUICK = (
-    "log_metric",
-    "log_batch",
-    "create_run",
-    "get_run",
-    "search_runs",
-    "metric_history",
-    "transition",
-    "version_by_alias",
-)
-SLOW = ("log_and_register", "load_by_alias")
-
-
-def compare(package: str, rounds: int, uris: list[str]) -> dict[str, list[list[float]]]:
-    """Return the seconds of each call at each address; the addresses alternate."""
-    doors = [Calls(package, uri) for uri in uris]
-    taken: dict[str, list[list[float]]] = {}
-    for name, times in ((n, rounds) for n in QUICK):
-        taken[name] = [[timed(door, name) for door in doors] for _ in range(WARM_UP + times)]
-    for name in SLOW:
-        taken[name] = [[timed(door, name) for door in doors] for _ in range(1 + SLOW_ROUNDS)]
-    return taken
-
-
-def timed(door: Calls, name: str) -> float:
-    door.fluent.set_tracking_uri(door.uri)
+def timed(door: Calls, name: str, times: int) -> float:
     call: Callable[[], Any] = getattr(door, name)
     started = time.perf_counter()
-    call()
+    for _ in range(times):
+        call()
     return time.perf_counter() - started
 
 
-def count(package: str, uri: str) -> Iterator[str]:
-    """Make each call of `SLOW` once, and yield its name before and after."""
-    door = Calls(package, uri)
-    for name in SLOW:
-        yield name
-        timed(door, name)
-        yield name
+def main(package: str, uris: list[str]) -> None:
+    answers, sys.stdout = sys.stdout, sys.stderr  # clients print as well
+    doors = [Calls(package, uri) for uri in uris]
+    for line in sys.stdin:
+        name, *numbers = line.split()
+        door, times, threads = map(int, numbers)
+        doors[door].fluent.set_tracking_uri(doors[door].uri)
+        with ThreadPoolExecutor(threads) as callers:
+            taken = callers.map(timed, *([x] * threads for x in (doors[door], name, times)))
+        print(json.dumps(list(taken)), file=answers, flush=True)
 
 
 if __name__ == "__main__":
-    mode = sys.argv[2]
-    if mode == "count":
-        for line in count(sys.argv[1], sys.argv[3]):
-            print(line, flush=True)
-            sys.stdin.readline()
-    else:
-        print(json.dumps(compare(sys.argv[1], int(mode), sys.argv[3:])))
+    main(sys.argv[1], sys.argv[2:])

@@ -1,10 +1,16 @@
-"""Time MLflow's own client against its server and against ours, and count the requests.
+"""Time the same calls of users with our SDK and with MLflow's client, against both servers.
 
-Both servers keep their rows in SQLite and their artifacts in a folder. The client runs in one
-process and alternates between them, so that a drift of the machine affects both. The counts are of
-requests that a client sends: HTTP requests of MLflow's client, RPCs and transfers of ours.
+Four columns: our SDK and our server over gRPC; MLflow's client and our server over HTTP; MLflow's
+client and MLflow's server as `mlflow server` starts it, with 4 workers; the same with 1 worker,
+which answers a single caller sooner. They alternate call by call, from 8 threads in rounds of 80
+calls, so that a drift of the machine affects all. Each client is a process of its own, and each
+call is the same method with the same arguments. All servers keep their rows in SQLite and their
+artifacts in a folder. The factors are MLflow's time by ours.
 
-    make clients && python -m benchmarks.clients [rounds]
+The counts are of requests that a client sends: HTTP requests of MLflow's client, RPCs and transfers
+of ours.
+
+    make clients && python -m benchmarks.clients [rounds] [name of a call ...]
 """
 
 from __future__ import annotations
@@ -18,15 +24,32 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from benchmarks.client_calls import SLOW, WARM_UP
+from benchmarks.measuring import parts
 
 ROOT = Path(__file__).parent.parent
 MLFLOW = ROOT / ".cache" / "clients" / "mlflow-3.17" / "bin"
 CALLS = str(ROOT / "benchmarks" / "client_calls.py")
+QUICK = (
+    "log_metric",
+    "log_batch",
+    "create_run",
+    "get_run",
+    "search_runs",
+    "metric_history",
+    "transition",
+    "version_by_alias",
+)
+SLOW = ("log_and_register", "load_by_alias")
+ROUNDS = 100
+SHARED = ("log_metric", "get_run", "transition")
+FACTORS = f"{'MLflow/SDK':>13}{'1/SDK':>13}{'1/client':>13}"
+THREADS, CALLS_OF_THREAD = 8, 10
+WARM_UP = 3
+SLOW_ROUNDS = 5
 START_TIMEOUT_S = 60
 BETWEEN_SERVICES = ("SealManifest",)
 MARK = "/version"
@@ -75,11 +98,12 @@ def wait_until_healthy(uri: str) -> None:
             return
 
 
-def start_mlflow(stack: ExitStack, folder: str) -> str:
+def start_mlflow(stack: ExitStack, folder: str, *options: str) -> str:
     port = free_port()
+    Path(folder).mkdir()
     command = [str(MLFLOW / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
-    command += ["--artifacts-destination", f"{folder}/artifacts", "--workers", "1"]
+    command += ["--artifacts-destination", f"{folder}/artifacts", *options]
     stack.enter_context(running(command, folder, Path(folder) / "mlflow.log"))
     return f"http://127.0.0.1:{port}"
 
@@ -93,48 +117,83 @@ def start_modelyard(stack: ExitStack, folder: str) -> str:
     return f"http://127.0.0.1:{port}"
 
 
-def print_times(folder: str, rounds: int, ours: str, theirs: str) -> None:
-    command = [str(MLFLOW / "python"), "-P", CALLS, "mlflow", str(rounds), ours, theirs]
-    done = subprocess.run(command, env=environment(folder), stdout=subprocess.PIPE, check=True)
-    print(f"{'median, MLflow 3.17 client':<28}{'ours ms':>9}{'theirs':>9}{'ratio':>8}")
-    # The client prints to the same stream.
-    for name, pairs in json.loads(done.stdout.splitlines()[-1]).items():
-        kept = pairs[1 if name in SLOW else WARM_UP :]
-        here, there = (statistics.median(times) * 1000 for times in zip(*kept, strict=True))
-        ratio = statistics.median(a / b for a, b in kept)
-        print(f"{name:<28}{here:>9.2f}{there:>9.2f}{ratio:>8.2f}")
+class Client:
+    """A process that makes calls with one client.
+
+    Args:
+        package: "mlflow" or "modelyard".
+        folder: Its home.
+        uris: Addresses of servers.
+    """
+
+    def __init__(self, package: str, folder: str, *uris: str) -> None:
+        python = str(MLFLOW / "python") if package == "mlflow" else sys.executable
+        self._process = subprocess.Popen(
+            [python, "-P", CALLS, package, *uris],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment(folder),
+        )
+
+    def make(self, name: str, door: int = 0, times: int = 1, threads: int = 1) -> float:
+        """Return the seconds a call takes at one address, the mean of `times` calls of a thread."""
+        if self._process.stdin is None or self._process.stdout is None:
+            raise SystemExit("the client has no pipes")
+        print(name, door, times, threads, file=self._process.stdin, flush=True)
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise SystemExit(f"the client failed in {name}")
+        taken: list[float] = json.loads(answer)
+        return max(taken) / times
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
 
 
-def print_counts(folder: str, uri: str) -> None:
+def print_times(sdk: Client, mlflow: Client, rounds: int, asked: Sequence[str]) -> None:
+    doors = [(sdk, 0), (mlflow, 0), (mlflow, 1), (mlflow, 2)]
+
+    def medians(name: str, rounds: int, threads: int, times: int) -> list[float]:
+        for client, door in doors:
+            client.make(name, door, WARM_UP)
+        taken = [[c.make(name, door, times, threads) for c, door in doors] for _ in range(rounds)]
+        return [statistics.median(column) for column in zip(*taken, strict=True)]
+
+    title = f"median ms of {rounds}"
+    print(f"{title:<24}{'SDK':>9}{'client':>9}{'MLflow':>9}{'1 worker':>9}{FACTORS}")
+    for name in [n for n in QUICK + SLOW if n in asked or not asked]:
+        found = medians(name, rounds if name in QUICK else SLOW_ROUNDS, 1, 1)
+        print_row(name, [seconds * 1000 for seconds in found], found)
+    print("calls per second of 8 threads")
+    for name in [n for n in SHARED if n in asked or not asked]:
+        found = medians(name, max(rounds // CALLS_OF_THREAD, 1), THREADS, CALLS_OF_THREAD)
+        print_row(name, [THREADS / seconds for seconds in found], found)
+
+
+def print_row(name: str, shown: list[float], seconds: list[float]) -> None:
+    ours, edge, theirs, one = seconds
+    factors = (theirs / ours, one / ours, one / edge)
+    columns = [f"{value:>9.2f}" for value in shown] + [f"{factor:>11.1f} x" for factor in factors]
+    print(f"{name:<24}{''.join(columns)}", flush=True)
+
+
+def print_counts(sdk: Client, mlflow: Client, folder: str, uri: str) -> None:
     log = Path(folder) / "modelyard.log"
-    theirs = counted([str(MLFLOW / "python"), "-P", CALLS, "mlflow"], uri, log, {"http"})
-    ours = counted([sys.executable, "-P", CALLS, "modelyard"], uri, log, {"http", "rpc"})
-    print(f"\n{'requests on the wire':<28}{'ours':>9}{'MLflow':>9}")
+    print(f"\n{'requests on the wire':<24}{'SDK':>9}{'client':>9}")
     for name in SLOW:
-        print(f"{name:<28}{ours[name]:>9}{theirs[name]:>9}")
+        ours = counted(lambda: sdk.make(name), uri, log, {"http", "rpc"})  # noqa: B023 - called at once
+        theirs = counted(lambda: mlflow.make(name), uri, log, {"http"})  # noqa: B023 - as above
+        print(f"{name:<24}{ours:>9}{theirs:>9}")
 
 
-def counted(command: list[str], uri: str, log: Path, kinds: set[str]) -> dict[str, int]:
-    """Run each of the slow calls once; return the number of log lines of these kinds for each."""
-    process = subprocess.Popen(
-        [*command, "count", uri],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment(str(log.parent)),
-    )
-    if process.stdin is None or process.stdout is None:
-        raise SystemExit("the client has no pipes")
-    marks: dict[str, list[int]] = {}
-    for line in process.stdout:
-        if line.strip() not in SLOW:
-            continue  # the client prints to the same stream
-        marks.setdefault(line.strip(), []).append(requests_so_far(uri, log, kinds))
-        process.stdin.write("\n")
-        process.stdin.flush()
-    if process.wait():
-        raise SystemExit("the client failed")
-    return {name: after - before for name, (before, after) in marks.items()}
+def counted(call: Callable[[], object], uri: str, log: Path, kinds: set[str]) -> int:
+    """Return the number of log lines of these kinds that a call causes."""
+    before = requests_so_far(uri, log, kinds)
+    call()
+    return requests_so_far(uri, log, kinds) - before
 
 
 def requests_so_far(uri: str, log: Path, kinds: set[str]) -> int:
@@ -152,17 +211,22 @@ def requests_so_far(uri: str, log: Path, kinds: set[str]) -> int:
     )
 
 
-def main(rounds: int = 100) -> None:
+def main(arguments: Sequence[str]) -> None:
+    rounds, asked = parts(arguments, ROUNDS)
     if not MLFLOW.exists():
         raise SystemExit("MLflow's clients are not installed: make clients")
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        theirs = start_mlflow(stack, folder)
+        theirs = start_mlflow(stack, f"{folder}/mlflow")
+        single = start_mlflow(stack, f"{folder}/single", "--workers", "1")
         ours = start_modelyard(stack, folder)
-        wait_until_healthy(ours)
-        wait_until_healthy(theirs)
-        print_times(folder, rounds, ours, theirs)
-        print_counts(folder, ours)
+        for uri in (ours, theirs, single):
+            wait_until_healthy(uri)
+        sdk = stack.enter_context(closing(Client("modelyard", folder, ours)))
+        mlflow = stack.enter_context(closing(Client("mlflow", folder, ours, theirs, single)))
+        print_times(sdk, mlflow, rounds, asked)
+        if not asked:
+            print_counts(sdk, mlflow, folder, ours)
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(sys.argv[1:])

@@ -19,7 +19,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import grpc
-from benchmarks.rpc import compare, start_platform
+from benchmarks.measuring import compare
+from benchmarks.platforms import make_run, start_platform
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard.api.tracking.v1 import tracking_service_pb2_grpc
@@ -58,22 +59,6 @@ class Edge:
         return self._file.read(length)
 
 
-def fill(tracking: Any) -> str:
-    """Make runs with 10 metrics, 10 params and 5 tags each; return the id of one."""
-    run_id = ""
-    for _ in range(RUNS):
-        run_id = tracking.CreateRun(pb.CreateRunRequest(experiment_id="0")).run.info.run_id
-        tracking.LogBatch(
-            pb.LogBatchRequest(
-                run_id=run_id,
-                metrics=[pb.Metric(key=f"m{i}", value=i / 7, timestamp=1) for i in range(10)],
-                params=[pb.Param(key=f"p{i}", value=str(i)) for i in range(10)],
-                tags=[pb.RunTag(key=f"t{i}", value=str(i)) for i in range(5)],
-            )
-        )
-    return run_id
-
-
 def main(rounds: int = 500) -> None:
     with tempfile.TemporaryDirectory() as folder:
         platform, addresses = start_platform(Path(folder) / "home")
@@ -84,11 +69,11 @@ def main(rounds: int = 500) -> None:
         steps = iter(range(10**9))
 
         try:
-            run_id = fill(tracking)
+            run_id = [make_run(tracking) for _ in range(RUNS)][-1]
             edge = Edge(addresses["http"])  # a connection without a request for 30 s is closed
             point: dict[str, Any] = {"run_id": run_id, "key": "loss", "value": 0.5, "timestamp": 1}
             search = pb.SearchRunsRequest(experiment_ids=["0"], max_results=RUNS)
-            print(f"{'median of ' + str(rounds):<28}{'HTTP ms':>9}{'gRPC ms':>9}{'ratio':>8}")
+            print(f"{'median of ' + str(rounds):<34}{'HTTP ms':>9}{'gRPC ms':>9}{'ratio':>8}")
             compare(
                 "log_metric",
                 lambda: edge.post(

@@ -12,7 +12,6 @@ import sys
 from benchmarks import clients, edge
 
 if __name__ == "__main__":
-    asked = sys.argv[1:]
-    edge.main(*map(int, asked))
+    edge.main(*map(int, sys.argv[1:]))
     print()
-    clients.main(*map(int, asked))
+    clients.main(sys.argv[1:])

@@ -18,12 +18,11 @@ import signal
 import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from benchmarks.rpc import start_platform
+from benchmarks.measuring import timed
+from benchmarks.platforms import start_platform
 
 from modelyard import MlflowClient
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb
@@ -33,12 +32,6 @@ SMALL_FILES = 1000
 SMALL_BYTES = 4096
 LARGE_BYTES = 512 << 20
 PART_BYTES = 64 << 20
-
-
-def timed(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
 
 
 def make_small(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +11,15 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from pytest import TerminalReporter  # noqa: PT013 - named in a hook's signature
 from tests.compat.environments import CLIENT
+from tests.support import ram_disk
 from tests.support.databases.dialects import DIALECTS, Dialect
 from tests.support.processes.installed import build_wheel
 
 from modelyard.internal import connections
+
+# Each process of the suite collects all tests, and keeps them and the modules they import. Looking
+# for garbage among them would take a third of that time, and a part of each test.
+gc.disable()
 
 if TYPE_CHECKING:  # imports boto3 and moto, which few tests need
     from tests.support.stores.s3_servers import S3Server
@@ -22,6 +28,7 @@ if TYPE_CHECKING:  # imports boto3 and moto, which few tests need
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+ram_disk.use()
 _TESTS = Path(__file__).parent
 _LATER = {"compat": "clients", "e2e": "e2e", "faults": "faults"}
 """Marks of whole folders, which `make test` leaves to `make test-rest`."""
@@ -48,6 +55,12 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the folders of long modules."""
     items.sort(key=lambda item: (*_LONG_FIRST, _folder(item)).index(_folder(item)))
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage from now on, except among what has been collected."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="module", params=DIALECTS)

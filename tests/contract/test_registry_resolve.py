@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from tests.support.databases.dialects import BEFORE_SQL, Dialect
@@ -26,6 +28,7 @@ from modelyard_kit.errors import (
     NotFound,
     Unavailable,
 )
+from modelyard_registry.servicer.manifests import Manifests
 
 
 @pytest.fixture
@@ -197,6 +200,41 @@ def test_bytes_that_were_lost_or_changed_are_data_loss(registry: Registry) -> No
     registry.store.delete(digest)
     with refused(registry, DataLoss, "is missing from the store"):
         resolve(registry, "models:/iris/1")
+
+
+@pytest.mark.parametrize("rpc", ["ResolveModel", "GetPinnedManifest"])
+def test_a_manifest_that_is_lost_after_it_was_read_is_data_loss_within_seconds(
+    registry: Registry, rpc: str
+) -> None:
+    digest = Digest(registry.get_version(1).digest)
+    request = {
+        "ResolveModel": pb.ResolveModelRequest(uri="models:/iris/1"),
+        "GetPinnedManifest": pb.GetPinnedManifestRequest(digest=digest),
+    }[rpc]
+    read = registry.call(rpc, request)
+    registry.store.delete(digest)
+    registry.time.ms += Manifests.fresh_ms - 1
+    again = registry.call(rpc, request)
+    assert (again.manifest, again.downloads) == (read.manifest, read.downloads)
+
+    registry.time.ms += 1
+
+    with refused(registry, DataLoss, "is missing from the store"):
+        registry.call(rpc, request)
+    with refused(registry, DataLoss, "is missing from the store"):
+        registry.call(rpc, request)
+
+
+def test_the_urls_of_a_manifest_that_was_read_before_are_valid_for_fifteen_minutes(
+    registry: Registry,
+) -> None:
+    begun_s = int(time.time())
+    first = resolve(registry, "models:/iris/1")
+    registry.time.ms += Manifests.fresh_ms - 1
+    again = resolve(registry, "models:/iris/1")
+    assert again.downloads == first.downloads
+    (expires,) = {parse_qs(urlsplit(one.url).query)["expires"][0] for one in again.downloads}
+    assert int(expires) >= begun_s + 15 * 60 + Manifests.fresh_ms / 1000
 
 
 def test_a_pinned_manifest_comes_with_a_url_for_each_object(registry: Registry) -> None:

@@ -24,13 +24,13 @@ from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_kit.clock import now_ms
 from modelyard_tracking.app import MIGRATIONS
 from modelyard_tracking.models import Experiment, LoggedModel, Run
-from modelyard_tracking.rules.points import Packed, Point
+from modelyard_tracking.rules.points import Columns, Point
 
 RUN = "a" * 32
 MODEL = "m-" + "b" * 32
 DIGEST = "c" * 64
 POINT = Point(timestamp_ms=5, step=1, value=0.25)
-PACKED = Packed.of([POINT])
+PACKED = Columns.of([POINT.step], [POINT.timestamp_ms], [POINT.value]).packed()
 CURVE = {"key": "loss", "model_id": MODEL, "dataset_name": "iris", "dataset_digest": "d"}
 LATEST = {"step": 1, "timestamp_ms": 5, "value": 0.25, "is_nan": False, "run_id": RUN}
 FILE = {"owner_kind": "run", "owner_id": RUN, "path": "a/b.txt", "size_bytes": 3, "digest": DIGEST}

@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine, event
-from sqlalchemy.orm import Session
 from tests.faults.deployment import Dialect
 
 from modelyard_kit.db.rows import NO_VALUES, Rows
@@ -85,8 +84,8 @@ def _no_lock_of_the_run() -> None:
     """Calls that log to a run neither change nor lock its row first."""
     from modelyard_tracking.operations import runs
 
-    def write_to_run(session: Session, run_id: str, now_ms: int) -> int:  # noqa: ARG001 - as there
-        return runs.get_active_run(session, run_id).experiment_id
+    def write_to_run(rows: Rows, run_id: str, now_ms: int) -> int:  # noqa: ARG001 - as there
+        return runs.find_run(rows, run_id).experiment_id
 
     runs.write_to_run = write_to_run
 

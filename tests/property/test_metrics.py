@@ -13,10 +13,10 @@ from tests.support.databases.dialects import Dialect, open_migrated
 from tests.support.soak import examples
 
 from modelyard_kit.db.base import Database
+from modelyard_kit.db.rows import rows_of
 from modelyard_tracking.app import MIGRATIONS
 from modelyard_tracking.operations import history, metrics, runs
-from modelyard_tracking.operations.whole_runs import whole_runs
-from modelyard_tracking.rules.points import Curve, Point, history_order, rank
+from modelyard_tracking.rules.points import Columns, Curve, Point, history_order, rank
 
 KEY = "m"
 small = st.integers(0, 5)
@@ -37,10 +37,13 @@ def database(dialect: Dialect, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 def logged(database: Database, batches: list[list[Point]]) -> str:
     with database.write() as session:
-        run_id = runs.create_run(session, "0", "", "ada", 0, {}).run.run_id
+        run_id = runs.create_run(rows_of(session), "0", "", "ada", 0, {}).run.run_id
     for batch in batches:
         with database.write() as session:
-            metrics.log_points(session, run_id, {Curve(KEY, "", "", ""): batch})
+            columns = Columns.of()
+            for point in batch:
+                columns.append(*point)
+            metrics.log_points(rows_of(session), run_id, {Curve(KEY, "", "", ""): columns})
     return run_id
 
 
@@ -76,12 +79,12 @@ def test_the_latest_point_is_the_greatest_of_all(
     run_id = logged(database, batches)
     everything = [point for batch in batches for point in batch]
     with database.read() as session:
-        [whole] = whole_runs(session, [runs.get_run(session, run_id)])
+        whole = runs.get_whole_run(rows_of(session), run_id)
     if not everything:
         assert whole.metrics == []
         return
-    (row,) = whole.metrics
-    kept = Point(row.timestamp_ms, row.step, math.nan if row.is_nan else row.number)
+    ((_, _, value, is_nan, timestamp_ms, step, *_),) = whole.metrics
+    kept = Point(timestamp_ms, step, math.nan if is_nan else value)
     assert rank(kept) == rank(max(everything, key=rank))
 
 

@@ -21,7 +21,7 @@ from types import FrameType
 
 from modelyard import _script
 from modelyard._transport import instances
-from modelyard.command_line import USAGE_ERROR, Parser, similar
+from modelyard.command_line import USAGE_ERROR, Parser, importing, similar
 from modelyard.exceptions import ModelyardException
 from modelyard.redaction import redacted_text
 
@@ -186,7 +186,8 @@ def _loaded(found: EntryPoint) -> Callable[[list[str]], int]:
     if is_ours:
         signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
     try:
-        command: Callable[[list[str]], int] = found.load()
+        with importing():
+            command: Callable[[list[str]], int] = found.load()
     finally:
         if is_ours:
             signal.signal(signal.SIGINT, _interrupt)

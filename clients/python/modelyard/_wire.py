@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from modelyard.api.artifacts.v1 import artifacts_pb2
@@ -82,22 +84,46 @@ def _time_ms(message: Any, field: str) -> int | None:
 
 
 def run(message: tracking_pb2.Run) -> Run:
-    return Run(
-        info=run_info(message.info),
-        data=RunData(
-            metrics=by_key(message.data.metrics),
-            params=by_key(message.data.params),
-            tags=by_key(message.data.tags),
-        ),
-        inputs=RunInputs(
-            dataset_inputs=[_dataset_input(item) for item in message.inputs.dataset_inputs],
-            model_inputs=[LoggedModelInput(item.model_id) for item in message.inputs.model_inputs],
-        ),
-        outputs=RunOutputs(
-            [LoggedModelOutput(item.model_id, item.step) for item in message.outputs.model_outputs]
-        ),
-        etag=message.etag,
+    """Return a run whose attributes are made when they are first read.
+
+    Until then it holds its own bytes, which are smaller than the attributes: a part of a message
+    would keep the whole page of runs in memory.
+    """
+    return Run.later(partial(_part_of_run, message.SerializeToString()))
+
+
+def _part_of_run(data: bytes, name: str) -> Any:
+    return _PARTS_OF_RUN[name](tracking_pb2.Run.FromString(data))
+
+
+def _run_data(message: tracking_pb2.Run) -> RunData:
+    return RunData(
+        metrics=by_key(message.data.metrics),
+        params=by_key(message.data.params),
+        tags=by_key(message.data.tags),
     )
+
+
+def _run_inputs(message: tracking_pb2.Run) -> RunInputs:
+    return RunInputs(
+        dataset_inputs=[_dataset_input(item) for item in message.inputs.dataset_inputs],
+        model_inputs=[LoggedModelInput(item.model_id) for item in message.inputs.model_inputs],
+    )
+
+
+def _run_outputs(message: tracking_pb2.Run) -> RunOutputs:
+    return RunOutputs(
+        [LoggedModelOutput(item.model_id, item.step) for item in message.outputs.model_outputs]
+    )
+
+
+_PARTS_OF_RUN: dict[str, Callable[[tracking_pb2.Run], Any]] = {
+    "info": lambda message: run_info(message.info),
+    "data": _run_data,
+    "inputs": _run_inputs,
+    "outputs": _run_outputs,
+    "etag": lambda message: message.etag,
+}
 
 
 def _dataset_input(message: tracking_pb2.DatasetInput) -> DatasetInput:

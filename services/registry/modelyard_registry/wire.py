@@ -160,15 +160,17 @@ def _plain(field: FieldDescriptor, value: Any) -> Any:
     return value
 
 
-def object_downloads(store: ArtifactStore, manifest: Manifest) -> Iterator[pb.ObjectDownload]:
-    """Yield a presigned GET URL for each distinct object of a manifest."""
+def object_downloads(
+    store: ArtifactStore, manifest: Manifest, expires_s: int
+) -> Iterator[pb.ObjectDownload]:
+    """Yield a GET URL for each distinct object of a manifest, presigned for `expires_s` seconds."""
     objects: dict[Digest, int] = {}
     for file in manifest.files:
         whole = () if file.parts else ((file.digest, file.size_bytes),)
         objects.update(whole)
         objects.update((part.digest, part.size_bytes) for part in file.parts)
     for digest, size_bytes in objects.items():
-        url = store.presign_get(digest, DOWNLOAD_EXPIRES_S)
+        url = store.presign_get(digest, expires_s)
         yield pb.ObjectDownload(digest=digest, size_bytes=size_bytes, url=url)
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
+from modelyard.command_line import importing
+
 _ROOMS = {
     "processes": ("up", "tracking", "registry", "serving", "gateway"),
     "admin": ("migrate", "tokens", "gc", "erase", "backup", "restore", "doctor"),
@@ -20,7 +22,9 @@ def main() -> int:
     if word not in _MODULES:
         print(f"usage: python -m modelyard_server {{{','.join(_MODULES)}}} ...", file=sys.stderr)
         return 2
-    code: int = import_module(_MODULES[word]).run(sys.argv[2:])
+    with importing():
+        module = import_module(_MODULES[word])
+    code: int = module.run(sys.argv[2:])
     return code
 
 

@@ -19,14 +19,13 @@ from modelyard_tracking.models import (
     LoggedModel,
     LoggedModelParam,
     LoggedModelTag,
-    Run,
 )
 from modelyard_tracking.operations.history import HistoryPoint
 from modelyard_tracking.operations.inputs import NewDatasetInput
 from modelyard_tracking.operations.levels import Entry
 from modelyard_tracking.operations.whole_runs import WholeRun
 from modelyard_tracking.rules.heartbeats import lost_since_ms
-from modelyard_tracking.rules.points import Curve, Point, RawPoint, RawSeries
+from modelyard_tracking.rules.points import Columns, Curve, Point, RawPoint
 from modelyard_tracking.rules.states import ModelStatus, RunStatus, View
 from modelyard_tracking.rules.values import (
     experiment_artifacts,
@@ -35,6 +34,8 @@ from modelyard_tracking.rules.values import (
     unique,
 )
 from modelyard_tracking.search.logged_models import ModelOrder, OnDataset
+from modelyard_tracking.statements.logged import DatasetRow, LabelRow
+from modelyard_tracking.statements.runs import RunRow
 
 _MODEL_STATUSES = {
     ModelStatus.PENDING: pb.LOGGED_MODEL_PENDING,
@@ -83,7 +84,7 @@ def experiment(row: Experiment, tags: Iterable[ExperimentTag]) -> pb.Experiment:
     )
 
 
-def run_info(row: Run, now_ms: int) -> pb.RunInfo:
+def run_info(row: RunRow, now_ms: int) -> pb.RunInfo:
     lost_ms = lost_since_ms(row.status, row.last_heartbeat_ms, now_ms)
     return pb.RunInfo(
         run_id=row.run_id,
@@ -109,63 +110,68 @@ def _timestamp(time_ms: int | None) -> Timestamp | None:
     return timestamp
 
 
-def run(whole: WholeRun, now_ms: int) -> pb.Run:
-    labels: dict[tuple[str, str], list[Row[Any]]] = {}
-    for label in whole.labels:
-        labels.setdefault((label.dataset_name, label.dataset_digest), []).append(label)
-    return pb.Run(
-        info=run_info(whole.run, now_ms),
-        data=pb.RunData(
-            metrics=[latest_metric(row) for row in whole.metrics],
-            params=[pb.Param(key=row.key, value=row.value) for row in whole.params],
-            tags=[pb.RunTag(key=row.key, value=row.value) for row in whole.tags],
-        ),
-        inputs=pb.RunInputs(
-            dataset_inputs=[
-                _dataset_input(row, labels.get((row.dataset_name, row.dataset_digest), ()))
-                for row in whole.datasets
-            ],
-            model_inputs=[pb.ModelInput(model_id=row.model_id) for row in whole.model_inputs],
-        ),
-        outputs=pb.RunOutputs(
-            model_outputs=[
-                pb.ModelOutput(model_id=row.model_id, step=row.step) for row in whole.model_outputs
-            ]
-        ),
-        etag=whole.run.etag,
-    )
+def fill_run(message: pb.Run, whole: WholeRun, now_ms: int) -> None:
+    """Fill the message of a run in its reply, which is faster than to copy it there."""
+    message.info.CopyFrom(run_info(whole.run, now_ms))
+    message.etag = whole.run.etag
+    for part in (message.data, message.inputs, message.outputs):
+        part.SetInParent()
+    add_metric = message.data.metrics.add
+    for _, key, value, is_nan, timestamp_ms, step, *origin in whole.metrics:
+        number = math.nan if is_nan else value
+        _set_origin(add_metric(key=key, value=number, timestamp=timestamp_ms, step=step), *origin)
+    add_param = message.data.params.add
+    for _, key, text in whole.params:
+        add_param(key=key, value=text)
+    add_tag = message.data.tags.add
+    for _, key, text in whole.tags:
+        add_tag(key=key, value=text)
+    for dataset in whole.datasets:
+        _add_dataset(message.inputs, dataset, whole.labels)
+    for _, model_id in whole.model_inputs:
+        message.inputs.model_inputs.add(model_id=model_id)
+    for _, model_id, step in whole.model_outputs:
+        message.outputs.model_outputs.add(model_id=model_id, step=step)
 
 
-def _dataset_input(used: Row[Any], labels: Iterable[Row[Any]]) -> pb.DatasetInput:
-    return pb.DatasetInput(
+def _add_dataset(inputs: pb.RunInputs, used: DatasetRow, labels: Iterable[LabelRow]) -> None:
+    _, name, digest, source_type, source, schema, profile = used
+    inputs.dataset_inputs.add(
         dataset=pb.Dataset(
-            name=used.dataset_name,
-            digest=used.dataset_digest,
-            source_type=used.source_type,
-            source=used.source,
-            schema=used.schema or None,
-            profile=used.profile or None,
+            name=name,
+            digest=digest,
+            source_type=source_type,
+            source=source,
+            schema=schema or None,
+            profile=profile or None,
         ),
-        tags=[pb.InputTag(key=label.key, value=label.value) for label in labels],
+        tags=[
+            pb.InputTag(key=key, value=value)
+            for _, *labelled, key, value in labels
+            if labelled == [name, digest]
+        ],
     )
 
 
-def latest_metric(row: Row[Any]) -> pb.Metric:
-    """Return the latest point of a metric, without its run."""
-    return pb.Metric(
-        key=row.key,
-        value=math.nan if row.is_nan else row.number,
-        timestamp=row.timestamp_ms,
-        step=row.step,
-        model_id=row.model_id or None,
-        dataset_name=row.dataset_name or None,
-        dataset_digest=row.dataset_digest or None,
-    )
+def _set_origin(metric: pb.Metric, model_id: str, dataset_name: str, dataset_digest: str) -> None:
+    if model_id:
+        metric.model_id = model_id
+    if dataset_name:
+        metric.dataset_name = dataset_name
+    if dataset_digest:
+        metric.dataset_digest = dataset_digest
 
 
 def metric_of_model(row: Row[Any]) -> pb.Metric:
-    metric = latest_metric(row)
-    metric.run_id = row.run_id
+    """Return the latest point of a metric of a logged model."""
+    metric = pb.Metric(
+        key=row.key,
+        value=math.nan if row.is_nan else row.value,
+        timestamp=row.timestamp_ms,
+        step=row.step,
+        run_id=row.run_id,
+    )
+    _set_origin(metric, row.model_id, row.dataset_name, row.dataset_digest)
     return metric
 
 
@@ -290,16 +296,15 @@ def pairs_of(messages: Iterable[Any], what: str) -> dict[str, str]:
 
 
 def point_of(message: pb.Metric | pb.LogMetricRequest, now_ms: int) -> RawPoint:
-    return RawPoint(
-        _curve_of(message),
-        message.timestamp if message.HasField("timestamp") else now_ms,
-        message.step,
-        message.value,
-    )
+    timestamp_ms = message.timestamp
+    if not timestamp_ms and not message.HasField("timestamp"):
+        timestamp_ms = now_ms
+    return _curve_of(message), timestamp_ms, message.step, message.value
 
 
-def series_of(message: pb.MetricSeries) -> RawSeries:
-    return RawSeries(_curve_of(message), message.timestamps, message.steps, message.values)
+def series_of(message: pb.MetricSeries) -> tuple[Curve, Columns]:
+    """Return the unchecked points of a series."""
+    return _curve_of(message), Columns.of(message.steps, message.timestamps, message.values)
 
 
 def dataset_input_of(message: pb.DatasetInput) -> NewDatasetInput:

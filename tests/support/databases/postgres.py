@@ -1,7 +1,6 @@
 """A PostgreSQL server for one test process, which can also kill and restart it.
 
-The binaries come from PyPI. The data is in memory where there is a RAM disk: a process that is
-killed loses nothing there, and every commit is as fast as it can be.
+The binaries come from PyPI. The data is in memory where there is a RAM disk.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from pathlib import Path
 
 import psycopg
 from tests.support.processes.ports import free_port
+from tests.support.ram_disk import DISK, RAM_DISK
 
 from modelyard_kit.db.migrations import Migrations, migrate
 from modelyard_kit.db.open import open_database
 
 _NOBODY = 65534  # the server refuses to run as root
-_RAM = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 _STARTS_WITHIN_S = 60
 _WHEN_WE_ARE_GONE = 'cat; "$0" stop -w -m immediate -D "$1"; rm -rf "${1%/*}"'
 """Its input ends with the test process, also with one that is killed."""
@@ -40,7 +39,7 @@ class Postgres:
     """
 
     def __init__(self, settings: Sequence[str] = (), *, on_disk: bool = False) -> None:
-        where = _RAM if _RAM.is_dir() and not on_disk else None
+        where = DISK if on_disk else RAM_DISK
         self._folder = Path(tempfile.mkdtemp(prefix="postgres-", dir=where))
         self._binaries = _binaries(self._folder)
         self._user = _NOBODY if os.geteuid() == 0 else None

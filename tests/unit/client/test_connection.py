@@ -159,6 +159,16 @@ def test_a_forked_child_can_call(client: MlflowClient) -> None:
 
 
 @_FORKS
+def test_a_forked_child_has_the_credentials_of_an_address() -> None:
+    uri = "grpc://ada:secret@127.0.0.1:9"
+    connections.connect(uri)  # which opens no channel yet
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if connections.connect(uri).credentials else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@_FORKS
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_child_of_multiprocessing_can_call(client: MlflowClient, method: str) -> None:
     client.get_experiment("0")

@@ -6,12 +6,15 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.support.http.http2_peer import Http2Peer, message
 
 from modelyard_kit.observability import logs
 from modelyard_kit.rpc.server import RpcServer
+
+SWITCHES = ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing")
 
 
 class Terminal(io.StringIO):
@@ -24,9 +27,12 @@ def logging_undone() -> Iterator[None]:
     """Undo what a configuration changes in the process."""
     root = logging.getLogger()
     level, handlers = root.level, root.handlers[:]
+    switches = {name: getattr(logging, name) for name in SWITCHES}
     yield
     logging.captureWarnings(capture=False)
     root.level, root.handlers = level, handlers
+    for name, value in switches.items():
+        setattr(logging, name, value)
 
 
 def logged(stream: io.StringIO, log_format: str = "", **fields: object) -> str:
@@ -64,6 +70,36 @@ def test_a_file_gets_json_unless_text_is_chosen() -> None:
     assert logged(io.StringIO(), "text", method="x").endswith(" WARNING rpc method=x\n")
     assert logs.chosen_format() == "text"
     assert json.loads(logged(Terminal(), "json"))["level"] == "WARNING"
+
+
+def test_a_line_of_json_has_each_field_as_json_has_it() -> None:
+    fields = {
+        "text": 'ä"\\\n',
+        "number": 3,
+        "seconds": 0.25,
+        "large": 1e300,
+        "missing": None,
+        "is_new": True,
+        "endless": float("inf"),
+        "names": ["a", "b"],
+        "path": Path("/home"),
+    }
+    stream = io.StringIO()
+    logs.configure("INFO", "json", stream)
+    other = logging.StreamHandler(io.StringIO())
+    other.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logging.getLogger().handlers.insert(0, other)  # adds attributes of its own to the record
+    try:
+        int("no")
+    except ValueError:
+        logging.getLogger("modelyard_kit.rpc").exception("rpc %s", "ended", extra=fields)
+    line = json.loads(stream.getvalue())
+    start = {"ts": line["ts"], "level": "ERROR", "logger": "modelyard_kit.rpc"}
+    end = {"traceback": line["traceback"]}
+    expected = {**start, "message": "rpc ended", **fields, **end}
+    assert stream.getvalue() == json.dumps(expected, default=str) + "\n"
+    assert line["ts"] == round(line["ts"], 3)
+    assert line["traceback"].endswith("invalid literal for int() with base 10: 'no'")
 
 
 def test_a_line_is_one_line_whatever_is_logged() -> None:

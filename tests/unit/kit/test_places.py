@@ -12,6 +12,7 @@ from tests.support.http.http2_peer import Http2Peer, message
 from tests.support.platforms.notebook import SERVICE, TOKEN, Notebook, Stub, create, failure
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
+from modelyard_kit.auth.grants import PERMISSION_ONLY
 from modelyard_kit.auth.tokens import Snapshot, Tokens
 from modelyard_kit.rpc.admission import Door
 from modelyard_kit.rpc.places import Places
@@ -123,7 +124,9 @@ def test_a_reply_that_its_peer_does_not_read_is_dropped_in_time(
         watch = peer.open(PATH + "WatchModels")
         endless = pb.WatchModelsRequest(name="endless").SerializeToString()
         peer.send(watch, message(endless), ends=True)
-        assert peer.wait_until_ended(2) == {unary, watch}
+        empty = peer.open(PATH + "GetRegisteredModel", [(PERMISSION_ONLY[0], b"1")])
+        peer.send(empty, message(read), ends=True)
+        assert peer.wait_until_ended(3) == {unary, watch, empty}
         with connected(f"127.0.0.1:{port}") as channel:
             while (first := first_message(channel)) is None:
                 threading.Event().wait(0.02)  # the thread ends after the call has on the wire

@@ -78,7 +78,7 @@ def serve(folder: Path | None, token: str | None, timeout_s: float) -> Iterator[
     thread.start()
     assert ready.wait(60)
     yield started[0]
-    started[0].server.should_exit = True
+    started[0].server.stop()
     thread.join(60)
 
 

@@ -7,11 +7,13 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.ram_disk import DISK
 
 import modelyard.pyfunc
 from modelyard_serving import scratch
@@ -51,6 +53,12 @@ tries["signal"] = outcome(lambda: os.kill(parent, 0))
 import sklearn.linear_model
 print(json.dumps(tries))
 """
+
+
+@pytest.fixture(scope="module")
+def on_disk() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=DISK) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +113,7 @@ def run(words: list[tuple[Any, ...]], folder: Path, confinement: Confinement) ->
 
 
 @pytest.fixture(scope="module")
-def trying(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trying(on_disk: Path) -> Path:
     """A pickled model that opens a file, allocates memory, or makes a temporary file."""
 
     def uses() -> list[int]:
@@ -147,23 +155,23 @@ def trying(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with tempfile.NamedTemporaryFile() as file:
             return [file.write(b"held")]
 
-    folder = tmp_path_factory.mktemp("models") / "trying"
+    folder = on_disk / "trying"
     modelyard.pyfunc.save_model(folder, python_model=predict)
     return folder
 
 
 @NEEDS_LANDLOCK
 def test_a_pickled_model_opens_neither_home_nor_token_nor_other_models(
-    trying: Path, tmp_path: Path
+    trying: Path, on_disk: Path
 ) -> None:
-    secrets = [tmp_path / "home" / "modelyard.db", tmp_path / "token", trying.parent / "other"]
+    secrets = [on_disk / "home" / "modelyard.db", on_disk / "token", trying.parent / "other"]
     for secret in secrets:
         secret.parent.mkdir(exist_ok=True)
         secret.write_text("secret")
-    (tmp_path / "scratch").mkdir()
+    (on_disk / "scratch").mkdir()
     below_python = Path(json.__file__)
-    closed = (tmp_path / "home", below_python)
-    confinement = Confinement(closed=closed, scratch=tmp_path / "scratch")
+    closed = (on_disk / "home", below_python)
+    confinement = Confinement(closed=closed, scratch=on_disk / "scratch")
 
     words: list[tuple[Any, ...]] = [
         ("open", str(secret), "r") for secret in (*secrets, below_python)
@@ -175,7 +183,7 @@ def test_a_pickled_model_opens_neither_home_nor_token_nor_other_models(
     words += [("open", str(trying / "MLmodel"), "r"), ("open", json.scanner.__file__, "r")]
     allowed = ["opened", "opened", 4]
     assert run([*words, ("temporary",)], trying, confinement) == [*refused, *allowed]
-    assert list((tmp_path / "scratch").iterdir()) == []
+    assert list((on_disk / "scratch").iterdir()) == []
 
 
 def test_a_pickled_model_writes_to_its_home_and_folder_and_starts_processes(trying: Path) -> None:

@@ -18,6 +18,7 @@ from tests.support.databases.dialects import open_migrated
 
 from modelyard_kit.artifacts import Digest, ManifestFile
 from modelyard_kit.db.base import Database
+from modelyard_kit.db.rows import rows_of
 from modelyard_kit.errors import FailedPrecondition, InvalidArgument, NotFound
 from modelyard_tracking.app import MIGRATIONS
 from modelyard_tracking.operations import (
@@ -31,7 +32,7 @@ from modelyard_tracking.operations import (
     runs,
 )
 from modelyard_tracking.rules.artifacts import Owner, OwnerKind
-from modelyard_tracking.rules.points import Curve, Point
+from modelyard_tracking.rules.points import Columns, Curve
 from modelyard_tracking.rules.states import Lifecycle
 
 pytestmark = pytest.mark.postgres
@@ -49,7 +50,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 def run_id(database: Database) -> str:
     with database.write() as session:
         experiments.create_experiment(session, "a", "", {}, 0)
-        return runs.create_run(session, "1", "", "ada", 0, {}).run.run_id
+        return runs.create_run(rows_of(session), "1", "", "ada", 0, {}).run.run_id
 
 
 def overlapping(database: Database, first: Work, second: Work) -> Any:
@@ -84,12 +85,12 @@ def test_the_latest_point_of_a_model_is_the_greatest_of_both(
 ) -> None:
     with database.write() as session:
         model = logged_models.create_logged_model(session, "1", "m", "", run_id, {}, {}, 0)
-        other = runs.create_run(session, "1", "", "ada", 0, {}).run.run_id
+        other = runs.create_run(rows_of(session), "1", "", "ada", 0, {}).run.run_id
     curve = Curve("loss", model.model_id, "", "")
 
     def log(run_id: str, step: int) -> Work:
-        point = Point(timestamp_ms=0, step=step, value=float(step))
-        return lambda session: metrics.log_points(session, run_id, {curve: [point]})
+        point = Columns.of([step], [0], [float(step)])
+        return lambda session: metrics.log_points(rows_of(session), run_id, {curve: point})
 
     with database.write() as session:
         log(run_id, 0)(session)
@@ -119,7 +120,7 @@ def test_no_run_begins_in_an_experiment_that_is_being_deleted(
         overlapping(
             database,
             lambda session: experiments.delete_experiment(session, "1", 1),
-            lambda session: runs.create_run(session, "1", "", "ada", 0, {}),
+            lambda session: runs.create_run(rows_of(session), "1", "", "ada", 0, {}),
         )
 
 
@@ -129,7 +130,9 @@ def test_an_experiment_is_deleted_with_a_run_that_was_just_begun(
     begun: list[str] = []
     overlapping(
         database,
-        lambda session: begun.append(runs.create_run(session, "1", "", "ada", 0, {}).run.run_id),
+        lambda session: begun.append(
+            runs.create_run(rows_of(session), "1", "", "ada", 0, {}).run.run_id
+        ),
         lambda session: experiments.delete_experiment(session, "1", 1),
     )
     with database.read() as session:
@@ -155,7 +158,7 @@ def test_nothing_is_logged_to_a_run_that_is_being_deleted(database: Database, ru
         overlapping(
             database,
             lambda session: runs.delete_run(session, run_id, 0),
-            lambda session: runs.write_to_run(session, run_id, 1),
+            lambda session: runs.write_to_run(rows_of(session), run_id, 1),
         )
 
 

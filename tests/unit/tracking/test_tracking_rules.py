@@ -5,7 +5,7 @@ import pytest
 from modelyard_kit.artifacts import PART_BYTES, Digest, ManifestFile, ManifestPart
 from modelyard_kit.errors import InvalidArgument
 from modelyard_tracking.rules import artifacts, run_names, values
-from modelyard_tracking.rules.points import Packed, Point, history_order, rank, sample
+from modelyard_tracking.rules.points import Columns, Packed, Point, history_order, rank, sample
 from modelyard_tracking.rules.states import Lifecycle, ModelStatus, View
 
 A, B = Digest("a" * 64), Digest("b" * 64)
@@ -82,21 +82,28 @@ def test_pending_is_not_a_final_status() -> None:
         ModelStatus.final(ModelStatus.PENDING)
 
 
+def packed_points(points: list[Point]) -> Packed:
+    columns = Columns.of()
+    for point in points:
+        columns.append(*point)
+    return columns.packed()
+
+
 def test_points_are_packed_exactly() -> None:
     points = [
         Point(0, -(2**63), math.inf),
         Point(2**63 - 1, 2**63 - 1, -0.0),
         Point(1, 0, 5e-324),
     ]
-    packed = Packed.of(points)
-    assert list(packed.points()) == points
+    packed = packed_points(points)
+    assert list(packed.columns().points()) == points
     assert packed.values[:8] == b"\0\0\0\0\0\0\xf0\x7f"  # little-endian
-    (nan,) = Packed.of([Point(1, 1, math.nan)]).points()
+    (nan,) = packed_points([Point(1, 1, math.nan)]).columns().points()
     assert math.isnan(nan.value)
 
 
 def test_packed_points_recognise_a_repeated_batch() -> None:
-    first, second = (Packed.of([Point(n, n, float(n))]) for n in (1, 2))
+    first, second = (packed_points([Point(n, n, float(n))]) for n in (1, 2))
     assert (first + second).ends_with(second)
     assert not (first + second).ends_with(first)
     assert not first.ends_with(first + second)

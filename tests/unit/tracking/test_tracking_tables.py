@@ -12,10 +12,11 @@ from tests.support.databases.dialects import Dialect, open_migrated
 
 from modelyard_kit.artifacts import Digest
 from modelyard_kit.db.base import Database
+from modelyard_kit.db.rows import rows_of
 from modelyard_tracking.app import MIGRATIONS
 from modelyard_tracking.models import Base, MetricChunk, StoredObject
 from modelyard_tracking.operations import artifacts, inputs, metrics, runs
-from modelyard_tracking.rules.points import CHUNK_POINTS, MERGED_POINTS, Curve, Point
+from modelyard_tracking.rules.points import CHUNK_POINTS, MERGED_POINTS, Columns, Curve
 
 CURVE = Curve("m", "", "", "")
 
@@ -29,13 +30,13 @@ def database(dialect: Dialect, tmp_path: Path) -> Iterator[Database]:
 @pytest.fixture
 def run_id(database: Database) -> str:
     with database.write() as session:
-        return runs.create_run(session, "0", "", "ada", 0, {}).run.run_id
+        return runs.create_run(rows_of(session), "0", "", "ada", 0, {}).run.run_id
 
 
 def log(database: Database, run_id: str, steps: range, curve: Curve = CURVE) -> None:
     with database.write() as session:
-        points = [Point(step, step, float(step)) for step in steps]
-        metrics.log_points(session, run_id, {curve: points})
+        points = Columns.of(steps, steps, map(float, steps))
+        metrics.log_points(rows_of(session), run_id, {curve: points})
 
 
 def counts(database: Database) -> list[int]:

@@ -7,7 +7,7 @@ import functools
 import inspect
 import operator
 import reprlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import (
     Any,
@@ -133,12 +133,15 @@ def _dict_of_text(place: str, value: Any) -> _Fault | None:
 def _list(item: Any, *, text_too: bool) -> _Check:
     """Return the check of a list of `item`; with `text_too` a single text is accepted as well."""
     check_item = _check_of(item) if item is str or isinstance(item, UnionType) else None
+    is_entity = dataclasses.is_dataclass(item)
 
     def check(place: str, value: Any) -> _Fault | None:
         if isinstance(value, str | bytes) and not text_too:
             return _Fault(place, value, f"a list, such as [{reprlib.repr(value)}]")
         if not isinstance(value, list | tuple):
             return None  # a generator must not be consumed here
+        if is_entity and _are_right(value, item):
+            return None
         faults = (
             check_item(f"an item of {place}", one) if check_item else _entity(place, one, item)
             for one in value
@@ -146,6 +149,25 @@ def _list(item: Any, *, text_too: bool) -> _Check:
         return next(filter(None, faults), None)
 
     return check
+
+
+def _are_right(items: Sequence[Any], kind: Any) -> bool:
+    """Whether entities are of one type and right, found by whole columns, which is fast."""
+    if set(map(type, items)) != {kind}:
+        return False
+    return all(
+        check("", value) is None
+        for name, check in _field_checks(kind).items()
+        for value in _telling(list(map(operator.attrgetter(name), items)))
+    )
+
+
+def _telling(column: list[Any]) -> Iterable[Any]:
+    """Return the values of a column of which one is wrong if any is."""
+    kinds = set(map(type, column))
+    if kinds == {int}:
+        return min(column), max(column)
+    return set(column) if kinds <= {str, NoneType} else column
 
 
 def _entity(place: str, value: Any, kind: Any) -> _Fault | None:

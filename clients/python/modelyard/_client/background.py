@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MAX_WAITING = 100_000
 """Calls that may wait in memory; when there are more, logging waits until some are sent."""
 _MAX_POINTS = 1000
-"""Points that are sent in one call."""
+"""Points that are sent in one call; when it is refused, each is sent alone."""
 _MAX_FAILURES = 1000
 """Failures that are kept for `flush`; more are only counted."""
 
@@ -183,13 +183,11 @@ def _sent(items: Sequence[_Item]) -> Iterable[tuple[_Item, BaseException | None]
 
 
 def _together(items: Sequence[_Item]) -> _Item:
+    from modelyard._client.points import series_of
     from modelyard.api.tracking.v1 import tracking_pb2 as pb
 
-    batch = pb.LogBatchRequest(run_id=items[0].request.run_id)
-    for item in items:
-        point = {each.name: value for each, value in item.request.ListFields()}
-        del point["run_id"]
-        batch.metrics.add(**point)
+    series = series_of(item.request for item in items)
+    batch = pb.LogBatchRequest(run_id=items[0].request.run_id, series=series)
     return _Item(items[0].uri, batch, pb.LogBatchResponse)
 
 

@@ -40,6 +40,8 @@ def metric_value(key: str, value: Any) -> float:
     Raises:
         InvalidParameter: The value is none of these, or is too large.
     """
+    if type(value) is float:
+        return value
     try:
         return float(_single(value))
     except Exception:  # noqa: BLE001 - frameworks raise errors of their own

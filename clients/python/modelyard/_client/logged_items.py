@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from itertools import zip_longest
+from typing import Any, TypeVar
 
 from modelyard import _wire
 from modelyard._client import background
 from modelyard._client.background import RunOperations
 from modelyard._client.calls import Calls
 from modelyard._client.limits import metric_value, param_value, tag_value
+from modelyard._client.points import series_of
 from modelyard._client.runs import now_ms
 from modelyard._transport import rpc
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
@@ -22,9 +24,12 @@ from modelyard.entities import (
     RunTag,
 )
 
-_BATCH_ITEMS = 1000
+_BATCH_POINTS = 10_000
+_BATCH_CURVES = 1000
 _BATCH_PARAMS = 100
 _BATCH_TAGS = 100
+
+T = TypeVar("T")
 
 
 class Logging(Calls):
@@ -125,7 +130,9 @@ class Logging(Calls):
     ) -> RunOperations | None:
         """Log many items in as few calls as the batch limits allow.
 
-        Each batch of at most 1,000 items, 100 params and 100 tags is atomic.
+        Each batch of at most 10,000 points, 1,000 curves, 100 params and 100 tags is atomic. The
+        points of a curve, which are those with the same key, logged model and dataset, keep their
+        order.
         """
         batches = _batches(run_id, metrics, params, tags)
         if background.is_synchronous(synchronous):
@@ -165,32 +172,22 @@ class Logging(Calls):
 def _batches(
     run_id: str, metrics: Iterable[Metric], params: Iterable[Param], tags: Iterable[RunTag]
 ) -> list[pb.LogBatchRequest]:
-    left_metrics = [_metric(item) for item in metrics]
-    left_params = [pb.Param(key=p.key, value=param_value(p.key, p.value)) for p in params]
-    left_tags = [pb.RunTag(key=t.key, value=tag_value(t.key, t.value)) for t in tags]
-    batches = []
-    while left_metrics or left_params or left_tags:
-        batch = pb.LogBatchRequest(
-            run_id=run_id, params=left_params[:_BATCH_PARAMS], tags=left_tags[:_BATCH_TAGS]
-        )
-        room = _BATCH_ITEMS - len(batch.params) - len(batch.tags)
-        batch.metrics.extend(left_metrics[:room])
-        batches.append(batch)
-        left_metrics = left_metrics[room:]
-        left_params, left_tags = left_params[_BATCH_PARAMS:], left_tags[_BATCH_TAGS:]
-    return batches
+    series = [
+        part
+        for points in _parts(list(metrics), _BATCH_POINTS)
+        for part in _parts(series_of(points), _BATCH_CURVES)
+    ]
+    texts = [pb.Param(key=p.key, value=param_value(p.key, p.value)) for p in params]
+    labels = [pb.RunTag(key=t.key, value=tag_value(t.key, t.value)) for t in tags]
+    parts = (series, _parts(texts, _BATCH_PARAMS), _parts(labels, _BATCH_TAGS))
+    return [
+        pb.LogBatchRequest(run_id=run_id, series=series, params=params, tags=tags)
+        for series, params, tags in zip_longest(*parts, fillvalue=())
+    ]
 
 
-def _metric(item: Metric) -> pb.Metric:
-    return pb.Metric(
-        key=item.key,
-        value=metric_value(item.key, item.value),
-        timestamp=item.timestamp,
-        step=item.step,
-        model_id=item.model_id,
-        dataset_name=item.dataset_name,
-        dataset_digest=item.dataset_digest,
-    )
+def _parts(items: list[T], size: int) -> list[list[T]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def _dataset_input(item: DatasetInput) -> pb.DatasetInput:

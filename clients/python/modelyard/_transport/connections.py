@@ -14,13 +14,17 @@ import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from modelyard import _environment, _settings
 from modelyard._documents import read_json
 from modelyard._environment import export, setting
 from modelyard.exceptions import InvalidParameter, ModelyardException, Unavailable
 from modelyard.redaction import redacted, redacted_text
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
 
 _DISCOVERY_PATH = "/.well-known/modelyard"
 _DISCOVERY_TIMEOUT_S = 10.0
@@ -74,6 +78,7 @@ class Connection:
         is_local: Whether the server is the local home's instance, which may stop when idle.
         has_answered: Whether the server has answered a call.
         credentials: Credentials of the address; None if it has none.
+        rpcs: gRPC's callables for the channels, by type of the request; each made when first used.
     """
 
     uri: str
@@ -81,6 +86,7 @@ class Connection:
     is_local: bool = False
     has_answered: bool = False
     credentials: Credentials | None = None
+    rpcs: dict[type[Message], Any] = field(default_factory=dict)
     _channels: dict[str, Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -97,7 +103,7 @@ class Connection:
         with self._lock:
             if targets != self.targets:
                 # Not closed: calls of other threads may be about to use them, and would fail.
-                self.targets, self._channels = targets, {}
+                self.targets, self._channels, self.rpcs = targets, {}, {}
 
 
 def _open_channel(target: str, *, secure: bool) -> Any:
@@ -127,7 +133,9 @@ class _State:
         """
         self.inherited += self.open.values()
         self.open = {
-            key: Connection(known.uri, known.targets, known.is_local, known.has_answered)
+            key: Connection(
+                known.uri, known.targets, known.is_local, known.has_answered, known.credentials
+            )
             for key, known in self.open.items()
         }
         self.lock = threading.RLock()
@@ -272,6 +280,7 @@ def _connect(uri: str | None) -> Connection:
     return Connection(shown, targets, credentials=known)
 
 
+@lru_cache(maxsize=16)
 def credentials(uri: str | None) -> Credentials | None:
     """Return the credentials of an address; None if it has none.
 

@@ -8,11 +8,10 @@ import os
 import random
 import time
 import urllib.parse
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -112,18 +111,18 @@ def call(
         ModelyardException: The server refused the call or could not be reached; the message warns
             if a change may have been made nevertheless.
     """
-    metadata = _metadata(uuid.uuid4().hex, connections.credentials(uri))
+    metadata = _metadata(connections.credentials(uri))
     is_change = not request.DESCRIPTOR.name.startswith(READS)
     if timeout_s is None:
         timeout_s = _total_s(answer_s) if is_change else answer_s
     else:
         answer_s = timeout_s
-    connections.connect(uri)  # the start of a local instance is not part of the deadline
+    # The start of a local instance is not part of the deadline.
+    connection = connections.connect(uri)
     begun = time.monotonic()
     deadline = begun + timeout_s
     attempts = _Attempts(is_change=is_change)
     while True:
-        connection = connections.connect(uri)
         try:
             left_s = max(min(deadline - time.monotonic(), answer_s), 0.001)
             answer = _send(connection, request, reply, metadata, left_s)
@@ -143,6 +142,7 @@ def call(
         if failure.is_of_transport:
             connections.look_again(connection, deadline - time.monotonic() - pause_s)
         time.sleep(pause_s)
+        connection = connections.connect(uri)
 
 
 def _note_answer(connection: connections.Connection, request: Message) -> None:
@@ -161,13 +161,7 @@ def call_once(uri: str | None, request: Message, reply: type[Message], *, timeou
     if connection is None:
         return False
     try:
-        _send(
-            connection,
-            request,
-            reply,
-            _metadata(uuid.uuid4().hex, connections.credentials(uri)),
-            timeout_s,
-        )
+        _send(connection, request, reply, _metadata(connections.credentials(uri)), timeout_s)
     except grpc.RpcError as error:
         failure = Failure(error)
         if not (failure.is_of_transport or failure.is_late):
@@ -241,13 +235,17 @@ def _send(
     metadata: tuple[tuple[str, str], ...],
     timeout_s: float,
 ) -> Reply:
-    kind: Any = request.DESCRIPTOR  # the stubs have two types of it
-    path, area = method_of(kind)
-    rpc = connection.channel(area).unary_unary(
-        path,
-        request_serializer=type(request).SerializeToString,
-        response_deserializer=reply.FromString,
-    )
+    # Read before the channel: `move` replaces both, so no callable of an old channel is kept.
+    rpcs = connection.rpcs
+    rpc = rpcs.get(type(request))
+    if rpc is None:
+        kind: Any = request.DESCRIPTOR  # the stubs have two types of it
+        path, area = method_of(kind)
+        rpc = rpcs[type(request)] = connection.channel(area).unary_unary(
+            path,
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=reply.FromString,
+        )
     answer: Reply = rpc(request, timeout=timeout_s, metadata=metadata)
     return answer
 
@@ -277,7 +275,7 @@ def stream(
         request_serializer=type(request).SerializeToString,
         response_deserializer=reply.FromString,
     )
-    metadata = _metadata(uuid.uuid4().hex, connection.credentials)
+    metadata = _metadata(connection.credentials)
     return rpc(request, timeout=timeout_s, metadata=metadata)
 
 
@@ -291,18 +289,23 @@ def method_of(request: Descriptor) -> tuple[str, str]:
     return f"/{request.file.package}.{service}/{request.name.removesuffix('Request')}", area
 
 
-def _metadata(
-    idempotency_key: str, of_address: connections.Credentials | None
-) -> tuple[tuple[str, str], ...]:
+def _metadata(of_address: connections.Credentials | None) -> tuple[tuple[str, str], ...]:
     name = (of_address.user if of_address else "") or user()
-    metadata = (
-        ("idempotency-key", idempotency_key),
-        ("x-request-id", uuid.uuid4().hex),
-        # Names may hold any letter, headers only ASCII.
-        ("x-modelyard-user", urllib.parse.quote(name, safe=" !#$&'()*+,/:;=?@[]")),
+    token = of_address.token if of_address else _token()
+    return (
+        ("idempotency-key", os.urandom(16).hex()),
+        ("x-request-id", os.urandom(16).hex()),
+        *_identity(name, token),
     )
-    token = _checked(of_address.token) if of_address else _token()
-    return (*metadata, ("authorization", f"Bearer {token}")) if token else metadata
+
+
+@lru_cache(maxsize=16)
+def _identity(name: str, token: str | None) -> tuple[tuple[str, str], ...]:
+    if token and not (token.isascii() and token.isprintable()):
+        raise InvalidParameter("The token must be one line of printable ASCII characters.")
+    # Names may hold any letter, headers only ASCII.
+    user_header = ("x-modelyard-user", urllib.parse.quote(name, safe=" !#$&'()*+,/:;=?@[]"))
+    return (user_header, ("authorization", f"Bearer {token}")) if token else (user_header,)
 
 
 def user() -> str:
@@ -330,10 +333,4 @@ def _token() -> str | None:
             ) from None
     for twin in ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD"):
         token = token or os.environ.get(twin)
-    return _checked(token)
-
-
-def _checked(token: str | None) -> str | None:
-    if token and not (token.isascii() and token.isprintable()):
-        raise InvalidParameter("The token must be one line of printable ASCII characters.")
     return token

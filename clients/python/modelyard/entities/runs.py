@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from modelyard.entities.entity import AS_TEXT, Entity
 
@@ -170,6 +171,41 @@ class Run(Entity):
     outputs: RunOutputs = field(default_factory=RunOutputs)
     etag: str = ""
 
+    @classmethod
+    def later(cls, make: Callable[[str], Any]) -> Self:
+        """Return a run whose parts are made when they are first read.
+
+        Args:
+            make: Returns the value of the attribute with a name.
+        """
+        run = object.__new__(cls)
+        run.__dict__[_MAKE] = make
+        return run
+
+    def __getstate__(self) -> dict[str, Any]:
+        return dict(self)
+
     def to_dictionary(self) -> dict[str, Any]:
         parts = {"info": self.info, "data": self.data, "inputs": self.inputs}
         return {name: part.to_dictionary() for name, part in parts.items()}
+
+
+_MAKE = "_make"
+
+
+class _Part:
+    """An attribute of `Run.later`, made when it is first read; then it hides this descriptor."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, run: Run | None, _kind: type[Run]) -> Any:
+        make = None if run is None else vars(run).get(_MAKE)
+        if make is None:
+            raise AttributeError(self._name)
+        # Of threads that read it at once, all get the same.
+        return vars(run).setdefault(self._name, make(self._name))
+
+
+for _field in fields(Run):
+    setattr(Run, _field.name, _Part(_field.name))

@@ -33,6 +33,7 @@ API_TOKEN = re.compile(r"modelyard_([0-9A-Za-z]{10})_[0-9A-Za-z]{43}")
 PERMISSION_ONLY = ("x-modelyard-permission-only", "1")
 """Metadata of a call that ends, with an empty reply, after the check of token and permission."""
 
+_ADMIN = Permission.ADMIN
 _NO_OVERRIDES: Mapping[str, Permission] = MappingProxyType({})
 _UNAUTHENTICATED = "A valid bearer token is required; set MODELYARD_TOKEN or MODELYARD_TOKEN_FILE."
 
@@ -216,7 +217,7 @@ def require(grant: Grant, method: MethodDescriptor, needed: Permission) -> None:
             and the roles that have the permission.
     """
     require_permission(grant, method.name, needed)
-    if needed == Permission.ADMIN and grant.scope:
+    if needed == _ADMIN and grant.scope:
         raise PermissionDenied(
             f"{method.name} concerns all models and experiments; the token '{grant.name}' is "
             f"restricted to {grant.scope}. Use an admin's token without patterns.",

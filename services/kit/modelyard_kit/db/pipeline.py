@@ -48,9 +48,14 @@ class PipelinedConnection(psycopg.Connection[Any]):
     deferred: tuple[Deferred, ...] = ()
 
     @contextmanager
-    def sending(self) -> Iterator[None]:
-        """Send the deferred statements together with those executed inside the block."""
-        if not self.deferred:
+    def sending(self, *, always: bool = False) -> Iterator[None]:
+        """Send the deferred statements together with those executed inside the block.
+
+        Args:
+            always: Whether the block has several statements, which are sent together even if none
+                is deferred.
+        """
+        if not (self.deferred or always):
             yield
             return
         deferred, self.deferred = self.deferred, ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import psycopg
@@ -10,7 +10,7 @@ import psycopg
 from modelyard_kit.auth.scope import EVERYTHING, Scope
 from modelyard_kit.db.pipeline import MAX_DEFERRED, Deferred, PipelinedConnection
 from modelyard_kit.db.rows import NO_VALUES, Rows
-from modelyard_kit.db.statements import Row, Statement, Values
+from modelyard_kit.db.statements import Form, Row, Statement, Values
 
 
 class PostgresRows(Rows):
@@ -37,6 +37,21 @@ class PostgresRows(Rows):
             return found
         return self.execute(statement, values)
 
+    def execute_all(self, statements: Sequence[tuple[Statement[Any], Values]]) -> list[list[Any]]:
+        connection = self._connection
+        if not isinstance(connection, PipelinedConnection):
+            return super().execute_all(statements)
+        sent: list[tuple[Form, psycopg.Cursor[Any]]] = []
+        with connection.sending(always=True):
+            for statement, values in statements:
+                form, bound = self._bound(statement, values)
+                cursor = psycopg.Cursor(connection)
+                sent.append((form, cursor.execute(form.text, bound, prepare=True)))
+        return [
+            cursor.fetchall() if form.make is None else list(map(form.make, cursor))
+            for form, cursor in sent
+        ]
+
     def _run(self, text: str, bound: tuple[Any, ...], *, later: bool) -> list[Any]:
         if self._is_over:
             raise AssertionError("a statement after the only one")
@@ -47,7 +62,9 @@ class PostgresRows(Rows):
         return cursor.fetchall() if cursor.description else []
 
     def _run_many(self, text: str, bound: list[tuple[Any, ...]], *, later: bool) -> None:
-        if not (later and self._defer(Deferred(text, bound, is_many=True), len(bound))):
+        if len(bound) == 1:  # psycopg takes longer for a list of one
+            self._run(text, bound[0], later=later)
+        elif not (later and self._defer(Deferred(text, bound, is_many=True), len(bound))):
             self._connection.cursor().executemany(text, bound)
 
     def _defer(self, statement: Deferred, count: int) -> bool:

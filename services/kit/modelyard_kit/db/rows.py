@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
@@ -18,7 +18,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from modelyard_kit.auth.scope import EVERYTHING, Scope, scope_of
-from modelyard_kit.db.statements import PATTERNS, Row, Statement, Values
+from modelyard_kit.db.statements import PATTERNS, Form, Row, Statement, Values
 
 ROWS: Final = "rows"
 """Key of a session's information: makes the rows on a connection of its driver."""
@@ -50,9 +50,7 @@ class Rows(ABC):
 
     def execute(self, statement: Statement[Row], values: Values = NO_VALUES) -> list[Row]:
         """Run a statement and return its rows; none for a write without RETURNING."""
-        patterns = self._patterns
-        form = statement.form(self.dialect, restricted=bool(patterns))
-        bound = form.bound({**values, PATTERNS: patterns} if patterns else values)
+        form, bound = self._bound(statement, values)
         found = self._run(form.text, bound, later=form.later)
         return found if form.make is None else list(map(form.make, found))
 
@@ -68,6 +66,13 @@ class Rows(ABC):
         """
         return self.execute(statement, values)
 
+    def execute_all(self, statements: Sequence[tuple[Statement[Any], Values]]) -> list[list[Any]]:
+        """Run statements that do not depend on each other's rows, and return the rows of each.
+
+        PostgreSQL gets them in one round trip.
+        """
+        return [self.execute(statement, values) for statement, values in statements]
+
     def execute_many(self, statement: Statement[Any], values: list[Mapping[str, Any]]) -> None:
         """Run a write without RETURNING once for each set of values."""
         if not values:
@@ -81,6 +86,11 @@ class Rows(ABC):
     def on_end(self, ending: Ending) -> None:
         """Call `ending` when the transaction has been committed or rolled back."""
         self.endings.append(ending)
+
+    def _bound(self, statement: Statement[Any], values: Values) -> tuple[Form, tuple[Any, ...]]:
+        patterns = self._patterns
+        form = statement.form(self.dialect, restricted=bool(patterns))
+        return form, form.bound({**values, PATTERNS: patterns} if patterns else values)
 
     @abstractmethod
     def _run(self, text: str, bound: tuple[Any, ...], *, later: bool) -> list[Any]: ...

@@ -109,7 +109,7 @@ class like_any(_Condition):  # noqa: N801 - as above
     inherit_cache = True
 
 
-@compiles(among, "sqlite")
+@compiles(among)  # SQLite, and the compiler that SQLAlchemy finds the tables of a SELECT with
 def _among_json(element: among, compiler: SQLCompiler, **options: Any) -> str:
     column, values = (compiler.process(operand, **options) for operand in element.operands)
     return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - compiled SQL
@@ -121,7 +121,7 @@ def _among_array(element: among, compiler: SQLCompiler, **options: Any) -> str:
     return f"{column} = ANY ({values})"
 
 
-@compiles(like_any, "sqlite")
+@compiles(like_any)
 def _like_any_json(element: like_any, compiler: SQLCompiler, **options: Any) -> str:
     values, column = (compiler.process(item, **options) for item in reversed(element.operands))
     matching = f"{column} LIKE pattern.value ESCAPE '\\'"

@@ -88,9 +88,6 @@ class Acceptor:
         for handshake in self._open.values():
             handshake.cancel()
 
-    async def wait_closed(self) -> None:
-        """Return at once; part of the interface of asyncio's server."""
-
     def _listen(self) -> None:
         self._retry = None
         self._loop.add_reader(self._listener, self._accept)

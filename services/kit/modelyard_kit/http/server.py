@@ -23,6 +23,9 @@ from modelyard_kit.tls import ServerTls
 logger = logging.getLogger(__name__)
 
 _KEEP_ALIVE_S = 30
+_TICK_S, _TICKS = 1.0, 10
+"""How often the date of answers is renewed, and how many of uvicorn's ticks that is."""
+_POLL_S = 0.01
 
 
 class Server(uvicorn.Server):
@@ -65,6 +68,8 @@ class Server(uvicorn.Server):
         )
         self._connections = connections or descriptors.for_http()
         self._acceptors: list[Acceptor] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = asyncio.Event()
         self._failed = BoundedLog(logger, "unhandled error of the event loop", level=logging.ERROR)
 
     def is_full(self) -> bool:
@@ -73,13 +78,51 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept the connections of listening sockets."""
-        asyncio.get_running_loop().set_exception_handler(self._note_failure)
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(self._note_failure)
         self._acceptors = [
             Acceptor(listener, self._protocol, self._connections, self.config.ssl)
             for listener in sockets or []
         ]
-        self.servers = list(self._acceptors)  # type: ignore[arg-type]  # closed as asyncio's are
         self.started = True
+
+    def stop(self) -> None:
+        """Let `serve` answer the requests in flight, then return. Any thread may call this."""
+        self.should_exit = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and the server with it
+                self._loop.call_soon_threadsafe(self._stopping.set)
+
+    async def main_loop(self) -> None:
+        """Wait for `stop`; uvicorn would look for it ten times a second."""
+        ticks = 0
+        while not await self.on_tick(ticks):
+            ticks += _TICKS
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _TICK_S)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the port, and the connections after their present requests; end late ones.
+
+        As uvicorn does, without its waits of a tenth of a second.
+        """
+        for acceptor in self._acceptors:
+            acceptor.close()
+        for listener in sockets or []:
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        try:
+            async with asyncio.timeout(self.config.timeout_graceful_shutdown):
+                while self._has_requests() and not self.force_exit:  # noqa: ASYNC110 - uvicorn's sets offer no event
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError:
+            logger.warning("ended requests that were not answered in time")
+            for task in self.server_state.tasks:
+                task.cancel()
+
+    def _has_requests(self) -> bool:
+        return bool(self.server_state.connections or self.server_state.tasks)
 
     def _protocol(self, acceptor: Acceptor) -> Protocol:
         return Protocol(self.config, self.server_state, acceptor)
@@ -131,5 +174,5 @@ class ServerThread:
 
     def stop(self) -> None:
         """Answer the requests in flight, then close the port."""
-        self._server.should_exit = True
+        self._server.stop()
         self._thread.join()

@@ -36,7 +36,8 @@ class Span:
     """
 
     def __init__(self, traceparent: str, name: str, attributes: Mapping[str, str]) -> None:
-        self.traceparent = traceparent if _TRACEPARENT.fullmatch(traceparent) else ""
+        is_valid = traceparent and _TRACEPARENT.fullmatch(traceparent)
+        self.traceparent = traceparent if is_valid else ""
         """Header to forward to other services; empty if the call is not part of a trace."""
         self._recorded: Any = None
         if _tracer is not None:

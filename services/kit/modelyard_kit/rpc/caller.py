@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from contextvars import ContextVar
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
@@ -27,8 +27,7 @@ SUBCALL_MARGIN_S = 0.1
 """Taken off the deadline of calls to other services, so that their timeout can be reported."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Identity and metadata of the call that is being answered.
 
     Attributes:

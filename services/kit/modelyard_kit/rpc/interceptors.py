@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from types import TracebackType
+from typing import Any, NoReturn, Self
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
+from prometheus_client import Histogram
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import StaleDataError
@@ -61,14 +61,14 @@ def wrap(
         token: The service token; None for no authentication.
         api_tokens: Identifies API tokens; None to accept the service token only.
     """
-    kind = GetMessageClass(method.input_type)
-    warns = "warnings" in method.output_type.fields_by_name
+    mounted = _Mounted(method)
+    kind, warns = mounted.kind, "warnings" in method.output_type.fields_by_name
 
     def require(authorization: str) -> None:
         grants.require(grants.identify(authorization, token, api_tokens), method, needed)
 
     def unary(data: bytes, context: grpc.ServicerContext) -> Any:
-        with _around(context, len(data)) as exchange:
+        with _Exchange(mounted, context, len(data)) as exchange:
             if grants.PERMISSION_ONLY in exchange.call.metadata.items():
                 return b""
             request = _parsed(kind, data)
@@ -80,11 +80,11 @@ def wrap(
             return _serialized(answered, exchange)
 
     def stream(data: bytes, context: grpc.ServicerContext) -> Iterator[Any]:
-        with _around(context, len(data)) as exchange:
+        with _Exchange(mounted, context, len(data)) as exchange:
             yield from _sent(behavior(_received(kind, data), context), exchange, require)
 
     def both_stream(parts: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
-        with _around(context, 0) as exchange:
+        with _Exchange(mounted, context, 0) as exchange:
             requests = _all_received(kind, parts, exchange)
             yield from _sent(behavior(requests, context), exchange, require)
 
@@ -131,37 +131,110 @@ def _serialized(message: Message, exchange: _Exchange) -> bytes:
     return data
 
 
-@dataclass(slots=True)
+class _Mounted:
+    """A method with what each of its calls needs, found once.
+
+    Args:
+        method: The RPC.
+
+    Attributes:
+        kind: Type of the requests.
+        inflight: Gauge of its service.
+        name: Name of the spans.
+        attributes: Attributes of the spans.
+    """
+
+    def __init__(self, method: MethodDescriptor) -> None:
+        service = method.containing_service
+        self.method = method
+        self.kind = GetMessageClass(method.input_type)
+        self.inflight = rpc_inflight.labels(service.name)
+        self.name = f"{service.full_name}/{method.name}"
+        self.attributes = {"rpc.system.name": "grpc", "rpc.method": self.name}
+        self._durations: dict[str, Histogram] = {}
+
+    def observe(self, code: str, seconds: float) -> None:
+        """Measure a call that has ended."""
+        duration = self._durations.get(code)
+        if duration is None:
+            method = self.method
+            duration = rpc_duration.labels(method.containing_service.name, method.name, code)
+            self._durations[code] = duration
+        duration.observe(seconds)
+
+
 class _Exchange:
-    """Data about a call for its log line, metrics and span."""
+    """A call, from its request to its log line, metrics and span.
 
-    call: Head
-    span: tracing.Span
-    received_bytes: int
-    sent_bytes: int = 0
+    Args:
+        mounted: The method.
+        context: The call.
+        received_bytes: Size of the request.
+    """
 
+    __slots__ = (
+        "_context",
+        "_mounted",
+        "_span",
+        "_started",
+        "call",
+        "received_bytes",
+        "sent_bytes",
+    )
 
-@contextmanager
-def _around(context: grpc.ServicerContext, received_bytes: int) -> Iterator[_Exchange]:
-    call = head.get()
-    service = call.method.containing_service
-    name = f"{service.full_name}/{call.method.name}"
-    attributes = {"rpc.system.name": "grpc", "rpc.method": name}
-    span = tracing.Span(call.metadata.get(tracing.HEADER, ""), name, attributes)
-    exchange = _Exchange(call, span, received_bytes)
-    inflight = rpc_inflight.labels(service.name)
-    inflight.inc()
-    started = time.monotonic()
-    try:
+    def __init__(
+        self, mounted: _Mounted, context: grpc.ServicerContext, received_bytes: int
+    ) -> None:
+        self._mounted = mounted
+        self._context = context
+        self.received_bytes = received_bytes
+        self.sent_bytes = 0
+
+    def __enter__(self) -> Self:
+        mounted = self._mounted
+        call = self.call = head.get()
+        traceparent = call.metadata.get(tracing.HEADER, "")
+        self._span = tracing.Span(traceparent, mounted.name, mounted.attributes)
         # The next call on this thread sets its own.
-        caller.set(_caller(call, context, span.traceparent))
-        yield exchange
-    except Exception as error:  # noqa: BLE001 - every failure becomes a status, here and only here
-        call.note_denial(error)
-        _abort(context, error, call.method, call.request_id)
-    finally:
-        inflight.dec()
-        _observe(exchange, context, time.monotonic() - started)
+        caller.set(_caller(call, self._context, self._span.traceparent))
+        mounted.inflight.inc()
+        self._started = time.monotonic()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if isinstance(error, Exception):  # every failure becomes a status, here and only here
+                self.call.note_denial(error)
+                _abort(self._context, error, self.call.method, self.call.request_id)
+        finally:
+            self._end(time.monotonic() - self._started)
+
+    def _end(self, seconds: float) -> None:
+        call = self.call
+        ended = self._context.code()  # type: ignore[attr-defined]  # missing from the stubs
+        if ended is not None:
+            code = ended.name
+        else:
+            code = "OK" if self._context.is_active() else "CANCELLED"
+        self._mounted.inflight.dec()
+        self._mounted.observe(code, seconds)
+        self._span.end({"rpc.response.status_code": code}, failed=code in _FAULTS)
+        if logger.isEnabledFor(_level(call.method, code)):
+            log_call(
+                call.method,
+                code,
+                seconds,
+                request=call.request_id,
+                trace=self._span.trace_id,
+                principal=call.principal,
+                received_bytes=self.received_bytes,
+                sent_bytes=self.sent_bytes,
+            )
 
 
 def _caller(call: Head, context: grpc.ServicerContext, traceparent: str) -> Caller:
@@ -203,30 +276,10 @@ def _abort(
     grpc_errors.abort_internal(context, request_id)
 
 
-def _observe(exchange: _Exchange, context: grpc.ServicerContext, seconds: float) -> None:
-    ended = grpc.StatusCode.OK if context.is_active() else grpc.StatusCode.CANCELLED
-    code = (context.code() or ended).name  # type: ignore[attr-defined]  # missing from the stubs
-    call = exchange.call
-    method = call.method
-    rpc_duration.labels(method.containing_service.name, method.name, code).observe(seconds)
-    exchange.span.end({"rpc.response.status_code": code}, failed=code in _FAULTS)
-    log_call(
-        method,
-        code,
-        seconds,
-        request=call.request_id,
-        trace=exchange.span.trace_id,
-        principal=call.principal,
-        received_bytes=exchange.received_bytes,
-        sent_bytes=exchange.sent_bytes,
-    )
-
-
 def log_call(method: MethodDescriptor, code: str, seconds: float, **fields: object) -> None:
     """Write the line of a call that has ended."""
-    is_quiet = method.name in _POLLS and code == grpc.StatusCode.OK.name
     logger.log(
-        logging.DEBUG if is_quiet else logging.INFO,
+        _level(method, code),
         "rpc",
         extra={
             "service": method.containing_service.name,
@@ -236,3 +289,7 @@ def log_call(method: MethodDescriptor, code: str, seconds: float, **fields: obje
             **fields,
         },
     )
+
+
+def _level(method: MethodDescriptor, code: str) -> int:
+    return logging.DEBUG if code == "OK" and method.name in _POLLS else logging.INFO

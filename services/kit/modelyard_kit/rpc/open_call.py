@@ -159,12 +159,12 @@ class OpenCall:
     def _request(self) -> Any:
         if self.head.method.client_streaming:
             return self._messages()
-        return self._taken() if self.is_active else None
+        with self._state.condition:
+            return self._taken() if _is_rpc_state_active(self._state) else None
 
     def _taken(self) -> Any:
-        with self._state.condition:
-            message, self._state.request = self._state.request, None
-            return message
+        message, self._state.request = self._state.request, None
+        return message
 
     def _messages(self) -> Iterator[Any]:
         message = self._taken()

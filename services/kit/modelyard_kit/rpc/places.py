@@ -11,7 +11,7 @@ import logging
 import math
 import threading
 import time
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ClassVar
@@ -63,7 +63,7 @@ class Places(ThreadPoolExecutor):
         self._queues: OrderedDict[str, deque[OpenCall]] = OrderedDict()
         self._queued = 0
         self._running: dict[OpenCall, None] = {}
-        self._running_of: Counter[str] = Counter()
+        self._running_of: dict[str, int] = {}
         self._late_at = float("-inf")
         self._overloads = BoundedLog(logger, "overloaded")
 
@@ -125,12 +125,12 @@ class Places(ThreadPoolExecutor):
         return ""
 
     def _is_first(self, call: OpenCall) -> bool:
-        return not self._running_of[call.caller]
+        return call.caller not in self._running_of
 
     def _loser(self, call: OpenCall) -> OpenCall | None:
         """Return the call that gets no place if `call` asks for one; None if there is room."""
         if not self._most_queued:
-            held = self._running_of[call.caller] + len(self._queues.get(call.caller, ()))
+            held = self._running_of.get(call.caller, 0) + len(self._queues.get(call.caller, ()))
             is_full = len(self._running) + self._queued >= self._at_once
             return call if is_full or held >= self._each else None
         if len(self._running) + self._queued < self._at_once + self._most_queued:
@@ -152,7 +152,7 @@ class Places(ThreadPoolExecutor):
             places = threads + self._most_queued
             text = f"{self.name} is overloaded: {places} calls running or queued."
             return ResourceExhausted(f"{text} Nothing was started; retry.", limit=str(places))
-        if self._running_of[call.caller] < self._each or not threads:
+        if self._running_of.get(call.caller, 0) < self._each or not threads:
             text = f"All {threads} streams are in use. Nothing was started; retry."
             return ResourceExhausted(text, limit=str(threads))
         return ResourceExhausted(
@@ -172,26 +172,27 @@ class Places(ThreadPoolExecutor):
         """Take the first call of the next caller that may hold a further thread."""
         with self._lock:
             for caller, queue in self._queues.items():  # noqa: B007 - used after the loop
-                if self._running_of[caller] < self._each:
+                running = self._running_of.get(caller, 0)
+                if running < self._each:
                     break
             else:
                 return None
             call = queue[0]
-            if self._is_first(call) and time.monotonic() - call.queued_at >= self.late_s:
+            if not running and time.monotonic() - call.queued_at >= self.late_s:
                 self._late_at = time.monotonic()
             self._drop(call)
             if queue:
                 self._queues.move_to_end(caller)
             self._running[call] = None
-            self._running_of[caller] += 1
+            self._running_of[caller] = running + 1
             return call
 
     def _leave(self, call: OpenCall) -> None:
         with self._lock:
             del self._running[call]
-            self._running_of[call.caller] -= 1
-            if not self._running_of[call.caller]:
-                del self._running_of[call.caller]
+            left = self._running_of.pop(call.caller) - 1
+            if left:
+                self._running_of[call.caller] = left
 
 
 _TAKEN: Future[Any] = Future()

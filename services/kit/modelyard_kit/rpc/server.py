@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import itertools
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -231,8 +232,9 @@ class ActiveCalls:
     """Counts running calls; lets a caller wait for an idle period."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._running = 0
-        self._changed = threading.Condition()
+        self._changed_at = time.monotonic()
 
     def counting(
         self, behavior: Callable[..., Any], method: MethodDescriptor
@@ -248,21 +250,25 @@ class ActiveCalls:
         return stream if method.server_streaming else unary
 
     def __enter__(self) -> None:
-        with self._changed:
-            self._running += 1
-            self._changed.notify_all()
+        self._count(1)
 
     def __exit__(self, *_: object) -> None:
-        with self._changed:
-            self._running -= 1
-            self._changed.notify_all()
+        self._count(-1)
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._running += change
+            self._changed_at = time.monotonic()
 
     def wait_until_idle_for(self, seconds: float, stop: threading.Event) -> bool:
         """Block until no call has run for `seconds`; return False when `stop` is set first."""
-        with self._changed:
-            while not stop.is_set():
-                if not self._changed.wait(timeout=seconds) and not self._running:
-                    return True
+        left = seconds
+        while not stop.wait(left):
+            with self._lock:
+                idle = 0 if self._running else time.monotonic() - self._changed_at
+            if idle >= seconds:
+                return True
+            left = seconds - idle
         return False
 
 

@@ -1,7 +1,8 @@
 """Validation of requests against the contract's field options, before the method runs.
 
-The checks of a message type are compiled once from its descriptor: the options of
-`modelyard.api.options.v1`, known enum values, and no NUL in text, which PostgreSQL cannot store.
+The rules are the options of `modelyard.api.options.v1`, known enum values, and no NUL in text,
+which PostgreSQL cannot store. `modelyard_kit.rpc.validity` tells whether a request keeps them; the
+checks here, made once from the descriptor of a message type, say which one it breaks.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from google.protobuf.message_factory import GetMessageClass
 from modelyard.api.options.v1 import options_pb2
 from modelyard_kit.errors import InvalidArgument, missing
 from modelyard_kit.rpc.fields import is_missing
+from modelyard_kit.rpc.validity import validity
 
 _Check = Callable[[Any, str], None]
 """Takes the value of a field that is set, and the path of its message, e.g. `metrics[3].`."""
@@ -49,6 +51,14 @@ def validate(request: Message) -> None:
         InvalidArgument: A field is missing or invalid; names the field (`metrics[3].key`), the
             value or its size, and the limit.
     """
+    kind = request.DESCRIPTOR
+    if not validity(kind)(request):
+        explain(request)
+        raise AssertionError(f"{kind.full_name} is refused, and no check explains why")
+
+
+def explain(request: Message) -> None:
+    """Raise the error of a request that is not valid, as `validate` does; slower."""
     _validate(request, _checks(request.DESCRIPTOR), "")
 
 

@@ -71,6 +71,6 @@ class Waits:
         found = self._waiting.pop(call, None)
         if found is not None:
             self._weight -= found[1]
-            self._weights[call.caller] -= found[1]
-            if not self._weights[call.caller]:
-                del self._weights[call.caller]
+            left = self._weights.pop(call.caller, 0) - found[1]  # no entry if all weigh nothing
+            if left:
+                self._weights[call.caller] = left

@@ -12,6 +12,7 @@ from modelyard_kit.db.notify import Notifier
 from modelyard_registry.servicer.deletions import Deletions
 from modelyard_registry.servicer.history import History
 from modelyard_registry.servicer.importing import Importing
+from modelyard_registry.servicer.manifests import Manifests
 from modelyard_registry.servicer.model_versions import ModelVersions
 from modelyard_registry.servicer.registered_models import RegisteredModels
 from modelyard_registry.servicer.resolving import Resolving
@@ -45,6 +46,7 @@ class RegistryServicer(RegisteredModels, ModelVersions, Deletions, Resolving, Hi
     ) -> None:
         self.database = database
         self.store = store
+        self.manifests = Manifests(store, clock)
         self.tracking = tracking
         self.clock = clock
         self.notifier = notifier

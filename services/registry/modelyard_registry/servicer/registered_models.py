@@ -5,15 +5,7 @@ from modelyard_kit.clock import Clock
 from modelyard_kit.db.base import Database
 from modelyard_kit.references.names import version_number
 from modelyard_kit.references.stages import Stage
-from modelyard_kit.rpc.calls import (
-    Call,
-    FastCall,
-    OnRows,
-    fast_reads,
-    fast_writes,
-    reads,
-    writes,
-)
+from modelyard_kit.rpc.calls import Call, FastCall, OnRows, fast_reads, fast_writes, reads, writes
 from modelyard_kit.rpc.fields import given
 from modelyard_registry import wire
 from modelyard_registry.operations import aliases, registered_models

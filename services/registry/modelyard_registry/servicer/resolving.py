@@ -7,8 +7,7 @@ import grpc
 from modelyard.api.artifacts.v1.artifacts_pb2 import InspectObjectsRequest
 from modelyard.api.artifacts.v1.artifacts_service_pb2_grpc import ArtifactsServiceStub
 from modelyard.api.registry.v1 import registry_pb2 as pb
-from modelyard_kit.artifacts import ArtifactStore, Digest, Manifest
-from modelyard_kit.artifacts.reading import read_manifest
+from modelyard_kit.artifacts import Digest
 from modelyard_kit.clock import Clock
 from modelyard_kit.db.base import Database
 from modelyard_kit.errors import DataLoss, Error
@@ -19,6 +18,7 @@ from modelyard_registry import wire
 from modelyard_registry.clients import seal_manifest
 from modelyard_registry.operations import resolving
 from modelyard_registry.servicer.fields import milliseconds
+from modelyard_registry.servicer.manifests import Manifests
 
 
 class Resolving:
@@ -26,7 +26,7 @@ class Resolving:
 
     database: Database
     clock: Clock
-    store: ArtifactStore
+    manifests: Manifests
     tracking: ArtifactsServiceStub
     token: str | None
 
@@ -45,8 +45,9 @@ class Resolving:
                 experiment_id=sealed.pinned.experiment_id,
             )
         if not request.HasField("include_downloads") or request.include_downloads:
-            reply.manifest, manifest = self._manifest(reply.digest)
-            reply.downloads.extend(wire.object_downloads(self.store, manifest))
+            found = self._manifest(reply.digest)
+            reply.manifest = found.manifest
+            reply.downloads.extend(found.downloads)
         return reply
 
     def GetPinnedManifest(
@@ -55,15 +56,12 @@ class Resolving:
         digest = Digest(request.digest)
         with self.database.read() as session:
             resolving.require_pinned(session, digest)
-        data, manifest = self._manifest(digest)
-        return pb.GetPinnedManifestResponse(
-            manifest=data, downloads=wire.object_downloads(self.store, manifest)
-        )
+        return self._manifest(digest)
 
-    def _manifest(self, digest: str) -> tuple[bytes, Manifest]:
+    def _manifest(self, digest: str) -> pb.GetPinnedManifestResponse:
         """Read a manifest; a damaged one is reported to tracking, so that its versions show it."""
         try:
-            return read_manifest(self.store, digest)
+            return self.manifests.read(digest)
         except DataLoss:
             request = InspectObjectsRequest(digests=[digest], reread=True)
             with suppress(Error):

@@ -58,13 +58,14 @@ def deletion(kind: type) -> Write:
 
 def key_of(row: Any) -> dict[str, Any]:
     """Return the parameters that identify a row."""
-    columns = _key_columns(_TABLES[type(row)])
+    kind: type = type(row)
+    columns = _key_columns(kind)
     return {_KEY + column: getattr(row, column) for column in columns}
 
 
 @cache
-def _key_columns(table: Table) -> tuple[str, ...]:
-    return tuple(table.primary_key.columns.keys())
+def _key_columns(kind: type) -> tuple[str, ...]:
+    return tuple(_TABLES[kind].primary_key.columns.keys())
 
 
 def _is_row(table: Table) -> Iterable[ColumnElement[bool]]:

@@ -194,11 +194,7 @@ async def _serve(
     app.is_full = server.is_full
     _drain_on_signals(server, endpoint)
     following = asyncio.create_task(follower.run())
-
-    def stop_without_model(_: asyncio.Task[None]) -> None:
-        server.should_exit = server.should_exit or bool(follower.no_model)
-
-    following.add_done_callback(stop_without_model)
+    following.add_done_callback(lambda _: server.stop() if follower.no_model else None)
     announcing = asyncio.create_task(_announce(endpoint, follower, _url(listener)))
     try:
         with _monitored(settings.serving_monitoring, app):
@@ -216,7 +212,7 @@ def _drain_on_signals(server: Server, endpoint: Endpoint) -> None:
     def drain() -> None:
         server.force_exit = endpoint.is_draining  # second signal: do not wait for requests
         endpoint.is_draining = True
-        server.should_exit = True
+        server.stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, drain)

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from modelyard.command_line import Parser
+from modelyard.command_line import Parser, importing
 from modelyard_kit.errors import Error, InvalidArgument
 from modelyard_kit.observability import logs, tracing
 from modelyard_kit.settings.declarations import add_flags, load, refuse_unknown
@@ -54,7 +54,8 @@ def _serve(settings: UpSettings, options: argparse.Namespace) -> int:
 
 
 def _run(settings: UpSettings, options: argparse.Namespace) -> None:
-    from modelyard_server.processes.embedded import Embedded
+    with importing():
+        from modelyard_server.processes.embedded import Embedded
 
     with _usable(settings.home), ended_by_stop():
         instance = Embedded(settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 from pathlib import Path
@@ -47,6 +48,7 @@ def serve(endpoint: socket.socket, incoming: BinaryIO) -> None:
         _log.exception("the model cannot be loaded")
         endpoint.sendall(framing.pack({"status": "failed", "message": type(failed).__name__}))
         return
+    gc.freeze()  # model and libraries stay until the process ends
     endpoint.sendall(framing.pack({"status": "ok"}))
     while (request := framing.read(incoming)) is not None:
         endpoint.sendall(_reply(model, request))

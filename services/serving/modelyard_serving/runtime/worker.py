@@ -8,6 +8,7 @@ threads, which would stay outside.
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import os
 import signal
@@ -19,9 +20,12 @@ from typing import Any
 from modelyard_serving.runtime import limits, sandbox
 
 _PARENT_DEATH_SIGNAL = 1
+_NEW_OBJECTS = 100_000
+"""Number between two searches for garbage; by default, imports of libraries take a fifth longer."""
 
 
 def main() -> int:
+    gc.set_threshold(_NEW_OBJECTS)
     _ignore_stops()
     _confine(**json.loads(sys.argv[3]))
     from modelyard_kit.observability import logs

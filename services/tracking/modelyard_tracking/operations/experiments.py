@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from modelyard_kit.auth.scope import check_experiment, scope_of
 from modelyard_kit.db.base import EXCLUSIVE, UNLOCKED, Lock
+from modelyard_kit.db.rows import Rows
 from modelyard_kit.errors import (
     Aborted,
     AlreadyExists,
@@ -26,6 +27,7 @@ from modelyard_tracking.rules.values import (
     experiment_artifacts,
     experiment_number,
 )
+from modelyard_tracking.statements.runs import EXPERIMENT_STAGE
 
 _ADVANCE_IDS = text(
     "SELECT setval(counter, :number) "
@@ -72,7 +74,7 @@ def advance_experiment_ids(session: Session, number: int) -> None:
 def get_experiment(session: Session, experiment_id: str, lock: Lock = UNLOCKED) -> Experiment:
     found = session.get(Experiment, experiment_number(experiment_id), with_for_update=lock)
     if found is None or found.lifecycle_stage == Lifecycle.PURGED:
-        raise NotFound(f"No Experiment with id={experiment_id} exists", experiment_id=experiment_id)
+        raise _no_experiment(experiment_id)
     return found
 
 
@@ -92,13 +94,22 @@ def get_active_experiment(
         FailedPrecondition: The experiment is deleted.
     """
     found = get_experiment(session, experiment_id, lock)
-    if found.lifecycle_stage != Lifecycle.ACTIVE:
-        raise FailedPrecondition(
-            f"The experiment {experiment_id} must be in the 'active' state. "
-            f"Current state is {found.lifecycle_stage}.",
-            experiment_id=experiment_id,
-        )
+    _require_active(experiment_id, found.lifecycle_stage)
     return found
+
+
+def lock_active_experiment(rows: Rows, experiment_id: str) -> int:
+    """Lock an experiment that runs are added to, and return its number.
+
+    Raises:
+        FailedPrecondition: The experiment is deleted.
+    """
+    number = experiment_number(experiment_id)
+    found = rows.first(EXPERIMENT_STAGE, {"experiment_id": number})
+    if found is None or found[0] == Lifecycle.PURGED:
+        raise _no_experiment(experiment_id)
+    _require_active(experiment_id, found[0])
+    return number
 
 
 def tags_of(session: Session, experiments: Sequence[Experiment]) -> dict[int, list[ExperimentTag]]:
@@ -225,6 +236,19 @@ def _add_experiment(session: Session, name: str, now_ms: int) -> Experiment:
     session.flush()
     advance_experiment_ids(session, experiment.experiment_id)
     return experiment
+
+
+def _no_experiment(experiment_id: str) -> NotFound:
+    return NotFound(f"No Experiment with id={experiment_id} exists", experiment_id=experiment_id)
+
+
+def _require_active(experiment_id: str, stage: str) -> None:
+    if stage != Lifecycle.ACTIVE:
+        raise FailedPrecondition(
+            f"The experiment {experiment_id} must be in the 'active' state. "
+            f"Current state is {stage}.",
+            experiment_id=experiment_id,
+        )
 
 
 def _require_free(session: Session, name: str) -> None:

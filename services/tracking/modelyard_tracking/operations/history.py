@@ -22,7 +22,7 @@ _MALFORMED = (
 # Built once, with rows instead of entities: every get and search of models executes it.
 _latest_of_models = cast(Table, LatestModelMetric.__table__)
 _LATEST_OF_MODELS = (
-    select(_latest_of_models, _latest_of_models.c.value.label("number"))
+    select(_latest_of_models)
     .where(_latest_of_models.c.model_id.in_(bindparam("model_ids", expanding=True)))
     .order_by(
         _latest_of_models.c.key,
@@ -109,7 +109,7 @@ def series_of_run(session: Session, run_id: str, keys: Sequence[str]) -> dict[Cu
     for chunk in session.execute(_of_runs(select(_chunks), [run_id], keys).order_by(*_BY_CURVE)):
         curve = Curve(chunk.key, chunk.model_id, chunk.dataset_name, chunk.dataset_digest)
         packed = Packed(chunk.steps, chunk.timestamps, chunk.values)
-        found.setdefault(curve, []).extend(packed.points())
+        found.setdefault(curve, []).extend(packed.columns().points())
     return {curve: deduplicated(points) for curve, points in found.items()}
 
 
@@ -136,7 +136,7 @@ def points_between(
     return deduplicated(
         point
         for chunk in session.scalars(query)
-        for point in Packed(chunk.steps, chunk.timestamps, chunk.values).points()
+        for point in Packed(chunk.steps, chunk.timestamps, chunk.values).columns().points()
         if (first_step is None or point.step >= first_step)
         and (last_step is None or point.step <= last_step)
     )
@@ -167,7 +167,7 @@ def _points_of(session: Session, chunk_id: int) -> Iterator[HistoryPoint]:
         ).where(MetricChunk.chunk_id == chunk_id)
     ).one()
     steps, timestamps, values, dataset_name, dataset_digest = chunk
-    for timestamp_ms, step, value in Packed(steps, timestamps, values).points():
+    for timestamp_ms, step, value in Packed(steps, timestamps, values).columns().points():
         is_nan = math.isnan(value)
         number = 0.0 if is_nan else value
         yield HistoryPoint(timestamp_ms, step, is_nan, number, dataset_name, dataset_digest)

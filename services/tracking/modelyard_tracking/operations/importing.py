@@ -16,6 +16,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from modelyard_kit.db import locks
 from modelyard_kit.db.base import EXCLUSIVE, SHARED
+from modelyard_kit.db.rows import rows_of
 from modelyard_kit.errors import InvalidArgument
 from modelyard_tracking.models import (
     Experiment,
@@ -192,7 +193,7 @@ def import_run(
     )
     tags = {**original.tags, RUN_NAME_TAG: name}
     changed |= _replace_tags(session, RunTag, RunTag.run_id, run.run_id, tags)
-    changed |= log_params(session, run.run_id, original.params)
+    changed |= log_params(rows_of(session), run.run_id, original.params)
     changed |= add_inputs(
         session, run.experiment_id, run.run_id, original.datasets, original.model_inputs
     )

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, select
 from sqlalchemy.orm import Session
 
+from modelyard_kit.db.rows import rows_of
 from modelyard_kit.errors import InvalidArgument
 from modelyard_tracking.models import (
     Dataset,
@@ -43,7 +44,7 @@ def log_inputs(
     now_ms: int,
 ) -> None:
     """Record the inputs of an active run; inputs recorded before are left unchanged."""
-    experiment_id = write_to_run(session, run_id, now_ms)
+    experiment_id = write_to_run(rows_of(session), run_id, now_ms)
     add_inputs(session, experiment_id, run_id, datasets, model_ids)
 
 
@@ -76,7 +77,7 @@ def log_outputs(
     Raises:
         InvalidArgument: A model is already recorded with another step.
     """
-    write_to_run(session, run_id, now_ms)
+    write_to_run(rows_of(session), run_id, now_ms)
     add_outputs(session, run_id, steps)
 
 

@@ -6,20 +6,18 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
-from sqlalchemy.orm import Session
-
-from modelyard_kit.db.base import LATER
+from modelyard_kit.db.rows import Rows
 from modelyard_kit.errors import FailedPrecondition, InvalidArgument, NotFound
-from modelyard_tracking.models import Param, Run, RunTag
 from modelyard_tracking.rules.values import MODEL_HISTORY_TAG, RUN_NAME_TAG, checked_run_name
+from modelyard_tracking.statements import params_and_tags as statements
+from modelyard_tracking.statements.runs import RENAME
 
 
-def log_params(session: Session, run_id: str, params: Mapping[str, str]) -> bool:
+def log_params(rows: Rows, run_id: str, params: Mapping[str, str]) -> bool:
     """Set params, and return whether any was new.
 
     Args:
-        session: Session of the transaction.
+        rows: Rows of the transaction.
         run_id: Id of an active run.
         params: Values by checked key.
 
@@ -28,10 +26,7 @@ def log_params(session: Session, run_id: str, params: Mapping[str, str]) -> bool
     """
     if not params:
         return False
-    rows = session.execute(
-        select(Param.key, Param.value).where(Param.run_id == run_id, Param.key.in_(params))
-    )
-    present = {row.key: row.value for row in rows}
+    present = dict(rows.execute(statements.PARAMS, {"run_id": run_id, "keys": params}))
     for key, value in params.items():
         if present.get(key, value) != value:
             raise InvalidArgument(
@@ -40,47 +35,30 @@ def log_params(session: Session, run_id: str, params: Mapping[str, str]) -> bool
                 f"new value '{value}'.",
                 key=key,
             )
-    new = [
-        {"run_id": run_id, "key": key, "value": value}
-        for key, value in params.items()
-        if key not in present
-    ]
-    if new:
-        session.execute(insert(Param), new)
+    new = {key: value for key, value in params.items() if key not in present}
+    rows.execute_many(statements.ADD_PARAM, _of_run(run_id, new))
     return bool(new)
 
 
-def set_tags(session: Session, run_id: str, tags: Mapping[str, str]) -> None:
+def set_tags(rows: Rows, run_id: str, tags: Mapping[str, str]) -> None:
     """Set tags of an active run, by checked key; the tag `mlflow.runName` renames the run."""
-    if not tags:
-        return
-    replaced = delete(RunTag).where(RunTag.run_id == run_id, RunTag.key.in_(tags))
-    session.execute(replaced.execution_options(synchronize_session=False, **LATER))
-    session.execute(
-        insert(RunTag),
-        [{"run_id": run_id, "key": key, "value": value} for key, value in tags.items()],
-    )
+    store_tags(rows, run_id, tags)
     if RUN_NAME_TAG in tags:
-        session.execute(
-            update(Run)
-            .where(Run.run_id == run_id)
-            .values(name=checked_run_name(tags[RUN_NAME_TAG]))
-            .execution_options(synchronize_session=False, **LATER)
-        )
+        name = checked_run_name(tags[RUN_NAME_TAG])
+        rows.execute(RENAME, {"of_run": run_id, "name": name})
 
 
-def delete_tag(session: Session, run_id: str, key: str) -> None:
-    found = session.scalar(
-        delete(RunTag)
-        .where(RunTag.run_id == run_id, RunTag.key == key)
-        .returning(RunTag.key)
-        .execution_options(synchronize_session=False)
-    )
-    if found is None:
+def store_tags(rows: Rows, run_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags without an effect on the run itself."""
+    rows.execute_many(statements.SET_TAG, _of_run(run_id, tags))
+
+
+def delete_tag(rows: Rows, run_id: str, key: str) -> None:
+    if rows.first(statements.DELETE_TAG, {"run_id": run_id, "key": key}) is None:
         raise NotFound(f"No tag with name: {key} in run with id {run_id}", run_id=run_id, key=key)
 
 
-def append_model(session: Session, run_id: str, description: dict[str, Any]) -> None:
+def append_model(rows: Rows, run_id: str, description: dict[str, Any]) -> None:
     """Append the content of an MLmodel file to the tag `mlflow.log-model.history` of an active run.
 
     A repeated description changes nothing.
@@ -88,9 +66,9 @@ def append_model(session: Session, run_id: str, description: dict[str, Any]) -> 
     Raises:
         FailedPrecondition: The value of the tag is not a JSON list.
     """
-    tag = session.get(RunTag, (run_id, MODEL_HISTORY_TAG))
+    tag = rows.first(statements.TAG, {"run_id": run_id, "key": MODEL_HISTORY_TAG})
     try:
-        descriptions = json.loads(tag.value) if tag is not None else []
+        descriptions = json.loads(tag[0]) if tag is not None else []
     except ValueError:
         descriptions = None
     if not isinstance(descriptions, list):
@@ -101,4 +79,8 @@ def append_model(session: Session, run_id: str, description: dict[str, Any]) -> 
         )
     if description not in descriptions:
         descriptions.append(description)
-    set_tags(session, run_id, {MODEL_HISTORY_TAG: json.dumps(descriptions)})
+    set_tags(rows, run_id, {MODEL_HISTORY_TAG: json.dumps(descriptions)})
+
+
+def _of_run(run_id: str, values: Mapping[str, str]) -> list[Mapping[str, Any]]:
+    return [{"run_id": run_id, "key": key, "value": value} for key, value in values.items()]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Mapping
 
-from sqlalchemy import Row, Table, bindparam, case, select, update
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.dml import ReturningUpdate
 
-from modelyard_kit.auth.scope import scope_of
 from modelyard_kit.db.base import EXCLUSIVE, SHARED, UNLOCKED, Lock
+from modelyard_kit.db.rows import Rows
+from modelyard_kit.db.statements import Statement
 from modelyard_kit.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
 from modelyard_kit.keys import checked_key
-from modelyard_tracking.models import Experiment, Run, RunTag
-from modelyard_tracking.operations.experiments import get_active_experiment
-from modelyard_tracking.operations.whole_runs import WholeRun
+from modelyard_tracking.models import Experiment, Run
+from modelyard_tracking.operations.experiments import lock_active_experiment
+from modelyard_tracking.operations.params_and_tags import store_tags
+from modelyard_tracking.operations.whole_runs import WholeRun, whole_run
 from modelyard_tracking.rules.heartbeats import EXACTNESS_MS
 from modelyard_tracking.rules.run_names import invent_name
 from modelyard_tracking.rules.states import Lifecycle, RunStatus
@@ -24,43 +24,23 @@ from modelyard_tracking.rules.values import (
     checked_user,
     new_run_id,
 )
-
-_runs = cast(Table, Run.__table__)
-# Built once, because building the statements takes longer than executing them.
-_OF_ACTIVE_RUN = (
-    update(_runs)
-    .where(_runs.c.run_id == bindparam("of_run"), _runs.c.lifecycle_stage == Lifecycle.ACTIVE)
-    .returning(_runs.c.experiment_id)
-)
-_MARK_CHANGED = _OF_ACTIVE_RUN.values(
-    revision=_runs.c.revision + 1,
-    # NULL, without heartbeats, stays NULL.
-    last_heartbeat_ms=case(
-        (_runs.c.last_heartbeat_ms < bindparam("stale_ms"), bindparam("now_ms")),
-        else_=_runs.c.last_heartbeat_ms,
-    ),
-)
-_MARK_ALIVE = _OF_ACTIVE_RUN.values(
-    last_heartbeat_ms=case(
-        (_runs.c.status == RunStatus.RUNNING, bindparam("now_ms")),
-        else_=_runs.c.last_heartbeat_ms,
-    )
-)
+from modelyard_tracking.statements import runs as statements
+from modelyard_tracking.statements.runs import RunRow
 
 
 def create_run(
-    session: Session,
+    rows: Rows,
     experiment_id: str,
     name: str,
     user_id: str,
     start_ms: int,
-    tags: dict[str, str],
+    tags: Mapping[str, str],
     heartbeat_ms: int | None = None,
 ) -> WholeRun:
     """Start a run in an active experiment.
 
     Args:
-        session: Session of the transaction.
+        rows: Rows of the transaction.
         experiment_id: Id of the experiment, a decimal number as text.
         name: Name of the run; if empty, the tag `mlflow.runName` or a generated name.
         user_id: User that the run belongs to.
@@ -68,37 +48,47 @@ def create_run(
         tags: Initial tags.
         heartbeat_ms: Now, if the caller sends heartbeats; else None. Unix time in milliseconds.
     """
-    # Locked, so that a concurrent deletion of the experiment does not miss this run.
-    experiment = get_active_experiment(session, experiment_id, SHARED)
+    number = lock_active_experiment(rows, experiment_id)
     tagged_name = tags.get(RUN_NAME_TAG, "")
     if name and tagged_name and name != tagged_name:
         raise InvalidArgument(
             "Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different "
             f"values (run_name='{name}', mlflow.runName='{tagged_name}')."
         )
-    name = checked_run_name(name or tagged_name or invent_name())
-    run = Run(
+    run = RunRow(
         run_id=new_run_id(),
-        experiment_id=experiment.experiment_id,
-        name=name,
+        experiment_id=number,
+        name=checked_run_name(name or tagged_name or invent_name()),
         user_id=checked_user(user_id),
+        status=RunStatus.RUNNING.value,
         start_ms=start_ms,
         end_ms=None,
+        lifecycle_stage=Lifecycle.ACTIVE.value,
+        revision=1,
         last_heartbeat_ms=heartbeat_ms,
     )
-    session.add(run)
-    session.flush()
-    first_tags: list[Row[Any] | RunTag] = [
-        RunTag(run_id=run.run_id, key=checked_key(key, "tags.key"), value=value)
-        for key, value in sorted({**tags, RUN_NAME_TAG: name}.items())
-    ]
-    session.add_all(first_tags)
-    return WholeRun(run, tags=first_tags)
+    first_tags = sorted({**tags, RUN_NAME_TAG: run.name}.items())
+    for key, _ in first_tags:
+        checked_key(key, "tags.key")
+    rows.execute(
+        statements.ADD_RUN,
+        {**run._asdict(), "deleted_ms": None, "deleted_with_experiment": False},
+    )
+    store_tags(rows, run.run_id, dict(first_tags))
+    return WholeRun(run, tags=[(run.run_id, key, value) for key, value in first_tags])
 
 
 def get_run(session: Session, run_id: str, lock: Lock = UNLOCKED) -> Run:
     found = session.get(Run, run_id, with_for_update=lock)
     if found is None or found.lifecycle_stage == Lifecycle.PURGED:
+        raise _no_run(run_id)
+    return found
+
+
+def get_whole_run(rows: Rows, run_id: str) -> WholeRun:
+    """Return a run with its logged data."""
+    found = whole_run(rows, run_id)
+    if found is None:
         raise _no_run(run_id)
     return found
 
@@ -119,7 +109,7 @@ def get_active_run(session: Session, run_id: str, lock: Lock = UNLOCKED) -> Run:
     return found
 
 
-def write_to_run(session: Session, run_id: str, now_ms: int) -> int:
+def write_to_run(rows: Rows, run_id: str, now_ms: int) -> int:
     """Mark an active run as changed and alive, in one statement; used by the hot paths.
 
     Returns:
@@ -130,17 +120,17 @@ def write_to_run(session: Session, run_id: str, now_ms: int) -> int:
         FailedPrecondition: The run is deleted.
     """
     values = {"now_ms": now_ms, "stale_ms": now_ms - EXACTNESS_MS}
-    return _update_active(session, run_id, _MARK_CHANGED, values)
+    return _mark_active(rows, run_id, statements.MARK_CHANGED, values)
 
 
-def mark_alive(session: Session, run_id: str, now_ms: int) -> None:
+def mark_alive(rows: Rows, run_id: str, now_ms: int) -> None:
     """Record a heartbeat of an active run, unless it has ended.
 
     Raises:
         NotFound: There is no such run.
         FailedPrecondition: The run is deleted.
     """
-    _update_active(session, run_id, _MARK_ALIVE, {"now_ms": now_ms})
+    _mark_active(rows, run_id, statements.MARK_ALIVE, {"now_ms": now_ms})
 
 
 def note_life(run: Run, now_ms: int) -> None:
@@ -149,20 +139,32 @@ def note_life(run: Run, now_ms: int) -> None:
         run.last_heartbeat_ms = now_ms
 
 
-def _update_active(
-    session: Session, run_id: str, statement: ReturningUpdate[Any], values: dict[str, int]
+def _mark_active(
+    rows: Rows, run_id: str, mark: Statement[tuple[int]], values: Mapping[str, int]
 ) -> int:
-    if scope_of(session):
-        _require_run(session, run_id)
-    experiment_id = session.connection().scalar(statement, {"of_run": run_id, **values})
-    if experiment_id is not None:
-        return int(experiment_id)
-    _require_run(session, run_id)
+    marked = rows.first(mark, {"of_run": run_id, **values})
+    if marked is not None:
+        return marked[0]
+    find_run(rows, run_id)
     raise _not_active(run_id)
 
 
+def find_run(rows: Rows, run_id: str, statement: Statement[RunRow] = statements.RUN) -> RunRow:
+    """Return a run as a row, for the hot paths.
+
+    Args:
+        rows: Rows of the transaction.
+        run_id: Id of the run.
+        statement: `RUN`, or `LOCKED_RUN`, which locks the row as `EXCLUSIVE` does.
+    """
+    found = rows.first(statement, {"run_id": run_id})
+    if found is None:
+        raise _no_run(run_id)
+    return found
+
+
 def update_run(
-    session: Session,
+    rows: Rows,
     run_id: str,
     *,
     status: RunStatus | None,
@@ -171,7 +173,7 @@ def update_run(
     etag: str,
     now_ms: int,
     heartbeats: bool,
-) -> Run:
+) -> RunRow:
     """Set status, end time or name of an active run; None or an empty name changes nothing.
 
     A caller that sets it to RUNNING takes it over: from now on it is a run with heartbeats or not,
@@ -180,25 +182,30 @@ def update_run(
     Raises:
         Aborted: `etag` is set and stale.
     """
-    run = get_active_run(session, run_id, EXCLUSIVE)
+    run = find_run(rows, run_id, statements.LOCKED_RUN)
+    if run.lifecycle_stage != Lifecycle.ACTIVE:
+        raise _not_active(run_id)
     if etag and etag != run.etag:
         raise Aborted(
             f"Etag mismatch: the current etag of the run {run_id} is {run.etag}, the request "
             f"expected {etag}. Nothing was written; read the run again, then retry.",
             etag=run.etag,
         )
+    alive_ms = run.last_heartbeat_ms
     takes_over = status is RunStatus.RUNNING
-    if takes_over or run.last_heartbeat_ms is not None:
-        run.last_heartbeat_ms = now_ms if heartbeats or not takes_over else None
-    if status is not None:
-        run.status = status
-    if end_ms is not None:
-        run.end_ms = end_ms
+    if takes_over or alive_ms is not None:
+        alive_ms = now_ms if heartbeats or not takes_over else None
     if name:
-        run.name = checked_run_name(name)
-        session.merge(RunTag(run_id=run_id, key=RUN_NAME_TAG, value=name))
-    run.revision += 1
-    return run
+        store_tags(rows, run_id, {RUN_NAME_TAG: checked_run_name(name)})
+    changed = run._replace(
+        name=name or run.name,
+        status=run.status if status is None else status.value,
+        end_ms=run.end_ms if end_ms is None else end_ms,
+        revision=run.revision + 1,
+        last_heartbeat_ms=alive_ms,
+    )
+    rows.execute(statements.CHANGE_RUN, {**changed._asdict(), "of_run": run_id})
+    return changed
 
 
 def delete_run(session: Session, run_id: str, now_ms: int) -> None:
@@ -232,12 +239,6 @@ def restore_run(session: Session, run_id: str) -> None:
     run.deleted_ms = None
     run.deleted_with_experiment = False
     run.revision += 1
-
-
-def _require_run(session: Session, run_id: str) -> None:
-    known = select(Run.run_id).where(Run.run_id == run_id, Run.lifecycle_stage != Lifecycle.PURGED)
-    if session.scalar(known) is None:
-        raise _no_run(run_id)
 
 
 def _no_run(run_id: str) -> NotFound:

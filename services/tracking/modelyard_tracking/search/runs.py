@@ -82,8 +82,8 @@ def search_runs(
     page_size: int,
     page_token: str,
     now_ms: int,
-) -> Page[Run]:
-    """Return a page of runs.
+) -> Page[str]:
+    """Return a page of ids of runs.
 
     Args:
         session: Session of the transaction.
@@ -98,7 +98,7 @@ def search_runs(
     """
     numbers = [experiment_number(experiment_id) for experiment_id in experiment_ids]
     query = paging.fingerprint("runs", sorted(numbers), text, list(order_by), view)
-    statement: Select[Any] = select(Run).where(
+    statement: Select[Any] = select(Run.run_id).where(
         Run.experiment_id.in_(numbers), Run.lifecycle_stage.in_(view.stages)
     )
     tree = parse(text)

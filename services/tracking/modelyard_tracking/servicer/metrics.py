@@ -1,17 +1,25 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_kit.clock import Clock
 from modelyard_kit.db.base import Database
 from modelyard_kit.errors import InvalidArgument
 from modelyard_kit.keys import checked_key
-from modelyard_kit.rpc.calls import Call, reads, writes
+from modelyard_kit.rpc.calls import Call, FastCall, fast_writes, reads
 from modelyard_kit.rpc.fields import given
 from modelyard_tracking import wire
 from modelyard_tracking.operations import history, metrics, params_and_tags, runs
-from modelyard_tracking.rules.points import checked, checked_series, grouped, sample
+from modelyard_tracking.rules.points import (
+    Columns,
+    Curve,
+    add_series,
+    checked_point,
+    checked_points,
+    checked_series,
+    sample,
+)
 from modelyard_tracking.rules.values import (
     MAX_BATCH_ITEMS,
     MAX_SERIES_POINTS,
@@ -30,16 +38,16 @@ class Metrics:
     database: Database
     clock: Clock
 
-    @writes
-    def LogMetric(self, request: pb.LogMetricRequest, call: Call) -> pb.LogMetricResponse:
+    @fast_writes
+    def LogMetric(self, request: pb.LogMetricRequest, call: FastCall) -> pb.LogMetricResponse:
         run_id = run_id_of(request.run_id, request.run_uuid)
-        point = checked(wire.point_of(request, call.now_ms), "")
-        runs.write_to_run(call.session, run_id, call.now_ms)
-        metrics.log_points(call.session, run_id, grouped([point]))
+        curve, columns = checked_point(wire.point_of(request, call.now_ms))
+        runs.write_to_run(call.rows, run_id, call.now_ms)
+        metrics.log_points(call.rows, run_id, {curve: columns})
         return pb.LogMetricResponse()
 
-    @writes
-    def LogBatch(self, request: pb.LogBatchRequest, call: Call) -> pb.LogBatchResponse:
+    @fast_writes
+    def LogBatch(self, request: pb.LogBatchRequest, call: FastCall) -> pb.LogBatchResponse:
         run_id = checked_run_id(request.run_id)
         item_count = len(request.metrics) + len(request.params) + len(request.tags)
         if item_count > MAX_BATCH_ITEMS:
@@ -48,39 +56,30 @@ class Metrics:
                 f"Got {item_count} items. Please split up metrics, params, and tags across "
                 "multiple requests and try again."
             )
-        points = [
-            checked(wire.point_of(message, call.now_ms), f"metrics[{index}].")
-            for index, message in enumerate(request.metrics)
-        ]
+        points = (wire.point_of(message, call.now_ms) for message in request.metrics)
+        curves = checked_points(points, "metrics")
         _refuse_other_runs(request)
+        add_series(curves, _series(request.series))
         params = wire.pairs_of(request.params, "param")
         for index, param in enumerate(request.params):
             checked_key(param.key, f"params[{index}].key")
         for index, tag in enumerate(request.tags):
             checked_key(tag.key, f"tags[{index}].key")
-        runs.write_to_run(call.session, run_id, call.now_ms)
-        params_and_tags.log_params(call.session, run_id, params)
-        metrics.log_points(call.session, run_id, grouped(points))
-        params_and_tags.set_tags(call.session, run_id, {tag.key: tag.value for tag in request.tags})
+        runs.write_to_run(call.rows, run_id, call.now_ms)
+        params_and_tags.log_params(call.rows, run_id, params)
+        metrics.log_points(call.rows, run_id, curves)
+        params_and_tags.set_tags(call.rows, run_id, {tag.key: tag.value for tag in request.tags})
         return pb.LogBatchResponse()
 
-    @writes
+    @fast_writes
     def LogMetricSeries(
-        self, request: pb.LogMetricSeriesRequest, call: Call
+        self, request: pb.LogMetricSeriesRequest, call: FastCall
     ) -> pb.LogMetricSeriesResponse:
         run_id = checked_run_id(request.run_id)
-        point_count = sum(len(message.values) for message in request.series)
-        if point_count > MAX_SERIES_POINTS:
-            raise InvalidArgument(
-                f"The series have {point_count:,} points in total; "
-                f"at most {MAX_SERIES_POINTS:,} are allowed."
-            )
-        series = [
-            checked_series(wire.series_of(message), f"series[{index}].")
-            for index, message in enumerate(request.series)
-        ]
-        runs.write_to_run(call.session, run_id, call.now_ms)
-        metrics.log_points(call.session, run_id, grouped(series))
+        curves: dict[Curve, Columns] = {}
+        add_series(curves, _series(request.series))
+        runs.write_to_run(call.rows, run_id, call.now_ms)
+        metrics.log_points(call.rows, run_id, curves)
         return pb.LogMetricSeriesResponse()
 
     @reads
@@ -151,6 +150,20 @@ class Metrics:
                 )
             ]
         )
+
+
+def _series(messages: Sequence[pb.MetricSeries]) -> Iterator[tuple[Curve, Columns]]:
+    """Return checked series."""
+    point_count = sum(len(message.values) for message in messages)
+    if point_count > MAX_SERIES_POINTS:
+        raise InvalidArgument(
+            f"The series have {point_count:,} points in total; "
+            f"at most {MAX_SERIES_POINTS:,} are allowed."
+        )
+    for index, message in enumerate(messages):
+        curve, columns = wire.series_of(message)
+        checked_series(curve, columns, f"series[{index}].")
+        yield curve, columns
 
 
 def _refuse_other_runs(request: pb.LogBatchRequest) -> None:

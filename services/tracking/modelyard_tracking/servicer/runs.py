@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard_kit.clock import Clock
 from modelyard_kit.db.base import Database
 from modelyard_kit.keys import checked_key
 from modelyard_kit.rpc.caller import caller
-from modelyard_kit.rpc.calls import Call, reads, writes
+from modelyard_kit.rpc.calls import Call, FastCall, fast_reads, fast_writes, reads, writes
 from modelyard_kit.rpc.fields import given
 from modelyard_tracking import wire
-from modelyard_tracking.models import Run
 from modelyard_tracking.operations import inputs, params_and_tags, runs
 from modelyard_tracking.operations.whole_runs import whole_runs
 from modelyard_tracking.rules.values import (
@@ -32,11 +29,11 @@ class Runs:
     database: Database
     clock: Clock
 
-    @writes
-    def CreateRun(self, request: pb.CreateRunRequest, call: Call) -> pb.CreateRunResponse:
+    @fast_writes
+    def CreateRun(self, request: pb.CreateRunRequest, call: FastCall) -> pb.CreateRunResponse:
         tags = wire.pairs_of(request.tags, "tag")
         created = runs.create_run(
-            call.session,
+            call.rows,
             request.experiment_id or "0",
             request.run_name,
             caller.get().grant.name or request.user_id or tags.get(USER_TAG, "") or call.actor,
@@ -44,12 +41,16 @@ class Runs:
             tags,
             call.now_ms if request.heartbeats else None,
         )
-        return pb.CreateRunResponse(run=wire.run(created, call.now_ms))
+        reply = pb.CreateRunResponse()
+        wire.fill_run(reply.run, created, call.now_ms)
+        return reply
 
-    @reads
-    def GetRun(self, request: pb.GetRunRequest, call: Call) -> pb.GetRunResponse:
-        found = runs.get_run(call.session, run_id_of(request.run_id, request.run_uuid))
-        return pb.GetRunResponse(run=_messages(call, [found])[0])
+    @fast_reads
+    def GetRun(self, request: pb.GetRunRequest, call: FastCall) -> pb.GetRunResponse:
+        found = runs.get_whole_run(call.rows, run_id_of(request.run_id, request.run_uuid))
+        reply = pb.GetRunResponse()
+        wire.fill_run(reply.run, found, call.now_ms)
+        return reply
 
     @reads
     def SearchRuns(self, request: pb.SearchRunsRequest, call: Call) -> pb.SearchRunsResponse:
@@ -64,16 +65,18 @@ class Runs:
             call.now_ms,
         )
         reply = pb.SearchRunsResponse()
+        rows = call.rows
         while len(reply.runs) < len(page.found) and reply.ByteSize() < _ENOUGH_BYTES:
             done = len(reply.runs)
-            reply.runs.extend(_messages(call, page.found[done : done + _RUNS_AT_ONCE]))
+            for whole in whole_runs(rows, page.found[done : done + _RUNS_AT_ONCE]):
+                wire.fill_run(reply.runs.add(), whole, call.now_ms)
         reply.next_page_token = page.token_after(len(reply.runs))
         return reply
 
-    @writes
-    def UpdateRun(self, request: pb.UpdateRunRequest, call: Call) -> pb.UpdateRunResponse:
+    @fast_writes
+    def UpdateRun(self, request: pb.UpdateRunRequest, call: FastCall) -> pb.UpdateRunResponse:
         updated = runs.update_run(
-            call.session,
+            call.rows,
             run_id_of(request.run_id, request.run_uuid),
             status=wire.run_status_of(request.status),
             end_ms=given(request, "end_time"),
@@ -84,11 +87,11 @@ class Runs:
         )
         return pb.UpdateRunResponse(run_info=wire.run_info(updated, call.now_ms))
 
-    @writes
+    @fast_writes
     def SendHeartbeat(
-        self, request: pb.SendHeartbeatRequest, call: Call
+        self, request: pb.SendHeartbeatRequest, call: FastCall
     ) -> pb.SendHeartbeatResponse:
-        runs.mark_alive(call.session, checked_run_id(request.run_id), call.now_ms)
+        runs.mark_alive(call.rows, checked_run_id(request.run_id), call.now_ms)
         return pb.SendHeartbeatResponse()
 
     @writes
@@ -101,35 +104,35 @@ class Runs:
         runs.restore_run(call.session, checked_run_id(request.run_id))
         return pb.RestoreRunResponse()
 
-    @writes
-    def LogParam(self, request: pb.LogParamRequest, call: Call) -> pb.LogParamResponse:
+    @fast_writes
+    def LogParam(self, request: pb.LogParamRequest, call: FastCall) -> pb.LogParamResponse:
         run_id = run_id_of(request.run_id, request.run_uuid)
         key = checked_key(request.key, "key")
-        runs.write_to_run(call.session, run_id, call.now_ms)
-        params_and_tags.log_params(call.session, run_id, {key: request.value})
+        runs.write_to_run(call.rows, run_id, call.now_ms)
+        params_and_tags.log_params(call.rows, run_id, {key: request.value})
         return pb.LogParamResponse()
 
-    @writes
-    def SetTag(self, request: pb.SetTagRequest, call: Call) -> pb.SetTagResponse:
+    @fast_writes
+    def SetTag(self, request: pb.SetTagRequest, call: FastCall) -> pb.SetTagResponse:
         run_id = run_id_of(request.run_id, request.run_uuid)
         key = checked_key(request.key, "key")
-        runs.write_to_run(call.session, run_id, call.now_ms)
-        params_and_tags.set_tags(call.session, run_id, {key: request.value})
+        runs.write_to_run(call.rows, run_id, call.now_ms)
+        params_and_tags.set_tags(call.rows, run_id, {key: request.value})
         return pb.SetTagResponse()
 
-    @writes
-    def DeleteTag(self, request: pb.DeleteTagRequest, call: Call) -> pb.DeleteTagResponse:
+    @fast_writes
+    def DeleteTag(self, request: pb.DeleteTagRequest, call: FastCall) -> pb.DeleteTagResponse:
         run_id = checked_run_id(request.run_id)
-        runs.write_to_run(call.session, run_id, call.now_ms)
-        params_and_tags.delete_tag(call.session, run_id, request.key)
+        runs.write_to_run(call.rows, run_id, call.now_ms)
+        params_and_tags.delete_tag(call.rows, run_id, request.key)
         return pb.DeleteTagResponse()
 
-    @writes
-    def LogModel(self, request: pb.LogModelRequest, call: Call) -> pb.LogModelResponse:
+    @fast_writes
+    def LogModel(self, request: pb.LogModelRequest, call: FastCall) -> pb.LogModelResponse:
         run_id = checked_run_id(request.run_id)
         description = model_description(request.model_json)
-        runs.write_to_run(call.session, run_id, call.now_ms)
-        params_and_tags.append_model(call.session, run_id, description)
+        runs.write_to_run(call.rows, run_id, call.now_ms)
+        params_and_tags.append_model(call.rows, run_id, description)
         return pb.LogModelResponse()
 
     @writes
@@ -148,7 +151,3 @@ class Runs:
         steps = [(message.model_id, message.step) for message in request.models]
         inputs.log_outputs(call.session, checked_run_id(request.run_id), steps, call.now_ms)
         return pb.LogOutputsResponse()
-
-
-def _messages(call: Call, found: Sequence[Run]) -> list[pb.Run]:
-    return [wire.run(whole, call.now_ms) for whole in whole_runs(call.session, found)]
