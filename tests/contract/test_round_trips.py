@@ -119,9 +119,9 @@ def tracking_calls(tracking: Tracking) -> Calls:
 def test_round_trips_of_the_registry(tmp_path: Path, wire: Wire) -> None:
     with running_registry(tmp_path, "postgresql") as registry:
         assert wire.counted(registry_calls(registry)) == {
-            "CreateModelVersion": 4,
-            "CreateModelVersion with a key": 7,
-            "TransitionModelVersionStage": 5,
+            "CreateModelVersion": 3,
+            "CreateModelVersion with a key": 6,
+            "TransitionModelVersionStage": 4,
             "GetModelVersion": 2,
             "GetModelVersionByAlias": 2,
             "GetLatestVersions": 2,
