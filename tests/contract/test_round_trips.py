@@ -119,14 +119,14 @@ def tracking_calls(tracking: Tracking) -> Calls:
 def test_round_trips_of_the_registry(tmp_path: Path, wire: Wire) -> None:
     with running_registry(tmp_path, "postgresql") as registry:
         assert wire.counted(registry_calls(registry)) == {
-            "CreateModelVersion": 5,
-            "CreateModelVersion with a key": 8,
-            "TransitionModelVersionStage": 6,
-            "GetModelVersion": 3,
-            "GetModelVersionByAlias": 3,
-            "GetLatestVersions": 3,
+            "CreateModelVersion": 3,
+            "CreateModelVersion with a key": 6,
+            "TransitionModelVersionStage": 4,
+            "GetModelVersion": 2,
+            "GetModelVersionByAlias": 2,
+            "GetLatestVersions": 2,
             "SearchModelVersions": 4,
-            "ResolveModel": 3,
+            "ResolveModel": 2,
         }
 
 

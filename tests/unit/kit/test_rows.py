@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     MetaData,
     String,
@@ -24,10 +25,17 @@ from modelyard_kit.auth.scope import EVERYTHING, Scope
 from modelyard_kit.db.base import Conflict, Database
 from modelyard_kit.db.open import open_database
 from modelyard_kit.db.rows import Rows, rows_of
-from modelyard_kit.db.statements import Statement, among, inserting, listed, matches
+from modelyard_kit.db.statements import Statement, among, collected, inserting, listed, matches
 from modelyard_kit.errors import NotFound
 
 TABLES = MetaData()
+LINES = Table(
+    "line",
+    TABLES,
+    Column("note", String(20), primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("is_read", Boolean),
+)
 NOTES = Table(
     "note", TABLES, Column("name", String(20), primary_key=True), Column("size", BigInteger)
 )
@@ -46,6 +54,32 @@ GROW = Statement[tuple[()]](
 REMOVE = Statement[tuple[str]](
     delete(NOTES).where(NOTES.c.size > bindparam("above")).returning(NOTES.c.name),
     restrictions=RESTRICTIONS,
+)
+
+
+class Line(NamedTuple):
+    number: int
+    is_read: bool | None
+
+
+class Note(NamedTuple):
+    name: str
+    lines: list[Line]
+
+
+ADD_LINE = Statement[tuple[()]](inserting(LINES))
+WITH_LINES = Statement(
+    select(
+        NOTES.c.name,
+        collected(
+            Line, select(LINES.c.number, LINES.c.is_read).where(LINES.c.note == NOTES.c.name)
+        ),
+    ).order_by(NOTES.c.name),
+    Note,
+    restrictions=RESTRICTIONS,
+)
+READ = Statement[tuple[int, bool | None]](
+    select(LINES.c.number, LINES.c.is_read).order_by(LINES.c.number)
 )
 
 
@@ -85,6 +119,22 @@ def test_the_only_statement_of_a_read_leaves_its_connection_for_the_next(
     assert database.fast_read(lambda rows: rows.only(ALL), timeout_s=1.0)[0] == ("a1", 1)
     database.fast_write(lambda rows: add(rows, c1=4))
     assert len(database.fast_read(lambda rows: rows.only(ALL))) == 4
+
+
+def test_collected_rows_are_sorted_and_not_multiplied(database: Database) -> None:
+    lines = [{"note": "a1", "number": number, "is_read": None} for number in (10, 9)]
+    database.fast_write(lambda rows: rows.execute_many(ADD_LINE, lines))
+    found = database.fast_read(lambda rows: rows.execute(WITH_LINES), scope=Scope(models=("a*",)))
+    assert found == [Note("a1", [Line(9, None), Line(10, None)]), Note("a2", [])]
+
+
+def test_a_boolean_is_one_on_both_databases(database: Database) -> None:
+    values = (None, False, True)
+    lines = [{"note": "a1", "number": n, "is_read": value} for n, value in enumerate(values)]
+    database.fast_write(lambda rows: rows.execute_many(ADD_LINE, lines))
+    found = database.fast_read(lambda rows: rows.execute(READ))
+    assert [value for _, value in found] == [None, False, True]
+    assert [type(value) for _, value in found[1:]] == [bool, bool]
 
 
 def test_a_write_that_raises_leaves_nothing(database: Database) -> None:

@@ -183,7 +183,7 @@ def collected(row: type[Row], rows: Select[Any]) -> ScalarSelect[Any]:
 
     Args:
         row: Type of the rows, a named tuple with the columns in their order.
-        rows: The SELECT, correlated with the statement around it.
+        rows: The SELECT of texts and numbers, correlated with the statement around it.
     """
     as_json = _RowsAsJson(*rows.selected_columns)
     as_json.type = Collected(row)

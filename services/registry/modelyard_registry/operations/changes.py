@@ -78,12 +78,12 @@ class Change:
         Raises:
             NotFound: There is no such model.
         """
-        names = call.rows.first(LOCKED_NAMES, {"name": name})
-        # Another statement, which sees what was committed before the lock was granted.
-        model = call.rows.first(MODEL, {"name": name})
-        if names is None or model is None:
+        values = {"name": name}
+        # Two statements: the second one sees what was committed before the lock was granted.
+        names, models = call.rows.execute_all([(LOCKED_NAMES, values), (MODEL, values)])
+        if not names or not models:
             raise no_model(name)
-        return cls(call, names), model
+        return cls(call, names[0]), models[0]
 
     @classmethod
     def begin_name(cls, call: OnRows, name: str) -> Self:

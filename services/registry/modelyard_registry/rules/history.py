@@ -19,6 +19,7 @@ from enum import StrEnum, auto
 from typing import Any
 
 FIRST_PREVIOUS_HASH = "0" * 64
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 Path = tuple[str, ...]
 """Path of a value in a document."""
@@ -65,7 +66,7 @@ class EndpointAction(_Named):
 
 
 def canonical(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return _ENCODER.encode(document)
 
 
 def event_hash(fields: Mapping[str, Any]) -> str:
