@@ -135,7 +135,7 @@ _damaged = table_of(DamagedManifest)
 _shown_aliases = _aliases.alias()
 _is_of_name = _versions.c.name == bindparam("name")
 _is_numbered = and_(_is_of_name, _versions.c.version == bindparam("version"))
-_is_in_stage = and_(_is_of_name, _versions.c.stage == bindparam("stage"))
+_is_in_stage = and_(_is_of_name, _versions.c.stage == bindparam("in_stage"))
 _ONE = literal_column("1", Integer())
 
 
