@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 REGISTRY = Path(__file__).parents[2] / "services" / "registry" / "modelyard_registry"
-WRITERS = {"set", "values"}
+WRITERS = {"set", "values", "_replace"}
 """Functions whose argument `stage` is a new value of the column."""
 
 
@@ -19,7 +19,7 @@ def named(call: ast.Call) -> str:
 
 
 def is_none(value: ast.expr) -> bool:
-    return ast.unparse(value) == "Stage.NONE"
+    return ast.unparse(value) in {"Stage.NONE", "str(Stage.NONE)"}
 
 
 def writes(node: ast.AST) -> Iterator[int]:
@@ -31,7 +31,7 @@ def writes(node: ast.AST) -> Iterator[int]:
     elif isinstance(node, ast.Call):
         for argument in node.keywords:
             is_write = named(node) in WRITERS or (
-                named(node) == "ModelVersion" and not is_none(argument.value)
+                named(node) in {"ModelVersion", "Version"} and not is_none(argument.value)
             )
             if argument.arg == "stage" and is_write:
                 yield node.lineno
@@ -71,6 +71,8 @@ def test_nothing_but_occupy_gives_a_version_a_stage() -> None:
     [
         "version.stage = stage",
         "change.set(version, stage=stage)",
+        "version._replace(stage=stage)",
+        "change.add(Version(name=name, stage=str(Stage.PRODUCTION)))",
         "change.add(ModelVersion(name=name, stage=Stage.PRODUCTION))",
         "session.execute(update(ModelVersion).values(stage=stage))",
         "session.execute(_MOVED, {'stage': stage})",
@@ -83,3 +85,4 @@ def test_another_way_would_be_found(line: str) -> None:
 
 def test_a_new_version_in_no_stage_is_none() -> None:
     assert not written("def make():\n    ModelVersion(name=name, stage=Stage.NONE)\n")
+    assert not written("def make():\n    Version(name=name, stage=str(Stage.NONE))\n")

@@ -12,7 +12,8 @@ from typing import Any, cast
 import grpc
 import pytest
 from google.protobuf.message import Message
-from tests.property.naive_registry import DAMAGE, DIGEST, FOREIGN, PINNED, NaiveRegistry
+from tests.property.naive_models import FOREIGN, PINNED
+from tests.property.naive_registry import DAMAGE, DIGEST, NaiveRegistry
 from tests.support.databases.dialects import DIALECTS, open_migrated
 from tests.support.soak import examples
 

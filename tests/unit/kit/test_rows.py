@@ -98,6 +98,11 @@ def add(rows: Rows, **sizes: int) -> None:
     rows.execute_many(ADD, [{"name": name, "size": size} for name, size in sizes.items()])
 
 
+def add_lines(database: Database, lines: dict[int, bool | None]) -> None:
+    values = [{"note": "a1", "number": number, "is_read": lines[number]} for number in lines]
+    database.fast_write(lambda rows: rows.execute_many(ADD_LINE, [*values]))
+
+
 def stored(database: Database, scope: Scope = EVERYTHING) -> dict[str, int]:
     return dict(database.fast_read(lambda rows: rows.execute(ALL), scope=scope))
 
@@ -122,16 +127,13 @@ def test_the_only_statement_of_a_read_leaves_its_connection_for_the_next(
 
 
 def test_collected_rows_are_sorted_and_not_multiplied(database: Database) -> None:
-    lines = [{"note": "a1", "number": number, "is_read": None} for number in (10, 9)]
-    database.fast_write(lambda rows: rows.execute_many(ADD_LINE, lines))
+    add_lines(database, {10: None, 9: None})
     found = database.fast_read(lambda rows: rows.execute(WITH_LINES), scope=Scope(models=("a*",)))
     assert found == [Note("a1", [Line(9, None), Line(10, None)]), Note("a2", [])]
 
 
 def test_a_boolean_is_one_on_both_databases(database: Database) -> None:
-    values = (None, False, True)
-    lines = [{"note": "a1", "number": n, "is_read": value} for n, value in enumerate(values)]
-    database.fast_write(lambda rows: rows.execute_many(ADD_LINE, lines))
+    add_lines(database, {1: None, 2: False, 3: True})
     found = database.fast_read(lambda rows: rows.execute(READ))
     assert [value for _, value in found] == [None, False, True]
     assert [type(value) for _, value in found[1:]] == [bool, bool]

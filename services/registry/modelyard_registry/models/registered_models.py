@@ -48,9 +48,6 @@ class RegisteredModel(Base):
         order_by="ModelAlias.alias",
         primaryjoin="RegisteredModel.name == foreign(ModelAlias.name)",
     )
-    versions: Mapped[list[ModelVersion]] = relationship(
-        viewonly=True, order_by="ModelVersion.version"
-    )
 
     @property
     def revision(self) -> int:
@@ -122,10 +119,6 @@ class ModelVersion(Base):
         viewonly=True, order_by="ModelVersionTag.key"
     )
     aliases: Mapped[list[ModelAlias]] = relationship(viewonly=True, order_by="ModelAlias.alias")
-    names: Mapped[ModelName] = relationship(
-        viewonly=True, primaryjoin="foreign(ModelVersion.name) == ModelName.name"
-    )
-
     damaged: Mapped[DamagedManifest | None] = relationship(
         viewonly=True, primaryjoin="foreign(ModelVersion.digest) == DamagedManifest.digest"
     )

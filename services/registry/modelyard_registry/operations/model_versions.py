@@ -243,7 +243,7 @@ def _version_of_alias(rows: Rows, name: str, alias: str) -> Version:
 
 
 def _highest_in_stage(rows: Rows, name: str, stage: Stage) -> Version:
-    found = rows.first(HIGHEST_IN_STAGE, {"name": name, "stage": str(stage)})
+    found = rows.first(HIGHEST_IN_STAGE, {"name": name, "in_stage": str(stage)})
     if found is None:
         get_model(rows, name)
         raise NotFound(

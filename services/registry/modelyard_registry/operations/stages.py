@@ -130,14 +130,14 @@ def holder(rows: Rows, name: str, stage: Stage) -> Version | None:
     """Return the holder of an exclusive stage; None if it is vacant or the stage is shared."""
     if not stage.is_exclusive:
         return None
-    return rows.first(HIGHEST_IN_STAGE, {"name": name, "stage": str(stage)})
+    return rows.first(HIGHEST_IN_STAGE, {"name": name, "in_stage": str(stage)})
 
 
 def _version_and_holder(
     rows: Rows, name: str, number: int, stage: Stage
 ) -> tuple[Version, Version | None]:
     """Return a version and the holder of a stage, read in one statement."""
-    wanted = {"name": name, "version": number, "stage": str(stage)}
+    wanted = {"name": name, "version": number, "in_stage": str(stage)}
     both = rows.execute(VERSION_AND_HOLDER if stage.is_exclusive else VERSION, wanted)
     version = next((row for row in both if row.version == number), None)
     if version is None:

@@ -135,7 +135,7 @@ _damaged = table_of(DamagedManifest)
 _shown_aliases = _aliases.alias()
 _is_of_name = _versions.c.name == bindparam("name")
 _is_numbered = and_(_is_of_name, _versions.c.version == bindparam("version"))
-_is_in_stage = and_(_is_of_name, _versions.c.stage == bindparam("stage"))
+_is_in_stage = and_(_is_of_name, _versions.c.stage == bindparam("in_stage"))
 _ONE = literal_column("1", Integer())
 
 
@@ -190,7 +190,7 @@ def _latest() -> Select[Any]:
 
 
 VERSION: Final = _statement(_shown(_is_numbered))
-VERSIONS: Final = _statement(_shown(_is_of_name))
+VERSIONS: Final = _statement(_shown(_is_of_name).order_by(_versions.c.version))
 HIGHEST: Final = _statement(_highest(_shown(_is_of_name)))
 HIGHEST_IN_STAGE: Final = _statement(_highest(_shown(_is_in_stage)))
 VERSION_AND_HOLDER: Final = _statement(_shown(or_(_is_numbered, _is_in_stage)))
@@ -226,15 +226,6 @@ is_ready = and_(
 """The condition that a version can be served."""
 READY_NUMBERS: Final = Statement[tuple[int]](
     select(_versions.c.version).where(_is_of_name, is_ready), restrictions=RESTRICTIONS
-)
-TAG: Final = Statement(
-    select(_tags).where(
-        _tags.c.name == bindparam("name"),
-        _tags.c.version == bindparam("version"),
-        _tags.c.key == bindparam("key"),
-    ),
-    VersionTag,
-    restrictions=RESTRICTIONS,
 )
 TAGS: Final = Statement(
     select(_tags).where(_tags.c.name == bindparam("name")), VersionTag, restrictions=RESTRICTIONS
