@@ -32,8 +32,6 @@ class Deferred(NamedTuple):
     is_many: bool = False
     rows: int | None = None
     """Number of rows that it must affect; None for any number."""
-    prepare: bool | None = None
-    """Whether the server keeps its plan; None leaves that to psycopg."""
 
 
 class PipelinedConnection(psycopg.Connection[Any]):
@@ -48,14 +46,9 @@ class PipelinedConnection(psycopg.Connection[Any]):
     deferred: tuple[Deferred, ...] = ()
 
     @contextmanager
-    def sending(self, *, always: bool = False) -> Iterator[None]:
-        """Send the deferred statements together with those executed inside the block.
-
-        Args:
-            always: Whether the block has several statements, which are sent together even if none
-                is deferred.
-        """
-        if not (self.deferred or always):
+    def sending(self) -> Iterator[None]:
+        """Send the deferred statements together with those executed inside the block."""
+        if not self.deferred:
             yield
             return
         deferred, self.deferred = self.deferred, ()
@@ -67,7 +60,7 @@ class PipelinedConnection(psycopg.Connection[Any]):
                 if later.is_many:
                     cursor.executemany(statement, later.parameters)
                 else:
-                    cursor.execute(statement, later.parameters, prepare=later.prepare)
+                    cursor.execute(statement, later.parameters)
                 sent.append((later, cursor))
             yield
         for later, cursor in sent:

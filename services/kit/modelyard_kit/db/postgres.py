@@ -116,9 +116,10 @@ class PostgresDatabase(Database):
     def _read_rows(
         self, work: Work[Result], timeout_s: float, has_ended: HasEnded | None, scope: Scope
     ) -> Result:
-        with self._transaction(_BEGIN_READ, timeout_s) as connection:
-            result = work(PostgresRows(connection, scope, self._patterns(scope)))
-            connection.commit()
+        with self._lent() as connection:
+            rows = self._rows(connection, _BEGIN_READ, timeout_s, scope)
+            result = work(rows)
+            rows.commit()
         return result
 
     def _write_rows(
@@ -127,11 +128,16 @@ class PostgresDatabase(Database):
         endings: list[Ending] = []
         is_committed = False
         try:
-            with self._transaction(_BEGIN_WRITE, timeout_s) as connection:
-                rows = PostgresRows(connection, scope, self._patterns(scope))
+            with self._lent() as connection:
+                rows = self._rows(connection, _BEGIN_WRITE, timeout_s, scope)
                 endings = rows.endings
                 result = work(rows)
-                _commit(connection)
+                try:
+                    rows.commit()
+                except psycopg.Error as failure:
+                    if connection.closed:
+                        raise OutcomeUnknown from failure
+                    raise
             is_committed = True
         finally:
             for ending in endings:
@@ -139,14 +145,18 @@ class PostgresDatabase(Database):
         self.committed()
         return result
 
+    def _rows(
+        self, connection: psycopg.Connection[Any], begin: str, timeout_s: float, scope: Scope
+    ) -> PostgresRows:
+        beginning = [begin, *_limits(timeout_s)]
+        defers = isinstance(connection, pipeline.PipelinedConnection)
+        return PostgresRows(connection, scope, self._patterns(scope), beginning, defers=defers)
+
     @contextmanager
-    def _transaction(self, begin: str, timeout_s: float) -> Iterator[psycopg.Connection[Any]]:
-        """Lend a connection that begins a transaction with its first statement."""
+    def _lent(self) -> Iterator[psycopg.Connection[Any]]:
         lent = self.engine.raw_connection()
         connection = cast("psycopg.Connection[Any]", lent.dbapi_connection)
         try:
-            pipeline.send_with_next(connection, begin)
-            _limit(connection, timeout_s)
             yield connection
         except BaseException:
             if connection.closed:
@@ -163,7 +173,8 @@ class PostgresDatabase(Database):
         return nullcontext()
 
     def limit(self, session: Session, timeout_s: float, has_ended: HasEnded | None) -> None:
-        _limit(_driver(session.connection()), timeout_s)
+        for statement in _limits(timeout_s):
+            pipeline.send_with_next(_driver(session.connection()), statement)
 
     def explain(self, error: DBAPIError) -> Error | Conflict | None:
         failure = error.orig
@@ -281,19 +292,11 @@ def _begin(connection: Connection) -> None:
         pipeline.send_with_next(_driver(connection), begin)
 
 
-def _limit(connection: psycopg.Connection[Any], timeout_s: float) -> None:
-    if timeout_s < STATEMENT_TIMEOUT_S:
-        timeout_ms = max(int(timeout_s * 1000), 1)
-        pipeline.send_with_next(connection, f"SET LOCAL statement_timeout = {timeout_ms}")
-
-
-def _commit(connection: psycopg.Connection[Any]) -> None:
-    try:
-        connection.commit()
-    except psycopg.Error as failure:
-        if connection.closed:
-            raise OutcomeUnknown from failure
-        raise
+def _limits(timeout_s: float) -> list[str]:
+    """Return the statement that limits those of a transaction, if the default is too long."""
+    if timeout_s >= STATEMENT_TIMEOUT_S:
+        return []
+    return [f"SET LOCAL statement_timeout = {max(int(timeout_s * 1000), 1)}"]
 
 
 def _driver(connection: Connection) -> psycopg.Connection[Any]:

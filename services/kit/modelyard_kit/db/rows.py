@@ -66,10 +66,19 @@ class Rows(ABC):
         """
         return self.execute(statement, values)
 
-    def execute_all(self, statements: Sequence[tuple[Statement[Any], Values]]) -> list[list[Any]]:
+    def execute_all(
+        self,
+        statements: Sequence[tuple[Statement[Any], Values]],
+        *,
+        last: bool = False,
+    ) -> list[list[Any]]:
         """Run statements that do not depend on each other's rows, and return the rows of each.
 
         PostgreSQL gets them in one round trip.
+
+        Args:
+            statements: The statements with their values.
+            last: Whether no statement follows, in a read; it then ends in the same round trip.
         """
         return [self.execute(statement, values) for statement, values in statements]
 

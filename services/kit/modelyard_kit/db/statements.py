@@ -52,8 +52,8 @@ upsert = postgresql.insert
 
 _DIALECTS: Final[Mapping[str, Dialect]] = {
     "sqlite": sqlite.dialect(),
-    # Positional parameters, which psycopg sends without looking each up by name.
-    "postgresql": postgresql.psycopg.dialect(paramstyle="format"),  # type: ignore[no-untyped-call]
+    # The parameters of libpq, $1 and so on.
+    "postgresql": postgresql.psycopg.dialect(paramstyle="numeric_dollar"),  # type: ignore[no-untyped-call]
 }
 
 
