@@ -15,6 +15,7 @@ from tests.support.processes.ports import free_port
 from tests.support.processes.up_process import environment
 
 TIMEOUT_S = 280
+_HERE = Path(__file__).parent
 
 
 def variables(tracking_uri: str, **more: str) -> dict[str, str]:
@@ -27,7 +28,7 @@ def variables(tracking_uri: str, **more: str) -> dict[str, str]:
         # defaults if that exceeds this timeout, as it always does with 0.
         "MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT": "0",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONPATH": os.pathsep.join(map(str, (_HERE / "without_collections", _HERE.parents[1]))),
     }
     return environment(MLFLOW_TRACKING_URI=tracking_uri, **quiet, **more)
 

@@ -251,7 +251,34 @@ def test_series_of_unequal_length_or_too_many_points_are_refused(tracking: Track
     long = pb.MetricSeries(key="a", steps=[0] * half, timestamps=[0] * half, values=[0.0] * half)
     with refused("INVALID_PARAMETER_VALUE", "100,002", "100,000"):
         tracking.rpc.LogMetricSeries(pb.LogMetricSeriesRequest(run_id=run_id, series=[long, long]))
+    with refused("INVALID_PARAMETER_VALUE", "100,002", "100,000"):
+        tracking.rpc.LogBatch(pb.LogBatchRequest(run_id=run_id, series=[long, long]))
     assert tracking.history(run_id, "a") == []
+
+
+def test_a_batch_has_its_series_with_its_other_items_or_not_at_all(tracking: Tracking) -> None:
+    run_id, count = tracking.create_run(), 1_500
+    one = pb.MetricSeries(steps=range(count), timestamps=[1] * count, values=[0.5] * count)
+    batch = pb.LogBatchRequest(
+        run_id=run_id,
+        metrics=[pb.Metric(key="a", value=1, timestamp=1, step=count)],
+        params=[pb.Param(key="p", value="1")],
+        series=[one, one],
+    )
+    for series, key in zip(batch.series, ("a", "b"), strict=True):
+        series.key = key
+    for _ in range(2):
+        tracking.rpc.LogBatch(batch)
+    assert tracking.history(run_id, "a") == [
+        *((1, step, 0.5) for step in range(count)),
+        (1, count, 1.0),
+    ]
+    assert latest(tracking, run_id) == {"a": 1.0, "b": 0.5}
+    batch.params[0].value = "2"
+    batch.series[0].key = "c"
+    with refused("INVALID_PARAMETER_VALUE", "Changing param values is not allowed"):
+        tracking.rpc.LogBatch(batch)
+    assert tracking.history(run_id, "c") == []
 
 
 def test_an_interval_of_many_runs_is_sampled(tracking: Tracking) -> None:

@@ -16,7 +16,7 @@ from modelyard_kit.db.base import Database
 from modelyard_kit.db.rows import rows_of
 from modelyard_tracking.app import MIGRATIONS
 from modelyard_tracking.operations import history, metrics, runs
-from modelyard_tracking.rules.points import Columns, Curve, Point, history_order, rank
+from modelyard_tracking.rules.points import Columns, Curve, Point, history_order
 
 KEY = "m"
 small = st.integers(0, 5)
@@ -69,23 +69,6 @@ def test_history_is_each_point_once_in_order(
             if not token:
                 break
     assert as_text(found) == as_text(expected)
-
-
-@settings(max_examples=examples(30), deadline=None)
-@given(batches)
-def test_the_latest_point_is_the_greatest_of_all(
-    database: Database, batches: list[list[Point]]
-) -> None:
-    run_id = logged(database, batches)
-    everything = [point for batch in batches for point in batch]
-    with database.read() as session:
-        whole = runs.get_whole_run(rows_of(session), run_id)
-    if not everything:
-        assert whole.metrics == []
-        return
-    ((_, _, value, is_nan, timestamp_ms, step, *_),) = whole.metrics
-    kept = Point(timestamp_ms, step, math.nan if is_nan else value)
-    assert rank(kept) == rank(max(everything, key=rank))
 
 
 @settings(max_examples=examples(30), deadline=None)

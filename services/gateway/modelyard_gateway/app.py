@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from importlib.metadata import version
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Histogram, generate_latest
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Router
@@ -188,4 +189,9 @@ def _check_coding(exchange: Exchange, scope: Scope) -> None:
 
 
 def _observe(exchange: Exchange, method: str, seconds: float) -> None:
-    http_duration.labels(exchange.label, method, str(exchange.status)).observe(seconds)
+    _durations(exchange.label, method, exchange.status).observe(seconds)
+
+
+@cache
+def _durations(label: str, method: str, status: int) -> Histogram:
+    return http_duration.labels(label, method, str(status))

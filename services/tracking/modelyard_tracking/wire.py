@@ -117,9 +117,11 @@ def fill_run(message: pb.Run, whole: WholeRun, now_ms: int) -> None:
     for part in (message.data, message.inputs, message.outputs):
         part.SetInParent()
     add_metric = message.data.metrics.add
-    for _, key, value, is_nan, timestamp_ms, step, *origin in whole.metrics:
+    for _, key, value, is_nan, timestamp_ms, step, model_id, name, digest in whole.metrics:
         number = math.nan if is_nan else value
-        _set_origin(add_metric(key=key, value=number, timestamp=timestamp_ms, step=step), *origin)
+        metric = add_metric(key=key, value=number, timestamp=timestamp_ms, step=step)
+        if model_id or name:
+            _set_origin(metric, model_id, name, digest)
     add_param = message.data.params.add
     for _, key, text in whole.params:
         add_param(key=key, value=text)

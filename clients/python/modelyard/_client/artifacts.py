@@ -15,7 +15,7 @@ from modelyard import _wire
 from modelyard._artifacts import local_names, operations
 from modelyard._client import images
 from modelyard._client.calls import Calls
-from modelyard._client.runs import now_ms
+from modelyard._client.points import now_ms
 from modelyard._extras import require_extra
 from modelyard._transport import rpc
 from modelyard.api.artifacts.v1 import artifacts_pb2 as pb

@@ -11,8 +11,7 @@ from modelyard._client import background
 from modelyard._client.background import RunOperations
 from modelyard._client.calls import Calls
 from modelyard._client.limits import metric_value, param_value, tag_value
-from modelyard._client.points import series_of
-from modelyard._client.runs import now_ms
+from modelyard._client.points import now_ms, series_of
 from modelyard._transport import rpc
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard.entities import (

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable
 from operator import attrgetter
 from typing import Any
 
 from modelyard._client.limits import metric_value
-from modelyard._client.runs import now_ms
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 
 _curve_of = attrgetter("key", "model_id", "dataset_name", "dataset_digest")
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def series_of(points: Iterable[Any]) -> list[pb.MetricSeries]:

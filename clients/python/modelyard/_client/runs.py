@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,16 +9,13 @@ from modelyard import _wire
 from modelyard._client import background
 from modelyard._client.calls import Calls, view_name
 from modelyard._client.limits import tag_value
+from modelyard._client.points import now_ms
 from modelyard._transport import rpc
 from modelyard.api.tracking.v1 import tracking_pb2 as pb
 from modelyard.entities import PagedList, Run, RunStatus, ViewType
 from modelyard.exceptions import InvalidParameter
 
 PARENT_RUN_TAG = "mlflow.parentRunId"
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 class Runs(Calls):

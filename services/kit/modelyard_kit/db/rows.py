@@ -73,7 +73,7 @@ class Rows(ABC):
         """
         return [self.execute(statement, values) for statement, values in statements]
 
-    def execute_many(self, statement: Statement[Any], values: list[Mapping[str, Any]]) -> None:
+    def execute_many(self, statement: Statement[Any], values: Sequence[Mapping[str, Any]]) -> None:
         """Run a write without RETURNING once for each set of values."""
         if not values:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -80,7 +81,8 @@ class Exchange:
         self.is_public = False
         self.headers: list[tuple[bytes, bytes]] = []
         self.status = self.received_bytes = self.sent_bytes = 0
-        self.body_read = self._body_begun = False
+        self.body_read = not self._length and b"transfer-encoding" not in self.given
+        self._body_begun = False
         self._ahead: deque[bytes] = deque()
         self._waited_s = 0.0
         self._progress_bytes = 0
@@ -123,7 +125,7 @@ class Exchange:
         if self._length > max_bytes:
             return None
         chunks: list[bytes] = []
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(None if self.body_read else within_s):
             while (chunk := await self.chunk()) is not None:
                 if self.received_bytes > max_bytes:
                     return None
@@ -146,12 +148,15 @@ class Exchange:
 
         What arrives is kept for `read`. A client that expects `100 Continue` is not sent it here.
         """
+        if self.body_read:
+            return True
         if not self.has_small_body or self._expects_continue:
             return False
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + _SOON_S
         with suppress(TimeoutError):
-            async with asyncio.timeout(_SOON_S):
-                while not self.body_read:
-                    self._ahead.append(await self._next_chunk())
+            while not self.body_read:
+                self._ahead.append(await self._next_chunk(until_s - loop.time()))
         return self.body_read
 
     def announced_bytes(self, max_bytes: int) -> int:
@@ -159,12 +164,12 @@ class Exchange:
         is_unknown = b"transfer-encoding" in self.given
         return max_bytes if is_unknown else min(self._length, max_bytes)
 
-    async def _next_chunk(self) -> bytes:
+    async def _next_chunk(self, within_s: float = math.inf) -> bytes:
         """Return the next bytes; only time spent waiting for them counts as stalling."""
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         try:
-            async with asyncio.timeout(self.stalled_after_s - self._waited_s):
+            async with asyncio.timeout(min(within_s, self.stalled_after_s - self._waited_s)):
                 message = await self.receive()
         finally:
             self._waited_s += loop.time() - started_s

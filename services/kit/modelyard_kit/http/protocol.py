@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from typing import ClassVar
+from typing import ClassVar, cast
 
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.server import ServerState
 
 from modelyard_kit.http.accepting import Acceptor
@@ -50,6 +55,37 @@ def _is_logged(record: logging.LogRecord) -> bool:
 
 
 _uvicorn.addFilter(_is_logged)
+
+
+class _HeadWithBody:
+    """The transport of one response: writes its head and the first bytes of its body at once.
+
+    Args:
+        cycle: Request and response, whose body follows its head without a wait.
+    """
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+        self._transport = cycle.transport
+        self._head: bytes | None = None
+        self.is_closing = cycle.transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        if self._head is None and self._cycle.response_started:
+            self._head = data
+        else:
+            self._transport.write(self._taken() + data)
+
+    def close(self) -> None:
+        self._transport.write(self._taken())  # of a response that broke off before its body
+        self._transport.close()
+
+    def _taken(self) -> bytes:
+        """Return the head if it has not been written."""
+        head = self._head or b""
+        if head:
+            self._head = b""
+        return head
 
 
 class Protocol(HttpToolsProtocol):
@@ -105,7 +141,7 @@ class Protocol(HttpToolsProtocol):
                 self.send_400_response("")
         if self._is_busy() and self.cycle.more_body:
             self._note_turn()
-        if not self._is_busy() and self._head_timer is None:
+        if (self._in_head or not self._is_busy()) and self._head_timer is None:
             self._await_head()  # a line break before a head stops uvicorn's own timer
 
     def on_message_begin(self) -> None:
@@ -116,8 +152,6 @@ class Protocol(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0
         super().on_message_begin()
-        if self._head_timer is None:
-            self._await_head()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:
@@ -191,6 +225,11 @@ class Protocol(HttpToolsProtocol):
 
     def _unsupported_upgrade_warning(self) -> None:
         """Log nothing: the request is answered as one without `Upgrade`."""
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        if cycle.scope["method"] != "HEAD":  # whose response is a head alone
+            cycle.transport = cast("asyncio.Transport", _HeadWithBody(cycle))
+        super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
         if not self.pipeline:

@@ -23,6 +23,10 @@ from modelyard_tracking.rules.points import (
 from modelyard_tracking.statements import metrics as statements
 from modelyard_tracking.statements.metrics import Chunk
 
+_FEW_CURVES = 20
+"""Up to this number, each curve has a statement of its own: another one reads the index entries of
+all chunks of the curves, of which a long curve has thousands."""
+
 Identity: TypeAlias = tuple[str, ...]
 """Logged model, key, name and digest of a dataset."""
 
@@ -108,10 +112,11 @@ def _append(rows: Rows, run_id: str, curves: Mapping[Curve, Columns]) -> None:
 
 
 def _newest_chunks(rows: Rows, run_id: str, curves: Mapping[Curve, Columns]) -> dict[Curve, Chunk]:
-    if len(curves) == 1:
-        (curve,) = curves
-        chunk = rows.first(statements.NEWEST_CHUNK, {"run_id": run_id, **curve._asdict()})
-        return {curve: chunk} if chunk is not None else {}
+    if len(curves) <= _FEW_CURVES:
+        single = [
+            (statements.NEWEST_CHUNK, {"run_id": run_id, **curve._asdict()}) for curve in curves
+        ]
+        return {chunk.curve: chunk for found in rows.execute_all(single) for chunk in found}
     keys = {curve.key for curve in curves}
     found = rows.execute(statements.NEWEST_SMALL_CHUNKS, {"run_id": run_id, "keys": keys})
     return {chunk.curve: chunk for chunk in found}

@@ -20,8 +20,8 @@ from modelyard_tracking.rules.values import checked_model_id
 MERGED_POINTS = 128
 """Points are appended to a chunk up to this total; beyond it they start a new chunk.
 
-Each append writes the whole chunk again, 3 KB at most. With 1,024 points, which PostgreSQL compresses
-and stores out of line, an append took 2.7 times as long.
+Each append writes the whole chunk again, 3 KB at most. With 1,024 points, which PostgreSQL
+compresses and stores out of line, an append took 2.7 times as long.
 """
 CHUNK_POINTS = 4_096
 """Maximum number of points of a chunk; a longer series is split."""
