@@ -137,7 +137,9 @@ _shown_aliases = _aliases.alias()
 _is_of_name = _versions.c.name == bindparam("name")
 _is_numbered = and_(_is_of_name, _versions.c.version == bindparam("version"))
 _is_in_stage = and_(_is_of_name, _versions.c.stage == bindparam("in_stage"))
-_exclusive = [literal_column(f"'{stage}'") for stage in Stage if stage.is_exclusive]
+_exclusive: list[ColumnElement[str]] = [
+    literal_column(f"'{stage}'") for stage in Stage if stage.is_exclusive
+]
 # The second condition says that the index of holders has the row.
 _is_holder = and_(_is_in_stage, _versions.c.stage.in_(_exclusive))
 _ONE = literal_column("1", Integer())
