@@ -5,6 +5,7 @@ A process that is killed loses nothing there.
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -28,6 +29,18 @@ RAM_DISK = _found()
 
 
 def use() -> None:
-    """Make temporary files of this process, and of those it starts, in memory if possible."""
-    if RAM_DISK is not None and "TMPDIR" not in os.environ:
-        os.environ["TMPDIR"] = tempfile.tempdir = str(RAM_DISK)
+    """Make temporary files of this process, and of those it starts, in memory if possible.
+
+    They are removed with this process, also those that killed processes left; with `TMPDIR` set,
+    they are in that folder and stay.
+    """
+    if RAM_DISK is None or "TMPDIR" in os.environ:
+        return
+    folder = tempfile.mkdtemp(prefix="t", dir=RAM_DISK)  # short: paths of sockets are
+    atexit.register(_remove, folder, os.getpid())
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
+
+
+def _remove(folder: str, owner: int) -> None:
+    if os.getpid() == owner:  # a forked child inherits the call
+        shutil.rmtree(folder, ignore_errors=True)

@@ -29,6 +29,10 @@ def database(tmp_path: Path) -> Iterator[Database]:
         yield database
 
 
+def raw(statement: str) -> Statement[Any]:
+    return Statement(text(statement).columns())
+
+
 @pytest.fixture(params=["session", "driver"])
 def write(request: pytest.FixtureRequest, database: Database) -> Callable[..., None]:
     """Run statements in one write transaction, of either form."""
@@ -41,7 +45,7 @@ def write(request: pytest.FixtureRequest, database: Database) -> Callable[..., N
     def on_driver(*statements: str, **limits: Any) -> None:
         def work(rows: Rows) -> None:
             for statement in statements:
-                rows.execute(Statement[tuple[Any, ...]](text(statement)))
+                rows.execute(raw(statement))
 
         database.fast_write(work, **limits)
 
@@ -188,7 +192,7 @@ def test_a_long_read_is_ended_and_its_connection_serves_the_next(tmp_path: Path)
 def test_a_long_read_on_the_driver_is_ended_and_its_connection_serves_the_next(
     database: Database,
 ) -> None:
-    endless, million = (Statement[tuple[int]](text(long)) for long in (ENDLESS, MILLION))
+    endless, million = (raw(long) for long in (ENDLESS, MILLION))
     with pytest.raises(DeadlineExceeded):
         database.fast_read(lambda rows: rows.first(endless), has_ended=lambda: True)
     assert database.fast_read(lambda rows: rows.first(million)) == (1_000_000,)
@@ -199,7 +203,7 @@ def test_a_commit_on_the_driver_is_never_ended(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "_OPCODES_BETWEEN", 1)
-    add = Statement[tuple[int]](text("INSERT INTO t VALUES (1)"))
+    add = raw("INSERT INTO t VALUES (1)")
     ended = False
 
     def work(on_driver: Rows) -> None:
@@ -221,7 +225,7 @@ def test_a_commit_is_never_ended(database: Database, monkeypatch: pytest.MonkeyP
 
 
 def count_on_driver(database: Database) -> None:
-    database.fast_read(lambda rows: rows.first(Statement[tuple[int]](text("SELECT max(n) FROM t"))))
+    database.fast_read(lambda rows: rows.first(raw("SELECT max(n) FROM t")))
 
 
 @pytest.mark.parametrize("count", [rows, count_on_driver])

@@ -76,6 +76,15 @@ def test_small_batches_are_merged_into_one_chunk(database: Database, run_id: str
     assert (chunk.min_timestamp_ms, chunk.max_timestamp_ms) == (0, 59)
 
 
+def test_each_of_many_curves_is_merged_into_its_chunk(database: Database, run_id: str) -> None:
+    curves = [Curve(f"m{number}", "", "", "") for number in range(30)]
+    for step in (1, 2, 2):
+        with database.write() as session:
+            points = {curve: Columns.of([step], [step], [0.5]) for curve in curves}
+            metrics.log_points(rows_of(session), run_id, points)
+    assert counts(database) == [2] * 30
+
+
 def test_a_full_chunk_is_left_alone(database: Database, run_id: str) -> None:
     log(database, run_id, range(MERGED_POINTS))
     log(database, run_id, range(MERGED_POINTS, MERGED_POINTS + 1))

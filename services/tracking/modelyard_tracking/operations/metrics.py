@@ -74,11 +74,10 @@ def restore_latest_of_models(session: Session, identities: Iterable[Identity]) -
         )
         newest = select(func.max(MetricChunk.max_step)).where(*of_curve).scalar_subquery()
         curve = Curve(key, model_id, dataset_name, dataset_digest)
-        for run_id, *packed in session.execute(
-            select(
-                MetricChunk.run_id, MetricChunk.steps, MetricChunk.timestamps, MetricChunk.values
-            ).where(*of_curve, MetricChunk.max_step == newest)
-        ):
+        chunks = select(
+            MetricChunk.run_id, MetricChunk.steps, MetricChunk.timestamps, MetricChunk.values
+        ).where(*of_curve, MetricChunk.max_step == newest)
+        for run_id, *packed in session.execute(chunks).all():
             latest = Packed(*packed).columns().latest()
             _raise_latest_of_models(rows, run_id, {curve: latest})
 
