@@ -32,6 +32,7 @@ from modelyard_registry.rules.pinning import Pinned
 from modelyard_registry.statements.model_versions import (
     HIGHEST,
     HIGHEST_IN_STAGE,
+    HOLDER,
     KEPT,
     VERSION,
     VERSION_OF_ALIAS,
@@ -243,7 +244,8 @@ def _version_of_alias(rows: Rows, name: str, alias: str) -> Version:
 
 
 def _highest_in_stage(rows: Rows, name: str, stage: Stage) -> Version:
-    found = rows.first(HIGHEST_IN_STAGE, {"name": name, "in_stage": str(stage)})
+    statement = HOLDER if stage.is_exclusive else HIGHEST_IN_STAGE
+    found = rows.first(statement, {"name": name, "in_stage": str(stage)})
     if found is None:
         get_model(rows, name)
         raise NotFound(

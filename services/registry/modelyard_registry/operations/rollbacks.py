@@ -18,7 +18,7 @@ from modelyard_registry.rules.rollback import Move, earlier_holders
 from modelyard_registry.statements import events
 from modelyard_registry.statements.model_versions import READY_NUMBERS, Version
 
-_EVENTS_AT_FIRST = 200
+_EVENTS_AT_FIRST = 25
 _MAX_SHOWN = 10
 
 

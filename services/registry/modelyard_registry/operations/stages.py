@@ -16,7 +16,7 @@ from modelyard_registry.rules.history import Action
 from modelyard_registry.rules.names import check_etag
 from modelyard_registry.rules.stages import check_exclusive, check_holder
 from modelyard_registry.statements.model_versions import (
-    HIGHEST_IN_STAGE,
+    HOLDER,
     VERSION,
     VERSION_AND_HOLDER,
     Version,
@@ -130,7 +130,7 @@ def holder(rows: Rows, name: str, stage: Stage) -> Version | None:
     """Return the holder of an exclusive stage; None if it is vacant or the stage is shared."""
     if not stage.is_exclusive:
         return None
-    return rows.first(HIGHEST_IN_STAGE, {"name": name, "in_stage": str(stage)})
+    return rows.first(HOLDER, {"name": name, "in_stage": str(stage)})
 
 
 def _version_and_holder(

@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 
 from modelyard_kit.db.statements import Statement, among, collected, listed
+from modelyard_kit.references.stages import Stage
 from modelyard_registry.models import (
     READY,
     DamagedManifest,
@@ -136,6 +137,11 @@ _shown_aliases = _aliases.alias()
 _is_of_name = _versions.c.name == bindparam("name")
 _is_numbered = and_(_is_of_name, _versions.c.version == bindparam("version"))
 _is_in_stage = and_(_is_of_name, _versions.c.stage == bindparam("in_stage"))
+_exclusive: list[ColumnElement[str]] = [
+    literal_column(f"'{stage}'") for stage in Stage if stage.is_exclusive
+]
+# The second condition says that the index of holders has the row.
+_is_holder = and_(_is_in_stage, _versions.c.stage.in_(_exclusive))
 _ONE = literal_column("1", Integer())
 
 
@@ -193,7 +199,8 @@ VERSION: Final = _statement(_shown(_is_numbered))
 VERSIONS: Final = _statement(_shown(_is_of_name).order_by(_versions.c.version))
 HIGHEST: Final = _statement(_highest(_shown(_is_of_name)))
 HIGHEST_IN_STAGE: Final = _statement(_highest(_shown(_is_in_stage)))
-VERSION_AND_HOLDER: Final = _statement(_shown(or_(_is_numbered, _is_in_stage)))
+HOLDER: Final = _statement(_shown(_is_holder))
+VERSION_AND_HOLDER: Final = _statement(_shown(or_(_is_numbered, _is_holder)))
 VERSION_OF_ALIAS: Final = _statement(
     _shown(
         _aliases.c.name == bindparam("name"),
