@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
@@ -115,15 +116,38 @@ def test_a_list_is_one_parameter(database: Database) -> None:
     assert sizes() == []
 
 
-def test_the_only_statement_of_a_read_leaves_its_connection_for_the_next(
+def test_a_statement_ahead_of_a_read_leaves_its_connection_for_the_next(
     database: Database,
 ) -> None:
     scope = Scope(models=("b*",))
     for _ in range(2):
-        assert database.fast_read(lambda rows: rows.only(ALL), scope=scope) == [("b1", 3)]
-    assert database.fast_read(lambda rows: rows.only(ALL), timeout_s=1.0)[0] == ("a1", 1)
+        assert database.fast_read(lambda rows: rows.ahead(ALL), scope=scope) == ("b1", 3)
+    assert database.fast_read(lambda rows: rows.ahead(ALL), timeout_s=1.0) == ("a1", 1)
     database.fast_write(lambda rows: add(rows, c1=4))
-    assert len(database.fast_read(lambda rows: rows.only(ALL))) == 4
+
+    def both(rows: Rows) -> tuple[Any, int]:
+        return rows.ahead(ALL), len(rows.execute(ALL))
+
+    assert database.fast_read(both) == (("a1", 1), 4)
+
+
+def test_statements_of_one_round_trip_have_their_own_rows(database: Database) -> None:
+    asked: list[tuple[Statement[Any], dict[str, Any]]] = [(ALL, {}), (SIZES, {"names": ["b1"]})]
+    for last in (False, True):
+        found = database.fast_read(partial(Rows.execute_all, statements=asked, last=last))
+        assert found == [[("a1", 1), ("a2", 2), ("b1", 3)], [(3,)]]
+
+
+TEXTS = ["", "a,b", 'quoted "x"', "back\\slash", "{}", "NULL", "é€𝄞", " x "]
+
+
+def test_a_list_keeps_the_characters_of_its_texts(database: Database) -> None:
+    lines = {text: place for place, text in enumerate(TEXTS)}
+    database.fast_write(lambda rows: add(rows, **lines))
+    for text, place in lines.items():
+        wanted = {"names": [text, "other"]}
+        found = database.fast_read(partial(Rows.execute, statement=SIZES, values=wanted))
+        assert found == [(place,)]
 
 
 def test_collected_rows_are_sorted_and_not_multiplied(database: Database) -> None:

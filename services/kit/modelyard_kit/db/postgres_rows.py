@@ -56,13 +56,13 @@ class PostgresRows(Rows):
             self._waiting.append(_COMMIT)
             self._send()
 
-    def only(self, statement: Statement[Row], values: Values = NO_VALUES) -> list[Row]:
-        if len(self._waiting) == len(self._begin) == 1:
-            self._waiting.clear()
-            found = self.execute(statement, values)
-            self._is_over = True
-            return found
-        return self.execute(statement, values)
+    def ahead(self, statement: Statement[Row], values: Values = NO_VALUES) -> Row | None:
+        if len(self._waiting) != len(self._begin) or len(self._begin) > 1:
+            return self.first(statement, values)  # it has begun, or has a limit of its own
+        begin, self._waiting = self._waiting, []
+        found = self.first(statement, values)
+        self._waiting = begin
+        return found
 
     def execute_all(
         self, statements: Sequence[tuple[Statement[Any], Values]], *, last: bool = False

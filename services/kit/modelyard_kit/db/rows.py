@@ -59,12 +59,13 @@ class Rows(ABC):
         found = self.execute(statement, values)
         return found[0] if found else None
 
-    def only(self, statement: Statement[Row], values: Values = NO_VALUES) -> list[Row]:
-        """Run the only statement of a read and return its rows.
+    def ahead(self, statement: Statement[Row], values: Values = NO_VALUES) -> Row | None:
+        """Run the first statement of a read and return its first row; None if it has none.
 
-        PostgreSQL then needs no transaction around it, which saves a round trip.
+        PostgreSQL begins the transaction after it, if another statement follows, which saves a
+        round trip otherwise. What that one finds may be newer.
         """
-        return self.execute(statement, values)
+        return self.first(statement, values)
 
     def execute_all(
         self,

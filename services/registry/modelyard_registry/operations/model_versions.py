@@ -192,7 +192,7 @@ def _check_id(parameter: str, given: str, known: str | None, source: str) -> Non
 
 
 def get_version(rows: Rows, name: str, number: int) -> Version:
-    found = rows.first(VERSION, {"name": name, "version": number})
+    found = rows.ahead(VERSION, {"name": name, "version": number})
     if found is None:
         raise no_version(name, number)
     return found
@@ -224,7 +224,7 @@ def find_version(rows: Rows, name: str, reference: Reference) -> Version:
 
 
 def _highest(rows: Rows, name: str) -> Version:
-    found = rows.first(HIGHEST, {"name": name})
+    found = rows.ahead(HIGHEST, {"name": name})
     if found is None:
         get_model(rows, name)
         raise NotFound(f"Registered Model {name} has no versions", name=name)
@@ -232,7 +232,7 @@ def _highest(rows: Rows, name: str) -> Version:
 
 
 def _version_of_alias(rows: Rows, name: str, alias: str) -> Version:
-    found = rows.first(VERSION_OF_ALIAS, {"name": name, "alias": alias})
+    found = rows.ahead(VERSION_OF_ALIAS, {"name": name, "alias": alias})
     if found is None:
         get_model(rows, name)
         raise NotFound(
@@ -245,7 +245,7 @@ def _version_of_alias(rows: Rows, name: str, alias: str) -> Version:
 
 def _highest_in_stage(rows: Rows, name: str, stage: Stage) -> Version:
     statement = HOLDER if stage.is_exclusive else HIGHEST_IN_STAGE
-    found = rows.first(statement, {"name": name, "in_stage": str(stage)})
+    found = rows.ahead(statement, {"name": name, "in_stage": str(stage)})
     if found is None:
         get_model(rows, name)
         raise NotFound(

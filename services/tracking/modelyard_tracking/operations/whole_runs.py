@@ -39,7 +39,7 @@ def whole_run(rows: Rows, run_id: str) -> WholeRun | None:
     """Return a run with its logged data; None if there is no such run."""
     values = {"run_id": run_id}
     statements = [RUN, *LOGGED_OF_RUN.values()]
-    found, *logged = rows.execute_all([(statement, values) for statement in statements])
+    found, *logged = rows.execute_all([(statement, values) for statement in statements], last=True)
     if not found:
         return None
     return WholeRun(found[0], **dict(zip(LOGGED_OF_RUN, logged, strict=True)))
