@@ -5,9 +5,9 @@ with one durable commit of one small row in the same database. Tracking, registr
 their own processes, and so does the floor; calls to floor and product alternate, so that a drift of
 the machine affects both. Quote the ratios. PostgreSQL comes from the tests, with its data on disk.
 
-From 8 threads of one client, each with a run of its own, rounds of 200 calls alternate; the share is
-of the floor's rate. The floor has 8 threads as well: SQLite's writes share a connection, PostgreSQL's
-have one each.
+From 8 threads of one client, each with a run of its own, rounds of 200 calls alternate; the share
+is of the floor's rate. The floor has 8 threads as well: SQLite's writes share a connection,
+PostgreSQL's have one each.
 
     python -m benchmarks.rpc [rounds] [sqlite|postgresql] [name of an RPC ...]
 """
