@@ -117,8 +117,8 @@ def fill_run(message: pb.Run, whole: WholeRun, now_ms: int) -> None:
     for part in (message.data, message.inputs, message.outputs):
         part.SetInParent()
     add_metric = message.data.metrics.add
-    for _, key, value, is_nan, timestamp_ms, step, model_id, name, digest in whole.metrics:
-        number = math.nan if is_nan else value
+    for _, key, value, timestamp_ms, step, model_id, name, digest in whole.metrics:
+        number = math.nan if value is None else value
         metric = add_metric(key=key, value=number, timestamp=timestamp_ms, step=step)
         if model_id or name:
             _set_origin(metric, model_id, name, digest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -220,3 +221,16 @@ def test_the_rows_of_a_session_are_those_of_its_transaction(database: Database) 
         assert dict(rows.execute(ALL))["c1"] == 5
         assert others() is None
     assert others() == 5
+
+
+def test_statements_outlive_the_rollback_of_a_session_on_the_same_connection(
+    tmp_path_factory: pytest.TempPathFactory, dialect: Dialect
+) -> None:
+    url = empty_url(dialect, tmp_path_factory.mktemp("one"))
+    with closing(open_database(url, pool_size=1)) as database:
+        with database.write() as session:
+            TABLES.create_all(session.connection())
+        for _ in range(8):  # more than psycopg lets pass before it prepares a statement
+            with database.read() as session:
+                session.execute(select(NOTES.c.name))
+            assert database.fast_read(lambda rows: rows.execute(ALL)) == []

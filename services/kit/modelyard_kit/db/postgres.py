@@ -259,6 +259,9 @@ def open_postgres(url: URL, pool_size: int, *, pipelined: bool = True) -> Postgr
 def _connect(
     _dialect: Any, _record: Any, args: Any, options: dict[str, Any], *, pipelined: bool
 ) -> psycopg.Connection[Any]:
+    # psycopg deallocates all prepared statements at a rollback, also those of `libpq.exchange`, if
+    # it has prepared any itself.
+    options["prepare_threshold"] = None
     if pipelined:
         return pipeline.PipelinedConnection.connect(
             *args, cursor_factory=pipeline.PipelinedCursor, **options

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, cast
 
-from sqlalchemy import ColumnElement, Select, Table, bindparam, select
+from sqlalchemy import ColumnElement, Select, Table, bindparam, case, null, select
 
 from modelyard_kit.db.statements import Statement, among, listed
 from modelyard_tracking.models import (
@@ -34,9 +34,9 @@ _metrics, _params, _tags, _datasets, _uses, _labels, _inputs, _outputs = (
     )
 )
 
-MetricRow: TypeAlias = tuple[str, str, float, bool, int, int, str, str, str]
-"""Latest point of a metric: run, key, value (0 if NaN), whether it is NaN, timestamp, step, logged
-model, name and digest of a dataset."""
+MetricRow: TypeAlias = tuple[str, str, float | None, int, int, str, str, str]
+"""Latest point of a metric: run, key, value (None if NaN), timestamp, step, logged model, name and
+digest of a dataset."""
 KeyedRow: TypeAlias = tuple[str, str, str]
 """A param or tag: run, key and value."""
 DatasetRow: TypeAlias = tuple[str, str, str, str, str, str, str]
@@ -60,11 +60,13 @@ def _of(
             table.c.run_id, *(table.c[name] for name in by)
         )
 
-    metric = ("key", "value", "is_nan", "timestamp_ms", "step")
+    number = case((_metrics.c.is_nan, null()), else_=_metrics.c.value)
     dataset = (_datasets.c.source_type, _datasets.c.source, _datasets.c.schema, _datasets.c.profile)
     selects = {
-        "metrics": rows(
-            _metrics, *metric, "model_id", "dataset_name", "dataset_digest", by=("key",)
+        "metrics": rows(_metrics, "key", by=("key",)).add_columns(
+            number,
+            *(_metrics.c[name] for name in ("timestamp_ms", "step")),
+            *(_metrics.c[name] for name in ("model_id", "dataset_name", "dataset_digest")),
         ),
         "params": rows(_params, "key", "value", by=("key",)),
         "tags": rows(_tags, "key", "value", by=("key",)),
