@@ -122,7 +122,7 @@ def find(rows: Rows, key: Key) -> Message | None:
     Raises:
         InvalidArgument: The key was used for another method or another request.
     """
-    found = rows.first(_STORED, {"principal": key.principal, "key": key.key})
+    found = rows.ahead(_STORED, {"principal": key.principal, "key": key.key})
     if found is None:
         return None
     method, request_sha256, reply = found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol, Self, TypeVar, cast
 
 from modelyard_kit.auth.scope import check_model
+from modelyard_kit.db.statements import Statement, Values
 from modelyard_kit.errors import NotFound
 from modelyard_kit.rpc.calls import OnRows
 from modelyard_registry.operations import chains
@@ -78,12 +79,25 @@ class Change:
         Raises:
             NotFound: There is no such model.
         """
+        change, model, _ = cls.begin_reading(call, name)
+        return change, model
+
+    @classmethod
+    def begin_reading(
+        cls, call: OnRows, name: str, *others: tuple[Statement[Any], Values]
+    ) -> tuple[Self, Model, list[list[Any]]]:
+        """Lock a model, start a change of it, and return the rows of other statements too.
+
+        Raises:
+            NotFound: There is no such model.
+        """
         values = {"name": name}
-        # Two statements: the second one sees what was committed before the lock was granted.
-        names, models = call.rows.execute_all([(LOCKED_NAMES, values), (MODEL, values)])
+        # Each statement sees what was committed before the first one got its lock.
+        asked = [(LOCKED_NAMES, values), (MODEL, values), *others]
+        names, models, *found = call.rows.execute_all(asked)
         if not names or not models:
             raise no_model(name)
-        return cls(call, names[0]), models[0]
+        return cls(call, names[0]), models[0], found
 
     @classmethod
     def begin_name(cls, call: OnRows, name: str) -> Self:

@@ -51,8 +51,10 @@ def transition_stage(
         check_exclusive(stage, "archive_existing_versions")
     if expected_holder:
         check_exclusive(stage, "expected_holder")
-    change, model = Change.begin(call, name)
-    version, occupant = _version_and_holder(call.rows, name, number, stage)
+    wanted = {"name": name, "version": number, "in_stage": str(stage)}
+    statement = VERSION_AND_HOLDER if stage.is_exclusive else VERSION
+    change, model, (found,) = Change.begin_reading(call, name, (statement, wanted))
+    version, occupant = _version_and_holder(found, name, number, stage)
     _count(call.rows, version.stage, stage)
     check_etag(etag, version.etag)
     check_holder(stage, expected_holder, _number(occupant))
@@ -134,15 +136,13 @@ def holder(rows: Rows, name: str, stage: Stage) -> Version | None:
 
 
 def _version_and_holder(
-    rows: Rows, name: str, number: int, stage: Stage
+    found: list[Version], name: str, number: int, stage: Stage
 ) -> tuple[Version, Version | None]:
-    """Return a version and the holder of a stage, read in one statement."""
-    wanted = {"name": name, "version": number, "in_stage": str(stage)}
-    both = rows.execute(VERSION_AND_HOLDER if stage.is_exclusive else VERSION, wanted)
-    version = next((row for row in both if row.version == number), None)
+    """Return a version and the holder of a stage, of those found in one statement."""
+    version = next((row for row in found if row.version == number), None)
     if version is None:
         raise no_version(name, number)
-    occupant = next((row for row in both if stage.is_exclusive and row.stage == stage), None)
+    occupant = next((row for row in found if stage.is_exclusive and row.stage == stage), None)
     return version, occupant
 
 
