@@ -93,8 +93,8 @@ class Change:
         """
         values = {"name": name}
         # Each statement sees what was committed before the first one got its lock.
-        asked = [(LOCKED_NAMES, values), (MODEL, values), *others]
-        names, models, *found = call.rows.execute_all(asked)
+        asked: list[tuple[Statement[Any], Values]] = [(LOCKED_NAMES, values), (MODEL, values)]
+        names, models, *found = call.rows.execute_all([*asked, *others])
         if not names or not models:
             raise no_model(name)
         return cls(call, names[0]), models[0], found
