@@ -137,7 +137,10 @@ class SqliteDatabase(Database):
     def _read_rows(
         self, work: Work[Result], timeout_s: float, has_ended: HasEnded | None, scope: Scope
     ) -> Result:
-        connection = self._readers.pop() if self._readers else self._connect()
+        try:
+            connection = self._readers.pop()
+        except IndexError:  # other threads may take the last one at any time
+            connection = self._connect()
         self._lent.add(connection)
         try:
             connection.execute("BEGIN")

@@ -127,14 +127,11 @@ class Change:
         if isinstance(row, Version) and row.version not in self._counted:
             self._counted.add(row.version)
             values["revision"] = row.revision + 1
-        values = {
-            column: value for column, value in values.items() if value != getattr(row, column)
-        }
-        if not values:
+        changed = self._note(row, values)
+        if not changed:
             return row
-        self._note(row, values)
-        self._rows.execute(updating(type(row), *values), values | key_of(row))
-        return cast("Row", cast("Any", row)._replace(**values))
+        self._rows.execute(updating(type(row), *changed), changed | key_of(row))
+        return cast("Row", cast("Any", row)._replace(**changed))
 
     def set_names(self, **values: Any) -> None:
         """Set columns of the name's row."""
