@@ -216,6 +216,19 @@ def test_neighbours_of_an_interrupted_statement_run_again(writer: Writer) -> Non
     assert len(writer.stored()) == 52
 
 
+def test_a_connection_that_cannot_be_opened_fails_the_calls(writer: Writer) -> None:
+    connect, path = writer.group._connect, writer.path  # noqa: SLF001 - to fail it once
+
+    def fail() -> sqlite3.Connection:
+        return sqlite3.connect(path.parent, isolation_level=None)
+
+    writer.group._connect = fail  # noqa: SLF001 - as above
+    found = outcomes(writer.run_together(adding(1), adding(2)))
+    assert [type(one) for one in found] == [sqlite3.OperationalError] * 2
+    writer.group._connect = connect  # noqa: SLF001 - as above
+    assert writer.run(adding(1)) == 1
+
+
 def test_a_call_that_waits_too_long_leaves_the_queue(writer: Writer) -> None:
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(writer.run, adding(1))

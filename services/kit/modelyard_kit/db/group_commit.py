@@ -152,12 +152,11 @@ class GroupCommit:
         group: list[Call[Any]] = []
         has_committed = False
         try:
-            connection = self._connection = self._connection or self._connect()
             while len(group) < MAX_CALLS and (call := self._next()) is not None:
                 group.append(call)
-                self._run_one(connection, group)
-            if connection.in_transaction:
-                connection.execute("COMMIT")
+                self._run_one(group)
+            if self._connection is not None and self._connection.in_transaction:
+                self._connection.execute("COMMIT")
                 has_committed = True
         except BaseException as failure:  # noqa: BLE001 - raised by each call of the group
             for call in group:
@@ -172,8 +171,9 @@ class GroupCommit:
         with self._changing:
             return self._queue.popleft() if self._queue else None
 
-    def _run_one(self, connection: sqlite3.Connection, group: list[Call[Any]]) -> None:
+    def _run_one(self, group: list[Call[Any]]) -> None:
         call = group[-1]
+        connection = self._connection = self._connection or self._connect()
         is_first = not connection.in_transaction
         connection.execute("BEGIN IMMEDIATE" if is_first else "SAVEPOINT one")
         try:
