@@ -62,8 +62,9 @@ class Rows(ABC):
     def ahead(self, statement: Statement[Row], values: Values = NO_VALUES) -> Row | None:
         """Run the first statement of a read and return its first row; None if it has none.
 
-        PostgreSQL begins the transaction after it, if another statement follows, which saves a
-        round trip otherwise. What that one finds may be newer.
+        The transaction begins after it, if another statement follows. What that one finds may be
+        newer. It saves PostgreSQL a round trip, and SQLite two steps, each of which gives up
+        Python's lock.
         """
         return self.first(statement, values)
 
@@ -110,7 +111,15 @@ class Rows(ABC):
 
 
 class SqliteRows(Rows):
-    """Rows on a connection of SQLite, which has begun a transaction."""
+    """Rows on a connection of SQLite.
+
+    Args:
+        connection: The connection.
+        scope: Scope of the caller.
+        patterns: As in `Rows`.
+        begin: The statement that begins the transaction, before the first one that is not ahead of
+            it; empty if the transaction has begun.
+    """
 
     dialect = "sqlite"
 
@@ -119,11 +128,22 @@ class SqliteRows(Rows):
         connection: sqlite3.Connection,
         scope: Scope = EVERYTHING,
         patterns: Iterable[str] = (),
+        begin: str = "",
     ) -> None:
         super().__init__(scope, patterns)
         self._connection = connection
+        self._begin = begin
+
+    def ahead(self, statement: Statement[Row], values: Values = NO_VALUES) -> Row | None:
+        begin, self._begin = self._begin, ""
+        found = self.first(statement, values)
+        self._begin = begin
+        return found
 
     def _run(self, text: str, bound: tuple[Any, ...], *, later: bool) -> list[Any]:
+        if self._begin:
+            self._connection.execute(self._begin)
+            self._begin = ""
         return self._connection.execute(text, bound).fetchall()
 
     def _run_many(self, text: str, bound: list[tuple[Any, ...]], *, later: bool) -> None:

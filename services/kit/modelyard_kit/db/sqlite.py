@@ -143,13 +143,13 @@ class SqliteDatabase(Database):
             connection = self._connect()
         self._lent.add(connection)
         try:
-            connection.execute("BEGIN")
             watch(connection, has_ended)
             try:
-                return work(SqliteRows(connection, scope, self._patterns(scope)))
+                return work(SqliteRows(connection, scope, self._patterns(scope), "BEGIN"))
             finally:
                 watch(connection, None)
-                connection.execute("COMMIT")
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
         finally:
             self._lent.discard(connection)
             if connection.in_transaction:
