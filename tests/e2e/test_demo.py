@@ -1,6 +1,8 @@
 """`modelyard demo`, as `make demo` runs it."""
 
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,14 @@ from tests.support.processes.up_process import command, environment
 TIMEOUT_S = 240
 
 
-def test_the_demo_promotes_swaps_and_rolls_back_without_a_failed_request(tmp_path: Path) -> None:
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with a short path: the demo has a socket in it."""
+    with tempfile.TemporaryDirectory() as short:
+        yield Path(short)
+
+
+def test_the_demo_promotes_swaps_and_rolls_back_without_a_failed_request(folder: Path) -> None:
     done = subprocess.run(
         command("demo"),
         capture_output=True,
@@ -17,8 +26,8 @@ def test_the_demo_promotes_swaps_and_rolls_back_without_a_failed_request(tmp_pat
         check=False,
         timeout=TIMEOUT_S,
         env=environment(
-            TMPDIR=str(tmp_path),
-            HOME=str(tmp_path),
+            TMPDIR=str(folder),
+            HOME=str(folder),
             MODELYARD_TRACKING_URI="http://192.0.2.1",  # of this shell, not of the demo
         ),
     )
@@ -34,7 +43,7 @@ def test_the_demo_promotes_swaps_and_rolls_back_without_a_failed_request(tmp_pat
         "version 2 is in Archived",
     ):
         assert said in done.stdout
-    assert list(tmp_path.glob("modelyard-demo-*")) == []
+    assert list(folder.glob("modelyard-demo-*")) == []
 
 
 @pytest.mark.parametrize("arguments", [["--what"], ["more"]])

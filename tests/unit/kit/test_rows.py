@@ -17,7 +17,9 @@ from sqlalchemy import (
     Table,
     bindparam,
     delete,
+    func,
     select,
+    table,
     update,
 )
 from sqlalchemy.exc import IntegrityError
@@ -236,3 +238,15 @@ def test_statements_outlive_the_rollback_of_a_session_on_the_same_connection(
                 for _ in range(8):  # more than psycopg lets pass before it prepares a statement
                     session.execute(select(NOTES.c.name))
         assert database.fast_read(lambda rows: rows.execute(ALL)) == []
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_statements_are_prepared_once_and_limits_are_not(database: Database) -> None:
+    prepared = Statement[tuple[int]](
+        select(func.count()).select_from(table("pg_prepared_statements"))
+    )
+    counts = set()
+    for place in range(4):
+        database.fast_read(lambda rows: rows.execute(SIZES, {"names": ["a1"]}), 1 + place / 8)
+        counts.add(database.fast_read(lambda rows: rows.first(prepared)))
+    assert len(counts) == 1

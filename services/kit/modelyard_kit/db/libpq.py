@@ -1,8 +1,9 @@
 """Several statements in one round trip to PostgreSQL, on libpq's pipeline mode.
 
 psycopg's pipelines wait for the socket at each statement: six statements of a logged metric took
-0.44 ms of Python there, and take 0.06 ms here. Each statement is prepared when a connection first
-runs it. Parameters are sent as text, except bytes; their types are those of the statement.
+0.44 ms of Python there, and take 0.06 ms here. Each statement with parameters is prepared when a
+connection first runs it. Parameters are sent as text, except bytes; their types are those of the
+statement.
 """
 
 from __future__ import annotations
@@ -50,6 +51,10 @@ def exchange(
     count = 0
     pgconn.enter_pipeline_mode()
     for text, values, formats in encoded:
+        if not values:  # such as BEGIN, or a limit with the time left in its text
+            pgconn.send_query_params(text.encode(), None)
+            count += 1
+            continue
         name = names.get(text) or added.get(text)
         if name is None:
             name = added[text] = b"modelyard_%d" % (len(names) + len(added))

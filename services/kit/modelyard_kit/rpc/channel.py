@@ -39,13 +39,18 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", 64 << 20),
     ("grpc.dns_min_time_between_resolutions_ms", 5_000),  # delay until new replicas are found
 )
-_RETRY = {
+_NOT_BEGUN = {
     "maxAttempts": 4,
     "initialBackoff": "0.2s",
     "maxBackoff": "2s",
     "backoffMultiplier": 2,
-    "retryableStatusCodes": ["UNAVAILABLE"],
+    "retryableStatusCodes": ["CANCELLED"],
 }
+"""Retries of every call: a server that stops cancels those that it has not begun.
+
+A call that has begun is cancelled at the end of the server's grace, and commits nothing then.
+"""
+_RETRY = _NOT_BEGUN | {"retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"]}
 
 
 def connect(
@@ -150,7 +155,10 @@ def service_config(*services: ServiceDescriptor) -> dict[str, Any]:
     return {
         "loadBalancingConfig": [{"round_robin": {}}],
         "retryThrottling": {"maxTokens": 20, "tokenRatio": 0.1},
-        "methodConfig": [{"name": retried, "retryPolicy": _RETRY}],
+        "methodConfig": [
+            {"name": retried, "retryPolicy": _RETRY},
+            {"name": [{}], "retryPolicy": _NOT_BEGUN},
+        ],
     }
 
 
