@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 
 import grpc
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 from tests.support.platforms.notebook import SERVICE, Notebook, Stub, create, failure, notes
 
 from modelyard.api.registry.v1 import registry_pb2 as pb
 from modelyard.api.registry.v1 import registry_service_pb2_grpc
+from modelyard_kit.clock import now_ms
 from modelyard_kit.db.base import Database
 from modelyard_kit.errors import FailedPrecondition
+from modelyard_kit.rpc import expiry, idempotency
 from modelyard_kit.rpc.calls import Call, write_step, writes
 from modelyard_kit.rpc.server import RpcServer
 
@@ -123,3 +126,22 @@ def test_a_second_reply_in_one_call_is_a_bug(
     assert "enters @writes twice" in caplog.text
     assert notes(database) == 2  # of the step and of the first reply
     assert create(stub, "b").registered_model.revision == 3  # the next call is another one
+
+
+def test_a_serving_service_deletes_the_replies_that_have_expired(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expiry, "INTERVAL_S", 0.01)
+    committed, server = threading.Semaphore(0), RpcServer()
+    kept = text("SELECT key FROM idempotent_reply")
+    with database.write() as session:
+        for key, created_ms in (("old", 0), ("new", now_ms())):
+            row = {"principal": "p", "key": key, "method": "m", "request_sha256": "", "reply": b""}
+            session.execute(insert(idempotency.replies), row | {"created_ms": created_ms})
+    database.on_commit(committed.release)
+    expiry.expire_replies(server, database, now_ms)
+    server.start("127.0.0.1:0")
+    assert committed.acquire(timeout=30)
+    server.drain(5)
+    with database.read() as session:
+        assert session.scalars(kept).all() == ["new"]

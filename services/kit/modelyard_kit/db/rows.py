@@ -88,11 +88,8 @@ class Rows(ABC):
         """Run a write without RETURNING once for each set of values."""
         if not values:
             return
-        patterns = self._patterns
-        form = statement.form(self.dialect, restricted=bool(patterns))
-        if patterns:
-            values = [{**one, PATTERNS: patterns} for one in values]
-        self._run_many(form.text, [form.bound(one) for one in values], later=form.later)
+        forms, bound = zip(*(self._bound(statement, one) for one in values), strict=True)
+        self._run_many(forms[0].text, list(bound), later=forms[0].later)
 
     def on_end(self, ending: Ending) -> None:
         """Call `ending` when the transaction has been committed or rolled back."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from modelyard_kit.clock import Clock
 from modelyard_kit.db.base import Conflict, Database, OutcomeUnknown
 from modelyard_kit.errors import Error
@@ -29,7 +31,8 @@ def expire_replies(server: RpcServer, database: Database, clock: Clock) -> None:
         while not server.stopping.wait(INTERVAL_S):
             try:
                 forget_expired(database, clock())
-            except (Error, Conflict, OutcomeUnknown) as error:  # the next time will do
+            # The next time will do; calls report what is wrong with the database.
+            except (Error, Conflict, OutcomeUnknown, SQLAlchemyError) as error:
                 logger.info("expired replies were not deleted", extra={"error": str(error)})
 
     def start() -> None:
